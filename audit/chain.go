@@ -1,0 +1,136 @@
+package audit
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// MACSize is the size of an entry's MAC in bytes.
+const MACSize = sha256.Size
+
+// Position is where a log stands: all that the next entry needs, and nothing
+// from which an earlier key could be computed.
+type Position struct {
+	Seq     uint64   // of the last entry; 0 before the first
+	LastMAC [32]byte // of the last entry; zeros before the first
+	Key     [32]byte // MACs the next entry
+}
+
+// Place says which log an entry belongs to. A signature made in one vault or
+// epoch is worth nothing in another.
+type Place struct {
+	Vault [16]byte
+	Epoch uint32
+}
+
+// Entry is a stored entry, taken apart and not yet checked.
+type Entry struct {
+	By   string // who acted: "owner", or the id of an agent or a token
+	Body []byte // an [Event] in JSON
+	Sig  []byte // Ed25519, by the actor
+	MAC  [MACSize]byte
+}
+
+// Append makes the entry that follows p. It returns the key and the value to
+// store, and the position after it. The caller forgets p.
+func (p Position) Append(at Place, by string, sign ed25519.PrivateKey, body []byte) (key, value []byte, next Position) {
+	seq := p.Seq + 1
+	e := Entry{By: by, Body: body}
+	signed := e.signedBytes(at, seq, p.LastMAC)
+	e.Sig = ed25519.Sign(sign, signed)
+	e.MAC = e.mac(p.Key, signed)
+	return Key(seq), e.encode(), Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(p.Key)}
+}
+
+// Key returns the database key of the entry with this sequence number: keys
+// sort as the entries do.
+func Key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// Seq is the inverse of [Key]; it returns 0, which numbers no entry, for bytes
+// that are no key.
+func Seq(key []byte) uint64 {
+	if len(key) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
+}
+
+// NextKey derives the key after k: HKDF-SHA256 (RFC 5869), one-way.
+func NextKey(k [32]byte) [32]byte {
+	next, err := hkdf.Key(sha256.New, k[:], nil, string(lp(nil, []byte("ass/1 audit next"))), 32)
+	if err != nil {
+		panic(err) // unreachable: 32 bytes are within what HKDF gives
+	}
+	return [32]byte(next)
+}
+
+// Parse takes a stored value apart. It checks the form, not the MAC.
+func Parse(value []byte) (Entry, error) {
+	by, rest, ok1 := cutLP(value)
+	body, rest, ok2 := cutLP(rest)
+	sig, rest, ok3 := cutLP(rest)
+	if !ok1 || !ok2 || !ok3 || len(rest) != MACSize {
+		return Entry{}, errors.New("not an audit entry")
+	}
+	return Entry{By: string(by), Body: body, Sig: sig, MAC: [MACSize]byte(rest)}, nil
+}
+
+// Event reads the body.
+func (e Entry) Event() (Event, error) {
+	var ev Event
+	if err := json.Unmarshal(e.Body, &ev); err != nil {
+		return Event{}, fmt.Errorf("body of %d bytes is not an event", len(e.Body))
+	}
+	return ev, nil
+}
+
+func (e Entry) encode() []byte {
+	b := make([]byte, 0, 12+len(e.By)+len(e.Body)+len(e.Sig)+MACSize)
+	b = lp(b, []byte(e.By))
+	b = lp(b, e.Body)
+	b = lp(b, e.Sig)
+	return append(b, e.MAC[:]...)
+}
+
+// signedBytes is what the actor signs: the entry and everything that fixes its
+// place. The MAC of the entry before makes it a chain.
+func (e Entry) signedBytes(at Place, seq uint64, prev [32]byte) []byte {
+	b := make([]byte, 0, 128+len(e.By)+len(e.Body))
+	b = lp(b, []byte("ass/1 audit entry"))
+	b = append(b, at.Vault[:]...)
+	b = binary.BigEndian.AppendUint32(b, at.Epoch)
+	b = binary.BigEndian.AppendUint64(b, seq)
+	b = append(b, prev[:]...)
+	b = lp(b, []byte(e.By))
+	return lp(b, e.Body)
+}
+
+func (e Entry) mac(key [32]byte, signed []byte) [MACSize]byte {
+	h := hmac.New(sha256.New, key[:])
+	h.Write(signed)
+	h.Write(lp(nil, e.Sig))
+	return [MACSize]byte(h.Sum(nil))
+}
+
+// lp appends x to b with its length before it, so that no two lists of parts
+// have the same bytes.
+func lp(b, x []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
+}
+
+func cutLP(b []byte) (x, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if uint64(len(b)-4) < n {
+		return nil, nil, false
+	}
+	return b[4 : 4+n], b[4+n:], true
+}

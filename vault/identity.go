@@ -1,0 +1,129 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"ass/tokens"
+)
+
+// Identity is the owner's credential: an age identity. Whoever holds it is the
+// owner of every vault made with it.
+type Identity struct {
+	text string // as age writes it
+	id   age.Identity
+	to   age.Recipient
+}
+
+// NewIdentity makes a post-quantum hybrid identity (ML-KEM-768 with X25519).
+func NewIdentity() (*Identity, error) {
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{id.String(), id, id.Recipient()}, nil
+}
+
+// LooksLikeIdentity reports whether s has the form of an age identity, right
+// or mistyped.
+func LooksLikeIdentity(s string) bool {
+	return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(s)), "AGE-SECRET-KEY-")
+}
+
+// ParseIdentity reads an owner key: a hybrid identity (AGE-SECRET-KEY-PQ-1…) or
+// an X25519 one (AGE-SECRET-KEY-1…), alone or as age-keygen writes it, with
+// comment lines. The error says what is wrong without the text.
+func ParseIdentity(s string) (*Identity, error) {
+	var line string
+	for l := range strings.Lines(s) {
+		l = strings.TrimSpace(l)
+		if l == "" || strings.HasPrefix(l, "#") {
+			continue
+		}
+		if line != "" {
+			return nil, &tokens.SyntaxError{What: "owner key", Problem: "there is more than one"}
+		}
+		line = l
+	}
+	line = strings.ToUpper(line)
+	if id, err := age.ParseHybridIdentity(line); err == nil {
+		return &Identity{id.String(), id, id.Recipient()}, nil
+	}
+	if id, err := age.ParseX25519Identity(line); err == nil {
+		return &Identity{id.String(), id, id.Recipient()}, nil
+	}
+	if !LooksLikeIdentity(line) {
+		return nil, &tokens.SyntaxError{What: "owner key", Problem: "it does not begin with AGE-SECRET-KEY-"}
+	}
+	return nil, &tokens.SyntaxError{What: "owner key", Problem: "its checksum does not match; was it mistyped or cut off?"}
+}
+
+// Text returns the identity as it is kept on paper. It is a secret;
+// [Identity.String] is what may be printed by mistake.
+func (i *Identity) Text() string { return i.text }
+
+// String hides the secret.
+func (*Identity) String() string { return "AGE-SECRET-KEY-…" }
+
+// GoString hides the secret.
+func (*Identity) GoString() string { return "AGE-SECRET-KEY-…" }
+
+// Lock encrypts the identity with a passphrase: an armored age file, scrypt
+// with 2^workFactor rounds; 0 means age's default, which takes about 0.6 s.
+func (i *Identity) Lock(passphrase string, workFactor int) (string, error) {
+	to, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		return "", err
+	}
+	if workFactor > 0 {
+		to.SetWorkFactor(workFactor)
+	}
+	var out bytes.Buffer
+	a := armor.NewWriter(&out)
+	w, err := age.Encrypt(a, to)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(w, i.text); err != nil {
+		return "", err
+	}
+	if err := errors.Join(w.Close(), a.Close()); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// IsLocked reports whether a stored identity is encrypted with a passphrase.
+func IsLocked(stored string) bool { return strings.HasPrefix(stored, armor.Header) }
+
+// UnlockIdentity is the inverse of [Identity.Lock]. A passphrase that does not
+// open it is [ErrPassphrase].
+func UnlockIdentity(stored, passphrase string) (*Identity, error) {
+	id, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return nil, ErrPassphrase // an empty one
+	}
+	r, err := age.Decrypt(armor.NewReader(strings.NewReader(stored)), id)
+	var noMatch *age.NoIdentityMatchError
+	if errors.As(err, &noMatch) {
+		return nil, ErrPassphrase
+	}
+	if err != nil {
+		return nil, damaged("stored owner key", "it is not an age file encrypted with a passphrase")
+	}
+	text, err := io.ReadAll(io.LimitReader(r, 1<<16))
+	if err != nil {
+		return nil, damaged("stored owner key", "it was altered")
+	}
+	return ParseIdentity(string(text))
+}
+
+func (i *Identity) seal(plain []byte) ([]byte, error) { return encrypt(i.to, plain) }
+
+// open decrypts what was sealed to this identity; everything else is errSealed.
+func (i *Identity) open(sealed []byte) ([]byte, error) { return decrypt(i.id, sealed) }

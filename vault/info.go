@@ -1,0 +1,116 @@
+package vault
+
+import (
+	"bytes"
+	"os"
+
+	"ass/audit"
+)
+
+// What this file reads needs no key, and so nothing of it is checked: it is for
+// showing, never for deciding.
+
+// Info is what can be said of a vault without a key.
+type Info struct {
+	ID      string
+	Format  string
+	Bytes   int64  // size of the file
+	Secrets int    // without the deleted ones
+	Deleted int    // deleted and not purged
+	Agents  int    // registered ones
+	Entries uint64 // of the audit log
+	Newest  *Entry // of the audit log
+}
+
+// Entry is an audit event with its number in the log.
+type Entry struct {
+	Seq uint64
+	audit.Event
+}
+
+// Info counts what the vault holds.
+func (v *Vault) Info() (Info, error) {
+	info := Info{ID: v.ID(), Format: format}
+	file, err := os.Stat(v.path)
+	if err != nil {
+		return info, err
+	}
+	info.Bytes = file.Size()
+	err = v.st.from(bucketSecrets, nil, func(_, value []byte) {
+		if bytes.Contains(value, []byte(`"deleted_at":`)) {
+			info.Deleted++
+		} else {
+			info.Secrets++
+		}
+	})
+	if err != nil {
+		return info, err
+	}
+	if err := v.st.from(bucketAgents, nil, func(_, _ []byte) { info.Agents++ }); err != nil {
+		return info, err
+	}
+	entries, total, err := v.Log(1, nil)
+	info.Entries = uint64(total)
+	if len(entries) > 0 {
+		info.Newest = &entries[0]
+	}
+	return info, err
+}
+
+// Log returns the newest entries that match, newest first, at most limit (0 is
+// no limit), and how many match in all. A nil match matches everything.
+func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
+	var (
+		entries []Entry
+		total   int
+	)
+	err := v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+		if match == nil && total == 0 {
+			total = int(audit.Seq(k)) // the log has no gaps
+		}
+		if match == nil && limit > 0 && len(entries) == limit {
+			return false
+		}
+		e := parseEntry(k, value)
+		if match != nil {
+			if !match(e.Event) {
+				return true
+			}
+			total++
+		}
+		if limit == 0 || len(entries) < limit {
+			entries = append(entries, e)
+		}
+		return true
+	})
+	return entries, total, err
+}
+
+// LogAfter returns the entries behind seq that match, oldest first, and the
+// number of the newest entry of all.
+func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uint64, error) {
+	var entries []Entry
+	last := seq
+	err := v.st.from(bucketAudit, audit.Key(seq+1), func(k, value []byte) {
+		e := parseEntry(k, value)
+		last = e.Seq
+		if match == nil || match(e.Event) {
+			entries = append(entries, e)
+		}
+	})
+	return entries, last, err
+}
+
+// parseEntry shows an entry that cannot be read as such, so that one damaged
+// entry does not hide the others; a verification names it.
+func parseEntry(k, value []byte) Entry {
+	e := Entry{Seq: audit.Seq(k)}
+	stored, err := audit.Parse(value)
+	if err == nil {
+		e.Event, err = stored.Event()
+	}
+	if err != nil {
+		e.Event = audit.Event{Type: "unreadable", Metadata: map[string]any{}}
+	}
+	return e
+}

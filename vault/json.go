@@ -1,0 +1,69 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
+// strictJSON decodes data into v and refuses what encoding/json lets pass:
+// fields that v does not have, text behind the value, and names that stand
+// twice or in another case. Two programs must not read one body differently.
+func strictJSON(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return errors.New("not the expected JSON") // the cause would quote the content
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("text behind the JSON")
+	}
+	return checkNames(data)
+}
+
+// checkNames checks the names of every object in data, which is valid JSON:
+// lower case, digits and '_', and none twice in one object.
+func checkNames(data []byte) error {
+	var open []map[string]bool // the names seen in each object or list around
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			open = append(open, nil)
+		case '}', ']':
+			open = open[:len(open)-1]
+		case '"':
+			start := i + 1
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			next := i + 1
+			for next < len(data) && (data[next] == ' ' || data[next] == '\t' || data[next] == '\n' || data[next] == '\r') {
+				next++
+			}
+			if next == len(data) || data[next] != ':' {
+				continue
+			}
+			name, top := string(data[start:i]), len(open)-1
+			if !plainName(name) || open[top][name] {
+				return errors.New("a field of its JSON stands twice or has an odd name")
+			}
+			if open[top] == nil {
+				open[top] = map[string]bool{}
+			}
+			open[top][name] = true
+		}
+	}
+	return nil
+}
+
+func plainName(s string) bool {
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,183 @@
+package vault
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/hpke"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"ass/tokens"
+)
+
+// key is 32 secret bytes, from which others are derived.
+type key [32]byte
+
+// vaultID is derived from the owner's public key, so it cannot be claimed by a
+// vault of somebody else.
+type vaultID [16]byte
+
+// kdf derives a key: HKDF-SHA256 (RFC 5869) with info = lp(label) ‖ ctx. Each
+// label stands in one place of this package, which is what keeps two uses of
+// one key apart.
+func kdf(k key, salt []byte, label string, ctx ...[]byte) key {
+	return kdfBytes(k[:], salt, label, ctx...)
+}
+
+func kdfBytes(ikm, salt []byte, label string, ctx ...[]byte) key {
+	info := lp(make([]byte, 0, 96), label)
+	for _, c := range ctx {
+		info = append(info, c...)
+	}
+	out, err := hkdf.Key(sha256.New, ikm, salt, string(info), len(key{}))
+	if err != nil {
+		panic(err) // unreachable: 32 bytes are within what HKDF gives
+	}
+	return key(out)
+}
+
+// lp appends x with its length before it. Parts joined in this way cannot be
+// taken apart differently: ("svc1", 2) and ("svc", 12) stay two things.
+func lp[T string | []byte](b []byte, x T) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
+}
+
+func u32(b []byte, n uint32) []byte { return binary.BigEndian.AppendUint32(b, n) }
+func u64(b []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(b, n) }
+
+func mac(k key, parts ...[]byte) [32]byte {
+	h := hmac.New(sha256.New, k[:])
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+func randomKey() (k key) {
+	rand.Read(k[:])
+	return k
+}
+
+// rootKeys is what the owner's identity opens: the root, for the life of the
+// vault, and what is derived from it alone.
+type rootKeys struct {
+	root key
+	sign ed25519.PrivateKey
+	pub  ed25519.PublicKey
+	vid  vaultID
+}
+
+func newRootKeys(root key) *rootKeys {
+	seed := kdf(root, nil, "ass/1 owner sign")
+	sign := ed25519.NewKeyFromSeed(seed[:])
+	pub := sign.Public().(ed25519.PublicKey)
+	sum := sha256.Sum256(append(lp(nil, "ass/1 vault"), pub...))
+	return &rootKeys{root: root, sign: sign, pub: pub, vid: vaultID(sum[:16])}
+}
+
+// bind ties a root to the identity that opens it. Anyone can seal a root of
+// their own making to the owner's public recipient; only the owner can have
+// computed this.
+func (r *rootKeys) bind(identity string) [32]byte {
+	return mac(kdfBytes([]byte(identity), nil, "ass/1 owner bind"), r.vid[:], r.root[:])
+}
+
+// auditKey is the key of the entry with which an epoch begins.
+func (r *rootKeys) auditKey(epoch uint32, seq uint64) key {
+	return kdf(r.root, nil, "ass/1 audit", u32(nil, epoch), u64(nil, seq))
+}
+
+// epochWrap returns the key and the context under which the secret of an epoch
+// is sealed for the owner.
+func (r *rootKeys) epochWrap(epoch uint32) (key, []byte) {
+	return kdf(r.root, nil, "ass/1 epoch wrap"), u32(append(lp(nil, "epoch"), r.vid[:]...), epoch)
+}
+
+// agentSecret derives the secret of an agent. Another serial is another
+// secret: that is what rotating an agent's key changes.
+func (r *rootKeys) agentSecret(id string, serial uint32) key {
+	return kdf(r.root, nil, "ass/1 agent", lp(nil, id), u32(nil, serial))
+}
+
+// grantee is what the secret of an agent or a token gives it.
+type grantee struct {
+	seal  key      // opens its grant
+	index [16]byte // where its grant lies
+	sign  ed25519.PrivateKey
+}
+
+func newGrantee(secret key) grantee {
+	index := kdf(secret, nil, "ass/1 grantee index")
+	seed := kdf(secret, nil, "ass/1 grantee sign")
+	return grantee{
+		seal:  kdf(secret, nil, "ass/1 grantee seal"),
+		index: [16]byte(index[:16]),
+		sign:  ed25519.NewKeyFromSeed(seed[:]),
+	}
+}
+
+// epoch is the public number and the shared secrets of an epoch: everything
+// that a holder of any right needs to check and to add records, and nothing
+// that opens a secret.
+type epoch struct {
+	vid vaultID
+	n   uint32
+	mk  key // MACs every record
+}
+
+func epochMAC(secret key) key { return kdf(secret, nil, "ass/1 mac") }
+
+func (e epoch) headKey() key   { return kdf(e.mk, nil, "ass/1 head") }
+func (e epoch) digestKey() key { return kdf(e.mk, nil, "ass/1 digest") }
+
+// headContext binds the sealed head to its vault and epoch.
+func (e epoch) headContext() []byte { return u32(append(lp(nil, "head"), e.vid[:]...), e.n) }
+
+// versionContext is everything that a sealed version is bound to.
+func (e epoch) versionContext(tier tokens.Tier, p tokens.Path, version uint64) []byte {
+	b := u32(append(lp(make([]byte, 0, 128), "version"), e.vid[:]...), e.n)
+	return u64(lp(append(b, byte(tier)), p.String()), version)
+}
+
+// Kinds of nodes in the tree of path keys.
+const (
+	kindNamespace byte = 1
+	kindSecret    byte = 2
+)
+
+// tierKey is the root of one tier's tree of path keys.
+func tierKey(epochSecret key, t tokens.Tier) key {
+	return kdf(epochSecret, nil, "ass/1 tier", []byte{byte(t)})
+}
+
+func childKey(parent key, kind byte, segment string) key {
+	return kdf(parent, nil, "ass/1 node", lp([]byte{kind}, segment))
+}
+
+// namespaceKey walks down from the key of a tier.
+func namespaceKey(tier key, ns tokens.Namespace) key {
+	for _, segment := range ns.Segments() {
+		tier = childKey(tier, kindNamespace, segment)
+	}
+	return tier
+}
+
+// secretKey walks down from the key of a tier to the key of one secret.
+func secretKey(tier key, p tokens.Path) key {
+	return childKey(namespaceKey(tier, p.Namespace()), kindSecret, p.Key())
+}
+
+var kem = hpke.MLKEM768X25519()
+
+// nodePrivate is the private half of a node's published recipient, to which
+// those seal who may write below it and not read.
+func nodePrivate(node key) hpke.PrivateKey {
+	seed := kdf(node, nil, "ass/1 node pub")
+	k, err := kem.DeriveKeyPair(seed[:])
+	if err != nil {
+		panic(err) // unreachable: any 32 bytes are a seed
+	}
+	return k
+}

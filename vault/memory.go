@@ -1,0 +1,82 @@
+package vault
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// mark is one audit entry: its number and its MAC.
+type mark struct {
+	Seq uint64
+	MAC [32]byte
+}
+
+// memory is what this machine remembers of each vault, outside of the vault's
+// file: the newest audit entry that it has seen. A file cannot prove that it is
+// not an old copy of itself; this can.
+type memory struct{ dir string }
+
+type markJSON struct {
+	Seq uint64 `json:"seq"`
+	MAC string `json:"mac"`
+}
+
+func (m memory) file(vid vaultID) string { return filepath.Join(m.dir, hex.EncodeToString(vid[:])) }
+
+// recall returns the zero mark for a vault that this machine has not seen.
+func (m memory) recall(vid vaultID) mark {
+	var j markJSON
+	b, err := os.ReadFile(m.file(vid))
+	if m.dir == "" || err != nil || json.Unmarshal(b, &j) != nil {
+		return mark{}
+	}
+	sum, err := hex.DecodeString(j.MAC)
+	if err != nil || len(sum) != 32 {
+		return mark{}
+	}
+	return mark{j.Seq, [32]byte(sum)}
+}
+
+// note remembers k. It is called under the lock of the vault, so it never goes
+// back. A machine that cannot remember, a read-only home say, still works; the
+// owner sees it in the report of a verification.
+func (m memory) note(vid vaultID, k mark) {
+	if m.dir == "" {
+		return
+	}
+	b, err := json.Marshal(markJSON{k.Seq, hex.EncodeToString(k.MAC[:])})
+	if err != nil || os.MkdirAll(m.dir, 0o700) != nil {
+		return
+	}
+	temp, err := os.CreateTemp(m.dir, "new-")
+	if err != nil {
+		return
+	}
+	_, err = temp.Write(b)
+	if cerr := temp.Close(); err == nil && cerr == nil {
+		err = os.Rename(temp.Name(), m.file(vid))
+	}
+	if err != nil {
+		_ = os.Remove(temp.Name())
+	}
+}
+
+// Rollback says that a vault is not the one that this machine saw last.
+type Rollback struct {
+	Seen   uint64 // the newest entry that this machine has seen
+	Have   uint64 // the newest entry that the file has
+	Forked bool   // the file has that entry, but another one of that number
+}
+
+func (r *Rollback) String() string {
+	switch {
+	case r.Forked:
+		return fmt.Sprintf("this machine saw another entry %d than the one that is here: the file is a copy that went its own way", r.Seen)
+	case r.Have+1 == r.Seen:
+		return fmt.Sprintf("this machine saw entry %d, which is missing: the file is an older copy, or its end was cut", r.Seen)
+	}
+	return fmt.Sprintf("this machine saw entries up to %d, and %d to %d are missing: the file is an older copy, or its end was cut", r.Seen, r.Have+1, r.Seen)
+}

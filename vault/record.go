@@ -1,0 +1,153 @@
+package vault
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
+
+// recordVersion is the first byte of every record.
+const recordVersion = 1
+
+// record is one value of a bucket:
+//
+//	u8 1 ‖ lp(by) ‖ lp(sig) ‖ lp(body) ‖ mac
+//
+// The signature says who made it, the MAC that a member of this epoch did. Both
+// cover the vault, the epoch, the bucket and the key, so a record that is moved
+// is no record.
+type record struct {
+	by   string // "owner", or the id of an agent or a token
+	sig  []byte // Ed25519 by the author; empty where the kind asks for none
+	body []byte // JSON; verified as stored, never serialised again
+	mac  [32]byte
+}
+
+var errRecord = errors.New("not a record")
+
+// parseRecord takes stored bytes apart, without checking MAC or signature. The
+// result aliases value.
+func parseRecord(value []byte) (record, error) {
+	if len(value) == 0 || value[0] != recordVersion {
+		return record{}, errRecord
+	}
+	by, rest, ok1 := cutLP(value[1:])
+	sig, rest, ok2 := cutLP(rest)
+	body, rest, ok3 := cutLP(rest)
+	if !ok1 || !ok2 || !ok3 || len(rest) != 32 {
+		return record{}, errRecord
+	}
+	return record{by: string(by), sig: sig, body: body, mac: [32]byte(rest)}, nil
+}
+
+func cutLP(b []byte) (x, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if uint64(len(b)-4) < n {
+		return nil, nil, false
+	}
+	return b[4 : 4+n], b[4+n:], true
+}
+
+func (r record) encode() []byte {
+	b := make([]byte, 0, 1+12+len(r.by)+len(r.sig)+len(r.body)+32)
+	b = append(b, recordVersion)
+	b = lp(b, r.by)
+	b = lp(b, r.sig)
+	b = lp(b, r.body)
+	return append(b, r.mac[:]...)
+}
+
+// signedBytes is what the author signs and, with the signature behind it, what
+// the MAC covers.
+func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
+	b := make([]byte, 0, 96+len(key)+len(r.body))
+	b = lp(b, "ass/1 record")
+	b = append(b, e.vid[:]...)
+	b = u32(b, e.n)
+	b = lp(b, bucket)
+	b = lp(b, key)
+	b = lp(b, r.by)
+	return lp(b, r.body)
+}
+
+// newRecord makes a record; sign is nil for the kinds that carry no signature.
+func (e epoch) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
+	r := record{by: by, body: body}
+	signed := e.signedBytes(bucket, key, r)
+	if sign != nil {
+		r.sig = ed25519.Sign(sign, signed)
+	}
+	r.mac = mac(e.mk, signed, lp(nil, r.sig))
+	return r
+}
+
+func (e epoch) macHolds(bucket string, key []byte, r record) bool {
+	want := mac(e.mk, e.signedBytes(bucket, key, r), lp(nil, r.sig))
+	return hmac.Equal(want[:], r.mac[:])
+}
+
+func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
+	return ed25519.Verify(pub, e.signedBytes(bucket, key, r), r.sig)
+}
+
+// digest is a sum over a set of records, kept current by adding and
+// subtracting: a number modulo 2^512, least word first. It is an additive
+// multiset hash keyed by the epoch (Clarke et al., "Incremental Multiset Hash
+// Functions", ASIACRYPT 2003), so nobody without the key can find another set
+// with the same sum.
+type digest [8]uint64
+
+func (d *digest) add(term digest) {
+	var carry uint64
+	for i := range d {
+		d[i], carry = bits.Add64(d[i], term[i], carry)
+	}
+}
+
+func (d *digest) sub(term digest) {
+	var borrow uint64
+	for i := range d {
+		d[i], borrow = bits.Sub64(d[i], term[i], borrow)
+	}
+}
+
+// bytes is the number in 64 bytes, big-endian.
+func (d digest) bytes() []byte {
+	b := make([]byte, 0, 64)
+	for i := len(d) - 1; i >= 0; i-- {
+		b = u64(b, d[i])
+	}
+	return b
+}
+
+func digestFrom(b []byte) (d digest, ok bool) {
+	if len(b) != 64 {
+		return digest{}, false
+	}
+	for i := range d {
+		d[i] = binary.BigEndian.Uint64(b[64-8*(i+1):])
+	}
+	return d, true
+}
+
+// digester computes the terms of a digest under one key.
+type digester func(bucket string, key []byte, mac []byte) digest
+
+func (e epoch) digester() digester {
+	k := e.digestKey()
+	h := hmac.New(sha512.New, k[:])
+	return func(bucket string, key, mac []byte) digest {
+		h.Reset()
+		h.Write(lp(nil, bucket))
+		h.Write(lp(nil, key))
+		h.Write(mac)
+		d, _ := digestFrom(h.Sum(nil))
+		return d
+	}
+}

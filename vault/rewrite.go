@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// rewritePlan says what a rewrite changes on the way.
+type rewritePlan struct {
+	why  string                           // for the log
+	what string                           // for the log: the path or id that it is about
+	drop map[tokens.Path]bool             // secrets to leave behind
+	tier map[tokens.Path]tokens.Tier      // tiers to raise
+	then func(next *Session, t *tx) error // the act itself, in the new file before it is published
+}
+
+// rewrite builds the whole vault anew under a new epoch and puts it in the
+// place of the old one. It is the one way in which anything is taken away: a
+// MAC or a signature proves who made a record and not that it is the newest, so
+// what must no longer hold must not be there, and keys that must no longer open
+// must find nothing that they opened. bbolt does not wipe what it frees, which
+// is why this makes a new file.
+//
+// Every record is checked as it is on any other day, opened, sealed for the new
+// epoch, and signed by the owner.
+func (s *Session) rewrite(p rewritePlan) error {
+	secret := randomKey()
+	next := s.v.ownerSession(s.root, s.epoch.n+1, secret)
+	var done mark
+	err := s.view(func(old *tx) error {
+		return prepareFile(s.v.path, func(w *builder) error {
+			w.actFor(next)
+			w.t.head.log = old.head.log
+			w.t.head.log.Key = s.root.auditKey(next.epoch.n, old.seq())
+			if err := s.copyVault(old, next, w, p); err != nil {
+				return err
+			}
+			done = mark{Seq: w.t.head.log.Seq, MAC: w.t.head.log.LastMAC}
+			return w.t.saveHead()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	// Closed before the rename, because Windows renames over no open file.
+	if err := s.v.st.close(); err != nil {
+		return err
+	}
+	err = publishFile(s.v.path)
+	if err == nil {
+		s.epoch, s.secret = next.epoch, next.secret
+		s.v.remember(done)
+	}
+	return errors.Join(err, s.v.st.open(false))
+}
+
+func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) error {
+	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind} {
+		m, err := old.bucket(bucketMeta)
+		if err != nil {
+			return err
+		}
+		if err := w.t.putMeta(name, m.Get([]byte(name))); err != nil {
+			return err
+		}
+	}
+	// The log is not made anew: its entries were MACed under keys that are gone.
+	err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+	if err != nil {
+		return err
+	}
+	if err := s.copyVersions(old, next, w, p); err != nil {
+		return err
+	}
+	err = old.walk(bucketSecrets, nil, func(k, v []byte) error {
+		var head secretBody
+		path, err := old.copied(bucketSecrets, k, string(k), p, v, &head)
+		if err != nil || p.drop[path] {
+			return err
+		}
+		head.Tier = max(head.Tier, p.tier[path])
+		if err := w.t.put(bucketSecrets, k, true, head); err != nil {
+			return err
+		}
+		return w.wrote(len(v))
+	})
+	if err != nil {
+		return err
+	}
+	if err := next.beginEpoch(w, next.epoch.n, next.secret, audit.VaultRewritten, map[string]any{"reason": p.why, "resource": p.what}); err != nil {
+		return err
+	}
+	return p.then(next, w.t)
+}
+
+func (s *Session) copyVersions(old *tx, next *Session, w *builder, p rewritePlan) error {
+	total, done := 0, 0
+	if err := old.walk(bucketVersions, nil, func(_, _ []byte) error { total++; return nil }); err != nil {
+		return err
+	}
+	return old.walk(bucketVersions, nil, func(k, v []byte) error {
+		if done++; done%64 == 0 || done == total {
+			s.v.opts.Progress(done, total)
+		}
+		text, n, ok := cutVersionKey(k)
+		if !ok {
+			return damaged(recordName(bucketVersions, k), "it is not at a path and a version")
+		}
+		var body versionBody
+		path, err := old.copied(bucketVersions, k, text, p, v, &body)
+		if err != nil || p.drop[path] {
+			return err
+		}
+		value, err := s.openVersion(old.epoch, body, path, n)
+		if err != nil {
+			return fmt.Errorf("rewrite: %w", err)
+		}
+		body.Tier = max(body.Tier, p.tier[path])
+		if err := next.writeVersion(w.t, path, n, body, value); err != nil {
+			return err
+		}
+		return w.wrote(len(v))
+	})
+}
+
+// copied checks a record that is about to be copied: where it lies, its MAC, its
+// form and its signature. What is dropped is not looked at, so that purging a
+// damaged secret mends the vault.
+func (t *tx) copied(bucket string, k []byte, path string, p rewritePlan, v []byte, body any) (tokens.Path, error) {
+	parsed, err := tokens.ParsePath(path)
+	if err != nil {
+		return parsed, damaged(recordName(bucket, k), "it is not at a path")
+	}
+	if p.drop[parsed] {
+		return parsed, nil
+	}
+	r, err := t.decode(bucket, k, v, body)
+	if err != nil {
+		return parsed, err
+	}
+	return parsed, t.checkSignature(bucket, k, r)
+}

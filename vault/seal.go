@@ -1,0 +1,205 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Everything secret in the file is an age file (age-encryption.org/v1) with
+// exactly one stanza, whose file key is wrapped in one of two ways: under a
+// symmetric key, or to a published recipient. Both bind the whole context, so
+// sealed bytes that are moved anywhere else do not open.
+const (
+	stanzaKey  = "ass1"
+	stanzaPub  = "ass1-pub"
+	fileKeyLen = 16
+	saltLen    = 16
+)
+
+// errSealed says that sealed bytes do not open: they were altered, moved, or
+// made for another key. It carries no detail, for there is none to trust.
+var errSealed = errors.New("sealed bytes do not open with this key in this place")
+
+// seal encrypts plain so that only k opens it, and only as ctx.
+func seal(k key, ctx, plain []byte) ([]byte, error) {
+	return encrypt(keyWrap{k, ctx}, plain)
+}
+
+// open is the inverse of seal.
+func open(k key, ctx, sealed []byte) ([]byte, error) {
+	return decrypt(keyWrap{k, ctx}, sealed)
+}
+
+// sealPub encrypts plain for whoever holds the private half of to.
+func sealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
+	return encrypt(pubWrap{to: to, ctx: ctx}, plain)
+}
+
+// openPub is the inverse of sealPub.
+func openPub(k hpke.PrivateKey, ctx, sealed []byte) ([]byte, error) {
+	return decrypt(pubWrap{key: k, ctx: ctx}, sealed)
+}
+
+func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(len(plain) + 256)
+	w, err := age.Encrypt(&out, to)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), id)
+	if err != nil {
+		return nil, errSealed
+	}
+	plain := bytes.NewBuffer(make([]byte, 0, len(sealed)))
+	if _, err := io.Copy(plain, r); err != nil {
+		return nil, errSealed
+	}
+	return plain.Bytes(), nil
+}
+
+// keyWrap wraps a file key under a symmetric key. The wrapping key is used
+// once, because its salt is random, so the nonce may be fixed.
+type keyWrap struct {
+	k   key
+	ctx []byte
+}
+
+var (
+	_ age.RecipientWithLabels = keyWrap{}
+	_ age.Identity            = keyWrap{}
+)
+
+func (w keyWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	var salt [saltLen]byte
+	rand.Read(salt[:])
+	return []*age.Stanza{w.stanza(salt, fileKey)}, nil
+}
+
+// WrapWithLabels returns a random label, which makes age refuse any second
+// recipient.
+func (w keyWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
+	s, err := w.Wrap(fileKey)
+	return s, []string{rand.Text()}, err
+}
+
+func (w keyWrap) stanza(salt [saltLen]byte, fileKey []byte) *age.Stanza {
+	wrap := w.wrapKey(salt)
+	aead, err := chacha20poly1305.New(wrap[:])
+	if err != nil {
+		panic(err) // unreachable: the key has the right size
+	}
+	return &age.Stanza{
+		Type: stanzaKey,
+		Args: []string{base64.RawStdEncoding.EncodeToString(salt[:])},
+		Body: aead.Seal(nil, make([]byte, aead.NonceSize()), fileKey, nil),
+	}
+}
+
+func (w keyWrap) wrapKey(salt [saltLen]byte) key { return kdf(w.k, salt[:], "ass/1 wrap", w.ctx) }
+
+func (w keyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	arg, body, err := onlyStanza(stanzas, stanzaKey, saltLen)
+	if err != nil {
+		return nil, err
+	}
+	wrap := w.wrapKey([saltLen]byte(arg))
+	aead, err := chacha20poly1305.New(wrap[:])
+	if err != nil {
+		panic(err) // unreachable: the key has the right size
+	}
+	fileKey, err := aead.Open(nil, make([]byte, aead.NonceSize()), body, nil)
+	if err != nil {
+		return nil, age.ErrIncorrectIdentity
+	}
+	return fileKey, nil
+}
+
+// pubWrap wraps a file key to a published recipient: HPKE (RFC 9180) in base
+// mode with MLKEM768-X25519, HKDF-SHA256 and ChaCha20Poly1305. The context is
+// HPKE's info, so an honest holder of the key cannot be brought to open it in
+// another place.
+type pubWrap struct {
+	to  hpke.PublicKey  // for sealing
+	key hpke.PrivateKey // for opening
+	ctx []byte
+}
+
+var (
+	_ age.RecipientWithLabels = pubWrap{}
+	_ age.Identity            = pubWrap{}
+)
+
+const encLen = 1120 // of MLKEM768-X25519: 1088 + 32
+
+func (w pubWrap) info() []byte { return append(lp(nil, "ass/1 pub"), w.ctx...) }
+
+func (w pubWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	enc, s, err := hpke.NewSender(w.to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
+	if err != nil {
+		return nil, fmt.Errorf("seal to a published recipient: %w", err)
+	}
+	body, err := s.Seal(nil, fileKey)
+	if err != nil {
+		return nil, fmt.Errorf("seal to a published recipient: %w", err)
+	}
+	return []*age.Stanza{{
+		Type: stanzaPub,
+		Args: []string{base64.RawStdEncoding.EncodeToString(enc)},
+		Body: body,
+	}}, nil
+}
+
+func (w pubWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
+	s, err := w.Wrap(fileKey)
+	return s, []string{rand.Text()}, err
+}
+
+func (w pubWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	enc, body, err := onlyStanza(stanzas, stanzaPub, encLen)
+	if err != nil {
+		return nil, err
+	}
+	r, err := hpke.NewRecipient(enc, w.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
+	if err != nil {
+		return nil, age.ErrIncorrectIdentity
+	}
+	fileKey, err := r.Open(nil, body)
+	if err != nil {
+		return nil, age.ErrIncorrectIdentity
+	}
+	return fileKey, nil
+}
+
+// onlyStanza returns the argument and the body of the one stanza that there
+// may be, and refuses every other form: a second stanza would be a second
+// reader.
+func onlyStanza(stanzas []*age.Stanza, kind string, argLen int) (arg, body []byte, err error) {
+	if len(stanzas) != 1 || stanzas[0].Type != kind || len(stanzas[0].Args) != 1 {
+		return nil, nil, age.ErrIncorrectIdentity
+	}
+	arg, err = base64.RawStdEncoding.Strict().DecodeString(stanzas[0].Args[0])
+	body = stanzas[0].Body
+	if err != nil || len(arg) != argLen || len(body) != fileKeyLen+chacha20poly1305.Overhead {
+		return nil, nil, age.ErrIncorrectIdentity
+	}
+	return arg, body, nil
+}

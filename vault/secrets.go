@@ -1,0 +1,274 @@
+package vault
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// MaxValueBytes is the size of the largest value.
+const MaxValueBytes = 1 << 20
+
+// Types are what a secret can be said to be. They are for display and for
+// filtering, never for access.
+var Types = []string{"api_key", "oauth_token", "db_credential", "ssh_key", "certificate", "custom"}
+
+// DefaultType is the type of a secret of which nothing is said.
+const DefaultType = "custom"
+
+// secretBody is the head of a secret: one record in the bucket secrets, under
+// its path. Its values lie in the bucket versions.
+type secretBody struct {
+	Seq       uint64      `json:"seq"` // the audit entry that tells of it
+	ID        string      `json:"id"`
+	Version   uint64      `json:"version"` // the current one
+	Tier      tokens.Tier `json:"tier"`
+	Type      string      `json:"type"`
+	CreatedAt time.Time   `json:"created_at"`
+	UpdatedAt time.Time   `json:"updated_at"`
+	DeletedAt *time.Time  `json:"deleted_at,omitempty"`
+}
+
+// versionBody is one value of a secret, under path ‖ 0 ‖ u64 version.
+type versionBody struct {
+	Seq       uint64      `json:"seq"`
+	Tier      tokens.Tier `json:"tier"`
+	Author    string      `json:"author"` // who wrote it first; a rewrite signs as the owner
+	CreatedAt time.Time   `json:"created_at"`
+	Sealed    []byte      `json:"sealed"` // an age file
+}
+
+// Secret is what is known of a secret without opening it.
+type Secret struct {
+	ID        string
+	Path      tokens.Path
+	Version   uint64
+	Type      string
+	Tier      tokens.Tier
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	DeletedAt *time.Time // nil while it is there
+}
+
+// Version is one entry of a secret's history.
+type Version struct {
+	Number    uint64
+	Tier      tokens.Tier
+	Author    string
+	CreatedAt time.Time
+	Current   bool
+}
+
+func (b secretBody) secret(p tokens.Path) Secret {
+	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt}
+}
+
+func secretBucketKey(p tokens.Path) []byte { return []byte(p.String()) }
+
+func versionKey(p tokens.Path, n uint64) []byte { return u64(versionPrefix(p), n) }
+
+// versionPrefix begins the keys of all versions of one secret: no path has a
+// zero byte, so none is the beginning of another.
+func versionPrefix(p tokens.Path) []byte { return append([]byte(p.String()), 0) }
+
+// cutVersionKey is the inverse of versionKey.
+func cutVersionKey(k []byte) (path string, version uint64, ok bool) {
+	cut := len(k) - 9
+	if cut < 1 || k[cut] != 0 {
+		return "", 0, false
+	}
+	return string(k[:cut]), binary.BigEndian.Uint64(k[cut+1:]), true
+}
+
+// Get reads a value: that of version n, or the current one if n is 0. The
+// access is in the log, and on the disk, before Get returns.
+func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
+	var (
+		found Secret
+		value []byte
+	)
+	err := s.update(func(t *tx) error {
+		head, err := t.live(p)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			n = head.Version
+		}
+		var version versionBody
+		if version, value, err = s.readVersion(t, p, n); err != nil {
+			return err
+		}
+		found = head.secret(p)
+		if n != head.Version {
+			found.Version, found.UpdatedAt = n, version.CreatedAt
+		}
+		found.Tier = max(head.Tier, version.Tier)
+		return t.log(audit.SecretRead, "secret", p.String(), map[string]any{"version": n, "tier": found.Tier})
+	})
+	if err != nil {
+		return Secret{}, nil, err
+	}
+	return found, value, nil
+}
+
+// readVersion opens one version, after its MAC and its signature held.
+func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []byte, error) {
+	var body versionBody
+	_, err := t.signed(bucketVersions, versionKey(p, n), &body)
+	if errors.Is(err, ErrNotFound) {
+		return body, nil, errorOf(ErrNotFound, "%s has no version %d", p, n)
+	}
+	if err != nil {
+		return body, nil, err
+	}
+	value, err := s.openVersion(t.epoch, body, p, n)
+	return body, value, err
+}
+
+func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64) ([]byte, error) {
+	k := secretKey(tierKey(s.secret, body.Tier), p)
+	value, err := open(k, e.versionContext(body.Tier, p, n), body.Sealed)
+	if err != nil {
+		return nil, damaged(fmt.Sprintf("%s version %d", p, n), "it does not open: it was altered, or moved from another place")
+	}
+	return value, nil
+}
+
+// writeVersion seals a value and stores it.
+func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody, value []byte) error {
+	k := secretKey(tierKey(s.secret, body.Tier), p)
+	sealed, err := seal(k, t.epoch.versionContext(body.Tier, p, n), value)
+	if err != nil {
+		return err
+	}
+	body.Sealed = sealed
+	return t.put(bucketVersions, versionKey(p, n), true, body)
+}
+
+// secretHead reads the head of a secret, deleted or not.
+func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
+	var body secretBody
+	_, err := t.signed(bucketSecrets, secretBucketKey(p), &body)
+	if errors.Is(err, ErrNotFound) {
+		return body, errorOf(ErrNotFound, "no secret at %s", p)
+	}
+	return body, err
+}
+
+// live reads the head of a secret that is not deleted.
+func (t *tx) live(p tokens.Path) (secretBody, error) {
+	body, err := t.secretHead(p)
+	if err == nil && body.DeletedAt != nil {
+		return body, errorOf(ErrNotFound, "%s was deleted; bring it back with: ass secrets restore %s", p, p)
+	}
+	return body, err
+}
+
+// tierOf is the tier of a secret: the highest of its head and of every version
+// that is stored, so that a head put back to an older one lowers nothing.
+func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
+	tier := head.Tier
+	err := t.walk(bucketVersions, versionPrefix(p), func(k, v []byte) error {
+		var body versionBody
+		if _, err := t.decode(bucketVersions, k, v, &body); err != nil {
+			return err
+		}
+		tier = max(tier, body.Tier)
+		return nil
+	})
+	return tier, err
+}
+
+// History lists the versions of a secret, deleted or not, the newest first.
+func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
+	var (
+		found    Secret
+		versions []Version
+	)
+	err := s.view(func(t *tx) error {
+		head, err := t.secretHead(p)
+		if err != nil {
+			return err
+		}
+		found = head.secret(p)
+		return t.walk(bucketVersions, versionPrefix(p), func(k, v []byte) error {
+			var body versionBody
+			if _, err := t.decode(bucketVersions, k, v, &body); err != nil {
+				return err
+			}
+			_, n, _ := cutVersionKey(k)
+			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version && head.DeletedAt == nil})
+			return nil
+		})
+	})
+	slices.Reverse(versions)
+	return found, versions, err
+}
+
+// List returns the secrets in a namespace and below it, in the order of their
+// paths, without the deleted ones, or with only those.
+func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
+	var list []Secret
+	err := s.view(func(t *tx) error {
+		return t.heads(ns, func(p tokens.Path, head secretBody) {
+			if (head.DeletedAt != nil) == deleted {
+				list = append(list, head.secret(p))
+			}
+		})
+	})
+	return list, err
+}
+
+func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error {
+	var prefix []byte
+	if ns != (tokens.Namespace{}) {
+		prefix = []byte(ns.String() + "/")
+	}
+	return t.walk(bucketSecrets, prefix, func(k, v []byte) error {
+		var head secretBody
+		if _, err := t.decode(bucketSecrets, k, v, &head); err != nil {
+			return err
+		}
+		p, err := tokens.ParsePath(string(k))
+		if err != nil {
+			return damaged(recordName(bucketSecrets, k), "it is not at a path")
+		}
+		fn(p, head)
+		return nil
+	})
+}
+
+// NamespaceCount says how many secrets lie directly in a namespace.
+type NamespaceCount struct {
+	Namespace tokens.Namespace
+	Secrets   int
+}
+
+// Namespaces lists every namespace that holds a secret.
+func (s *Session) Namespaces() ([]NamespaceCount, error) {
+	counts := map[tokens.Namespace]int{}
+	err := s.view(func(t *tx) error {
+		return t.heads(tokens.Namespace{}, func(p tokens.Path, head secretBody) {
+			if head.DeletedAt == nil {
+				counts[p.Namespace()]++
+			}
+		})
+	})
+	list := make([]NamespaceCount, 0, len(counts))
+	for ns, n := range counts {
+		list = append(list, NamespaceCount{ns, n})
+	}
+	slices.SortFunc(list, func(a, b NamespaceCount) int {
+		if a.Namespace.String() < b.Namespace.String() {
+			return -1
+		}
+		return 1
+	})
+	return list, err
+}

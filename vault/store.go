@@ -1,0 +1,216 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"ass/audit"
+)
+
+// This file, tx.go and build.go are the only ones that touch bbolt. Below them
+// are pages; above them are records whose MAC has been checked.
+
+// The buckets. All but meta and audit hold records, and the digest in the head
+// covers those.
+const (
+	bucketMeta       = "meta"
+	bucketRecipients = "recipients"
+	bucketSecrets    = "secrets"
+	bucketVersions   = "versions"
+	bucketUnsealed   = "unsealed"
+	bucketAgents     = "agents"
+	bucketGrants     = "grants"
+	bucketTokens     = "tokens"
+	bucketUses       = "uses"
+	bucketAsks       = "asks"
+	bucketAnswers    = "answers"
+	bucketAudit      = "audit"
+)
+
+var recordBuckets = []string{
+	bucketRecipients, bucketSecrets, bucketVersions, bucketUnsealed, bucketAgents,
+	bucketGrants, bucketTokens, bucketUses, bucketAsks, bucketAnswers,
+}
+
+// The keys of the meta bucket.
+const (
+	metaFormat = "format" // "ass/1"
+	metaVault  = "vault"  // the vault id, 16 bytes; the owner recomputes it
+	metaRoot   = "root"   // the root, an age file to the owner
+	metaBind   = "bind"   // ties the root to the owner's identity
+	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
+	metaHead   = "head"   // see head
+)
+
+const (
+	format       = "ass/1"
+	formatPrefix = "ass/"
+)
+
+// pageSize is fixed, so that a vault is the same file on every machine.
+const pageSize = 4096
+
+// store is one open bbolt file.
+type store struct {
+	db     *bbolt.DB
+	path   string
+	broken bool // a damaged page made bbolt panic, so it cannot be closed
+}
+
+func openStore(path string, readOnly bool) (*store, error) {
+	st := &store{path: path}
+	return st, st.open(readOnly)
+}
+
+func (st *store) open(readOnly bool) error {
+	return st.guard(func() (err error) {
+		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
+			ReadOnly:     readOnly,
+			Timeout:      2 * time.Second, // ours is held; this is for a foreign tool's
+			FreelistType: bbolt.FreelistMapType,
+			PageSize:     pageSize,
+			NoStatistics: true,
+			OpenFile: func(path string, flag int, perm os.FileMode) (*os.File, error) {
+				return openNoFollow(path, flag&^os.O_CREATE, perm) // opening never creates
+			},
+		})
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			return &BusyError{Path: st.path, Waited: 2 * time.Second}
+		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+			return damaged(st.path, "it is not a vault, or its first pages are damaged")
+		}
+		return err
+	})
+}
+
+func (st *store) close() error {
+	if st.db == nil || st.broken {
+		return nil
+	}
+	err := st.db.Close()
+	st.db = nil
+	return err
+}
+
+// guard runs fn and turns what bbolt does on a damaged file, panics and page
+// faults, into an error. A panic of our own making passes through.
+func (st *store) guard(fn func() error) (err error) {
+	faults := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(faults)
+		p := recover()
+		if p == nil {
+			return
+		}
+		_, fault := p.(interface{ Addr() uintptr })
+		if !fault && !inBolt() {
+			panic(p)
+		}
+		st.broken = true
+		err = damaged(st.path, "a page of the file is damaged")
+	}()
+	return fn()
+}
+
+// inBolt reports whether the panic that is being recovered was raised in bbolt.
+func inBolt() bool {
+	pc := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(0, pc)])
+	panicking := false
+	for {
+		f, more := frames.Next()
+		inRuntime := strings.HasPrefix(f.Function, "runtime.")
+		if panicking && !inRuntime {
+			return strings.HasPrefix(f.Function, "go.etcd.io/bbolt")
+		}
+		panicking = panicking || f.Function == "runtime.gopanic"
+		if !more {
+			return false
+		}
+	}
+}
+
+// has reports whether a bucket has a key.
+func (st *store) has(bucket string, k []byte) (known bool, err error) {
+	err = st.read(bucket, func(b *bbolt.Bucket) error {
+		known = b.Get(k) != nil
+		return nil
+	})
+	return known, err
+}
+
+// meta returns a copy of a value of the meta bucket, nil if it is not there.
+func (st *store) meta(name string) (value []byte, err error) {
+	err = st.read(bucketMeta, func(m *bbolt.Bucket) error {
+		value = bytes.Clone(m.Get([]byte(name)))
+		return nil
+	})
+	return value, err
+}
+
+// read runs fn on one bucket, without a key: nothing that it sees is checked.
+func (st *store) read(bucket string, fn func(*bbolt.Bucket) error) error {
+	return st.guard(func() error {
+		return st.db.View(func(b *bbolt.Tx) error {
+			in := b.Bucket([]byte(bucket))
+			if in == nil {
+				return damaged(st.path, "it is not a vault: its bucket %s is missing", bucket)
+			}
+			return fn(in)
+		})
+	})
+}
+
+// lastEntry returns the sequence number of the newest audit entry and its MAC,
+// and the MAC of the entry at, if there is one. It needs no key.
+func (st *store) lastEntry(at uint64) (last, then mark, err error) {
+	err = st.read(bucketAudit, func(b *bbolt.Bucket) error {
+		if k, v := b.Cursor().Last(); k != nil {
+			last = mark{Seq: audit.Seq(k), MAC: macOf(v)}
+		}
+		if v := b.Get(audit.Key(at)); v != nil {
+			then = mark{Seq: at, MAC: macOf(v)}
+		}
+		return nil
+	})
+	return last, then, err
+}
+
+// newestFirst calls fn for the records of a bucket from its end, until fn
+// returns false.
+func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
+	return st.read(bucket, func(b *bbolt.Bucket) error {
+		c := b.Cursor()
+		for k, v := c.Last(); k != nil && fn(k, v); k, v = c.Prev() {
+		}
+		return nil
+	})
+}
+
+// from calls fn for the records of a bucket from k on.
+func (st *store) from(bucket string, k []byte, fn func(k, v []byte)) error {
+	return st.read(bucket, func(b *bbolt.Bucket) error {
+		c := b.Cursor()
+		for k, v := c.Seek(k); k != nil; k, v = c.Next() {
+			fn(k, v)
+		}
+		return nil
+	})
+}
+
+// macOf returns the MAC at the end of a stored record or entry.
+func macOf(value []byte) (m [32]byte) {
+	if len(value) >= len(m) {
+		m = [32]byte(value[len(value)-len(m):])
+	}
+	return m
+}

@@ -1,0 +1,354 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+)
+
+// smallVault is how many records a vault may have so that every command checks
+// its digest: 400 cost some 0.4 ms (BenchmarkDigest).
+const smallVault = 400
+
+// head is what the newest transaction left: how far the audit log is, and the
+// sum of all records.
+type head struct {
+	log    audit.Position
+	count  uint64
+	digest digest
+}
+
+type headJSON struct {
+	Seq     uint64 `json:"seq"`
+	LastMAC []byte `json:"lastMAC"`
+	KNext   []byte `json:"kNext"`
+	Count   uint64 `json:"count"`
+	Digest  []byte `json:"digest"`
+}
+
+func (h head) encode() ([]byte, error) {
+	return json.Marshal(headJSON{h.log.Seq, h.log.LastMAC[:], h.log.Key[:], h.count, h.digest.bytes()})
+}
+
+func decodeHead(b []byte) (h head, err error) {
+	var j headJSON
+	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 || len(j.Digest) != 64 {
+		return head{}, damaged("meta/head", "it is not a head")
+	}
+	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC), Key: [32]byte(j.KNext)}
+	h.count = j.Count
+	h.digest, _ = digestFrom(j.Digest)
+	return h, nil
+}
+
+// actor is who writes: a name in the records, a kind in the log, a key.
+type actor struct {
+	id   string
+	kind string // an audit actor type
+	sign ed25519.PrivateKey
+}
+
+// tx is one transaction of one actor: records whose MACs are checked on the way
+// out and made on the way in, and the log that goes with them.
+type tx struct {
+	b      *bbolt.Tx
+	epoch  epoch
+	by     actor
+	now    time.Time
+	head   head
+	digest digester
+	author func(*tx, string) (ed25519.PublicKey, error) // the key of who signed a record
+}
+
+// view runs fn on the vault as it is. Nothing that it does is kept.
+func (s *Session) view(fn func(*tx) error) error {
+	return s.v.st.guard(func() error {
+		return s.v.st.db.View(func(b *bbolt.Tx) error {
+			t, err := s.begin(b)
+			if err != nil {
+				return err
+			}
+			return fn(t)
+		})
+	})
+}
+
+// inspect runs fn on the vault without looking at the head first: for checks
+// that must get further than the first thing that is wrong.
+func (s *Session) inspect(fn func(*tx) error) error {
+	return s.v.st.guard(func() error {
+		return s.v.st.db.View(func(b *bbolt.Tx) error { return fn(s.newTx(b)) })
+	})
+}
+
+// update runs fn and keeps all that it did, or, on any error, nothing. When it
+// returns nil, everything is synced to the disk, log entries included.
+func (s *Session) update(fn func(*tx) error) error {
+	var done mark
+	err := s.v.st.guard(func() error {
+		return s.v.st.db.Update(func(b *bbolt.Tx) error {
+			t, err := s.begin(b)
+			if err != nil {
+				return err
+			}
+			if err := fn(t); err != nil {
+				return err
+			}
+			done = mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC}
+			return t.saveHead()
+		})
+	})
+	if err == nil {
+		s.v.remember(done)
+	}
+	return err
+}
+
+func (s *Session) newTx(b *bbolt.Tx) *tx {
+	return &tx{
+		b: b, epoch: s.epoch, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		digest: s.epoch.digester(), author: s.author,
+	}
+}
+
+// begin reads the head and, while that costs next to nothing, checks that the
+// records are those that the head counts.
+func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
+	t := s.newTx(b)
+	m, err := t.bucket(bucketMeta)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), m.Get([]byte(metaHead)))
+	if err != nil {
+		return nil, damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
+	}
+	if t.head, err = decodeHead(plain); err != nil {
+		return nil, err
+	}
+	if t.head.count > smallVault {
+		return t, nil
+	}
+	sum, count, err := t.sum()
+	if err != nil {
+		return nil, err
+	}
+	if sum != t.head.digest || count != t.head.count {
+		return nil, damaged(b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+	}
+	return t, nil
+}
+
+// sum adds up what stands in the file.
+func (t *tx) sum() (d digest, count uint64, err error) {
+	for _, name := range recordBuckets {
+		bucket, err := t.bucket(name)
+		if err != nil {
+			return d, 0, err
+		}
+		c := bucket.Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			m := macOf(v)
+			d.add(t.digest(name, k, m[:]))
+			count++
+		}
+	}
+	return d, count, nil
+}
+
+func (t *tx) saveHead() error {
+	plain, err := t.head.encode()
+	if err != nil {
+		return err
+	}
+	sealed, err := seal(t.epoch.headKey(), t.epoch.headContext(), plain)
+	if err != nil {
+		return err
+	}
+	return t.putMeta(metaHead, sealed)
+}
+
+func (t *tx) putMeta(name string, value []byte) error {
+	m, err := t.bucket(bucketMeta)
+	if err != nil {
+		return err
+	}
+	return m.Put([]byte(name), value)
+}
+
+func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
+	b := t.b.Bucket([]byte(name))
+	if b == nil {
+		return nil, damaged(t.b.DB().Path(), "its bucket %s is missing", name)
+	}
+	return b, nil
+}
+
+// seq is the number of the next audit entry, which the records that it tells of
+// carry.
+func (t *tx) seq() uint64 { return t.head.log.Seq + 1 }
+
+// log appends an entry about what this transaction does.
+func (t *tx) log(event, resourceType, resource string, metadata map[string]any) error {
+	return t.logEvent(audit.Event{Type: event, ResourceType: resourceType, ResourceID: resource, Metadata: metadata})
+}
+
+func (t *tx) logEvent(ev audit.Event) error {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return err
+	}
+	ev.ID, ev.ActorID, ev.ActorType, ev.CreatedAt = id.String(), t.by.id, t.by.kind, t.now
+	body, err := ev.Encode()
+	if err != nil {
+		return err
+	}
+	bucket, err := t.bucket(bucketAudit)
+	if err != nil {
+		return err
+	}
+	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
+	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
+	bucket.FillPercent = 0.9 // nothing is ever inserted between two entries
+	if err := bucket.Put(k, v); err != nil {
+		return err
+	}
+	t.head.log = next
+	return nil
+}
+
+// put writes a record: signed by the actor if its kind asks for it, MACed, and
+// in the digest.
+func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	sign := t.by.sign
+	if !signed {
+		sign = nil
+	}
+	r := t.epoch.newRecord(bucket, k, t.by.id, sign, b)
+	if err := t.forget(bucket, k); err != nil {
+		return err
+	}
+	into, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	t.head.digest.add(t.digest(bucket, k, r.mac[:]))
+	t.head.count++
+	return into.Put(k, r.encode())
+}
+
+// delete removes a record that is there.
+func (t *tx) delete(bucket string, k []byte) error {
+	if err := t.forget(bucket, k); err != nil {
+		return err
+	}
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	return from.Delete(k)
+}
+
+// forget takes what stands at k out of the digest.
+func (t *tx) forget(bucket string, k []byte) error {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	if old := from.Get(k); old != nil {
+		m := macOf(old)
+		t.head.digest.sub(t.digest(bucket, k, m[:]))
+		t.head.count--
+	}
+	return nil
+}
+
+// get reads a record, checks its MAC and decodes it into body. It returns
+// ErrNotFound if there is none.
+func (t *tx) get(bucket string, k []byte, body any) (record, error) {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return record{}, err
+	}
+	v := from.Get(k)
+	if v == nil {
+		return record{}, ErrNotFound
+	}
+	return t.decode(bucket, k, v, body)
+}
+
+// signed is get for the kinds that carry a signature, which it checks.
+func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
+	r, err := t.get(bucket, k, body)
+	if err != nil {
+		return record{}, err
+	}
+	return r, t.checkSignature(bucket, k, r)
+}
+
+func (t *tx) checkSignature(bucket string, k []byte, r record) error {
+	pub, err := t.author(t, r.by)
+	if err != nil {
+		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
+	}
+	if !t.epoch.signatureHolds(bucket, k, r, pub) {
+		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
+	}
+	return nil
+}
+
+func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
+	r, err := parseRecord(v)
+	if err != nil {
+		return record{}, damaged(recordName(bucket, k), "it is not a record")
+	}
+	if !t.epoch.macHolds(bucket, k, r) {
+		return record{}, damaged(recordName(bucket, k), "its MAC does not match: it was altered, or moved from another place")
+	}
+	if err := strictJSON(r.body, body); err != nil {
+		return record{}, damaged(recordName(bucket, k), "%v", err)
+	}
+	r.sig, r.body = bytes.Clone(r.sig), bytes.Clone(r.body)
+	return r, nil
+}
+
+// walk calls fn for every key of a bucket that begins with prefix, in order,
+// with the stored bytes. Both are valid until fn returns.
+func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	c := from.Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordName names a record for people: versions are path@number.
+func recordName(bucket string, k []byte) string {
+	if path, version, ok := cutVersionKey(k); ok && bucket == bucketVersions {
+		return fmt.Sprintf("%s version %d", path, version)
+	}
+	switch bucket {
+	case bucketRecipients:
+		return fmt.Sprintf("published recipient %x", k)
+	case bucketSecrets:
+		return fmt.Sprintf("%q", k)
+	}
+	return fmt.Sprintf("%s/%q", bucket, k)
+}

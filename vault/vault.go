@@ -1,0 +1,370 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Options say how to open a vault. The zero Options are usable.
+type Options struct {
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+
+	// LockTimeout is how long to wait for other processes; 0 is
+	// [DefaultLockTimeout].
+	LockTimeout time.Duration
+
+	// Command is what those who wait are told that holds the vault, such as
+	// "ass secrets set". It is written beside the vault: no values.
+	Command string
+
+	// ReadOnly opens for looking: nothing can be read out of a secret, because
+	// that is logged.
+	ReadOnly bool
+
+	// MemoryDir is a folder in which this machine remembers how far each
+	// vault's log had come; "" is nowhere.
+	MemoryDir string
+
+	// Waiting, if set, is called once when the wait for the lock gets long,
+	// with a text that says who holds it, or "".
+	Waiting func(holder string)
+
+	// Progress, if set, is called now and then while the vault is rewritten or
+	// its log verified.
+	Progress func(done, total int)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = DefaultLockTimeout
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int) {}
+	}
+	return o
+}
+
+// Vault is an open file, locked, before any key was shown to it.
+type Vault struct {
+	path string
+	opts Options
+	lock *fileLock
+	st   *store
+	vid  vaultID
+	back *Rollback
+}
+
+// Create makes a new vault at path, owned by owner. It makes the folder as
+// well, for the owner alone. It returns [ErrExists] where something is already.
+func Create(path string, owner *Identity, o Options) error {
+	o = o.withDefaults()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	lock, err := acquireLock(lockPath(path), false, o)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	if _, err := os.Lstat(path); err == nil {
+		return errorOf(ErrExists, "a vault is already at %s", path)
+	}
+
+	root := newRootKeys(randomKey())
+	secret := randomKey()
+	v := &Vault{path: path, opts: o, vid: root.vid}
+	s := v.ownerSession(root, 1, secret)
+	err = prepareFile(path, func(w *builder) error {
+		w.actFor(s)
+		w.t.head.log.Key = root.auditKey(1, 1)
+		sealedRoot, err := owner.seal(root.root[:])
+		if err != nil {
+			return err
+		}
+		bind := root.bind(owner.text)
+		for name, value := range map[string][]byte{
+			metaFormat: []byte(format),
+			metaVault:  root.vid[:],
+			metaRoot:   sealedRoot,
+			metaBind:   bind[:],
+		} {
+			if err := w.t.putMeta(name, value); err != nil {
+				return err
+			}
+		}
+		if err := s.beginEpoch(w, 1, secret, audit.VaultCreated, nil); err != nil {
+			return err
+		}
+		return w.t.saveHead()
+	})
+	if err != nil {
+		return err
+	}
+	return publishFile(path)
+}
+
+func lockPath(path string) string { return path + ".lock" }
+
+// Open locks the vault at path and opens its file. Every error leaves the file
+// as it was: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
+func Open(path string, o Options) (*Vault, error) {
+	o = o.withDefaults()
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	// What a killed rewrite left behind is removed by whoever comes next, and
+	// that needs the lock alone.
+	_, err := os.Lstat(path + newSuffix)
+	leftover := err == nil
+	lock, err := acquireLock(lockPath(path), o.ReadOnly && !leftover, o)
+	if err != nil {
+		return nil, err
+	}
+	v := &Vault{path: path, opts: o, lock: lock, st: &store{path: path}}
+	if leftover {
+		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, v.Close())
+		}
+	}
+	if err := v.open(); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// checkFile answers for what is no vault before bbolt would.
+func checkFile(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errorOf(ErrNoVault, "no vault at %s", path)
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errorOf(ErrNoVault, "no vault at %s: it is a folder", path)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return errorOf(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
+	case info.Size() == 0:
+		return damaged(path, "it is empty, so it is no vault")
+	}
+	return nil
+}
+
+func (v *Vault) open() error {
+	if err := v.st.open(v.opts.ReadOnly); err != nil {
+		return err
+	}
+	got, err := v.st.meta(metaFormat)
+	if err != nil {
+		return err
+	}
+	switch text := string(got); {
+	case text == format:
+	case strings.HasPrefix(text, formatPrefix):
+		return errorOf(ErrFormat, "%s is a vault of format %q and this program knows %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+	default:
+		return damaged(v.path, "it is a database, but not a vault")
+	}
+	vid, err := v.st.meta(metaVault)
+	if err != nil {
+		return err
+	}
+	if len(vid) != len(v.vid) {
+		return damaged(v.path, "its id is missing")
+	}
+	v.vid = vaultID(vid)
+	return v.compareMemory()
+}
+
+// compareMemory sees whether the log still has what this machine has seen.
+func (v *Vault) compareMemory() error {
+	m := memory{v.opts.MemoryDir}
+	seen := m.recall(v.vid)
+	last, then, err := v.st.lastEntry(seen.Seq)
+	if err != nil {
+		return err
+	}
+	if seen.Seq > last.Seq || seen.Seq > 0 && then.MAC != seen.MAC {
+		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
+		return nil
+	}
+	if v.opts.ReadOnly && last.Seq > seen.Seq {
+		m.note(v.vid, last)
+	}
+	return nil
+}
+
+// remember notes how far the log is, unless the file is an old copy: then what
+// was seen before must not be forgotten.
+func (v *Vault) remember(k mark) {
+	if v.back == nil && k.Seq > 0 {
+		memory{v.opts.MemoryDir}.note(v.vid, k)
+	}
+}
+
+// Rollback tells how the file is older than what this machine has seen; nil if
+// it is not.
+func (v *Vault) Rollback() *Rollback { return v.back }
+
+// ID returns the vault's id in hex. It is public.
+func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
+
+// Path returns the path of the file.
+func (v *Vault) Path() string { return v.path }
+
+// Close closes the file and lets the next process in.
+func (v *Vault) Close() error {
+	err := v.st.close()
+	v.lock.release()
+	return err
+}
+
+// Session is a vault opened with a credential: it derives the keys that the
+// credential gives and can derive no others.
+type Session struct {
+	v      *Vault
+	by     actor
+	epoch  epoch
+	secret key       // of the epoch; the owner's sessions alone
+	root   *rootKeys // the owner's sessions alone
+	pub    ed25519.PublicKey
+}
+
+// Owner opens the vault with the owner's identity. It returns [ErrWrongKey] for
+// an identity that does not open it, and [ErrDamaged] for a vault that somebody
+// else made for it.
+func (v *Vault) Owner(id *Identity) (*Session, error) {
+	sealed, err := v.st.meta(metaRoot)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := id.open(sealed)
+	if err != nil || len(plain) != len(key{}) {
+		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s", v.path)
+	}
+	root := newRootKeys(key(plain))
+	bound, err := v.st.meta(metaBind)
+	if err != nil {
+		return nil, err
+	}
+	if want := root.bind(id.text); !hmac.Equal(bound, want[:]) {
+		return nil, damaged(v.path, "it was sealed for this owner key by somebody who does not have it; do not use it")
+	}
+	if !bytes.Equal(v.vid[:], root.vid[:]) {
+		return nil, damaged(v.path, "its id is not that of its owner")
+	}
+	wrapped, err := v.st.meta(metaEpoch)
+	if err != nil {
+		return nil, err
+	}
+	if len(wrapped) < 4 {
+		return nil, damaged("meta/epoch", "it is missing")
+	}
+	n := binary.BigEndian.Uint32(wrapped)
+	k, ctx := root.epochWrap(n)
+	secret, err := open(k, ctx, wrapped[4:])
+	if err != nil || len(secret) != len(key{}) {
+		return nil, damaged("meta/epoch", "it does not open: it was altered, or belongs to another epoch")
+	}
+	return v.ownerSession(root, n, key(secret)), nil
+}
+
+func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {
+	return &Session{
+		v:      v,
+		by:     actor{id: audit.Owner, kind: audit.Human, sign: root.sign},
+		epoch:  epoch{vid: root.vid, n: n, mk: epochMAC(secret)},
+		secret: secret,
+		root:   root,
+		pub:    root.pub,
+	}
+}
+
+// Agent opens the vault with an agent's key. Every key names the vault that
+// issued it, so a key of another vault and one that is not known here are told
+// apart; both are [ErrWrongKey].
+func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
+	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
+		return nil, errorOf(ErrWrongKey, "this agent key is of another vault, not of the one at %s", v.path)
+	}
+	index := newGrantee(key(k.Secret)).index
+	known, err := v.st.has(bucketGrants, index[:])
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, errorOf(ErrWrongKey, "this agent key is not known to the vault at %s: it was revoked or replaced", v.path)
+	}
+	return nil, errorOf(ErrFormat, "the vault at %s has agents, which this program does not know yet: update ass", v.path)
+}
+
+// Token opens the vault with a token. One that is not known here is
+// [ErrWrongKey].
+func (v *Vault) Token(string) (*Session, error) {
+	return nil, errorOf(ErrWrongKey, "this token is not known to the vault at %s: it has lapsed, was revoked, or is of another vault", v.path)
+}
+
+// Vault returns the vault that the session works on.
+func (s *Session) Vault() *Vault { return s.v }
+
+// author returns the public key of who signed a record.
+func (s *Session) author(_ *tx, by string) (ed25519.PublicKey, error) {
+	if by == audit.Owner {
+		return s.pub, nil
+	}
+	return nil, fmt.Errorf("%q: %w", by, ErrNotFound)
+}
+
+// beginEpoch writes what every epoch starts with: its sealed secret, the entry
+// that begins it in the log, and the recipients that it publishes.
+func (s *Session) beginEpoch(w *builder, n uint32, secret key, event string, metadata map[string]any) error {
+	k, ctx := s.root.epochWrap(n)
+	sealed, err := seal(k, ctx, secret[:])
+	if err != nil {
+		return err
+	}
+	if err := w.t.putMeta(metaEpoch, append(u32(nil, n), sealed...)); err != nil {
+		return err
+	}
+	for _, tier := range tokens.Tiers {
+		if err := w.t.publish(tier, tierKey(secret, tier)); err != nil {
+			return err
+		}
+	}
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: n})
+}
+
+// recipientBody is a published recipient: whoever may write below its node and
+// not read seals to it.
+type recipientBody struct {
+	Seq  uint64      `json:"seq"`
+	Tier tokens.Tier `json:"tier"`
+	Pub  []byte      `json:"pub"` // MLKEM768-X25519, 1216 bytes
+}
+
+// publish writes the recipient of a tier's root.
+func (t *tx) publish(tier tokens.Tier, node key) error {
+	return t.put(bucketRecipients, recipientKey(tier), true, recipientBody{
+		Seq: t.seq(), Tier: tier, Pub: nodePrivate(node).PublicKey().Bytes(),
+	})
+}
+
+// recipientKey is u8 tier ‖ u8 kind ‖ the node's path, empty for a tier's root.
+func recipientKey(tier tokens.Tier) []byte { return []byte{byte(tier), kindNamespace} }

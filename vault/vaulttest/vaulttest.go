@@ -1,0 +1,113 @@
+// Package vaulttest gives tests a real vault in a folder of their own, which is
+// verified record by record when the test ends.
+package vaulttest
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// Vault is a vault on disk and the key of its owner.
+type Vault struct {
+	Path  string
+	Owner *vault.Identity
+	Opts  vault.Options // used at every opening; tests may change it
+
+	t testing.TB
+}
+
+// New makes a vault. When the test ends, it is opened and verified, values
+// included, unless the test called [Vault.Damaged].
+func New(t testing.TB) *Vault {
+	t.Helper()
+	owner, err := vault.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.db"), Owner: owner, t: t}
+	v.Opts = vault.Options{MemoryDir: t.TempDir(), LockTimeout: 5 * time.Second, Command: "test"}
+	if err := vault.Create(v.Path, owner, v.Opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() || v.t == nil {
+			return
+		}
+		if r := v.Verify(); len(r.Problems) > 0 {
+			t.Errorf("at the end of the test, the vault does not hold: %q", r.Problems)
+		}
+	})
+	return v
+}
+
+// Damaged says that the test damages the vault on purpose, so that it is not
+// verified at the end.
+func (v *Vault) Damaged() { v.t = nil }
+
+// Do opens the vault as its owner, calls fn and closes it.
+func (v *Vault) Do(fn func(*vault.Session) error) error {
+	opened, err := vault.Open(v.Path, v.Opts)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	s, err := opened.Owner(v.Owner)
+	if err != nil {
+		return err
+	}
+	return fn(s)
+}
+
+// Must is Do for what has to work.
+func (v *Vault) Must(t testing.TB, fn func(*vault.Session) error) {
+	t.Helper()
+	if err := v.Do(fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Set stores a value, which has to work.
+func (v *Vault) Set(t testing.TB, path, value string, o vault.SetOptions) {
+	t.Helper()
+	v.Must(t, func(s *vault.Session) error {
+		_, _, err := s.Set(Path(t, path), []byte(value), o)
+		return err
+	})
+}
+
+// Get reads a value; a failure is returned.
+func (v *Vault) Get(t testing.TB, path string) (value string, err error) {
+	t.Helper()
+	err = v.Do(func(s *vault.Session) error {
+		_, b, err := s.Get(Path(t, path), 0)
+		value = string(b)
+		return err
+	})
+	return value, err
+}
+
+// Verify checks everything, values included.
+func (v *Vault) Verify() (r vault.Report) {
+	err := v.Do(func(s *vault.Session) (err error) {
+		r, err = s.Verify(true)
+		return err
+	})
+	if err != nil {
+		r.Problems = append(r.Problems, err.Error())
+	}
+	return r
+}
+
+// Path parses a path that has to be valid.
+func Path(t testing.TB, s string) tokens.Path {
+	t.Helper()
+	p, err := tokens.ParsePath(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

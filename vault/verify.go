@@ -1,0 +1,262 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Report is what a verification found.
+type Report struct {
+	Entries  uint64 // of the audit log
+	Records  uint64
+	Epoch    uint32
+	Problems []string // empty if everything holds
+}
+
+// Verify checks the whole vault as only the owner can: every record's place,
+// MAC and signature, the digest over all of them, every entry of the log from
+// the root, what this machine remembers of it, and that each secret's record is
+// what the newest entry about its path says. With values, every stored value is
+// opened too.
+//
+// Damage that stops the walk itself is an error; everything else is a problem in
+// the report.
+func (s *Session) Verify(values bool) (Report, error) {
+	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}}
+	err := s.inspect(func(t *tx) error {
+		v.t = t
+		return v.run()
+	})
+	return v.Report, err
+}
+
+// verification is one run of [Session.Verify].
+type verification struct {
+	Report
+	s        *Session
+	t        *tx
+	values   bool
+	newest   map[string]logged // by path: the newest entry that changed its record
+	versions map[string]logged // by version key: the entry that wrote it
+}
+
+// logged is what the log says of a record.
+type logged struct {
+	seq  uint64
+	by   string
+	left bool // whether a record is left
+}
+
+func (v *verification) found(format string, args ...any) {
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+func (v *verification) run() error {
+	m, err := v.t.bucket(bucketMeta)
+	if err != nil {
+		return err
+	}
+	plain, err := open(v.t.epoch.headKey(), v.t.epoch.headContext(), m.Get([]byte(metaHead)))
+	if err == nil {
+		v.t.head, err = decodeHead(plain)
+	}
+	headHolds := err == nil
+	if !headHolds {
+		v.found("meta/head: it does not open, so nothing says which records and entries there should be")
+	}
+	last, err := v.log()
+	if err != nil {
+		return err
+	}
+	if headHolds {
+		if problem := last.Differs(v.t.head.log); problem != "" {
+			v.found("audit log: %s", problem)
+		}
+	}
+	if back := v.s.v.back; back != nil {
+		v.found("audit log: %s", back)
+	}
+	for _, name := range recordBuckets {
+		if err := v.bucket(name); err != nil {
+			return err
+		}
+	}
+	for path, l := range v.newest {
+		if l.left {
+			v.found("%q: its record is missing; entry %d says that it is there", path, l.seq)
+		}
+	}
+	if headHolds {
+		sum, count, err := v.t.sum()
+		if err != nil {
+			return err
+		}
+		if sum != v.t.head.digest || count != v.t.head.count {
+			v.found("records: they are not those that the head counts (%d here, %d there): one was put back, removed or replaced", count, v.t.head.count)
+		}
+	}
+	return nil
+}
+
+// log checks the audit log and learns from it what the records should be.
+func (v *verification) log() (audit.Position, error) {
+	check := audit.Verifier{
+		Vault:    v.s.epoch.vid,
+		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
+		SignedBy: func(by string) (ed25519.PublicKey, bool) { return v.s.pub, by == audit.Owner },
+		Visit:    v.learn,
+	}
+	var walked error
+	entries := func(yield func(k, val []byte) bool) {
+		walked = v.t.walk(bucketAudit, nil, func(k, val []byte) error {
+			if v.Entries++; v.Entries%1000 == 0 {
+				v.s.v.opts.Progress(int(v.Entries), int(v.t.head.log.Seq))
+			}
+			if !yield(k, val) {
+				return errStop
+			}
+			return nil
+		})
+	}
+	last, epoch, findings := check.Verify(entries)
+	for _, f := range findings {
+		v.found("%v", f)
+	}
+	if v.Epoch = v.s.epoch.n; epoch != v.Epoch && len(findings) == 0 {
+		v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", epoch, v.Epoch)
+	}
+	return last, walked
+}
+
+var errStop = errors.New("no more is asked for")
+
+func (v *verification) learn(seq uint64, by string, ev audit.Event) {
+	changed, left := ev.Writes()
+	if !changed {
+		return
+	}
+	l := logged{seq, by, left}
+	v.newest[ev.ResourceID] = l
+	if n, ok := ev.Metadata["version"].(float64); ok && ev.WritesValue() {
+		if p, err := tokens.ParsePath(ev.ResourceID); err == nil {
+			v.versions[string(versionKey(p, uint64(n)))] = l
+		}
+	}
+}
+
+// holds reports whether a record was written by the entry that tells of it. The
+// owner signs anew what others wrote, at a rewrite and when a tier is lowered.
+func (l logged) holds(seq uint64, by string) bool {
+	return seq == l.seq && (by == l.by || by == audit.Owner)
+}
+
+func (v *verification) bucket(name string) error {
+	return v.t.walk(name, nil, func(k, val []byte) error {
+		v.Records++
+		var err error
+		switch name {
+		case bucketSecrets:
+			err = v.secret(k, val)
+		case bucketVersions:
+			err = v.version(k, val)
+		case bucketRecipients:
+			err = v.recipient(k, val)
+		default:
+			err = damaged(recordName(name, k), "a record of a kind that this program does not write")
+		}
+		if err != nil {
+			v.found("%v", err)
+		}
+		return nil
+	})
+}
+
+// checked is what every signed record must pass.
+func (v *verification) checked(bucket string, k, val []byte, body any) (record, error) {
+	r, err := v.t.decode(bucket, k, val, body)
+	if err != nil {
+		return r, err
+	}
+	return r, v.t.checkSignature(bucket, k, r)
+}
+
+func (v *verification) secret(k, val []byte) error {
+	l, known := v.newest[string(k)]
+	delete(v.newest, string(k))
+	var head secretBody
+	r, err := v.checked(bucketSecrets, k, val, &head)
+	if err != nil {
+		return err
+	}
+	p, err := tokens.ParsePath(string(k))
+	switch {
+	case err != nil:
+		return damaged(recordName(bucketSecrets, k), "it is not at a path")
+	case !known || !l.left:
+		return damaged(p.String(), "no entry of the log says that it is there")
+	case !l.holds(head.Seq, r.by):
+		return damaged(p.String(), "it is not what entry %d, the newest about it, says: it was put back", l.seq)
+	}
+	numbers, err := v.t.versionNumbers(p)
+	if err != nil {
+		return err
+	}
+	have := map[uint64]bool{}
+	for _, n := range numbers {
+		have[n] = true
+	}
+	for n := uint64(1); n <= head.Version; n++ {
+		if !have[n] {
+			v.found("%s version %d: it is missing", p, n)
+		}
+	}
+	return nil
+}
+
+func (v *verification) version(k, val []byte) error {
+	var body versionBody
+	r, err := v.checked(bucketVersions, k, val, &body)
+	if err != nil {
+		return err
+	}
+	text, n, _ := cutVersionKey(k)
+	p, err := tokens.ParsePath(text)
+	if err != nil {
+		return damaged(recordName(bucketVersions, k), "it is not at a path and a version")
+	}
+	name := recordName(bucketVersions, k)
+	head, err := v.t.secretHead(p)
+	switch l, known := v.versions[string(k)]; {
+	case err != nil:
+		return damaged(name, "its secret has no record that holds")
+	case n > head.Version:
+		return damaged(name, "the secret is only at version %d: it was put back", head.Version)
+	case body.Tier > head.Tier:
+		return damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
+	case !known || !l.holds(body.Seq, r.by):
+		return damaged(name, "it is not what the log says was written")
+	}
+	if v.values {
+		_, err = v.s.openVersion(v.s.epoch, body, p, n)
+	}
+	return err
+}
+
+// recipient checks that a published recipient is that of the node for which it
+// is published: with another, what is written below would go to somebody else.
+func (v *verification) recipient(k, val []byte) error {
+	var body recipientBody
+	if _, err := v.checked(bucketRecipients, k, val, &body); err != nil {
+		return err
+	}
+	node := tierKey(v.s.secret, body.Tier)
+	if !bytes.Equal(k, recipientKey(body.Tier)) || !bytes.Equal(body.Pub, nodePrivate(node).PublicKey().Bytes()) {
+		return damaged(recordName(bucketRecipients, k), "it is not the recipient of the tier for which it stands")
+	}
+	return nil
+}

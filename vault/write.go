@@ -1,0 +1,293 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// SetOptions say how to set a secret. The zero SetOptions are usable.
+type SetOptions struct {
+	Tier      tokens.Tier // 0 keeps the tier; standard for a new secret
+	Type      string      // "" keeps the type; [DefaultType] for a new secret
+	IfVersion *uint64     // the version that must be current; 0 for none
+	Rotate    bool        // the secret must be there, and the log says that it was rotated
+}
+
+// Set stores a value as the next version of a secret, and makes the secret if
+// it is not there. It returns the secret and the version that was current
+// before, 0 for none. Raising the tier of a secret that exists rewrites the
+// vault.
+func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (Secret, uint64, error) {
+	if err := checkValue(value); err != nil {
+		return Secret{}, 0, err
+	}
+	if o.Type != "" && !slices.Contains(Types, o.Type) {
+		return Secret{}, 0, &tokens.SyntaxError{What: "type", Problem: fmt.Sprintf("it must be one of %v", Types)}
+	}
+	var (
+		set    Secret
+		before uint64
+		raise  bool
+	)
+	err := s.update(func(t *tx) error {
+		w, err := s.planWrite(t, p, o)
+		if err != nil {
+			return err
+		}
+		before = w.before
+		if raise = w.was != 0 && w.head.Tier > w.was; raise {
+			return errRaise
+		}
+		set, err = s.write(t, p, w, value)
+		return err
+	})
+	if raise {
+		err = s.rewrite(rewritePlan{
+			why:  "tier raised",
+			what: p.String(),
+			tier: map[tokens.Path]tokens.Tier{p: o.Tier},
+			then: func(next *Session, t *tx) error {
+				w, err := next.planWrite(t, p, o)
+				if err != nil {
+					return err
+				}
+				set, err = next.write(t, p, w, value)
+				return err
+			},
+		})
+	}
+	return set, before, err
+}
+
+// errRaise ends a transaction that must become a rewrite.
+var errRaise = errors.New("raising a tier rewrites the vault")
+
+// write is a write that was decided on and not yet done.
+type write struct {
+	head   secretBody  // as it will be
+	before uint64      // the version that was current, 0 for none
+	was    tokens.Tier // the tier that it had, 0 for a new secret
+	event  string
+	note   map[string]any // what the log says besides version, tier and type
+}
+
+// planWrite decides what a write makes of a secret.
+func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
+	w := write{event: audit.SecretUpdated, note: map[string]any{}}
+	head, err := t.secretHead(p)
+	switch {
+	case err == nil:
+		if w.was, err = t.tierOf(p, head); err != nil {
+			return w, err
+		}
+		head.Tier = w.was
+		if head.DeletedAt == nil {
+			w.before = head.Version
+		}
+	case errors.Is(err, ErrNotFound):
+		// Versions without a head would lose the tier that they give it.
+		if left, err := t.versionNumbers(p); err != nil || len(left) > 0 {
+			return w, errors.Join(err, damaged(p.String(), "its versions are there, but its record was removed"))
+		}
+		id, err := uuid.NewRandom()
+		if err != nil {
+			return w, err
+		}
+		head = secretBody{ID: id.String(), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
+		w.event = audit.SecretCreated
+	default:
+		return w, err
+	}
+	if o.IfVersion != nil && *o.IfVersion != w.before {
+		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before), versionName(*o.IfVersion))
+	}
+	if o.Rotate {
+		if _, err := t.live(p); err != nil {
+			return w, err
+		}
+		w.event = audit.SecretRotated
+	}
+	if o.Tier != 0 {
+		head.Tier = o.Tier
+	}
+	if o.Type != "" {
+		head.Type = o.Type
+	}
+	head.Version++
+	head.DeletedAt, head.UpdatedAt = nil, t.now
+	w.head = head
+	return w, nil
+}
+
+func versionName(n uint64) string {
+	if n == 0 {
+		return "no version"
+	}
+	return fmt.Sprintf("v%d", n)
+}
+
+// write does what planWrite decided.
+func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, error) {
+	w.head.Seq = t.seq()
+	if w.head.Tier < w.was {
+		if err := s.lowerVersions(t, p, w.head.Tier); err != nil {
+			return Secret{}, err
+		}
+		w.note["tier_before"] = w.was
+	}
+	body := versionBody{Seq: w.head.Seq, Tier: w.head.Tier, Author: t.by.id, CreatedAt: t.now}
+	if err := s.writeVersion(t, p, w.head.Version, body, value); err != nil {
+		return Secret{}, err
+	}
+	if err := t.put(bucketSecrets, secretBucketKey(p), true, w.head); err != nil {
+		return Secret{}, err
+	}
+	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type})
+	return w.head.secret(p), t.log(w.event, "secret", p.String(), w.note)
+}
+
+// lowerVersions seals every stored version anew at a lower tier. To lower a
+// tier widens who may read, so it appends nothing that must be forgotten.
+func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier) error {
+	numbers, err := t.versionNumbers(p)
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		body, value, err := s.readVersion(t, p, n)
+		if err != nil {
+			return err
+		}
+		if body.Tier <= tier {
+			continue
+		}
+		body.Tier = tier
+		if err := s.writeVersion(t, p, n, body, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) versionNumbers(p tokens.Path) (numbers []uint64, err error) {
+	err = t.walk(bucketVersions, versionPrefix(p), func(k, _ []byte) error {
+		if _, n, ok := cutVersionKey(k); ok {
+			numbers = append(numbers, n)
+		}
+		return nil
+	})
+	return numbers, err
+}
+
+func checkValue(value []byte) error {
+	switch n := len(value); {
+	case n == 0:
+		return &tokens.SyntaxError{What: "value", Problem: "it is empty; a value has at least 1 byte"}
+	case n > MaxValueBytes:
+		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than the %d bytes that are allowed", MaxValueBytes)}
+	}
+	return nil
+}
+
+// Delete hides a secret. Its versions stay until it is purged.
+func (s *Session) Delete(p tokens.Path) (Secret, error) {
+	return s.changeHead(p, audit.SecretDeleted, func(t *tx, head *secretBody) error {
+		if _, err := t.live(p); err != nil {
+			return err
+		}
+		head.DeletedAt = &t.now
+		return nil
+	})
+}
+
+// Restore brings a deleted secret back.
+func (s *Session) Restore(p tokens.Path) (Secret, error) {
+	return s.changeHead(p, audit.SecretRestored, func(t *tx, head *secretBody) error {
+		if head.DeletedAt == nil {
+			return errorOf(ErrConflict, "%s is not deleted", p)
+		}
+		head.DeletedAt = nil
+		return nil
+	})
+}
+
+func (s *Session) changeHead(p tokens.Path, event string, change func(*tx, *secretBody) error) (Secret, error) {
+	var done Secret
+	err := s.update(func(t *tx) error {
+		head, err := t.secretHead(p)
+		if err != nil {
+			return err
+		}
+		if err := change(t, &head); err != nil {
+			return err
+		}
+		head.Seq, head.UpdatedAt = t.seq(), t.now
+		done = head.secret(p)
+		if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
+			return err
+		}
+		return t.log(event, "secret", p.String(), map[string]any{"version": head.Version, "tier": head.Tier})
+	})
+	return done, err
+}
+
+// Rollback stores the value of an older version as the next version.
+func (s *Session) Rollback(p tokens.Path, to uint64) (Secret, uint64, error) {
+	var (
+		done   Secret
+		before uint64
+	)
+	err := s.update(func(t *tx) error {
+		head, err := t.live(p)
+		if err != nil {
+			return err
+		}
+		if to == head.Version {
+			return errorOf(ErrConflict, "%s is at v%d already", p, to)
+		}
+		_, value, err := s.readVersion(t, p, to)
+		if err != nil {
+			return err
+		}
+		w, err := s.planWrite(t, p, SetOptions{})
+		if err != nil {
+			return err
+		}
+		before, w.event, w.note["from_version"] = head.Version, audit.SecretRolledBack, to
+		done, err = s.write(t, p, w, value)
+		return err
+	})
+	return done, before, err
+}
+
+// Purge removes a secret and every version of it, deleted or not, and rewrites
+// the vault, so that the bytes are gone from the file. It returns how many
+// versions there were.
+func (s *Session) Purge(p tokens.Path) (int, error) {
+	var numbers []uint64
+	err := s.view(func(t *tx) (err error) {
+		if _, err := t.secretHead(p); errors.Is(err, ErrNotFound) {
+			return err
+		}
+		numbers, err = t.versionNumbers(p) // also of a head that is damaged: purging it mends
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(numbers), s.rewrite(rewritePlan{
+		why:  "secret purged",
+		what: p.String(),
+		drop: map[tokens.Path]bool{p: true},
+		then: func(_ *Session, t *tx) error {
+			return t.log(audit.SecretPurged, "secret", p.String(), map[string]any{"versions": len(numbers)})
+		},
+	})
+}
