@@ -45,13 +45,19 @@ var (
 type DamageError struct {
 	Where   string // a file, or bucket/key
 	Problem string
+	Whole   bool // nothing can be read of the file
 }
 
 func (e *DamageError) Error() string { return e.Where + ": " + e.Problem }
 func (e *DamageError) Unwrap() error { return ErrDamaged }
 
 func damaged(where, format string, args ...any) error {
-	return &DamageError{where, fmt.Sprintf(format, args...)}
+	return &DamageError{Where: where, Problem: fmt.Sprintf(format, args...)}
+}
+
+// notVault is for a file of which nothing can be read.
+func notVault(path, problem string) error {
+	return &DamageError{Where: path, Problem: problem, Whole: true}
 }
 
 // stateError is a message that reads by itself and still has a kind.

@@ -36,21 +36,9 @@ func LooksLikeIdentity(s string) bool {
 }
 
 // ParseIdentity reads an owner key: a hybrid identity (AGE-SECRET-KEY-PQ-1…) or
-// an X25519 one (AGE-SECRET-KEY-1…), alone or as age-keygen writes it, with
-// comment lines. The error says what is wrong without the text.
+// an X25519 one (AGE-SECRET-KEY-1…). The error says what is wrong without the text.
 func ParseIdentity(s string) (*Identity, error) {
-	var line string
-	for l := range strings.Lines(s) {
-		l = strings.TrimSpace(l)
-		if l == "" || strings.HasPrefix(l, "#") {
-			continue
-		}
-		if line != "" {
-			return nil, &tokens.SyntaxError{What: "owner key", Problem: "there is more than one"}
-		}
-		line = l
-	}
-	line = strings.ToUpper(line)
+	line := strings.ToUpper(strings.TrimSpace(s))
 	if id, err := age.ParseHybridIdentity(line); err == nil {
 		return &Identity{id.String(), id, id.Recipient()}, nil
 	}

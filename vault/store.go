@@ -86,7 +86,7 @@ func (st *store) open(readOnly bool) error {
 		case errors.Is(err, bolterrors.ErrTimeout):
 			return &BusyError{Path: st.path, Waited: 2 * time.Second}
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-			return damaged(st.path, "it is not a vault, or its first pages are damaged")
+			return notVault(st.path, "it is not a vault, or its first pages are damaged")
 		}
 		return err
 	})
@@ -163,7 +163,7 @@ func (st *store) read(bucket string, fn func(*bbolt.Bucket) error) error {
 		return st.db.View(func(b *bbolt.Tx) error {
 			in := b.Bucket([]byte(bucket))
 			if in == nil {
-				return damaged(st.path, "it is not a vault: its bucket %s is missing", bucket)
+				return notVault(st.path, "it is not a vault: its bucket "+bucket+" is missing")
 			}
 			return fn(in)
 		})

@@ -162,7 +162,7 @@ func checkFile(path string) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return errorOf(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
 	case info.Size() == 0:
-		return damaged(path, "it is empty, so it is no vault")
+		return notVault(path, "it is empty, so it is no vault")
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (v *Vault) open() error {
 	case strings.HasPrefix(text, formatPrefix):
 		return errorOf(ErrFormat, "%s is a vault of format %q and this program knows %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
 	default:
-		return damaged(v.path, "it is a database, but not a vault")
+		return notVault(v.path, "it is a database, but not a vault")
 	}
 	vid, err := v.st.meta(metaVault)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -25,11 +26,8 @@ type SetOptions struct {
 // before, 0 for none. Raising the tier of a secret that exists rewrites the
 // vault.
 func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (Secret, uint64, error) {
-	if err := checkValue(value); err != nil {
+	if err := CheckSet(value, o); err != nil {
 		return Secret{}, 0, err
-	}
-	if o.Type != "" && !slices.Contains(Types, o.Type) {
-		return Secret{}, 0, &tokens.SyntaxError{What: "type", Problem: fmt.Sprintf("it must be one of %v", Types)}
 	}
 	var (
 		set    Secret
@@ -186,7 +184,12 @@ func (t *tx) versionNumbers(p tokens.Path) (numbers []uint64, err error) {
 	return numbers, err
 }
 
-func checkValue(value []byte) error {
+// CheckSet says whether Set would refuse a value or an option for its form. It
+// needs no vault.
+func CheckSet(value []byte, o SetOptions) error {
+	if o.Type != "" && !slices.Contains(Types, o.Type) {
+		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
+	}
 	switch n := len(value); {
 	case n == 0:
 		return &tokens.SyntaxError{What: "value", Problem: "it is empty; a value has at least 1 byte"}

@@ -3,9 +3,12 @@
 package vaulttest
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"ass/tokens"
 	"ass/vault"
@@ -17,7 +20,7 @@ type Vault struct {
 	Owner *vault.Identity
 	Opts  vault.Options // used at every opening; tests may change it
 
-	t testing.TB
+	damaged bool
 }
 
 // New makes a vault. When the test ends, it is opened and verified, values
@@ -28,17 +31,18 @@ func New(t testing.TB) *Vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.db"), Owner: owner, t: t}
+	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.db"), Owner: owner}
 	v.Opts = vault.Options{MemoryDir: t.TempDir(), LockTimeout: 5 * time.Second, Command: "test"}
 	if err := vault.Create(v.Path, owner, v.Opts); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() || v.t == nil {
+		if t.Failed() || v.damaged {
 			return
 		}
-		if r := v.Verify(); len(r.Problems) > 0 {
-			t.Errorf("at the end of the test, the vault does not hold: %q", r.Problems)
+		problems, err := Check(v.Path, owner)
+		if err != nil || len(problems) > 0 {
+			t.Errorf("at the end of the test, the vault does not hold: %q, %v", problems, err)
 		}
 	})
 	return v
@@ -46,7 +50,7 @@ func New(t testing.TB) *Vault {
 
 // Damaged says that the test damages the vault on purpose, so that it is not
 // verified at the end.
-func (v *Vault) Damaged() { v.t = nil }
+func (v *Vault) Damaged() { v.damaged = true }
 
 // Do opens the vault as its owner, calls fn and closes it.
 func (v *Vault) Do(fn func(*vault.Session) error) error {
@@ -100,6 +104,34 @@ func (v *Vault) Verify() (r vault.Report) {
 		r.Problems = append(r.Problems, err.Error())
 	}
 	return r
+}
+
+// Check checks the file at path, which id must open: every page by bbolt's own
+// check, then every record, value and log entry. It returns what does not hold.
+func Check(path string, id *vault.Identity) ([]string, error) {
+	v, err := vault.Open(path, vault.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := v.Owner(id)
+	if err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	r, err := s.Verify(true)
+	if err = errors.Join(err, v.Close()); err != nil {
+		return r.Problems, err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return r.Problems, err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			r.Problems = append(r.Problems, "bbolt: "+err.Error())
+		}
+		return nil
+	})
+	return r.Problems, errors.Join(err, db.Close())
 }
 
 // Path parses a path that has to be valid.

@@ -1,0 +1,264 @@
+package commands
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault"
+)
+
+type auditGroup struct {
+	Show   auditShow   `cmd:"" default:"withargs" hidden:"" help:"Show the newest entries."`
+	Verify auditVerify `cmd:"" help:"Verify every record of the vault and every entry of its log."`
+}
+
+type auditShow struct {
+	Limit     int    `help:"Number of entries to show; 0 for all." default:"25"`
+	Tail      bool   `help:"Follow new entries as they come." env:"-"`
+	Namespace string `help:"Only entries about secrets in this namespace and below." placeholder:"NS" env:"-"`
+	Agent     string `help:"Only entries of this actor: owner, or the id of an agent or a token." placeholder:"ID" env:"-"`
+	Action    string `help:"Only this event, such as secret.read, or a group of them, such as secret." placeholder:"EVENT" env:"-"`
+	Since     string `help:"Only entries from then on: a date, an RFC 3339 time, or how long ago (2h, 7d)." placeholder:"TIME" env:"-"`
+	Until     string `help:"Only entries up to then: a date (inclusive), an RFC 3339 time, or how long ago." placeholder:"TIME" env:"-"`
+}
+
+func (c auditShow) Help() string {
+	return `The newest entry comes first; with --tail, the oldest of those shown. Times are local
+on a terminal. To see whether the log is whole: ass audit verify`
+}
+
+func (c auditShow) Run(a *app) error {
+	match, err := c.filter(a.now())
+	if err != nil {
+		return err
+	}
+	if c.Limit < 0 {
+		return usagef("--limit must not be negative")
+	}
+	if c.Tail {
+		return c.follow(a, match)
+	}
+	return a.look(func(v *vault.Vault) error {
+		entries, total, err := v.Log(c.Limit, match)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			events := make([]eventJSON, len(entries))
+			for i, e := range entries {
+				events[i] = eventOf(e)
+			}
+			return a.out.json(map[string]any{"events": events, "total": total, "page": 1, "limit": c.Limit})
+		}
+		c.print(a, entries)
+		return nil
+	})
+}
+
+// eventJSON is an event in the fields of the hosted product, with its number.
+type eventJSON struct {
+	Seq uint64 `json:"seq"`
+	audit.Event
+}
+
+func eventOf(e vault.Entry) eventJSON { return eventJSON(e) }
+
+func (c auditShow) print(a *app, entries []vault.Entry) {
+	rows := make([][]cell, len(entries))
+	for i, e := range entries {
+		colour := ""
+		if strings.HasSuffix(e.Type, audit.Denied) {
+			colour = red
+		}
+		actor := ""
+		if e.ActorID != audit.Owner {
+			actor = e.ActorID
+		}
+		rows[i] = []cell{{a.clock(e.CreatedAt), dim}, {e.Type, colour}, {e.ResourceID, ""}, {actor, dim}}
+	}
+	a.out.table(trimColumn(rows))
+}
+
+// trimColumn drops the last column where it says nothing in any row.
+func trimColumn(rows [][]cell) [][]cell {
+	for _, row := range rows {
+		if row[len(row)-1].text != "" {
+			return rows
+		}
+	}
+	for i, row := range rows {
+		rows[i] = row[:len(row)-1]
+	}
+	return rows
+}
+
+// clock shows the time of an entry: local for people, RFC 3339 for programs.
+func (a *app) clock(t time.Time) string {
+	if a.out.tty {
+		return t.Local().Format(time.DateTime)
+	}
+	return stamp(t)
+}
+
+// pollEvery is how often --tail looks. It holds no lock in between.
+const pollEvery = 200 * time.Millisecond
+
+// follow prints the newest entries, and then every new one. Each look opens the
+// file that is at the path then, so a compaction, which puts a new one there,
+// goes unnoticed.
+func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
+	var seen uint64
+	show := func(entries []vault.Entry) error {
+		if !a.JSON {
+			c.print(a, entries)
+			return a.out.err
+		}
+		for _, e := range entries {
+			if err := a.out.json(eventOf(e)); err != nil {
+				return err
+			}
+		}
+		return a.out.err
+	}
+	err := a.look(func(v *vault.Vault) error {
+		entries, _, err := v.Log(c.Limit, match)
+		if err != nil {
+			return err
+		}
+		slices.Reverse(entries)
+		newest, _, err := v.Log(1, nil)
+		if err != nil {
+			return err
+		}
+		if len(newest) > 0 {
+			seen = newest[0].Seq
+		}
+		return show(entries)
+	})
+	if err != nil {
+		return err
+	}
+	a.out.quiet = true // what there is to warn of was said once
+	for {
+		time.Sleep(pollEvery)
+		var entries []vault.Entry
+		err := a.look(func(v *vault.Vault) error {
+			var err error
+			entries, seen, err = v.LogAfter(seen, match)
+			return err
+		})
+		if errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = show(entries)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// filter is what the flags say; nil if they say nothing.
+func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
+	var tests []func(audit.Event) bool
+	if c.Namespace != "" {
+		ns, err := tokens.ParseNamespace(c.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, func(e audit.Event) bool {
+			p, err := tokens.ParsePath(e.ResourceID)
+			return err == nil && ns.Contains(p)
+		})
+	}
+	if c.Agent != "" {
+		tests = append(tests, func(e audit.Event) bool { return e.ActorID == c.Agent })
+	}
+	if c.Action != "" {
+		action := strings.TrimSuffix(c.Action, ".*")
+		tests = append(tests, func(e audit.Event) bool {
+			return e.Type == action || strings.HasPrefix(e.Type, action+".")
+		})
+	}
+	if c.Since != "" {
+		t, _, err := parseTime(c.Since, now)
+		if err != nil {
+			return nil, usagef("--since: %v", err)
+		}
+		tests = append(tests, func(e audit.Event) bool { return !e.CreatedAt.Before(t) })
+	}
+	if c.Until != "" {
+		t, day, err := parseTime(c.Until, now)
+		if err != nil {
+			return nil, usagef("--until: %v", err)
+		}
+		if day {
+			t = t.AddDate(0, 0, 1).Add(-time.Millisecond)
+		}
+		tests = append(tests, func(e audit.Event) bool { return !e.CreatedAt.After(t) })
+	}
+	if tests == nil {
+		return nil, nil
+	}
+	return func(e audit.Event) bool {
+		for _, test := range tests {
+			if !test(e) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+type auditVerify struct{}
+
+func (auditVerify) Help() string {
+	return `Checks, with the owner's key: the MAC and the signature of every record, that none was
+put back or removed, every entry of the log from the first on, that each secret is
+what the newest entry about it says, and that this machine has not seen a newer
+vault. Exit code 8 if anything does not hold.`
+}
+
+func (auditVerify) Run(a *app) error {
+	return a.with(access{readOnly: true, progress: "verifying"}, func(s *vault.Session) error {
+		r, err := s.Verify(false)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			problems := r.Problems
+			if problems == nil {
+				problems = []string{}
+			}
+			if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "problems": problems}); err != nil {
+				return err
+			}
+		} else {
+			for _, p := range r.Problems {
+				a.out.line("%s", clean(p))
+			}
+		}
+		if n := len(r.Problems); n > 0 {
+			return &verifyError{n}
+		}
+		if !a.JSON {
+			a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
+		}
+		return nil
+	})
+}
+
+// verifyError ends a verification that found something: what it found was
+// printed.
+type verifyError struct{ problems int }
+
+func (e *verifyError) Error() string {
+	return pluralOf(e.problems, "thing does", "things do") + " not hold; go back to a backup, or keep the file and ask for help before you write to it"
+}
+func (e *verifyError) Unwrap() error { return vault.ErrDamaged }

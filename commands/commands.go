@@ -1,0 +1,103 @@
+// Package commands is the surface of ass: it parses, prompts and renders, and
+// leaves every decision about keys and records to package vault. There is no
+// cryptography and no database here.
+//
+// [Main] is the whole program, so that other projects can give their scripts an
+// ass command:
+//
+//	testscript.Main(m, map[string]func(){"ass": commands.Main})
+//
+// [CLI] is the table of contents: every command is a field, and its Run method
+// is in the file named for its group. Read session.go for how a command gets at
+// the vault, output.go for the rules of what is printed where, errors.go for the
+// exit codes.
+package commands
+
+import (
+	"io"
+	"os"
+	"time"
+)
+
+// CLI is every command and every global flag.
+type CLI struct {
+	Globals
+
+	Login  loginCmd  `cmd:"" help:"Make a vault, or store a credential for one." group:"auth"`
+	Logout logoutCmd `cmd:"" help:"Remove the stored credential." group:"auth"`
+	Whoami whoamiCmd `cmd:"" help:"Show which credential is in use, and for what." group:"auth"`
+	Status statusCmd `cmd:"" help:"Show where the vault is and how it is." group:"auth"`
+
+	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
+
+	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
+
+	Init    initCmd    `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
+	Version versionCmd `cmd:"" help:"Show the version of ass." group:"utilities"`
+}
+
+// Globals are the flags that every command has.
+type Globals struct {
+	JSON         bool          `help:"Print JSON, errors included."`
+	Profile      string        `help:"Stored credential to use." default:"default" placeholder:"NAME"`
+	APIURL       string        `name:"api-url" help:"Vault to use: file:///path/to/vault.db, or a path." placeholder:"URL"`
+	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault." default:"10s"`
+	PassphraseFD int           `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." default:"-1" placeholder:"FD" env:"-"`
+}
+
+// Program is the world of one run. The zero Program is that of this process.
+type Program struct {
+	Stdin  *os.File
+	Stdout io.Writer
+	Stderr io.Writer
+	Now    func() time.Time // the clock
+}
+
+// Main runs ass with the arguments of this process, and exits.
+func Main() { os.Exit(Program{}.Run(os.Args[1:])) }
+
+// Run runs ass with args and returns its exit code, one of those in
+// docs/exit-codes.md.
+func (p Program) Run(args []string) (exit int) {
+	if p.Stdin == nil {
+		p.Stdin = os.Stdin
+	}
+	if p.Stdout == nil {
+		p.Stdout = os.Stdout
+	}
+	if p.Stderr == nil {
+		p.Stderr = os.Stderr
+	}
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now}
+	defer func() {
+		if bug := recover(); bug != nil {
+			exit = a.fail(bugError(bug))
+		}
+	}()
+	run, err := a.parse(args)
+	if err == nil && run != nil {
+		err = run()
+	}
+	if err == nil {
+		err = a.out.err
+	}
+	if err != nil {
+		return a.fail(err)
+	}
+	return exitDone
+}
+
+// app is one run: what the methods of the commands share.
+type app struct {
+	Globals
+	command   string // such as "secrets get", without arguments
+	namespace string // of the flag --namespace of the secrets group
+	in        *os.File
+	out       *output
+
+	passphrases *os.File // of --passphrase-fd, once it was read from
+	now         func() time.Time
+}

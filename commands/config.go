@@ -1,0 +1,139 @@
+package commands
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ass/vault"
+)
+
+// config is the file of stored credentials, ~/.config/ass/config.json.
+//
+//	{"version":1,"profiles":{"default":{"credential":"owner","key":"AGE-SECRET-KEY-PQ-1…","vault":"bde4c489…"}}}
+type config struct {
+	Version  int                 `json:"version"`
+	Profiles map[string]*profile `json:"profiles"`
+
+	path string
+}
+
+// profile is one stored credential.
+type profile struct {
+	Credential string `json:"credential"`        // owner, agent or token
+	Key        string `json:"key"`               // the credential; an owner key may be encrypted with a passphrase
+	Kept       bool   `json:"kept,omitempty"`    // the person has the owner key elsewhere, too
+	Vault      string `json:"vault,omitempty"`   // id of the vault that it opens
+	APIURL     string `json:"api_url,omitempty"` // where that vault is, if not in the default place
+}
+
+// Kinds of credentials.
+const (
+	ownerCredential = "owner"
+	agentCredential = "agent"
+	tokenCredential = "token"
+)
+
+func (p *profile) locked() bool { return vault.IsLocked(p.Key) }
+
+// onlyCopy reports whether the owner key may exist nowhere else.
+func (p *profile) onlyCopy() bool { return p.Credential == ownerCredential && !p.Kept }
+
+func configPath() (string, error) {
+	dir, err := configDir()
+	return filepath.Join(dir, "config.json"), err
+}
+
+// loadConfig reads the stored credentials; none are an empty config.
+func loadConfig() (*config, error) {
+	path, err := configPath()
+	if err != nil {
+		return nil, err
+	}
+	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
+	b, err := readSmall(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
+		return nil, fmt.Errorf("%s is not the JSON that ass writes; mend it, or move it away and log in again", path)
+	}
+	if c.Version != 1 {
+		return nil, fmt.Errorf("%s is of version %d and this program knows version 1: update ass", path, c.Version)
+	}
+	for name, p := range c.Profiles {
+		if p == nil {
+			return nil, fmt.Errorf("%s: profile %q is empty; remove it", path, name)
+		}
+	}
+	if c.Profiles == nil {
+		c.Profiles = map[string]*profile{}
+	}
+	return c, nil
+}
+
+// save writes the file, or removes it when nothing is left to say.
+func (c *config) save() error {
+	if len(c.Profiles) == 0 {
+		if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writePrivate(c.path, append(b, '\n'))
+}
+
+// names lists the profiles.
+func (c *config) names() string {
+	return strings.Join(slices.Sorted(maps.Keys(c.Profiles)), ", ")
+}
+
+// rescue puts an owner key that may exist nowhere else into a file of its own,
+// and returns where. It overwrites nothing.
+func (c *config) rescue(name string, p *profile) (string, error) {
+	dir := filepath.Dir(c.path)
+	base := "recovery-" + fileSafe(name)
+	if len(p.Vault) >= 8 {
+		base += "-" + p.Vault[:8]
+	}
+	text := "# The owner key of the ass vault " + p.Vault + ". Whoever has it can read every secret there.\n" +
+		"# Log in with it again: ass login --key - < THIS FILE\n" + p.Key + "\n"
+	for n := 1; ; n++ {
+		path := filepath.Join(dir, base+".key")
+		if n > 1 {
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d.key", base, n))
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = f.WriteString(text)
+		return path, errors.Join(err, f.Sync(), f.Close())
+	}
+}
+
+// fileSafe makes a profile's name a part of a file name.
+func fileSafe(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, s)
+}

@@ -1,0 +1,143 @@
+package commands
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// The exit codes, published in docs/exit-codes.md. Numbers are never reused and
+// never change their meaning.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNoVault     = 3
+	exitNotFound    = 4
+	exitDenied      = 5
+	exitApproval    = 6
+	exitBusy        = 7
+	exitDamaged     = 8
+	exitInterrupted = 130
+)
+
+var (
+	errUsage       = errors.New("usage")
+	errNotLoggedIn = errors.New("not logged in")
+	errInterrupted = errors.New("interrupted")
+	errDeclined    = errors.New("nothing was changed")
+)
+
+// kinds says, for each kind of error, how the program ends and what programs are
+// told. The first that matches counts.
+var kinds = []struct {
+	err  error
+	exit int
+	code string
+}{
+	{errUsage, exitUsage, "VALIDATION_ERROR"},
+	{errInterrupted, exitInterrupted, "INTERRUPTED"},
+	{errDeclined, exitFailed, "DECLINED"},
+	{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},
+	{vault.ErrNoVault, exitNoVault, "VAULT_NOT_FOUND"},
+	{vault.ErrExists, exitFailed, "VAULT_EXISTS"},
+	{vault.ErrFormat, exitFailed, "VAULT_FORMAT"},
+	{vault.ErrDamaged, exitDamaged, "VAULT_DAMAGED"},
+	{vault.ErrBusy, exitBusy, "VAULT_BUSY"},
+	{vault.ErrWrongKey, exitDenied, "UNAUTHORIZED"},
+	{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
+	{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
+	{vault.ErrConflict, exitFailed, "CONFLICT"},
+	{fs.ErrPermission, exitFailed, "FILE_ERROR"},
+	{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
+}
+
+// kindError is a message with a kind of [kinds].
+type kindError struct {
+	kind error
+	text string
+}
+
+func (e *kindError) Error() string { return e.text }
+func (e *kindError) Unwrap() error { return e.kind }
+
+func usagef(format string, args ...any) error { return errorf(errUsage, format, args...) }
+
+func errorf(kind error, format string, args ...any) error {
+	return &kindError{kind, fmt.Sprintf(format, args...)}
+}
+
+// classify returns the exit code of an error and the code that JSON carries.
+func classify(err error) (exit int, code string) {
+	var syntax *tokens.SyntaxError
+	if errors.As(err, &syntax) {
+		return exitUsage, "VALIDATION_ERROR"
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			return k.exit, k.code
+		}
+	}
+	return exitFailed, "FAILED"
+}
+
+// fail prints an error, one line, and returns the exit code.
+func (a *app) fail(err error) int {
+	exit, code := classify(err)
+	message := clean(withWayOut(err))
+	if a.JSON {
+		b, merr := json.Marshal(map[string]any{"error": map[string]any{"code": code, "message": message}})
+		if merr == nil {
+			fmt.Fprintf(a.out.errw, "%s\n", b)
+			return exit
+		}
+	}
+	fmt.Fprintf(a.out.errw, "ass: %s\n", message)
+	return exit
+}
+
+// withWayOut adds to an error what the person can do, where package vault cannot
+// know it.
+func withWayOut(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	var damage *vault.DamageError
+	switch {
+	case errors.As(err, &damage) && damage.Whole:
+		return text + "; name another vault with ASS_API_URL, or go back to a backup of this one"
+	case errors.As(err, &damage):
+		return text + "; to see everything that does not hold: ass audit verify"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return text + "; nothing was changed: make room and run it again"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return text + "; nothing was changed: every access is logged in the vault's file, so it must be writable"
+	case errors.Is(err, vault.ErrBusy):
+		return text + "; run it again, or wait longer with --lock-timeout"
+	}
+	return text
+}
+
+// bugError says where the program failed, without what it held in its hands.
+func bugError(bug any) error {
+	where := "an unknown place"
+	pc := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
+	for panicked := false; ; {
+		f, more := frames.Next()
+		if panicked && strings.HasPrefix(f.Function, "ass/") {
+			where = fmt.Sprintf("%s, line %d", f.Function, f.Line)
+			break
+		}
+		panicked = panicked || f.Function == "runtime.gopanic"
+		if !more {
+			break
+		}
+	}
+	return fmt.Errorf("this is a bug in ass, at %s (%T); please report it", where, bug)
+}

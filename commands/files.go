@@ -1,0 +1,180 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Where things lie, and how small files are written.
+
+// folder returns the folder of ass for one purpose: under the XDG variable if it
+// is set, under the home folder otherwise, and in the native place on macOS and
+// Windows.
+func folder(xdg, unix, mac, windowsEnv string) (string, error) {
+	if dir := os.Getenv(xdg); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", usagef("%s is not an absolute path", xdg)
+		}
+		return filepath.Join(dir, "ass"), nil
+	}
+	if runtime.GOOS == "windows" {
+		if dir := os.Getenv(windowsEnv); dir != "" {
+			return filepath.Join(dir, "ass"), nil
+		}
+		return "", fmt.Errorf("%%%s%% is not set", windowsEnv)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil || home == "" {
+		return "", fmt.Errorf("HOME is not set; set it, or %s", xdg)
+	}
+	if info, err := os.Stat(home); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("HOME is %s, which is no folder; set it to one, or set %s", home, xdg)
+	}
+	if runtime.GOOS == "darwin" {
+		unix = mac
+	}
+	return filepath.Join(home, filepath.FromSlash(unix), "ass"), nil
+}
+
+func dataDir() (string, error) {
+	return folder("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")
+}
+
+func stateDir() (string, error) {
+	return folder("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LOCALAPPDATA")
+}
+
+// configDir is ~/.config on macOS too, as with the hosted CLI.
+func configDir() (string, error) {
+	return folder("XDG_CONFIG_HOME", ".config", ".config", "APPDATA")
+}
+
+// vaultPath reads an --api-url: file:///path, or a path.
+func vaultPath(text string) (string, error) {
+	switch scheme, _, found := strings.Cut(text, "://"); {
+	case found && (scheme == "http" || scheme == "https"):
+		return "", usagef("ASS_API_URL names a server, and this is the offline ass: give it file:///path/to/vault.db, or a path")
+	case found && scheme != "file":
+		return "", usagef("ASS_API_URL has the scheme %q; give it file:///path/to/vault.db, or a path", scheme)
+	case found:
+		u, err := url.Parse(text)
+		if err != nil || u.Host != "" && u.Host != "localhost" || u.Path == "" {
+			return "", usagef("ASS_API_URL is no file URL with an absolute path, such as file:///home/you/vault.db")
+		}
+		text = filepath.FromSlash(u.Path)
+		if runtime.GOOS == "windows" {
+			text = strings.TrimPrefix(text, `\`) // \C:\…
+		}
+	}
+	return filepath.Abs(text)
+}
+
+// fileURL is the inverse of vaultPath.
+func fileURL(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/…
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+// tilde shortens a path in the home folder, for people.
+func tilde(path string) string {
+	home, err := os.UserHomeDir()
+	if err == nil && home != "/" && strings.HasPrefix(path, home+string(filepath.Separator)) {
+		return "~" + path[len(home):]
+	}
+	return path
+}
+
+// readSmall reads a regular file of at most limit bytes. It follows no link and
+// does not wait for a pipe.
+func readSmall(path string, limit int64) ([]byte, error) {
+	if err := checkRegular(path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s is larger than %s", path, size(limit))
+	}
+	return b, err
+}
+
+func checkRegular(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is a symbolic link, which is not followed here", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
+}
+
+// writePrivate replaces a file in one piece, for its owner alone.
+func writePrivate(path string, content []byte) (err error) {
+	if err := checkRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// exposures says which of our files and folders others can get at, and how to
+// mend it. A folder that is not ours alone, such as /tmp, is only of interest
+// when others could replace what lies in it.
+func exposures(paths ...string) (warnings []string) {
+	if runtime.GOOS == "windows" {
+		return nil // permissions are not in the mode there
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		mode := info.Mode()
+		switch open := mode.Perm() & 0o077; {
+		case !info.IsDir() && open != 0:
+			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, path))
+		case info.IsDir() && filepath.Base(path) == "ass" && open != 0:
+			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path, path))
+		case info.IsDir() && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
+			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s", path, path))
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,228 @@
+package commands
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// The rules of what is printed where:
+//
+//   - stdout is for what was asked for, stderr for everything else.
+//   - Colours, relative times and the marks ✓ and ● are for terminals. In a pipe
+//     the same words stand without them, and times are RFC 3339.
+//   - A value is printed as it is. Every other text that may come out of the file
+//     has its control characters escaped.
+//   - Warnings and notes are one line on stderr, and begin with "ass:".
+//
+// This is the only file that writes to stdout.
+
+type output struct {
+	w, errw io.Writer
+	tty     bool  // stdout is a terminal
+	errTTY  bool  // stderr is a terminal
+	quiet   bool  // no warnings and no notes
+	err     error // the first failure to write to stdout
+}
+
+func newOutput(w, errw io.Writer) *output {
+	return &output{w: w, errw: errw, tty: isTerminal(w), errTTY: isTerminal(errw)}
+}
+
+func isTerminal(x any) bool {
+	f, ok := x.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (o *output) write(s string) {
+	if o.err != nil {
+		return
+	}
+	if _, err := io.WriteString(o.w, s); err != nil {
+		o.err = fmt.Errorf("write to stdout: %v", err) // not wrapped: it says nothing about the vault
+	}
+}
+
+// value prints a secret value: exactly its bytes, and on a terminal a newline.
+func (o *output) value(b []byte) {
+	o.write(string(b))
+	if o.tty {
+		o.write("\n")
+	}
+}
+
+// line prints a line of what was asked for.
+func (o *output) line(format string, args ...any) { o.write(fmt.Sprintf(format, args...) + "\n") }
+
+// done says that something was done.
+func (o *output) done(format string, args ...any) {
+	mark := ""
+	if o.tty {
+		mark = o.colour(green, "✓") + " "
+	}
+	o.line("%s%s", mark, fmt.Sprintf(format, args...))
+}
+
+// json prints v as one line of JSON.
+func (o *output) json(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	o.write(string(b) + "\n")
+	return nil
+}
+
+// warn says on stderr what the person should mend.
+func (o *output) warn(format string, args ...any) { o.note("warning: "+format, args...) }
+
+// note says on stderr what the person should know.
+func (o *output) note(format string, args ...any) {
+	if o.quiet {
+		return
+	}
+	fmt.Fprintf(o.errw, "ass: %s\n", clean(fmt.Sprintf(format, args...)))
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	dim    = "2"
+)
+
+func (o *output) colour(code, s string) string {
+	if !o.tty || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// cell is one field of a table.
+type cell struct{ text, colour string }
+
+// table prints rows in columns, without spaces at the end of a line.
+func (o *output) table(rows [][]cell) {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(clean(c.text)))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		pad := 0
+		for i, c := range row {
+			if c.text == "" {
+				pad += widths[i] + 2
+				continue
+			}
+			text := clean(c.text)
+			b.WriteString(strings.Repeat(" ", pad))
+			b.WriteString(o.colour(c.colour, text))
+			pad = widths[i] - utf8.RuneCountInString(text) + 2
+		}
+		b.WriteByte('\n')
+	}
+	o.write(b.String())
+}
+
+// clean escapes the control characters of a text, so that a name out of a file
+// that somebody else made cannot move the cursor or colour a lie.
+func clean(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
+
+// when shows a time: how long ago for people, RFC 3339 for programs.
+func (a *app) when(t time.Time) string {
+	if !a.out.tty {
+		return t.UTC().Format(time.RFC3339)
+	}
+	return ago(a.now().Sub(t))
+}
+
+func ago(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", d/time.Minute)
+	case d < day:
+		return fmt.Sprintf("%dh ago", d/time.Hour)
+	case d < 14*day:
+		return fmt.Sprintf("%dd ago", d/day)
+	case d < 60*day:
+		return fmt.Sprintf("%dw ago", d/(7*day))
+	case d < 730*day:
+		return fmt.Sprintf("%dmo ago", d/(30*day))
+	}
+	return fmt.Sprintf("%dy ago", d/(365*day))
+}
+
+// size shows a number of bytes.
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// plural is "1 secret", "2 secrets".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// progress returns a function that shows on a terminal how far a long act is,
+// once it has taken half a second, and one that removes it again.
+func (o *output) progress(what string, now func() time.Time) (step func(done, total int), end func()) {
+	if !o.errTTY {
+		return func(int, int) {}, func() {}
+	}
+	start, shown := now(), false
+	step = func(done, total int) {
+		if now().Sub(start) < 500*time.Millisecond || total == 0 {
+			return
+		}
+		shown = true
+		const width = 30
+		full := min(width, done*width/total)
+		fmt.Fprintf(o.errw, "\r%s [%s%s] %d/%d ", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
+	}
+	return step, func() {
+		if shown {
+			fmt.Fprint(o.errw, "\r\x1b[K")
+		}
+	}
+}

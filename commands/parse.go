@@ -1,0 +1,151 @@
+package commands
+
+import (
+	"errors"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"ass/tokens"
+)
+
+// parse reads the command line. It returns what to run, nil if help was shown.
+//
+// Kong repeats in its errors what was typed, and what was typed may be a secret
+// that slipped into the wrong place. So no text of kong's reaches anybody: the
+// error says what kind of thing is wrong and which command's help to read.
+func (a *app) parse(args []string) (func() error, error) {
+	a.JSON = wantsJSON(args)
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-V") {
+		return func() error { return versionCmd{}.Run(a) }, nil
+	}
+	var cli CLI
+	helped := false
+	// Help goes to stdout because it was asked for; kong's writer for errors is
+	// never used.
+	parser, err := kong.New(&cli,
+		kong.Name("ass"),
+		kong.Description("The offline Agent Secret Store: encrypted secrets in one file, scoped keys for agents, and an audit log that proves itself."),
+		kong.Writers(a.out.w, io.Discard),
+		kong.Exit(func(int) { helped = true }),
+		kong.Bind(a),
+		kong.DefaultEnvars("ASS"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "auth", Title: "Authentication"},
+			{Key: "secrets", Title: "Secrets"},
+			{Key: "audit", Title: "Audit"},
+			{Key: "utilities", Title: "Utilities"},
+		}),
+	)
+	if err != nil {
+		return nil, err // the grammar itself is wrong: a bug that every test finds
+	}
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
+		// Kong's help for a group says nothing of the command that it runs by itself.
+		args = []string{"audit", hiddenDefault, args[1]}
+	}
+	ctx, err := parser.Parse(args)
+	if helped {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explainParse(err)
+	}
+	a.Globals = cli.Globals
+	a.command = commandName(ctx.Selected())
+	return func() error { return ctx.Run(a) }, nil
+}
+
+// wantsJSON answers before the command line is parsed, because an error of
+// parsing must be in the form that was asked for.
+func wantsJSON(args []string) bool {
+	on, _ := strconv.ParseBool(os.Getenv("ASS_JSON"))
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return on
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return on
+}
+
+func commandName(n *kong.Node) string {
+	var words []string
+	for ; n != nil && n.Type != kong.ApplicationNode; n = n.Parent {
+		if n.Name != hiddenDefault {
+			words = append([]string{n.Name}, words...)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// hiddenDefault names the command that a group runs when it is given none.
+const hiddenDefault = "show"
+
+var (
+	suggestion = regexp.MustCompile(`, did you mean (.*)\?$`)
+	missing    = regexp.MustCompile(`^(expected|missing flags:) (.*)$`)
+	flagValue  = regexp.MustCompile(`^(--[a-z-]+): `)
+	plainFlag  = regexp.MustCompile(`^unknown flag (--?[a-z][a-z-]{0,20})(,|$)`)
+)
+
+// takesValue are the commands that are given secrets, so that a word which is no
+// flag of theirs is never repeated.
+var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
+
+func explainParse(err error) error {
+	command := ""
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		command = commandName(parse.Context.Selected())
+	}
+	see := "see: ass " + command + " --help"
+	if command == "" {
+		see = "see: ass --help"
+	}
+	text := err.Error()
+	var syntax *tokens.SyntaxError
+	if errors.As(err, &syntax) {
+		return usagef("%v", syntax)
+	}
+	if m := flagValue.FindStringSubmatch(text); m != nil {
+		return usagef("%s has a value of the wrong form; %s", m[1], see)
+	}
+	if m := missing.FindStringSubmatch(text); m != nil {
+		return usagef("missing: %s; %s", m[2], see)
+	}
+	hint := ""
+	if m := suggestion.FindStringSubmatch(text); m != nil {
+		hint = ", did you mean " + m[1] + "?"
+	}
+	switch {
+	case strings.HasPrefix(text, "unknown flag"):
+		if m := plainFlag.FindStringSubmatch(text); m != nil && !takesValue[command] {
+			return usagef("unknown flag %s%s; %s", m[1], hint, see)
+		}
+		if takesValue[command] {
+			return usagef("unknown flag%s (a value that begins with - goes behind -- or through stdin); %s", hint, see)
+		}
+		return usagef("unknown flag%s; %s", hint, see)
+	case strings.HasPrefix(text, "unexpected argument") && (command == "" || hint != "" || isGroup(parse)):
+		return usagef("unknown command%s; %s", hint, see)
+	case strings.HasPrefix(text, "unexpected argument"):
+		return usagef("too many arguments; %s", see)
+	}
+	return usagef("the command line is not understood; %s", see)
+}
+
+func isGroup(err *kong.ParseError) bool {
+	n := err.Context.Selected()
+	return n == nil || len(n.Children) > 0
+}

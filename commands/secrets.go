@@ -1,0 +1,435 @@
+package commands
+
+import (
+	"encoding/base64"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+type secretsGroup struct {
+	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+
+	List     secretsList     `cmd:"" aliases:"ls" help:"List the secrets in a namespace and below it."`
+	Get      secretsGet      `cmd:"" help:"Print the value of a secret."`
+	Set      secretsSet      `cmd:"" help:"Create or update a secret."`
+	Delete   secretsDelete   `cmd:"" aliases:"rm" help:"Delete a secret; its versions stay until it is purged."`
+	Rotate   secretsRotate   `cmd:"" help:"Store a new value as the next version."`
+	History  secretsHistory  `cmd:"" help:"List the versions of a secret."`
+	Rollback secretsRollback `cmd:"" help:"Store the value of an older version as the next version."`
+	Restore  secretsRestore  `cmd:"" help:"Bring a deleted secret back."`
+	Purge    secretsPurge    `cmd:"" help:"Remove a secret and all its versions, bytes included."`
+}
+
+// AfterApply hands the namespace to whoever completes a name.
+func (g *secretsGroup) AfterApply(a *app) error {
+	a.namespace = g.Namespace
+	return nil
+}
+
+// path reads the name of a secret: a whole path, or a flat name in the default
+// namespace.
+func (a *app) path(name string) (tokens.Path, error) {
+	if strings.Contains(name, "/") || name == "" {
+		return tokens.ParsePath(name)
+	}
+	ns, err := defaultNamespace(a.namespace)
+	if err != nil {
+		return tokens.Path{}, err
+	}
+	return ns.Join(name)
+}
+
+// secretJSON is a secret in the fields of the hosted product, and a few of ours.
+type secretJSON struct {
+	ID        string         `json:"id"`
+	Namespace string         `json:"namespace"`
+	Key       string         `json:"key"`
+	Path      string         `json:"path"`
+	Version   uint64         `json:"version"`
+	Type      string         `json:"secret_type"`
+	Tier      tokens.Tier    `json:"access_tier"`
+	Metadata  map[string]any `json:"metadata"`
+	CreatedAt string         `json:"created_at"`
+	UpdatedAt string         `json:"updated_at"`
+	DeletedAt string         `json:"deleted_at,omitempty"`
+}
+
+func jsonOf(s vault.Secret) secretJSON {
+	j := secretJSON{
+		ID: s.ID, Namespace: s.Path.Namespace().String(), Key: s.Path.Key(), Path: s.Path.String(), Version: s.Version,
+		Type: s.Type, Tier: s.Tier, Metadata: map[string]any{}, CreatedAt: stamp(s.CreatedAt), UpdatedAt: stamp(s.UpdatedAt),
+	}
+	if s.DeletedAt != nil {
+		j.DeletedAt = stamp(*s.DeletedAt)
+	}
+	return j
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func tierCell(t tokens.Tier) cell {
+	switch t {
+	case tokens.Sensitive:
+		return cell{t.String(), yellow}
+	case tokens.Critical:
+		return cell{t.String(), red}
+	}
+	return cell{t.String(), ""}
+}
+
+type secretsList struct {
+	In      string `arg:"" optional:"" name:"namespace" help:"Namespace to list; the default one if omitted, '*' for the namespaces that there are."`
+	Deleted bool   `help:"List the deleted secrets, which can be restored."`
+}
+
+func (c secretsList) Run(a *app) error {
+	if c.In == "*" {
+		return c.namespaces(a)
+	}
+	ns, err := defaultNamespace(orElse(c.In, a.namespace))
+	if err != nil {
+		return err
+	}
+	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+		list, err := s.List(ns, c.Deleted)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			items := make([]secretJSON, len(list))
+			for i, secret := range list {
+				items[i] = jsonOf(secret)
+			}
+			return a.out.json(map[string]any{"namespace": ns.String(), "items": items})
+		}
+		rows := make([][]cell, len(list))
+		for i, secret := range list {
+			rows[i] = []cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt), dim}}
+		}
+		a.out.table(rows)
+		if len(list) == 0 {
+			a.out.note("no secrets in %s; the namespaces that there are: ass secrets list '*'", ns)
+		}
+		return nil
+	})
+}
+
+func (c secretsList) namespaces(a *app) error {
+	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+		list, err := s.Namespaces()
+		if err != nil {
+			return err
+		}
+		items, rows := make([]map[string]any, len(list)), make([][]cell, len(list))
+		for i, n := range list {
+			items[i] = map[string]any{"namespace": n.Namespace.String(), "secret_count": n.Secrets}
+			rows[i] = []cell{{n.Namespace.String(), ""}, {plural(n.Secrets, "secret"), dim}}
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"namespace": "*", "items": items})
+		}
+		a.out.table(rows)
+		return nil
+	})
+}
+
+type secretsGet struct {
+	Path    string `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
+	Version uint64 `help:"Version to read; the current one if omitted." placeholder:"N" env:"-"`
+	Silent  bool   `help:"Print nothing but the value: no warnings and no notes."`
+}
+
+func (c secretsGet) Help() string {
+	return `In a pipe, exactly the bytes that were stored are written; on a terminal, a newline
+follows. The access is in the audit log before the value is printed.`
+}
+
+func (c secretsGet) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	if c.Silent {
+		a.out.quiet = true
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		secret, value, err := s.Get(p, c.Version)
+		if err != nil {
+			return err
+		}
+		if !a.JSON {
+			a.out.value(value)
+			return nil
+		}
+		j := struct {
+			secretJSON
+			Value    string `json:"value"`
+			Encoding string `json:"encoding,omitempty"`
+		}{secretJSON: jsonOf(secret), Value: string(value)}
+		if !utf8.Valid(value) {
+			j.Value, j.Encoding = base64.StdEncoding.EncodeToString(value), "base64"
+		}
+		return a.out.json(j)
+	})
+}
+
+// newValue is where the value of a write comes from.
+type newValue struct {
+	File     string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
+	Generate bool   `help:"Make a random value." env:"-"`
+	Length   int    `help:"Characters of a generated value." default:"32" env:"-"`
+	Charset  string `help:"What a generated value is made of: alnum, alpha, digits, hex or ascii." default:"alnum" env:"-"`
+}
+
+// read returns the value: given is the argument or flag, nil for none.
+func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
+	sources := 0
+	for _, has := range []bool{given != nil, n.File != "", n.Generate} {
+		if has {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return nil, usagef("the value comes from one place: the argument, --file, --generate or stdin")
+	case n.Generate:
+		return vault.Generate(n.Length, n.Charset)
+	case n.File != "":
+		f, err := os.Open(n.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readValue(f)
+	case given != nil && *given != "-":
+		if a.interactive() {
+			a.out.warn("the value is in the history of this shell, and was visible to other programs; without it, ass asks for it")
+		}
+		return []byte(*given), nil
+	case a.interactive():
+		text, err := a.askHidden("Value for " + p.String() + ": ")
+		return []byte(text), err
+	}
+	value, err := readValue(a.in)
+	if n := len(value); err == nil && n > 1 && value[n-1] == '\n' && strings.Count(string(value), "\n") == 1 {
+		a.out.note("the value ends with a newline, which is kept; printf %%s writes none")
+	}
+	return value, err
+}
+
+// readValue reads a little more than a value may have, so that one that is too
+// large is seen to be.
+func readValue(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, vault.MaxValueBytes+1))
+}
+
+type secretsSet struct {
+	Path      string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
+	Value     *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
+	Tier      tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
+	Type      string      `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
+	IfVersion *uint64     `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N" env:"-"`
+	newValue
+}
+
+func (c secretsSet) Help() string {
+	return `The value is read from stdin, exactly, when it is left out or "-":
+
+  printf %s "$KEY" | ass secrets set production/gemini/GEMINI_API_KEY
+
+On a terminal it is asked for. An argument is seen by other programs, and kept in
+the history of the shell.`
+}
+
+func (c secretsSet) Run(a *app) error {
+	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion}, "stored at")
+}
+
+// store reads the value and writes it; said is what is said of it then.
+func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, said string) error {
+	p, err := a.path(name)
+	if err != nil {
+		return err
+	}
+	value, err := n.read(a, p, given)
+	if err != nil {
+		return err
+	}
+	if err := vault.CheckSet(value, o); err != nil {
+		return err // before a vault is made on the way
+	}
+	return a.with(access{create: !o.Rotate}, func(s *vault.Session) error {
+		secret, before, err := s.Set(p, value, o)
+		if err != nil {
+			return err
+		}
+		return a.wrote(secret, before, said)
+	})
+}
+
+func (a *app) wrote(secret vault.Secret, before uint64, said string) error {
+	if a.JSON {
+		return a.out.json(jsonOf(secret))
+	}
+	if before != 0 {
+		a.out.done("Secret %s %s (v%d → v%d)", said, secret.Path, before, secret.Version)
+	} else {
+		a.out.done("Secret %s %s", said, secret.Path)
+	}
+	return nil
+}
+
+type secretsRotate struct {
+	Path  string  `arg:"" help:"Secret to rotate."`
+	Value *string `help:"Replacement value. Better left out: it is then read from stdin, or asked for." placeholder:"VALUE" env:"-"`
+	Force bool    `help:"Skip the confirmation on a terminal." env:"-"`
+	newValue
+}
+
+func (c secretsRotate) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	// Nothing is lost by a rotation, so where nobody can be asked it goes on.
+	if a.interactive() {
+		if err := a.confirm(c.Force, "Rotate "+p.String()+"?"); err != nil {
+			return err
+		}
+	}
+	return c.store(a, p.String(), c.Value, vault.SetOptions{Rotate: true}, "rotated:")
+}
+
+type secretsDelete struct {
+	Path  string `arg:"" help:"Secret to delete."`
+	Force bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (c secretsDelete) Run(a *app) error {
+	return a.change(c.Path, "deleted:", func(p tokens.Path) error { return a.confirm(c.Force, "Delete "+p.String()+"?") }, (*vault.Session).Delete)
+}
+
+type secretsRestore struct {
+	Path string `arg:"" help:"Deleted secret to bring back."`
+}
+
+func (c secretsRestore) Run(a *app) error {
+	return a.change(c.Path, "restored:", func(tokens.Path) error { return nil }, (*vault.Session).Restore)
+}
+
+// change runs an act on one secret that leaves its values alone.
+func (a *app) change(name, said string, confirm func(tokens.Path) error, act func(*vault.Session, tokens.Path) (vault.Secret, error)) error {
+	p, err := a.path(name)
+	if err != nil {
+		return err
+	}
+	if err := confirm(p); err != nil {
+		return err
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		secret, err := act(s, p)
+		if err != nil {
+			return err
+		}
+		return a.wrote(secret, 0, said)
+	})
+}
+
+type secretsHistory struct {
+	Path string `arg:"" help:"Secret whose versions to list, deleted or not."`
+}
+
+func (c secretsHistory) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+		secret, versions, err := s.History(p)
+		if err != nil {
+			return err
+		}
+		items, rows := make([]map[string]any, len(versions)), make([][]cell, len(versions))
+		for i, v := range versions {
+			items[i] = map[string]any{
+				"version": v.Number, "access_tier": v.Tier, "author": v.Author, "created_at": stamp(v.CreatedAt), "current": v.Current,
+			}
+			state := cell{}
+			if v.Current {
+				state = cell{"current", green}
+			}
+			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"path": p.String(), "deleted": secret.DeletedAt != nil, "items": items})
+		}
+		a.out.table(rows)
+		if secret.DeletedAt != nil {
+			a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
+		}
+		return nil
+	})
+}
+
+type secretsRollback struct {
+	Path  string `arg:"" help:"Secret to roll back."`
+	To    uint64 `required:"" help:"Version whose value becomes the next version." placeholder:"N" env:"-"`
+	Force bool   `help:"Skip the confirmation on a terminal." env:"-"`
+}
+
+func (c secretsRollback) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	if a.interactive() {
+		if err := a.confirm(c.Force, "Roll "+p.String()+" back to the value of v"+uintText(c.To)+"?"); err != nil {
+			return err
+		}
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		secret, before, err := s.Rollback(p, c.To)
+		if err != nil {
+			return err
+		}
+		return a.wrote(secret, before, "rolled back to the value of v"+uintText(c.To)+":")
+	})
+}
+
+type secretsPurge struct {
+	Path  string `arg:"" help:"Secret to remove for good, deleted or not."`
+	Force bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (c secretsPurge) Help() string {
+	return `Rewrites the vault without the secret, so that the file holds nothing of its values.
+Copies, backups and snapshots of the file, and what the disk itself keeps, are out
+of reach.`
+}
+
+func (c secretsPurge) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Remove "+p.String()+" and all its versions for good?"); err != nil {
+		return err
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		n, err := s.Purge(p)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"path": p.String(), "versions": n})
+		}
+		a.out.done("Secret purged: %s (%s)", p, plural(n, "version"))
+		return nil
+	})
+}

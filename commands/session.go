@@ -1,0 +1,305 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// How a command gets at the vault: find the file, find the credential, ask for a
+// passphrase if it needs one, and only then open, act and close. The lock is
+// held for the act alone.
+
+// place is where the vault is, and how that was found out.
+type place struct {
+	path   string
+	looked []looked
+}
+
+// looked is one place in which the location of the vault was looked for.
+type looked struct {
+	where string // "--api-url", "profile default"
+	says  string // what it says, "" for nothing
+}
+
+// locate finds the vault: the flag, the environment, the profile, the default.
+func (a *app) locate(cfg *config) (place, error) {
+	var p place
+	env := os.Getenv("ASS_API_URL")
+	flag := a.APIURL
+	if flag == env { // kong hands the variable over as the flag
+		flag = ""
+	}
+	stored := ""
+	if prof := cfg.Profiles[a.Profile]; prof != nil {
+		stored = prof.APIURL
+	}
+	p.looked = []looked{{"--api-url", flag}, {"ASS_API_URL", env}, {"profile " + a.Profile, stored}}
+	for _, l := range p.looked {
+		if l.says == "" {
+			continue
+		}
+		path, err := vaultPath(l.says)
+		p.path = path
+		return p, err
+	}
+	dir, err := dataDir()
+	if err != nil {
+		return p, err
+	}
+	p.path = filepath.Join(dir, "vault.db")
+	p.looked = append(p.looked, looked{"the default place", p.path})
+	return p, nil
+}
+
+func (p place) exists() bool {
+	_, err := os.Lstat(p.path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// isDefault reports whether the vault is where it is looked for when nothing
+// else is said.
+func (p place) isDefault() bool {
+	dir, err := dataDir()
+	return err == nil && p.path == filepath.Join(dir, "vault.db")
+}
+
+// credential is what a command acts with.
+type credential struct {
+	kind string // ownerCredential, agentCredential, tokenCredential; "" for none
+	text string // as it is stored or given
+	from string // where it was found, for people
+}
+
+// findCredential takes ASS_AGENT_KEY, or what the profile has.
+func (a *app) findCredential(cfg *config) (credential, error) {
+	if key := strings.TrimSpace(os.Getenv("ASS_AGENT_KEY")); key != "" {
+		kind, err := credentialKind(key)
+		if err == nil && kind == ownerCredential {
+			err = usagef("ASS_AGENT_KEY holds an owner key, which is not for programs; store it with: ass login --key -")
+		}
+		if err != nil {
+			return credential{}, err
+		}
+		return credential{kind, key, "ASS_AGENT_KEY"}, nil
+	}
+	if p := cfg.Profiles[a.Profile]; p != nil {
+		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + tilde(cfg.path)}, nil
+	}
+	return credential{}, nil
+}
+
+// credentialKind tells a credential by its form.
+func credentialKind(text string) (string, error) {
+	switch {
+	case vault.IsLocked(text):
+		return ownerCredential, nil
+	case vault.LooksLikeIdentity(text):
+		return ownerCredential, nil
+	case tokens.LooksLikeAgentKey(text):
+		return agentCredential, nil
+	case tokens.LooksLikeToken(text):
+		return tokenCredential, nil
+	}
+	return "", usagef("this is no credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a token with ey")
+}
+
+// withoutComments returns what an identity file holds, as age-keygen writes it
+// and as a recovery file is.
+func withoutComments(text string) string {
+	lines := slices.DeleteFunc(splitLines(text), func(line string) bool { return strings.HasPrefix(line, "#") })
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+func splitLines(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return lines
+}
+
+// options are how this program opens vaults.
+func (a *app) options() vault.Options {
+	o := vault.Options{
+		Now:         a.now,
+		LockTimeout: a.LockTimeout,
+		Command:     "ass " + a.command,
+		Waiting: func(holder string) {
+			if a.out.errTTY {
+				a.out.note("waiting for %s", orElse(holder, "another process"))
+			}
+		},
+	}
+	if dir, err := stateDir(); err == nil {
+		o.MemoryDir = filepath.Join(dir, "seen")
+	}
+	return o
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// here is what a command finds before it opens anything.
+type here struct {
+	cfg  *config
+	at   place
+	cred credential
+}
+
+func (a *app) find() (h here, err error) {
+	if h.cfg, err = loadConfig(); err != nil {
+		return h, err
+	}
+	if h.at, err = a.locate(h.cfg); err != nil {
+		return h, err
+	}
+	h.cred, err = a.findCredential(h.cfg)
+	return h, err
+}
+
+// ready says what is missing for opening the vault; nil if nothing is.
+func (a *app) ready(h here) error {
+	switch exists := h.at.exists(); {
+	case !exists && h.cred.kind == "":
+		return errorf(vault.ErrNoVault, "no vault at %s; make one with: ass login", h.at.path)
+	case !exists:
+		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To make a new vault: ass login --profile NAME", h.at.path, h.cred.from)
+	case h.cred.kind == "":
+		return errorf(errNotLoggedIn, "there is a vault at %s, and no credential for it in profile %s; run: ass login", h.at.path, a.Profile)
+	}
+	return nil
+}
+
+// access is how a command opens the vault.
+type access struct {
+	readOnly bool   // it reads out no secret and changes nothing
+	create   bool   // a person who has nothing yet gets a vault on the way
+	progress string // what takes long, "" for a rewrite
+}
+
+// with opens the vault with the credential at hand, and calls fn.
+func (a *app) with(how access, fn func(*vault.Session) error) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	if how.create && !h.at.exists() && h.cred.kind == "" && len(h.cfg.Profiles) == 0 {
+		if err := a.createOnTheWay(h); err != nil {
+			return err
+		}
+		if h, err = a.find(); err != nil {
+			return err
+		}
+	}
+	if err := a.ready(h); err != nil {
+		return err
+	}
+	key, err := a.readKey(h.cred)
+	if err != nil {
+		return err
+	}
+	v, err := a.openVault(h.at, how)
+	if err != nil {
+		return err
+	}
+	s, err := key.open(v)
+	if err == nil {
+		err = fn(s)
+	}
+	return errors.Join(err, v.Close())
+}
+
+// look opens the vault without showing it the credential, for what needs no key.
+func (a *app) look(fn func(*vault.Vault) error) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	if err := a.ready(h); err != nil {
+		return err
+	}
+	v, err := a.openVault(h.at, access{readOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(v), v.Close())
+}
+
+// openVault opens the file and says what is wrong around it.
+func (a *app) openVault(at place, how access) (*vault.Vault, error) {
+	o := a.options()
+	o.ReadOnly = how.readOnly
+	step, end := a.out.progress(orElse(how.progress, "re-encrypting"), a.now)
+	o.Progress = func(done, total int) {
+		if step(done, total); done == total {
+			end()
+		}
+	}
+	v, err := vault.Open(at.path, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range exposures(at.path, filepath.Dir(at.path)) {
+		a.out.warn("%s", w)
+	}
+	if back := v.Rollback(); back != nil {
+		a.out.warn("%s", back)
+	}
+	return v, nil
+}
+
+// openKey is a credential that is ready to open a vault.
+type openKey struct {
+	owner *vault.Identity
+	agent tokens.AgentKey
+	token string
+}
+
+// readKey parses a credential, and asks for its passphrase if it has one.
+func (a *app) readKey(c credential) (openKey, error) {
+	switch c.kind {
+	case ownerCredential:
+		id, err := a.readIdentity(c.text)
+		return openKey{owner: id}, err
+	case agentCredential:
+		k, err := tokens.ParseAgentKey(c.text)
+		return openKey{agent: k}, err
+	}
+	return openKey{token: c.text}, nil
+}
+
+func (a *app) readIdentity(text string) (*vault.Identity, error) {
+	if !vault.IsLocked(text) {
+		return vault.ParseIdentity(text)
+	}
+	pass, err := a.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	id, err := vault.UnlockIdentity(text, pass)
+	if errors.Is(err, vault.ErrPassphrase) {
+		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key; try again")
+	}
+	return id, err
+}
+
+func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
+	switch {
+	case k.owner != nil:
+		return v.Owner(k.owner)
+	case k.token != "":
+		return v.Token(k.token)
+	}
+	return v.Agent(k.agent)
+}

@@ -1,0 +1,213 @@
+package commands
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime/debug"
+
+	"ass/vault"
+)
+
+type statusCmd struct{}
+
+func (statusCmd) Help() string {
+	return `Shows where the vault is and every place that was looked in, whether it opens with
+the stored credential, and what should be mended. Asks for nothing, and logs nothing.
+Exit code 3 without a vault or a credential, 8 for a damaged one.`
+}
+
+func (statusCmd) Run(a *app) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	st := status{app: a, here: h}
+	err = st.inspect()
+	if err != nil {
+		st.problem = err.Error()
+	}
+	if a.JSON {
+		if perr := st.printJSON(); perr != nil {
+			return perr
+		}
+	} else {
+		st.print()
+	}
+	return err
+}
+
+// status is what `ass status` finds out.
+type status struct {
+	*app
+	here
+	info     vault.Info
+	opens    string // whether the credential opens it, in words
+	problem  string // why the vault is not operational
+	warnings []string
+}
+
+func (st *status) inspect() error {
+	if !st.at.exists() {
+		return st.ready(st.here)
+	}
+	o := st.options()
+	o.ReadOnly = true
+	v, err := vault.Open(st.at.path, o)
+	if err != nil {
+		return err
+	}
+	if st.info, err = v.Info(); err == nil {
+		err = st.tryCredential(v)
+	}
+	st.warn(v)
+	return errors.Join(err, v.Close())
+}
+
+func (st *status) tryCredential(v *vault.Vault) error {
+	switch {
+	case st.cred.kind == "":
+		st.opens = "no credential"
+		return st.ready(st.here)
+	case vault.IsLocked(st.cred.text):
+		st.opens = "not tried: the owner key has a passphrase"
+		return nil
+	}
+	key, err := st.readKey(st.cred)
+	if err == nil {
+		_, err = key.open(v)
+	}
+	if st.opens = "yes"; err != nil {
+		st.opens = "no"
+	}
+	return err
+}
+
+func (st *status) warn(v *vault.Vault) {
+	st.warnings = exposures(st.at.path, filepath.Dir(st.at.path), st.cfg.path, filepath.Dir(st.cfg.path))
+	if back := v.Rollback(); back != nil {
+		st.warnings = append(st.warnings, back.String())
+	}
+	p := st.cfg.Profiles[st.Profile]
+	if p == nil || p.Credential != ownerCredential {
+		return
+	}
+	if !p.locked() {
+		st.warnings = append(st.warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; set one with: ass login")
+	}
+	if !p.Kept {
+		st.warnings = append(st.warnings, "nobody confirmed that the owner key is kept elsewhere: without it the vault is lost; see it with: ass login")
+	}
+}
+
+func (st *status) state() string {
+	if st.problem == "" {
+		return "operational"
+	}
+	return "unavailable"
+}
+
+func (st *status) print() {
+	o := st.out
+	mark := ""
+	if o.tty {
+		mark = "● "
+	}
+	o.line("API")
+	health := cell{mark + "Operational", green}
+	if st.problem != "" {
+		health = cell{mark + "Unavailable: " + st.problem, red}
+	}
+	o.table([][]cell{{{"url", dim}, {fileURL(st.at.path), ""}}, {{"status", dim}, health}, {{"version", dim}, {version(), ""}}})
+	o.line("\nAUTH")
+	rows := [][]cell{{{"logged in", dim}, {yesNo(st.cred.kind != ""), ""}}}
+	if st.cred.kind != "" {
+		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}}, []cell{{"opens it", dim}, {st.opens, ""}})
+	}
+	o.table(rows)
+	o.line("\nVAULT")
+	rows = [][]cell{{{"path", dim}, {st.at.path, ""}}}
+	for _, l := range st.at.looked {
+		rows = append(rows, []cell{{"looked in", dim}, {l.where + ": " + orElse(l.says, "nothing"), ""}})
+	}
+	if i := st.info; i.ID != "" {
+		rows = append(rows,
+			[]cell{{"id", dim}, {i.ID, ""}},
+			[]cell{{"format", dim}, {i.Format, ""}},
+			[]cell{{"size", dim}, {size(i.Bytes), ""}},
+			[]cell{{"secrets", dim}, {plural(i.Secrets, "secret") + ", " + plural(i.Deleted, "deleted one"), ""}},
+			[]cell{{"agents", dim}, {plural(i.Agents, "agent"), ""}},
+			[]cell{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
+		)
+		if e := i.Newest; e != nil {
+			rows = append(rows, []cell{{"newest entry", dim}, {e.Type + " " + e.ResourceID + ", " + st.when(e.CreatedAt), ""}})
+		}
+	}
+	o.table(rows)
+	if len(st.warnings) > 0 {
+		o.line("\nWARNINGS")
+		for _, w := range st.warnings {
+			o.line("%s", o.colour(yellow, clean(mark+w)))
+		}
+	}
+}
+
+func (st *status) printJSON() error {
+	looked := []map[string]any{}
+	for _, l := range st.at.looked {
+		looked = append(looked, map[string]any{"place": l.where, "says": nullable(l.says)})
+	}
+	v := map[string]any{"path": st.at.path, "looked_in": looked, "opens": st.opens, "warnings": append([]string{}, st.warnings...)}
+	if i := st.info; i.ID != "" {
+		v["id"], v["format"], v["size_bytes"] = i.ID, i.Format, i.Bytes
+		v["secret_count"], v["deleted_count"], v["agent_count"], v["audit_entries"] = i.Secrets, i.Deleted, i.Agents, i.Entries
+		if i.Newest != nil {
+			v["newest_entry"] = eventOf(*i.Newest)
+		}
+	}
+	return st.out.json(map[string]any{
+		"api":   map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(), "error": nullable(st.problem)},
+		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "credential_source": nullable(st.cred.from)},
+		"vault": v,
+	})
+}
+
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	if a.JSON {
+		return a.out.json(map[string]any{"version": version()})
+	}
+	a.out.line("ass %s", version())
+	return nil
+}
+
+// version is the module's version if it was installed as one, else the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,46 @@
+package commands
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parseTime reads a date (2026-06-01, local), an RFC 3339 time, or how long ago
+// (90s, 2h, 7d). It reports whether it was a date, which means a whole day.
+func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
+	if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
+		return t, true, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, false, nil
+	}
+	if d, err := parseAge(s); err == nil {
+		return now.Add(-d), false, nil
+	}
+	return t, false, errors.New("it must be a date (2026-06-01), an RFC 3339 time (2026-06-01T10:30:00Z), or how long ago (2h, 7d)")
+}
+
+// parseAge is time.ParseDuration with days.
+func parseAge(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d < 0 {
+		err = errors.New("negative")
+	}
+	return d, err
+}
+
+func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// pluralOf is plural for nouns that do not just take an s.
+func pluralOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ass/commands"
+	"ass/vault"
+	"ass/vault/vaulttest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ass": commands.Main})
+}
+
+// TestScript runs the stories in testdata/script. Every story has a HOME of its
+// own, and at its end every vault in it is checked: every page, record,
+// signature, value and log entry. Values in stories contain the marker, which
+// must not be in any file under HOME.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"checkvaults": checkVaultsCmd,
+			"damaged":     damagedCmd,
+			"exits":       exitsCmd,
+			"flipbyte":    flipByteCmd,
+			"follow":      followCmd,
+			"mode":        modeCmd,
+			"nomarker":    noMarkerCmd,
+			"repeat":      repeatCmd,
+		},
+	})
+}
+
+// marker is part of every value that a story stores.
+const marker = "hunter2"
+
+const damagedKey = "damaged"
+
+func setup(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
+	}
+	env.Setenv("HOME", home)
+	env.Setenv("TZ", "UTC")
+	env.Setenv("VAULT", filepath.Join(home, ".local/share/ass/vault.db"))
+	env.Setenv("CONFIG", filepath.Join(home, ".config/ass/config.json"))
+	damaged := new(bool)
+	env.Values[damagedKey] = damaged
+	t := env.T().(testing.TB)
+	env.Defer(func() {
+		if t.Failed() {
+			return
+		}
+		if found := findMarker(home); found != "" {
+			t.Errorf("at the end of the story, %s holds a value in clear", found)
+		}
+		if !*damaged {
+			for _, problem := range checkVaults(env.WorkDir) {
+				t.Errorf("at the end of the story: %s", problem)
+			}
+		}
+	})
+	return nil
+}
+
+// checkVaults checks every vault below dir with every owner key that lies below
+// dir in clear.
+func checkVaults(dir string) (problems []string) {
+	var vaults []string
+	keys := map[string]bool{}
+	key := regexp.MustCompile(`AGE-SECRET-KEY-[A-Z0-9-]+`)
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		if strings.HasSuffix(path, ".new") {
+			problems = append(problems, path+" was left behind")
+		}
+		if strings.HasSuffix(path, ".db") {
+			vaults = append(vaults, path)
+		} else if b, err := os.ReadFile(path); err == nil {
+			for _, k := range key.FindAllString(string(b), -1) {
+				keys[k] = true
+			}
+		}
+		return nil
+	})
+	for _, path := range vaults {
+		opened := false
+		for k := range keys {
+			id, err := vault.ParseIdentity(k)
+			if err != nil {
+				continue
+			}
+			found, err := vaulttest.Check(path, id)
+			if errors.Is(err, vault.ErrWrongKey) {
+				continue
+			}
+			opened = true
+			if err != nil {
+				found = append(found, err.Error())
+			}
+			problems = append(problems, found...)
+		}
+		if !opened {
+			problems = append(problems, path+": no owner key lies here that opens it, so it was not checked")
+		}
+	}
+	return problems
+}
+
+// checkvaults
+//
+// Checks every vault of the story now, as at its end.
+func checkVaultsCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: checkvaults")
+	}
+	for _, problem := range checkVaults(ts.MkAbs("$WORK")) {
+		ts.Fatalf("%s", problem)
+	}
+}
+
+// damaged
+//
+// Says that the story damages its vault, or leaves no owner key in clear, so that
+// its vaults are not checked at the end.
+func damagedCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: damaged")
+	}
+	*ts.Value(damagedKey).(*bool) = true
+}
+
+// exits CODE PROGRAM [ARG...]
+//
+// Runs a program that must end with this exit code, which exec cannot tell. After
+// a failure, stderr must be one line and hold no stack trace and no marker.
+func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	stderr := ts.ReadFile("stderr")
+	if want != 0 && args[1] == "ass" {
+		last := stderr[strings.LastIndex(strings.TrimSuffix(stderr, "\n"), "\n")+1:]
+		if !strings.HasPrefix(last, "ass: ") && !strings.HasPrefix(last, `{"error":`) {
+			ts.Fatalf("stderr does not end with an error line")
+		}
+		if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, marker) {
+			ts.Fatalf("stderr holds a stack trace or a value")
+		}
+	}
+}
+
+// flipbyte FILE OFFSET
+//
+// Inverts one byte; a negative offset counts from the end.
+func flipByteCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flipbyte file offset")
+	}
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 0xff
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+// follow FILE PATTERN
+//
+// Waits until a file that a background command writes to has a line that matches.
+func followCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: follow file pattern")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	for range 200 {
+		if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && pattern.Match(b) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b, _ := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Fatalf("no line of %s matches %s:\n%s", args[0], args[1], b)
+}
+
+// mode FILE OCTAL
+//
+// Checks the permissions of a file.
+func modeCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode file octal")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+	}
+}
+
+// nomarker
+//
+// Checks that no file under HOME holds the marker.
+func noMarkerCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: nomarker")
+	}
+	if found := findMarker(ts.Getenv("HOME")); found != "" {
+		ts.Fatalf("%s holds a value in clear", found)
+	}
+}
+
+func findMarker(dir string) (found string) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(marker)) {
+				found = path
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// repeat FILE COUNT TEXT
+//
+// Writes a file that holds the text so many times.
+func repeatCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: repeat file count text")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte(args[2]), n), 0o600))
+}
