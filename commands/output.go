@@ -100,7 +100,7 @@ const (
 )
 
 func (o *output) colour(code, s string) string {
-	if !o.tty || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || s == "" {
+	if code == "" || !o.tty || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"

@@ -101,6 +101,17 @@ func (r *rootKeys) agentSecret(id string, serial uint32) key {
 	return kdf(r.root, nil, "ass/1 agent", lp(nil, id), u32(nil, serial))
 }
 
+// ownerTokenKey signs a token that the owner issues.
+func (r *rootKeys) ownerTokenKey(jti string) key {
+	return kdf(r.root, nil, "ass/1 owner token", lp(nil, jti))
+}
+
+// tokenKey signs a token that an agent issues, whose secret is issuer. The
+// signature is the token's own secret.
+func tokenKey(issuer key, jti string) key {
+	return kdf(issuer, nil, "ass/1 token", lp(nil, jti))
+}
+
 // grantee is what the secret of an agent or a token gives it.
 type grantee struct {
 	seal  key      // opens its grant

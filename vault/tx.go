@@ -141,9 +141,32 @@ func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 		return nil, err
 	}
 	if sum != t.head.digest || count != t.head.count {
-		return nil, damaged(b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+		return nil, t.blame()
 	}
 	return t, nil
+}
+
+// blame names, as far as it can be known, what made the digest wrong: a record
+// that does not hold. One that was removed, or put back as it once was, has no
+// name here; a verification finds it in the log.
+func (t *tx) blame() error {
+	for _, name := range recordBuckets {
+		err := t.walk(name, nil, func(k, v []byte) error {
+			r, err := parseRecord(v)
+			if err != nil || !t.epoch.macHolds(name, k, r) {
+				return badMAC(name, k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+}
+
+func badMAC(bucket string, k []byte) error {
+	return damaged(recordName(bucket, k), "its MAC does not match: it was altered, or moved from another place")
 }
 
 // sum adds up what stands in the file.
@@ -314,7 +337,7 @@ func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
 		return record{}, damaged(recordName(bucket, k), "it is not a record")
 	}
 	if !t.epoch.macHolds(bucket, k, r) {
-		return record{}, damaged(recordName(bucket, k), "its MAC does not match: it was altered, or moved from another place")
+		return record{}, badMAC(bucket, k)
 	}
 	if err := strictJSON(r.body, body); err != nil {
 		return record{}, damaged(recordName(bucket, k), "%v", err)

@@ -1,0 +1,181 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"testing"
+)
+
+// log is a log in memory, with all that its owner knows.
+type log struct {
+	keys, values [][]byte
+	at           Position
+	epoch        uint32
+	owner, other ed25519.PrivateKey
+}
+
+func firstKey(epoch uint32, seq uint64) [32]byte {
+	return [32]byte(fmt.Appendf(nil, "%032d", uint64(epoch)<<32|seq))
+}
+
+func newLog() *log {
+	seed := make([]byte, ed25519.SeedSize)
+	l := &log{owner: ed25519.NewKeyFromSeed(seed)}
+	seed[0] = 1
+	l.other = ed25519.NewKeyFromSeed(seed)
+	return l
+}
+
+func (l *log) add(t *testing.T, by string, sign ed25519.PrivateKey, ev Event) {
+	t.Helper()
+	ev.ActorID = by
+	if ev.Epoch > 0 {
+		l.epoch = ev.Epoch
+		l.at.Key = firstKey(ev.Epoch, l.at.Seq+1)
+	}
+	body, err := ev.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var k, v []byte
+	k, v, l.at = l.at.Append(Place{Epoch: l.epoch}, by, sign, body)
+	l.keys, l.values = append(l.keys, k), append(l.values, v)
+}
+
+func (l *log) verify() (Position, uint32, []Finding) {
+	v := Verifier{
+		FirstKey: firstKey,
+		SignedBy: func(by string) (ed25519.PublicKey, bool) {
+			switch by {
+			case Owner:
+				return l.owner.Public().(ed25519.PublicKey), true
+			case "agt_1":
+				return l.other.Public().(ed25519.PublicKey), true
+			}
+			return nil, false
+		},
+	}
+	return v.Verify(func(yield func(k, v []byte) bool) {
+		for i, k := range l.keys {
+			if !yield(k, l.values[i]) {
+				return
+			}
+		}
+	})
+}
+
+func TestChain(t *testing.T) {
+	l := newLog()
+	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+	l.add(t, Owner, l.owner, Event{Type: SecretCreated, ResourceID: "a/K"})
+	l.add(t, "agt_1", l.other, Event{Type: SecretRead, ResourceID: "a/K"})
+	l.add(t, Owner, l.owner, Event{Type: VaultRewritten, Epoch: 2})
+	l.add(t, "agt_1", l.other, Event{Type: SecretRead, ResourceID: "a/K"})
+	at, epoch, findings := l.verify()
+	if len(findings) > 0 || at != l.at || epoch != 2 {
+		t.Fatalf("%v, epoch %d, at entry %d", findings, epoch, at.Seq)
+	}
+	if at.Differs(l.at) != "" {
+		t.Error(at.Differs(l.at))
+	}
+	behind := at
+	behind.Seq++
+	if behind.Differs(at) == "" || at.Differs(behind) == "" {
+		t.Error("a log that is longer or shorter than its head does not differ")
+	}
+	behind = at
+	behind.LastMAC[0] ^= 1
+	if at.Differs(behind) == "" {
+		t.Error("another last entry does not differ")
+	}
+}
+
+// Only who is named can have signed, and only the owner begins an epoch.
+func TestSigners(t *testing.T) {
+	for name, add := range map[string]func(*log){
+		"an agent signs as the owner":   func(l *log) { l.add(t, Owner, l.other, Event{Type: SecretRead}) },
+		"the owner signs as an agent":   func(l *log) { l.add(t, "agt_1", l.owner, Event{Type: SecretRead}) },
+		"somebody unknown signs":        func(l *log) { l.add(t, "agt_9", l.other, Event{Type: SecretRead}) },
+		"an agent begins an epoch":      func(l *log) { l.add(t, "agt_1", l.other, Event{Type: VaultRewritten, Epoch: 2}) },
+		"an epoch is passed over":       func(l *log) { l.add(t, Owner, l.owner, Event{Type: VaultRewritten, Epoch: 3}) },
+		"an epoch begins a second time": func(l *log) { l.add(t, Owner, l.owner, Event{Type: VaultRewritten, Epoch: 1}) },
+		"the body names another actor": func(l *log) {
+			body, _ := Event{Type: SecretRead, ActorID: "agt_1"}.Encode()
+			var k, v []byte
+			k, v, l.at = l.at.Append(Place{Epoch: 1}, Owner, l.owner, body)
+			l.keys, l.values = append(l.keys, k), append(l.values, v)
+		},
+	} {
+		l := newLog()
+		l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+		add(l)
+		if _, _, findings := l.verify(); len(findings) != 1 || findings[0].Seq != 2 {
+			t.Errorf("%s: found %v", name, findings)
+		}
+	}
+	l := newLog()
+	l.add(t, Owner, l.owner, Event{Type: SecretRead})
+	if _, _, findings := l.verify(); len(findings) == 0 {
+		t.Error("a log that begins without an epoch is accepted")
+	}
+}
+
+// One altered byte is found, wherever it is, and the entries behind it are not
+// blamed, unless it is in the MAC that they are chained to.
+func TestEveryByteCounts(t *testing.T) {
+	l := newLog()
+	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+	l.add(t, Owner, l.owner, Event{Type: SecretRead})
+	l.add(t, Owner, l.owner, Event{Type: SecretRead})
+	l.add(t, Owner, l.owner, Event{Type: SecretRead})
+	for n := range l.values {
+		whole := l.values[n]
+		for i := range whole {
+			l.values[n] = bytes.Clone(whole)
+			l.values[n][i] ^= 0x20
+			at, _, findings := l.verify()
+			if len(findings) == 0 || findings[0].Seq != uint64(n+1) {
+				t.Fatalf("byte %d of entry %d: found %v, at %d", i, n+1, findings, at.Seq)
+			}
+		}
+		l.values[n] = whole
+	}
+}
+
+func TestForwardSecurity(t *testing.T) {
+	// The position after an entry must not help to make that entry again.
+	l := newLog()
+	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+	before := l.at
+	l.add(t, Owner, l.owner, Event{Type: SecretRead, ResourceID: "a/K"})
+	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key} // all but the key that is gone
+	body, _ := Event{Type: SecretRead, ResourceID: "a/OTHER", ActorID: Owner}.Encode()
+	_, l.values[1], _ = thief.Append(Place{Epoch: 1}, Owner, l.owner, body)
+	if _, _, findings := l.verify(); len(findings) == 0 {
+		t.Error("an entry was made again with the next key")
+	}
+}
+
+// What parses encodes back to the same bytes; nothing panics.
+func FuzzEntry(f *testing.F) {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	_, v, _ := Position{}.Append(Place{Epoch: 1}, Owner, key, []byte(`{"epoch":1}`))
+	f.Add(v)
+	f.Add([]byte{})
+	f.Add([]byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := Parse(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(e.encode(), b) {
+			t.Errorf("%x is written back as %x", b, e.encode())
+		}
+		_, _ = e.Event()
+		verifier := Verifier{FirstKey: firstKey, SignedBy: func(string) (ed25519.PublicKey, bool) { return nil, false }}
+		if _, _, findings := verifier.Verify(func(yield func(k, v []byte) bool) { yield(Key(1), b) }); len(findings) == 0 {
+			t.Error("an entry that nobody signed is accepted")
+		}
+	})
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Imports run downward: commands → vault → tokens, audit; what knows no
+// cryptography, no database and no network cannot come to know it unnoticed.
+func TestImportDirection(t *testing.T) {
+	never := []string{"net", "net/http", "os/exec"}
+	for pkg, allowed := range map[string]struct{ ours, not []string }{
+		"ass":                 {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
+		"ass/commands":        {[]string{"ass/vault", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto"}},
+		"ass/vault":           {[]string{"ass/tokens", "ass/audit"}, []string{"golang.org/x/term", "github.com/alecthomas/kong"}},
+		"ass/vault/vaulttest": {[]string{"ass/vault", "ass/tokens"}, nil},
+		"ass/tokens":          {nil, []string{"os", "time", "go.etcd.io/bbolt"}},
+		"ass/audit":           {nil, []string{"os", "go.etcd.io/bbolt"}},
+	} {
+		out, err := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", pkg).CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list %s: %v\n%s", pkg, err, out)
+		}
+		for _, imported := range strings.Fields(string(out)) {
+			if strings.HasPrefix(imported, "ass/") && !slices.Contains(allowed.ours, imported) {
+				t.Errorf("%s imports %s", pkg, imported)
+			}
+			for _, not := range append(slices.Clone(never), allowed.not...) {
+				if imported == not || strings.HasSuffix(not, "/") && strings.HasPrefix(imported, not) {
+					t.Errorf("%s imports %s", pkg, imported)
+				}
+			}
+		}
+	}
+}
+
+// A pointer in the docs is a promise: every link to a file leads to one.
+func TestLinksInDocs(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "CHANGELOG.md") {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(string(b), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+			}
+		}
+	}
+}

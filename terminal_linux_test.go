@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo-terminal with ass on it, for what testscript cannot do:
+// to type after a prompt came, and to press Ctrl-C.
+type terminal struct {
+	t      *testing.T
+	master *os.File
+	slave  *os.File
+	cmd    *exec.Cmd
+
+	mu     sync.Mutex
+	screen bytes.Buffer
+}
+
+func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile("/dev/pts/"+itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	term := &terminal{t: t, master: master, slave: slave}
+	term.cmd = exec.Command("ass", args...)
+	term.cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "TERM=xterm")
+	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave
+	term.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := term.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			term.mu.Lock()
+			term.screen.Write(buf[:n])
+			term.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return term
+}
+
+func itoa(n int) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+func (term *terminal) text() string {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	return term.screen.String()
+}
+
+func (term *terminal) await(text string) {
+	term.t.Helper()
+	for range 200 {
+		if strings.Contains(term.text(), text) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = term.cmd.Process.Kill()
+	term.t.Fatalf("%q did not come; the screen is:\n%s", text, term.text())
+}
+
+func (term *terminal) typeIn(text string) {
+	term.t.Helper()
+	if _, err := io.WriteString(term.master, text); err != nil {
+		term.t.Fatal(err)
+	}
+}
+
+func (term *terminal) exitCode() int {
+	err := term.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+func (term *terminal) echoes() bool {
+	state, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// Ctrl-C at a prompt ends the program with the terminal as it was.
+func TestInterruptAtAPrompt(t *testing.T) {
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, c := range []struct {
+		prompt string
+		keys   string
+		args   []string
+	}{
+		{"Value for a/K: ", "\x03", []string{"secrets", "set", "a/K"}},
+		{"[y/N] ", "\x03", []string{"secrets", "delete", "a/K"}},
+		{"[y/N] ", "\x04", []string{"secrets", "delete", "a/K"}},
+		{"six characters", "\x03", []string{"login"}},
+	} {
+		term := startOnTerminal(t, home, c.args...)
+		term.await(c.prompt)
+		time.Sleep(50 * time.Millisecond) // until the echo is off
+		term.typeIn(c.keys)
+		if code := term.exitCode(); code != 130 {
+			t.Errorf("%q at %q: exit code %d", c.keys, c.prompt, code)
+		}
+		if !term.echoes() {
+			t.Errorf("%q at %q: the terminal does not echo any more", c.keys, c.prompt)
+		}
+		term.await("nothing was changed")
+	}
+	if out, err := assIn(home, "secrets", "get", "a/K"); err != nil || string(out) != "hunter2" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
+}
+
+// On a terminal there are marks, colours and relative times; NO_COLOR takes the
+// colours away.
+func TestOnATerminal(t *testing.T) {
+	home := t.TempDir()
+	term := startOnTerminal(t, home, "secrets", "set", "production/gemini/KEY", "--tier", "sensitive")
+	term.await("Value for production/gemini/KEY: ")
+	time.Sleep(50 * time.Millisecond)
+	term.typeIn("hunter2\r")
+	term.await("\x1b[32m✓\x1b[0m Secret stored at production/gemini/KEY")
+	if term.exitCode() != 0 || strings.Contains(term.text(), "hunter2") {
+		t.Errorf("the screen is:\n%s", term.text())
+	}
+	term = startOnTerminal(t, home, "secrets", "list", "production")
+	term.await("production/gemini/KEY  custom  \x1b[33msensitive\x1b[0m  \x1b[2mjust now\x1b[0m")
+	term = startOnTerminal(t, home, "status")
+	term.await("● Operational")
+	term = startOnTerminal(t, home, "secrets", "get", "production/gemini/KEY")
+	term.await("hunter2\r\n")
+	t.Setenv("NO_COLOR", "1")
+	term = startOnTerminal(t, home, "secrets", "list", "production")
+	term.await("production/gemini/KEY  custom  sensitive  just now")
+}
+
+// login from the first prompt to the confirmed key.
+func TestLoginOnATerminal(t *testing.T) {
+	home := t.TempDir()
+	term := startOnTerminal(t, home, "login")
+	term.await("Passphrase for the owner key (empty for none): ")
+	time.Sleep(50 * time.Millisecond)
+	term.typeIn("\r")
+	term.await("Its last six characters")
+	screen := term.text()
+	at := strings.Index(screen, "AGE-SECRET-KEY-PQ-1")
+	if at < 0 {
+		t.Fatalf("no key on the screen:\n%s", screen)
+	}
+	key := strings.Fields(screen[at:])[0]
+	term.typeIn(strings.ToLower(key[len(key)-6:]) + "\r")
+	term.await("confirmed")
+	if code := term.exitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if out, err := assIn(home, "logout"); err != nil || strings.Contains(string(out), "recovery") {
+		t.Errorf("a confirmed key was kept all the same: %v\n%s", err, out)
+	}
+}
+
+// A full disk: the command fails with a clear line, prints no value because the
+// access cannot be logged, and works again when there is room.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("no small disk can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	home := t.TempDir()
+	t.Setenv("ASS_API_URL", filepath.Join(dir, "vault.db"))
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	filler := filepath.Join(dir, "filler")
+	var big [256 << 10]byte
+	_ = os.WriteFile(filler, big[:], 0o600)
+	before, err := os.ReadFile(filepath.Join(dir, "vault.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for _, args := range [][]string{
+		{"secrets", "set", "a/BIG", strings.Repeat("hunter2", 10000)},
+		{"secrets", "purge", "a/K", "--force"},
+		{"secrets", "set", "a/K", "hunter2", "--tier", "critical"},
+	} {
+		out, err := assIn(home, args...)
+		if err == nil {
+			t.Errorf("%v worked on a full disk", args[:2])
+			continue
+		}
+		failed++
+		if !strings.Contains(string(out), "no space left on device; nothing was changed: make room") || strings.Contains(string(out), "hunter2") {
+			t.Errorf("%v: %s", args[:2], out)
+		}
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, "vault.db")); err != nil || !bytes.Equal(before[:8192], after[:8192]) {
+		t.Errorf("the failures changed the vault: %v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := assIn(home, "secrets", "get", "a/K"); err != nil || string(out) != "hunter2" {
+		t.Errorf("with room again: %q, %v", out, err)
+	}
+
+	// Read-only: looking works, reading a value does not, because it cannot be logged.
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := assIn(home, "secrets", "list", "a"); err != nil || !strings.Contains(string(out), "a/K") {
+		t.Errorf("list on a read-only disk: %v\n%s", err, out)
+	}
+	out, err := assIn(home, "secrets", "get", "a/K")
+	if err == nil || strings.Contains(string(out), "hunter2") || !strings.Contains(string(out), "so it must be writable") {
+		t.Errorf("get on a read-only disk: %v\n%s", err, out)
+	}
+}
+
+func assIn(home string, args ...string) ([]byte, error) {
+	cmd := exec.Command("ass", args...)
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return append(out, stderr.Bytes()...), err
+	}
+	return out, nil
+}

@@ -1,0 +1,585 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// The attacks of this file take the raw bbolt file and do what somebody with an
+// editor for it could do. Each must be refused, or found, and named.
+
+// victim is a vault that is about to be attacked: a/K at v3, a/L at v1, and a
+// purged secret, so that it is in epoch 2 and its log spans two.
+type victim struct {
+	t     *testing.T
+	path  string
+	owner *Identity
+	opts  Options
+}
+
+func newVictim(t *testing.T) *victim {
+	t.Helper()
+	owner, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, Options{MemoryDir: t.TempDir()}}
+	if err := Create(v.path, owner, v.opts); err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) {
+		v.set(s, "a/GONE", "gone")
+		if _, err := s.Purge(v.p("a/GONE")); err != nil {
+			t.Fatal(err)
+		}
+		v.set(s, "a/K", "one")
+		v.set(s, "a/K", "two")
+		v.set(s, "a/L", "other")
+		v.set(s, "a/K", "three")
+	})
+	return v
+}
+
+func (v *victim) p(s string) tokens.Path {
+	p, err := tokens.ParsePath(s)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return p
+}
+
+func (v *victim) set(s *Session, path, value string) {
+	v.t.Helper()
+	if _, _, err := s.Set(v.p(path), []byte(value), SetOptions{}); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *victim) do(fn func(*Session)) {
+	v.t.Helper()
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer opened.Close()
+	s, err := opened.Owner(v.owner)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	fn(s)
+}
+
+// get reads the current version of a/K, or says why it was refused.
+func (v *victim) get() (value string, err error) {
+	v.t.Helper()
+	v.do(func(s *Session) {
+		var b []byte
+		_, b, err = s.Get(v.p("a/K"), 0)
+		value = string(b)
+	})
+	return value, err
+}
+
+func (v *victim) problems() string {
+	v.t.Helper()
+	var r Report
+	v.do(func(s *Session) {
+		var err error
+		if r, err = s.Verify(true); err != nil {
+			r.Problems = append(r.Problems, err.Error())
+		}
+	})
+	return strings.Join(r.Problems, "\n")
+}
+
+// edit is the attack.
+func (v *victim) edit(fn func(bucket func(string) *bbolt.Bucket)) {
+	v.t.Helper()
+	db, err := bbolt.Open(v.path, 0o600, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		fn(func(name string) *bbolt.Bucket { return tx.Bucket([]byte(name)) })
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// take returns a copy of a stored record.
+func (v *victim) take(bucket string, k []byte) (value []byte) {
+	v.t.Helper()
+	v.edit(func(b func(string) *bbolt.Bucket) { value = bytes.Clone(b(bucket).Get(k)) })
+	if value == nil {
+		v.t.Fatalf("%s has no %q", bucket, k)
+	}
+	return value
+}
+
+func (v *victim) give(bucket string, k, value []byte) {
+	v.t.Helper()
+	v.edit(func(b func(string) *bbolt.Bucket) {
+		if err := b(bucket).Put(k, value); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+}
+
+func TestRecordsAreBoundToTheirPlace(t *testing.T) {
+	k, l := func(v *victim, n uint64) []byte { return versionKey(v.p("a/K"), n) }, func(v *victim) []byte { return versionKey(v.p("a/L"), 1) }
+	for name, attack := range map[string]struct {
+		do    func(*victim)
+		names string // what the refusal names
+	}{
+		"altered": {func(v *victim) {
+			r := v.take(bucketVersions, k(v, 3))
+			r[len(r)/2] ^= 1
+			v.give(bucketVersions, k(v, 3), r)
+		}, "a/K version 3"},
+		"MAC altered": {func(v *victim) {
+			r := v.take(bucketVersions, k(v, 3))
+			r[len(r)-1] ^= 1
+			v.give(bucketVersions, k(v, 3), r)
+		}, "a/K version 3"},
+		"moved to another path":    {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, l(v))) }, "a/K version 3"},
+		"moved to another version": {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, k(v, 1))) }, "a/K version 3"},
+		"moved to another bucket":  {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), v.take(bucketVersions, k(v, 3))) }, `"a/K"`},
+		"head of another secret":   {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), v.take(bucketSecrets, []byte("a/L"))) }, `"a/K"`},
+		"no record at all":         {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), []byte("x")) }, `"a/K"`},
+		"empty":                    {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), nil) }, `"a/K"`},
+		"from another vault": {func(v *victim) {
+			o := newVictim(v.t)
+			v.give(bucketVersions, k(v, 3), o.take(bucketVersions, k(o, 3)))
+		}, "a/K version 3"},
+		"from another epoch": {func(v *victim) {
+			old := v.take(bucketVersions, k(v, 3))
+			v.do(func(s *Session) {
+				if _, err := s.Purge(v.p("a/L")); err != nil {
+					v.t.Fatal(err)
+				}
+			})
+			v.give(bucketVersions, k(v, 3), old)
+		}, "a/K version 3"},
+		"from another tier": {func(v *victim) {
+			old := v.take(bucketVersions, k(v, 3))
+			v.do(func(s *Session) {
+				if _, _, err := s.Set(v.p("a/K"), []byte("four"), SetOptions{Tier: tokens.Critical}); err != nil {
+					v.t.Fatal(err)
+				}
+			})
+			v.give(bucketVersions, k(v, 4), old)
+		}, "a/K version 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			attack.do(v)
+			value, err := v.get()
+			if !errors.Is(err, ErrDamaged) || value != "" {
+				t.Fatalf("a read gave %q, %v", value, err)
+			}
+			if !strings.Contains(err.Error(), attack.names) {
+				t.Errorf("the refusal does not name %s: %v", attack.names, err)
+			}
+			if found := v.problems(); !strings.Contains(found, attack.names) {
+				t.Errorf("the verification does not name %s:\n%s", attack.names, found)
+			}
+		})
+	}
+}
+
+// What was once true, and is put back, has MACs that hold. The log tells.
+func TestOldRecordsAreFound(t *testing.T) {
+	secrets, k1, k3 := []byte("a/K"), func(v *victim) []byte { return versionKey(v.p("a/K"), 1) }, func(v *victim) []byte { return versionKey(v.p("a/K"), 3) }
+	for name, attack := range map[string]struct {
+		do   func(*victim)
+		find string
+	}{
+		"head put back": {func(v *victim) {
+			old := v.take(bucketSecrets, secrets)
+			v.do(func(s *Session) { v.set(s, "a/K", "four") })
+			v.give(bucketSecrets, secrets, old)
+		}, "a/K: it is not what entry 9, the newest about it, says: it was put back"},
+		"head and version put back": {func(v *victim) {
+			old := v.take(bucketSecrets, secrets)
+			v.do(func(s *Session) { v.set(s, "a/K", "four") })
+			v.give(bucketSecrets, secrets, old)
+			v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(versionKey(v.p("a/K"), 4)) })
+		}, "a/K: it is not what entry 9"},
+		"deletion undone": {func(v *victim) {
+			old := v.take(bucketSecrets, secrets)
+			v.do(func(s *Session) {
+				if _, err := s.Delete(v.p("a/K")); err != nil {
+					v.t.Fatal(err)
+				}
+			})
+			v.give(bucketSecrets, secrets, old)
+		}, "a/K: it is not what entry 9"},
+		"secret removed": {func(v *victim) {
+			v.edit(func(b func(string) *bbolt.Bucket) {
+				_ = b(bucketSecrets).Delete(secrets)
+				for n := range uint64(3) {
+					_ = b(bucketVersions).Delete(versionKey(v.p("a/K"), n+1))
+				}
+			})
+		}, `"a/K": its record is missing; entry 8 says that it is there`},
+		"head removed":        {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketSecrets).Delete(secrets) }) }, `"a/K": its record is missing`},
+		"old version removed": {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k1(v)) }) }, "a/K version 1: it is missing"},
+		"version removed":     {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k3(v)) }) }, "a/K version 3: it is missing"},
+		"recipient removed": {func(v *victim) {
+			v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketRecipients).Delete(recipientKey(tokens.Standard)) })
+		}, "records: they are not those that the head counts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			attack.do(v)
+			if found := v.problems(); !strings.Contains(found, attack.find) {
+				t.Errorf("the verification found:\n%s\nwant: %s", found, attack.find)
+			}
+			// The vault is small, so every command notices.
+			if value, err := v.get(); !errors.Is(err, ErrDamaged) {
+				t.Errorf("a read gave %q, %v", value, err)
+			}
+		})
+	}
+}
+
+// An insider, who has the epoch's keys and no right to write, can make every MAC
+// and the digest right. The signatures are not.
+func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
+	v := newVictim(t)
+	v.do(func(s *Session) {
+		mallory := newGrantee(randomKey())
+		insider := *s
+		insider.by = actor{id: "owner", kind: audit.Human, sign: mallory.sign}
+		err := insider.update(func(t *tx) error {
+			body := versionBody{Seq: t.seq(), Tier: tokens.Standard, Author: "owner", CreatedAt: t.now}
+			return s.writeVersion(t, v.p("a/K"), 3, body, []byte("mine"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), `a/K version 3: it is not signed by "owner"`) {
+		t.Errorf("a read gave %q, %v", value, err)
+	}
+	if found := v.problems(); !strings.Contains(found, "a/K version 3") {
+		t.Errorf("the verification found:\n%s", found)
+	}
+}
+
+func TestTheLogCannotBeChanged(t *testing.T) {
+	for name, attack := range map[string]struct {
+		do   func(b *bbolt.Bucket)
+		find string
+	}{
+		"altered": {func(b *bbolt.Bucket) {
+			e := bytes.Clone(b.Get(audit.Key(5)))
+			e = bytes.Replace(e, []byte("a/K"), []byte("a/X"), 1)
+			_ = b.Put(audit.Key(5), e)
+		}, "audit entry 5: its MAC does not match"},
+		"first of an epoch altered": {func(b *bbolt.Bucket) {
+			e := bytes.Clone(b.Get(audit.Key(3)))
+			e = bytes.Replace(e, []byte("purged"), []byte("PURGED"), 1)
+			_ = b.Put(audit.Key(3), e)
+		}, "audit entry 3: its MAC does not match"},
+		"dropped": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(5)) }, "audit entry 5: missing"},
+		"first":   {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(1)) }, "audit entry 1: missing"},
+		"three gone": {func(b *bbolt.Bucket) {
+			_ = b.Delete(audit.Key(4))
+			_ = b.Delete(audit.Key(5))
+			_ = b.Delete(audit.Key(6))
+		}, "audit entry 6: missing"},
+		"epoch gone":     {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing"},
+		"not an entry":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) }, "audit entry 5: not an audit entry"},
+		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with a key that no entry has"},
+		"reordered": {func(b *bbolt.Bucket) {
+			five, six := bytes.Clone(b.Get(audit.Key(5))), bytes.Clone(b.Get(audit.Key(6)))
+			_ = b.Put(audit.Key(5), six)
+			_ = b.Put(audit.Key(6), five)
+		}, "audit entry 5: its MAC does not match"},
+		"dropped and closed up": {func(b *bbolt.Bucket) {
+			for n := uint64(5); n < 8; n++ {
+				_ = b.Put(audit.Key(n), bytes.Clone(b.Get(audit.Key(n+1))))
+			}
+			_ = b.Delete(audit.Key(8))
+		}, "audit entry 5: its MAC does not match"},
+		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was cut at its end"},
+		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: its MAC does not match"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			if found := v.problems(); found != "" {
+				t.Fatalf("before the attack:\n%s", found)
+			}
+			v.edit(func(b func(string) *bbolt.Bucket) { attack.do(b(bucketAudit)) })
+			found := v.problems()
+			if !strings.Contains(found, attack.find) {
+				t.Errorf("the verification found:\n%s\nwant: %s", found, attack.find)
+			}
+		})
+	}
+}
+
+// Whoever has the keys of today can cut the log's end and make a head that fits.
+// The machine remembers.
+func TestACutLogIsRemembered(t *testing.T) {
+	v := newVictim(t)
+	old, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.get(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(v.path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "this machine saw entry 9, which is missing"
+	if found := v.problems(); !strings.Contains(found, want) {
+		t.Errorf("the verification found:\n%s\nwant: %s", found, want)
+	}
+	// Going on from the old copy does not make it forget.
+	for range 3 {
+		if _, err := v.get(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := v.problems(); !strings.Contains(found, "this machine saw another entry 9") {
+		t.Errorf("the verification found:\n%s", found)
+	}
+	// A machine that never saw it cannot know.
+	v.opts.MemoryDir = t.TempDir()
+	if found := v.problems(); found != "" {
+		t.Errorf("elsewhere, the verification found:\n%s", found)
+	}
+}
+
+// Anybody can seal to a public recipient, and make a whole vault for it.
+func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
+	v := newVictim(t)
+	mallory, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := &Identity{text: mallory.text, id: mallory.id, to: v.owner.to}
+	path := filepath.Join(t.TempDir(), "forged.db")
+	if err := Create(path, forged, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "by somebody who does not have it") {
+		t.Errorf("the owner's key opened it: %v", err)
+	}
+	if _, err := opened.Owner(mallory); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("mallory's key: %v", err)
+	}
+}
+
+// The values of meta are bound to the vault as well.
+func TestMetaIsBound(t *testing.T) {
+	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead} {
+		t.Run(name, func(t *testing.T) {
+			for _, how := range []string{"removed", "altered", "of another vault"} {
+				v, other := newVictim(t), newVictim(t)
+				value := v.take(bucketMeta, []byte(name))
+				foreign := other.take(bucketMeta, []byte(name))
+				v.edit(func(b func(string) *bbolt.Bucket) {
+					switch how {
+					case "removed":
+						_ = b(bucketMeta).Delete([]byte(name))
+					case "altered":
+						value[len(value)-1] ^= 1
+						_ = b(bucketMeta).Put([]byte(name), value)
+					default:
+						_ = b(bucketMeta).Put([]byte(name), foreign)
+					}
+				})
+				if name == metaFormat && how == "of another vault" {
+					continue // it says the same everywhere
+				}
+				opened, err := Open(v.path, v.opts)
+				if err == nil {
+					var s *Session
+					if s, err = opened.Owner(v.owner); err == nil {
+						_, _, err = s.Get(v.p("a/K"), 0)
+					}
+					opened.Close()
+				}
+				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrFormat) {
+					t.Errorf("%s: %v", how, err)
+				}
+			}
+		})
+	}
+}
+
+// A newer format is not damage.
+func TestNewerFormat(t *testing.T) {
+	v := newVictim(t)
+	v.give(bucketMeta, []byte(metaFormat), []byte("ass/2"))
+	if _, err := Open(v.path, v.opts); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "update ass") {
+		t.Errorf("%v", err)
+	}
+}
+
+// After a purge, nothing of the secret's sealed bytes is in the file: not in its
+// records, not in its free pages.
+func TestPurgedBytesAreGone(t *testing.T) {
+	v := newVictim(t)
+	var sealed [][]byte
+	v.do(func(s *Session) {
+		for n := range uint64(20) { // many pages are freed on the way
+			v.set(s, "a/K", strings.Repeat("x", 3000)+fmt.Sprint(n))
+		}
+	})
+	for n := range uint64(23) {
+		r, err := parseRecord(v.take(bucketVersions, versionKey(v.p("a/K"), n+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body versionBody
+		if err := strictJSON(r.body, &body); err != nil {
+			t.Fatal(err)
+		}
+		encoded := r.body[bytes.Index(r.body, []byte(`"sealed":"`)):]
+		sealed = append(sealed, encoded[40:200])
+	}
+	in := func() (n int) {
+		raw, err := os.ReadFile(v.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sealed {
+			if bytes.Contains(raw, s) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := in(); n != len(sealed) {
+		t.Fatalf("%d of %d are there before: the test looks for the wrong bytes", n, len(sealed))
+	}
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/K")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n := in(); n != 0 {
+		t.Errorf("%d of %d sealed values are still in the file", n, len(sealed))
+	}
+	if found := v.problems(); found != "" {
+		t.Errorf("afterwards:\n%s", found)
+	}
+}
+
+// Purging a secret whose records do not hold mends the vault; everything else
+// refuses to rewrite what it cannot check.
+func TestRewriteChecksWhatItCopies(t *testing.T) {
+	v := newVictim(t)
+	r := v.take(bucketVersions, versionKey(v.p("a/K"), 2))
+	r[len(r)/2] ^= 1
+	v.give(bucketVersions, versionKey(v.p("a/K"), 2), r)
+	before, _ := os.ReadFile(v.path)
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/L")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "a/K version 2") {
+			t.Errorf("purging another secret: %v", err)
+		}
+	})
+	if after, _ := os.ReadFile(v.path); !bytes.Equal(before, after) {
+		t.Error("the failed rewrite changed the file")
+	}
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/K")); err != nil {
+			t.Errorf("purging it: %v", err)
+		}
+	})
+	if found := v.problems(); found != "" {
+		t.Errorf("afterwards:\n%s", found)
+	}
+}
+
+// A large vault is not summed up by every command, but by a verification.
+func TestTheDigestOfALargeVault(t *testing.T) {
+	v := newVictim(t)
+	v.do(func(s *Session) {
+		for i := range smallVault / 2 {
+			v.set(s, fmt.Sprintf("many/K%d", i), "x")
+		}
+	})
+	old := v.take(bucketSecrets, []byte("a/L"))
+	v.do(func(s *Session) { v.set(s, "a/L", "newer") })
+	v.give(bucketSecrets, []byte("a/L"), old)
+	if _, err := v.get(); err != nil {
+		t.Errorf("another secret: %v", err)
+	}
+	if found := v.problems(); !strings.Contains(found, "a/L: it is not what entry") {
+		t.Errorf("the verification found:\n%s", found)
+	}
+}
+
+func TestDigestArithmetic(t *testing.T) {
+	e := epoch{mk: randomKey()}
+	term := e.digester()
+	var sum digest
+	terms := map[string]digest{}
+	for i := range 50 {
+		k := fmt.Sprint(i)
+		terms[k] = term("b", []byte(k), []byte("mac"))
+		sum.add(terms[k])
+	}
+	if back, ok := digestFrom(sum.bytes()); !ok || back != sum {
+		t.Error("the bytes of a digest are not the digest")
+	}
+	for _, k := range slices.Sorted(maps.Keys(terms)) { // another order than it was built in
+		sum.sub(terms[k])
+	}
+	if sum != (digest{}) {
+		t.Errorf("what was added and subtracted left %x", sum.bytes())
+	}
+}
+
+func TestStrictJSON(t *testing.T) {
+	type body struct {
+		A int    `json:"a"`
+		B string `json:"b"`
+		C []struct {
+			D int `json:"d"`
+		} `json:"c"`
+	}
+	for in, ok := range map[string]bool{
+		`{"a":1,"b":"x","c":[{"d":1},{"d":2}]}`: true,
+		`{"b":"a\":1,\"a"}`:                     true,
+		`{"a":1,"a":2}`:                         false,
+		`{"A":1}`:                               false,
+		`{"a":1,"x":2}`:                         false,
+		`{"a":1} {}`:                            false,
+		`{"a":1}x`:                              false,
+		`{"c":[{"d":1,"d":2}]}`:                 false,
+		`{"\u0061":1}`:                          false,
+		`[]`:                                    false,
+		``:                                      false,
+	} {
+		var b body
+		if err := strictJSON([]byte(in), &b); (err == nil) != ok {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
