@@ -145,10 +145,45 @@ func TestInterruptAtAPrompt(t *testing.T) {
 		if !term.echoes() {
 			t.Errorf("%q at %q: the terminal does not echo any more", c.keys, c.prompt)
 		}
-		term.await("nothing was changed")
+		term.await("ass: interrupted")
 	}
 	if out, err := assIn(home, "secrets", "get", "a/K"); err != nil || string(out) != "hunter2" {
 		t.Errorf("afterwards: %q, %v", out, err)
+	}
+}
+
+// What is pasted at a prompt for a value is one line, of any length; of several
+// lines nothing is stored, and no shell gets the rest.
+func TestPasteAtAPrompt(t *testing.T) {
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	paste := func(keys string) (*terminal, int) {
+		term := startOnTerminal(t, home, "secrets", "set", "a/LONG")
+		term.await("Value for a/LONG: ")
+		time.Sleep(50 * time.Millisecond)
+		term.typeIn(keys)
+		return term, term.exitCode()
+	}
+	long := strings.Repeat("hunter2-", 1000)
+	if term, code := paste(long + "x\x7f\r"); code != 0 { // the x is taken back
+		t.Fatalf("exit code %d:\n%s", code, term.text())
+	}
+	if out, err := assIn(home, "secrets", "get", "a/LONG"); err != nil || string(out) != long {
+		t.Errorf("%d bytes came back of %d: %v", len(out), len(long), err)
+	}
+	if term, code := paste("-----BEGIN KEY-----\rhunter2\r-----END KEY-----\r"); code != 2 || strings.Contains(term.text(), "hunter2") {
+		t.Errorf("exit code %d:\n%s", code, term.text())
+	}
+	if out, err := assIn(home, "secrets", "get", "a/LONG"); err != nil || string(out) != long {
+		t.Errorf("something of the paste was stored: %q, %v", out, err)
+	}
+	if term, code := paste("\x04"); code != 130 || !term.echoes() {
+		t.Errorf("Ctrl-D: exit code %d", code)
+	}
+	if term, code := paste("abc\x1c"); code != 130 || !term.echoes() || strings.Contains(term.text(), "goroutine") {
+		t.Errorf("Ctrl-\\: exit code %d:\n%s", code, term.text())
 	}
 }
 

@@ -11,10 +11,16 @@ import (
 // Finding is one thing that a check found wrong.
 type Finding struct {
 	Seq     uint64 // the entry that it is about
+	To      uint64 // the last one, if it is about several; else 0
 	Problem string
 }
 
-func (f Finding) String() string { return fmt.Sprintf("audit entry %d: %s", f.Seq, f.Problem) }
+func (f Finding) String() string {
+	if f.To > f.Seq {
+		return fmt.Sprintf("audit entries %d to %d: %s", f.Seq, f.To, f.Problem)
+	}
+	return fmt.Sprintf("audit entry %d: %s", f.Seq, f.Problem)
+}
 
 // Verifier holds what the check of a log needs.
 type Verifier struct {
@@ -28,86 +34,145 @@ type Verifier struct {
 	// from outside of the log.
 	SignedBy func(by string) (ed25519.PublicKey, bool)
 
-	// Visit, if set, is called for every entry that holds, in order.
+	// Last is the number of the last entry, as the vault's head counts them; 0 if
+	// that is not known.
+	Last uint64
+
+	// Visit, if set, is called in order for every entry that holds, and for those
+	// that cannot be checked because the one before them is missing, which is a
+	// finding by itself.
 	Visit func(seq uint64, by string, ev Event)
 }
 
 // Owner is the name under which the owner of a vault acts.
 const Owner = "owner"
 
+// maxGap is how many missing entries in a row are believed. More are one odd key:
+// a log of that size is checked in seconds, a gap up to 2^64 never.
+const maxGap = 1 << 20
+
 // Verify walks a whole log, oldest entry first, and returns where it stands
 // after the last entry, in which epoch, and everything that does not hold. One
 // altered entry is one finding: the keys do not depend on what was logged, so
-// the walk goes on behind it.
+// the walk goes on behind it, even when it began an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
-	var (
-		at       Position
-		epoch    uint32
-		findings []Finding
-		torn     bool // the entry before is missing, so the chain to it cannot be checked
-	)
-	found := func(seq uint64, format string, args ...any) {
-		findings = append(findings, Finding{seq, fmt.Sprintf(format, args...)})
-	}
+	w := walk{Verifier: v}
 	for key, value := range entries {
 		seq := Seq(key)
-		if seq == 0 || seq <= at.Seq {
-			found(at.Seq+1, "a record with a key that no entry has stands before it")
+		gap := seq - w.at.Seq - 1
+		if seq <= w.at.Seq || gap > maxGap || v.Last > 0 && seq > v.Last {
+			w.found(w.at.Seq+1, "a record with a key that no entry has stands before it, or behind the last one")
 			continue
 		}
-		for seq > at.Seq+1 {
-			found(at.Seq+1, "missing")
-			at = Position{Seq: at.Seq + 1, Key: NextKey(at.Key)}
-			torn = true
-		}
-		e, err := Parse(value)
-		if err != nil {
-			found(seq, "%v", err)
-			at, torn = Position{Seq: seq, Key: NextKey(at.Key)}, true
-			continue
-		}
-		ev, err := e.Event()
-		if err != nil {
-			found(seq, "%v", err)
-		}
-		begins := err == nil && ev.Epoch == epoch+1 && e.By == Owner
-		k, n := at.Key, epoch
-		if begins {
-			n++
-			k = v.FirstKey(n, seq)
-		}
-		signed := e.signedBytes(Place{v.Vault, n}, seq, at.LastMAC)
-		mac := e.mac(k, signed)
-		whole := hmac.Equal(mac[:], e.MAC[:])
-		switch pub, known := v.SignedBy(e.By); {
-		case torn:
-			// Its neighbour was reported; a chain with a hole says nothing here.
-		case epoch == 0 && !begins:
-			found(seq, "no epoch has begun before it")
-		case !whole:
-			found(seq, "its MAC does not match: it was altered, moved, or written by someone without the key")
-		case !known:
-			found(seq, "it is by %q, who is not known here", e.By)
-		case !ed25519.Verify(pub, signed, e.Sig):
-			found(seq, "it is not signed by %q, whose name it bears", e.By)
-		case ev.ActorID != e.By:
-			found(seq, "it names %q as its actor and is signed by %q", ev.ActorID, e.By)
-		case ev.Epoch != 0 && !begins:
-			found(seq, "it claims to begin epoch %d", ev.Epoch)
-		default:
-			if v.Visit != nil {
-				v.Visit(seq, e.By, ev)
+		if gap > 0 {
+			w.findings = append(w.findings, Finding{w.at.Seq + 1, seq - 1, "missing"})
+			for w.at.Seq+1 < seq {
+				w.pass([MACSize]byte{})
 			}
+			w.torn = true
 		}
-		if whole || torn && begins {
-			epoch = n
-		} else {
-			k = at.Key
-		}
-		at = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}
-		torn = false
+		w.entry(seq, value)
 	}
-	return at, epoch, findings
+	return w.at, w.epoch, w.findings
+}
+
+// walk is one run of [Verifier.Verify].
+type walk struct {
+	*Verifier
+	at       Position // of the entry before
+	epoch    uint32
+	broken   []uint64 // entries that did not hold, since the last that did
+	torn     bool     // the entry before is missing, so the chain to it cannot be checked
+	findings []Finding
+}
+
+func (w *walk) found(seq uint64, format string, args ...any) {
+	w.findings = append(w.findings, Finding{Seq: seq, Problem: fmt.Sprintf(format, args...)})
+}
+
+// pass goes on behind an entry that did not hold.
+func (w *walk) pass(mac [MACSize]byte) {
+	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: NextKey(w.at.Key)}
+	if w.broken = append(w.broken, w.at.Seq); len(w.broken) > 64 {
+		w.broken = w.broken[1:]
+	}
+}
+
+func (w *walk) entry(seq uint64, value []byte) {
+	e, err := Parse(value)
+	if err != nil {
+		w.found(seq, "%v", err)
+		var mac [MACSize]byte
+		if len(value) >= MACSize { // most likely still where it was
+			mac = [MACSize]byte(value[len(value)-MACSize:])
+		}
+		w.pass(mac)
+		return
+	}
+	ev, err := e.Event()
+	if w.torn {
+		w.torn = false
+		w.found(seq, "it cannot be checked, because the entry before it is missing")
+		if err == nil && w.Visit != nil {
+			w.Visit(seq, e.By, ev)
+		}
+		w.pass(e.MAC)
+		return
+	}
+	k, epoch, ok := w.keyOf(seq, e, ev)
+	if !ok {
+		w.found(seq, "its MAC does not match: it was altered, moved, or written by someone without the key")
+		w.pass(e.MAC)
+		return
+	}
+	begins := epoch != w.epoch && ev.Epoch == epoch
+	pub, known := w.SignedBy(e.By)
+	switch {
+	case err != nil:
+		w.found(seq, "%v", err)
+	case !known:
+		w.found(seq, "it is by %q, who is not known here", e.By)
+	case !ed25519.Verify(pub, e.signedBytes(Place{w.Vault, epoch}, seq, w.at.LastMAC), e.Sig):
+		w.found(seq, "it is not signed by %q, whose name it bears", e.By)
+	case ev.ActorID != e.By:
+		w.found(seq, "it names %q as its actor and is signed by %q", ev.ActorID, e.By)
+	case begins && epoch > w.epoch+1 && len(w.broken) == 0:
+		w.found(seq, "it begins epoch %d behind epoch %d", epoch, w.epoch)
+	case ev.Epoch != 0 && !begins:
+		w.found(seq, "it claims to begin epoch %d", ev.Epoch)
+	case w.Visit != nil:
+		w.Visit(seq, e.By, ev)
+	}
+	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
+}
+
+// keyOf finds the key under which the entry's MAC holds: the next of this epoch;
+// the first of the epoch that the entry begins; or, where entries before it did
+// not hold, one of the epoch that one of them may have begun.
+func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
+	holds := func(k [32]byte, epoch uint32) bool {
+		mac := e.mac(k, e.signedBytes(Place{w.Vault, epoch}, seq, w.at.LastMAC))
+		return hmac.Equal(mac[:], e.MAC[:])
+	}
+	if ev.Epoch > w.epoch && e.By == Owner {
+		if k := w.FirstKey(ev.Epoch, seq); holds(k, ev.Epoch) {
+			return k, ev.Epoch, true
+		}
+	}
+	if w.epoch > 0 && holds(w.at.Key, w.epoch) {
+		return w.at.Key, w.epoch, true
+	}
+	next := w.epoch + 1
+	for _, first := range w.broken {
+		k := w.FirstKey(next, first)
+		for range seq - first {
+			k = NextKey(k)
+		}
+		if holds(k, next) {
+			return k, next, true
+		}
+	}
+	return k, 0, false
 }
 
 // Differs says how the position that the vault's head records differs from the

@@ -148,8 +148,13 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 		time.Sleep(pollEvery)
 		var entries []vault.Entry
 		err := a.look(func(v *vault.Vault) error {
-			var err error
-			entries, seen, err = v.LogAfter(seen, match)
+			found, newest, err := v.LogAfter(seen, match)
+			if err == nil && newest < seen {
+				a.out.quiet = false
+				a.out.warn("the log has shrunk from %d entries to %d: the vault was replaced by an older copy", seen, newest)
+				a.out.quiet = true
+			}
+			entries, seen = found, newest
 			return err
 		})
 		if errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist) {
@@ -246,6 +251,9 @@ func (auditVerify) Run(a *app) error {
 		}
 		if n := len(r.Problems); n > 0 {
 			return &verifyError{n}
+		}
+		if !r.Remembered {
+			a.out.note("this machine had not seen the vault before, so it could not know an older copy of it")
 		}
 		if !a.JSON {
 			a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)

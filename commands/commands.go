@@ -41,8 +41,8 @@ type Globals struct {
 	JSON         bool          `help:"Print JSON, errors included."`
 	Profile      string        `help:"Stored credential to use." default:"default" placeholder:"NAME"`
 	APIURL       string        `name:"api-url" help:"Vault to use: file:///path/to/vault.db, or a path." placeholder:"URL"`
-	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault." default:"10s"`
-	PassphraseFD int           `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." default:"-1" placeholder:"FD" env:"-"`
+	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault; 0 for not at all." default:"10s"`
+	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD" env:"-"`
 }
 
 // Program is the world of one run. The zero Program is that of this process.
@@ -98,6 +98,7 @@ type app struct {
 	in        *os.File
 	out       *output
 
-	passphrases *os.File // of --passphrase-fd, once it was read from
+	passphrases *os.File  // of --passphrase-fd, once it was read from
+	keyboard    *keyboard // once something was asked
 	now         func() time.Time
 }

@@ -81,6 +81,47 @@ func loadConfig() (*config, error) {
 	return c, nil
 }
 
+// updateConfig changes the stored credentials: fn gets what is stored now, under
+// a lock, and what it makes of it is written. Nothing that was read before, and
+// nothing that a person was asked about meanwhile, is written over what others
+// stored.
+func (a *app) updateConfig(fn func(*config) error) error {
+	path, err := configPath()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	release, err := vault.LockFile(path+".lock", a.options())
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	if err := fn(c); err != nil {
+		return err
+	}
+	return c.save()
+}
+
+// updateProfile is updateConfig for a profile that must still have the credential
+// that it had.
+func (a *app) updateProfile(was *profile, fn func(*profile)) error {
+	return a.updateConfig(func(c *config) error {
+		now := c.Profiles[a.Profile]
+		if now == nil || now.Key != was.Key {
+			return fmt.Errorf("profile %s was changed by another program meanwhile; run it again", a.Profile)
+		}
+		fn(now)
+		*was = *now
+		return nil
+	})
+}
+
 // save writes the file, or removes it when nothing is left to say.
 func (c *config) save() error {
 	if len(c.Profiles) == 0 {
@@ -109,24 +150,27 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 	if len(p.Vault) >= 8 {
 		base += "-" + p.Vault[:8]
 	}
-	text := "# The owner key of the ass vault " + p.Vault + ". Whoever has it can read every secret there.\n" +
-		"# Log in with it again: ass login --key - < THIS FILE\n" + p.Key + "\n"
+	text := recoveryMark + p.Vault + ". Whoever has it can read every secret there.\n" +
+		"# Log in with it again: ass login --key-file THIS-FILE\n" + p.Key + "\n"
 	for n := 1; ; n++ {
 		path := filepath.Join(dir, base+".key")
 		if n > 1 {
 			path = filepath.Join(dir, fmt.Sprintf("%s-%d.key", base, n))
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		err := writeNew(path, []byte(text), 0o600)
 		if errors.Is(err, fs.ErrExist) {
+			if old, err := readSmall(path, 64<<10); err == nil && strings.Contains(string(old), p.Key) {
+				return path, nil // it was rescued before
+			}
 			continue
 		}
-		if err != nil {
-			return "", err
-		}
-		_, err = f.WriteString(text)
-		return path, errors.Join(err, f.Sync(), f.Close())
+		return path, err
 	}
 }
+
+// recoveryMark begins every recovery file. Who logs in with one may have the key
+// nowhere else.
+const recoveryMark = "# The owner key of the ass vault "
 
 // fileSafe makes a profile's name a part of a file name.
 func fileSafe(s string) string {

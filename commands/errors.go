@@ -55,6 +55,7 @@ var kinds = []struct {
 	{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
 	{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
 	{vault.ErrConflict, exitFailed, "CONFLICT"},
+	{fs.ErrNotExist, exitFailed, "FILE_ERROR"},
 	{fs.ErrPermission, exitFailed, "FILE_ERROR"},
 	{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
 }
@@ -103,6 +104,18 @@ func (a *app) fail(err error) int {
 	return exit
 }
 
+// vaultFault adds the way out to what the system says of the vault's own files.
+// There, nothing is ever half done.
+func vaultFault(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w; nothing was changed: make room and run it again", err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err)
+	}
+	return err
+}
+
 // withWayOut adds to an error what the person can do, where package vault cannot
 // know it.
 func withWayOut(err error) string {
@@ -113,10 +126,6 @@ func withWayOut(err error) string {
 		return text + "; name another vault with ASS_API_URL, or go back to a backup of this one"
 	case errors.As(err, &damage):
 		return text + "; to see everything that does not hold: ass audit verify"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return text + "; nothing was changed: make room and run it again"
-	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return text + "; nothing was changed: every access is logged in the vault's file, so it must be writable"
 	case errors.Is(err, vault.ErrBusy):
 		return text + "; run it again, or wait longer with --lock-timeout"
 	}

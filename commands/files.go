@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"ass/vault"
 )
 
 // Where things lie, and how small files are written.
@@ -33,6 +35,9 @@ func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil || home == "" {
 		return "", fmt.Errorf("HOME is not set; set it, or %s", xdg)
+	}
+	if !filepath.IsAbs(home) {
+		return "", fmt.Errorf("HOME is %s, which is not an absolute path", home)
 	}
 	if info, err := os.Stat(home); err != nil || !info.IsDir() {
 		return "", fmt.Errorf("HOME is %s, which is no folder; set it to one, or set %s", home, xdg)
@@ -150,8 +155,33 @@ func writePrivate(path string, content []byte) (err error) {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+		return err
 	}
-	return err
+	return vault.SyncDir(dir)
+}
+
+// writeNew makes a file in one piece, and leaves alone one that is there.
+func writeNew(path string, content []byte, perm fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path) // a half of it is worse than none
+		return err
+	}
+	return vault.SyncDir(filepath.Dir(path))
+}
+
+// shellWord is a path as a shell takes it.
+func shellWord(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+", r))
+	}) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // exposures says which of our files and folders others can get at, and how to
@@ -169,11 +199,11 @@ func exposures(paths ...string) (warnings []string) {
 		mode := info.Mode()
 		switch open := mode.Perm() & 0o077; {
 		case !info.IsDir() && open != 0:
-			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, path))
+			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, shellWord(path)))
 		case info.IsDir() && filepath.Base(path) == "ass" && open != 0:
-			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path, path))
+			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path, shellWord(path)))
 		case info.IsDir() && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
-			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s", path, path))
+			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s", path, shellWord(path)))
 		}
 	}
 	return warnings

@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,12 +11,13 @@ import (
 )
 
 type loginCmd struct {
-	Key string `help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY" env:"-"`
+	Key     string `help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY" env:"-"`
+	KeyFile string `help:"Read the credential from a file." placeholder:"FILE" env:"-"`
 }
 
 func (c loginCmd) Help() string {
 	return `Without a vault, makes one: a new owner key is shown once, and stored in the
-profile. With --key AGE-SECRET-KEY-…, the new vault belongs to that key instead.
+profile. With an owner key of yours, the new vault belongs to that key instead.
 
 With a vault, stores a credential for it, after trying that it opens it.`
 }
@@ -29,138 +31,212 @@ func (c loginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	l := login{app: a, cfg: cfg, at: at, old: cfg.Profiles[a.Profile]}
-	if c.Key == "-" {
-		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
-		if err != nil {
-			return err
-		}
-		c.Key = string(b)
+	l := login{app: a, at: at, old: cfg.Profiles[a.Profile]}
+	key, err := c.read(a)
+	if err != nil {
+		return err
 	}
-	c.Key = withoutComments(c.Key)
+	if strings.HasPrefix(key, recoveryMark) {
+		l.recovered = true
+	}
+	key = withoutComments(key)
+	if !at.exists() {
+		return l.create(cfg, key)
+	}
+	id, err := l.vaultID()
+	if err != nil {
+		return err
+	}
 	switch {
-	case !at.exists():
-		return l.create(c.Key)
-	case c.Key == "" && l.old != nil && l.old.Credential == ownerCredential:
+	case key == "" && l.old != nil && l.old.Credential == ownerCredential && l.old.Vault == id:
 		return l.finish()
-	case c.Key == "" && !a.interactive():
-		return usagef("there is a vault at %s already; give a credential for it with --key", at.path)
-	case c.Key == "":
-		if c.Key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
+	case key == "" && !a.interactive():
+		return usagef("there is a vault at %s already; give a credential for it with --key or --key-file", at.path)
+	case key == "":
+		if key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
 			return err
 		}
 	}
-	return l.store(withoutComments(c.Key))
+	return l.store(withoutComments(key))
+}
+
+// read returns the credential that was given, with comments; "" for none.
+func (c loginCmd) read(a *app) (string, error) {
+	switch {
+	case c.Key != "" && c.KeyFile != "":
+		return "", usagef("the credential comes from one place: --key or --key-file")
+	case c.KeyFile != "":
+		b, err := readSmall(c.KeyFile, 64<<10)
+		return string(b), err
+	case c.Key == "-":
+		if err := a.stdinIsFree(); err != nil {
+			return "", err
+		}
+		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
+		return string(b), err
+	case c.Key != "" && a.interactive():
+		a.out.warn("the credential is in the history of this shell, and was visible to other programs; without --key, ass asks for it")
+	}
+	return c.Key, nil
 }
 
 // login is one run of the command.
 type login struct {
 	*app
-	cfg *config
-	at  place
-	old *profile // what the profile has now; nil for nothing
+	at        place
+	old       *profile // what the profile has now; nil for nothing
+	recovered bool     // the key comes out of a recovery file
+}
+
+// vaultID returns the id of the vault that is there. It needs no key.
+func (l *login) vaultID() (string, error) {
+	v, err := l.openVault(l.at, access{readOnly: true})
+	if err != nil {
+		return "", err
+	}
+	return v.ID(), v.Close()
 }
 
 // create makes a vault, for a new key or for one that was brought.
-func (l *login) create(key string) error {
-	if l.old != nil && l.old.Credential == ownerCredential {
-		return errorf(vault.ErrNoVault, "profile %s has the owner key of a vault that is not at %s; is a disk not mounted? To make a new vault beside it: ass login --profile NAME", l.Profile, l.at.path)
+func (l *login) create(cfg *config, key string) error {
+	if err := l.mayCreate(cfg); err != nil {
+		return err
 	}
-	var (
-		id  *vault.Identity
-		err error
-	)
-	if key == "" {
-		id, err = vault.NewIdentity()
-	} else {
-		if kind, err := credentialKind(key); err != nil {
-			return err
-		} else if kind != ownerCredential {
-			return errorf(vault.ErrNoVault, "no vault at %s that this %s could open", l.at.path, kind)
-		}
-		id, err = vault.ParseIdentity(key)
-	}
+	id, stored, err := l.newOwner(key)
 	if err != nil {
 		return err
 	}
-	stored, err := l.protect(id)
-	if err != nil {
-		return err
-	}
-	brought := key != ""
-	p := l.newProfile(ownerCredential, stored, brought)
-	v, err := l.createVault(id, p)
-	if err != nil {
+	p := l.newProfile(ownerCredential, stored, key != "" && !l.recovered)
+	if err := l.createVault(p, id); err != nil {
 		return err
 	}
 	if l.JSON {
 		out := l.summary(p)
 		out["created"] = true
-		if !brought {
+		if key == "" {
 			out["owner_key"] = id.Text()
 		}
 		return l.out.json(out)
 	}
-	l.out.note("vault created at %s (id %s)", tilde(l.at.path), v)
-	l.out.note("logged in as its owner: profile %s, %s", l.Profile, tilde(l.cfg.path))
-	if brought {
+	l.out.note("vault created at %s (id %s)", tilde(l.at.path), p.Vault)
+	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
+	if key != "" {
 		return nil
 	}
 	return l.showKey(id, p)
 }
 
-// createVault stores the credential first and makes the vault then, so that no
-// vault is ever there without its key; if it cannot be made, the credential goes
-// again. It returns the vault's id.
-func (l *login) createVault(id *vault.Identity, p *profile) (string, error) {
-	l.cfg.Profiles[l.Profile] = p
-	if err := l.cfg.save(); err != nil {
-		return "", err
-	}
-	if err := vault.Create(l.at.path, id, l.options()); err != nil {
-		if l.old == nil {
-			delete(l.cfg.Profiles, l.Profile)
-		} else {
-			l.cfg.Profiles[l.Profile] = l.old
+// mayCreate refuses to make a vault where one is missing, or over the key of
+// another.
+func (l *login) mayCreate(cfg *config) error {
+	for name, p := range cfg.Profiles {
+		if p.Vault == "" {
+			continue // its vault was never made
 		}
-		return "", errors.Join(err, l.cfg.save())
+		was := l.defaultPath()
+		if p.APIURL != "" {
+			was, _ = vaultPath(p.APIURL)
+		}
+		switch {
+		case was == l.at.path:
+			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To make a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass logout --profile %s", name, l.at.path, name)
+		case name == l.Profile:
+			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s; for a new one at %s, use another profile: ass login --profile NAME", name, was, l.at.path)
+		}
 	}
-	v, err := vault.Open(l.at.path, l.options())
-	if err != nil {
-		return "", err
+	return nil
+}
+
+// newOwner returns the identity that is to own a new vault, and the form in which
+// it is stored: the one that was brought, the one of a login that was cut off
+// before the vault was made, or a new one.
+func (l *login) newOwner(key string) (id *vault.Identity, stored string, err error) {
+	switch {
+	case key != "":
+		kind, err := credentialKind(key)
+		if err != nil {
+			return nil, "", err
+		}
+		if kind != ownerCredential {
+			return nil, "", errorf(vault.ErrNoVault, "no vault at %s that this %s could open", l.at.path, kindName(kind))
+		}
+		id, err = l.readIdentity(key)
+		if err != nil || vault.IsLocked(key) {
+			return id, key, err
+		}
+	case l.old != nil && l.old.Credential == ownerCredential:
+		id, err = l.readIdentity(l.old.Key)
+		return id, l.old.Key, err
+	default:
+		if id, err = vault.NewIdentity(); err != nil {
+			return nil, "", err
+		}
 	}
-	p.Vault = v.ID()
-	return p.Vault, errors.Join(v.Close(), l.cfg.save())
+	stored, err = l.protect(id)
+	return id, stored, err
+}
+
+// createVault stores the credential first and makes the vault then, so that no
+// vault is ever there without its key. It returns vault.ErrExists if another
+// program was first.
+func (l *login) createVault(p *profile, id *vault.Identity) error {
+	return l.updateConfig(func(c *config) error {
+		if l.at.exists() {
+			return errorf(vault.ErrExists, "another program has just made a vault at %s; run it again", l.at.path)
+		}
+		if err := l.mayCreate(c); err != nil {
+			return err
+		}
+		before := c.Profiles[l.Profile]
+		c.Profiles[l.Profile] = p
+		if err := c.save(); err != nil {
+			return err
+		}
+		vid, err := vault.Create(l.at.path, id, l.options())
+		p.Vault = vid
+		if err == nil || l.at.exists() {
+			return errors.Join(vaultFault(err), c.save())
+		}
+		if c.Profiles[l.Profile] = before; before == nil {
+			delete(c.Profiles, l.Profile)
+		}
+		return errors.Join(vaultFault(err), c.save())
+	})
 }
 
 func (l *login) newProfile(kind, key string, kept bool) *profile {
 	p := &profile{Credential: kind, Key: key, Kept: kept}
-	if !l.at.isDefault() {
+	if l.at.path != l.defaultPath() {
 		p.APIURL = fileURL(l.at.path)
 	}
 	return p
 }
 
+func (l *login) defaultPath() string {
+	path, _ := defaultVault() // without one, no path equals it
+	return path
+}
+
+func (l *login) configName() string {
+	path, _ := configPath()
+	return tilde(path)
+}
+
 // protect returns the form in which an owner key is stored: encrypted, if the
 // person gives a passphrase.
 func (l *login) protect(id *vault.Identity) (string, error) {
-	pass := ""
-	if l.interactive() || l.PassphraseFD >= 0 {
-		var err error
-		if l.PassphraseFD >= 0 {
-			pass, err = l.passphrase()
-		} else {
-			pass, err = l.newPassphrase()
-		}
-		if err != nil {
-			return "", err
-		}
-		if pass == "" {
+	pass, err := "", error(nil)
+	switch {
+	case l.PassphraseFD != nil:
+		pass, err = l.passphraseFromFD()
+	case l.interactive():
+		pass, err = l.newPassphrase()
+		if err == nil && pass == "" {
 			l.out.note("no passphrase: every program that runs as you can read every secret, and act as the owner")
 		}
 	}
-	if pass == "" {
-		return id.Text(), nil
+	if err != nil || pass == "" {
+		return id.Text(), err
 	}
 	return id.Lock(pass, 0)
 }
@@ -190,9 +266,8 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 			break
 		}
 		if text := id.Text(); answer == text[len(text)-tail:] {
-			p.Kept = true
 			l.out.note("confirmed")
-			return l.cfg.save()
+			return l.updateProfile(p, func(p *profile) { p.Kept = true })
 		}
 		l.out.note("those are not its last six characters")
 	}
@@ -205,25 +280,28 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 func (l *login) finish() error {
 	p := l.old
 	if !l.JSON {
-		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, tilde(l.cfg.path))
+		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
 	}
-	if l.interactive() && !(p.Kept && p.locked()) {
+	if l.interactive() && !p.Kept {
 		id, err := l.readIdentity(p.Key)
 		if err != nil {
 			return err
 		}
-		if !p.Kept {
-			if err := l.showKey(id, p); err != nil {
-				return err
-			}
+		if err := l.showKey(id, p); err != nil {
+			return err
 		}
-		if !p.locked() {
-			if p.Key, err = l.protect(id); err != nil {
-				return err
-			}
-			if err := l.cfg.save(); err != nil {
-				return err
-			}
+	}
+	if (l.interactive() || l.PassphraseFD != nil) && !p.locked() {
+		id, err := l.readIdentity(p.Key)
+		if err != nil {
+			return err
+		}
+		stored, err := l.protect(id)
+		if err != nil {
+			return err
+		}
+		if err := l.updateProfile(p, func(p *profile) { p.Key = stored }); err != nil {
+			return err
 		}
 	}
 	if l.JSON {
@@ -251,21 +329,24 @@ func (l *login) store(key string) error {
 			return err
 		}
 	}
-	p := l.newProfile(kind, key, true)
+	p := l.newProfile(kind, key, !l.recovered)
 	p.Vault = id
-	if l.old != nil && l.old.onlyCopy() {
-		if _, err := l.rescue(l.cfg, l.Profile); err != nil {
-			return err
+	err = l.updateConfig(func(c *config) error {
+		if old := c.Profiles[l.Profile]; old != nil && old.onlyCopy() && (opened.owner == nil || old.Vault != id) {
+			if _, err := l.rescue(c, l.Profile); err != nil {
+				return err
+			}
 		}
-	}
-	l.cfg.Profiles[l.Profile] = p
-	if err := l.cfg.save(); err != nil {
+		c.Profiles[l.Profile] = p
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if l.JSON {
 		return l.out.json(l.summary(p))
 	}
-	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(kind), tilde(l.at.path), l.Profile, tilde(l.cfg.path))
+	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(kind), tilde(l.at.path), l.Profile, l.configName())
 	return nil
 }
 
@@ -287,8 +368,9 @@ func (l *login) try(key openKey) (string, error) {
 }
 
 func (l *login) summary(p *profile) map[string]any {
+	path, _ := configPath()
 	return map[string]any{
-		"profile": l.Profile, "credential": p.Credential, "config": l.cfg.path,
+		"profile": l.Profile, "credential": p.Credential, "config": path,
 		"vault": l.at.path, "vault_id": p.Vault, "passphrase": p.locked(), "key_kept": p.Kept,
 	}
 }
@@ -302,17 +384,30 @@ func (a *app) rescue(cfg *config, name string) (path string, err error) {
 	return path, err
 }
 
-// createOnTheWay makes a vault for a person who has nothing yet.
+// createOnTheWay makes a vault for a person who has nothing yet. Where another
+// program was first, that one's vault is there to be used.
 func (a *app) createOnTheWay(h here) error {
-	l := login{app: a, cfg: h.cfg, at: h.at}
-	id, err := vault.NewIdentity()
+	l := login{app: a, at: h.at}
+	var (
+		id  *vault.Identity
+		err error
+	)
+	if p := h.cfg.Profiles[a.Profile]; p != nil { // stored, and no vault was made then
+		id, err = vault.ParseIdentity(p.Key)
+	} else {
+		id, err = vault.NewIdentity()
+	}
 	if err != nil {
 		return err
 	}
-	if _, err := l.createVault(id, l.newProfile(ownerCredential, id.Text(), false)); err != nil {
+	err = l.createVault(l.newProfile(ownerCredential, id.Text(), false), id)
+	if errors.Is(err, vault.ErrExists) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	a.out.note("made a new vault at %s; its owner key is in %s: keep a copy on paper, and set a passphrase, with: ass login", tilde(h.at.path), tilde(h.cfg.path))
+	a.out.note("made a new vault at %s; its owner key is in %s: keep a copy on paper, and set a passphrase, with: ass login", tilde(h.at.path), l.configName())
 	return nil
 }
 
@@ -327,42 +422,38 @@ kept it, it is moved to a recovery file, whose name is printed; --force destroys
 }
 
 func (c logoutCmd) Run(a *app) error {
-	cfg, err := loadConfig()
+	names, recovered := []string{a.Profile}, []string{}
+	path := ""
+	err := a.updateConfig(func(cfg *config) error {
+		path = cfg.path
+		if c.All {
+			names = slices.Sorted(maps.Keys(cfg.Profiles))
+		} else if cfg.Profiles[a.Profile] == nil && len(cfg.Profiles) > 0 {
+			return noProfile(a.Profile, cfg)
+		}
+		for _, name := range names {
+			p := cfg.Profiles[name]
+			if p == nil {
+				continue
+			}
+			if p.onlyCopy() && !c.Force {
+				file, err := a.rescue(cfg, name)
+				if err != nil {
+					return err
+				}
+				recovered = append(recovered, file)
+			}
+			delete(cfg.Profiles, name)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	names := []string{a.Profile}
-	if c.All {
-		names = nil
-		for name := range cfg.Profiles {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-	} else if cfg.Profiles[a.Profile] == nil && len(cfg.Profiles) > 0 {
-		return errorf(errNotLoggedIn, "there is no profile of that name; there are: %s", cfg.names())
-	}
-	recovered := []string{}
-	for _, name := range names {
-		p := cfg.Profiles[name]
-		if p == nil {
-			continue
-		}
-		if p.onlyCopy() && !c.Force {
-			path, err := a.rescue(cfg, name)
-			if err != nil {
-				return err
-			}
-			recovered = append(recovered, path)
-		}
-		delete(cfg.Profiles, name)
-	}
-	if err := cfg.save(); err != nil {
-		return err
-	}
 	if a.JSON {
-		return a.out.json(map[string]any{"config": cfg.path, "profiles": names, "recovery_files": recovered})
+		return a.out.json(map[string]any{"config": path, "profiles": names, "recovery_files": recovered})
 	}
-	a.out.done("Logged out. Config cleared from %s", tilde(cfg.path))
+	a.out.done("Logged out. Config cleared from %s", tilde(path))
 	return nil
 }
 
@@ -378,16 +469,10 @@ func (whoamiCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if h.cred.kind != ownerCredential { // the owner's may cost a passphrase, and this needs no key
-			key, err := a.readKey(h.cred)
-			if err == nil {
-				_, err = key.open(v)
-			}
-			if err != nil {
-				return err
-			}
-		}
 		id := h.cred.kind
+		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
+			return errorf(vault.ErrWrongKey, "the owner key of profile %s is of another vault than the one at %s", a.Profile, h.at.path)
+		}
 		if a.JSON {
 			return a.out.json(map[string]any{
 				"id": id, "email": nil, "name": id, "plan": "offline", "secret_count": info.Secrets, "agent_count": info.Agents,

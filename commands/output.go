@@ -141,7 +141,7 @@ func (o *output) table(rows [][]cell) {
 // clean escapes the control characters of a text, so that a name out of a file
 // that somebody else made cannot move the cursor or colour a lie.
 func clean(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
 	}
 	var b strings.Builder

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,7 @@ func (a *app) parse(args []string) (func() error, error) {
 	if len(args) == 1 && (args[0] == "--version" || args[0] == "-V") {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
+	forgetEmptyVariables()
 	var cli CLI
 	helped := false
 	// Help goes to stdout because it was asked for; kong's writer for errors is
@@ -46,7 +48,7 @@ func (a *app) parse(args []string) (func() error, error) {
 		return nil, err // the grammar itself is wrong: a bug that every test finds
 	}
 	switch {
-	case len(args) == 0:
+	case len(args) == 0 || len(args) == 1 && args[0] == "help":
 		args = []string{"--help"}
 	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
 		// Kong's help for a group says nothing of the command that it runs by itself.
@@ -57,11 +59,24 @@ func (a *app) parse(args []string) (func() error, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explainParse(err)
+		return nil, explainParse(err, args)
 	}
 	a.Globals = cli.Globals
+	if a.Profile == "" {
+		return nil, usagef("--profile is empty")
+	}
 	a.command = commandName(ctx.Selected())
 	return func() error { return ctx.Run(a) }, nil
+}
+
+// forgetEmptyVariables makes an empty ASS_… variable none at all, which is how
+// CI systems and compose files leave one out.
+func forgetEmptyVariables() {
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(name, "ASS_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // wantsJSON answers before the command line is parsed, because an error of
@@ -103,7 +118,7 @@ var (
 // flag of theirs is never repeated.
 var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
 
-func explainParse(err error) error {
+func explainParse(err error, args []string) error {
 	command := ""
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
@@ -119,13 +134,16 @@ func explainParse(err error) error {
 		return usagef("%v", syntax)
 	}
 	if m := flagValue.FindStringSubmatch(text); m != nil {
+		if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, m[1]) }) {
+			m[1] = "ASS_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(m[1], "--"), "-", "_"))
+		}
 		return usagef("%s has a value of the wrong form; %s", m[1], see)
 	}
 	if m := missing.FindStringSubmatch(text); m != nil {
 		return usagef("missing: %s; %s", m[2], see)
 	}
 	hint := ""
-	if m := suggestion.FindStringSubmatch(text); m != nil {
+	if m := suggestion.FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
 		hint = ", did you mean " + m[1] + "?"
 	}
 	switch {
@@ -137,12 +155,20 @@ func explainParse(err error) error {
 			return usagef("unknown flag%s (a value that begins with - goes behind -- or through stdin); %s", hint, see)
 		}
 		return usagef("unknown flag%s; %s", hint, see)
+	case command == "" && len(args) > 0 && secretsCommands[args[0]]:
+		return usagef("unknown command, did you mean: ass secrets %s; %s", args[0], see)
 	case strings.HasPrefix(text, "unexpected argument") && (command == "" || hint != "" || isGroup(parse)):
 		return usagef("unknown command%s; %s", hint, see)
 	case strings.HasPrefix(text, "unexpected argument"):
 		return usagef("too many arguments; %s", see)
 	}
 	return usagef("the command line is not understood; %s", see)
+}
+
+// secretsCommands are what people type without the word secrets.
+var secretsCommands = map[string]bool{
+	"list": true, "ls": true, "get": true, "set": true, "delete": true, "rm": true,
+	"rotate": true, "history": true, "rollback": true, "restore": true, "purge": true,
 }
 
 func isGroup(err *kong.ParseError) bool {

@@ -43,7 +43,9 @@ func findProject() (path string, p project, err error) {
 				return path, p, usagef("%s: %v", path, err)
 			}
 			return path, p, nil
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrPermission) && !isThere(path): // the folder cannot be looked into
+		default:
 			return path, p, err
 		}
 		parent := filepath.Dir(dir)
@@ -52,6 +54,11 @@ func findProject() (path string, p project, err error) {
 		}
 		dir = parent
 	}
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // defaultNamespace completes flat names of secrets: the flag or ASS_NAMESPACE,
@@ -122,7 +129,7 @@ func (c initCmd) Run(a *app) error {
 
 // createProject writes the project file, and leaves alone one that is there.
 func createProject(content []byte) (created bool, err error) {
-	f, err := os.OpenFile(projectFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	err = writeNew(projectFile, content, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		old, err := readSmall(projectFile, 64<<10)
 		if err != nil {
@@ -133,37 +140,33 @@ func createProject(content []byte) (created bool, err error) {
 		}
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	_, err = f.Write(content)
-	return true, errors.Join(err, f.Close())
+	return err == nil, err
 }
 
 // ignoreProject adds the project file to .gitignore: to the one that is here, or
 // to a new one in a git repository.
 func ignoreProject() (added bool, err error) {
 	old, err := readSmall(".gitignore", 1<<20)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !inGitRepository() {
-			return false, nil
-		}
-	} else if err != nil {
-		return false, err
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !inGitRepository():
+		return false, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("%s was made, but not added to .gitignore: %w", projectFile, err)
 	}
 	for _, line := range splitLines(string(old)) {
 		if line == projectFile || line == "/"+projectFile {
 			return false, nil
 		}
 	}
+	line := projectFile + "\n"
 	if n := len(old); n > 0 && old[n-1] != '\n' {
-		old = append(old, '\n')
+		line = "\n" + line
 	}
-	f, err := os.OpenFile(".gitignore", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(".gitignore", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return false, err
 	}
-	_, err = f.Write(append(old, projectFile+"\n"...))
+	_, err = f.WriteString(line)
 	return true, errors.Join(err, f.Close())
 }
 

@@ -1,15 +1,18 @@
 package commands
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"ass/vault"
 )
 
 // The rules of prompts:
@@ -17,95 +20,193 @@ import (
 //   - Nothing prompts unless stdin is a terminal.
 //   - A prompt goes to the terminal itself, never to stdout, which may be a pipe
 //     that carries a value.
-//   - The vault is never open, and its lock never held, while a person thinks.
-//   - Ctrl-C ends the program with the terminal as it was.
+//   - The vault is never open, and no lock is held, while a person thinks.
+//   - Ctrl-C and Ctrl-D end the program with the terminal as it was.
 
 // interactive reports whether a person can be asked.
 func (a *app) interactive() bool { return isTerminal(a.in) }
 
-// terminal is where prompts go: the controlling terminal, or stderr where there
-// is none.
-func (a *app) terminal() (w io.Writer, done func()) {
-	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
-		return tty, func() { tty.Close() }
-	}
-	return a.out.errw, func() {}
+// keyboard hands on what is typed. One goroutine reads, for all prompts, so that
+// what was typed ahead of a prompt is not lost, and a wait for it can be given up.
+type keyboard struct {
+	chunks chan []byte // an empty one is Ctrl-D; closed when the terminal is gone
+	held   []byte
+	stop   chan os.Signal
 }
 
-// ask reads a line.
-func (a *app) ask(prompt string) (string, error) {
-	return a.prompt(prompt, "", func() (string, error) { return readLine(a.in) })
+func (a *app) keys() *keyboard {
+	if a.keyboard == nil {
+		k := &keyboard{chunks: make(chan []byte), stop: make(chan os.Signal, 1)}
+		signal.Notify(k.stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+		go func() {
+			defer close(k.chunks)
+			for {
+				buf := make([]byte, 4096)
+				n, err := a.in.Read(buf)
+				if err != nil && !errors.Is(err, io.EOF) {
+					return
+				}
+				k.chunks <- buf[:n]
+			}
+		}()
+		a.keyboard = k
+	}
+	return a.keyboard
 }
 
-// askHidden reads a line that does not appear on the terminal.
-func (a *app) askHidden(prompt string) (string, error) {
-	return a.prompt(prompt, "\n", func() (string, error) {
-		b, err := term.ReadPassword(int(a.in.Fd()))
-		return string(b), err
-	})
-}
+var errSilence = errors.New("nothing was typed")
 
-// prompt writes a prompt, reads the answer and writes what comes behind it: the
-// newline that a person typed and did not see.
-func (a *app) prompt(prompt, behind string, read func() (string, error)) (string, error) {
-	w, done := a.terminal()
-	defer done()
-	fd := int(a.in.Fd())
-	state, err := term.GetState(fd)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.WriteString(w, prompt); err != nil {
-		return "", err
-	}
-	type answer struct {
-		text string
-		err  error
-	}
-	answers := make(chan answer, 1)
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(stop)
-	go func() {
-		text, err := read()
-		answers <- answer{text, err}
-	}()
-	select {
-	case <-stop:
-		_ = term.Restore(fd, state)
-		_, _ = io.WriteString(w, "\n")
-		return "", errorf(errInterrupted, "interrupted; nothing was changed")
-	case got := <-answers:
-		_ = term.Restore(fd, state)
-		_, _ = io.WriteString(w, behind)
-		if errors.Is(got.err, io.EOF) {
-			_, _ = io.WriteString(w, "\n")
-			return "", errorf(errInterrupted, "the input ended at a prompt; nothing was changed")
+// next returns the next byte; errSilence if none comes while patience lasts, and
+// nil patience lasts for ever.
+func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
+	if len(k.held) == 0 {
+		select {
+		case chunk := <-k.chunks:
+			if len(chunk) == 0 {
+				return 0, errInterrupted
+			}
+			k.held = chunk
+		case <-k.stop:
+			return 0, errInterrupted
+		case <-patience:
+			return 0, errSilence
 		}
-		return got.text, got.err
 	}
+	b := k.held[0]
+	k.held = k.held[1:]
+	return b, nil
 }
 
-// readLine reads up to a newline, a byte at a time, so that what follows is left
-// for the next prompt.
-func readLine(r io.Reader) (string, error) {
+// line reads up to a newline, as the terminal edits and shows it.
+func (k *keyboard) line() (string, error) {
 	var line []byte
-	for b := make([]byte, 1); ; {
-		n, err := r.Read(b)
-		if n == 1 && b[0] == '\n' {
-			return strings.TrimSuffix(string(line), "\r"), nil
-		}
-		line = append(line, b[:n]...)
-		if err == io.EOF && len(line) > 0 {
-			return string(line), nil
-		}
+	for {
+		b, err := k.next(nil)
 		if err != nil {
 			return "", err
 		}
-		if len(line) > 1<<20 {
-			return "", bufio.ErrTooLong
+		if b == '\n' {
+			return string(line), nil
+		}
+		line = append(line, b)
+	}
+}
+
+// What keys send in raw mode.
+const (
+	ctrlC         = 3
+	ctrlD         = 4
+	backspace     = 8
+	ctrlU         = 21
+	ctrlZ         = 26
+	ctrlBackslash = 28
+	del           = 127
+)
+
+// hiddenLine reads up to Enter on a terminal in raw mode: it edits for itself,
+// and, unlike the terminal, sets no limit of 4095 bytes.
+func (k *keyboard) hiddenLine() (string, error) {
+	var line []byte
+	for {
+		b, err := k.next(nil)
+		switch {
+		case err != nil:
+			return "", err
+		case b == '\r' || b == '\n':
+			return string(line), nil
+		case b == ctrlC, b == ctrlBackslash, b == ctrlD && len(line) == 0:
+			return "", errInterrupted
+		case b == backspace || b == del:
+			_, n := utf8.DecodeLastRune(line)
+			line = line[:len(line)-n]
+		case b == ctrlU:
+			line = line[:0]
+		case b == ctrlZ || b == ctrlD:
+		case len(line) > vault.MaxValueBytes:
+			return "", usagef("what was typed is larger than a value may be")
+		default:
+			line = append(line, b)
 		}
 	}
+}
+
+// drained reports whether more was typed than the line that was read, as when
+// several are pasted, and takes it away, so that no shell gets to run it.
+func (k *keyboard) drained() (more bool) {
+	for {
+		b, err := k.next(time.After(50 * time.Millisecond))
+		if err != nil {
+			return more
+		}
+		more = more || b >= ' '
+	}
+}
+
+// ask reads a line.
+func (a *app) ask(prompt string) (answer string, err error) {
+	err = a.onTerminal(prompt, "", func(k *keyboard) (err error) {
+		answer, err = k.line()
+		return err
+	})
+	return answer, err
+}
+
+// askHidden reads a line that does not appear on the terminal.
+func (a *app) askHidden(prompt string) (answer string, err error) {
+	err = a.hidden(prompt, func(k *keyboard) (err error) {
+		answer, err = k.hiddenLine()
+		return err
+	})
+	return answer, err
+}
+
+// askValue is askHidden for what must be one line and is easily pasted as many.
+func (a *app) askValue(prompt string) (value string, err error) {
+	err = a.hidden(prompt, func(k *keyboard) (err error) {
+		if value, err = k.hiddenLine(); err == nil && k.drained() {
+			err = usagef("more than one line was typed, and a prompt takes one; give the value with --file or through stdin")
+		}
+		return err
+	})
+	return value, err
+}
+
+// hidden runs read with the terminal in raw mode. The newline that the person
+// typed and did not see is written behind it.
+func (a *app) hidden(prompt string, read func(*keyboard) error) error {
+	return a.onTerminal(prompt, "\n", func(k *keyboard) error {
+		if _, err := term.MakeRaw(int(a.in.Fd())); err != nil {
+			return err
+		}
+		return read(k)
+	})
+}
+
+// onTerminal writes a prompt, runs read, and puts the terminal back as it was.
+func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) error {
+	var w io.Writer = a.out.errw
+	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
+		defer tty.Close()
+		w = tty
+	}
+	k, fd := a.keys(), int(a.in.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, prompt); err != nil {
+		return err
+	}
+	err = read(k)
+	_ = term.Restore(fd, state)
+	if err != nil {
+		behind = "\n"
+	}
+	_, _ = io.WriteString(w, behind)
+	if errors.Is(err, errInterrupted) {
+		return errorf(errInterrupted, "interrupted")
+	}
+	return err
 }
 
 // confirm asks before an act that cannot be taken back. Where nobody can be
@@ -131,20 +232,49 @@ func (a *app) confirm(force bool, question string) error {
 // passphrase asks for the passphrase of the stored owner key, or reads it from
 // --passphrase-fd.
 func (a *app) passphrase() (string, error) {
-	if a.PassphraseFD >= 0 {
-		if a.passphrases == nil { // once: the descriptor is closed with the file
-			a.passphrases = os.NewFile(uintptr(a.PassphraseFD), "passphrase")
-		}
-		line, err := readLine(a.passphrases)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", usagef("--passphrase-fd: it cannot be read")
-		}
-		return line, nil
+	if a.PassphraseFD != nil {
+		return a.passphraseFromFD()
 	}
 	if !a.interactive() {
-		return "", errorf(errNotLoggedIn, "the owner key of profile %s has a passphrase, and nobody can be asked here; give it with --passphrase-fd", a.Profile)
+		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and nobody can be asked here; give it with --passphrase-fd")
 	}
 	return a.askHidden("Passphrase: ")
+}
+
+// passphraseFromFD reads a line from the descriptor. An empty one is refused:
+// whatever was to give the passphrase has failed, and must not look like none.
+func (a *app) passphraseFromFD() (string, error) {
+	if *a.PassphraseFD < 0 {
+		return "", usagef("--passphrase-fd must not be negative")
+	}
+	if a.passphrases == nil { // once: the descriptor is closed with the file
+		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
+	}
+	line, err := readLine(a.passphrases)
+	if err != nil {
+		return "", usagef("--passphrase-fd: it cannot be read")
+	}
+	if line == "" {
+		return "", usagef("--passphrase-fd: it gave an empty passphrase")
+	}
+	return line, nil
+}
+
+// readLine reads up to a newline or the end, a byte at a time, so that what
+// follows is left to others.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) <= 64<<10; {
+		n, err := r.Read(b)
+		if n == 1 && b[0] == '\n' || err == io.EOF {
+			return strings.TrimSuffix(string(line), "\r"), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		line = append(line, b[:n]...)
+	}
+	return "", errors.New("too long")
 }
 
 // newPassphrase asks twice for a passphrase; empty is none.

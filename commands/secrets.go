@@ -2,6 +2,7 @@ package commands
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -140,9 +141,9 @@ func (c secretsList) namespaces(a *app) error {
 }
 
 type secretsGet struct {
-	Path    string `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
-	Version uint64 `help:"Version to read; the current one if omitted." placeholder:"N" env:"-"`
-	Silent  bool   `help:"Print nothing but the value: no warnings and no notes."`
+	Path    string  `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
+	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N" env:"-"`
+	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 }
 
 func (c secretsGet) Help() string {
@@ -155,11 +156,17 @@ func (c secretsGet) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	var version uint64
+	if c.Version != nil {
+		if version = *c.Version; version == 0 {
+			return usagef("--version: versions begin at 1")
+		}
+	}
 	if c.Silent {
 		a.out.quiet = true
 	}
 	return a.with(access{}, func(s *vault.Session) error {
-		secret, value, err := s.Get(p, c.Version)
+		secret, value, err := s.Get(p, version)
 		if err != nil {
 			return err
 		}
@@ -183,8 +190,8 @@ func (c secretsGet) Run(a *app) error {
 type newValue struct {
 	File     string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
 	Generate bool   `help:"Make a random value." env:"-"`
-	Length   int    `help:"Characters of a generated value." default:"32" env:"-"`
-	Charset  string `help:"What a generated value is made of: alnum, alpha, digits, hex or ascii." default:"alnum" env:"-"`
+	Length   *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
+	Charset  string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
 }
 
 // read returns the value: given is the argument or flag, nil for none.
@@ -198,9 +205,15 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	switch {
 	case sources > 1:
 		return nil, usagef("the value comes from one place: the argument, --file, --generate or stdin")
+	case !n.Generate && (n.Length != nil || n.Charset != ""):
+		return nil, usagef("--length and --charset go with --generate")
 	case n.Generate:
-		return vault.Generate(n.Length, n.Charset)
-	case n.File != "":
+		length := 32
+		if n.Length != nil {
+			length = *n.Length
+		}
+		return vault.Generate(length, orElse(n.Charset, "alnum"))
+	case n.File != "" && n.File != "-":
 		f, err := os.Open(n.File)
 		if err != nil {
 			return nil, err
@@ -213,14 +226,25 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 		}
 		return []byte(*given), nil
 	case a.interactive():
-		text, err := a.askHidden("Value for " + p.String() + ": ")
+		text, err := a.askValue("Value for " + p.String() + ": ")
 		return []byte(text), err
+	}
+	if err := a.stdinIsFree(); err != nil {
+		return nil, err
 	}
 	value, err := readValue(a.in)
 	if n := len(value); err == nil && n > 1 && value[n-1] == '\n' && strings.Count(string(value), "\n") == 1 {
 		a.out.note("the value ends with a newline, which is kept; printf %%s writes none")
 	}
 	return value, err
+}
+
+// stdinIsFree says that what is read from stdin is not the passphrase.
+func (a *app) stdinIsFree() error {
+	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
+		return usagef("--passphrase-fd is stdin, and so is what is to be read here; give one of them another way")
+	}
+	return nil
 }
 
 // readValue reads a little more than a value may have, so that one that is too
@@ -232,8 +256,8 @@ func readValue(r io.Reader) ([]byte, error) {
 type secretsSet struct {
 	Path      string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
 	Value     *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
-	Tier      tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
-	Type      string      `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
+	Tier      tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER" env:"-"`
+	Type      string      `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE" env:"-"`
 	IfVersion *uint64     `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N" env:"-"`
 	newValue
 }
@@ -273,15 +297,20 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 	})
 }
 
-func (a *app) wrote(secret vault.Secret, before uint64, said string) error {
+// wrote says what was done to a secret, and what it was before; the zero Secret
+// for nothing.
+func (a *app) wrote(secret, before vault.Secret, said string) error {
 	if a.JSON {
 		return a.out.json(jsonOf(secret))
 	}
-	if before != 0 {
-		a.out.done("Secret %s %s (v%d → v%d)", said, secret.Path, before, secret.Version)
-	} else {
-		a.out.done("Secret %s %s", said, secret.Path)
+	change := ""
+	if before.Version != 0 {
+		change = fmt.Sprintf(" (v%d → v%d)", before.Version, secret.Version)
+		if before.Tier != secret.Tier {
+			change = fmt.Sprintf(" (v%d → v%d, tier %s → %s)", before.Version, secret.Version, before.Tier, secret.Tier)
+		}
 	}
+	a.out.done("Secret %s %s%s", said, secret.Path, change)
 	return nil
 }
 
@@ -337,7 +366,7 @@ func (a *app) change(name, said string, confirm func(tokens.Path) error, act fun
 		if err != nil {
 			return err
 		}
-		return a.wrote(secret, 0, said)
+		return a.wrote(secret, vault.Secret{}, said)
 	})
 }
 

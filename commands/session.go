@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ass/tokens"
 	"ass/vault"
@@ -49,11 +50,10 @@ func (a *app) locate(cfg *config) (place, error) {
 		p.path = path
 		return p, err
 	}
-	dir, err := dataDir()
-	if err != nil {
+	var err error
+	if p.path, err = defaultVault(); err != nil {
 		return p, err
 	}
-	p.path = filepath.Join(dir, "vault.db")
 	p.looked = append(p.looked, looked{"the default place", p.path})
 	return p, nil
 }
@@ -63,11 +63,10 @@ func (p place) exists() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// isDefault reports whether the vault is where it is looked for when nothing
-// else is said.
-func (p place) isDefault() bool {
+// defaultVault is where the vault is looked for when nothing else is said.
+func defaultVault() (string, error) {
 	dir, err := dataDir()
-	return err == nil && p.path == filepath.Join(dir, "vault.db")
+	return filepath.Join(dir, "vault.db"), err
 }
 
 // credential is what a command acts with.
@@ -129,7 +128,7 @@ func splitLines(text string) []string {
 func (a *app) options() vault.Options {
 	o := vault.Options{
 		Now:         a.now,
-		LockTimeout: a.LockTimeout,
+		LockTimeout: orNotAtAll(a.LockTimeout),
 		Command:     "ass " + a.command,
 		Waiting: func(holder string) {
 			if a.out.errTTY {
@@ -141,6 +140,14 @@ func (a *app) options() vault.Options {
 		o.MemoryDir = filepath.Join(dir, "seen")
 	}
 	return o
+}
+
+// orNotAtAll is what package vault takes for no wait.
+func orNotAtAll(d time.Duration) time.Duration {
+	if d <= 0 {
+		return -1
+	}
+	return d
 }
 
 func orElse(s, other string) string {
@@ -168,13 +175,21 @@ func (a *app) find() (h here, err error) {
 	return h, err
 }
 
+func noProfile(name string, cfg *config) error {
+	return errorf(errNotLoggedIn, "there is no profile %q; there are: %s; to make it: ass login --profile %s", name, cfg.names(), name)
+}
+
+const defaultProfile = "default"
+
 // ready says what is missing for opening the vault; nil if nothing is.
 func (a *app) ready(h here) error {
 	switch exists := h.at.exists(); {
+	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
+		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == "":
 		return errorf(vault.ErrNoVault, "no vault at %s; make one with: ass login", h.at.path)
 	case !exists:
-		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To make a new vault: ass login --profile NAME", h.at.path, h.cred.from)
+		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To make a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db", h.at.path, h.cred.from)
 	case h.cred.kind == "":
 		return errorf(errNotLoggedIn, "there is a vault at %s, and no credential for it in profile %s; run: ass login", h.at.path, a.Profile)
 	}
@@ -188,13 +203,22 @@ type access struct {
 	progress string // what takes long, "" for a rewrite
 }
 
+// nothingYet reports whether this person has no vault at all: no credential, or
+// only that of a vault which another run is about to make, or was when it died.
+func (h here) nothingYet(profile string) bool {
+	if p := h.cfg.Profiles[profile]; p != nil && p.Vault == "" && p.Credential == ownerCredential && !p.locked() {
+		return h.cred.kind == ownerCredential && len(h.cfg.Profiles) == 1
+	}
+	return h.cred.kind == "" && len(h.cfg.Profiles) == 0
+}
+
 // with opens the vault with the credential at hand, and calls fn.
 func (a *app) with(how access, fn func(*vault.Session) error) error {
 	h, err := a.find()
 	if err != nil {
 		return err
 	}
-	if how.create && !h.at.exists() && h.cred.kind == "" && len(h.cfg.Profiles) == 0 {
+	if how.create && !h.at.exists() && h.nothingYet(a.Profile) {
 		if err := a.createOnTheWay(h); err != nil {
 			return err
 		}
@@ -217,10 +241,11 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	if err == nil {
 		err = fn(s)
 	}
-	return errors.Join(err, v.Close())
+	return vaultFault(errors.Join(err, v.Close()))
 }
 
-// look opens the vault without showing it the credential, for what needs no key.
+// look opens the vault for what needs no key. The owner's is not asked for, as it
+// may cost a passphrase; every other credential must open the vault.
 func (a *app) look(fn func(*vault.Vault) error) error {
 	h, err := a.find()
 	if err != nil {
@@ -233,7 +258,16 @@ func (a *app) look(fn func(*vault.Vault) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(fn(v), v.Close())
+	if h.cred.kind != ownerCredential {
+		var key openKey
+		if key, err = a.readKey(h.cred); err == nil {
+			_, err = key.open(v)
+		}
+	}
+	if err == nil {
+		err = fn(v)
+	}
+	return errors.Join(err, v.Close())
 }
 
 // openVault opens the file and says what is wrong around it.
@@ -248,13 +282,14 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	}
 	v, err := vault.Open(at.path, o)
 	if err != nil {
-		return nil, err
+		return nil, vaultFault(err)
 	}
-	for _, w := range exposures(at.path, filepath.Dir(at.path)) {
+	config, _ := configPath()
+	for _, w := range exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config)) {
 		a.out.warn("%s", w)
 	}
 	if back := v.Rollback(); back != nil {
-		a.out.warn("%s", back)
+		a.out.warn("%s; if that is meant, remove %s", back, v.MemoryFile())
 	}
 	return v, nil
 }

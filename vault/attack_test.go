@@ -36,7 +36,7 @@ func newVictim(t *testing.T) *victim {
 		t.Fatal(err)
 	}
 	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, Options{MemoryDir: t.TempDir()}}
-	if err := Create(v.path, owner, v.opts); err != nil {
+	if _, err := Create(v.path, owner, v.opts); err != nil {
 		t.Fatal(err)
 	}
 	v.do(func(s *Session) {
@@ -285,41 +285,44 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 	for name, attack := range map[string]struct {
 		do   func(b *bbolt.Bucket)
 		find string
+		most int // findings; 0 for 2
 	}{
 		"altered": {func(b *bbolt.Bucket) {
 			e := bytes.Clone(b.Get(audit.Key(5)))
 			e = bytes.Replace(e, []byte("a/K"), []byte("a/X"), 1)
 			_ = b.Put(audit.Key(5), e)
-		}, "audit entry 5: its MAC does not match"},
+		}, "audit entry 5: its MAC does not match", 0},
 		"first of an epoch altered": {func(b *bbolt.Bucket) {
 			e := bytes.Clone(b.Get(audit.Key(3)))
 			e = bytes.Replace(e, []byte("purged"), []byte("PURGED"), 1)
 			_ = b.Put(audit.Key(3), e)
-		}, "audit entry 3: its MAC does not match"},
-		"dropped": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(5)) }, "audit entry 5: missing"},
-		"first":   {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(1)) }, "audit entry 1: missing"},
+		}, "audit entry 3: its MAC does not match", 0},
+		"dropped": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(5)) }, "audit entry 5: missing", 0},
+		"first":   {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(1)) }, "audit entry 1: missing", 2},
 		"three gone": {func(b *bbolt.Bucket) {
 			_ = b.Delete(audit.Key(4))
 			_ = b.Delete(audit.Key(5))
 			_ = b.Delete(audit.Key(6))
-		}, "audit entry 6: missing"},
-		"epoch gone":     {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing"},
-		"not an entry":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) }, "audit entry 5: not an audit entry"},
-		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with a key that no entry has"},
+		}, "audit entries 4 to 6: missing", 0},
+		"epoch gone":     {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing", 0},
+		"not an entry":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) }, "audit entry 5: not an audit entry", 0},
+		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with a key that no entry has", 0},
 		"reordered": {func(b *bbolt.Bucket) {
 			five, six := bytes.Clone(b.Get(audit.Key(5))), bytes.Clone(b.Get(audit.Key(6)))
 			_ = b.Put(audit.Key(5), six)
 			_ = b.Put(audit.Key(6), five)
-		}, "audit entry 5: its MAC does not match"},
+		}, "audit entry 5: its MAC does not match", 3},
 		"dropped and closed up": {func(b *bbolt.Bucket) {
 			for n := uint64(5); n < 8; n++ {
 				_ = b.Put(audit.Key(n), bytes.Clone(b.Get(audit.Key(n+1))))
 			}
 			_ = b.Delete(audit.Key(8))
-		}, "audit entry 5: its MAC does not match"},
-		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was cut at its end"},
-		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: its MAC does not match"},
+		}, "audit entry 5: its MAC does not match", 6},
+		"a huge number":  {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(1<<63), []byte("x")) }, "audit entry 9: a record with a key that no entry has", 0},
+		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was cut at its end", 0},
+		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: a record with a key that no entry has", 0},
 	} {
+		attack.most = max(attack.most, 2)
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
 			if found := v.problems(); found != "" {
@@ -330,7 +333,145 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 			if !strings.Contains(found, attack.find) {
 				t.Errorf("the verification found:\n%s\nwant: %s", found, attack.find)
 			}
+			for line := range strings.SplitSeq(found, "\n") {
+				if !strings.HasPrefix(line, "audit ") {
+					t.Errorf("a record is blamed for the log: %s", line)
+				}
+			}
+			if n := strings.Count(found, "\n") + 1; n > attack.most {
+				t.Errorf("%d findings:\n%s", n, found)
+			}
 		})
+	}
+}
+
+// Without any key, the head can be put back to an older one, and the log be
+// filled up with entries that are known. The next command would write over
+// entries that are there, and the machine's memory would follow it.
+func TestTheHeadIsThatOfTheLog(t *testing.T) {
+	refused := func(t *testing.T, v *victim) {
+		t.Helper()
+		if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its audit log does not end with entry") {
+			t.Errorf("a read gave %q, %v", value, err)
+		}
+		v.do(func(s *Session) {
+			if _, _, err := s.Set(v.p("a/K"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) {
+				t.Errorf("a write: %v", err)
+			}
+			if _, err := s.List(tokens.Namespace{}, false); !errors.Is(err, ErrDamaged) {
+				t.Errorf("a list: %v", err)
+			}
+		})
+		if found := v.problems(); found == "" {
+			t.Error("the verification found nothing")
+		}
+	}
+	t.Run("head put back", func(t *testing.T) {
+		v := newVictim(t)
+		old := v.take(bucketMeta, []byte(metaHead))
+		for range 2 {
+			if _, err := v.get(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v.give(bucketMeta, []byte(metaHead), old)
+		refused(t, v)
+	})
+	t.Run("file put back, log filled up", func(t *testing.T) {
+		v := newVictim(t)
+		old, err := os.ReadFile(v.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.get(); err != nil {
+			t.Fatal(err)
+		}
+		newest := v.take(bucketAudit, audit.Key(9))
+		if err := os.WriteFile(v.path, old, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v.give(bucketAudit, audit.Key(9), newest)
+		refused(t, v)
+	})
+}
+
+// The memory of this machine is made from heads that opened, not from what lies
+// in a file.
+func TestTheMemoryBelievesNoBytes(t *testing.T) {
+	v := newVictim(t)
+	raw, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := &victim{t, filepath.Join(t.TempDir(), "copy.db"), v.owner, v.opts}
+	if err := os.WriteFile(copied.path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied.give(bucketAudit, audit.Key(1<<40), []byte("x"))
+	o := v.opts
+	o.ReadOnly = true
+	opened, err := Open(copied.path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened.Info(); err != nil {
+		t.Error(err)
+	}
+	opened.Close()
+	if found := v.problems(); found != "" {
+		t.Errorf("the vault itself:\n%s", found)
+	}
+}
+
+// A rewrite computes the digest anew, so it must not take over what the old one
+// does not vouch for, nor leave behind what it does not know.
+func TestRewriteLaundersNothing(t *testing.T) {
+	v := newVictim(t)
+	v.do(func(s *Session) {
+		for i := range smallVault / 2 {
+			v.set(s, fmt.Sprintf("many/K%d", i), "x")
+		}
+	})
+	old := v.take(bucketSecrets, []byte("a/L"))
+	v.do(func(s *Session) { v.set(s, "a/L", "newer") })
+	newer := v.take(bucketSecrets, []byte("a/L"))
+	v.give(bucketSecrets, []byte("a/L"), old)
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a purge with a record put back: %v", err)
+		}
+		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "it was put back") {
+			t.Errorf("a write to it: %v", err)
+		}
+	})
+	v.give(bucketSecrets, []byte("a/L"), newer)
+	v.do(func(s *Session) {
+		err := s.update(func(t *tx) error {
+			return t.put(bucketAgents, []byte("agt_1"), true, map[string]any{"seq": t.seq()})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrFormat) {
+			t.Errorf("a purge with a kind of record that is not known: %v", err)
+		}
+	})
+}
+
+func TestNoRewriteWhereNothingIsWritten(t *testing.T) {
+	v := newVictim(t)
+	v.opts.ReadOnly = true
+	before, _ := os.ReadFile(v.path)
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/K")); err == nil {
+			t.Error("a purge worked")
+		}
+		if _, _, err := s.Get(v.p("a/K"), 0); err == nil {
+			t.Error("a value was read without an entry in the log")
+		}
+	})
+	if after, _ := os.ReadFile(v.path); !bytes.Equal(before, after) {
+		t.Error("the file was changed")
 	}
 }
 
@@ -377,7 +518,7 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 	}
 	forged := &Identity{text: mallory.text, id: mallory.id, to: v.owner.to}
 	path := filepath.Join(t.TempDir(), "forged.db")
-	if err := Create(path, forged, Options{}); err != nil {
+	if _, err := Create(path, forged, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	opened, err := Open(path, Options{})

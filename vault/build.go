@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,18 +36,22 @@ func prepareFile(path string, fill func(*builder) error) error {
 	return err
 }
 
-func publishFile(path string) error {
+func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
 		_ = os.Remove(path + newSuffix)
-		return err
+		return false, err
 	}
-	return syncDir(filepath.Dir(path))
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return true, fmt.Errorf("it was done, but may not outlive a power cut: %w", err)
+	}
+	return true, nil
 }
 
 func fillFile(path string, fill func(*builder) error) error {
 	// Nothing is at stake before the rename, so nothing is synced until the end.
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		FreelistType: bbolt.FreelistMapType, PageSize: pageSize, NoSync: true, NoGrowSync: true, NoStatistics: true,
+		OpenFile: openExisting,
 	})
 	if err != nil {
 		return err

@@ -143,7 +143,7 @@ func buildGolden(t *testing.T, path string) {
 	}
 	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
 	opts := vault.Options{Now: func() time.Time { now = now.Add(time.Second); return now }, Command: "golden"}
-	if err := vault.Create(path, owner, opts); err != nil {
+	if _, err := vault.Create(path, owner, opts); err != nil {
 		t.Fatal(err)
 	}
 	v := vaulttest.Vault{Path: path, Owner: owner, Opts: opts}

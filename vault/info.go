@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"os"
+	"slices"
 
 	"ass/audit"
 )
@@ -65,6 +66,9 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 		total   int
 	)
 	err := v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+		if audit.Seq(k) == 0 {
+			return true // no entry has this key
+		}
 		if match == nil && total == 0 {
 			total = int(audit.Seq(k)) // the log has no gaps
 		}
@@ -87,18 +91,25 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 }
 
 // LogAfter returns the entries behind seq that match, oldest first, and the
-// number of the newest entry of all.
+// number of the newest entry of all, which is less than seq in an older file.
 func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uint64, error) {
-	var entries []Entry
-	last := seq
-	err := v.st.from(bucketAudit, audit.Key(seq+1), func(k, value []byte) {
-		e := parseEntry(k, value)
-		last = e.Seq
-		if match == nil || match(e.Event) {
+	var (
+		entries []Entry
+		newest  uint64
+	)
+	err := v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+		n := audit.Seq(k)
+		newest = max(newest, n)
+		if n != 0 && n <= seq {
+			return false
+		}
+		if e := parseEntry(k, value); n != 0 && (match == nil || match(e.Event)) {
 			entries = append(entries, e)
 		}
+		return true
 	})
-	return entries, last, err
+	slices.Reverse(entries)
+	return entries, newest, err
 }
 
 // parseEntry shows an entry that cannot be read as such, so that one damaged

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -15,7 +16,7 @@ const DefaultLockTimeout = 10 * time.Second
 
 // BusyError says who holds the vault. It wraps [ErrBusy].
 type BusyError struct {
-	Path   string
+	Path   string // of the vault
 	Holder string // "pid 4121 (ass secrets set), since 10:30:01"; "" if unknown
 	Waited time.Duration
 }
@@ -33,7 +34,22 @@ func (e *BusyError) Unwrap() error { return ErrBusy }
 // fileLock is a lock on a file beside the vault. bbolt has a lock of its own,
 // but polls it, so that some waiters starve; this one sleeps in the kernel and
 // is handed on. The file is never deleted: a process may hold a lock on it.
-type fileLock struct{ f *os.File }
+type fileLock struct {
+	f     *os.File
+	named bool // the file names us as the holder
+}
+
+const lockSuffix = ".lock"
+
+// LockFile locks path, which it makes if need be, for small files beside a vault
+// that several processes write. It returns how to let go.
+func LockFile(path string, o Options) (release func(), err error) {
+	l, err := acquireLock(path, false, o.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	return l.release, nil
+}
 
 // holder is what the one who holds the lock alone writes into the file.
 type holder struct {
@@ -49,25 +65,31 @@ var errWouldBlock = errors.New("the lock is held")
 // nobody can write there.
 func acquireLock(path string, shared bool, o Options) (*fileLock, error) {
 	f, err := openLockFile(path, shared)
-	if shared && (errors.Is(err, errReadOnlyFS) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) {
+	if shared && (isReadOnly(err) || errors.Is(err, fs.ErrNotExist)) {
 		return &fileLock{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	l := &fileLock{f}
+	l := &fileLock{f: f}
 	switch err = tryLock(f, shared); {
+	case errors.Is(err, errWouldBlock) && o.LockTimeout < 0:
+		err = &BusyError{Path: strings.TrimSuffix(path, lockSuffix), Holder: l.read()}
 	case errors.Is(err, errWouldBlock):
 		err = l.wait(path, shared, o)
 	}
 	if err != nil {
-		f.Close()
+		l.f.Close()
 		return nil, err
 	}
 	if !shared {
 		l.write(o)
 	}
 	return l, nil
+}
+
+func isReadOnly(err error) bool {
+	return errors.Is(err, errReadOnlyFS) || errors.Is(err, fs.ErrPermission)
 }
 
 // wait blocks in the kernel, and gives up after the limit. The goroutine of a
@@ -88,7 +110,8 @@ func (l *fileLock) wait(path string, shared bool, o Options) error {
 		}
 	}()
 	if o.Waiting != nil {
-		notice := time.AfterFunc(500*time.Millisecond, func() { o.Waiting(l.read()) })
+		now := *l // l.f is about to be another
+		notice := time.AfterFunc(500*time.Millisecond, func() { o.Waiting(now.read()) })
 		defer notice.Stop()
 	}
 	limit := time.NewTimer(o.LockTimeout)
@@ -104,15 +127,19 @@ func (l *fileLock) wait(path string, shared bool, o Options) error {
 		return nil
 	case <-limit.C:
 		close(gaveUp)
-		return &BusyError{path, l.read(), o.LockTimeout}
+		return &BusyError{strings.TrimSuffix(path, lockSuffix), l.read(), o.LockTimeout}
 	}
 }
 
 func (l *fileLock) release() {
-	if l.f != nil {
-		l.f.Close() // closing unlocks
-		l.f = nil
+	if l.f == nil {
+		return
 	}
+	if l.named {
+		_ = l.f.Truncate(0) // or a reader who holds it next would be taken for us
+	}
+	l.f.Close() // closing unlocks
+	l.f = nil
 }
 
 // write names the holder. It is a courtesy to those who wait, so a failure is
@@ -121,6 +148,7 @@ func (l *fileLock) write(o Options) {
 	b, err := json.Marshal(holder{os.Getpid(), o.Command, o.Now().UTC().Truncate(time.Second)})
 	if err == nil && l.f.Truncate(0) == nil {
 		_, _ = l.f.WriteAt(b, 0)
+		l.named = true
 	}
 }
 

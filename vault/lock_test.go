@@ -136,7 +136,7 @@ func TestLockIsNoLink(t *testing.T) {
 func TestCreateOverwritesNothing(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "x", vault.SetOptions{})
-	if err := vault.Create(v.Path, v.Owner, v.Opts); !errors.Is(err, vault.ErrExists) {
+	if _, err := vault.Create(v.Path, v.Owner, v.Opts); !errors.Is(err, vault.ErrExists) {
 		t.Errorf("a second creation: %v", err)
 	}
 	if got, err := v.Get(t, "a/K"); got != "x" {

@@ -69,12 +69,16 @@ func flock(f *os.File, shared bool, flags int) error {
 	}
 }
 
-// syncDir makes a rename in a folder last.
-func syncDir(path string) error {
+// SyncDir makes last what was made or renamed in a folder.
+func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	err = d.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil // this file system syncs no folders
+	}
+	return err
 }

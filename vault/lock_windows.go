@@ -47,5 +47,5 @@ func lockRange(f *os.File, shared bool, flags uint32) error {
 	return nil
 }
 
-// syncDir does nothing: Windows has no such call, and its rename lasts.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: Windows has no such call, and its rename lasts.
+func SyncDir(string) error { return nil }

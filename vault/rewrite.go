@@ -27,10 +27,17 @@ type rewritePlan struct {
 // Every record is checked as it is on any other day, opened, sealed for the new
 // epoch, and signed by the owner.
 func (s *Session) rewrite(p rewritePlan) error {
+	if s.v.opts.ReadOnly {
+		return errors.New("a vault that was opened for reading is not rewritten")
+	}
 	secret := randomKey()
 	next := s.v.ownerSession(s.root, s.epoch.n+1, secret)
 	var done mark
 	err := s.view(func(old *tx) error {
+		// In every vault, however large: the new digest will vouch for what is here.
+		if err := old.checkDigest(); err != nil {
+			return err
+		}
 		return prepareFile(s.v.path, func(w *builder) error {
 			w.actFor(next)
 			w.t.head.log = old.head.log
@@ -38,7 +45,7 @@ func (s *Session) rewrite(p rewritePlan) error {
 			if err := s.copyVault(old, next, w, p); err != nil {
 				return err
 			}
-			done = mark{Seq: w.t.head.log.Seq, MAC: w.t.head.log.LastMAC}
+			done = w.t.mark()
 			return w.t.saveHead()
 		})
 	})
@@ -49,8 +56,8 @@ func (s *Session) rewrite(p rewritePlan) error {
 	if err := s.v.st.close(); err != nil {
 		return err
 	}
-	err = publishFile(s.v.path)
-	if err == nil {
+	published, err := publishFile(s.v.path)
+	if published {
 		s.epoch, s.secret = next.epoch, next.secret
 		s.v.remember(done)
 	}
@@ -71,6 +78,15 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 	err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
 	if err != nil {
 		return err
+	}
+	// The kinds that this program does not write it cannot carry over either.
+	for _, name := range []string{bucketUnsealed, bucketAgents, bucketGrants, bucketTokens, bucketUses, bucketAsks, bucketAnswers} {
+		err := old.walk(name, nil, func(_, _ []byte) error {
+			return errorOf(ErrFormat, "%s has %s, which this program does not know: update ass", s.v.path, name)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if err := s.copyVersions(old, next, w, p); err != nil {
 		return err

@@ -179,6 +179,9 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 		if _, err := t.decode(bucketVersions, k, v, &body); err != nil {
 			return err
 		}
+		if _, n, _ := cutVersionKey(k); n > head.Version {
+			return damaged(recordName(bucketSecrets, k[:len(k)-9]), "it has a version %d and is itself at version %d: it was put back", n, head.Version)
+		}
 		tier = max(tier, body.Tier)
 		return nil
 	})

@@ -62,12 +62,8 @@ const pageSize = 4096
 type store struct {
 	db     *bbolt.DB
 	path   string
-	broken bool // a damaged page made bbolt panic, so it cannot be closed
-}
-
-func openStore(path string, readOnly bool) (*store, error) {
-	st := &store{path: path}
-	return st, st.open(readOnly)
+	file   *os.File // the one that db has open
+	broken bool     // a damaged page made bbolt panic, so db must not be used or closed
 }
 
 func (st *store) open(readOnly bool) error {
@@ -78,8 +74,10 @@ func (st *store) open(readOnly bool) error {
 			FreelistType: bbolt.FreelistMapType,
 			PageSize:     pageSize,
 			NoStatistics: true,
-			OpenFile: func(path string, flag int, perm os.FileMode) (*os.File, error) {
-				return openNoFollow(path, flag&^os.O_CREATE, perm) // opening never creates
+			OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
+				f, err = openExisting(path, flag, perm)
+				st.file = f
+				return f, err
 			},
 		})
 		switch {
@@ -92,8 +90,17 @@ func (st *store) open(readOnly bool) error {
 	})
 }
 
+// openExisting is how bbolt opens files here: opening never creates.
+func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
+	return openNoFollow(path, flag&^os.O_CREATE, perm)
+}
+
 func (st *store) close() error {
-	if st.db == nil || st.broken {
+	if st.broken {
+		_ = st.file.Close() // and with it bbolt's lock
+		return nil
+	}
+	if st.db == nil {
 		return nil
 	}
 	err := st.db.Close()
@@ -104,6 +111,9 @@ func (st *store) close() error {
 // guard runs fn and turns what bbolt does on a damaged file, panics and page
 // faults, into an error. A panic of our own making passes through.
 func (st *store) guard(fn func() error) (err error) {
+	if st.broken {
+		return errBroken(st.path)
+	}
 	faults := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(faults)
@@ -116,10 +126,12 @@ func (st *store) guard(fn func() error) (err error) {
 			panic(p)
 		}
 		st.broken = true
-		err = damaged(st.path, "a page of the file is damaged")
+		err = errBroken(st.path)
 	}()
 	return fn()
 }
+
+func errBroken(path string) error { return notVault(path, "a page of the file is damaged") }
 
 // inBolt reports whether the panic that is being recovered was raised in bbolt.
 func inBolt() bool {

@@ -75,6 +75,7 @@ func (s *Session) view(fn func(*tx) error) error {
 			if err != nil {
 				return err
 			}
+			s.v.remember(t.mark())
 			return fn(t)
 		})
 	})
@@ -101,7 +102,7 @@ func (s *Session) update(fn func(*tx) error) error {
 			if err := fn(t); err != nil {
 				return err
 			}
-			done = mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC}
+			done = t.mark()
 			return t.saveHead()
 		})
 	})
@@ -133,17 +134,34 @@ func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 	if t.head, err = decodeHead(plain); err != nil {
 		return nil, err
 	}
+	if err := t.checkLogEnd(); err != nil {
+		return nil, err
+	}
 	if t.head.count > smallVault {
 		return t, nil
 	}
-	sum, count, err := t.sum()
+	return t, t.checkDigest()
+}
+
+// checkLogEnd checks that the log ends where the head says. An older head would
+// have the next entry written over one that is there.
+func (t *tx) checkLogEnd() error {
+	log, err := t.bucket(bucketAudit)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if sum != t.head.digest || count != t.head.count {
-		return nil, t.blame()
+	if k, v := log.Cursor().Last(); audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
+		return damaged(t.b.DB().Path(), "its audit log does not end with entry %d, as its head says: the log was cut, or the head put back", t.head.log.Seq)
 	}
-	return t, nil
+	return nil
+}
+
+func (t *tx) checkDigest() error {
+	sum, count, err := t.sum()
+	if err == nil && (sum != t.head.digest || count != t.head.count) {
+		err = t.blame()
+	}
+	return err
 }
 
 // blame names, as far as it can be known, what made the digest wrong: a record
@@ -214,6 +232,9 @@ func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 	return b, nil
 }
 
+// mark is how far the log is.
+func (t *tx) mark() mark { return mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC} }
+
 // seq is the number of the next audit entry, which the records that it tells of
 // carry.
 func (t *tx) seq() uint64 { return t.head.log.Seq + 1 }
@@ -239,6 +260,9 @@ func (t *tx) logEvent(ev audit.Event) error {
 	}
 	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
+	if bucket.Get(k) != nil {
+		return damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+	}
 	bucket.FillPercent = 0.9 // nothing is ever inserted between two entries
 	if err := bucket.Put(k, v); err != nil {
 		return err
@@ -269,18 +293,6 @@ func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 	t.head.digest.add(t.digest(bucket, k, r.mac[:]))
 	t.head.count++
 	return into.Put(k, r.encode())
-}
-
-// delete removes a record that is there.
-func (t *tx) delete(bucket string, k []byte) error {
-	if err := t.forget(bucket, k); err != nil {
-		return err
-	}
-	from, err := t.bucket(bucket)
-	if err != nil {
-		return err
-	}
-	return from.Delete(k)
 }
 
 // forget takes what stands at k out of the digest.

@@ -24,7 +24,7 @@ type Options struct {
 	Now func() time.Time
 
 	// LockTimeout is how long to wait for other processes; 0 is
-	// [DefaultLockTimeout].
+	// [DefaultLockTimeout], and less than 0 is not at all.
 	LockTimeout time.Duration
 
 	// Command is what those who wait are told that holds the vault, such as
@@ -68,23 +68,28 @@ type Vault struct {
 	lock *fileLock
 	st   *store
 	vid  vaultID
+	seen mark // the newest entry that this machine remembers
 	back *Rollback
 }
 
 // Create makes a new vault at path, owned by owner. It makes the folder as
-// well, for the owner alone. It returns [ErrExists] where something is already.
-func Create(path string, owner *Identity, o Options) error {
+// well, for the owner alone. It returns the vault's id, and [ErrExists] where
+// something is already. After any other error there may be a vault: whoever keeps
+// the owner's key looks before throwing it away.
+func Create(path string, owner *Identity, o Options) (id string, err error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return "", err
 	}
 	lock, err := acquireLock(lockPath(path), false, o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer lock.release()
 	if _, err := os.Lstat(path); err == nil {
-		return errorOf(ErrExists, "a vault is already at %s", path)
+		return "", errorOf(ErrExists, "a vault is already at %s", path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 
 	root := newRootKeys(randomKey())
@@ -115,12 +120,13 @@ func Create(path string, owner *Identity, o Options) error {
 		return w.t.saveHead()
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return publishFile(path)
+	_, err = publishFile(path)
+	return v.ID(), err
 }
 
-func lockPath(path string) string { return path + ".lock" }
+func lockPath(path string) string { return path + lockSuffix }
 
 // Open locks the vault at path and opens its file. Every error leaves the file
 // as it was: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
@@ -134,11 +140,15 @@ func Open(path string, o Options) (*Vault, error) {
 	_, err := os.Lstat(path + newSuffix)
 	leftover := err == nil
 	lock, err := acquireLock(lockPath(path), o.ReadOnly && !leftover, o)
+	if leftover && o.ReadOnly && isReadOnly(err) {
+		leftover = false // it harms nobody, and whoever can write here removes it
+		lock, err = acquireLock(lockPath(path), true, o)
+	}
 	if err != nil {
 		return nil, err
 	}
 	v := &Vault{path: path, opts: o, lock: lock, st: &store{path: path}}
-	if leftover {
+	if leftover || !o.ReadOnly { // once more: who held the lock before may have died
 		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, errors.Join(err, v.Close())
 		}
@@ -163,6 +173,8 @@ func checkFile(path string) error {
 		return errorOf(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
 	case info.Size() == 0:
 		return notVault(path, "it is empty, so it is no vault")
+	case info.Size() < 2*pageSize:
+		return notVault(path, "it is too small for a vault")
 	}
 	return nil
 }
@@ -195,8 +207,8 @@ func (v *Vault) open() error {
 
 // compareMemory sees whether the log still has what this machine has seen.
 func (v *Vault) compareMemory() error {
-	m := memory{v.opts.MemoryDir}
-	seen := m.recall(v.vid)
+	seen := memory{v.opts.MemoryDir}.recall(v.vid)
+	v.seen = seen
 	last, then, err := v.st.lastEntry(seen.Seq)
 	if err != nil {
 		return err
@@ -205,23 +217,25 @@ func (v *Vault) compareMemory() error {
 		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
 		return nil
 	}
-	if v.opts.ReadOnly && last.Seq > seen.Seq {
-		m.note(v.vid, last)
-	}
 	return nil
 }
 
-// remember notes how far the log is, unless the file is an old copy: then what
-// was seen before must not be forgotten.
+// remember notes how far the log is, as a head that opened says; never bytes
+// that nobody vouches for. It never goes back, and does not forget what was seen
+// when the file is an old copy.
 func (v *Vault) remember(k mark) {
-	if v.back == nil && k.Seq > 0 {
+	if v.back == nil && k.Seq > v.seen.Seq {
 		memory{v.opts.MemoryDir}.note(v.vid, k)
+		v.seen = k
 	}
 }
 
 // Rollback tells how the file is older than what this machine has seen; nil if
 // it is not.
 func (v *Vault) Rollback() *Rollback { return v.back }
+
+// MemoryFile is the file in which this machine remembers the vault.
+func (v *Vault) MemoryFile() string { return memory{v.opts.MemoryDir}.file(v.vid) }
 
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }

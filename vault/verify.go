@@ -16,6 +16,10 @@ type Report struct {
 	Records  uint64
 	Epoch    uint32
 	Problems []string // empty if everything holds
+
+	// Remembered says whether this machine had seen the vault before. If not, it
+	// cannot know an older copy when it sees one.
+	Remembered bool
 }
 
 // Verify checks the whole vault as only the owner can: every record's place,
@@ -27,7 +31,7 @@ type Report struct {
 // Damage that stops the walk itself is an error; everything else is a problem in
 // the report.
 func (s *Session) Verify(values bool) (Report, error) {
-	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}}
+	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{}}
 	err := s.inspect(func(t *tx) error {
 		v.t = t
 		return v.run()
@@ -43,6 +47,8 @@ type verification struct {
 	values   bool
 	newest   map[string]logged // by path: the newest entry that changed its record
 	versions map[string]logged // by version key: the entry that wrote it
+	unclear  map[uint64]bool   // entries that do not hold: what they told of is not accused
+	cutFrom  uint64            // nor what the entries from here on told of; 0 for none
 }
 
 // logged is what the log says of a record.
@@ -57,6 +63,7 @@ func (v *verification) found(format string, args ...any) {
 }
 
 func (v *verification) run() error {
+	v.Remembered = v.s.v.seen.Seq > 0
 	m, err := v.t.bucket(bucketMeta)
 	if err != nil {
 		return err
@@ -73,9 +80,12 @@ func (v *verification) run() error {
 	if err != nil {
 		return err
 	}
-	if headHolds {
+	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.unclear) == 0) {
 		if problem := last.Differs(v.t.head.log); problem != "" {
 			v.found("audit log: %s", problem)
+		}
+		if cut {
+			v.cutFrom = last.Seq + 1
 		}
 	}
 	if back := v.s.v.back; back != nil {
@@ -87,7 +97,7 @@ func (v *verification) run() error {
 		}
 	}
 	for path, l := range v.newest {
-		if l.left {
+		if l.left && !v.unclearBehind(l.seq) { // else a purge may be what cannot be read
 			v.found("%q: its record is missing; entry %d says that it is there", path, l.seq)
 		}
 	}
@@ -110,6 +120,7 @@ func (v *verification) log() (audit.Position, error) {
 		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
 		SignedBy: func(by string) (ed25519.PublicKey, bool) { return v.s.pub, by == audit.Owner },
 		Visit:    v.learn,
+		Last:     v.t.head.log.Seq,
 	}
 	var walked error
 	entries := func(yield func(k, val []byte) bool) {
@@ -126,6 +137,9 @@ func (v *verification) log() (audit.Position, error) {
 	last, epoch, findings := check.Verify(entries)
 	for _, f := range findings {
 		v.found("%v", f)
+		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
+			v.unclear[n] = true
+		}
 	}
 	if v.Epoch = v.s.epoch.n; epoch != v.Epoch && len(findings) == 0 {
 		v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", epoch, v.Epoch)
@@ -134,6 +148,22 @@ func (v *verification) log() (audit.Position, error) {
 }
 
 var errStop = errors.New("no more is asked for")
+
+func (v *verification) isUnclear(seq uint64) bool {
+	return v.unclear[seq] || v.cutFrom > 0 && seq >= v.cutFrom
+}
+
+func (v *verification) unclearBehind(seq uint64) bool {
+	if v.cutFrom > 0 {
+		return true
+	}
+	for n := range v.unclear {
+		if n > seq {
+			return true
+		}
+	}
+	return false
+}
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event) {
 	changed, left := ev.Writes()
@@ -197,6 +227,7 @@ func (v *verification) secret(k, val []byte) error {
 	switch {
 	case err != nil:
 		return damaged(recordName(bucketSecrets, k), "it is not at a path")
+	case v.isUnclear(head.Seq):
 	case !known || !l.left:
 		return damaged(p.String(), "no entry of the log says that it is there")
 	case !l.holds(head.Seq, r.by):
@@ -238,7 +269,7 @@ func (v *verification) version(k, val []byte) error {
 		return damaged(name, "the secret is only at version %d: it was put back", head.Version)
 	case body.Tier > head.Tier:
 		return damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
-	case !known || !l.holds(body.Seq, r.by):
+	case !v.isUnclear(body.Seq) && (!known || !l.holds(body.Seq, r.by)):
 		return damaged(name, "it is not what the log says was written")
 	}
 	if v.values {

@@ -22,19 +22,15 @@ type SetOptions struct {
 }
 
 // Set stores a value as the next version of a secret, and makes the secret if
-// it is not there. It returns the secret and the version that was current
-// before, 0 for none. Raising the tier of a secret that exists rewrites the
-// vault.
-func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (Secret, uint64, error) {
+// it is not there. It returns the secret as it is now and as it was before, which
+// is the zero Secret for one that was not there. Raising the tier of a secret that
+// exists rewrites the vault.
+func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Secret, err error) {
 	if err := CheckSet(value, o); err != nil {
-		return Secret{}, 0, err
+		return now, before, err
 	}
-	var (
-		set    Secret
-		before uint64
-		raise  bool
-	)
-	err := s.update(func(t *tx) error {
+	raise := false
+	err = s.update(func(t *tx) error {
 		w, err := s.planWrite(t, p, o)
 		if err != nil {
 			return err
@@ -43,7 +39,7 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (Secret, uint64
 		if raise = w.was != 0 && w.head.Tier > w.was; raise {
 			return errRaise
 		}
-		set, err = s.write(t, p, w, value)
+		now, err = s.write(t, p, w, value)
 		return err
 	})
 	if raise {
@@ -56,12 +52,12 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (Secret, uint64
 				if err != nil {
 					return err
 				}
-				set, err = next.write(t, p, w, value)
+				now, err = next.write(t, p, w, value)
 				return err
 			},
 		})
 	}
-	return set, before, err
+	return now, before, err
 }
 
 // errRaise ends a transaction that must become a rewrite.
@@ -70,7 +66,7 @@ var errRaise = errors.New("raising a tier rewrites the vault")
 // write is a write that was decided on and not yet done.
 type write struct {
 	head   secretBody  // as it will be
-	before uint64      // the version that was current, 0 for none
+	before Secret      // as it was, the zero Secret for none
 	was    tokens.Tier // the tier that it had, 0 for a new secret
 	event  string
 	note   map[string]any // what the log says besides version, tier and type
@@ -87,7 +83,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		}
 		head.Tier = w.was
 		if head.DeletedAt == nil {
-			w.before = head.Version
+			w.before = head.secret(p)
 		}
 	case errors.Is(err, ErrNotFound):
 		// Versions without a head would lose the tier that they give it.
@@ -103,8 +99,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	default:
 		return w, err
 	}
-	if o.IfVersion != nil && *o.IfVersion != w.before {
-		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before), versionName(*o.IfVersion))
+	if o.IfVersion != nil && *o.IfVersion != w.before.Version {
+		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before.Version), versionName(*o.IfVersion))
 	}
 	if o.Rotate {
 		if _, err := t.live(p); err != nil {
@@ -241,13 +237,10 @@ func (s *Session) changeHead(p tokens.Path, event string, change func(*tx, *secr
 	return done, err
 }
 
-// Rollback stores the value of an older version as the next version.
-func (s *Session) Rollback(p tokens.Path, to uint64) (Secret, uint64, error) {
-	var (
-		done   Secret
-		before uint64
-	)
-	err := s.update(func(t *tx) error {
+// Rollback stores the value of an older version as the next version. It returns
+// the secret as it is now and as it was before.
+func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err error) {
+	err = s.update(func(t *tx) error {
 		head, err := t.live(p)
 		if err != nil {
 			return err
@@ -263,11 +256,11 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (Secret, uint64, error) {
 		if err != nil {
 			return err
 		}
-		before, w.event, w.note["from_version"] = head.Version, audit.SecretRolledBack, to
-		done, err = s.write(t, p, w, value)
+		before, w.event, w.note["from_version"] = w.before, audit.SecretRolledBack, to
+		now, err = s.write(t, p, w, value)
 		return err
 	})
-	return done, before, err
+	return now, before, err
 }
 
 // Purge removes a secret and every version of it, deleted or not, and rewrites

@@ -33,7 +33,7 @@ func New(t testing.TB) *Vault {
 	}
 	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.db"), Owner: owner}
 	v.Opts = vault.Options{MemoryDir: t.TempDir(), LockTimeout: 5 * time.Second, Command: "test"}
-	if err := vault.Create(v.Path, owner, v.Opts); err != nil {
+	if _, err := vault.Create(v.Path, owner, v.Opts); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

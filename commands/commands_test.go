@@ -1,0 +1,144 @@
+package commands
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+)
+
+// run runs a whole command in this process, with a clock and a home of its own.
+func run(t *testing.T, home string, now time.Time, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	t.Setenv("HOME", home)
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL", "ASS_NAMESPACE"} {
+		t.Setenv(name, "")
+	}
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	var out, errw bytes.Buffer
+	exit = Program{Stdin: stdin, Stdout: &out, Stderr: &errw, Now: func() time.Time { return now }}.Run(args)
+	return out.String(), errw.String(), exit
+}
+
+// The clock can be injected from Go, and nothing else tells the time.
+func TestClock(t *testing.T) {
+	home := t.TempDir()
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	if _, stderr, exit := run(t, home, now, "secrets", "set", "a/K", "x"); exit != exitDone {
+		t.Fatal(stderr)
+	}
+	stdout, _, _ := run(t, home, now, "secrets", "list", "a")
+	if want := "a/K  custom  standard  2030-01-02T03:04:05Z\n"; stdout != want {
+		t.Errorf("got %q, want %q", stdout, want)
+	}
+	stdout, _, _ = run(t, home, now.Add(3*time.Hour), "audit", "--since", "2h")
+	if stdout != "" {
+		t.Errorf("entries of 3 hours ago are shown for --since 2h: %q", stdout)
+	}
+	stdout, _, _ = run(t, home, now, "audit", "--until", "2030-01-02", "--limit", "1")
+	if !strings.HasPrefix(stdout, "2030-01-02T03:04:05Z  secret.created") {
+		t.Errorf("%q", stdout)
+	}
+}
+
+func TestAgo(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		-time.Minute: "just now", 59 * time.Second: "just now", time.Minute: "1m ago", 90 * time.Minute: "1h ago",
+		2 * day: "2d ago", 13 * day: "13d ago", 14 * day: "2w ago", 70 * day: "2mo ago", 800 * day: "2y ago",
+	} {
+		if got := ago(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":              "plain",
+		"ünïcode ✓":          "ünïcode ✓",
+		"\x1b[31mred\x1b[0m": `\x1b[31mred\x1b[0m`,
+		"two\nlines":         `two\nlines`,
+		"\u202eright":        `\u202eright`, // right-to-left override
+		"\xff":               "\ufffd",
+	} {
+		if got := clean(in); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("\x1b]0;title\a")
+	f.Fuzz(func(t *testing.T, s string) {
+		if i := strings.IndexFunc(clean(s), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%q is shown as %q", s, clean(s))
+		}
+	})
+}
+
+// A vault's path and its URL are each other's inverse.
+func FuzzVaultPath(f *testing.F) {
+	for _, s := range []string{"file:///tmp/vault.db", "file:///tmp/my%20vault.db", "vault.db", "https://x", "file://host/x", "file:///%zz", "file://", "\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		path, err := vaultPath(s)
+		if err != nil {
+			return
+		}
+		if !filepath.IsAbs(path) {
+			t.Errorf("%q is %q, which is not absolute", s, path)
+		}
+		if again, err := vaultPath(fileURL(path)); err != nil || again != filepath.Clean(path) {
+			t.Errorf("%q became %q and then %q: %v", s, path, again, err)
+		}
+	})
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, s := range []string{"2026-06-01", "2026-06-01T10:30:00Z", "2h", "7d", "-1h", "99999999999d", ""} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, s string) {
+		if then, day, err := parseTime(s, now); err == nil && !day && !strings.Contains(s, "T") && then.After(now) {
+			t.Errorf("%q ago is %v, which is to come", s, then)
+		}
+	})
+}
+
+// A bug is reported by its place, never by what the program held in its hands.
+func TestBugs(t *testing.T) {
+	defer func() {
+		err := bugError(recover())
+		if !strings.Contains(err.Error(), "TestBugs") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v", err)
+		}
+	}()
+	panic("hunter2")
+}
+
+// Every value that kong could repeat in its errors is one that nobody is shown.
+func TestParseErrorsRepeatNothing(t *testing.T) {
+	for _, args := range [][]string{
+		{"hunter2"}, {"secrets", "hunter2"}, {"secrets", "set", "a/b", "c", "hunter2"}, {"secrets", "set", "--hunter2"},
+		{"secrets", "set", "a/b", "-hunter2"}, {"secrets", "set", "a/b", "--tier", "hunter2"}, {"secrets", "set", "a/b", "--type=hunter2", "x"},
+		{"secrets", "rotate", "a/b", "hunter2"}, {"secrets", "rotate", "a/b", "--value"}, {"login", "hunter2"}, {"login", "--key=hunter2"},
+		{"secrets", "get", "a/b", "--version=hunter2"}, {"secrets", "get", "a/b", "--json=hunter2"}, {"audit", "--limit", "hunter2"},
+		{"audit", "hunter2"}, {"--lock-timeout", "hunter2", "status"}, {"--passphrase-fd=hunter2", "status"}, {"secrets", "rollback", "a/b", "--to", "hunter2"},
+		{"secrets", "set", "a/b", "--if-version", "hunter2"}, {"init", "hunter2"}, {"--api-url", "https://hunter2", "status"}, {"secrets", "get", "hunter2 x/y"},
+	} {
+		stdout, stderr, exit := run(t, t.TempDir(), time.Now(), args...)
+		if exit != exitUsage || stdout != "" || strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "ass: ") {
+			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, exit, stdout, stderr)
+		}
+	}
+}
