@@ -14,7 +14,7 @@ import (
 )
 
 // smallVault is how many records a vault may have so that every command checks
-// its digest: 400 cost some 0.4 ms (BenchmarkDigest).
+// its digest: 400 cost a third of a millisecond (BenchmarkDigest).
 const smallVault = 400
 
 // head is what the newest transaction left: how far the audit log is, and the

@@ -31,7 +31,7 @@ type Report struct {
 // Damage that stops the walk itself is an error; everything else is a problem in
 // the report.
 func (s *Session) Verify(values bool) (Report, error) {
-	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{}}
+	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{}, heads: map[string]secretBody{}}
 	err := s.inspect(func(t *tx) error {
 		v.t = t
 		return v.run()
@@ -45,10 +45,11 @@ type verification struct {
 	s        *Session
 	t        *tx
 	values   bool
-	newest   map[string]logged // by path: the newest entry that changed its record
-	versions map[string]logged // by version key: the entry that wrote it
-	unclear  map[uint64]bool   // entries that do not hold: what they told of is not accused
-	cutFrom  uint64            // nor what the entries from here on told of; 0 for none
+	newest   map[string]logged     // by path: the newest entry that changed its record
+	versions map[string]logged     // by version key: the entry that wrote it
+	unclear  map[uint64]bool       // entries that do not hold: what they told of is not accused
+	cutFrom  uint64                // nor what the entries from here on told of; 0 for none
+	heads    map[string]secretBody // by path: those whose signature holds
 }
 
 // logged is what the log says of a record.
@@ -223,6 +224,7 @@ func (v *verification) secret(k, val []byte) error {
 	if err != nil {
 		return err
 	}
+	v.heads[string(k)] = head
 	p, err := tokens.ParsePath(string(k))
 	switch {
 	case err != nil:
@@ -261,9 +263,9 @@ func (v *verification) version(k, val []byte) error {
 		return damaged(recordName(bucketVersions, k), "it is not at a path and a version")
 	}
 	name := recordName(bucketVersions, k)
-	head, err := v.t.secretHead(p)
+	head, holds := v.heads[text]
 	switch l, known := v.versions[string(k)]; {
-	case err != nil:
+	case !holds:
 		return damaged(name, "its secret has no record that holds")
 	case n > head.Version:
 		return damaged(name, "the secret is only at version %d: it was put back", head.Version)

@@ -1,0 +1,148 @@
+package vault
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"ass/tokens"
+)
+
+func benchVault(b *testing.B, secrets int) *Session {
+	b.Helper()
+	owner, err := NewIdentity()
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "vault.db")
+	if _, err := Create(path, owner, Options{}); err != nil {
+		b.Fatal(err)
+	}
+	v, err := Open(path, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { v.Close() })
+	s, err := v.Owner(owner)
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = s.update(func(t *tx) error { // one transaction, for speed
+		for i := range secrets {
+			p := benchPath(b, i)
+			w, err := s.planWrite(t, p, SetOptions{})
+			if err != nil {
+				return err
+			}
+			if _, err := s.write(t, p, w, []byte("a value of a usual length")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func benchPath(b *testing.B, i int) tokens.Path {
+	p, err := tokens.ParsePath(fmt.Sprintf("production/service%d/KEY%d", i/100, i))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
+func BenchmarkGet(b *testing.B) {
+	for _, n := range []int{10, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := benchVault(b, n)
+			p := benchPath(b, n/2)
+			for b.Loop() {
+				if _, _, err := s.Get(p, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	s := benchVault(b, 10)
+	i := 10
+	for b.Loop() {
+		i++
+		if _, _, err := s.Set(benchPath(b, i), []byte("value"), SetOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkList(b *testing.B) {
+	s := benchVault(b, 10000)
+	for b.Loop() {
+		if list, err := s.List(tokens.Namespace{}, false); err != nil || len(list) != 10000 {
+			b.Fatal(len(list), err)
+		}
+	}
+}
+
+// BenchmarkDigest is what every command pays in a vault of the largest size of
+// which the digest is always checked.
+func BenchmarkDigest(b *testing.B) {
+	s := benchVault(b, smallVault/2)
+	for b.Loop() {
+		if err := s.inspect(func(t *tx) error { _, _, err := t.sum(); return err }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRewrite(b *testing.B) {
+	s := benchVault(b, 10000)
+	for b.Loop() {
+		if err := s.rewrite(rewritePlan{then: func(*Session, *tx) error { return nil }}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	s := benchVault(b, 10000)
+	for b.Loop() {
+		if r, err := s.Verify(false); err != nil || len(r.Problems) > 0 {
+			b.Fatal(r.Problems, err)
+		}
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	k, ctx, value := randomKey(), make([]byte, 100), make([]byte, 40)
+	for b.Loop() {
+		if _, err := seal(k, ctx, value); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	k, ctx := randomKey(), make([]byte, 100)
+	sealed, err := seal(k, ctx, make([]byte, 40))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := open(k, ctx, sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDerive(b *testing.B) {
+	tier := randomKey()
+	p := benchPath(b, 1)
+	for b.Loop() {
+		secretKey(tier, p)
+	}
+}
