@@ -22,8 +22,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Under the race detector every program sleeps a second before it ends.
+	if err := os.Setenv("GORACE", raceOptions); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"ass": commands.Main})
 }
+
+const raceOptions = "atexit_sleep_ms=0"
 
 // TestScript runs the stories in testdata/script. Every story has a HOME of its
 // own, and at its end every vault in it is checked: every page, record,
@@ -60,6 +66,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("TZ", "UTC")
+	env.Setenv("GORACE", raceOptions)
 	env.Setenv("VAULT", filepath.Join(home, ".local/share/ass/vault.db"))
 	env.Setenv("CONFIG", filepath.Join(home, ".config/ass/config.json"))
 	damaged := new(bool)
