@@ -243,7 +243,7 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 
 // showKey prints a new owner key, and asks whether it was kept.
 func (l *login) showKey(id *vault.Identity, p *profile) error {
-	l.out.note("this is the owner key, shown once; keep it on paper: without it, nobody can open the vault")
+	l.out.note("this is the owner key; keep it on paper: without it, nobody can open the vault")
 	l.out.line("%s", id.Text())
 	if !l.interactive() {
 		l.out.note("until you confirm that you kept it (ass login, on a terminal), ass logout keeps a copy")

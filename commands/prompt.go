@@ -37,7 +37,6 @@ type keyboard struct {
 func (a *app) keys() *keyboard {
 	if a.keyboard == nil {
 		k := &keyboard{chunks: make(chan []byte), stop: make(chan os.Signal, 1)}
-		signal.Notify(k.stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 		go func() {
 			defer close(k.chunks)
 			for {
@@ -190,6 +189,9 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 		w = tty
 	}
 	k, fd := a.keys(), int(a.in.Fd())
+	// For as long as the prompt stands: behind it, Ctrl-C ends the program again.
+	signal.Notify(k.stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(k.stop)
 	state, err := term.GetState(fd)
 	if err != nil {
 		return err
