@@ -143,16 +143,13 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 	if err != nil {
 		return err
 	}
-	a.out.quiet = true // what there is to warn of was said once
 	for {
 		time.Sleep(pollEvery)
 		var entries []vault.Entry
 		err := a.look(func(v *vault.Vault) error {
 			found, newest, err := v.LogAfter(seen, match)
 			if err == nil && newest < seen {
-				a.out.quiet = false
 				a.out.warn("the log has shrunk from %d entries to %d: the vault was replaced by an older copy", seen, newest)
-				a.out.quiet = true
 			}
 			entries, seen = found, newest
 			return err

@@ -16,7 +16,7 @@ type loginCmd struct {
 }
 
 func (c loginCmd) Help() string {
-	return `Without a vault, makes one: a new owner key is shown once, and stored in the
+	return `Without a vault, makes one: a new owner key is printed, and stored in the
 profile. With an owner key of yours, the new vault belongs to that key instead.
 
 With a vault, stores a credential for it, after trying that it opens it.`
@@ -48,7 +48,7 @@ func (c loginCmd) Run(a *app) error {
 		return err
 	}
 	switch {
-	case key == "" && l.old != nil && l.old.Credential == ownerCredential && l.old.Vault == id:
+	case key == "" && l.old != nil && l.old.Credential == ownerCredential && (l.old.Vault == id || l.old.Vault == ""):
 		return l.finish()
 	case key == "" && !a.interactive():
 		return usagef("there is a vault at %s already; give a credential for it with --key or --key-file", at.path)

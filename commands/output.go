@@ -27,14 +27,15 @@ import (
 
 type output struct {
 	w, errw io.Writer
-	tty     bool  // stdout is a terminal
-	errTTY  bool  // stderr is a terminal
-	quiet   bool  // no warnings and no notes
+	tty     bool // stdout is a terminal
+	errTTY  bool // stderr is a terminal
+	quiet   bool // no warnings and no notes
+	warned  map[string]bool
 	err     error // the first failure to write to stdout
 }
 
 func newOutput(w, errw io.Writer) *output {
-	return &output{w: w, errw: errw, tty: isTerminal(w), errTTY: isTerminal(errw)}
+	return &output{w: w, errw: errw, warned: map[string]bool{}, tty: isTerminal(w), errTTY: isTerminal(errw)}
 }
 
 func isTerminal(x any) bool {
@@ -81,8 +82,15 @@ func (o *output) json(v any) error {
 	return nil
 }
 
-// warn says on stderr what the person should mend.
-func (o *output) warn(format string, args ...any) { o.note("warning: "+format, args...) }
+// warn says on stderr what the person should mend; once, however often it is
+// found.
+func (o *output) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !o.warned[text] {
+		o.warned[text] = true
+		o.note("warning: %s", text)
+	}
+}
 
 // note says on stderr what the person should know.
 func (o *output) note(format string, args ...any) {
