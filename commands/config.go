@@ -93,7 +93,7 @@ func (a *app) updateConfig(fn func(*config) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	release, err := vault.LockFile(path+".lock", a.options())
+	release, err := vault.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.options())
 	if err != nil {
 		return err
 	}

@@ -188,13 +188,18 @@ func (l *login) createVault(p *profile, id *vault.Identity) error {
 			return err
 		}
 		before := c.Profiles[l.Profile]
+		if before != nil && before.onlyCopy() && before.Key != p.Key {
+			if _, err := l.rescue(c, l.Profile); err != nil {
+				return err
+			}
+		}
 		c.Profiles[l.Profile] = p
 		if err := c.save(); err != nil {
 			return err
 		}
 		vid, err := vault.Create(l.at.path, id, l.options())
 		p.Vault = vid
-		if err == nil || l.at.exists() {
+		if err == nil || l.at.exists() && !errors.Is(err, vault.ErrExists) {
 			return errors.Join(vaultFault(err), c.save())
 		}
 		if c.Profiles[l.Profile] = before; before == nil {
@@ -279,9 +284,23 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 // confirmed, or it has no passphrase.
 func (l *login) finish() error {
 	p := l.old
-	if !l.JSON {
-		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
+	if p.Vault == "" { // the run that made the vault was cut off before it noted which
+		key, err := l.readKey(credential{kind: p.Credential, text: p.Key})
+		if err != nil {
+			return err
+		}
+		id, err := l.try(key)
+		if err != nil {
+			return err
+		}
+		if err := l.updateProfile(p, func(p *profile) { p.Vault = id }); err != nil {
+			return err
+		}
 	}
+	if l.JSON && l.PassphraseFD == nil {
+		return l.out.json(l.summary(p))
+	}
+	l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
 	if l.interactive() && !p.Kept {
 		id, err := l.readIdentity(p.Key)
 		if err != nil {
@@ -300,12 +319,7 @@ func (l *login) finish() error {
 		if err != nil {
 			return err
 		}
-		if err := l.updateProfile(p, func(p *profile) { p.Key = stored }); err != nil {
-			return err
-		}
-	}
-	if l.JSON {
-		return l.out.json(l.summary(p))
+		return l.updateProfile(p, func(p *profile) { p.Key = stored })
 	}
 	return nil
 }

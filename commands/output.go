@@ -31,7 +31,8 @@ type output struct {
 	errTTY  bool // stderr is a terminal
 	quiet   bool // no warnings and no notes
 	warned  map[string]bool
-	err     error // the first failure to write to stdout
+	held    *strings.Builder // what is printed when the vault is closed; nil: at once
+	err     error            // the first failure to write to stdout
 }
 
 func newOutput(w, errw io.Writer) *output {
@@ -44,12 +45,26 @@ func isTerminal(x any) bool {
 }
 
 func (o *output) write(s string) {
+	if o.held != nil {
+		o.held.WriteString(s)
+		return
+	}
 	if o.err != nil {
 		return
 	}
 	if _, err := io.WriteString(o.w, s); err != nil {
 		o.err = fmt.Errorf("write to stdout: %v", err) // not wrapped: it says nothing about the vault
 	}
+}
+
+// hold keeps what is printed until release, so that no reader who is slow keeps
+// the vault locked.
+func (o *output) hold() { o.held = &strings.Builder{} }
+
+func (o *output) release() {
+	held := o.held
+	o.held = nil
+	o.write(held.String())
 }
 
 // value prints a secret value: exactly its bytes, and on a terminal a newline.

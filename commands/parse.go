@@ -111,11 +111,9 @@ var (
 	suggestion = regexp.MustCompile(`, did you mean (.*)\?$`)
 	missing    = regexp.MustCompile(`^(expected|missing flags:) (.*)$`)
 	flagValue  = regexp.MustCompile(`^(--[a-z-]+): `)
-	plainFlag  = regexp.MustCompile(`^unknown flag (--?[a-z][a-z-]{0,20})(,|$)`)
 )
 
-// takesValue are the commands that are given secrets, so that a word which is no
-// flag of theirs is never repeated.
+// takesValue are the commands whose value may begin with a dash.
 var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
 
 func explainParse(err error, args []string) error {
@@ -148,9 +146,6 @@ func explainParse(err error, args []string) error {
 	}
 	switch {
 	case strings.HasPrefix(text, "unknown flag"):
-		if m := plainFlag.FindStringSubmatch(text); m != nil && !takesValue[command] {
-			return usagef("unknown flag %s%s; %s", m[1], hint, see)
-		}
 		if takesValue[command] {
 			return usagef("unknown flag%s (a value that begins with - goes behind -- or through stdin); %s", hint, see)
 		}

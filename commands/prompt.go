@@ -131,11 +131,14 @@ func (k *keyboard) hiddenLine() (string, error) {
 
 // drained reports whether more was typed than the line that was read, as when
 // several are pasted, and takes it away, so that no shell gets to run it.
-func (k *keyboard) drained() (more bool) {
+func (k *keyboard) drained() (more bool, err error) {
 	for {
 		b, err := k.next(time.After(50 * time.Millisecond))
+		if errors.Is(err, errSilence) {
+			return more, nil
+		}
 		if err != nil {
-			return more
+			return more, err
 		}
 		more = more || b >= ' '
 	}
@@ -162,7 +165,11 @@ func (a *app) askHidden(prompt string) (answer string, err error) {
 // askValue is askHidden for what must be one line and is easily pasted as many.
 func (a *app) askValue(prompt string) (value string, err error) {
 	err = a.hidden(prompt, func(k *keyboard) (err error) {
-		if value, err = k.hiddenLine(); err == nil && k.drained() {
+		if value, err = k.hiddenLine(); err != nil {
+			return err
+		}
+		more, err := k.drained()
+		if err == nil && more {
 			err = usagef("more than one line was typed, and a prompt takes one; give the value with --file or through stdin")
 		}
 		return err

@@ -186,6 +186,8 @@ func (a *app) ready(h here) error {
 	switch exists := h.at.exists(); {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
+	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
+		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was cut off before it was made; finish it with: ass login", h.at.path)
 	case !exists && h.cred.kind == "":
 		return errorf(vault.ErrNoVault, "no vault at %s; make one with: ass login", h.at.path)
 	case !exists:
@@ -201,6 +203,14 @@ type access struct {
 	readOnly bool   // it reads out no secret and changes nothing
 	create   bool   // a person who has nothing yet gets a vault on the way
 	progress string // what takes long, "" for a rewrite
+}
+
+// fault adds the way out to an error of the system's about the vault's files.
+func (how access) fault(err error) error {
+	if how.readOnly {
+		return err
+	}
+	return vaultFault(err)
 }
 
 // nothingYet reports whether this person has no vault at all: no credential, or
@@ -237,11 +247,27 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	if err != nil {
 		return err
 	}
+	a.out.hold()
 	s, err := key.open(v)
 	if err == nil {
 		err = fn(s)
 	}
-	return vaultFault(errors.Join(err, v.Close()))
+	err = errors.Join(err, v.Close())
+	a.out.release()
+	if err == nil && h.cred.kind == ownerCredential {
+		err = a.noteVault(h, v.ID())
+	}
+	return how.fault(err)
+}
+
+// noteVault stores the id of the vault that a profile's owner key has opened,
+// where the run that made the vault was cut off before.
+func (a *app) noteVault(h here, id string) error {
+	p := h.cfg.Profiles[a.Profile]
+	if p == nil || p.Vault != "" {
+		return nil
+	}
+	return a.updateProfile(p, func(p *profile) { p.Vault = id })
 }
 
 // look opens the vault for what needs no key. The owner's is not asked for, as it
@@ -264,10 +290,13 @@ func (a *app) look(fn func(*vault.Vault) error) error {
 			_, err = key.open(v)
 		}
 	}
+	a.out.hold()
 	if err == nil {
 		err = fn(v)
 	}
-	return errors.Join(err, v.Close())
+	err = errors.Join(err, v.Close())
+	a.out.release()
+	return err
 }
 
 // openVault opens the file and says what is wrong around it.
@@ -282,7 +311,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	}
 	v, err := vault.Open(at.path, o)
 	if err != nil {
-		return nil, vaultFault(err)
+		return nil, how.fault(err)
 	}
 	config, _ := configPath()
 	for _, w := range exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config)) {

@@ -144,7 +144,8 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p rewritePlan
 
 // copied checks a record that is about to be copied: where it lies, its MAC, its
 // form and its signature. What is dropped is not looked at, so that purging a
-// damaged secret mends the vault.
+// secret whose content was altered mends the vault; one whose MAC was altered, or
+// that was removed, makes the digest wrong, and with it the vault is not rewritten.
 func (t *tx) copied(bucket string, k []byte, path string, p rewritePlan, v []byte, body any) (tokens.Path, error) {
 	parsed, err := tokens.ParsePath(path)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -230,6 +231,26 @@ func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 		return nil, damaged(t.b.DB().Path(), "its bucket %s is missing", name)
 	}
 	return b, nil
+}
+
+// strangers names what no program of this format put into the file.
+func (t *tx) strangers() (names []string, err error) {
+	known := append([]string{bucketMeta, bucketAudit}, recordBuckets...)
+	err = t.b.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		if !slices.Contains(known, string(name)) {
+			names = append(names, fmt.Sprintf("bucket %q", name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, t.walk(bucketMeta, nil, func(k, _ []byte) error {
+		if !slices.Contains([]string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}, string(k)) {
+			names = append(names, fmt.Sprintf("meta/%q", k))
+		}
+		return nil
+	})
 }
 
 // mark is how far the log is.

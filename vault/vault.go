@@ -149,7 +149,7 @@ func Open(path string, o Options) (*Vault, error) {
 	}
 	v := &Vault{path: path, opts: o, lock: lock, st: &store{path: path}}
 	if leftover || !o.ReadOnly { // once more: who held the lock before may have died
-		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 			return nil, errors.Join(err, v.Close())
 		}
 	}

@@ -92,6 +92,13 @@ func (v *verification) run() error {
 	if back := v.s.v.back; back != nil {
 		v.found("audit log: %s", back)
 	}
+	strangers, err := v.t.strangers()
+	if err != nil {
+		return err
+	}
+	for _, name := range strangers {
+		v.found("%s: it does not belong into a vault", name)
+	}
 	for _, name := range recordBuckets {
 		if err := v.bucket(name); err != nil {
 			return err
