@@ -152,6 +152,85 @@ func TestInterruptAtAPrompt(t *testing.T) {
 	}
 }
 
+// Behind a prompt, Ctrl-C ends the program as ever.
+func TestInterruptBehindAPrompt(t *testing.T) {
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	holder := exec.Command("flock", filepath.Join(home, ".local/share/ass/vault.db.lock"), "sleep", "30")
+	if err := holder.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = holder.Process.Kill(); _ = holder.Wait() }()
+	time.Sleep(100 * time.Millisecond)
+	term := startOnTerminal(t, home, "secrets", "purge", "a/K")
+	term.await("[y/N] ")
+	term.typeIn("y\r")
+	term.await("waiting for ")
+	start := time.Now()
+	term.typeIn("\x03")
+	if code := term.exitCode(); code == 0 || time.Since(start) > 5*time.Second {
+		t.Errorf("exit code %d after %v", code, time.Since(start))
+	}
+}
+
+// A slow reader of a pipe does not keep the vault locked.
+func TestSlowReaders(t *testing.T) {
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/BIG", "--generate", "--length", "4096"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for range 6 {
+		if out, err := assIn(home, "secrets", "rotate", "a/BIG", "--file", "/bin/sh"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	for _, args := range [][]string{{"secrets", "get", "a/BIG"}, {"audit", "--tail", "--limit", "0", "--json"}} {
+		slow := exec.Command("ass", args...)
+		slow.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+		pipe, err := slow.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := slow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pipe.Read(make([]byte, 1)); err != nil { // it prints, and nobody reads on
+			t.Fatal(err)
+		}
+		if out, err := assIn(home, "secrets", "set", "a/K", "hunter2", "--lock-timeout", "1s"); err != nil {
+			t.Errorf("beside %v: %v\n%s", args, err, out)
+		}
+		_ = slow.Process.Kill()
+		_ = slow.Wait()
+	}
+}
+
+// A value whose reading cannot be logged is not printed: here the entry fails to
+// be written, not the file to be opened.
+func TestNoValueWithoutItsEntry(t *testing.T) {
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	before, _ := assIn(home, "audit", "--limit", "0")
+	cmd := exec.Command("sh", "-c", "ulimit -f 4; exec ass secrets get a/K") // no file grows, or is written, beyond 4 blocks
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err == nil || len(out) > 0 || !strings.HasPrefix(stderr.String(), "ass: ") || strings.Contains(stderr.String(), "goroutine") {
+		t.Errorf("%v: stdout %q, stderr %q", err, out, stderr.String())
+	}
+	if after, err := assIn(home, "audit", "--limit", "0"); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the log has changed: %v\n%s", err, after)
+	}
+	if out, err := assIn(home, "secrets", "get", "a/K"); err != nil || string(out) != "hunter2" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
+}
+
 // What is pasted at a prompt for a value is one line, of any length; of several
 // lines nothing is stored, and no shell gets the rest.
 func TestPasteAtAPrompt(t *testing.T) {
@@ -229,8 +308,11 @@ func TestLoginOnATerminal(t *testing.T) {
 	if code := term.exitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if out, err := assIn(home, "logout"); err != nil || strings.Contains(string(out), "recovery") {
-		t.Errorf("a confirmed key was kept all the same: %v\n%s", err, out)
+	if out, err := assIn(home, "logout"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if files, _ := filepath.Glob(filepath.Join(home, ".config/ass/recovery-*")); len(files) > 0 {
+		t.Errorf("a confirmed key was kept all the same: %s", files)
 	}
 }
 

@@ -297,11 +297,11 @@ func (l *login) finish() error {
 			return err
 		}
 	}
-	if l.JSON && l.PassphraseFD == nil {
-		return l.out.json(l.summary(p))
+	asks := l.interactive() && !l.JSON
+	if !l.JSON {
+		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
 	}
-	l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
-	if l.interactive() && !p.Kept {
+	if asks && !p.Kept {
 		id, err := l.readIdentity(p.Key)
 		if err != nil {
 			return err
@@ -310,7 +310,7 @@ func (l *login) finish() error {
 			return err
 		}
 	}
-	if (l.interactive() || l.PassphraseFD != nil) && !p.locked() {
+	if (asks || l.PassphraseFD != nil) && !p.locked() {
 		id, err := l.readIdentity(p.Key)
 		if err != nil {
 			return err
@@ -319,7 +319,12 @@ func (l *login) finish() error {
 		if err != nil {
 			return err
 		}
-		return l.updateProfile(p, func(p *profile) { p.Key = stored })
+		if err := l.updateProfile(p, func(p *profile) { p.Key = stored }); err != nil {
+			return err
+		}
+	}
+	if l.JSON {
+		return l.out.json(l.summary(p))
 	}
 	return nil
 }

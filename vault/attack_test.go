@@ -279,6 +279,148 @@ func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
 	if found := v.problems(); !strings.Contains(found, "a/K version 3") {
 		t.Errorf("the verification found:\n%s", found)
 	}
+	// A rewrite must not sign for the owner what the owner did not.
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/L")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not signed") {
+			t.Errorf("a purge of another secret: %v", err)
+		}
+	})
+}
+
+// An insider can also put back what the owner once signed in this epoch, and make
+// the digest right. Nothing prevents it; the log tells.
+func TestAnInsidersPuttingBackIsFound(t *testing.T) {
+	for name, attack := range map[string]struct {
+		do   func(v *victim, put func(bucket string, k, value []byte))
+		find string
+	}{
+		"head": {func(v *victim, put func(string, []byte, []byte)) {
+			old := v.take(bucketSecrets, []byte("a/K"))
+			v.do(func(s *Session) { v.set(s, "a/K", "four") })
+			put(bucketSecrets, []byte("a/K"), old)
+			put(bucketVersions, versionKey(v.p("a/K"), 4), nil)
+		}, "a/K: it is not what entry 9"},
+		"head alone": {func(v *victim, put func(string, []byte, []byte)) {
+			old := v.take(bucketSecrets, []byte("a/K"))
+			v.do(func(s *Session) { v.set(s, "a/K", "four") })
+			put(bucketSecrets, []byte("a/K"), old)
+		}, "a/K version 4: the secret is only at version 3"},
+		"deletion": {func(v *victim, put func(string, []byte, []byte)) {
+			old := v.take(bucketSecrets, []byte("a/K"))
+			v.do(func(s *Session) {
+				if _, err := s.Delete(v.p("a/K")); err != nil {
+					v.t.Fatal(err)
+				}
+			})
+			put(bucketSecrets, []byte("a/K"), old)
+		}, "a/K: it is not what entry 9"},
+		"secret removed":  {func(v *victim, put func(string, []byte, []byte)) { put(bucketSecrets, []byte("a/L"), nil) }, `"a/L": its record is missing`},
+		"version removed": {func(v *victim, put func(string, []byte, []byte)) { put(bucketVersions, versionKey(v.p("a/K"), 2), nil) }, "a/K version 2: it is missing"},
+		"recipient of another tier": {func(v *victim, put func(string, []byte, []byte)) {
+			v.do(func(s *Session) {
+				_ = s.update(func(t *tx) error { return t.publish(tokens.Standard, tierKey(s.secret, tokens.Critical)) })
+			})
+		}, "it is not the recipient of the tier for which it stands"},
+		"version of no entry": {func(v *victim, put func(string, []byte, []byte)) {
+			v.do(func(s *Session) {
+				_ = s.update(func(t *tx) error {
+					body := versionBody{Seq: 5, Tier: tokens.Standard, Author: "owner", CreatedAt: t.now}
+					return s.writeVersion(t, v.p("a/K"), 3, body, []byte("other"))
+				})
+			})
+		}, "a/K version 3: it is not what the log says was written"},
+		"version above its secret's tier": {func(v *victim, put func(string, []byte, []byte)) {
+			v.do(func(s *Session) {
+				_ = s.update(func(t *tx) error {
+					body := versionBody{Seq: 8, Tier: tokens.Critical, Author: "owner", CreatedAt: t.now}
+					return s.writeVersion(t, v.p("a/K"), 3, body, []byte("three"))
+				})
+			})
+		}, "a/K version 3: its tier critical is above that of its secret, standard"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			attack.do(v, func(bucket string, k, value []byte) {
+				v.do(func(s *Session) {
+					err := s.update(func(t *tx) error {
+						if err := t.forget(bucket, k); err != nil {
+							return err
+						}
+						b, err := t.bucket(bucket)
+						if err != nil || value == nil {
+							return errors.Join(err, b.Delete(k))
+						}
+						m := macOf(value)
+						t.head.digest.add(t.digest(bucket, k, m[:]))
+						t.head.count++
+						return b.Put(k, value)
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				})
+			})
+			found := v.problems()
+			if !strings.Contains(found, attack.find) || strings.Contains(found, "records: they are not") {
+				t.Errorf("the verification found:\n%s\nwant: %s", found, attack.find)
+			}
+		})
+	}
+}
+
+// What no program puts into a vault is found there.
+func TestStrangers(t *testing.T) {
+	v := newVictim(t)
+	v.give(bucketMeta, []byte("x"), []byte("x"))
+	db, err := bbolt.Open(v.path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("y")); return err })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if found := v.problems(); !strings.Contains(found, `bucket "y": it does not belong`) || !strings.Contains(found, `meta/"x": it does not belong`) {
+		t.Errorf("the verification found:\n%s", found)
+	}
+}
+
+// A rewrite is remembered as any write is, and what a killed one left is removed
+// by the next command, also by one that only looks.
+func TestAfterARewrite(t *testing.T) {
+	v := newVictim(t)
+	old, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) {
+		if _, err := s.Purge(v.p("a/L")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	now, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(v.path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found := v.problems(); !strings.Contains(found, "9 to 10 are missing") {
+		t.Errorf("the verification found:\n%s", found)
+	}
+	if err := errors.Join(os.WriteFile(v.path, now, 0o600), os.WriteFile(v.path+newSuffix, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	o := v.opts
+	o.ReadOnly = true
+	opened, err := Open(v.path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.Close()
+	if _, err := os.Lstat(v.path + newSuffix); err == nil {
+		t.Error("what was left behind is still there")
+	}
 }
 
 func TestTheLogCannotBeChanged(t *testing.T) {
@@ -377,6 +519,13 @@ func TestTheHeadIsThatOfTheLog(t *testing.T) {
 		v.give(bucketMeta, []byte(metaHead), old)
 		refused(t, v)
 	})
+	t.Run("last entry altered", func(t *testing.T) {
+		v := newVictim(t)
+		last := v.take(bucketAudit, audit.Key(8))
+		last[len(last)-1] ^= 1
+		v.give(bucketAudit, audit.Key(8), last)
+		refused(t, v)
+	})
 	t.Run("file put back, log filled up", func(t *testing.T) {
 		v := newVictim(t)
 		old, err := os.ReadFile(v.path)
@@ -442,6 +591,12 @@ func TestRewriteLaundersNothing(t *testing.T) {
 		}
 		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "it was put back") {
 			t.Errorf("a write to it: %v", err)
+		}
+	})
+	v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketSecrets).Delete([]byte("a/L")) })
+	v.do(func(s *Session) {
+		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its record was removed") {
+			t.Errorf("a write to a secret whose head was removed: %v", err)
 		}
 	})
 	v.give(bucketSecrets, []byte("a/L"), newer)

@@ -72,6 +72,22 @@ func TestCrashInRewrite(t *testing.T) {
 			break // it ended before
 		}
 	}
+	calls, err := fileCalls(v.path, key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := calls[syscall.SYS_FDATASYNC]; n < 2 { // its first pages when bbolt makes it, then all of it
+		t.Error("the new file was not synced")
+	}
+	if n := calls[syscall.SYS_FSYNC]; n < 1 {
+		t.Error("the folder was not synced after the rename")
+	}
+	if calls, err = fileCalls(v.path, key, "get"); err != nil {
+		t.Fatal(err)
+	}
+	if n := calls[syscall.SYS_FDATASYNC]; n < 2 { // bbolt's data, then its meta page
+		t.Errorf("a read of a value synced %d times", n)
+	}
 	if outcomes["old"] < 10 || outcomes["new"] < 2 {
 		t.Errorf("the kills left the old vault %d times and the new one %d times: were the right calls hit?", outcomes["old"], outcomes["new"])
 	}
@@ -98,7 +114,13 @@ func crashChild(arg string) {
 		panic(err)
 	}
 	p, _ := tokens.ParsePath("a/L")
-	if _, err := s.Purge(p); err != nil {
+	if os.Getenv("ASS_TEST_ACT") == "get" {
+		p, _ = tokens.ParsePath("a/K")
+		_, _, err = s.Get(p, 0)
+	} else if _, err = s.Purge(p); errors.Is(err, ErrNotFound) { // purged before: rewrite all the same
+		err = s.rewrite(rewritePlan{then: func(*Session, *tx) error { return nil }})
+	}
+	if err != nil {
 		panic(err)
 	}
 }
@@ -106,39 +128,51 @@ func crashChild(arg string) {
 // killAtFileCall runs the child under ptrace and kills it when it enters its
 // n-th call that touches a file. It reports false if the child ended before.
 func killAtFileCall(n int, path, keyFile string) (killed bool, err error) {
+	killed, _, err = trace(n, path, keyFile, "")
+	return killed, err
+}
+
+// fileCalls counts the calls of a child that is left to end.
+func fileCalls(path, keyFile, act string) (map[uint64]int, error) {
+	_, calls, err := trace(0, path, keyFile, act)
+	return calls, err
+}
+
+func trace(n int, path, keyFile, act string) (killed bool, counts map[uint64]int, err error) {
 	runtime.LockOSThread() // ptrace belongs to a thread
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashInRewrite$")
-	cmd.Env = append(os.Environ(), "ASS_TEST_CRASH="+path+"\x1f"+keyFile)
+	cmd.Env = append(os.Environ(), "ASS_TEST_CRASH="+path+"\x1f"+keyFile, "ASS_TEST_ACT="+act)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	pid := cmd.Process.Pid
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	const exitKill = 0x100000
 	if err := syscall.PtraceSetOptions(pid, syscall.PTRACE_O_TRACECLONE|syscall.PTRACE_O_TRACESYSGOOD|exitKill); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	if err := syscall.PtraceSyscall(pid, 0); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	inside := map[int]bool{} // threads that are inside of a call
 	calls := 0
+	counts = map[uint64]int{}
 	for {
 		tid, err := syscall.Wait4(-1, &status, syscall.WALL, nil)
 		if err != nil {
-			return false, err
+			return false, nil, err
 		}
 		if status.Exited() || status.Signaled() {
 			if tid == pid {
 				if status.Exited() && status.ExitStatus() != 0 {
-					return false, fmt.Errorf("the child failed with %d", status.ExitStatus())
+					return false, nil, fmt.Errorf("the child failed with %d", status.ExitStatus())
 				}
-				return false, nil
+				return false, counts, nil
 			}
 			continue
 		}
@@ -146,11 +180,12 @@ func killAtFileCall(n int, path, keyFile string) (killed bool, err error) {
 		switch sig := status.StopSignal(); {
 		case sig == syscall.SIGTRAP|0x80:
 			if inside[tid] = !inside[tid]; inside[tid] && touchesFile(tid) {
+				counts[callNumber(tid)]++
 				if calls++; calls == n {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 					for {
 						if tid, err := syscall.Wait4(-1, &status, syscall.WALL, nil); err != nil || tid == pid && status.Signaled() {
-							return true, nil
+							return true, nil, nil
 						}
 					}
 				}
