@@ -335,9 +335,6 @@ func (v *Vault) Token(string) (*Session, error) {
 	return nil, errorOf(ErrWrongKey, "this token is not known to the vault at %s: it has lapsed, was revoked, or is of another vault", v.path)
 }
 
-// Vault returns the vault that the session works on.
-func (s *Session) Vault() *Vault { return s.v }
-
 // author returns the public key of who signed a record.
 func (s *Session) author(_ *tx, by string) (ed25519.PublicKey, error) {
 	if by == audit.Owner {
