@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -84,7 +83,7 @@ func Parse(value []byte) (Entry, error) {
 // Event reads the body.
 func (e Entry) Event() (Event, error) {
 	var ev Event
-	if err := json.Unmarshal(e.Body, &ev); err != nil {
+	if err := DecodeStrict(e.Body, &ev); err != nil {
 		return Event{}, fmt.Errorf("body of %d bytes is not an event", len(e.Body))
 	}
 	return ev, nil

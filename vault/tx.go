@@ -372,7 +372,7 @@ func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
 	if !t.epoch.macHolds(bucket, k, r) {
 		return record{}, badMAC(bucket, k)
 	}
-	if err := strictJSON(r.body, body); err != nil {
+	if err := audit.DecodeStrict(r.body, body); err != nil {
 		return record{}, damaged(recordName(bucket, k), "%v", err)
 	}
 	r.sig, r.body = bytes.Clone(r.sig), bytes.Clone(r.body)

@@ -1,4 +1,4 @@
-package vault
+package audit
 
 import (
 	"bytes"
@@ -7,10 +7,10 @@ import (
 	"io"
 )
 
-// strictJSON decodes data into v and refuses what encoding/json lets pass:
+// DecodeStrict decodes data into v and refuses what encoding/json lets pass:
 // fields that v does not have, text behind the value, and names that stand
 // twice or in another case. Two programs must not read one body differently.
-func strictJSON(data []byte, v any) error {
+func DecodeStrict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
