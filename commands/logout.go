@@ -1,0 +1,86 @@
+package commands
+
+import (
+	"maps"
+	"slices"
+
+	"ass/vault"
+)
+
+type logoutCmd struct {
+	All   bool `help:"Log out of all profiles." env:"-"`
+	Force bool `help:"Keep no copy of an owner key that was never confirmed as kept." env:"-"`
+}
+
+func (c logoutCmd) Help() string {
+	return `An owner key may exist nowhere else. Unless you confirmed at ass login that you
+kept it, it is moved to a recovery file, whose name is printed; --force destroys it.`
+}
+
+func (c logoutCmd) Run(a *app) error {
+	names, recovered := []string{a.Profile}, []string{}
+	path := ""
+	err := a.updateConfig(func(cfg *config) error {
+		path = cfg.path
+		if c.All {
+			names = slices.Sorted(maps.Keys(cfg.Profiles))
+		} else if cfg.Profiles[a.Profile] == nil && len(cfg.Profiles) > 0 {
+			return noProfile(a.Profile, cfg)
+		}
+		for _, name := range names {
+			p := cfg.Profiles[name]
+			if p == nil {
+				continue
+			}
+			if p.onlyCopy() && !c.Force {
+				file, err := a.rescue(cfg, name)
+				if err != nil {
+					return err
+				}
+				recovered = append(recovered, file)
+			}
+			delete(cfg.Profiles, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{"config": path, "profiles": names, "recovery_files": recovered})
+	}
+	a.out.done("Logged out. Config cleared from %s", tilde(path))
+	return nil
+}
+
+type whoamiCmd struct{}
+
+func (whoamiCmd) Run(a *app) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	return a.look(func(v *vault.Vault) error {
+		info, err := v.Info()
+		if err != nil {
+			return err
+		}
+		id := h.cred.kind
+		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
+			return errorf(vault.ErrWrongKey, "the owner key of profile %s is of another vault than the one at %s", a.Profile, h.at.path)
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{
+				"id": id, "email": nil, "name": id, "plan": "offline", "secret_count": info.Secrets, "agent_count": info.Agents,
+				"credential": h.cred.kind, "credential_source": h.cred.from, "vault": h.at.path, "vault_id": info.ID,
+			})
+		}
+		a.out.line("%s of vault %s", id, info.ID)
+		a.out.line("Plan: offline")
+		a.out.line("Secrets: %d", info.Secrets)
+		a.out.line("Agents: %d", info.Agents)
+		a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
+		a.out.line("Vault: %s", tilde(h.at.path))
+		return nil
+	})
+}
