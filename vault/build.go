@@ -59,7 +59,7 @@ func fillFile(path string, fill func(*builder) error) error {
 	w := &builder{db: db, t: &tx{}}
 	err = w.begin()
 	if err == nil {
-		for _, name := range append([]string{bucketMeta, bucketAudit}, recordBuckets...) {
+		for _, name := range allBuckets {
 			if _, err = w.t.b.CreateBucket([]byte(name)); err != nil {
 				break
 			}

@@ -37,7 +37,7 @@ func (v *Vault) Info() (Info, error) {
 		return info, err
 	}
 	info.Bytes = file.Size()
-	err = v.st.from(bucketSecrets, nil, func(_, value []byte) {
+	err = v.st.each(bucketSecrets, func(_, value []byte) {
 		if bytes.Contains(value, []byte(`"deleted_at":`)) {
 			info.Deleted++
 		} else {
@@ -47,7 +47,7 @@ func (v *Vault) Info() (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	if err := v.st.from(bucketAgents, nil, func(_, _ []byte) { info.Agents++ }); err != nil {
+	if err := v.st.each(bucketAgents, func(_, _ []byte) { info.Agents++ }); err != nil {
 		return info, err
 	}
 	entries, total, err := v.Log(1, nil)

@@ -80,7 +80,10 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 		return err
 	}
 	// The kinds that this program does not write it cannot carry over either.
-	for _, name := range []string{bucketUnsealed, bucketAgents, bucketGrants, bucketTokens, bucketUses, bucketAsks, bucketAnswers} {
+	for _, name := range recordBuckets {
+		if name == bucketRecipients || name == bucketSecrets || name == bucketVersions {
+			continue
+		}
 		err := old.walk(name, nil, func(_, _ []byte) error {
 			return errorOf(ErrFormat, "%s has %s, which this program does not know: update ass", s.v.path, name)
 		})
@@ -106,7 +109,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 	if err != nil {
 		return err
 	}
-	if err := next.beginEpoch(w, next.epoch.n, next.secret, audit.VaultRewritten, map[string]any{"reason": p.why, "resource": p.what}); err != nil {
+	if err := next.beginEpoch(w, audit.VaultRewritten, map[string]any{"reason": p.why, "resource": p.what}); err != nil {
 		return err
 	}
 	return p.then(next, w.t)
@@ -154,9 +157,6 @@ func (t *tx) copied(bucket string, k []byte, path string, p rewritePlan, v []byt
 	if p.drop[parsed] {
 		return parsed, nil
 	}
-	r, err := t.decode(bucket, k, v, body)
-	if err != nil {
-		return parsed, err
-	}
-	return parsed, t.checkSignature(bucket, k, r)
+	_, err = t.decodeSigned(bucket, k, v, body)
+	return parsed, err
 }

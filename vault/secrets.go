@@ -164,10 +164,17 @@ func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
 // live reads the head of a secret that is not deleted.
 func (t *tx) live(p tokens.Path) (secretBody, error) {
 	body, err := t.secretHead(p)
-	if err == nil && body.DeletedAt != nil {
-		return body, errorOf(ErrNotFound, "%s was deleted; bring it back with: ass secrets restore %s", p, p)
+	if err == nil {
+		err = body.checkLive(p)
 	}
 	return body, err
+}
+
+func (b secretBody) checkLive(p tokens.Path) error {
+	if b.DeletedAt != nil {
+		return errorOf(ErrNotFound, "%s was deleted; bring it back with: ass secrets restore %s", p, p)
+	}
+	return nil
 }
 
 // tierOf is the tier of a secret: the highest of its head and of every version

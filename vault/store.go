@@ -40,6 +40,8 @@ var recordBuckets = []string{
 	bucketGrants, bucketTokens, bucketUses, bucketAsks, bucketAnswers,
 }
 
+var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
+
 // The keys of the meta bucket.
 const (
 	metaFormat = "format" // "ass/1"
@@ -49,6 +51,8 @@ const (
 	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
 	metaHead   = "head"   // see head
 )
+
+var metaNames = []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
 
 const (
 	format       = "ass/1"
@@ -208,14 +212,13 @@ func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
 	})
 }
 
-// from calls fn for the records of a bucket from k on.
-func (st *store) from(bucket string, k []byte, fn func(k, v []byte)) error {
+// each calls fn for the records of a bucket.
+func (st *store) each(bucket string, fn func(k, v []byte)) error {
 	return st.read(bucket, func(b *bbolt.Bucket) error {
-		c := b.Cursor()
-		for k, v := c.Seek(k); k != nil; k, v = c.Next() {
+		return b.ForEach(func(k, v []byte) error {
 			fn(k, v)
-		}
-		return nil
+			return nil
+		})
 	})
 }
 

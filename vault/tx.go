@@ -124,15 +124,7 @@ func (s *Session) newTx(b *bbolt.Tx) *tx {
 // records are those that the head counts.
 func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 	t := s.newTx(b)
-	m, err := t.bucket(bucketMeta)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), m.Get([]byte(metaHead)))
-	if err != nil {
-		return nil, damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
-	}
-	if t.head, err = decodeHead(plain); err != nil {
+	if err := t.readHead(); err != nil {
 		return nil, err
 	}
 	if err := t.checkLogEnd(); err != nil {
@@ -142,6 +134,19 @@ func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 		return t, nil
 	}
 	return t, t.checkDigest()
+}
+
+func (t *tx) readHead() error {
+	m, err := t.bucket(bucketMeta)
+	if err != nil {
+		return err
+	}
+	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), m.Get([]byte(metaHead)))
+	if err != nil {
+		return damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
+	}
+	t.head, err = decodeHead(plain)
+	return err
 }
 
 // checkLogEnd checks that the log ends where the head says. An older head would
@@ -191,15 +196,14 @@ func badMAC(bucket string, k []byte) error {
 // sum adds up what stands in the file.
 func (t *tx) sum() (d digest, count uint64, err error) {
 	for _, name := range recordBuckets {
-		bucket, err := t.bucket(name)
-		if err != nil {
-			return d, 0, err
-		}
-		c := bucket.Cursor()
-		for k, v := c.First(); k != nil; k, v = c.Next() {
+		err := t.walk(name, nil, func(k, v []byte) error {
 			m := macOf(v)
 			d.add(t.digest(name, k, m[:]))
 			count++
+			return nil
+		})
+		if err != nil {
+			return d, 0, err
 		}
 	}
 	return d, count, nil
@@ -235,9 +239,8 @@ func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 
 // strangers names what no program of this format put into the file.
 func (t *tx) strangers() (names []string, err error) {
-	known := append([]string{bucketMeta, bucketAudit}, recordBuckets...)
 	err = t.b.ForEach(func(name []byte, _ *bbolt.Bucket) error {
-		if !slices.Contains(known, string(name)) {
+		if !slices.Contains(allBuckets, string(name)) {
 			names = append(names, fmt.Sprintf("bucket %q", name))
 		}
 		return nil
@@ -246,7 +249,7 @@ func (t *tx) strangers() (names []string, err error) {
 		return nil, err
 	}
 	return names, t.walk(bucketMeta, nil, func(k, _ []byte) error {
-		if !slices.Contains([]string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}, string(k)) {
+		if !slices.Contains(metaNames, string(k)) {
 			names = append(names, fmt.Sprintf("meta/%q", k))
 		}
 		return nil
@@ -330,9 +333,9 @@ func (t *tx) forget(bucket string, k []byte) error {
 	return nil
 }
 
-// get reads a record, checks its MAC and decodes it into body. It returns
-// ErrNotFound if there is none.
-func (t *tx) get(bucket string, k []byte, body any) (record, error) {
+// signed reads a record of a kind that carries a signature, checks it and decodes
+// it into body. It returns ErrNotFound if there is none.
+func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
 	from, err := t.bucket(bucket)
 	if err != nil {
 		return record{}, err
@@ -341,12 +344,12 @@ func (t *tx) get(bucket string, k []byte, body any) (record, error) {
 	if v == nil {
 		return record{}, ErrNotFound
 	}
-	return t.decode(bucket, k, v, body)
+	return t.decodeSigned(bucket, k, v, body)
 }
 
-// signed is get for the kinds that carry a signature, which it checks.
-func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
-	r, err := t.get(bucket, k, body)
+// decodeSigned is decode for the kinds that carry a signature, which it checks.
+func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) {
+	r, err := t.decode(bucket, k, v, body)
 	if err != nil {
 		return record{}, err
 	}
@@ -364,6 +367,8 @@ func (t *tx) checkSignature(bucket string, k []byte, r record) error {
 	return nil
 }
 
+// decode checks the form and the MAC of stored bytes and decodes their body. The
+// record aliases v, so it does not outlive the transaction.
 func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
 	r, err := parseRecord(v)
 	if err != nil {
@@ -375,7 +380,6 @@ func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
 	if err := audit.DecodeStrict(r.body, body); err != nil {
 		return record{}, damaged(recordName(bucket, k), "%v", err)
 	}
-	r.sig, r.body = bytes.Clone(r.sig), bytes.Clone(r.body)
 	return r, nil
 }
 
@@ -395,7 +399,7 @@ func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) erro
 	return nil
 }
 
-// recordName names a record for people: versions are path@number.
+// recordName names a record for people.
 func recordName(bucket string, k []byte) string {
 	if path, version, ok := cutVersionKey(k); ok && bucket == bucketVersions {
 		return fmt.Sprintf("%s version %d", path, version)

@@ -114,7 +114,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 				return err
 			}
 		}
-		if err := s.beginEpoch(w, 1, secret, audit.VaultCreated, nil); err != nil {
+		if err := s.beginEpoch(w, audit.VaultCreated, nil); err != nil {
 			return err
 		}
 		return w.t.saveHead()
@@ -215,7 +215,6 @@ func (v *Vault) compareMemory() error {
 	}
 	if seen.Seq > last.Seq || seen.Seq > 0 && then.MAC != seen.MAC {
 		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
-		return nil
 	}
 	return nil
 }
@@ -239,9 +238,6 @@ func (v *Vault) MemoryFile() string { return memory{v.opts.MemoryDir}.file(v.vid
 
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
-
-// Path returns the path of the file.
-func (v *Vault) Path() string { return v.path }
 
 // Close closes the file and lets the next process in.
 func (v *Vault) Close() error {
@@ -345,21 +341,21 @@ func (s *Session) author(_ *tx, by string) (ed25519.PublicKey, error) {
 
 // beginEpoch writes what every epoch starts with: its sealed secret, the entry
 // that begins it in the log, and the recipients that it publishes.
-func (s *Session) beginEpoch(w *builder, n uint32, secret key, event string, metadata map[string]any) error {
-	k, ctx := s.root.epochWrap(n)
-	sealed, err := seal(k, ctx, secret[:])
+func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) error {
+	k, ctx := s.root.epochWrap(s.epoch.n)
+	sealed, err := seal(k, ctx, s.secret[:])
 	if err != nil {
 		return err
 	}
-	if err := w.t.putMeta(metaEpoch, append(u32(nil, n), sealed...)); err != nil {
+	if err := w.t.putMeta(metaEpoch, append(u32(nil, s.epoch.n), sealed...)); err != nil {
 		return err
 	}
 	for _, tier := range tokens.Tiers {
-		if err := w.t.publish(tier, tierKey(secret, tier)); err != nil {
+		if err := w.t.publish(tier, tierKey(s.secret, tier)); err != nil {
 			return err
 		}
 	}
-	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: n})
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: s.epoch.n})
 }
 
 // recipientBody is a published recipient: whoever may write below its node and

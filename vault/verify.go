@@ -65,15 +65,7 @@ func (v *verification) found(format string, args ...any) {
 
 func (v *verification) run() error {
 	v.Remembered = v.s.v.seen.Seq > 0
-	m, err := v.t.bucket(bucketMeta)
-	if err != nil {
-		return err
-	}
-	plain, err := open(v.t.epoch.headKey(), v.t.epoch.headContext(), m.Get([]byte(metaHead)))
-	if err == nil {
-		v.t.head, err = decodeHead(plain)
-	}
-	headHolds := err == nil
+	headHolds := v.t.readHead() == nil
 	if !headHolds {
 		v.found("meta/head: it does not open, so nothing says which records and entries there should be")
 	}
@@ -214,20 +206,11 @@ func (v *verification) bucket(name string) error {
 	})
 }
 
-// checked is what every signed record must pass.
-func (v *verification) checked(bucket string, k, val []byte, body any) (record, error) {
-	r, err := v.t.decode(bucket, k, val, body)
-	if err != nil {
-		return r, err
-	}
-	return r, v.t.checkSignature(bucket, k, r)
-}
-
 func (v *verification) secret(k, val []byte) error {
 	l, known := v.newest[string(k)]
 	delete(v.newest, string(k))
 	var head secretBody
-	r, err := v.checked(bucketSecrets, k, val, &head)
+	r, err := v.t.decodeSigned(bucketSecrets, k, val, &head)
 	if err != nil {
 		return err
 	}
@@ -260,7 +243,7 @@ func (v *verification) secret(k, val []byte) error {
 
 func (v *verification) version(k, val []byte) error {
 	var body versionBody
-	r, err := v.checked(bucketVersions, k, val, &body)
+	r, err := v.t.decodeSigned(bucketVersions, k, val, &body)
 	if err != nil {
 		return err
 	}
@@ -291,7 +274,7 @@ func (v *verification) version(k, val []byte) error {
 // is published: with another, what is written below would go to somebody else.
 func (v *verification) recipient(k, val []byte) error {
 	var body recipientBody
-	if _, err := v.checked(bucketRecipients, k, val, &body); err != nil {
+	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
 		return err
 	}
 	node := tierKey(v.s.secret, body.Tier)

@@ -103,7 +103,10 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before.Version), versionName(*o.IfVersion))
 	}
 	if o.Rotate {
-		if _, err := t.live(p); err != nil {
+		if err != nil { // there is none
+			return w, err
+		}
+		if err := head.checkLive(p); err != nil {
 			return w, err
 		}
 		w.event = audit.SecretRotated
@@ -198,7 +201,7 @@ func CheckSet(value []byte, o SetOptions) error {
 // Delete hides a secret. Its versions stay until it is purged.
 func (s *Session) Delete(p tokens.Path) (Secret, error) {
 	return s.changeHead(p, audit.SecretDeleted, func(t *tx, head *secretBody) error {
-		if _, err := t.live(p); err != nil {
+		if err := head.checkLive(p); err != nil {
 			return err
 		}
 		head.DeletedAt = &t.now
