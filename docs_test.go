@@ -35,7 +35,7 @@ func TestTranscripts(t *testing.T) {
 			command, want, _ := strings.Cut(part, "\n")
 			cmd := exec.Command("sh", "-c", command+" 2>&1")
 			cmd.Dir = work
-			cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "TZ=UTC")
+			cmd.Env = append(withHome(home), "TZ=UTC")
 			out, _ := cmd.Output()
 			got := strings.TrimRight(string(out), "\n")
 			want = strings.TrimRight(want, "\n")
@@ -63,7 +63,7 @@ func TestTheTwoCommands(t *testing.T) {
 		t.Fatal("the README has no first command")
 	}
 	cmd := exec.Command("sh", "-c", strings.ReplaceAll(string(first[1]), "go run .", "ass"))
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	cmd.Env = withHome(t.TempDir())
 	out, err := cmd.Output()
 	if want := "Secret stored at demo/API_KEY\nmy first secret"; err != nil || string(out) != want {
 		t.Errorf("the first command: %v\n%s", err, out)

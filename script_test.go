@@ -29,6 +29,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"ass": commands.Main})
 }
 
+// withHome is the environment of a program with a home of its own.
+func withHome(home string) []string {
+	return append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+}
+
 const raceOptions = "atexit_sleep_ms=0"
 
 // TestScript runs the stories in testdata/script. Every story has a HOME of its

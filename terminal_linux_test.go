@@ -49,7 +49,7 @@ func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
 	t.Cleanup(func() { slave.Close() })
 	term := &terminal{t: t, master: master, slave: slave}
 	term.cmd = exec.Command("ass", args...)
-	term.cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "TERM=xterm")
+	term.cmd.Env = append(withHome(home), "TERM=xterm")
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave
 	term.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := term.cmd.Start(); err != nil {
@@ -188,7 +188,7 @@ func TestSlowReaders(t *testing.T) {
 	}
 	for _, args := range [][]string{{"secrets", "get", "a/BIG"}, {"audit", "--tail", "--limit", "0", "--json"}} {
 		slow := exec.Command("ass", args...)
-		slow.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+		slow.Env = withHome(home)
 		pipe, err := slow.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -216,7 +216,7 @@ func TestNoValueWithoutItsEntry(t *testing.T) {
 	}
 	before, _ := assIn(home, "audit", "--limit", "0")
 	cmd := exec.Command("sh", "-c", "ulimit -f 4; exec ass secrets get a/K") // no file grows, or is written, beyond 4 blocks
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	cmd.Env = withHome(home)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -377,7 +377,7 @@ func TestFullDisk(t *testing.T) {
 
 func assIn(home string, args ...string) ([]byte, error) {
 	cmd := exec.Command("ass", args...)
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	cmd.Env = withHome(home)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

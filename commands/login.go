@@ -87,12 +87,12 @@ type login struct {
 }
 
 // vaultID returns the id of the vault that is there. It needs no key.
-func (l *login) vaultID() (string, error) {
-	v, err := l.openVault(l.at, access{readOnly: true})
-	if err != nil {
-		return "", err
-	}
-	return v.ID(), v.Close()
+func (l *login) vaultID() (id string, err error) {
+	err = l.inVault(l.at, access{readOnly: true}, func(v *vault.Vault) error {
+		id = v.ID()
+		return nil
+	})
+	return id, err
 }
 
 // create makes a vault, for a new key or for one that was brought.
@@ -281,38 +281,36 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 // finish does what is left to do for an owner who is logged in: the key was not
 // confirmed, or it has no passphrase.
 func (l *login) finish() error {
-	p := l.old
-	if p.Vault == "" { // the run that made the vault was cut off before it noted which
-		key, err := l.readKey(credential{kind: p.Credential, text: p.Key})
-		if err != nil {
-			return err
-		}
-		id, err := l.try(key)
-		if err != nil {
-			return err
-		}
-		if err := l.updateProfile(p, func(p *profile) { p.Vault = id }); err != nil {
+	p, asks := l.old, l.interactive() && !l.JSON
+	cutOff := p.Vault == "" // the run that made the vault, before it noted which
+	confirm, protect := asks && !p.Kept, (asks || l.PassphraseFD != nil) && !p.locked()
+	var (
+		id  *vault.Identity
+		err error
+	)
+	if cutOff || confirm || protect {
+		if id, err = l.readIdentity(p.Key); err != nil {
 			return err
 		}
 	}
-	asks := l.interactive() && !l.JSON
+	if cutOff {
+		vid, err := l.try(openKey{owner: id})
+		if err != nil {
+			return err
+		}
+		if err := l.updateProfile(p, func(p *profile) { p.Vault = vid }); err != nil {
+			return err
+		}
+	}
 	if !l.JSON {
 		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
 	}
-	if asks && !p.Kept {
-		id, err := l.readIdentity(p.Key)
-		if err != nil {
-			return err
-		}
+	if confirm {
 		if err := l.showKey(id, p); err != nil {
 			return err
 		}
 	}
-	if (asks || l.PassphraseFD != nil) && !p.locked() {
-		id, err := l.readIdentity(p.Key)
-		if err != nil {
-			return err
-		}
+	if protect {
 		stored, err := l.protect(id)
 		if err != nil {
 			return err
@@ -375,13 +373,13 @@ func kindName(kind string) string {
 }
 
 // try opens the vault with a credential, and returns the vault's id.
-func (l *login) try(key openKey) (string, error) {
-	v, err := l.openVault(l.at, access{readOnly: true})
-	if err != nil {
-		return "", err
-	}
-	_, err = key.open(v)
-	return v.ID(), errors.Join(err, v.Close())
+func (l *login) try(key openKey) (id string, err error) {
+	err = l.inVault(l.at, access{readOnly: true}, func(v *vault.Vault) error {
+		id = v.ID()
+		_, err := key.open(v)
+		return err
+	})
+	return id, err
 }
 
 func (l *login) summary(p *profile) map[string]any {

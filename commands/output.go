@@ -220,12 +220,17 @@ func size(n int64) string {
 }
 
 // plural is "1 secret", "2 secrets".
-func plural(n int, noun string) string {
+func plural(n int, noun string) string { return pluralOf(n, noun, noun+"s") }
+
+// pluralOf is plural for nouns that do not just take an s.
+func pluralOf(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return strconv.Itoa(n) + " " + many
 }
+
+func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // progress returns a function that shows on a terminal how far a long act is,
 // once it has taken half a second, and one that removes it again.

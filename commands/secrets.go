@@ -3,8 +3,6 @@ package commands
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -186,73 +184,6 @@ func (c secretsGet) Run(a *app) error {
 	})
 }
 
-// newValue is where the value of a write comes from.
-type newValue struct {
-	File     string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
-	Generate bool   `help:"Make a random value." env:"-"`
-	Length   *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
-	Charset  string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
-}
-
-// read returns the value: given is the argument or flag, nil for none.
-func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
-	sources := 0
-	for _, has := range []bool{given != nil, n.File != "", n.Generate} {
-		if has {
-			sources++
-		}
-	}
-	switch {
-	case sources > 1:
-		return nil, usagef("the value comes from one place: the argument, --file, --generate or stdin")
-	case !n.Generate && (n.Length != nil || n.Charset != ""):
-		return nil, usagef("--length and --charset go with --generate")
-	case n.Generate:
-		length := 32
-		if n.Length != nil {
-			length = *n.Length
-		}
-		return vault.Generate(length, orElse(n.Charset, "alnum"))
-	case n.File != "" && n.File != "-":
-		f, err := os.Open(n.File)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return readValue(f)
-	case given != nil && *given != "-":
-		if a.interactive() {
-			a.out.warn("the value is in the history of this shell, and was visible to other programs; without it, ass asks for it")
-		}
-		return []byte(*given), nil
-	case a.interactive():
-		text, err := a.askValue("Value for " + p.String() + ": ")
-		return []byte(text), err
-	}
-	if err := a.stdinIsFree(); err != nil {
-		return nil, err
-	}
-	value, err := readValue(a.in)
-	if n := len(value); err == nil && n > 1 && value[n-1] == '\n' && strings.Count(string(value), "\n") == 1 {
-		a.out.note("the value ends with a newline, which is kept; printf %%s writes none")
-	}
-	return value, err
-}
-
-// stdinIsFree says that what is read from stdin is not the passphrase.
-func (a *app) stdinIsFree() error {
-	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("--passphrase-fd is stdin, and so is what is to be read here; give one of them another way")
-	}
-	return nil
-}
-
-// readValue reads a little more than a value may have, so that one that is too
-// large is seen to be.
-func readValue(r io.Reader) ([]byte, error) {
-	return io.ReadAll(io.LimitReader(r, vault.MaxValueBytes+1))
-}
-
 type secretsSet struct {
 	Path      string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
 	Value     *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
@@ -273,28 +204,6 @@ the history of the shell.`
 
 func (c secretsSet) Run(a *app) error {
 	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion}, "stored at")
-}
-
-// store reads the value and writes it; said is what is said of it then.
-func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, said string) error {
-	p, err := a.path(name)
-	if err != nil {
-		return err
-	}
-	value, err := n.read(a, p, given)
-	if err != nil {
-		return err
-	}
-	if err := vault.CheckSet(value, o); err != nil {
-		return err // before a vault is made on the way
-	}
-	return a.with(access{create: !o.Rotate}, func(s *vault.Session) error {
-		secret, before, err := s.Set(p, value, o)
-		if err != nil {
-			return err
-		}
-		return a.wrote(secret, before, said)
-	})
 }
 
 // wrote says what was done to a secret, and what it was before; the zero Secret

@@ -243,20 +243,31 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	if err != nil {
 		return err
 	}
-	v, err := a.openVault(h.at, how)
+	id := ""
+	err = a.inVault(h.at, how, func(v *vault.Vault) error {
+		id = v.ID()
+		s, err := key.open(v)
+		if err != nil {
+			return err
+		}
+		return fn(s)
+	})
+	if err == nil && h.cred.kind == ownerCredential {
+		err = a.noteVault(h, id)
+	}
+	return err
+}
+
+// inVault opens the vault, calls fn and closes it; what fn printed is printed
+// then.
+func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
+	v, err := a.openVault(at, how)
 	if err != nil {
 		return err
 	}
 	a.out.hold()
-	s, err := key.open(v)
-	if err == nil {
-		err = fn(s)
-	}
-	err = errors.Join(err, v.Close())
+	err = errors.Join(fn(v), v.Close())
 	a.out.release()
-	if err == nil && h.cred.kind == ownerCredential {
-		err = a.noteVault(h, v.ID())
-	}
 	return how.fault(err)
 }
 
@@ -280,23 +291,18 @@ func (a *app) look(fn func(*vault.Vault) error) error {
 	if err := a.ready(h); err != nil {
 		return err
 	}
-	v, err := a.openVault(h.at, access{readOnly: true})
-	if err != nil {
-		return err
-	}
-	if h.cred.kind != ownerCredential {
-		var key openKey
-		if key, err = a.readKey(h.cred); err == nil {
-			_, err = key.open(v)
+	return a.inVault(h.at, access{readOnly: true}, func(v *vault.Vault) error {
+		if h.cred.kind != ownerCredential {
+			key, err := a.readKey(h.cred)
+			if err == nil {
+				_, err = key.open(v)
+			}
+			if err != nil {
+				return err
+			}
 		}
-	}
-	a.out.hold()
-	if err == nil {
-		err = fn(v)
-	}
-	err = errors.Join(err, v.Close())
-	a.out.release()
-	return err
+		return fn(v)
+	})
 }
 
 // openVault opens the file and says what is wrong around it.
@@ -313,14 +319,19 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	if err != nil {
 		return nil, how.fault(err)
 	}
-	config, _ := configPath()
-	for _, w := range exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config)) {
+	for _, w := range exposed(at) {
 		a.out.warn("%s", w)
 	}
 	if back := v.Rollback(); back != nil {
 		a.out.warn("%s; if that is meant, remove %s", back, v.MemoryFile())
 	}
 	return v, nil
+}
+
+// exposed says what others can get at of the vault and the stored credentials.
+func exposed(at place) []string {
+	config, _ := configPath()
+	return exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config))
 }
 
 // openKey is a credential that is ready to open a vault.

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"errors"
-	"path/filepath"
 	"runtime/debug"
 
 	"ass/vault"
@@ -83,7 +82,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 }
 
 func (st *status) warn(v *vault.Vault) {
-	st.warnings = exposures(st.at.path, filepath.Dir(st.at.path), st.cfg.path, filepath.Dir(st.cfg.path))
+	st.warnings = exposed(st.at)
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
 	}

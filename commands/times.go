@@ -34,13 +34,3 @@ func parseAge(s string) (time.Duration, error) {
 	}
 	return d, err
 }
-
-func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
-
-// pluralOf is plural for nouns that do not just take an s.
-func pluralOf(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
-}

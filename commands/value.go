@@ -1,0 +1,99 @@
+package commands
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// newValue is where the value of a write comes from.
+type newValue struct {
+	File     string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
+	Generate bool   `help:"Make a random value." env:"-"`
+	Length   *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
+	Charset  string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
+}
+
+// read returns the value: given is the argument or flag, nil for none.
+func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
+	sources := 0
+	for _, has := range []bool{given != nil, n.File != "", n.Generate} {
+		if has {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return nil, usagef("the value comes from one place: the argument, --file, --generate or stdin")
+	case !n.Generate && (n.Length != nil || n.Charset != ""):
+		return nil, usagef("--length and --charset go with --generate")
+	case n.Generate:
+		length := 32
+		if n.Length != nil {
+			length = *n.Length
+		}
+		return vault.Generate(length, orElse(n.Charset, "alnum"))
+	case n.File != "" && n.File != "-":
+		f, err := os.Open(n.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readValue(f)
+	case given != nil && *given != "-":
+		if a.interactive() {
+			a.out.warn("the value is in the history of this shell, and was visible to other programs; without it, ass asks for it")
+		}
+		return []byte(*given), nil
+	case a.interactive():
+		text, err := a.askValue("Value for " + p.String() + ": ")
+		return []byte(text), err
+	}
+	if err := a.stdinIsFree(); err != nil {
+		return nil, err
+	}
+	value, err := readValue(a.in)
+	if n := len(value); err == nil && n > 1 && value[n-1] == '\n' && strings.Count(string(value), "\n") == 1 {
+		a.out.note("the value ends with a newline, which is kept; printf %%s writes none")
+	}
+	return value, err
+}
+
+// stdinIsFree says that what is read from stdin is not the passphrase.
+func (a *app) stdinIsFree() error {
+	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
+		return usagef("--passphrase-fd is stdin, and so is what is to be read here; give one of them another way")
+	}
+	return nil
+}
+
+// readValue reads a little more than a value may have, so that one that is too
+// large is seen to be.
+func readValue(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, vault.MaxValueBytes+1))
+}
+
+// store reads the value and writes it; said is what is said of it then.
+func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, said string) error {
+	p, err := a.path(name)
+	if err != nil {
+		return err
+	}
+	value, err := n.read(a, p, given)
+	if err != nil {
+		return err
+	}
+	if err := vault.CheckSet(value, o); err != nil {
+		return err // before a vault is made on the way
+	}
+	return a.with(access{create: !o.Rotate}, func(s *vault.Session) error {
+		secret, before, err := s.Set(p, value, o)
+		if err != nil {
+			return err
+		}
+		return a.wrote(secret, before, said)
+	})
+}
