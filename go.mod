@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	filippo.io/age v1.3.2 // the encryption of everything secret, and the owner's identity
 	github.com/alecthomas/kong v1.17.0 // the command line
+	github.com/golang-jwt/jwt/v5 v5.3.1 // tokens
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries
 	go.etcd.io/bbolt v1.5.0 // the file
 	golang.org/x/crypto v0.55.0 // ChaCha20-Poly1305, for our age stanza

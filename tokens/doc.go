@@ -1,5 +1,5 @@
 // Package tokens holds the grammar of what people and programs type: paths,
-// namespaces, tiers and the text of agent keys.
+// namespaces, tiers, scopes, the text of agent keys, and tokens (JWTs).
 //
 // Everything here is pure. A value of one of its types is valid by
 // construction: there is no way to hold a [Path] with an empty segment, so no

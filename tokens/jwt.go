@@ -1,0 +1,158 @@
+package tokens
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Claims are what a token says of itself. They are public: whoever holds the
+// token, or the vault's file, reads them.
+type Claims struct {
+	Vault   [16]byte // id of the vault that it is for
+	Issuer  string   // "owner", or the id of the agent that issued it
+	ID      string   // of the token, a UUID
+	Issued  time.Time
+	Expires time.Time
+	Scopes  Scopes
+	Uses    uint64 // how many reads, writes and deletions it is good for; 0: any number
+	IPs     IPs    // from where; empty: from anywhere
+	Tier    Tier   // the highest tier that it reads without approval; 0 is standard
+}
+
+// wire is the payload of the JWT (RFC 7519). The order of its fields is part of
+// the format, because the signature over it is a key.
+type wire struct {
+	Iss   string   `json:"iss"` // "ass:" and the vault's id in hex
+	Sub   string   `json:"sub"`
+	Jti   string   `json:"jti"`
+	Iat   int64    `json:"iat"`
+	Exp   int64    `json:"exp"`
+	Scope string   `json:"scope"` // separated by spaces (RFC 8693, 4.2)
+	Uses  uint64   `json:"uses,omitempty"`
+	IPs   []string `json:"ips,omitempty"`
+	Tier  Tier     `json:"tier,omitempty"`
+}
+
+// The vault checks times by its own clock and rules; the library is asked for
+// the form and the signature alone.
+func (w wire) GetExpirationTime() (*jwt.NumericDate, error) { return nil, nil }
+func (w wire) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, nil }
+func (w wire) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
+func (w wire) GetIssuer() (string, error)                   { return w.Iss, nil }
+func (w wire) GetSubject() (string, error)                  { return w.Sub, nil }
+func (w wire) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
+
+const issuerPrefix = "ass:"
+
+// tokenHeader is {"alg":"HS256","typ":"JWT"}, and no other header is accepted.
+const tokenHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+
+const maxTokenBytes = 16 << 10
+
+var errToken = syntaxErrorf("token", "it is not a token of this program; was it copied whole?")
+
+// Signed returns header.payload, which is what a signature covers.
+func (c Claims) Signed() (string, error) {
+	w := wire{
+		Iss: issuerPrefix + hex.EncodeToString(c.Vault[:]), Sub: c.Issuer, Jti: c.ID,
+		Iat: c.Issued.Unix(), Exp: c.Expires.Unix(), Scope: strings.Join(c.Scopes.Strings(), " "),
+		Uses: c.Uses, IPs: c.IPs.Strings(), Tier: c.Tier,
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, w).SigningString()
+}
+
+// Signature computes the HS256 signature (RFC 7515, A.1) of header.payload: the
+// secret of a token.
+func Signature(signed string, key [32]byte) [32]byte {
+	sig, err := jwt.SigningMethodHS256.Sign(signed, key[:])
+	if err != nil {
+		panic(err) // unreachable: the key is of the type that HS256 takes
+	}
+	return [32]byte(sig)
+}
+
+// TokenText joins what is signed and its signature to a token.
+func TokenText(signed string, signature [32]byte) string {
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature[:])
+}
+
+// Token is a token taken apart, and not yet verified.
+type Token struct {
+	Claims
+	Signed    string   // header.payload
+	Signature [32]byte // its secret
+}
+
+// ParseToken takes the text of a token apart. Nothing of it is true before
+// [Token.Verify].
+func ParseToken(text string) (Token, error) {
+	cut := strings.LastIndexByte(text, '.')
+	if len(text) > maxTokenBytes || cut < 0 {
+		return Token{}, errToken
+	}
+	sig, err := base64.RawURLEncoding.Strict().DecodeString(text[cut+1:])
+	if err != nil || len(sig) != 32 {
+		return Token{}, errToken
+	}
+	claims, err := ParseSigned(text[:cut])
+	return Token{claims, text[:cut], [32]byte(sig)}, err
+}
+
+// ParseSigned reads the claims of header.payload. One set of claims has one form:
+// what was not written by [Claims.Signed] is refused.
+func ParseSigned(signed string) (Claims, error) {
+	payload, ok := strings.CutPrefix(signed, tokenHeader+".")
+	if !ok {
+		return Claims{}, errToken
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(payload)
+	if err != nil {
+		return Claims{}, errToken
+	}
+	var w wire
+	if err := json.Unmarshal(b, &w); err != nil {
+		return Claims{}, errToken
+	}
+	vault, err := hex.DecodeString(strings.TrimPrefix(w.Iss, issuerPrefix))
+	if err != nil || len(vault) != 16 {
+		return Claims{}, errToken
+	}
+	c := Claims{
+		Vault: [16]byte(vault), Issuer: w.Sub, ID: w.Jti, Uses: w.Uses, Tier: w.Tier,
+		Issued: time.Unix(w.Iat, 0).UTC(), Expires: time.Unix(w.Exp, 0).UTC(),
+	}
+	var err1, err2 error
+	c.Scopes, err1 = ParseScopes(w.Scope)
+	c.IPs, err2 = IPsOf(w.IPs)
+	if err := errors.Join(err1, err2); err != nil || c.Expires.Sub(c.Issued) > MaxTTL || w.Exp < w.Iat {
+		return Claims{}, errToken
+	}
+	if again, err := c.Signed(); err != nil || !bytes.Equal([]byte(again), []byte(signed)) {
+		return Claims{}, errToken
+	}
+	return c, nil
+}
+
+// Verify checks the signature with the key of the token's issuer for this token.
+// HS256 is the only algorithm that is accepted.
+func (t Token) Verify(key [32]byte) error {
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
+	_, err := parser.ParseWithClaims(TokenText(t.Signed, t.Signature), &wire{}, func(*jwt.Token) (any, error) { return key[:], nil })
+	if err != nil {
+		return syntaxErrorf("token", "its signature does not match: it was altered")
+	}
+	return nil
+}
+
+// String hides the secret.
+func (Token) String() string { return "ey…" }
+
+// GoString hides the secret.
+func (Token) GoString() string { return "ey…" }
