@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // withHome is the environment of a program with a home of its own.
 func withHome(home string) []string {
-	return append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=")
+	return append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_RUNTIME_DIR=")
 }
 
 const raceOptions = "atexit_sleep_ms=0"
@@ -52,6 +52,7 @@ func TestScript(t *testing.T) {
 			"exits":       exitsCmd,
 			"flipbyte":    flipByteCmd,
 			"follow":      followCmd,
+			"keep":        keepCmd,
 			"mode":        modeCmd,
 			"nomarker":    noMarkerCmd,
 			"repeat":      repeatCmd,
@@ -230,6 +231,25 @@ func followCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	b, _ := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Fatalf("no line of %s matches %s:\n%s", args[0], args[1], b)
+}
+
+// keep VARIABLE REGEXP [FILE]
+//
+// Puts what the first group of the expression matches in stdout, or in a file,
+// into a variable.
+func keepCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: keep variable regexp [file]")
+	}
+	from := "stdout"
+	if len(args) == 3 {
+		from = args[2]
+	}
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile(from))
+	if len(m) != 2 {
+		ts.Fatalf("%s has no group in %s", args[1], from)
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // mode FILE OCTAL

@@ -17,6 +17,18 @@ const (
 	SecretRolledBack = "secret.rolled_back"
 	SecretPurged     = "secret.purged"
 
+	AgentCreated    = "agent.created"
+	AgentRevoked    = "agent.revoked"
+	AgentKeyRotated = "agent.key_rotated"
+
+	TokenIssued  = "token.issued"
+	TokenRevoked = "token.revoked"
+
+	ApprovalRequested = "approval.requested"
+	ApprovalGranted   = "approval.granted"
+	ApprovalDenied    = "approval.denied"
+	ApprovalCleanup   = "approval.expired_cleanup"
+
 	VaultCreated   = "vault.created"
 	VaultRewritten = "vault.rewritten"
 

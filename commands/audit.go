@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -43,8 +44,8 @@ func (c auditShow) Run(a *app) error {
 	if c.Tail {
 		return c.follow(a, match)
 	}
-	return a.look(func(v *vault.Vault) error {
-		entries, total, err := v.Log(c.Limit, match)
+	return a.look(func(v *vault.Vault, s *vault.Session) error {
+		entries, total, err := v.Log(c.Limit, ownEntries(s, match))
 		if err != nil {
 			return err
 		}
@@ -58,6 +59,15 @@ func (c auditShow) Run(a *app) error {
 		c.print(a, entries)
 		return nil
 	})
+}
+
+// ownEntries narrows a filter to what an agent or a token itself did; the log is
+// not encrypted, so this is for the view and protects nothing.
+func ownEntries(s *vault.Session, match func(audit.Event) bool) func(audit.Event) bool {
+	if s == nil {
+		return match
+	}
+	return func(e audit.Event) bool { return e.ActorID == s.ID() && (match == nil || match(e)) }
 }
 
 // eventJSON is an event in the fields of the hosted product, with its number.
@@ -79,9 +89,32 @@ func (c auditShow) print(a *app, entries []vault.Entry) {
 		if e.ActorID != audit.Owner {
 			actor = e.ActorID
 		}
-		rows[i] = []cell{{a.clock(e.CreatedAt), dim}, {e.Type, colour}, {e.ResourceID, ""}, {actor, dim}}
+		rows[i] = []cell{{a.clock(e.CreatedAt), dim}, {e.Type, colour}, {resource(e.Event), ""}, {actor, dim}}
 	}
 	a.out.table(trimColumn(rows))
+}
+
+// resource says what an event is about, as people see it: of a token its scopes,
+// of a request the secret.
+func resource(e audit.Event) string {
+	switch e.Type {
+	case audit.TokenIssued:
+		return joined(e.Metadata["scopes"])
+	case audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied:
+		if path, ok := e.Metadata["path"].(string); ok {
+			return path
+		}
+	}
+	return e.ResourceID
+}
+
+func joined(list any) string {
+	items, _ := list.([]any)
+	texts := make([]string, len(items))
+	for i, x := range items {
+		texts[i] = fmt.Sprint(x)
+	}
+	return strings.Join(texts, ",")
 }
 
 // trimColumn drops the last column where it says nothing in any row.
@@ -125,8 +158,8 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 		}
 		return a.out.err
 	}
-	err := a.look(func(v *vault.Vault) error {
-		entries, _, err := v.Log(c.Limit, match)
+	err := a.look(func(v *vault.Vault, s *vault.Session) error {
+		entries, _, err := v.Log(c.Limit, ownEntries(s, match))
 		if err != nil {
 			return err
 		}
@@ -146,8 +179,8 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 	for {
 		time.Sleep(pollEvery)
 		var entries []vault.Entry
-		err := a.look(func(v *vault.Vault) error {
-			found, newest, err := v.LogAfter(seen, match)
+		err := a.look(func(v *vault.Vault, s *vault.Session) error {
+			found, newest, err := v.LogAfter(seen, ownEntries(s, match))
 			if err == nil && newest < seen {
 				a.out.warn("the log has shrunk from %d entries to %d: the vault was replaced by an older copy", seen, newest)
 			}
@@ -175,7 +208,7 @@ func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 			return nil, err
 		}
 		tests = append(tests, func(e audit.Event) bool {
-			p, err := tokens.ParsePath(e.ResourceID)
+			p, err := tokens.ParsePath(resource(e))
 			return err == nil && ns.Contains(p)
 		})
 	}
@@ -228,7 +261,7 @@ vault. Exit code 8 if anything does not hold.`
 }
 
 func (auditVerify) Run(a *app) error {
-	return a.with(access{readOnly: true, progress: "verifying"}, func(s *vault.Session) error {
+	return a.with(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
 		r, err := s.Verify(false)
 		if err != nil {
 			return err

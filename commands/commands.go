@@ -27,8 +27,15 @@ type CLI struct {
 	Logout logoutCmd `cmd:"" help:"Remove the stored credential." group:"auth"`
 	Whoami whoamiCmd `cmd:"" help:"Show which credential is in use, and for what." group:"auth"`
 	Status statusCmd `cmd:"" help:"Show where the vault is and how it is." group:"auth"`
+	Unlock unlockCmd `cmd:"" help:"Use the owner's secrets without the passphrase for a while." group:"auth"`
+	Lock   lockCmd   `cmd:"" help:"End what ass unlock began." group:"auth"`
 
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
+
+	Agents    agentsGroup    `cmd:"" help:"Register programs, each with a key for some secrets." group:"agents"`
+	Tokens    tokensGroup    `cmd:"" help:"Issue short-lived tokens." group:"agents"`
+	Approvals approvalsGroup `cmd:"" help:"Decide what agents ask for." group:"agents"`
+	Explain   explainCmd     `cmd:"" help:"Say who can open a secret, or what an agent can open." group:"agents"`
 
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
 
@@ -95,10 +102,12 @@ type app struct {
 	Globals
 	command   string // such as "secrets get", without arguments
 	namespace string // of the flag --namespace of the secrets group
+	reason    string // of the flag --reason, for requests for approval
 	in        *os.File
 	out       *output
 
 	passphrases *os.File  // of --passphrase-fd, once it was read from
 	keyboard    *keyboard // once something was asked
+	asked       *askedKey // once the owner's key was read
 	now         func() time.Time
 }

@@ -52,6 +52,10 @@ var kinds = []struct {
 	{vault.ErrDamaged, exitDamaged, "VAULT_DAMAGED"},
 	{vault.ErrBusy, exitBusy, "VAULT_BUSY"},
 	{vault.ErrWrongKey, exitDenied, "UNAUTHORIZED"},
+	{vault.ErrDenied, exitDenied, "SCOPE_DENIED"},
+	{vault.ErrLapsed, exitDenied, "UNAUTHORIZED"},
+	{vault.ErrRefused, exitDenied, "APPROVAL_DENIED"},
+	{vault.ErrApproval, exitApproval, "APPROVAL_REQUIRED"},
 	{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
 	{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
 	{vault.ErrConflict, exitFailed, "CONFLICT"},
@@ -94,7 +98,14 @@ func (a *app) fail(err error) int {
 	exit, code := classify(err)
 	message := clean(withWayOut(err))
 	if a.JSON {
-		b, merr := json.Marshal(map[string]any{"error": map[string]any{"code": code, "message": message}})
+		told := map[string]any{"code": code, "message": message}
+		var approval *vault.ApprovalError
+		if errors.As(err, &approval) {
+			ids := approval.IDs()
+			told["approval_id"], told["approval_ids"] = ids[0], ids
+			told["command"] = "ass approvals approve " + strings.Join(ids, " ")
+		}
+		b, merr := json.Marshal(map[string]any{"error": told})
 		if merr == nil {
 			fmt.Fprintf(a.out.errw, "%s\n", b)
 			return exit

@@ -376,8 +376,11 @@ func kindName(kind string) string {
 func (l *login) try(key openKey) (id string, err error) {
 	err = l.inVault(l.at, access{readOnly: true}, func(v *vault.Vault) error {
 		id = v.ID()
-		_, err := key.open(v)
-		return err
+		s, err := key.open(v)
+		if err != nil {
+			return err
+		}
+		return s.Usable()
 	})
 	return id, err
 }

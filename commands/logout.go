@@ -60,12 +60,15 @@ func (whoamiCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.look(func(v *vault.Vault) error {
+	return a.look(func(v *vault.Vault, s *vault.Session) error {
 		info, err := v.Info()
 		if err != nil {
 			return err
 		}
 		id := h.cred.kind
+		if s != nil {
+			id = s.ID()
+		}
 		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
 			return errorf(vault.ErrWrongKey, "the owner key of profile %s is of another vault than the one at %s", a.Profile, h.at.path)
 		}

@@ -115,6 +115,21 @@ func (o *output) note(format string, args ...any) {
 	fmt.Fprintf(o.errw, "ass: %s\n", clean(fmt.Sprintf(format, args...)))
 }
 
+// aside says on stderr what goes with the answer on stdout.
+func (o *output) aside(format string, args ...any) {
+	if !o.quiet {
+		fmt.Fprintf(o.errw, format+"\n", args...)
+	}
+}
+
+// withArticle is "an agent key", "a token".
+func withArticle(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
 const (
 	red    = "31"
 	green  = "32"

@@ -40,6 +40,7 @@ func (a *app) parse(args []string) (func() error, error) {
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "auth", Title: "Authentication"},
 			{Key: "secrets", Title: "Secrets"},
+			{Key: "agents", Title: "Agents, tokens and approvals"},
 			{Key: "audit", Title: "Audit"},
 			{Key: "utilities", Title: "Utilities"},
 		}),

@@ -142,11 +142,28 @@ type secretsGet struct {
 	Path    string  `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
 	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N" env:"-"`
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
+	asking
+	Wait    bool          `help:"Where a human must approve, wait for the decision." env:"-"`
+	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0" env:"-"`
+}
+
+// asking is the flag of the acts that may need a human's yes.
+type asking struct {
+	Reason string `help:"Why, for the human who must approve." placeholder:"TEXT" env:"-"`
+}
+
+// AfterApply hands the reason to whoever makes the request.
+func (f asking) AfterApply(a *app) error {
+	a.reason = f.Reason
+	return nil
 }
 
 func (c secretsGet) Help() string {
 	return `In a pipe, exactly the bytes that were stored are written; on a terminal, a newline
-follows. The access is in the audit log before the value is printed.`
+follows. The access is in the audit log before the value is printed.
+
+To an agent or a token, a sensitive or critical secret opens once a human approved
+the request: exit code 6 names it, and --wait waits for the decision.`
 }
 
 func (c secretsGet) Run(a *app) error {
@@ -163,6 +180,14 @@ func (c secretsGet) Run(a *app) error {
 	if c.Silent {
 		a.out.quiet = true
 	}
+	read := func() error { return c.print(a, p, version) }
+	if c.Wait {
+		return a.waiting(c.Timeout, read)
+	}
+	return read()
+}
+
+func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
 	return a.with(access{}, func(s *vault.Session) error {
 		secret, value, err := s.Get(p, version)
 		if err != nil {
@@ -185,11 +210,12 @@ func (c secretsGet) Run(a *app) error {
 }
 
 type secretsSet struct {
-	Path      string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
-	Value     *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
-	Tier      tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER" env:"-"`
-	Type      string      `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE" env:"-"`
-	IfVersion *uint64     `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N" env:"-"`
+	Path  string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
+	Value *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
+	Tier  tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER" env:"-"`
+	asking
+	Type      string  `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE" env:"-"`
+	IfVersion *uint64 `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N" env:"-"`
 	newValue
 }
 
@@ -227,6 +253,7 @@ type secretsRotate struct {
 	Path  string  `arg:"" help:"Secret to rotate."`
 	Value *string `help:"Replacement value. Better left out: it is then read from stdin, or asked for." placeholder:"VALUE" env:"-"`
 	Force bool    `help:"Skip the confirmation on a terminal." env:"-"`
+	asking
 	newValue
 }
 
@@ -247,10 +274,43 @@ func (c secretsRotate) Run(a *app) error {
 type secretsDelete struct {
 	Path  string `arg:"" help:"Secret to delete."`
 	Force bool   `help:"Skip the confirmation." env:"-"`
+	asking
+}
+
+func (secretsDelete) Help() string {
+	return `The tokens that are for this secret alone are revoked. Those for its namespace or
+more go on, and are counted.`
 }
 
 func (c secretsDelete) Run(a *app) error {
-	return a.change(c.Path, "deleted:", func(p tokens.Path) error { return a.confirm(c.Force, "Delete "+p.String()+"?") }, (*vault.Session).Delete)
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Delete "+p.String()+"?"); err != nil {
+		return err
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		secret, ended, err := s.Delete(p)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(struct {
+				secretJSON
+				Revoked int `json:"tokens_revoked"`
+				Broader int `json:"tokens_broader"`
+			}{jsonOf(secret), ended.Revoked, ended.Broader})
+		}
+		a.out.done("Secret deleted: %s", p)
+		if ended.Revoked > 0 {
+			a.out.note("revoked %s for it alone", plural(ended.Revoked, "token"))
+		}
+		if ended.Broader > 0 {
+			a.out.note("%s for its namespace or more still work: ass tokens list", plural(ended.Broader, "token"))
+		}
+		return nil
+	})
 }
 
 type secretsRestore struct {
@@ -258,24 +318,16 @@ type secretsRestore struct {
 }
 
 func (c secretsRestore) Run(a *app) error {
-	return a.change(c.Path, "restored:", func(tokens.Path) error { return nil }, (*vault.Session).Restore)
-}
-
-// change runs an act on one secret that leaves its values alone.
-func (a *app) change(name, said string, confirm func(tokens.Path) error, act func(*vault.Session, tokens.Path) (vault.Secret, error)) error {
-	p, err := a.path(name)
+	p, err := a.path(c.Path)
 	if err != nil {
 		return err
 	}
-	if err := confirm(p); err != nil {
-		return err
-	}
 	return a.with(access{}, func(s *vault.Session) error {
-		secret, err := act(s, p)
+		secret, err := s.Restore(p)
 		if err != nil {
 			return err
 		}
-		return a.wrote(secret, vault.Secret{}, said)
+		return a.wrote(secret, vault.Secret{}, "restored:")
 	})
 }
 
@@ -319,6 +371,7 @@ type secretsRollback struct {
 	Path  string `arg:"" help:"Secret to roll back."`
 	To    uint64 `required:"" help:"Version whose value becomes the next version." placeholder:"N" env:"-"`
 	Force bool   `help:"Skip the confirmation on a terminal." env:"-"`
+	asking
 }
 
 func (c secretsRollback) Run(a *app) error {
@@ -359,7 +412,7 @@ func (c secretsPurge) Run(a *app) error {
 	if err := a.confirm(c.Force, "Remove "+p.String()+" and all its versions for good?"); err != nil {
 		return err
 	}
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.with(access{owner: "purge a secret"}, func(s *vault.Session) error {
 		n, err := s.Purge(p)
 		if err != nil {
 			return err

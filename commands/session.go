@@ -129,6 +129,8 @@ func (a *app) options() vault.Options {
 	o := vault.Options{
 		Now:         a.now,
 		LockTimeout: orNotAtAll(a.LockTimeout),
+		Reason:      a.reason,
+		Addresses:   addresses,
 		Command:     "ass " + a.command,
 		Waiting: func(holder string) {
 			if a.out.errTTY {
@@ -201,6 +203,8 @@ func (a *app) ready(h here) error {
 // access is how a command opens the vault.
 type access struct {
 	readOnly bool   // it reads out no secret and changes nothing
+	owner    string // what only the owner can do, such as "revoke agents"; "" for what others can, too
+	itself   bool   // with the stored credential, not with what ass unlock left
 	create   bool   // a person who has nothing yet gets a vault on the way
 	progress string // what takes long, "" for a rewrite
 }
@@ -238,6 +242,12 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	}
 	if err := a.ready(h); err != nil {
 		return err
+	}
+	if how.owner != "" && h.cred.kind != ownerCredential {
+		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner, h.cred.from, withArticle(kindName(h.cred.kind)))
+	}
+	if how.owner == "" && !how.itself {
+		h.cred = a.unlocked(h)
 	}
 	key, err := a.readKey(h.cred)
 	if err != nil {
@@ -283,7 +293,9 @@ func (a *app) noteVault(h here, id string) error {
 
 // look opens the vault for what needs no key. The owner's is not asked for, as it
 // may cost a passphrase; every other credential must open the vault.
-func (a *app) look(fn func(*vault.Vault) error) error {
+//
+// fn gets the session of such a credential, and nil for the owner.
+func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 	h, err := a.find()
 	if err != nil {
 		return err
@@ -292,16 +304,21 @@ func (a *app) look(fn func(*vault.Vault) error) error {
 		return err
 	}
 	return a.inVault(h.at, access{readOnly: true}, func(v *vault.Vault) error {
-		if h.cred.kind != ownerCredential {
-			key, err := a.readKey(h.cred)
-			if err == nil {
-				_, err = key.open(v)
-			}
-			if err != nil {
-				return err
-			}
+		if h.cred.kind == ownerCredential {
+			return fn(v, nil)
 		}
-		return fn(v)
+		key, err := a.readKey(h.cred)
+		if err != nil {
+			return err
+		}
+		s, err := key.open(v)
+		if err != nil {
+			return err
+		}
+		if err := s.Usable(); err != nil {
+			return err
+		}
+		return fn(v, s)
 	})
 }
 
@@ -341,17 +358,30 @@ type openKey struct {
 	token string
 }
 
-// readKey parses a credential, and asks for its passphrase if it has one.
+// readKey parses a credential, and asks for its passphrase if it has one: once in
+// a run.
 func (a *app) readKey(c credential) (openKey, error) {
 	switch c.kind {
 	case ownerCredential:
-		id, err := a.readIdentity(c.text)
-		return openKey{owner: id}, err
+		if a.asked == nil || a.asked.cred != c {
+			id, err := a.readIdentity(c.text)
+			if err != nil {
+				return openKey{}, err
+			}
+			a.asked = &askedKey{c, openKey{owner: id}}
+		}
+		return a.asked.key, nil
 	case agentCredential:
 		k, err := tokens.ParseAgentKey(c.text)
 		return openKey{agent: k}, err
 	}
 	return openKey{token: c.text}, nil
+}
+
+// askedKey is an owner's key that was opened in this run.
+type askedKey struct {
+	cred credential
+	key  openKey
 }
 
 func (a *app) readIdentity(text string) (*vault.Identity, error) {

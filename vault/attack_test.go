@@ -222,7 +222,7 @@ func TestOldRecordsAreFound(t *testing.T) {
 		"deletion undone": {func(v *victim) {
 			old := v.take(bucketSecrets, secrets)
 			v.do(func(s *Session) {
-				if _, err := s.Delete(v.p("a/K")); err != nil {
+				if _, _, err := s.Delete(v.p("a/K")); err != nil {
 					v.t.Fatal(err)
 				}
 			})
@@ -240,7 +240,9 @@ func TestOldRecordsAreFound(t *testing.T) {
 		"old version removed": {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k1(v)) }) }, "a/K version 1: it is missing"},
 		"version removed":     {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k3(v)) }) }, "a/K version 3: it is missing"},
 		"recipient removed": {func(v *victim) {
-			v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketRecipients).Delete(recipientKey(tokens.Standard)) })
+			v.edit(func(b func(string) *bbolt.Bucket) {
+				_ = b(bucketRecipients).Delete(node{tier: tokens.Standard, kind: kindNamespace}.id())
+			})
 		}, "records: they are not those that the head counts"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +310,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 		"deletion": {func(v *victim, put func(string, []byte, []byte)) {
 			old := v.take(bucketSecrets, []byte("a/K"))
 			v.do(func(s *Session) {
-				if _, err := s.Delete(v.p("a/K")); err != nil {
+				if _, _, err := s.Delete(v.p("a/K")); err != nil {
 					v.t.Fatal(err)
 				}
 			})
@@ -318,9 +320,12 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 		"version removed": {func(v *victim, put func(string, []byte, []byte)) { put(bucketVersions, versionKey(v.p("a/K"), 2), nil) }, "a/K version 2: it is missing"},
 		"recipient of another tier": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
-				_ = s.update(func(t *tx) error { return t.publish(tokens.Standard, tierKey(s.secret, tokens.Critical)) })
+				_ = s.update(func(t *tx) error {
+					at := node{tier: tokens.Standard, kind: kindNamespace, key: tierKey(s.secret, tokens.Critical)}
+					return errors.Join(t.remove(bucketRecipients, at.id()), t.publish(at))
+				})
 			})
-		}, "it is not the recipient of the tier for which it stands"},
+		}, "it is not the recipient of the node for which it stands"},
 		"version of no entry": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
 				_ = s.update(func(t *tx) error {
@@ -607,8 +612,8 @@ func TestRewriteLaundersNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrFormat) {
-			t.Errorf("a purge with a kind of record that is not known: %v", err)
+		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a purge with a form of record that is not known: %v", err)
 		}
 	})
 }

@@ -31,6 +31,23 @@ var (
 	ErrPassphrase = errors.New("wrong passphrase")
 )
 
+// Errors of what a credential may do.
+var (
+	// ErrDenied says that the credential may not do it.
+	ErrDenied = errors.New("denied")
+
+	// ErrLapsed says that the credential has expired, or that the clock stands
+	// before its last use.
+	ErrLapsed = errors.New("lapsed")
+
+	// ErrApproval says that a human must approve first. [ApprovalError] carries
+	// the requests.
+	ErrApproval = errors.New("approval required")
+
+	// ErrRefused says that a human was asked, and said no.
+	ErrRefused = errors.New("approval denied")
+)
+
 // Errors of acting on secrets.
 var (
 	// ErrNotFound says that there is no such secret or version.

@@ -156,7 +156,7 @@ func buildGolden(t *testing.T, path string) {
 	v.Set(t, "staging/DELETED", "deleted", vault.SetOptions{})
 	v.Set(t, "staging/PURGED", "purged", vault.SetOptions{})
 	v.Must(t, func(s *vault.Session) error {
-		if _, err := s.Delete(vaulttest.Path(t, "staging/DELETED")); err != nil {
+		if _, _, err := s.Delete(vaulttest.Path(t, "staging/DELETED")); err != nil {
 			return err
 		}
 		_, err := s.Purge(vaulttest.Path(t, "staging/PURGED"))

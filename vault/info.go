@@ -18,7 +18,7 @@ type Info struct {
 	Bytes   int64  // size of the file
 	Secrets int    // without the deleted ones
 	Deleted int    // deleted and not purged
-	Agents  int    // registered ones
+	Agents  int    // registered ones that are active
 	Entries uint64 // of the audit log
 	Newest  *Entry // of the audit log
 }
@@ -47,7 +47,12 @@ func (v *Vault) Info() (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	if err := v.st.each(bucketAgents, func(_, _ []byte) { info.Agents++ }); err != nil {
+	err = v.st.each(bucketAgents, func(_, value []byte) {
+		if !bytes.Contains(value, []byte(`"revoked_at":`)) {
+			info.Agents++
+		}
+	})
+	if err != nil {
 		return info, err
 	}
 	entries, total, err := v.Log(1, nil)
@@ -88,6 +93,11 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 		return true
 	})
 	return entries, total, err
+}
+
+// Log is [Vault.Log]: what is in the log needs no key.
+func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
+	return s.v.Log(limit, match)
 }
 
 // LogAfter returns the entries behind seq that match, oldest first, and the

@@ -56,7 +56,7 @@ func TestModel(t *testing.T) {
 				if want = vault.ErrNotFound; live {
 					want, m.deleted = nil, true
 				}
-				_, err := s.Delete(p)
+				_, _, err := s.Delete(p)
 				return err
 			case 4:
 				switch {

@@ -10,10 +10,15 @@ import (
 
 // rewritePlan says what a rewrite changes on the way.
 type rewritePlan struct {
-	why  string                           // for the log
-	what string                           // for the log: the path or id that it is about
-	drop map[tokens.Path]bool             // secrets to leave behind
-	tier map[tokens.Path]tokens.Tier      // tiers to raise
+	why  string                      // for the log
+	what string                      // for the log: the path or id that it is about
+	drop map[tokens.Path]bool        // secrets to leave behind
+	tier map[tokens.Path]tokens.Tier // tiers to raise
+
+	revoke string // agent to end
+	rotate string // agent to give a new key
+	token  string // token to end
+
 	then func(next *Session, t *tx) error // the act itself, in the new file before it is published
 }
 
@@ -41,6 +46,7 @@ func (s *Session) rewrite(p rewritePlan) error {
 		return prepareFile(s.v.path, func(w *builder) error {
 			w.actFor(next)
 			w.t.head.log = old.head.log
+			w.t.head.lapse = old.head.lapse
 			w.t.head.log.Key = s.root.auditKey(next.epoch.n, old.seq())
 			if err := s.copyVault(old, next, w, p); err != nil {
 				return err
@@ -58,7 +64,7 @@ func (s *Session) rewrite(p rewritePlan) error {
 	}
 	published, err := publishFile(s.v.path)
 	if published {
-		s.epoch, s.secret = next.epoch, next.secret
+		s.epoch, s.ring, s.secret = next.epoch, next.ring, next.secret
 		s.v.remember(done)
 	}
 	return errors.Join(err, s.v.st.open(false))
@@ -79,18 +85,6 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 	if err != nil {
 		return err
 	}
-	// The kinds that this program does not write it cannot carry over either.
-	for _, name := range recordBuckets {
-		if name == bucketRecipients || name == bucketSecrets || name == bucketVersions {
-			continue
-		}
-		err := old.walk(name, nil, func(_, _ []byte) error {
-			return errorOf(ErrFormat, "%s has %s, which this program does not know: update ass", s.v.path, name)
-		})
-		if err != nil {
-			return err
-		}
-	}
 	if err := s.copyVersions(old, next, w, p); err != nil {
 		return err
 	}
@@ -107,6 +101,17 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 		return w.wrote(len(v))
 	})
 	if err != nil {
+		return err
+	}
+	// What grants hand out is made anew; what lay sealed to a recipient does no
+	// more, and answers are keys of files that are gone.
+	if err := s.copyAgents(old, next, w, p); err != nil {
+		return err
+	}
+	if err := s.copyTokens(old, next, w, p); err != nil {
+		return err
+	}
+	if err := s.copyAsks(old, w); err != nil {
 		return err
 	}
 	if err := next.beginEpoch(w, audit.VaultRewritten, map[string]any{"reason": p.why, "resource": p.what}); err != nil {

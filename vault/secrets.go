@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ass/audit"
@@ -40,7 +41,8 @@ type versionBody struct {
 	Tier      tokens.Tier `json:"tier"`
 	Author    string      `json:"author"` // who wrote it first; a rewrite signs as the owner
 	CreatedAt time.Time   `json:"created_at"`
-	Sealed    []byte      `json:"sealed"` // an age file
+	Sealed    []byte      `json:"sealed"`              // an age file
+	Recipient []byte      `json:"recipient,omitempty"` // id of the node whose published recipient it is sealed to; none: to the secret's own key
 }
 
 // Secret is what is known of a secret without opening it.
@@ -85,36 +87,95 @@ func cutVersionKey(k []byte) (path string, version uint64, ok bool) {
 	return string(k[:cut]), binary.BigEndian.Uint64(k[cut+1:]), true
 }
 
+// Value is a secret with its value.
+type Value struct {
+	Secret
+	Value []byte
+}
+
 // Get reads a value: that of version n, or the current one if n is 0. The
 // access is in the log, and on the disk, before Get returns.
 func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
-	var (
-		found Secret
-		value []byte
-	)
-	err := s.update(func(t *tx) error {
-		head, err := t.live(p)
-		if err != nil {
+	var found Value
+	err := s.update(func(t *tx) (err error) {
+		if err := s.enter(t, tokens.Read, audit.SecretRead, p); err != nil {
 			return err
 		}
-		if n == 0 {
-			n = head.Version
-		}
-		var version versionBody
-		if version, value, err = s.readVersion(t, p, n); err != nil {
-			return err
-		}
-		found = head.secret(p)
-		if n != head.Version {
-			found.Version, found.UpdatedAt = n, version.CreatedAt
-		}
-		found.Tier = max(head.Tier, version.Tier)
-		return t.log(audit.SecretRead, "secret", p.String(), map[string]any{"version": n, "tier": found.Tier})
+		found, err = s.read(t, p, n)
+		return err
 	})
 	if err != nil {
 		return Secret{}, nil, err
 	}
-	return found, value, nil
+	return found.Secret, found.Value, nil
+}
+
+// GetAll reads the current values of all secrets in a namespace and below it that
+// the session may read, in the order of their paths: all of them, or none. Those
+// that need approval are asked for together.
+func (s *Session) GetAll(ns tokens.Namespace) ([]Value, error) {
+	var values []Value
+	err := s.update(func(t *tx) error {
+		var paths []tokens.Path
+		err := t.heads(ns, func(p tokens.Path, head secretBody) {
+			if head.DeletedAt == nil && s.Can(tokens.Read, p) {
+				paths = append(paths, p)
+			}
+		})
+		if err == nil {
+			err = s.enter(t, tokens.Read, audit.SecretRead, paths...)
+		}
+		if err != nil {
+			return err
+		}
+		all := &needed{}
+		values = make([]Value, 0, len(paths))
+		for _, p := range paths {
+			v, err := s.read(t, p, 0)
+			var need *needed
+			switch {
+			case errors.As(err, &need):
+				all.requests = append(all.requests, need.requests...)
+			case err != nil:
+				return err
+			}
+			values = append(values, v)
+		}
+		if len(all.requests) > 0 {
+			return all
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// read opens a version, by the session's own keys or by an approval, and logs it.
+func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
+	head, err := t.live(p)
+	if err != nil {
+		return Value{}, err
+	}
+	if n == 0 {
+		n = head.Version
+	}
+	note := map[string]any{"version": n}
+	version, value, err := s.readVersion(t, p, n)
+	if errors.Is(err, errNoKey) {
+		value, note["approval"], err = s.readApproved(t, p, n, version)
+	}
+	if err != nil {
+		return Value{}, err
+	}
+	found := head.secret(p)
+	if n != head.Version {
+		found.Version, found.UpdatedAt = n, version.CreatedAt
+	}
+	found.Tier = max(head.Tier, version.Tier)
+	note["tier"] = found.Tier
+	return Value{found, value}, t.log(audit.SecretRead, "secret", p.String(), note)
 }
 
 // readVersion opens one version, after its MAC and its signature held.
@@ -128,27 +189,51 @@ func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []by
 		return body, nil, err
 	}
 	value, err := s.openVersion(t.epoch, body, p, n)
+	if errors.Is(err, errNoKey) && body.Tier == tokens.Standard {
+		err = errorOf(ErrDenied, "%s version %d was written by somebody who may not read it, after %s got its scopes; with a new token it can be read", p, n, s.Who())
+	}
 	return body, value, err
 }
 
-func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64) ([]byte, error) {
-	k := secretKey(tierKey(s.secret, body.Tier), p)
-	value, err := open(k, e.versionContext(body.Tier, p, n), body.Sealed)
+// openVersion opens a version with what the session has, errNoKey if it has
+// nothing for it.
+func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64) (value []byte, err error) {
+	id, err := s.ring.identity(e, body, p, n)
+	if errors.Is(err, errNoKey) {
+		return nil, err
+	}
+	if err == nil {
+		value, err = decrypt(id, body.Sealed)
+	}
 	if err != nil {
 		return nil, damaged(fmt.Sprintf("%s version %d", p, n), "it does not open: it was altered, or moved from another place")
 	}
 	return value, nil
 }
 
-// writeVersion seals a value and stores it.
-func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody, value []byte) error {
-	k := secretKey(tierKey(s.secret, body.Tier), p)
-	sealed, err := seal(k, t.epoch.versionContext(body.Tier, p, n), value)
+// writeVersion seals a value and stores it: under the secret's key or, by those
+// who do not have that, to a published recipient.
+func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody, value []byte) (err error) {
+	ctx, k := t.epoch.versionContext(body.Tier, p, n), versionKey(p, n)
+	if own, ok := s.ring.derive(nodeOf(body.Tier, tokens.Exactly(p))); ok {
+		body.Recipient = nil
+		if body.Sealed, err = seal(own.key, ctx, value); err == nil {
+			err = t.remove(bucketUnsealed, k)
+		}
+	} else {
+		at, to, rerr := t.recipientFor(body.Tier, p)
+		if rerr != nil {
+			return rerr
+		}
+		body.Recipient = at.id()
+		if body.Sealed, err = sealPub(to, ctx, value); err == nil {
+			err = t.put(bucketUnsealed, k, false, unsealedBody{Seq: t.seq()})
+		}
+	}
 	if err != nil {
 		return err
 	}
-	body.Sealed = sealed
-	return t.put(bucketVersions, versionKey(p, n), true, body)
+	return t.put(bucketVersions, k, true, body)
 }
 
 // secretHead reads the head of a secret, deleted or not.
@@ -202,6 +287,9 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 		versions []Version
 	)
 	err := s.view(func(t *tx) error {
+		if !s.Can(tokens.Read, p) {
+			return errorOf(ErrDenied, "%s may not read %s: its scopes (%s) do not cover it", s.Who(), p, s.as.scopes)
+		}
 		head, err := t.secretHead(p)
 		if err != nil {
 			return err
@@ -222,12 +310,12 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 }
 
 // List returns the secrets in a namespace and below it, in the order of their
-// paths, without the deleted ones, or with only those.
+// paths, without the deleted ones, or with only those: what the session may read.
 func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	var list []Secret
 	err := s.view(func(t *tx) error {
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
-			if (head.DeletedAt != nil) == deleted {
+			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
 				list = append(list, head.secret(p))
 			}
 		})
@@ -260,12 +348,12 @@ type NamespaceCount struct {
 	Secrets   int
 }
 
-// Namespaces lists every namespace that holds a secret.
+// Namespaces lists every namespace that holds a secret which the session may read.
 func (s *Session) Namespaces() ([]NamespaceCount, error) {
 	counts := map[tokens.Namespace]int{}
 	err := s.view(func(t *tx) error {
 		return t.heads(tokens.Namespace{}, func(p tokens.Path, head secretBody) {
-			if head.DeletedAt == nil {
+			if head.DeletedAt == nil && s.Can(tokens.Read, p) {
 				counts[p.Namespace()]++
 			}
 		})
@@ -274,11 +362,11 @@ func (s *Session) Namespaces() ([]NamespaceCount, error) {
 	for ns, n := range counts {
 		list = append(list, NamespaceCount{ns, n})
 	}
-	slices.SortFunc(list, func(a, b NamespaceCount) int {
-		if a.Namespace.String() < b.Namespace.String() {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b NamespaceCount) int { return strings.Compare(a.Namespace.String(), b.Namespace.String()) })
 	return list, err
+}
+
+// sortBy sorts by a time, the earliest first.
+func sortBy[T any](list []T, at func(T) time.Time) {
+	slices.SortStableFunc(list, func(a, b T) int { return at(a).Compare(at(b)) })
 }

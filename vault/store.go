@@ -155,23 +155,16 @@ func inBolt() bool {
 	}
 }
 
-// has reports whether a bucket has a key.
-func (st *store) has(bucket string, k []byte) (known bool, err error) {
+// get returns a copy of a value, nil if it is not there.
+func (st *store) get(bucket string, k []byte) (value []byte, err error) {
 	err = st.read(bucket, func(b *bbolt.Bucket) error {
-		known = b.Get(k) != nil
-		return nil
-	})
-	return known, err
-}
-
-// meta returns a copy of a value of the meta bucket, nil if it is not there.
-func (st *store) meta(name string) (value []byte, err error) {
-	err = st.read(bucketMeta, func(m *bbolt.Bucket) error {
-		value = bytes.Clone(m.Get([]byte(name)))
+		value = bytes.Clone(b.Get(k))
 		return nil
 	})
 	return value, err
 }
+
+func (st *store) meta(name string) ([]byte, error) { return st.get(bucketMeta, []byte(name)) }
 
 // read runs fn on one bucket, without a key: nothing that it sees is checked.
 func (st *store) read(bucket string, fn func(*bbolt.Bucket) error) error {

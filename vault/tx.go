@@ -24,6 +24,7 @@ type head struct {
 	log    audit.Position
 	count  uint64
 	digest digest
+	lapse  time.Time // when the first thing has to be cleared; zero for never
 }
 
 type headJSON struct {
@@ -32,10 +33,15 @@ type headJSON struct {
 	KNext   []byte `json:"kNext"`
 	Count   uint64 `json:"count"`
 	Digest  []byte `json:"digest"`
+	Lapse   int64  `json:"lapse,omitempty"` // Unix seconds
 }
 
 func (h head) encode() ([]byte, error) {
-	return json.Marshal(headJSON{h.log.Seq, h.log.LastMAC[:], h.log.Key[:], h.count, h.digest.bytes()})
+	j := headJSON{Seq: h.log.Seq, LastMAC: h.log.LastMAC[:], KNext: h.log.Key[:], Count: h.count, Digest: h.digest.bytes()}
+	if !h.lapse.IsZero() {
+		j.Lapse = h.lapse.Unix()
+	}
+	return json.Marshal(j)
 }
 
 func decodeHead(b []byte) (h head, err error) {
@@ -46,6 +52,9 @@ func decodeHead(b []byte) (h head, err error) {
 	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC), Key: [32]byte(j.KNext)}
 	h.count = j.Count
 	h.digest, _ = digestFrom(j.Digest)
+	if j.Lapse != 0 {
+		h.lapse = time.Unix(j.Lapse, 0)
+	}
 	return h, nil
 }
 
@@ -65,7 +74,9 @@ type tx struct {
 	now    time.Time
 	head   head
 	digest digester
-	author func(*tx, string) (ed25519.PublicKey, error) // the key of who signed a record
+
+	author  func(*tx, string) (signer, error) // who signed a record
+	signers map[string]signer                 // those that were found
 }
 
 // view runs fn on the vault as it is. Nothing that it does is kept.
@@ -90,14 +101,17 @@ func (s *Session) inspect(fn func(*tx) error) error {
 	})
 }
 
-// update runs fn and keeps all that it did, or, on any error, nothing. When it
-// returns nil, everything is synced to the disk, log entries included.
-func (s *Session) update(fn func(*tx) error) error {
+// commit runs fn and keeps all that it did, or, on any error, nothing; see
+// [Session.update]. What has lapsed is cleared on the way.
+func (s *Session) commit(fn func(*tx) error) error {
 	var done mark
 	err := s.v.st.guard(func() error {
 		return s.v.st.db.Update(func(b *bbolt.Tx) error {
 			t, err := s.begin(b)
 			if err != nil {
+				return err
+			}
+			if err := t.clear(); err != nil {
 				return err
 			}
 			if err := fn(t); err != nil {
@@ -116,7 +130,7 @@ func (s *Session) update(fn func(*tx) error) error {
 func (s *Session) newTx(b *bbolt.Tx) *tx {
 	return &tx{
 		b: b, epoch: s.epoch, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
-		digest: s.epoch.digester(), author: s.author,
+		digest: s.epoch.digester(), author: s.author, signers: map[string]signer{},
 	}
 }
 
@@ -333,14 +347,41 @@ func (t *tx) forget(bucket string, k []byte) error {
 	return nil
 }
 
+// get returns the stored bytes at k, nil for none. They are valid until the
+// transaction ends.
+func (t *tx) get(bucket string, k []byte) ([]byte, error) {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return nil, err
+	}
+	return from.Get(k), nil
+}
+
+// remove takes a record away, if it is there.
+func (t *tx) remove(bucket string, k []byte) error {
+	if err := t.forget(bucket, k); err != nil {
+		return err
+	}
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	return from.Delete(k)
+}
+
+// count says how many records a bucket has.
+func (t *tx) count(bucket string) (n int, err error) {
+	err = t.walk(bucket, nil, func(_, _ []byte) error { n++; return nil })
+	return n, err
+}
+
 // signed reads a record of a kind that carries a signature, checks it and decodes
 // it into body. It returns ErrNotFound if there is none.
 func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
-	from, err := t.bucket(bucket)
+	v, err := t.get(bucket, k)
 	if err != nil {
 		return record{}, err
 	}
-	v := from.Get(k)
 	if v == nil {
 		return record{}, ErrNotFound
 	}
@@ -357,11 +398,13 @@ func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) 
 }
 
 func (t *tx) checkSignature(bucket string, k []byte, r record) error {
-	pub, err := t.author(t, r.by)
-	if err != nil {
+	who, err := t.author(t, r.by)
+	switch {
+	case err != nil:
 		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
-	}
-	if !t.epoch.signatureHolds(bucket, k, r, pub) {
+	case !who.maySign(bucket, k, r.by):
+		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
+	case !t.epoch.signatureHolds(bucket, k, r, who.pub):
 		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
 	}
 	return nil
@@ -409,6 +452,12 @@ func recordName(bucket string, k []byte) string {
 		return fmt.Sprintf("published recipient %x", k)
 	case bucketSecrets:
 		return fmt.Sprintf("%q", k)
+	case bucketGrants:
+		return fmt.Sprintf("grant %x", k)
+	case bucketAsks, bucketAnswers:
+		if asker, id, ok := cutAskKey(k); ok {
+			return fmt.Sprintf("%s/%s of %q", bucket, id, asker)
+		}
 	}
 	return fmt.Sprintf("%s/%q", bucket, k)
 }

@@ -7,15 +7,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"ass/audit"
-	"ass/tokens"
 )
 
 // Options say how to open a vault. The zero Options are usable.
@@ -38,6 +37,13 @@ type Options struct {
 	// MemoryDir is a folder in which this machine remembers how far each
 	// vault's log had come; "" is nowhere.
 	MemoryDir string
+
+	// Reason goes with the requests for approval that are made.
+	Reason string
+
+	// Addresses, if set, returns those of this machine, for tokens that may be
+	// used from some addresses alone.
+	Addresses func() []netip.Addr
 
 	// Waiting, if set, is called once when the wait for the lock gets long,
 	// with a text that says who holds it, or "".
@@ -252,9 +258,11 @@ type Session struct {
 	v      *Vault
 	by     actor
 	epoch  epoch
-	secret key       // of the epoch; the owner's sessions alone
-	root   *rootKeys // the owner's sessions alone
-	pub    ed25519.PublicKey
+	ring   keyring           // what it can open
+	pub    ed25519.PublicKey // of the owner
+	as     *acting           // the grantee; nil in the owner's sessions
+	secret key               // of the epoch; the owner's sessions alone
+	root   *rootKeys         // the owner's sessions alone
 }
 
 // Owner opens the vault with the owner's identity. It returns [ErrWrongKey] for
@@ -301,42 +309,11 @@ func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {
 		v:      v,
 		by:     actor{id: audit.Owner, kind: audit.Human, sign: root.sign},
 		epoch:  epoch{vid: root.vid, n: n, mk: epochMAC(secret)},
+		ring:   ownerRing(secret),
+		pub:    root.pub,
 		secret: secret,
 		root:   root,
-		pub:    root.pub,
 	}
-}
-
-// Agent opens the vault with an agent's key. Every key names the vault that
-// issued it, so a key of another vault and one that is not known here are told
-// apart; both are [ErrWrongKey].
-func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
-	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
-		return nil, errorOf(ErrWrongKey, "this agent key is of another vault, not of the one at %s", v.path)
-	}
-	index := newGrantee(key(k.Secret)).index
-	known, err := v.st.has(bucketGrants, index[:])
-	if err != nil {
-		return nil, err
-	}
-	if !known {
-		return nil, errorOf(ErrWrongKey, "this agent key is not known to the vault at %s: it was revoked or replaced", v.path)
-	}
-	return nil, errorOf(ErrFormat, "the vault at %s has agents, which this program does not know yet: update ass", v.path)
-}
-
-// Token opens the vault with a token. One that is not known here is
-// [ErrWrongKey].
-func (v *Vault) Token(string) (*Session, error) {
-	return nil, errorOf(ErrWrongKey, "this token is not known to the vault at %s: it has lapsed, was revoked, or is of another vault", v.path)
-}
-
-// author returns the public key of who signed a record.
-func (s *Session) author(_ *tx, by string) (ed25519.PublicKey, error) {
-	if by == audit.Owner {
-		return s.pub, nil
-	}
-	return nil, fmt.Errorf("%q: %w", by, ErrNotFound)
 }
 
 // beginEpoch writes what every epoch starts with: its sealed secret, the entry
@@ -350,28 +327,10 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 	if err := w.t.putMeta(metaEpoch, append(u32(nil, s.epoch.n), sealed...)); err != nil {
 		return err
 	}
-	for _, tier := range tokens.Tiers {
-		if err := w.t.publish(tier, tierKey(s.secret, tier)); err != nil {
+	for _, root := range s.ring.nodes {
+		if err := w.t.publish(root); err != nil {
 			return err
 		}
 	}
 	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: s.epoch.n})
 }
-
-// recipientBody is a published recipient: whoever may write below its node and
-// not read seals to it.
-type recipientBody struct {
-	Seq  uint64      `json:"seq"`
-	Tier tokens.Tier `json:"tier"`
-	Pub  []byte      `json:"pub"` // MLKEM768-X25519, 1216 bytes
-}
-
-// publish writes the recipient of a tier's root.
-func (t *tx) publish(tier tokens.Tier, node key) error {
-	return t.put(bucketRecipients, recipientKey(tier), true, recipientBody{
-		Seq: t.seq(), Tier: tier, Pub: nodePrivate(node).PublicKey().Bytes(),
-	})
-}
-
-// recipientKey is u8 tier ‖ u8 kind ‖ the node's path, empty for a tier's root.
-func recipientKey(tier tokens.Tier) []byte { return []byte{byte(tier), kindNamespace} }

@@ -135,8 +135,8 @@ func TestStates(t *testing.T) {
 			_, _, err := s.Set(p, []byte("x"), vault.SetOptions{IfVersion: &n})
 			return err
 		}, vault.ErrConflict},
-		{"delete", func(s *vault.Session) error { _, err := s.Delete(p); return err }, nil},
-		{"delete again", func(s *vault.Session) error { _, err := s.Delete(p); return err }, vault.ErrNotFound},
+		{"delete", func(s *vault.Session) error { _, _, err := s.Delete(p); return err }, nil},
+		{"delete again", func(s *vault.Session) error { _, _, err := s.Delete(p); return err }, vault.ErrNotFound},
 		{"read deleted", func(s *vault.Session) error { _, _, err := s.Get(p, 0); return err }, vault.ErrNotFound},
 		{"rotate deleted", func(s *vault.Session) error {
 			_, _, err := s.Set(p, []byte("x"), vault.SetOptions{Rotate: true})

@@ -1,8 +1,6 @@
 package vault
 
 import (
-	"bytes"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 
@@ -31,7 +29,13 @@ type Report struct {
 // Damage that stops the walk itself is an error; everything else is a problem in
 // the report.
 func (s *Session) Verify(values bool) (Report, error) {
-	v := verification{s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{}, heads: map[string]secretBody{}}
+	v := verification{
+		s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{},
+		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
+	}
+	if err := s.mayOnlyOwner("verify the vault"); err != nil {
+		return v.Report, err
+	}
 	err := s.inspect(func(t *tx) error {
 		v.t = t
 		return v.run()
@@ -45,11 +49,14 @@ type verification struct {
 	s        *Session
 	t        *tx
 	values   bool
-	newest   map[string]logged     // by path: the newest entry that changed its record
+	newest   map[string]logged     // by path, or id of an agent: the newest entry that changed its record
 	versions map[string]logged     // by version key: the entry that wrote it
 	unclear  map[uint64]bool       // entries that do not hold: what they told of is not accused
 	cutFrom  uint64                // nor what the entries from here on told of; 0 for none
 	heads    map[string]secretBody // by path: those whose signature holds
+	known    map[string]knownActor // by id: agents and tokens, as the log tells of them
+	told     map[string]uint64     // by id: the entry that tells of a token, a request or an answer
+	grants   map[string]bool       // by grantee: those that hold
 }
 
 // logged is what the log says of a record.
@@ -96,6 +103,7 @@ func (v *verification) run() error {
 			return err
 		}
 	}
+	v.missingGrants()
 	for path, l := range v.newest {
 		if l.left && !v.unclearBehind(l.seq) { // else a purge may be what cannot be read
 			v.found("%q: its record is missing; entry %d says that it is there", path, l.seq)
@@ -118,7 +126,7 @@ func (v *verification) log() (audit.Position, error) {
 	check := audit.Verifier{
 		Vault:    v.s.epoch.vid,
 		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
-		SignedBy: func(by string) (ed25519.PublicKey, bool) { return v.s.pub, by == audit.Owner },
+		SignedBy: v.signedBy,
 		Visit:    v.learn,
 		Last:     v.t.head.log.Seq,
 	}
@@ -166,9 +174,13 @@ func (v *verification) unclearBehind(seq uint64) bool {
 }
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event) {
+	v.learnActor(seq, by, ev)
 	changed, left := ev.Writes()
 	if !changed {
 		return
+	}
+	if who, ok := v.known[by]; ok && !who.mayHave(ev) {
+		v.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
 	}
 	l := logged{seq, by, left}
 	v.newest[ev.ResourceID] = l
@@ -196,8 +208,20 @@ func (v *verification) bucket(name string) error {
 			err = v.version(k, val)
 		case bucketRecipients:
 			err = v.recipient(k, val)
-		default:
-			err = damaged(recordName(name, k), "a record of a kind that this program does not write")
+		case bucketUnsealed:
+			err = v.unsealed(k, val)
+		case bucketAgents:
+			err = v.agent(k, val)
+		case bucketGrants:
+			err = v.grant(k, val)
+		case bucketTokens:
+			err = v.token(k, val)
+		case bucketUses:
+			err = v.uses(k, val)
+		case bucketAsks:
+			err = v.ask(k, val)
+		case bucketAnswers:
+			err = v.answer(k, val)
 		}
 		if err != nil {
 			v.found("%v", err)
@@ -264,22 +288,13 @@ func (v *verification) version(k, val []byte) error {
 	case !v.isUnclear(body.Seq) && (!known || !l.holds(body.Seq, r.by)):
 		return damaged(name, "it is not what the log says was written")
 	}
+	if len(body.Recipient) > 0 {
+		if listed, err := v.t.get(bucketUnsealed, k); listed == nil {
+			return errors.Join(err, damaged(name, "it lies sealed to a published recipient, and is not listed as such"))
+		}
+	}
 	if v.values {
 		_, err = v.s.openVersion(v.s.epoch, body, p, n)
 	}
 	return err
-}
-
-// recipient checks that a published recipient is that of the node for which it
-// is published: with another, what is written below would go to somebody else.
-func (v *verification) recipient(k, val []byte) error {
-	var body recipientBody
-	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
-		return err
-	}
-	node := tierKey(v.s.secret, body.Tier)
-	if !bytes.Equal(k, recipientKey(body.Tier)) || !bytes.Equal(body.Pub, nodePrivate(node).PublicKey().Bytes()) {
-		return damaged(recordName(bucketRecipients, k), "it is not the recipient of the tier for which it stands")
-	}
-	return nil
 }

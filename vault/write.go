@@ -31,6 +31,9 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 	}
 	raise := false
 	err = s.update(func(t *tx) error {
+		if err := s.enter(t, tokens.Write, o.event(), p); err != nil {
+			return err
+		}
 		w, err := s.planWrite(t, p, o)
 		if err != nil {
 			return err
@@ -60,6 +63,14 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 	return now, before, err
 }
 
+// event is what the log calls it where the secret is there already.
+func (o SetOptions) event() string {
+	if o.Rotate {
+		return audit.SecretRotated
+	}
+	return audit.SecretUpdated
+}
+
 // errRaise ends a transaction that must become a rewrite.
 var errRaise = errors.New("raising a tier rewrites the vault")
 
@@ -74,7 +85,7 @@ type write struct {
 
 // planWrite decides what a write makes of a secret.
 func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
-	w := write{event: audit.SecretUpdated, note: map[string]any{}}
+	w := write{event: o.event(), note: map[string]any{}}
 	head, err := t.secretHead(p)
 	switch {
 	case err == nil:
@@ -109,7 +120,14 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if err := head.checkLive(p); err != nil {
 			return w, err
 		}
-		w.event = audit.SecretRotated
+	}
+	if s.as != nil && w.was != 0 {
+		if o.Tier != 0 && o.Tier != w.was {
+			return w, errorOf(ErrDenied, "%s is %s, and only the owner changes the tier of a secret that exists; leave --tier out", p, w.was)
+		}
+		if err := s.approvedWrite(t, AskWrite, p, head.Version, w.was, w.note); err != nil {
+			return w, err
+		}
 	}
 	if o.Tier != 0 {
 		head.Tier = o.Tier
@@ -121,6 +139,20 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	head.DeletedAt, head.UpdatedAt = nil, t.now
 	w.head = head
 	return w, nil
+}
+
+// approvedWrite lets a grantee overwrite or delete a critical secret only with an
+// approval, which serves once.
+func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uint64, tier tokens.Tier, note map[string]any) error {
+	if s.as == nil || tier < tokens.Critical {
+		return nil
+	}
+	q, err := s.approved(t, request{action, p, version, tier})
+	if err != nil {
+		return err
+	}
+	note["approval"] = q.ID
+	return t.spend(q)
 }
 
 func versionName(n uint64) string {
@@ -198,52 +230,71 @@ func CheckSet(value []byte, o SetOptions) error {
 	return nil
 }
 
-// Delete hides a secret. Its versions stay until it is purged.
-func (s *Session) Delete(p tokens.Path) (Secret, error) {
-	return s.changeHead(p, audit.SecretDeleted, func(t *tx, head *secretBody) error {
-		if err := head.checkLive(p); err != nil {
+// Delete hides a secret, and revokes the tokens that are for it alone. Its
+// versions stay until it is purged.
+func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error) {
+	err = s.update(func(t *tx) error {
+		if err := s.enter(t, tokens.Delete, audit.SecretDeleted, p); err != nil {
+			return err
+		}
+		head, err := t.live(p)
+		if err != nil {
+			return err
+		}
+		note := map[string]any{}
+		tier, err := t.tierOf(p, head)
+		if err == nil {
+			err = s.approvedWrite(t, AskDelete, p, head.Version, tier, note)
+		}
+		if err != nil {
 			return err
 		}
 		head.DeletedAt = &t.now
-		return nil
+		if done, err = t.putHead(p, head, audit.SecretDeleted, note); err != nil {
+			return err
+		}
+		ended, err = t.revokeTokensFor(p)
+		return err
 	})
+	return done, ended, err
 }
 
 // Restore brings a deleted secret back.
-func (s *Session) Restore(p tokens.Path) (Secret, error) {
-	return s.changeHead(p, audit.SecretRestored, func(t *tx, head *secretBody) error {
-		if head.DeletedAt == nil {
-			return errorOf(ErrConflict, "%s is not deleted", p)
+func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
+	err = s.update(func(t *tx) error {
+		if err := s.enter(t, tokens.Write, audit.SecretRestored, p); err != nil {
+			return err
 		}
-		head.DeletedAt = nil
-		return nil
-	})
-}
-
-func (s *Session) changeHead(p tokens.Path, event string, change func(*tx, *secretBody) error) (Secret, error) {
-	var done Secret
-	err := s.update(func(t *tx) error {
 		head, err := t.secretHead(p)
 		if err != nil {
 			return err
 		}
-		if err := change(t, &head); err != nil {
-			return err
+		if head.DeletedAt == nil {
+			return errorOf(ErrConflict, "%s is not deleted", p)
 		}
-		head.Seq, head.UpdatedAt = t.seq(), t.now
-		done = head.secret(p)
-		if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
-			return err
-		}
-		return t.log(event, "secret", p.String(), map[string]any{"version": head.Version, "tier": head.Tier})
+		head.DeletedAt = nil
+		done, err = t.putHead(p, head, audit.SecretRestored, map[string]any{})
+		return err
 	})
 	return done, err
+}
+
+func (t *tx) putHead(p tokens.Path, head secretBody, event string, note map[string]any) (Secret, error) {
+	head.Seq, head.UpdatedAt = t.seq(), t.now
+	if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
+		return Secret{}, err
+	}
+	note["version"], note["tier"] = head.Version, head.Tier
+	return head.secret(p), t.log(event, "secret", p.String(), note)
 }
 
 // Rollback stores the value of an older version as the next version. It returns
 // the secret as it is now and as it was before.
 func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err error) {
 	err = s.update(func(t *tx) error {
+		if err := s.enter(t, tokens.Read|tokens.Write, audit.SecretRolledBack, p); err != nil {
+			return err
+		}
 		head, err := t.live(p)
 		if err != nil {
 			return err
@@ -251,7 +302,10 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 		if to == head.Version {
 			return errorOf(ErrConflict, "%s is at v%d already", p, to)
 		}
-		_, value, err := s.readVersion(t, p, to)
+		old, value, err := s.readVersion(t, p, to)
+		if errors.Is(err, errNoKey) {
+			value, _, err = s.readApproved(t, p, to, old)
+		}
 		if err != nil {
 			return err
 		}
@@ -270,6 +324,9 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 // the vault, so that the bytes are gone from the file. It returns how many
 // versions there were.
 func (s *Session) Purge(p tokens.Path) (int, error) {
+	if err := s.mayOnlyOwner("purge a secret"); err != nil {
+		return 0, err
+	}
 	var numbers []uint64
 	err := s.view(func(t *tx) (err error) {
 		if _, err := t.secretHead(p); errors.Is(err, ErrNotFound) {

@@ -1,0 +1,324 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+type agentsGroup struct {
+	List      agentsList      `cmd:"" aliases:"ls" help:"List the agents."`
+	Create    agentsCreate    `cmd:"" help:"Register an agent; its key is printed once."`
+	Show      agentsShow      `cmd:"" help:"Show one agent."`
+	RotateKey agentsRotateKey `cmd:"" help:"Give an agent a new key; the old one opens nothing any more."`
+	Revoke    agentsRevoke    `cmd:"" help:"End an agent and all its tokens."`
+}
+
+type agentJSON struct {
+	ID           string   `json:"id"`
+	Name         string   `json:"name"`
+	Description  string   `json:"description"`
+	KeyPrefix    string   `json:"api_key_prefix"`
+	Namespaces   []string `json:"allowed_namespaces"`
+	Scopes       []string `json:"allowed_scopes"`
+	Active       bool     `json:"active"`
+	CreatedAt    string   `json:"created_at"`
+	KeyIssuedAt  string   `json:"key_issued_at"`
+	LastActiveAt *string  `json:"last_active_at"`
+	RevokedAt    *string  `json:"revoked_at,omitempty"`
+}
+
+func agentJSONOf(g vault.Agent) agentJSON {
+	return agentJSON{
+		ID: g.ID, Name: g.Name, Description: g.Description, KeyPrefix: g.KeyPrefix, Namespaces: namespaceNames(g),
+		Scopes: g.Scopes.Strings(), Active: g.RevokedAt == nil, CreatedAt: stamp(g.CreatedAt), KeyIssuedAt: stamp(g.KeyIssuedAt),
+		LastActiveAt: stampOf(g.LastActiveAt), RevokedAt: stampOf(g.RevokedAt),
+	}
+}
+
+func namespaceNames(g vault.Agent) []string {
+	names := make([]string, len(g.Namespaces))
+	for i, ns := range g.Namespaces {
+		names[i] = ns.String()
+	}
+	return names
+}
+
+// stampOf is stamp for a time that may not have come.
+func stampOf(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	s := stamp(*t)
+	return &s
+}
+
+func agentState(g vault.Agent) cell {
+	if g.RevokedAt != nil {
+		return cell{"revoked", red}
+	}
+	return cell{"active", green}
+}
+
+type agentsList struct{}
+
+func (agentsList) Run(a *app) error {
+	return a.with(access{readOnly: true, owner: "list agents"}, func(s *vault.Session) error {
+		list, err := s.Agents()
+		if err != nil {
+			return err
+		}
+		items, rows := make([]agentJSON, len(list)), [][]cell{{{"ID", dim}, {"NAME", dim}, {"STATUS", dim}, {"CREATED", dim}}}
+		for i, g := range list {
+			items[i] = agentJSONOf(g)
+			rows = append(rows, []cell{{g.ID, ""}, {g.Name, ""}, agentState(g), {a.when(g.CreatedAt), dim}})
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"items": items})
+		}
+		if len(list) == 0 {
+			a.out.note("no agents yet; register one with: ass agents create --name NAME --scopes secrets:read:production/*")
+			return nil
+		}
+		a.out.table(rows)
+		return nil
+	})
+}
+
+type agentsCreate struct {
+	Name        string `help:"Name of the agent: at most 64 of A-Z a-z 0-9 _ -." placeholder:"NAME" env:"-"`
+	Description string `help:"What it is for." placeholder:"TEXT" env:"-"`
+	Namespace   string `help:"Namespaces outside of which it gets nothing, separated by commas." placeholder:"NS,…" env:"-"`
+	Scopes      string `help:"What it may do, separated by commas; to read the namespaces if omitted." placeholder:"SCOPE,…" env:"-"`
+}
+
+func (agentsCreate) Help() string {
+	return `A scope is secrets:<read|write|delete|*>:<pattern>; the pattern is a whole path, a
+namespace followed by /* for everything below it at any depth, or * for everything:
+
+  ass agents create --name worker --scopes "secrets:read:production/gemini/*"
+
+The key is printed once and kept nowhere. The program gets it as ASS_AGENT_KEY. It
+opens what the scopes cover, now and later, and nothing else; a sensitive or critical
+secret opens once you approved the request: ass approvals list`
+}
+
+func (c agentsCreate) Run(a *app) error {
+	spec, err := c.spec(a)
+	if err != nil {
+		return err
+	}
+	if err := a.offerPassphrase(); err != nil {
+		return err
+	}
+	return a.with(access{owner: "register agents"}, func(s *vault.Session) error {
+		g, key, err := s.CreateAgent(spec)
+		if err != nil {
+			return err
+		}
+		return a.showAgentKey(g, key, "created")
+	})
+}
+
+// spec reads the flags, and asks on a terminal for what is missing.
+func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
+	var err error
+	if a.interactive() && !a.JSON {
+		if c.Name == "" {
+			if c.Name, err = a.ask("Name of the agent: "); err == nil && c.Description == "" {
+				c.Description, err = a.ask("What it is for (may be empty): ")
+			}
+		}
+		if err == nil && c.Scopes == "" && c.Namespace == "" {
+			if c.Namespace, err = a.ask("Namespaces that it may use, separated by commas (may be empty): "); err == nil {
+				c.Scopes, err = a.ask("Scopes, as in secrets:read:production/* (empty: to read those namespaces): ")
+			}
+		}
+	}
+	spec := vault.AgentSpec{Name: strings.TrimSpace(c.Name), Description: strings.TrimSpace(c.Description)}
+	if err == nil && spec.Name == "" {
+		err = usagef("an agent needs a name; an example: ass agents create --name worker --scopes \"secrets:read:production/gemini/*\"")
+	}
+	if err == nil && strings.TrimSpace(c.Scopes) != "" {
+		spec.Scopes, err = tokens.ParseScopes(c.Scopes)
+	}
+	for _, text := range strings.Split(c.Namespace, ",") {
+		if text = strings.TrimSuffix(strings.TrimSpace(text), "/*"); text == "" || err != nil {
+			continue
+		}
+		var ns tokens.Namespace
+		ns, err = tokens.ParseNamespace(text)
+		spec.Namespaces = append(spec.Namespaces, ns)
+	}
+	if err == nil {
+		spec, err = spec.Resolve()
+	}
+	return spec, err
+}
+
+// offerPassphrase offers, before the first agent, to put a passphrase on the
+// owner key: a program that runs as the owner could approve its own requests.
+func (a *app) offerPassphrase() error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	p := h.cfg.Profiles[a.Profile]
+	if h.cred.kind != ownerCredential || p == nil || p.locked() || !h.at.exists() {
+		return nil
+	}
+	first := false
+	err = a.look(func(v *vault.Vault, _ *vault.Session) error {
+		info, err := v.Info()
+		first = info.Agents == 0
+		return err
+	})
+	if err != nil || !first {
+		return err
+	}
+	if !a.interactive() {
+		a.out.warn("the owner key has no passphrase, so a program that runs as you could approve its own requests; set one with: ass login")
+		return nil
+	}
+	a.out.note("the owner key has no passphrase, so a program that runs as you could approve its own requests")
+	l := login{app: a, at: h.at, old: p}
+	id, err := vault.ParseIdentity(p.Key)
+	if err != nil {
+		return err
+	}
+	stored, err := l.protect(id)
+	if err != nil || stored == p.Key {
+		return err
+	}
+	key := openKey{owner: id}
+	err = a.updateProfile(p, func(p *profile) { p.Key = stored })
+	a.asked = &askedKey{credential{h.cred.kind, stored, h.cred.from}, key} // it was just typed twice
+	return err
+}
+
+// showAgentKey prints a key, this once.
+func (a *app) showAgentKey(g vault.Agent, key tokens.AgentKey, done string) error {
+	if a.JSON {
+		return a.out.json(struct {
+			agentJSON
+			Key string `json:"api_key"`
+		}{agentJSONOf(g), key.Text()})
+	}
+	a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
+	saved := ""
+	if a.out.tty {
+		saved = " ← save this!"
+	}
+	a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
+	a.out.line("API Key: %s%s", key.Text(), saved)
+	a.out.note("the key is shown this once; give it to the program as ASS_AGENT_KEY")
+	return nil
+}
+
+type agentsShow struct {
+	Agent string `arg:"" help:"Id of an agent, or the name of an active one."`
+}
+
+func (c agentsShow) Run(a *app) error {
+	return a.with(access{readOnly: true, owner: "show an agent"}, func(s *vault.Session) error {
+		x, err := s.ExplainAgent(c.Agent)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(struct {
+				agentJSON
+				Tokens int `json:"active_tokens"`
+			}{agentJSONOf(x.Agent), len(x.Tokens)})
+		}
+		g, last := x.Agent, "never"
+		if g.LastActiveAt != nil {
+			last = a.when(*g.LastActiveAt)
+		}
+		rows := [][]cell{
+			{{"id", dim}, {g.ID, ""}},
+			{{"name", dim}, {g.Name, ""}},
+			{{"description", dim}, {orElse(g.Description, "none"), ""}},
+			{{"status", dim}, agentState(g)},
+			{{"namespaces", dim}, {orElse(strings.Join(namespaceNames(g), ", "), "any"), ""}},
+			{{"scopes", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}},
+			{{"key", dim}, {g.KeyPrefix + "…, issued " + a.when(g.KeyIssuedAt), ""}},
+			{{"created", dim}, {a.when(g.CreatedAt), ""}},
+			{{"last active", dim}, {last, ""}},
+			{{"tokens", dim}, {plural(len(x.Tokens), "active token"), ""}},
+		}
+		a.out.table(rows)
+		a.out.note("what it can open: ass explain --agent %s", g.ID)
+		return nil
+	})
+}
+
+type agentsRevoke struct {
+	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
+	Force bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (agentsRevoke) Help() string {
+	return `Rewrites the vault, so that the file holds nothing that the agent's key opens. Copies
+and backups of the file that the agent could get at still open: rotate what it knew.`
+}
+
+func (c agentsRevoke) Run(a *app) error {
+	err := a.confirmNarrowing(c.Agent, c.Force, "Revoke %s?")
+	if err != nil {
+		return err
+	}
+	return a.with(access{owner: "revoke agents"}, func(s *vault.Session) error {
+		n, err := s.RevokeAgent(c.Agent)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens, "versions_reencrypted": n.Versions})
+		}
+		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
+		return nil
+	})
+}
+
+// confirmNarrowing says what taking a right away will do, and asks.
+func (a *app) confirmNarrowing(agent string, force bool, question string) error {
+	var n vault.Narrowing
+	err := a.with(access{readOnly: true, owner: "revoke agents and replace their keys"}, func(s *vault.Session) (err error) {
+		n, err = s.Narrow(agent)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	g := n.Agent
+	a.out.note("%s (%s): %s will be re-encrypted, and %s", g.Name, g.ID, plural(n.Versions, "stored value"), pluralOf(n.Tokens, "active token ends", "active tokens end"))
+	return a.confirm(force, fmt.Sprintf(question, g.Name+" ("+g.ID+")"))
+}
+
+type agentsRotateKey struct {
+	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
+	Force bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (agentsRotateKey) Help() string {
+	return `Rewrites the vault under a new key for the same agent. The old key, and the tokens that
+were issued with it, open nothing in it.`
+}
+
+func (c agentsRotateKey) Run(a *app) error {
+	err := a.confirmNarrowing(c.Agent, c.Force, "Replace the key of %s?")
+	if err != nil {
+		return err
+	}
+	return a.with(access{owner: "replace the keys of agents"}, func(s *vault.Session) error {
+		n, key, err := s.RotateAgentKey(c.Agent)
+		if err != nil {
+			return err
+		}
+		return a.showAgentKey(n.Agent, key, "has a new key")
+	})
+}

@@ -1,0 +1,297 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/vault"
+)
+
+type approvalsGroup struct {
+	List    approvalsList    `cmd:"" aliases:"ls" help:"List the requests that wait for a decision."`
+	Approve approvalsApprove `cmd:"" help:"Let agents read what they asked for."`
+	Deny    approvalsDeny    `cmd:"" help:"Refuse what agents asked for."`
+}
+
+type approvalsList struct {
+	Status string `help:"pending (if omitted), approved, denied, expired, or all." default:"pending" env:"-"`
+}
+
+func (approvalsList) Help() string {
+	return `A request waits for 24 hours, an approval is good for one hour, and for one read of a
+critical secret. Requests are listed for a week; the audit log keeps them for ever.`
+}
+
+func (c approvalsList) Run(a *app) error {
+	switch c.Status {
+	case vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all":
+	default:
+		return usagef("--status must be pending, approved, denied, expired or all")
+	}
+	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err != nil {
+			return err
+		}
+		items := []map[string]any{}
+		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
+		for _, q := range list {
+			if c.Status != "all" && q.Status != c.Status {
+				continue
+			}
+			items = append(items, requestJSON(q))
+			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q), {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"items": items})
+		}
+		if len(items) == 0 {
+			a.out.note("no %s requests", strings.TrimPrefix(c.Status, "all"))
+			return nil
+		}
+		a.out.table(rows)
+		return nil
+	})
+}
+
+func requestJSON(q vault.Request) map[string]any {
+	m := map[string]any{
+		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Asker, "status": q.Status, "access_tier": q.Tier,
+		"requested_scopes": []string{"secrets:" + q.Action + ":" + q.Path.String()}, "action": q.Action, "path": q.Path.String(),
+		"version": q.Version, "reason": nullable(q.Reason), "denial_reason": nullable(q.Denial), "used": q.Used,
+		"created_at": stamp(q.CreatedAt), "expires_at": stamp(q.ExpiresAt), "decided_at": stampOf(q.DecidedAt),
+	}
+	return m
+}
+
+func (a *app) requestState(q vault.Request) cell {
+	c := cell{text: q.Status}
+	switch q.Status {
+	case vault.Pending:
+		if c.colour = yellow; a.out.tty {
+			c.text += " ○"
+		}
+	case vault.Approved:
+		c.colour = green
+		if q.Used {
+			c.text += ", used"
+		}
+	case vault.Denied:
+		c.colour = red
+	}
+	return c
+}
+
+type approvalsApprove struct {
+	IDs   []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
+	Force bool     `help:"Skip the confirmation; the passphrase is asked for all the same." env:"-"`
+}
+
+func (approvalsApprove) Help() string {
+	return `Shows who asks, for what and why, and what that agent has read lately. Where the owner
+key has a passphrase, it is asked for on the terminal, or read from --passphrase-fd,
+each time. Fails if a secret has moved on since it was shown. Approves all of the
+requests, or none.`
+}
+
+func (c approvalsApprove) Run(a *app) error {
+	const what = "approve requests"
+	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
+		return usagef("an approval does not take the passphrase from stdin; ass asks for it on the terminal, or give another descriptor")
+	}
+	shown, err := a.showRequests(c.IDs, what)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Approve "+pluralOf(len(shown), "this request", "these requests")+"?"); err != nil {
+		return err
+	}
+	return a.decided(shown, what, "Approved", func(s *vault.Session) error { return s.Approve(shown) })
+}
+
+type approvalsDeny struct {
+	IDs    []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
+	Reason string   `help:"Why; it is told to the agent." required:"" placeholder:"TEXT" env:"-"`
+	Force  bool     `help:"Skip the confirmation." env:"-"`
+}
+
+func (c approvalsDeny) Run(a *app) error {
+	const what = "deny requests"
+	shown, err := a.showRequests(c.IDs, what)
+	if err != nil {
+		return err
+	}
+	// Nothing is given away by a denial, so where nobody can be asked it goes on.
+	if a.interactive() {
+		if err := a.confirm(c.Force, "Deny "+pluralOf(len(shown), "this request", "these requests")+"?"); err != nil {
+			return err
+		}
+	}
+	return a.decided(shown, what, "Denied", func(s *vault.Session) error { return s.Deny(shown, c.Reason) })
+}
+
+func (a *app) decided(shown []vault.Request, what, said string, decide func(*vault.Session) error) error {
+	return a.with(access{owner: what}, func(s *vault.Session) error {
+		if err := decide(s); err != nil {
+			return err
+		}
+		if a.JSON {
+			ids := make([]string, len(shown))
+			for i, q := range shown {
+				ids[i] = q.ID
+			}
+			return a.out.json(map[string]any{"ids": ids, "status": strings.ToLower(said)})
+		}
+		for _, q := range shown {
+			a.out.done("%s: %s", said, q.ID)
+		}
+		return nil
+	})
+}
+
+// showRequests finds the requests and shows, on stderr, what a person needs to
+// know before a decision.
+func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
+	var shown []vault.Request
+	err := a.with(access{readOnly: true, owner: what}, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			q, err := findRequest(list, id)
+			if err != nil {
+				return err
+			}
+			again := false
+			for _, other := range shown {
+				again = again || other.ID == q.ID
+			}
+			if again {
+				continue
+			}
+			shown = append(shown, q)
+			lately, _, err := s.Log(5, func(e audit.Event) bool {
+				return isRead(e) && (e.ActorID == q.Asker || e.ActorID == q.Agent)
+			})
+			if err != nil {
+				return err
+			}
+			a.showRequest(q, lately)
+		}
+		return nil
+	})
+	return shown, err
+}
+
+func findRequest(list []vault.Request, id string) (found vault.Request, err error) {
+	const enough = 8 // characters of an id that need be typed
+	n := 0
+	for _, q := range list {
+		if q.ID == id {
+			return q, nil
+		}
+		if len(id) >= enough && strings.HasPrefix(q.ID, id) {
+			found = q
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return found, errorf(vault.ErrNotFound, "no request %s; those that wait: ass approvals list", id)
+	case 1:
+		return found, nil
+	}
+	return found, usagef("%d requests begin with %s; give the whole id", n, id)
+}
+
+func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
+	who := orElse(q.Name, q.Agent) + " (" + q.Asker + ")"
+	if q.Asker != q.Agent {
+		who = "token " + q.Asker + " of " + orElse(q.Name, q.Agent)
+	}
+	version := fmt.Sprintf("v%d, %s", q.Version, q.Tier)
+	if q.Current != q.Version {
+		version += fmt.Sprintf("; the secret is at v%d now", q.Current)
+		if q.Current == 0 {
+			version = fmt.Sprintf("v%d, %s; the secret is deleted", q.Version, q.Tier)
+		}
+	}
+	why := orElse(q.Reason, "no reason was given")
+	a.out.note("request %s, %s (%s)", q.ID, q.Status, a.when(q.CreatedAt))
+	a.out.note("  who:    %s", who)
+	a.out.note("  what:   %s %s (%s)", q.Action, q.Path, version)
+	a.out.note("  why:    %s", why)
+	if len(lately) == 0 {
+		a.out.note("  lately: it has read nothing")
+	}
+	for i, e := range lately {
+		label := "        "
+		if i == 0 {
+			label = "lately: "
+		}
+		a.out.note("  %s%s %s, %s", label, e.Type, e.ResourceID, a.when(e.CreatedAt))
+	}
+}
+
+// waiting runs an act that may need approval, and runs it again once that is
+// decided. It holds no lock in between.
+func (a *app) waiting(most time.Duration, act func() error) error {
+	start, told := a.now(), false
+	for {
+		err := act()
+		var need *vault.ApprovalError
+		if !errors.As(err, &need) {
+			return err
+		}
+		if !told {
+			a.out.note("waiting for a human: ass approvals approve %s", strings.Join(need.IDs(), " "))
+			told = true
+		}
+		for waits := true; waits; {
+			if most > 0 && a.now().Sub(start) >= most {
+				return err
+			}
+			time.Sleep(pollEvery)
+			if waits, err = a.stillPending(need, err); err != nil && !errors.Is(err, vault.ErrApproval) {
+				return err
+			}
+		}
+	}
+}
+
+// stillPending reports whether a request still waits. A denial, or that nobody
+// decided, ends the wait.
+func (a *app) stillPending(need *vault.ApprovalError, was error) (waits bool, err error) {
+	err = was
+	lookErr := a.with(access{readOnly: true}, func(s *vault.Session) error {
+		list, lerr := s.Requests()
+		if lerr != nil {
+			return lerr
+		}
+		for _, r := range need.Requests {
+			for _, q := range list {
+				switch {
+				case q.ID != r.ID:
+				case q.Status == vault.Pending:
+					waits = true
+				case q.Status == vault.Denied:
+					err = errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
+				case q.Status == vault.Expired:
+					err = errorf(vault.ErrRefused, "nobody decided on the request to %s %s in time", q.Action, q.Path)
+				}
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(lookErr, vault.ErrBusy):
+		return true, was
+	case lookErr != nil:
+		return false, lookErr
+	}
+	return waits, err
+}

@@ -1,0 +1,165 @@
+package commands
+
+import (
+	"ass/audit"
+	"ass/vault"
+)
+
+type explainCmd struct {
+	Path  string `arg:"" optional:"" help:"Secret of which to say who can open it."`
+	Agent string `help:"Agent of which to say what it can open: its id or name." placeholder:"AGENT" env:"-"`
+}
+
+func (explainCmd) Help() string {
+	return `Says who can open a secret and by which right, or what an agent can open, and for each
+promise whether a key, a signature, a MAC or the program keeps it.`
+}
+
+func (c explainCmd) Run(a *app) error {
+	switch {
+	case (c.Path == "") == (c.Agent == ""):
+		return usagef("name a secret, or an agent with --agent; as in: ass explain production/gemini/GEMINI_API_KEY")
+	case c.Agent != "":
+		return c.agent(a)
+	}
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	return a.with(access{readOnly: true, owner: "explain who may open what"}, func(s *vault.Session) error {
+		x, err := s.ExplainPath(p)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			items := make([]map[string]any, len(x.Access))
+			for i, y := range x.Access {
+				items[i] = accessJSON(y)
+			}
+			approved := []map[string]any{}
+			for _, q := range x.Approved {
+				approved = append(approved, requestJSON(q))
+			}
+			return a.out.json(map[string]any{"path": p.String(), "exists": x.Secret != nil, "access_tier": x.Tier, "access": items, "open_approvals": approved, "enforced_by": promises})
+		}
+		c.printPath(a, x)
+		return nil
+	})
+}
+
+func accessJSON(y vault.Access) map[string]any {
+	return map[string]any{
+		"actor_type": y.Kind, "actor_id": y.ID, "agent_id": nullable(y.Agent), "name": nullable(y.Name), "scopes": y.Scopes.Strings(),
+		"read": y.Read, "write": y.Write, "delete": y.Delete,
+	}
+}
+
+func (c explainCmd) printPath(a *app, x vault.PathExplanation) {
+	switch {
+	case x.Secret == nil:
+		a.out.line("%s does not exist; a new secret there would be %s, and these could open it:", x.Path, x.Tier)
+	case x.Secret.DeletedAt != nil:
+		a.out.line("%s (v%d, %s) is deleted; once restored, these could open it:", x.Path, x.Secret.Version, x.Tier)
+	default:
+		a.out.line("%s (v%d, %s) can be opened by:", x.Path, x.Secret.Version, x.Tier)
+	}
+	rows := [][]cell{{{"WHO", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}, {"BY", dim}}}
+	for _, y := range x.Access {
+		rows = append(rows, []cell{{accessName(y), ""}, rightCell(y.Read), rightCell(y.Write), rightCell(y.Delete), {orElse(y.Scopes.String(), "the owner key"), ""}})
+	}
+	a.out.table(rows)
+	for _, q := range x.Approved {
+		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Asker), q.Action, q.Version, stamp(q.ExpiresAt), q.ID)
+	}
+	a.printPromises()
+}
+
+func accessName(y vault.Access) string {
+	switch y.Kind {
+	case audit.Human:
+		return "the owner"
+	case audit.Agent:
+		return "agent " + y.Name + " (" + y.ID + ")"
+	}
+	return "token " + y.ID + " of " + orElse(y.Name, "the owner")
+}
+
+func rightCell(r vault.Right) cell {
+	switch r {
+	case vault.Standing:
+		return cell{string(r), green}
+	case vault.OnRequest:
+		return cell{string(r), yellow}
+	}
+	return cell{string(r), dim}
+}
+
+func (c explainCmd) agent(a *app) error {
+	return a.with(access{readOnly: true, owner: "explain what an agent may open"}, func(s *vault.Session) error {
+		x, err := s.ExplainAgent(c.Agent)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			items := make([]map[string]any, len(x.Reach))
+			for i, r := range x.Reach {
+				items[i] = map[string]any{"path": r.Secret.Path.String(), "access_tier": r.Secret.Tier, "version": r.Secret.Version, "read": r.Read, "write": r.Write, "delete": r.Delete}
+			}
+			active := []map[string]any{}
+			for _, t := range x.Tokens {
+				active = append(active, tokenJSON(t))
+			}
+			return a.out.json(map[string]any{"agent": agentJSONOf(x.Agent), "secrets": items, "tokens": active, "enforced_by": promises})
+		}
+		g := x.Agent
+		if g.RevokedAt != nil {
+			a.out.line("Agent %s (%s) was revoked: its key opens nothing in this file.", g.Name, g.ID)
+			return nil
+		}
+		a.out.line("Agent %s (%s) has the scopes %s.", g.Name, g.ID, g.Scopes)
+		a.out.line("They cover %s that there %s now, and every secret that comes to lie below them:", plural(len(x.Reach), "secret"), pluralVerb(len(x.Reach)))
+		rows := [][]cell{{{"SECRET", dim}, {"TIER", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}}}
+		for _, r := range x.Reach {
+			rows = append(rows, []cell{{r.Secret.Path.String(), ""}, tierCell(r.Secret.Tier), rightCell(r.Read), rightCell(r.Write), rightCell(r.Delete)})
+		}
+		if len(x.Reach) > 0 {
+			a.out.table(rows)
+		}
+		if n := len(x.Tokens); n > 0 {
+			a.out.line("It has issued %s, none wider than itself.", pluralOf(n, "token that is active", "tokens that are active"))
+		}
+		a.printPromises()
+		return nil
+	})
+}
+
+func pluralVerb(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// promise is a line of the table in docs/threat-model.md.
+type promise struct {
+	Promise string `json:"promise"`
+	By      string `json:"by"`
+}
+
+var promises = []promise{
+	{"an agent or token opens only what its read scopes cover", "key"},
+	{"a sensitive or critical version opens only once that version was approved for that agent", "key"},
+	{"after a revocation, the new file gives the old key nothing", "key"},
+	{"a value is written only by those whose scopes cover it", "signature"},
+	{"a record that an outsider changed is refused", "MAC"},
+	{"lifetime, uses and addresses of tokens, deletion, overwriting a critical secret", "the program"},
+}
+
+func (a *app) printPromises() {
+	a.out.line("\nWhat keeps this so:")
+	rows := make([][]cell, len(promises))
+	for i, p := range promises {
+		rows[i] = []cell{{"  " + p.Promise, ""}, {p.By, dim}}
+	}
+	a.out.table(rows)
+}

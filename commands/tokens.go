@@ -1,0 +1,171 @@
+package commands
+
+import (
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault"
+)
+
+type tokensGroup struct {
+	Issue  tokensIssue  `cmd:"" help:"Issue a short-lived token for some scopes."`
+	List   tokensList   `cmd:"" aliases:"ls" help:"List the tokens."`
+	Revoke tokensRevoke `cmd:"" help:"End a token."`
+}
+
+type tokensIssue struct {
+	Scopes  string `help:"What the token may do, separated by commas." placeholder:"SCOPE,…" required:"" env:"-"`
+	TTL     string `name:"ttl" help:"How long it lives: 15m, 1h, 24h, or seconds; at most 24h." default:"1h" env:"-"`
+	MaxUses *int64 `help:"How many reads, writes and deletions it is good for; any number if omitted." placeholder:"N" env:"-"`
+	IPs     string `name:"ip-allowlist" help:"Addresses or CIDR ranges of which the machine must have one, separated by commas." placeholder:"IP,…" env:"-"`
+	Tier    string `help:"sensitive: it reads sensitive secrets without approval, too; the owner alone can issue such a token." placeholder:"TIER" env:"-"`
+}
+
+func (tokensIssue) Help() string {
+	return `The token is printed on stdout, and is never wider than who issues it. It is used as
+ASS_AGENT_KEY:
+
+  TOKEN=$(ass tokens issue --scopes "secrets:read:production/gemini/*" --ttl 15m)
+
+What it opens is decided by keys. How long it lives, how often and from where it is
+used is checked by ass, while ass is used: there is no server in between, and an
+address is a fact about the machine.`
+}
+
+func (c tokensIssue) spec() (spec vault.TokenSpec, err error) {
+	if spec.Scopes, err = tokens.ParseScopes(c.Scopes); err != nil {
+		return spec, err
+	}
+	if spec.TTL, err = tokens.ParseTTL(c.TTL); err != nil {
+		return spec, err
+	}
+	if spec.IPs, err = tokens.ParseIPs(c.IPs); err != nil {
+		return spec, err
+	}
+	if c.MaxUses != nil {
+		if *c.MaxUses < 1 {
+			return spec, usagef("--max-uses must be at least 1")
+		}
+		spec.Uses = uint64(*c.MaxUses)
+	}
+	if c.Tier != "" {
+		spec.Tier, err = tokens.ParseTier(c.Tier)
+	}
+	return spec, err
+}
+
+func (c tokensIssue) Run(a *app) error {
+	spec, err := c.spec()
+	if err != nil {
+		return err
+	}
+	return a.with(access{itself: true}, func(s *vault.Session) error {
+		t, err := s.IssueToken(spec)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{
+				"token": t.Text, "token_id": t.ID, "expires_at": stamp(t.Expires), "scopes": t.Scopes.Strings(), "agent_id": t.Issuer,
+			})
+		}
+		a.out.line("%s", t.Text)
+		a.out.aside("Expires: %s", stamp(t.Expires))
+		return nil
+	})
+}
+
+type tokensList struct {
+	All bool `help:"List those that are no longer active as well." env:"-"`
+}
+
+func (c tokensList) Run(a *app) error {
+	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+		list, err := s.Tokens()
+		if err != nil {
+			return err
+		}
+		items, rows := []map[string]any{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim}, {"EXPIRES", dim}, {"SCOPES", dim}}}
+		for _, t := range list {
+			if t.State != vault.TokenActive && !c.All {
+				continue
+			}
+			items = append(items, tokenJSON(t))
+			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim}, {t.Scopes.String(), ""}})
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"items": items})
+		}
+		if len(items) == 0 {
+			a.out.note("no active tokens; those that have lapsed: ass tokens list --all")
+			return nil
+		}
+		a.out.table(rows)
+		return nil
+	})
+}
+
+func tokenJSON(t vault.TokenInfo) map[string]any {
+	m := map[string]any{
+		"token_id": t.ID, "agent_id": t.Issuer, "scopes": t.Scopes.Strings(), "status": t.State, "uses": t.Used, "max_uses": nil,
+		"ip_allowlist": t.IPs.Strings(), "access_tier": max(t.Tier, tokens.Standard), "created_at": stamp(t.Issued),
+		"expires_at": stamp(t.Expires), "last_used_at": stampOf(t.LastUsedAt),
+	}
+	if t.Uses > 0 {
+		m["max_uses"] = t.Uses
+	}
+	return m
+}
+
+func tokenState(t vault.TokenInfo) cell {
+	if t.State == vault.TokenActive {
+		return cell{t.State, green}
+	}
+	return cell{t.State, yellow}
+}
+
+func tokenUses(t vault.TokenInfo) string {
+	if t.Uses == 0 {
+		return uintText(t.Used)
+	}
+	return uintText(t.Used) + "/" + uintText(t.Uses)
+}
+
+type tokensRevoke struct {
+	Token string `arg:"" name:"token-id" help:"Id of a token."`
+	Force bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (tokensRevoke) Help() string {
+	return `The owner's revocation rewrites the vault, so that the file holds nothing that the token
+opens. An agent can take back the tokens that it issued itself.`
+}
+
+func (c tokensRevoke) Run(a *app) error {
+	if err := a.confirm(c.Force, "Revoke token "+c.Token+"?"); err != nil {
+		return err
+	}
+	return a.with(access{itself: true}, func(s *vault.Session) error {
+		if _, err := s.RevokeToken(c.Token); err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"token_id": c.Token, "status": vault.TokenRevoked})
+		}
+		a.out.done("Token revoked: %s", c.Token)
+		return nil
+	})
+}
+
+// isRead is for filters: what somebody has read.
+func isRead(e audit.Event) bool { return strings.HasPrefix(e.Type, audit.SecretRead) }
+
+// until shows how long something is still good for.
+func until(d time.Duration) string {
+	if d < time.Minute {
+		return "less than a minute"
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}

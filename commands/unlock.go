@@ -1,0 +1,154 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// runtimeFolder is where what lives no longer than a session is kept: emptied by
+// the system at logout where there is one, and the state folder elsewhere.
+func runtimeFolder() (string, error) {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) && runtime.GOOS != "windows" {
+		return filepath.Join(dir, "ass"), nil
+	}
+	return stateDir()
+}
+
+func (a *app) unlockFile() (string, error) {
+	dir, err := runtimeFolder()
+	return filepath.Join(dir, "unlocked-"+fileSafe(a.Profile)), err
+}
+
+// unlocked returns what ass unlock left, where the stored credential would cost a
+// passphrase, and the stored credential elsewhere.
+func (a *app) unlocked(h here) credential {
+	if h.cred.kind != ownerCredential || !vault.IsLocked(h.cred.text) || a.PassphraseFD != nil {
+		return h.cred
+	}
+	path, err := a.unlockFile()
+	if err != nil {
+		return h.cred
+	}
+	text, err := readSmall(path, 64<<10)
+	if err != nil {
+		return h.cred
+	}
+	token, err := tokens.ParseToken(string(text))
+	if err != nil || !a.now().Before(token.Expires) {
+		_ = os.Remove(path)
+		return h.cred
+	}
+	return credential{tokenCredential, string(text), "ass unlock"}
+}
+
+type unlockCmd struct {
+	TTL  string `name:"ttl" help:"For how long: 15m, 1h, 24h, or seconds; at most 24h." default:"1h" env:"-"`
+	Tier string `help:"sensitive: reads sensitive secrets, too." placeholder:"TIER" env:"-"`
+}
+
+func (unlockCmd) Help() string {
+	return `Leaves a token of the owner in the runtime folder, for you alone: every program that
+runs as you can read the standard secrets with it. The owner key stays encrypted. By
+key, the token can neither approve requests, nor register agents, nor read above its
+tier; for those the passphrase is asked for as before.`
+}
+
+func (c unlockCmd) Run(a *app) error {
+	scopes, err := tokens.ParseScopes("secrets:*:*")
+	if err != nil {
+		return err
+	}
+	spec := vault.TokenSpec{Scopes: scopes}
+	if spec.TTL, err = tokens.ParseTTL(c.TTL); err != nil {
+		return err
+	}
+	if c.Tier != "" {
+		if spec.Tier, err = tokens.ParseTier(c.Tier); err != nil {
+			return err
+		}
+	}
+	path, err := a.unlockFile()
+	if err != nil {
+		return err
+	}
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
+		return usagef("the owner key has no passphrase, so there is nothing to unlock; to set one: ass login")
+	}
+	return a.with(access{owner: "unlock the vault"}, func(s *vault.Session) error {
+		t, err := s.IssueToken(spec)
+		if err != nil {
+			return err
+		}
+		if err := writePrivate(path, []byte(t.Text)); err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID, "access_tier": max(t.Tier, tokens.Standard)})
+		}
+		a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
+		return nil
+	})
+}
+
+type lockCmd struct{}
+
+func (lockCmd) Run(a *app) error {
+	path, err := a.unlockFile()
+	if err != nil {
+		return err
+	}
+	text, err := readSmall(path, 64<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.saidLocked("It was not unlocked.")
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	// The token gives itself up. One that has lapsed is as good as given up.
+	if err := a.giveUp(string(text)); err != nil {
+		a.out.note("the token itself could not be revoked (%v); it ends at its time", err)
+	}
+	return a.saidLocked("Locked.")
+}
+
+func (a *app) giveUp(text string) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	token, err := tokens.ParseToken(text)
+	if err != nil || !a.now().Before(token.Expires) {
+		return nil
+	}
+	return a.inVault(h.at, access{}, func(v *vault.Vault) error {
+		s, err := v.Token(text)
+		if errors.Is(err, vault.ErrWrongKey) {
+			return nil
+		}
+		if err == nil {
+			_, err = s.RevokeToken(token.ID)
+		}
+		return err
+	})
+}
+
+func (a *app) saidLocked(text string) error {
+	if a.JSON {
+		return a.out.json(map[string]any{"unlocked": false})
+	}
+	a.out.done("%s", text)
+	return nil
+}

@@ -1,0 +1,269 @@
+package vault
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// What this file enforces, the program enforces: lifetime, uses, addresses, the
+// clock, and answering for what is out of scope. That a grantee opens nothing
+// which its scopes do not cover is not decided here; it has no key for it.
+
+// clockGrace is how far the clock may stand before the last use of a credential.
+const clockGrace = 2 * time.Minute
+
+// refusal ends an act that a grantee may not do. Nothing of the act is kept, and
+// the refusal is logged, in the name of whoever was refused.
+type refusal struct {
+	err      error
+	event    string // of the act
+	resource string // what it was about
+	why      string // for the log: "scope", "expired", "uses", "address", "clock", …
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// update runs fn and keeps all that it did, or, on any error, nothing but what
+// the log says of a refusal. When it returns nil, everything is synced to the
+// disk, log entries included.
+func (s *Session) update(fn func(*tx) error) error {
+	err := s.commit(fn)
+	var (
+		refused *refusal
+		need    *needed
+	)
+	switch {
+	case errors.As(err, &refused):
+		kind := "secret"
+		if _, perr := tokens.ParsePath(refused.resource); perr != nil {
+			kind = s.by.kind
+		}
+		lerr := s.commit(func(t *tx) error {
+			return t.log(refused.event+audit.Denied, kind, refused.resource, map[string]any{"reason": refused.why})
+		})
+		return errors.Join(refused.err, lerr)
+	case errors.As(err, &need):
+		return s.ask(need.requests)
+	}
+	return err
+}
+
+// enter admits a grantee to an act on some secrets, and counts it as one use for
+// each of them. Where the act fails, nothing was counted. It answers the same for
+// what is out of scope, whether or not it exists.
+func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Path) error {
+	if s.as == nil {
+		return nil
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	uses, err := s.admit(t, event, paths[0].String())
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		if !s.Can(a, p) {
+			return &refusal{
+				errorOf(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes),
+				event, p.String(), "scope",
+			}
+		}
+	}
+	uses.Used += uint64(len(paths))
+	if c := s.as.claims; c != nil && c.Uses > 0 {
+		if uses.Used > c.Uses {
+			left := c.Uses - (uses.Used - uint64(len(paths)))
+			return &refusal{errorOf(ErrDenied, "%s has %d of its %d uses left, and this takes %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
+		}
+		if uses.Used == c.Uses {
+			if err := t.remove(bucketGrants, s.as.index[:]); err != nil {
+				return err
+			}
+		}
+	}
+	return t.putUses(s.by.id, uses)
+}
+
+// admit refuses a credential whose time, place or clock is wrong. It returns how
+// far the credential was used.
+func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
+	if s.as == nil {
+		return usesBody{}, nil
+	}
+	uses, err := t.usesOf(s.by.id)
+	if err != nil {
+		return uses, err
+	}
+	if err, why := s.lapse(t.now, uses); err != nil {
+		return uses, &refusal{err, event, resource, why}
+	}
+	return uses, nil
+}
+
+// lapse says why a credential no longer counts; nil if it does.
+func (s *Session) lapse(now time.Time, uses usesBody) (err error, why string) {
+	last := s.as.since
+	if uses.LastAt.After(last) {
+		last = uses.LastAt
+	}
+	if now.Before(last.Add(-clockGrace)) {
+		return errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339)), "clock"
+	}
+	c := s.as.claims
+	if c == nil {
+		return nil, ""
+	}
+	if !now.Before(c.Expires) {
+		return errorOf(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339)), "expired"
+	}
+	if len(c.IPs) > 0 {
+		var addrs []netip.Addr
+		if s.v.opts.Addresses != nil {
+			addrs = s.v.opts.Addresses()
+		}
+		if !c.IPs.Allow(addrs) {
+			return errorOf(ErrDenied, "%s may be used from %v alone, and this machine has no such address", s.Who(), c.IPs.Strings()), "address"
+		}
+	}
+	return nil, ""
+}
+
+// Usable says why the credential of the session cannot be used now, without
+// using it: it has lapsed, the machine or its clock is the wrong one. Such a
+// refusal is not logged, because nothing was asked for.
+func (s *Session) Usable() error {
+	if s.as == nil {
+		return nil
+	}
+	return s.inspect(func(t *tx) error {
+		uses, err := t.usesOf(s.by.id)
+		if err == nil {
+			err, _ = s.lapse(t.now, uses)
+		}
+		return err
+	})
+}
+
+// usesBody is how far something was used, under the id of an agent, a token, or
+// an approval that serves once. It carries a MAC alone.
+type usesBody struct {
+	Seq    uint64    `json:"seq"`
+	Used   uint64    `json:"used"`
+	LastAt time.Time `json:"last_at"`
+}
+
+func (t *tx) usesOf(id string) (usesBody, error) {
+	var body usesBody
+	v, err := t.get(bucketUses, []byte(id))
+	if v != nil {
+		_, err = t.decode(bucketUses, []byte(id), v, &body)
+	}
+	return body, err
+}
+
+func (t *tx) putUses(id string, body usesBody) error {
+	body.Seq, body.LastAt = t.seq(), t.now
+	return t.put(bucketUses, []byte(id), false, body)
+}
+
+// copyUses carries a count over into a rewritten vault.
+func (t *tx) copyUses(to *tx, id string) error {
+	body, err := t.usesOf(id)
+	if err != nil || body.Seq == 0 {
+		return err
+	}
+	return to.put(bucketUses, []byte(id), false, body)
+}
+
+// lapsesAt notes that something has to be cleared at a time, in the head, so that
+// no transaction looks for it before.
+func (t *tx) lapsesAt(at time.Time) {
+	if t.head.lapse.IsZero() || at.Before(t.head.lapse) {
+		t.head.lapse = at
+	}
+}
+
+// clear removes what has lapsed: grants of tokens, requests that nobody needs to
+// see any more. It does so in whatever transaction comes next.
+func (t *tx) clear() error {
+	if t.head.lapse.IsZero() || t.now.Before(t.head.lapse) {
+		return nil
+	}
+	t.head.lapse = time.Time{}
+	if err := t.clearTokens(); err != nil {
+		return err
+	}
+	return t.clearAsks()
+}
+
+// signer is who a signature is by, and what that gives it the right to.
+type signer struct {
+	pub    ed25519.PublicKey
+	owner  bool
+	scopes tokens.Scopes
+}
+
+// maySign reports whether a signature by s makes a record of a bucket, at k, one
+// that counts. Who may write is a matter of signatures: a key that reads
+// production cannot point it at another server.
+func (s signer) maySign(bucket string, k []byte, by string) bool {
+	if s.owner {
+		return true
+	}
+	switch bucket {
+	case bucketSecrets:
+		p, err := tokens.ParsePath(string(k))
+		return err == nil && (s.scopes.Allow(tokens.Write, p) || s.scopes.Allow(tokens.Delete, p))
+	case bucketVersions:
+		text, _, _ := cutVersionKey(k)
+		p, err := tokens.ParsePath(text)
+		return err == nil && s.scopes.Allow(tokens.Write, p)
+	case bucketTokens:
+		return isAgentID(by) // that it is the issuer's is checked where claims are read
+	case bucketAsks:
+		asker, _, ok := cutAskKey(k)
+		return ok && asker == by
+	}
+	return false
+}
+
+// author finds the key and the rights of who signed a record.
+func (s *Session) author(t *tx, by string) (signer, error) {
+	if by == audit.Owner {
+		return signer{pub: s.pub, owner: true}, nil
+	}
+	if known, ok := t.signers[by]; ok {
+		return known, nil
+	}
+	var who signer
+	if isAgentID(by) {
+		body, err := t.agent(by)
+		if err != nil || body.RevokedAt != nil {
+			return signer{}, errors.Join(err, ErrNotFound)
+		}
+		who = signer{pub: body.Pub, scopes: body.scopes()}
+	} else {
+		body, claims, err := t.token(by)
+		if err != nil {
+			return signer{}, err
+		}
+		rights, err := t.rights(claims)
+		if err != nil {
+			return signer{}, err
+		}
+		who = signer{pub: body.Pub, scopes: rights}
+	}
+	if len(who.pub) != ed25519.PublicKeySize {
+		return signer{}, fmt.Errorf("%q: %w", by, ErrNotFound)
+	}
+	t.signers[by] = who
+	return who, nil
+}

@@ -1,0 +1,343 @@
+package vault
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// agentBody is the record of an agent, under its id. The owner signs it; that of
+// a revoked one stays, so that its id is never given again.
+type agentBody struct {
+	Seq         uint64     `json:"seq"`
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	Namespaces  []string   `json:"namespaces"`
+	Scopes      []string   `json:"scopes"`
+	Serial      uint32     `json:"serial"` // of its key
+	Pub         []byte     `json:"pub"`    // Ed25519; signs what the agent writes
+	CreatedAt   time.Time  `json:"created_at"`
+	IssuedAt    time.Time  `json:"issued_at"` // of its key
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+}
+
+// scopes are those that the owner signed; a form that no owner writes is none.
+func (b agentBody) scopes() tokens.Scopes {
+	scopes, err := tokens.ScopesOf(b.Scopes)
+	if err != nil {
+		return nil
+	}
+	return scopes
+}
+
+// Agent is a registered program.
+type Agent struct {
+	ID, Name, Description string
+	KeyPrefix             string // the first characters of its key, for telling keys apart
+	Namespaces            []tokens.Namespace
+	Scopes                tokens.Scopes
+	CreatedAt             time.Time
+	KeyIssuedAt           time.Time
+	LastActiveAt          *time.Time
+	RevokedAt             *time.Time // nil while it is active
+}
+
+// Limits of what people say about an agent or a request.
+const maxTextBytes = 500
+
+const agentIDPrefix = "agt_"
+
+func isAgentID(s string) bool { return strings.HasPrefix(s, agentIDPrefix) }
+
+// AgentSpec is a new agent.
+type AgentSpec struct {
+	Name, Description string
+	Namespaces        []tokens.Namespace // bound the scopes; none bound nothing
+	Scopes            tokens.Scopes      // none means to read the namespaces
+}
+
+// Resolve fills in the scopes that follow from the namespaces, and refuses those
+// that are outside of them.
+func (a AgentSpec) Resolve() (AgentSpec, error) {
+	if err := tokens.CheckAgentName(a.Name); err != nil {
+		return a, err
+	}
+	if len(a.Description) > maxTextBytes {
+		return a, &tokens.SyntaxError{What: "description", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
+	}
+	var bounds tokens.Scopes
+	for _, ns := range a.Namespaces {
+		bounds = append(bounds, tokens.Scope{Actions: tokens.Read | tokens.Write | tokens.Delete, Pattern: tokens.Below(ns)})
+	}
+	if len(a.Scopes) == 0 {
+		for _, ns := range a.Namespaces {
+			a.Scopes = append(a.Scopes, tokens.Scope{Actions: tokens.Read, Pattern: tokens.Below(ns)})
+		}
+	}
+	if len(a.Scopes) == 0 || len(a.Scopes) > tokens.MaxScopes {
+		return a, &tokens.SyntaxError{What: "scopes", Problem: fmt.Sprintf("an agent has 1 to %d of them, given with --scopes or --namespace, as in --scopes \"secrets:read:production/gemini/*\"", tokens.MaxScopes)}
+	}
+	for _, scope := range a.Scopes {
+		if len(bounds) > 0 && !bounds.Contain(scope) {
+			return a, &tokens.SyntaxError{What: "scope", Problem: fmt.Sprintf("%s reaches outside of the allowed namespaces", scope)}
+		}
+	}
+	return a, nil
+}
+
+// agent reads the record of an agent.
+func (t *tx) agent(id string) (agentBody, error) {
+	var body agentBody
+	_, err := t.signed(bucketAgents, []byte(id), &body)
+	if errors.Is(err, ErrNotFound) {
+		return body, errorOf(ErrNotFound, "no agent %s", id)
+	}
+	return body, err
+}
+
+// agents calls fn for every agent, revoked ones included.
+func (t *tx) agents(fn func(id string, body agentBody) error) error {
+	return t.walk(bucketAgents, nil, func(k, v []byte) error {
+		var body agentBody
+		if _, err := t.decodeSigned(bucketAgents, k, v, &body); err != nil {
+			return err
+		}
+		return fn(string(k), body)
+	})
+}
+
+// CreateAgent registers an agent and returns its key, which is kept nowhere: the
+// owner can only replace it.
+func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
+	spec, err := spec.Resolve()
+	if err == nil {
+		err = s.mayOnlyOwner("register agents")
+	}
+	if err != nil {
+		return Agent{}, tokens.AgentKey{}, err
+	}
+	var (
+		id   string
+		body agentBody
+	)
+	err = s.update(func(t *tx) error {
+		taken := map[string]bool{}
+		err := t.walk(bucketAgents, nil, func(k, v []byte) error {
+			var other agentBody
+			if _, err := t.decode(bucketAgents, k, v, &other); err != nil {
+				return err
+			}
+			if taken[string(k)] = true; other.Name == spec.Name && other.RevokedAt == nil {
+				return errorOf(ErrConflict, "an agent named %s exists already (%s); give another --name, or revoke that one", spec.Name, k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for id = ""; id == "" || taken[id]; {
+			var random [4]byte
+			rand.Read(random[:])
+			id = agentIDPrefix + hex.EncodeToString(random[:])
+		}
+		body = agentBody{
+			Seq: t.seq(), Name: spec.Name, Description: spec.Description, Namespaces: []string{},
+			Scopes: spec.Scopes.Strings(), Serial: 1, CreatedAt: t.now, IssuedAt: t.now,
+		}
+		for _, ns := range spec.Namespaces {
+			body.Namespaces = append(body.Namespaces, ns.String())
+		}
+		body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
+		if err := t.put(bucketAgents, []byte(id), true, body); err != nil {
+			return err
+		}
+		if err := s.grantAgent(t, id, body); err != nil {
+			return err
+		}
+		return t.log(audit.AgentCreated, "agent", id, body.logged())
+	})
+	if err != nil {
+		return Agent{}, tokens.AgentKey{}, err
+	}
+	return s.agentOf(id, body), s.agentKey(id, body.Serial), nil
+}
+
+// logged is what the log says of an agent's key. With it, the log proves itself.
+func (b agentBody) logged() map[string]any {
+	return map[string]any{"name": b.Name, "namespaces": b.Namespaces, "scopes": b.Scopes, "serial": b.Serial, "public_key": b.Pub}
+}
+
+// grantAgent writes an agent's grant, publishes the nodes that it reads, and
+// seals anew what was written to nodes above them by those who cannot read.
+func (s *Session) grantAgent(t *tx, id string, body agentBody) error {
+	g, nodes, err := s.newGrant(body.scopes(), tokens.Standard)
+	if err != nil {
+		return err
+	}
+	if err := t.putGrant(newGrantee(s.root.agentSecret(id, body.Serial)), id, g); err != nil {
+		return err
+	}
+	return s.openUp(t, nodes)
+}
+
+func (s *Session) agentKey(id string, serial uint32) tokens.AgentKey {
+	k := tokens.AgentKey{Secret: s.root.agentSecret(id, serial)}
+	copy(k.Vault[:], s.epoch.vid[:])
+	return k
+}
+
+func (s *Session) agentOf(id string, b agentBody) Agent {
+	const shown = 8 // characters of the key: "ass_" and four
+	a := Agent{
+		ID: id, Name: b.Name, Description: b.Description, Scopes: b.scopes(), CreatedAt: b.CreatedAt,
+		KeyIssuedAt: b.IssuedAt, RevokedAt: b.RevokedAt, KeyPrefix: s.agentKey(id, b.Serial).Text()[:shown],
+	}
+	for _, text := range b.Namespaces {
+		if ns, err := tokens.ParseNamespace(text); err == nil {
+			a.Namespaces = append(a.Namespaces, ns)
+		}
+	}
+	return a
+}
+
+// Agents lists the agents, oldest first, revoked ones included.
+func (s *Session) Agents() ([]Agent, error) {
+	if err := s.mayOnlyOwner("list agents"); err != nil {
+		return nil, err
+	}
+	var list []Agent
+	err := s.view(func(t *tx) error {
+		return t.agents(func(id string, body agentBody) error {
+			a := s.agentOf(id, body)
+			uses, err := t.usesOf(id)
+			if !uses.LastAt.IsZero() {
+				a.LastActiveAt = &uses.LastAt
+			}
+			list = append(list, a)
+			return err
+		})
+	})
+	sortBy(list, func(a Agent) time.Time { return a.CreatedAt })
+	return list, err
+}
+
+// findAgent resolves an id, or the name of an active agent.
+func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
+	if isAgentID(ref) {
+		body, err = t.agent(ref)
+		return ref, body, err
+	}
+	err = t.agents(func(k string, b agentBody) error {
+		if b.Name == ref && b.RevokedAt == nil {
+			id, body = k, b
+		}
+		return nil
+	})
+	if err == nil && id == "" {
+		err = errorOf(ErrNotFound, "no agent %q; those that there are: ass agents list", ref)
+	}
+	return id, body, err
+}
+
+// Narrowing is what taking a right away will cost.
+type Narrowing struct {
+	Agent    Agent
+	Versions int // values to seal anew
+	Tokens   int // live tokens that end with it
+}
+
+// Narrow says what revoking an agent, or replacing its key, will do. ref is an id
+// or the name of an active agent; one that was revoked is [ErrConflict].
+func (s *Session) Narrow(ref string) (Narrowing, error) {
+	var n Narrowing
+	if err := s.mayOnlyOwner("revoke agents and replace their keys"); err != nil {
+		return n, err
+	}
+	return n, s.view(func(t *tx) error {
+		id, body, err := t.findAgent(ref)
+		if err != nil {
+			return err
+		}
+		if body.RevokedAt != nil {
+			return errorOf(ErrConflict, "agent %s (%s) was revoked already", id, body.Name)
+		}
+		n.Agent = s.agentOf(id, body)
+		if n.Tokens, err = t.liveTokensOf(id); err != nil {
+			return err
+		}
+		n.Versions, err = t.count(bucketVersions)
+		return err
+	})
+}
+
+// RevokeAgent ends an agent and all its tokens: the vault is rewritten under a
+// new epoch, in which their keys open nothing. ref is an id or a name.
+func (s *Session) RevokeAgent(ref string) (Narrowing, error) {
+	n, err := s.Narrow(ref)
+	if err != nil {
+		return n, err
+	}
+	id := n.Agent.ID
+	return n, s.rewrite(rewritePlan{
+		why: "agent revoked", what: id, revoke: id,
+		then: func(_ *Session, t *tx) error {
+			return t.log(audit.AgentRevoked, "agent", id, map[string]any{"name": n.Agent.Name, "tokens": n.Tokens})
+		},
+	})
+}
+
+// RotateAgentKey gives an agent a new key. The old one, and the tokens that were
+// issued with it, open nothing in the rewritten vault.
+func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error) {
+	n, err := s.Narrow(ref)
+	if err != nil {
+		return n, tokens.AgentKey{}, err
+	}
+	var (
+		id = n.Agent.ID
+		k  tokens.AgentKey
+	)
+	err = s.rewrite(rewritePlan{
+		why: "agent key rotated", what: id, rotate: id,
+		then: func(next *Session, t *tx) error {
+			body, err := t.agent(id)
+			if err != nil {
+				return err
+			}
+			k, n.Agent = next.agentKey(id, body.Serial), next.agentOf(id, body)
+			return t.log(audit.AgentKeyRotated, "agent", id, body.logged())
+		},
+	})
+	return n, k, err
+}
+
+// copyAgents carries the agents over into a rewritten vault, each with a new
+// grant.
+func (s *Session) copyAgents(old *tx, next *Session, w *builder, p rewritePlan) error {
+	return old.agents(func(id string, body agentBody) error {
+		switch id {
+		case p.revoke:
+			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // behind the entry that begins the epoch
+		case p.rotate:
+			body.Serial++
+			body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
+			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
+		}
+		if err := w.t.put(bucketAgents, []byte(id), true, body); err != nil {
+			return err
+		}
+		if body.RevokedAt != nil {
+			return nil
+		}
+		if err := next.grantAgent(w.t, id, body); err != nil {
+			return err
+		}
+		return old.copyUses(w.t, id)
+	})
+}

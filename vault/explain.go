@@ -1,0 +1,174 @@
+package vault
+
+import (
+	"errors"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Right is how somebody comes to do something.
+type Right string
+
+// The rights. A standing one needs nothing more; an approval is a human's yes to
+// one version.
+const (
+	NoRight   Right = "no"
+	Standing  Right = "yes"
+	OnRequest Right = "with approval"
+)
+
+// Access is what one actor may do with one secret.
+type Access struct {
+	Kind   string // audit.Human, audit.Agent, audit.Token
+	ID     string
+	Agent  string // of a token: who issued it
+	Name   string // of the agent
+	Scopes tokens.Scopes
+	Read   Right
+	Write  Right
+	Delete Right
+}
+
+// may fills in the rights that scopes give over a secret of a tier; top is the
+// highest tier that is read without asking.
+func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) Access {
+	right := func(action tokens.Action, asks bool) Right {
+		switch {
+		case !scopes.Allow(action, p):
+			return NoRight
+		case asks:
+			return OnRequest
+		}
+		return Standing
+	}
+	a.Scopes = scopes
+	a.Read = right(tokens.Read, tier > top)
+	a.Write = right(tokens.Write, tier >= tokens.Critical)
+	a.Delete = right(tokens.Delete, tier >= tokens.Critical)
+	return a
+}
+
+// PathExplanation says who can do what with a secret.
+type PathExplanation struct {
+	Path     tokens.Path
+	Secret   *Secret // nil if there is none: then it is what a new one would be
+	Tier     tokens.Tier
+	Access   []Access  // those that may do anything with it; the owner first
+	Approved []Request // approvals that are open for reading it now
+}
+
+// ExplainPath says who can open a secret, and by which right.
+func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
+	x := PathExplanation{Path: p, Tier: tokens.Standard}
+	if err := s.mayOnlyOwner("explain who may open what"); err != nil {
+		return x, err
+	}
+	return x, s.view(func(t *tx) error {
+		head, err := t.secretHead(p)
+		switch {
+		case err == nil:
+			if x.Tier, err = t.tierOf(p, head); err != nil {
+				return err
+			}
+			secret := head.secret(p)
+			secret.Tier, x.Secret = x.Tier, &secret
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+		x.Access = []Access{{Kind: audit.Human, ID: audit.Owner, Read: Standing, Write: Standing, Delete: Standing}}
+		add := func(a Access) {
+			if a.Read != NoRight || a.Write != NoRight || a.Delete != NoRight {
+				x.Access = append(x.Access, a)
+			}
+		}
+		names := map[string]string{}
+		err = t.agents(func(id string, body agentBody) error {
+			if names[id] = body.Name; body.RevokedAt == nil {
+				add(Access{Kind: audit.Agent, ID: id, Name: body.Name}.may(body.scopes(), p, x.Tier, tokens.Standard))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		err = t.eachToken(func(body tokenBody, c tokens.Claims) error {
+			info, err := t.tokenInfo(body, c)
+			if err != nil || info.State != TokenActive {
+				return err
+			}
+			rights, err := t.rights(c)
+			if err != nil {
+				return err
+			}
+			a := Access{Kind: audit.Token, ID: c.ID, Agent: c.Issuer, Name: names[c.Issuer]}
+			add(a.may(rights, p, x.Tier, max(c.Tier, tokens.Standard)))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		asks, err := t.asksOf("")
+		for _, q := range asks {
+			if q.Path == p && q.Status == Approved && !q.Used {
+				if q, err = t.described(q); err != nil {
+					return err
+				}
+				x.Approved = append(x.Approved, q)
+			}
+		}
+		return err
+	})
+}
+
+// Reach is one secret that an agent may do something with.
+type Reach struct {
+	Secret Secret
+	Access
+}
+
+// AgentExplanation says what an agent can open.
+type AgentExplanation struct {
+	Agent  Agent
+	Reach  []Reach     // the secrets that there are, in the order of their paths
+	Tokens []TokenInfo // those that it issued and that are active
+}
+
+// ExplainAgent says what an agent could read: the secrets that there are now. What
+// comes to lie below its scopes later is covered as well. ref is an id or a name.
+func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
+	var x AgentExplanation
+	if err := s.mayOnlyOwner("explain what an agent may open"); err != nil {
+		return x, err
+	}
+	return x, s.view(func(t *tx) error {
+		id, body, err := t.findAgent(ref)
+		if err != nil {
+			return err
+		}
+		x.Agent = s.agentOf(id, body)
+		scopes := body.scopes()
+		if body.RevokedAt != nil {
+			scopes = nil
+		}
+		err = t.heads(tokens.Namespace{}, func(p tokens.Path, head secretBody) {
+			a := Access{Kind: audit.Agent, ID: id, Name: body.Name}.may(scopes, p, head.Tier, tokens.Standard)
+			if head.DeletedAt == nil && (a.Read != NoRight || a.Write != NoRight || a.Delete != NoRight) {
+				x.Reach = append(x.Reach, Reach{head.secret(p), a})
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return t.eachToken(func(tb tokenBody, c tokens.Claims) error {
+			if c.Issuer != id {
+				return nil
+			}
+			info, err := t.tokenInfo(tb, c)
+			if info.State == TokenActive {
+				x.Tokens = append(x.Tokens, info)
+			}
+			return err
+		})
+	})
+}

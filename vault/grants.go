@@ -1,0 +1,296 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// A grant is all that an agent or a token gets out of the file: an age file under
+// a key that only its own secret gives. No check of the code stands between a
+// grantee and the rest of the vault; there is nothing else that it can open.
+
+// grantBody is the record of a grant, under the grantee's index. It carries a MAC
+// and no signature: whoever can seal it holds all that is in it.
+type grantBody struct {
+	Seq     uint64 `json:"seq"`
+	Grantee string `json:"grantee"` // id of the agent or token
+	Sealed  []byte `json:"sealed"`  // a grant
+}
+
+// grant is what is sealed. From it, and from no plain record, a grantee takes the
+// epoch and the owner's public key.
+type grant struct {
+	Epoch    uint32      `json:"epoch"`
+	MK       []byte      `json:"mk"`
+	OwnerPub []byte      `json:"owner_pub"`
+	Nodes    []grantNode `json:"nodes"`
+	Files    []grantFile `json:"files,omitempty"`
+	JWTKey   []byte      `json:"jwt_key,omitempty"` // of a token: verifies it
+}
+
+type grantNode struct {
+	Tier tokens.Tier `json:"tier"`
+	Kind byte        `json:"kind"`
+	Path string      `json:"path"`
+	Key  []byte      `json:"key"`
+}
+
+// grantFile is the key of one version, which lies sealed to a node above those
+// that the grantee has.
+type grantFile struct {
+	Path    string `json:"path"`
+	Version uint64 `json:"version"`
+	FileKey []byte `json:"file_key"`
+}
+
+// grantContext binds a grant to its vault and its grantee.
+func grantContext(vid vaultID, id string) []byte {
+	return lp(append(lp(nil, "grant"), vid[:]...), id)
+}
+
+// newGrant hands on nodes of the session's own keyring.
+func (s *Session) newGrant(scopes tokens.Scopes, top tokens.Tier) (grant, []node, error) {
+	g := grant{Epoch: s.epoch.n, MK: s.epoch.mk[:], OwnerPub: s.pub, Nodes: []grantNode{}}
+	var nodes []node
+	for _, tier := range tokens.Tiers {
+		for _, p := range scopes.Patterns(tokens.Read) {
+			if tier > top {
+				continue
+			}
+			n, ok := s.ring.derive(nodeOf(tier, p))
+			if !ok {
+				return g, nil, errorOf(ErrDenied, "the key of %s is not at hand, so it cannot be handed on", p)
+			}
+			nodes = append(nodes, n)
+			g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, bytes.Clone(n.key[:])})
+		}
+	}
+	return g, nodes, nil
+}
+
+func (t *tx) putGrant(to grantee, id string, g grant) error {
+	plain, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	sealed, err := seal(to.seal, grantContext(t.epoch.vid, id), plain)
+	if err != nil {
+		return err
+	}
+	return t.put(bucketGrants, to.index[:], false, grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
+}
+
+// openGrant opens the grant of a secret. It returns [ErrNotFound] if there is
+// none, and the id of the grantee otherwise.
+func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
+	value, err := v.st.get(bucketGrants, to.index[:])
+	if err != nil {
+		return "", g, err
+	}
+	if value == nil {
+		return "", g, ErrNotFound
+	}
+	var body grantBody
+	r, err := parseRecord(value)
+	if err == nil {
+		err = audit.DecodeStrict(r.body, &body)
+	}
+	if err != nil {
+		return "", g, damaged(recordName(bucketGrants, to.index[:]), "it is not a grant")
+	}
+	if g, err = decodeGrant(v.vid, to, body); err != nil {
+		return "", g, err
+	}
+	e := epoch{vid: v.vid, n: g.Epoch, mk: key(g.MK)}
+	if !e.macHolds(bucketGrants, to.index[:], r) {
+		return "", g, badMAC(bucketGrants, to.index[:])
+	}
+	return body.Grantee, g, nil
+}
+
+func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
+	broken := damaged(recordName(bucketGrants, to.index[:]), "it does not open for its grantee: it was altered, or moved from another place")
+	plain, err := open(to.seal, grantContext(vid, body.Grantee), body.Sealed)
+	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
+		return g, broken
+	}
+	if g.JWTKey != nil && len(g.JWTKey) != len(key{}) {
+		return g, broken
+	}
+	for _, n := range g.Nodes {
+		if _, ok := nodeFrom(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id()); !ok || len(n.Key) != len(key{}) {
+			return g, broken
+		}
+	}
+	return g, nil
+}
+
+// ring is what a grant lets its grantee open.
+func (g grant) ring() keyring {
+	r := keyring{files: map[string][]byte{}}
+	for _, n := range g.Nodes {
+		r.nodes = append(r.nodes, node{tier: n.Tier, kind: n.Kind, path: n.Path, key: key(n.Key)})
+	}
+	for _, f := range g.Files {
+		if p, err := tokens.ParsePath(f.Path); err == nil {
+			r.files[string(versionKey(p, f.Version))] = f.FileKey
+		}
+	}
+	return r
+}
+
+// acting is the grantee as which a session acts.
+type acting struct {
+	grantee
+	secret key
+	agent  string         // the agent itself, or the issuer of the token
+	claims *tokens.Claims // of a token; nil for an agent
+	scopes tokens.Scopes
+	since  time.Time // no earlier time can be true
+}
+
+// granteeSession opens the vault as the grantee of a secret.
+func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error) {
+	to := newGrantee(secret)
+	id, g, err := v.openGrant(to)
+	if err != nil {
+		return nil, g, err
+	}
+	return &Session{
+		v:     v,
+		by:    actor{id: id, kind: kind, sign: to.sign},
+		epoch: epoch{vid: v.vid, n: g.Epoch, mk: key(g.MK)},
+		ring:  g.ring(),
+		pub:   g.OwnerPub,
+		as:    &acting{grantee: to, secret: secret, agent: id},
+	}, g, nil
+}
+
+// Agent opens the vault with an agent's key. Every key names the vault that
+// issued it, so a key of another vault and one that is not known here are told
+// apart; both are [ErrWrongKey].
+func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
+	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
+		return nil, errorOf(ErrWrongKey, "this agent key is of another vault, not of the one at %s", v.path)
+	}
+	s, _, err := v.granteeSession(key(k.Secret), audit.Agent)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errorOf(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked, or its key replaced; that could not be logged. Ask the owner for a new key", v.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, s.inspect(func(t *tx) error {
+		body, err := t.agent(s.by.id)
+		if err != nil {
+			return err
+		}
+		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.grantee) {
+			return damaged(recordName(bucketAgents, []byte(s.by.id)), "it is not the record of the key that opens its grant")
+		}
+		s.as.scopes, s.as.since = body.scopes(), body.IssuedAt
+		return nil
+	})
+}
+
+// Token opens the vault with a token. One that is not known here, or whose claims
+// were changed, is [ErrWrongKey].
+func (v *Vault) Token(text string) (*Session, error) {
+	token, err := tokens.ParseToken(text)
+	if err != nil {
+		return nil, err
+	}
+	if token.Vault != [16]byte(v.vid) {
+		return nil, errorOf(ErrWrongKey, "this token is of another vault, not of the one at %s", v.path)
+	}
+	s, g, err := v.granteeSession(token.Signature, audit.Token)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errorOf(ErrWrongKey, "this token opens nothing in the vault at %s: it has lapsed, is used up, was revoked, or its issuer was; that could not be logged. Ask for a new one", v.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(g.JWTKey) != len(key{}) || token.ID != s.by.id || token.Verify(key(g.JWTKey)) != nil {
+		return nil, errorOf(ErrWrongKey, "this token's signature does not match: it was altered")
+	}
+	return s, s.inspect(func(t *tx) error {
+		body, claims, err := t.token(s.by.id)
+		if err != nil {
+			return err
+		}
+		if body.Signed != token.Signed {
+			return damaged(recordName(bucketTokens, []byte(s.by.id)), "it is not the record of this token")
+		}
+		s.as.claims, s.as.agent, s.as.since = &claims, claims.Issuer, claims.Issued
+		s.as.scopes, err = t.rights(claims)
+		return err
+	})
+}
+
+func samePublic(pub []byte, to grantee) bool { return bytes.Equal(pub, public(to.sign)) }
+
+func public(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
+
+// granteeOf recomputes the keys of a grantee, as only the owner can. It trusts
+// nothing in the file for it but what a signature covers.
+func (s *Session) granteeOf(t *tx, id string) (grantee, error) {
+	if isAgentID(id) {
+		body, err := t.agent(id)
+		if err != nil {
+			return grantee{}, err
+		}
+		return newGrantee(s.root.agentSecret(id, body.Serial)), nil
+	}
+	body, claims, err := t.token(id)
+	if err != nil {
+		return grantee{}, err
+	}
+	k, err := s.issuerKey(t, claims)
+	if err != nil {
+		return grantee{}, err
+	}
+	return newGrantee(tokens.Signature(body.Signed, k)), nil
+}
+
+// issuerKey is the key with which a token was signed, as the owner recomputes it.
+func (s *Session) issuerKey(t *tx, claims tokens.Claims) (key, error) {
+	if claims.Issuer == audit.Owner {
+		return s.root.ownerTokenKey(claims.ID), nil
+	}
+	issuer, err := t.agent(claims.Issuer)
+	if err != nil {
+		return key{}, err
+	}
+	return tokenKey(s.root.agentSecret(claims.Issuer, issuer.Serial), claims.ID), nil
+}
+
+// mayOnlyOwner refuses what a grantee has not the keys for.
+func (s *Session) mayOnlyOwner(what string) error {
+	if s.root == nil {
+		return errorOf(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
+	}
+	return nil
+}
+
+// Who names the actor of the session: "the owner", "agent agt_…", "token …".
+func (s *Session) Who() string {
+	if s.as == nil {
+		return "the owner"
+	}
+	return s.by.kind + " " + s.by.id
+}
+
+// ID is the actor of the session as the log names it.
+func (s *Session) ID() string { return s.by.id }
+
+// Can reports whether the session's scopes cover an act on a secret. The owner's
+// cover everything.
+func (s *Session) Can(a tokens.Action, p tokens.Path) bool {
+	return s.as == nil || s.as.scopes.Allow(a, p)
+}

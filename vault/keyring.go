@@ -1,0 +1,164 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"filippo.io/age"
+
+	"ass/tokens"
+)
+
+// node is one key of the tree of path keys. Whoever has it derives every key
+// below it, and none beside or above.
+type node struct {
+	tier tokens.Tier
+	kind byte
+	path string // "" for a tier's root
+	key  key
+}
+
+// nodeOf is the place in one tier's tree that a pattern names, without its key.
+func nodeOf(tier tokens.Tier, p tokens.Pattern) node {
+	if path, ok := p.Exact(); ok {
+		return node{tier: tier, kind: kindSecret, path: path.String()}
+	}
+	return node{tier: tier, kind: kindNamespace, path: p.Namespace().String()}
+}
+
+// id is u8 tier ‖ u8 kind ‖ path.
+func (n node) id() []byte { return append([]byte{byte(n.tier), n.kind}, n.path...) }
+
+// nodeFrom is the inverse of id.
+func nodeFrom(id []byte) (n node, ok bool) {
+	if len(id) < 2 || !tokens.Tier(id[0]).Valid() || id[1] != kindNamespace && id[1] != kindSecret {
+		return node{}, false
+	}
+	return node{tier: tokens.Tier(id[0]), kind: id[1], path: string(id[2:])}, true
+}
+
+// below reports whether path names n itself or lies below it, and what is left of
+// it below n.
+func (n node) below(path string) (rest string, ok bool) {
+	if n.path == "" || n.path == path {
+		return strings.TrimPrefix(path, n.path), true
+	}
+	rest, ok = strings.CutPrefix(path, n.path+"/")
+	return rest, ok
+}
+
+// covers reports whether a secret lies at or below n.
+func (n node) covers(p tokens.Path) bool {
+	rest, ok := n.below(p.String())
+	return ok && (rest == "") == (n.kind == kindSecret)
+}
+
+// derive fills in the key of to, if n is at or above it.
+func (n node) derive(to node) (node, bool) {
+	rest, ok := n.below(to.path)
+	if !ok || n.tier != to.tier {
+		return to, false
+	}
+	if rest == "" {
+		to.key = n.key
+		return to, n.kind == to.kind
+	}
+	if n.kind == kindSecret {
+		return to, false
+	}
+	to.key = n.key
+	segments := strings.Split(rest, "/")
+	for i, segment := range segments {
+		kind := kindNamespace
+		if i == len(segments)-1 {
+			kind = to.kind
+		}
+		to.key = childKey(to.key, kind, segment)
+	}
+	return to, true
+}
+
+// keyring is what a session can open: everything below its nodes, and single
+// files whose keys it was given.
+type keyring struct {
+	nodes []node
+	files map[string][]byte // by version key: the file key of an age file
+}
+
+// ownerRing holds the root of every tier.
+func ownerRing(epochSecret key) keyring {
+	var r keyring
+	for _, tier := range tokens.Tiers {
+		r.nodes = append(r.nodes, node{tier: tier, kind: kindNamespace, key: tierKey(epochSecret, tier)})
+	}
+	return r
+}
+
+// derive fills in the key of a node, if the keyring has it.
+func (r keyring) derive(to node) (node, bool) {
+	for _, n := range r.nodes {
+		if got, ok := n.derive(to); ok {
+			return got, true
+		}
+	}
+	return to, false
+}
+
+// errNoKey says that a session cannot open a version: nothing that it holds is
+// at or above it.
+var errNoKey = errors.New("no key")
+
+// identity returns what opens a version, errNoKey if the keyring does not have it.
+func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (age.Identity, error) {
+	ctx := e.versionContext(body.Tier, p, n)
+	if k := r.files[string(versionKey(p, n))]; k != nil {
+		return fileKeyIdentity(k), nil
+	}
+	to := nodeOf(body.Tier, tokens.Exactly(p))
+	if len(body.Recipient) > 0 {
+		published, ok := nodeFrom(body.Recipient)
+		if !ok || published.tier != body.Tier || !published.covers(p) {
+			return nil, errSealed
+		}
+		to = published
+	}
+	to, ok := r.derive(to)
+	switch {
+	case !ok:
+		return nil, errNoKey
+	case len(body.Recipient) > 0:
+		return pubWrap{key: nodePrivate(to.key), ctx: ctx}, nil
+	}
+	return keyWrap{to.key, ctx}, nil
+}
+
+// fileKeyIdentity opens one age file, whose key it is.
+type fileKeyIdentity []byte
+
+func (k fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
+	if len(k) != fileKeyLen {
+		return nil, age.ErrIncorrectIdentity
+	}
+	return k, nil
+}
+
+// fileKeyOf returns the key of one age file, for handing on.
+func fileKeyOf(id age.Identity, sealed []byte) ([]byte, error) {
+	got := &capture{Identity: id}
+	if _, err := age.Decrypt(bytes.NewReader(sealed), got); err != nil {
+		return nil, errSealed
+	}
+	return got.fileKey, nil
+}
+
+type capture struct {
+	age.Identity
+	fileKey []byte
+}
+
+func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	k, err := c.Identity.Unwrap(stanzas)
+	c.fileKey = bytes.Clone(k)
+	return k, err
+}

@@ -1,0 +1,458 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// tokenBody is the record of a token, under its id. The issuer signs it. It keeps
+// header.payload of the JWT, from which the owner recomputes the signature, which
+// is the token's secret.
+type tokenBody struct {
+	Seq    uint64 `json:"seq"`
+	Signed string `json:"signed"`
+	Index  []byte `json:"index"` // of its grant
+	Pub    []byte `json:"pub"`   // Ed25519; signs what the token writes
+}
+
+// TokenSpec is a new token.
+type TokenSpec struct {
+	Scopes tokens.Scopes
+	TTL    time.Duration // 0 is [tokens.DefaultTTL]
+	Uses   uint64        // 0 is any number
+	IPs    tokens.IPs
+	Tier   tokens.Tier // the highest that is read without approval; 0 is standard
+}
+
+// Issued is a new token with its text, which is kept nowhere.
+type Issued struct {
+	tokens.Claims
+	Text string
+}
+
+// TokenInfo is what is known of a token without its secret.
+type TokenInfo struct {
+	tokens.Claims
+	Used       uint64
+	LastUsedAt *time.Time
+	State      string // active, expired, used up, revoked
+}
+
+// States of a token.
+const (
+	TokenActive  = "active"
+	TokenExpired = "expired"
+	TokenUsedUp  = "used up"
+	TokenRevoked = "revoked"
+)
+
+// IssueToken makes a token that is no wider than the session: by the owner or an
+// agent, never by a token. What it costs does not depend on how much the vault
+// holds.
+func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
+	if spec.TTL == 0 {
+		spec.TTL = tokens.DefaultTTL
+	}
+	if spec.Tier == 0 {
+		spec.Tier = tokens.Standard
+	}
+	var issued Issued
+	err := s.update(func(t *tx) error {
+		if err := s.mayIssue(t, spec); err != nil {
+			return err
+		}
+		id, err := uuid.NewRandom()
+		if err != nil {
+			return err
+		}
+		now := t.now.Truncate(time.Second)
+		c := tokens.Claims{
+			Vault: t.epoch.vid, Issuer: s.by.id, ID: id.String(), Issued: now, Expires: now.Add(spec.TTL),
+			Scopes: spec.Scopes, Uses: spec.Uses, IPs: spec.IPs,
+		}
+		if spec.Tier > tokens.Standard {
+			c.Tier = spec.Tier
+		}
+		if issued, err = s.issue(t, c); err != nil {
+			return err
+		}
+		return t.log(audit.TokenIssued, "token", c.ID, issued.logged())
+	})
+	return issued, err
+}
+
+func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
+	refuse := func(why, format string, args ...any) error {
+		return &refusal{errorOf(ErrDenied, format, args...), audit.TokenIssued, s.by.id, why}
+	}
+	if _, err := s.admit(t, audit.TokenIssued, s.by.id); err != nil {
+		return err
+	}
+	switch {
+	case spec.Tier > tokens.Sensitive:
+		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, from the owner, the sensitive one; a critical secret asks each time"}
+	case s.as == nil:
+		return nil
+	case s.as.claims != nil:
+		return refuse("token", "tokens issue no tokens; ask %s for one", s.as.agent)
+	case spec.Tier > tokens.Standard:
+		return refuse("tier", "only the owner issues tokens that read the %s tier without approval", spec.Tier)
+	}
+	for _, scope := range spec.Scopes {
+		if !s.as.scopes.Contain(scope) {
+			return refuse("scope", "%s may not issue a token for %s: its own scopes (%s) do not cover it", s.Who(), scope, s.as.scopes)
+		}
+	}
+	return nil
+}
+
+// issue writes the record and the grant of a token.
+func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
+	signed, err := c.Signed()
+	if err != nil {
+		return Issued{}, err
+	}
+	var k key
+	if s.as != nil {
+		k = tokenKey(s.as.secret, c.ID)
+	} else {
+		k = s.root.ownerTokenKey(c.ID)
+	}
+	secret := tokens.Signature(signed, k)
+	to := newGrantee(secret)
+	g, nodes, err := s.newGrant(c.Scopes, max(c.Tier, tokens.Standard))
+	if err != nil {
+		return Issued{}, err
+	}
+	g.JWTKey = k[:]
+	if s.as != nil {
+		g.Files, err = s.filesBelow(t, nodes)
+	} else {
+		err = s.openUp(t, nodes)
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := t.putGrant(to, c.ID, g); err != nil {
+		return Issued{}, err
+	}
+	body := tokenBody{Seq: t.seq(), Signed: signed, Index: to.index[:], Pub: public(to.sign)}
+	if err := t.put(bucketTokens, []byte(c.ID), true, body); err != nil {
+		return Issued{}, err
+	}
+	t.lapsesAt(c.Expires)
+	return Issued{c, tokens.TokenText(signed, secret)}, nil
+}
+
+// logged is what the log says of a token: all of it but its secret, and the key
+// that its own entries are signed with.
+func (i Issued) logged() map[string]any {
+	token, _ := tokens.ParseToken(i.Text)
+	m := map[string]any{
+		"scopes": i.Scopes.Strings(), "expires_at": i.Expires.Format(time.RFC3339),
+		"public_key": []byte(public(newGrantee(token.Signature).sign)),
+	}
+	if i.Uses > 0 {
+		m["max_uses"] = i.Uses
+	}
+	if len(i.IPs) > 0 {
+		m["ip_allowlist"] = i.IPs.Strings()
+	}
+	if i.Tier > 0 {
+		m["tier"] = i.Tier
+	}
+	return m
+}
+
+// token reads the record of a token and its claims. It is by the owner, or by the
+// issuer that the claims name.
+func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
+	var body tokenBody
+	r, err := t.signed(bucketTokens, []byte(id), &body)
+	if errors.Is(err, ErrNotFound) {
+		err = errorOf(ErrNotFound, "no token %s", id)
+	}
+	if err != nil {
+		return body, tokens.Claims{}, err
+	}
+	c, err := body.claims(t.epoch.vid, id, r.by)
+	return body, c, err
+}
+
+func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
+	c, err := tokens.ParseSigned(b.Signed)
+	switch {
+	case err != nil, c.ID != id, c.Vault != vid, by != audit.Owner && by != c.Issuer,
+		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
+		return c, damaged(recordName(bucketTokens, []byte(id)), "its claims are not those of a token that its issuer may have issued")
+	}
+	return c, nil
+}
+
+// rights are what a token may do: its scopes, as far as its issuer has them.
+func (t *tx) rights(c tokens.Claims) (tokens.Scopes, error) {
+	if c.Issuer == audit.Owner {
+		return c.Scopes, nil
+	}
+	issuer, err := t.agent(c.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if issuer.RevokedAt != nil {
+		return nil, errorOf(ErrWrongKey, "agent %s, which issued this token, was revoked", c.Issuer)
+	}
+	return c.Scopes.Intersect(issuer.scopes()), nil
+}
+
+// eachToken calls fn for every token of which there is a record. One that does
+// not hold is passed over, for it must not stand in the way of the others; a
+// verification names it.
+func (t *tx) eachToken(fn func(body tokenBody, c tokens.Claims) error) error {
+	return t.walk(bucketTokens, nil, func(k, v []byte) error {
+		var body tokenBody
+		r, err := t.decode(bucketTokens, k, v, &body)
+		if err != nil {
+			return nil
+		}
+		c, err := body.claims(t.epoch.vid, string(k), r.by)
+		if err != nil {
+			return nil
+		}
+		return fn(body, c)
+	})
+}
+
+func (t *tx) tokenInfo(body tokenBody, c tokens.Claims) (TokenInfo, error) {
+	info := TokenInfo{Claims: c, State: TokenActive}
+	uses, err := t.usesOf(c.ID)
+	if err != nil {
+		return info, err
+	}
+	if info.Used = uses.Used; !uses.LastAt.IsZero() {
+		info.LastUsedAt = &uses.LastAt
+	}
+	granted, err := t.get(bucketGrants, body.Index)
+	switch {
+	case !t.now.Before(c.Expires):
+		info.State = TokenExpired
+	case c.Uses > 0 && uses.Used >= c.Uses:
+		info.State = TokenUsedUp
+	case granted == nil:
+		info.State = TokenRevoked
+	}
+	return info, err
+}
+
+// Tokens lists the tokens of which there is a record, oldest first: all of them
+// for the owner, its own for an agent.
+func (s *Session) Tokens() ([]TokenInfo, error) {
+	var list []TokenInfo
+	err := s.view(func(t *tx) error {
+		return t.eachToken(func(body tokenBody, c tokens.Claims) error {
+			if s.as != nil && c.Issuer != s.by.id && c.ID != s.by.id {
+				return nil
+			}
+			info, err := t.tokenInfo(body, c)
+			list = append(list, info)
+			return err
+		})
+	})
+	sortBy(list, func(i TokenInfo) time.Time { return i.Issued })
+	return list, err
+}
+
+// liveTokensOf counts the tokens that end with an agent.
+func (t *tx) liveTokensOf(agent string) (n int, err error) {
+	err = t.eachToken(func(body tokenBody, c tokens.Claims) error {
+		if c.Issuer != agent {
+			return nil
+		}
+		info, err := t.tokenInfo(body, c)
+		if info.State == TokenActive {
+			n++
+		}
+		return err
+	})
+	return n, err
+}
+
+// RevokeToken ends a token. The owner's revocation rewrites the vault; an agent
+// can take back what it issued, and a token give itself up, by dropping the
+// grant. It reports whether the vault was rewritten.
+func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
+	if s.root == nil {
+		return false, s.update(func(t *tx) error {
+			if _, err := s.admit(t, audit.TokenRevoked, s.by.id); err != nil {
+				return err
+			}
+			body, c, err := t.token(id)
+			if err == nil && c.Issuer != s.by.id && c.ID != s.by.id || errors.Is(err, ErrNotFound) {
+				return &refusal{errorOf(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id, "scope"}
+			}
+			if err == nil {
+				err = t.checkActive(body, c)
+			}
+			if err != nil {
+				return err
+			}
+			return t.revokeToken(body, c, "")
+		})
+	}
+	err = s.view(func(t *tx) error {
+		body, c, err := t.token(id)
+		if err == nil {
+			err = t.checkActive(body, c)
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return true, s.rewrite(rewritePlan{
+		why: "token revoked", what: id, token: id,
+		then: func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", id, nil) },
+	})
+}
+
+func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
+	info, err := t.tokenInfo(body, c)
+	if err == nil && info.State != TokenActive {
+		err = errorOf(ErrConflict, "token %s is not active: it is %s", c.ID, info.State)
+	}
+	return err
+}
+
+// revokeToken drops a token's grant; because says with what, if with anything.
+func (t *tx) revokeToken(body tokenBody, c tokens.Claims, because string) error {
+	if err := t.remove(bucketGrants, body.Index); err != nil {
+		return err
+	}
+	var note map[string]any
+	if because != "" {
+		note = map[string]any{"because": because}
+	}
+	return t.log(audit.TokenRevoked, "token", c.ID, note)
+}
+
+// TokensOf are the tokens that a deleted secret leaves behind.
+type TokensOf struct {
+	Revoked int // for that path alone
+	Broader int // for its namespace or more, which go on
+}
+
+// revokeTokensFor ends the tokens all of whose scopes name exactly this secret.
+func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
+	type one struct {
+		body tokenBody
+		c    tokens.Claims
+	}
+	var narrow []one
+	err = t.eachToken(func(body tokenBody, c tokens.Claims) error {
+		exact, covers := true, false
+		for _, scope := range c.Scopes {
+			exact = exact && scope.Pattern == tokens.Exactly(p)
+			covers = covers || scope.Pattern.Covers(p)
+		}
+		if !covers {
+			return nil
+		}
+		info, err := t.tokenInfo(body, c)
+		if err != nil || info.State != TokenActive {
+			return err
+		}
+		if exact {
+			narrow = append(narrow, one{body, c})
+		} else {
+			done.Broader++
+		}
+		return nil
+	})
+	for _, n := range narrow {
+		if err == nil {
+			err = t.revokeToken(n.body, n.c, "its secret was deleted")
+			done.Revoked++
+		}
+	}
+	return done, err
+}
+
+// clearTokens removes the tokens that have expired. The record of one that could
+// write stays until the next rewrite, because it vouches for what that one wrote.
+func (t *tx) clearTokens() error {
+	type one struct {
+		body tokenBody
+		c    tokens.Claims
+	}
+	var expired []one
+	err := t.eachToken(func(body tokenBody, c tokens.Claims) error {
+		if t.now.Before(c.Expires) {
+			t.lapsesAt(c.Expires)
+			return nil
+		}
+		expired = append(expired, one{body, c})
+		return nil
+	})
+	for _, x := range expired {
+		remove := [][2][]byte{{[]byte(bucketGrants), x.body.Index}, {[]byte(bucketUses), []byte(x.c.ID)}}
+		if len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
+			remove = append(remove, [2][]byte{[]byte(bucketTokens), []byte(x.c.ID)})
+		}
+		for _, r := range remove {
+			if err == nil {
+				err = t.remove(string(r[0]), r[1])
+			}
+		}
+	}
+	return err
+}
+
+// copyTokens carries the live tokens over into a rewritten vault: each as far as
+// its issuer, as the owner signed it, may go. A record that does not hold is left
+// behind, so that no agent can block its own revocation with one.
+func (s *Session) copyTokens(old *tx, next *Session, w *builder, p rewritePlan) error {
+	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
+		body, c, err := old.token(string(k))
+		if err != nil {
+			return nil
+		}
+		info, err := old.tokenInfo(body, c)
+		if err != nil || info.State != TokenActive || c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate {
+			return err
+		}
+		rights, err := old.rights(c)
+		if err != nil {
+			return nil
+		}
+		issuer, err := s.issuerKey(old, c)
+		if err != nil {
+			return err
+		}
+		to := newGrantee(tokens.Signature(body.Signed, issuer))
+		if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
+			return nil
+		}
+		g, nodes, err := next.newGrant(rights, max(c.Tier, tokens.Standard))
+		if err != nil {
+			return err
+		}
+		g.JWTKey = issuer[:]
+		if err := w.t.putGrant(to, c.ID, g); err != nil {
+			return err
+		}
+		if c.Issuer == audit.Owner {
+			if err := next.openUp(w.t, nodes); err != nil {
+				return err
+			}
+		}
+		if err := w.t.put(bucketTokens, k, true, body); err != nil {
+			return err
+		}
+		return old.copyUses(w.t, c.ID)
+	})
+}

@@ -1,0 +1,316 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// The part of a verification that is about who may do what. The owner recomputes
+// the keys of every agent and token and so knows what each grant must hold.
+
+// knownActor is an agent or a token, as the log tells of it.
+type knownActor struct {
+	pub    ed25519.PublicKey
+	issuer string // of a token
+	scopes tokens.Scopes
+}
+
+// mayHave reports whether the actor had the right to what an entry says it did.
+func (a knownActor) mayHave(ev audit.Event) bool {
+	p, err := tokens.ParsePath(ev.ResourceID)
+	switch {
+	case err != nil, ev.Type == audit.SecretPurged:
+		return false
+	case ev.Type == audit.SecretDeleted:
+		return a.scopes.Allow(tokens.Delete, p)
+	}
+	return a.scopes.Allow(tokens.Write, p)
+}
+
+func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
+	if by == audit.Owner {
+		return v.s.pub, true
+	}
+	who, ok := v.known[by]
+	return who.pub, ok
+}
+
+// learnActor takes the keys of agents and tokens out of the log, in its order: an
+// agent's from the root, a token's from the entry that its issuer signed.
+func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
+	id := ev.ResourceID
+	switch ev.Type {
+	case audit.AgentCreated, audit.AgentKeyRotated:
+		serial, ok := ev.Metadata["serial"].(float64)
+		if by != audit.Owner || !ok || !isAgentID(id) {
+			return
+		}
+		v.forgetActor(id) // and the tokens of the key before
+		pub := public(newGrantee(v.s.root.agentSecret(id, uint32(serial))).sign)
+		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev)}
+		v.newest[id] = logged{seq, by, true}
+	case audit.AgentRevoked:
+		if by == audit.Owner {
+			v.forgetActor(id)
+			v.newest[id] = logged{seq, by, true}
+		}
+	case audit.TokenIssued:
+		issuer, agent := v.known[by]
+		text, _ := ev.Metadata["public_key"].(string)
+		pub, err := base64.StdEncoding.DecodeString(text)
+		_, again := v.known[id]
+		if uuid.Validate(id) != nil || again || err != nil || len(pub) != ed25519.PublicKeySize || issuer.issuer != "" {
+			v.found("audit entry %d: it is no issue of a token", seq)
+			return
+		}
+		scopes := scopesIn(ev)
+		if agent {
+			scopes = scopes.Intersect(issuer.scopes)
+		}
+		v.known[id], v.told[id] = knownActor{pub, by, scopes}, seq
+	case audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied:
+		v.told[ev.Type+" "+id] = seq
+	}
+}
+
+func (v *verification) forgetActor(agent string) {
+	delete(v.known, agent)
+	for id, who := range v.known {
+		if who.issuer == agent {
+			delete(v.known, id)
+		}
+	}
+}
+
+func scopesIn(ev audit.Event) tokens.Scopes {
+	list, _ := ev.Metadata["scopes"].([]any)
+	var texts []string
+	for _, x := range list {
+		if text, ok := x.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	scopes, err := tokens.ScopesOf(texts)
+	if err != nil {
+		return nil
+	}
+	return scopes
+}
+
+// recipient checks that a published recipient is that of the node for which it
+// is published: with another, what is written below would go to somebody else.
+func (v *verification) recipient(k, val []byte) error {
+	var body recipientBody
+	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
+		return err
+	}
+	n, ok := nodeFrom(k)
+	if ok {
+		n, ok = v.s.ring.derive(n)
+	}
+	if !ok || body.Tier != n.tier || !bytes.Equal(body.Pub, nodePrivate(n.key).PublicKey().Bytes()) {
+		return damaged(recordName(bucketRecipients, k), "it is not the recipient of the node for which it stands")
+	}
+	return nil
+}
+
+func (v *verification) unsealed(k, val []byte) error {
+	var listed unsealedBody
+	if _, err := v.t.decode(bucketUnsealed, k, val, &listed); err != nil {
+		return err
+	}
+	var body versionBody
+	_, err := v.t.signed(bucketVersions, k, &body)
+	if errors.Is(err, ErrNotFound) || err == nil && len(body.Recipient) == 0 {
+		err = damaged(recordName(bucketUnsealed, k), "there is no such version that lies sealed to a recipient")
+	}
+	return err
+}
+
+func (v *verification) agent(k, val []byte) error {
+	id := string(k)
+	l, known := v.newest[id]
+	delete(v.newest, id)
+	var body agentBody
+	r, err := v.t.decodeSigned(bucketAgents, k, val, &body)
+	if err != nil {
+		return err
+	}
+	name := recordName(bucketAgents, k)
+	switch {
+	case !isAgentID(id), !samePublic(body.Pub, newGrantee(v.s.root.agentSecret(id, body.Serial))):
+		return damaged(name, "its public key is not that of the agent")
+	case v.isUnclear(body.Seq):
+	case !known:
+		return damaged(name, "no entry of the log says that it is there")
+	case !l.holds(body.Seq, r.by):
+		return damaged(name, "it is not what entry %d, the newest about it, says: it was put back", l.seq)
+	}
+	return nil
+}
+
+// grant opens a grant as its grantee would, and compares what is in it with what
+// the scopes name.
+func (v *verification) grant(k, val []byte) error {
+	var body grantBody
+	if _, err := v.t.decode(bucketGrants, k, val, &body); err != nil {
+		return err
+	}
+	name := recordName(bucketGrants, k)
+	to, err := v.s.granteeOf(v.t, body.Grantee)
+	if errors.Is(err, ErrNotFound) {
+		return damaged(name, "it is for %q, who is not known here", body.Grantee)
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(k, to.index[:]) {
+		return damaged(name, "it is not where a grant for %q lies", body.Grantee)
+	}
+	g, err := decodeGrant(v.s.epoch.vid, to, body)
+	if err != nil {
+		return err
+	}
+	rights, top, err := v.rightsOf(body.Grantee)
+	if err != nil {
+		return err
+	}
+	want, _, err := v.s.newGrant(rights, top)
+	if err != nil {
+		return err
+	}
+	same := g.Epoch == want.Epoch && bytes.Equal(g.MK, want.MK) && bytes.Equal(g.OwnerPub, want.OwnerPub) && len(g.Nodes) == len(want.Nodes)
+	have := map[string]bool{}
+	for _, n := range g.Nodes {
+		have[string(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id())+string(n.Key)] = true
+	}
+	for _, n := range want.Nodes {
+		same = same && have[string(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id())+string(n.Key)]
+	}
+	for _, f := range g.Files {
+		p, err := tokens.ParsePath(f.Path)
+		same = same && err == nil && rights.Allow(tokens.Read, p)
+	}
+	if !same {
+		return damaged(name, "it does not hold what the scopes of %q name", body.Grantee)
+	}
+	v.grants[body.Grantee] = true
+	return nil
+}
+
+func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
+	if isAgentID(id) {
+		body, err := v.t.agent(id)
+		if err == nil && body.RevokedAt != nil {
+			err = damaged(recordName(bucketAgents, []byte(id)), "it is revoked, and has a grant")
+		}
+		return body.scopes(), tokens.Standard, err
+	}
+	_, c, err := v.t.token(id)
+	if err != nil {
+		return nil, 0, err
+	}
+	rights, err := v.t.rights(c)
+	return rights, max(c.Tier, tokens.Standard), err
+}
+
+// missingGrants names the agents that are active and open nothing. A token
+// without a grant is used up or revoked.
+func (v *verification) missingGrants() {
+	err := v.t.agents(func(id string, body agentBody) error {
+		if body.RevokedAt == nil && !v.grants[id] {
+			v.found("agents/%q: it has no grant that holds", id)
+		}
+		return nil
+	})
+	if err != nil && len(v.Problems) == 0 {
+		v.found("%v", err)
+	}
+}
+
+func (v *verification) token(k, val []byte) error {
+	body, c, err := v.t.token(string(k))
+	if err != nil {
+		return err
+	}
+	name := recordName(bucketTokens, k)
+	to, err := v.s.granteeOf(v.t, c.ID)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
+		return damaged(name, "it is not the record of the token that it says it is")
+	}
+	rights, err := v.t.rights(c)
+	if err != nil {
+		return err
+	}
+	for _, scope := range c.Scopes {
+		if !rights.Contain(scope) {
+			return damaged(name, "its scopes reach further than those of its issuer")
+		}
+	}
+	return v.toldOf(name, c.ID, body.Seq)
+}
+
+// toldOf checks that an entry of the log tells of a record.
+func (v *verification) toldOf(name, what string, seq uint64) error {
+	if told := v.told[what]; told != seq && !v.isUnclear(seq) {
+		return damaged(name, "no entry of the log tells of it")
+	}
+	return nil
+}
+
+func (v *verification) uses(k, val []byte) error {
+	var body usesBody
+	if _, err := v.t.decode(bucketUses, k, val, &body); err != nil {
+		return err
+	}
+	alive, err := v.t.alive(string(k))
+	_, asked := v.told[audit.ApprovalRequested+" "+string(k)]
+	if !alive && !asked && (err == nil || errors.Is(err, ErrNotFound)) {
+		err = damaged(recordName(bucketUses, k), "it counts the uses of something that is not there")
+	}
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return err
+}
+
+func (v *verification) ask(k, val []byte) error {
+	q, err := v.t.askAt(k, val)
+	if err != nil {
+		return err
+	}
+	var body askBody
+	if _, err := v.t.decode(bucketAsks, k, val, &body); err != nil {
+		return err
+	}
+	return v.toldOf(recordName(bucketAsks, k), audit.ApprovalRequested+" "+q.ID, body.Seq)
+}
+
+func (v *verification) answer(k, val []byte) error {
+	var body answerBody
+	if _, err := v.t.decodeSigned(bucketAnswers, k, val, &body); err != nil {
+		return err
+	}
+	name := recordName(bucketAnswers, k)
+	if _, id, ok := cutAskKey(k); !ok || id.String() != body.Ask {
+		return damaged(name, "it answers another request than the one at which it stands")
+	}
+	if v, err := v.t.get(bucketAsks, k); v == nil {
+		return errors.Join(err, damaged(name, "it answers a request that is not there"))
+	}
+	event := audit.ApprovalGranted
+	if body.Decision == Denied {
+		event = audit.ApprovalDenied
+	}
+	return v.toldOf(name, event+" "+body.Ask, body.Seq)
+}
