@@ -30,14 +30,22 @@ func TestTranscripts(t *testing.T) {
 	if len(blocks) == 0 {
 		t.Fatal("the README has no transcripts")
 	}
+	env := append(withHome(home), "TZ=UTC")
+	export := regexp.MustCompile(`^export (\w+)=(.*)$`)
 	for _, block := range blocks {
 		for _, part := range strings.Split("\n"+block[1], "\n$ ")[1:] {
 			command, want, _ := strings.Cut(part, "\n")
+			variable := export.FindStringSubmatch(command)
+			if variable != nil { // it holds for the commands that follow
+				command = "printf %s " + variable[2]
+			}
 			cmd := exec.Command("sh", "-c", command+" 2>&1")
-			cmd.Dir = work
-			cmd.Env = append(withHome(home), "TZ=UTC")
+			cmd.Dir, cmd.Env = work, env
 			out, _ := cmd.Output()
 			got := strings.TrimRight(string(out), "\n")
+			if variable != nil {
+				env, got = append(env, variable[1]+"="+got), ""
+			}
 			want = strings.TrimRight(want, "\n")
 			if !matches(got, want) {
 				t.Errorf("$ %s\ngot:\n%s\nthe README says:\n%s", command, got, want)
