@@ -106,7 +106,7 @@ func (c approvalsApprove) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(c.Force, "Approve "+pluralOf(len(shown), "this request", "these requests")+"?"); err != nil {
+	if err := a.confirm(c.Force, "Approve "+these(len(shown))+"?"); err != nil {
 		return err
 	}
 	return a.decided(shown, what, "Approved", func(s *vault.Session) error { return s.Approve(shown) })
@@ -126,11 +126,18 @@ func (c approvalsDeny) Run(a *app) error {
 	}
 	// Nothing is given away by a denial, so where nobody can be asked it goes on.
 	if a.interactive() {
-		if err := a.confirm(c.Force, "Deny "+pluralOf(len(shown), "this request", "these requests")+"?"); err != nil {
+		if err := a.confirm(c.Force, "Deny "+these(len(shown))+"?"); err != nil {
 			return err
 		}
 	}
 	return a.decided(shown, what, "Denied", func(s *vault.Session) error { return s.Deny(shown, c.Reason) })
+}
+
+func these(n int) string {
+	if n == 1 {
+		return "this request"
+	}
+	return fmt.Sprintf("these %d requests", n)
 }
 
 func (a *app) decided(shown []vault.Request, what, said string, decide func(*vault.Session) error) error {

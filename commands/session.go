@@ -265,6 +265,9 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	if err == nil && h.cred.kind == ownerCredential {
 		err = a.noteVault(h, id)
 	}
+	if errors.Is(err, vault.ErrApproval) && h.cred.from == fromUnlock {
+		a.out.note("this was tried with what ass unlock left; to read it as the owner: ass lock, or ass unlock --tier sensitive")
+	}
 	return err
 }
 

@@ -120,6 +120,9 @@ func (st *status) print() {
 	o.line("\nAUTH")
 	rows := [][]cell{{{"logged in", dim}, {yesNo(st.cred.kind != ""), ""}}}
 	if st.cred.kind != "" {
+		if u := st.unlocked(st.here); u != st.cred {
+			rows = append(rows, []cell{{"unlocked", dim}, {"yes; end it with: ass lock", ""}})
+		}
 		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}}, []cell{{"opens it", dim}, {st.opens, ""}})
 	}
 	o.table(rows)
@@ -165,7 +168,7 @@ func (st *status) printJSON() error {
 	}
 	return st.out.json(map[string]any{
 		"api":   map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(), "error": nullable(st.problem)},
-		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "credential_source": nullable(st.cred.from)},
+		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.here) != st.cred, "credential_source": nullable(st.cred.from)},
 		"vault": v,
 	})
 }

@@ -167,5 +167,9 @@ func until(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"
 	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	text := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		return short + "h"
+	}
+	return text
 }

@@ -25,6 +25,9 @@ func (a *app) unlockFile() (string, error) {
 	return filepath.Join(dir, "unlocked-"+fileSafe(a.Profile)), err
 }
 
+// fromUnlock names where a credential was found.
+const fromUnlock = "ass unlock"
+
 // unlocked returns what ass unlock left, where the stored credential would cost a
 // passphrase, and the stored credential elsewhere.
 func (a *app) unlocked(h here) credential {
@@ -44,7 +47,7 @@ func (a *app) unlocked(h here) credential {
 		_ = os.Remove(path)
 		return h.cred
 	}
-	return credential{tokenCredential, string(text), "ass unlock"}
+	return credential{tokenCredential, string(text), fromUnlock}
 }
 
 type unlockCmd struct {
