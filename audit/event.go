@@ -11,6 +11,7 @@ const (
 	SecretCreated    = "secret.created"
 	SecretUpdated    = "secret.updated"
 	SecretRotated    = "secret.rotated"
+	SecretImported   = "secret.imported"
 	SecretRead       = "secret.read"
 	SecretDeleted    = "secret.deleted"
 	SecretRestored   = "secret.restored"

@@ -14,6 +14,7 @@
 package commands
 
 import (
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -31,6 +32,10 @@ type CLI struct {
 	Lock   lockCmd   `cmd:"" help:"End what ass unlock began." group:"auth"`
 
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
+
+	Env    envGroup  `cmd:"" help:"Read and write .env files." group:"secrets"`
+	Run    runCmd    `cmd:"" help:"Run a program with secrets in its environment." group:"secrets"`
+	Inject injectCmd `cmd:"" help:"Fill secrets into a template." group:"secrets"`
 
 	Agents    agentsGroup    `cmd:"" help:"Register programs, each with a key for some secrets." group:"agents"`
 	Tokens    tokensGroup    `cmd:"" help:"Issue short-lived tokens." group:"agents"`
@@ -91,7 +96,11 @@ func (p Program) Run(args []string) (exit int) {
 	if err == nil {
 		err = a.out.err
 	}
-	if err != nil {
+	var child *exitError
+	switch {
+	case errors.As(err, &child):
+		return child.code
+	case err != nil:
 		return a.fail(err)
 	}
 	return exitDone

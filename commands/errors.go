@@ -25,6 +25,7 @@ const (
 	exitApproval    = 6
 	exitBusy        = 7
 	exitDamaged     = 8
+	exitNoProgram   = 127
 	exitInterrupted = 130
 )
 
@@ -43,6 +44,7 @@ var kinds = []struct {
 	code string
 }{
 	{errUsage, exitUsage, "VALIDATION_ERROR"},
+	{errNoProgram, exitNoProgram, "PROGRAM_NOT_FOUND"},
 	{errInterrupted, exitInterrupted, "INTERRUPTED"},
 	{errDeclined, exitFailed, "DECLINED"},
 	{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},

@@ -28,6 +28,9 @@ func ParsePath(s string) (Path, error) {
 // String returns the path as it was parsed.
 func (p Path) String() string { return p.text }
 
+// Compare orders paths as their texts are ordered.
+func (p Path) Compare(q Path) int { return strings.Compare(p.text, q.text) }
+
 // Namespace returns all but the last segment.
 func (p Path) Namespace() Namespace { return Namespace{p.text[:strings.LastIndexByte(p.text, '/')]} }
 

@@ -607,7 +607,7 @@ func TestRewriteLaundersNothing(t *testing.T) {
 	v.give(bucketSecrets, []byte("a/L"), newer)
 	v.do(func(s *Session) {
 		err := s.update(func(t *tx) error {
-			return t.put(bucketAgents, []byte("agt_1"), true, map[string]any{"seq": t.seq()})
+			return t.put(bucketAgents, []byte("agt_1"), true, map[string]any{"seq": t.seq(), "odd": 1})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -110,48 +110,6 @@ func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
 	return found.Secret, found.Value, nil
 }
 
-// GetAll reads the current values of all secrets in a namespace and below it that
-// the session may read, in the order of their paths: all of them, or none. Those
-// that need approval are asked for together.
-func (s *Session) GetAll(ns tokens.Namespace) ([]Value, error) {
-	var values []Value
-	err := s.update(func(t *tx) error {
-		var paths []tokens.Path
-		err := t.heads(ns, func(p tokens.Path, head secretBody) {
-			if head.DeletedAt == nil && s.Can(tokens.Read, p) {
-				paths = append(paths, p)
-			}
-		})
-		if err == nil {
-			err = s.enter(t, tokens.Read, audit.SecretRead, paths...)
-		}
-		if err != nil {
-			return err
-		}
-		all := &needed{}
-		values = make([]Value, 0, len(paths))
-		for _, p := range paths {
-			v, err := s.read(t, p, 0)
-			var need *needed
-			switch {
-			case errors.As(err, &need):
-				all.requests = append(all.requests, need.requests...)
-			case err != nil:
-				return err
-			}
-			values = append(values, v)
-		}
-		if len(all.requests) > 0 {
-			return all
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return values, nil
-}
-
 // read opens a version, by the session's own keys or by an approval, and logs it.
 func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	head, err := t.live(p)

@@ -175,6 +175,10 @@ func (v *verification) unclearBehind(seq uint64) bool {
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event) {
 	v.learnActor(seq, by, ev)
+	if ev.Type == audit.SecretImported {
+		v.learnImport(seq, by, ev)
+		return
+	}
 	changed, left := ev.Writes()
 	if !changed {
 		return
@@ -188,6 +192,23 @@ func (v *verification) learn(seq uint64, by string, ev audit.Event) {
 		if p, err := tokens.ParsePath(ev.ResourceID); err == nil {
 			v.versions[string(versionKey(p, uint64(n)))] = l
 		}
+	}
+}
+
+// learnImport takes an import, which is one entry for many secrets, apart.
+func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
+	keys, _ := ev.Metadata["keys"].([]any)
+	versions, _ := ev.Metadata["versions"].([]any)
+	if len(keys) != len(versions) {
+		v.found("audit entry %d: it is no import", seq)
+		return
+	}
+	for i := range keys {
+		one := ev
+		key, _ := keys[i].(string)
+		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+key
+		one.Metadata = map[string]any{"version": versions[i]}
+		v.learn(seq, by, one)
 	}
 }
 

@@ -162,8 +162,18 @@ func versionName(n uint64) string {
 	return fmt.Sprintf("v%d", n)
 }
 
-// write does what planWrite decided.
+// write does what planWrite decided, and logs it.
 func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, error) {
+	now, err := s.store(t, p, &w, value)
+	if err != nil {
+		return Secret{}, err
+	}
+	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type})
+	return now, t.log(w.event, "secret", p.String(), w.note)
+}
+
+// store writes the records of a write.
+func (s *Session) store(t *tx, p tokens.Path, w *write, value []byte) (Secret, error) {
 	w.head.Seq = t.seq()
 	if w.head.Tier < w.was {
 		if err := s.lowerVersions(t, p, w.head.Tier); err != nil {
@@ -175,11 +185,7 @@ func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, er
 	if err := s.writeVersion(t, p, w.head.Version, body, value); err != nil {
 		return Secret{}, err
 	}
-	if err := t.put(bucketSecrets, secretBucketKey(p), true, w.head); err != nil {
-		return Secret{}, err
-	}
-	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type})
-	return w.head.secret(p), t.log(w.event, "secret", p.String(), w.note)
+	return w.head.secret(p), t.put(bucketSecrets, secretBucketKey(p), true, w.head)
 }
 
 // lowerVersions seals every stored version anew at a lower tier. To lower a

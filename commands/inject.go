@@ -1,0 +1,72 @@
+package commands
+
+import (
+	"io"
+
+	"ass/vault"
+)
+
+type injectCmd struct {
+	In        string `short:"i" help:"Template to read; - is stdin." default:"-" placeholder:"FILE" env:"-"`
+	Out       string `short:"o" help:"File to write, for its owner alone; - is stdout." default:"-" placeholder:"FILE" env:"-"`
+	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+	asking
+}
+
+func (injectCmd) Help() string {
+	return `Each {{ ass://path }} in the template is replaced by the value of that secret, byte for
+byte. All of them are filled, or nothing is written.`
+}
+
+func (c injectCmd) Run(a *app) error {
+	a.namespace = c.Namespace
+	template, err := c.read(a)
+	if err != nil {
+		return err
+	}
+	paths, err := a.placeholders(template)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		a.out.warn("the template names no secret; a placeholder is {{ ass://production/stripe/KEY }}")
+		return c.write(a, template, 0)
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		g, err := gather(s, paths)
+		if err != nil {
+			return err
+		}
+		return c.write(a, a.fill(template, g), len(paths))
+	})
+}
+
+func (c injectCmd) read(a *app) ([]byte, error) {
+	const most = 16 << 20
+	if c.In != "-" {
+		return readSmall(c.In, most)
+	}
+	if err := a.stdinIsFree(); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(a.in, most+1))
+	if err == nil && len(b) > most {
+		err = usagef("the template is larger than %s", size(most))
+	}
+	return b, err
+}
+
+func (c injectCmd) write(a *app, text []byte, secrets int) error {
+	if c.Out == "-" {
+		a.out.write(string(text))
+		return nil
+	}
+	if err := writePrivate(c.Out, text); err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{"output": c.Out, "secrets": secrets})
+	}
+	a.out.done("Wrote %s with %s", c.Out, plural(secrets, "secret"))
+	return nil
+}

@@ -1,0 +1,321 @@
+package commands
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+type runCmd struct {
+	Namespace string `help:"Give the child every secret in this namespace and below it, by key." placeholder:"NS" env:"-"`
+	naming
+	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH" env:"-"`
+	File         []string `help:"Give it the name of a file in memory that holds one secret; can stand several times." placeholder:"NAME=PATH" env:"-"`
+	Stdin        string   `help:"Give it one secret on its stdin." placeholder:"PATH" env:"-"`
+	Pristine     bool     `help:"Give it no other variables than PATH, HOME, TERM and the like, and those that hold ass://path." env:"-"`
+	Strict       bool     `help:"Fail if a variable of the form NAME=ass://path names no secret, instead of leaving it as it is." env:"-"`
+	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY in the child's environment." env:"-"`
+	NoRedact     bool     `help:"Do not replace values in the child's output." env:"-"`
+	asking
+	Command []string `arg:"" passthrough:"" help:"Program to run, with its arguments, behind --."`
+}
+
+func (runCmd) Help() string {
+	return `The child gets secrets in its environment; nothing is written to disk, and nothing is
+printed. A variable that holds ass://path gets the value of that secret. There is no
+shell in between, the vault is not held open, and the child's exit code is that of ass.
+
+Where the output is no terminal, values that appear in it are replaced by [redacted:KEY],
+also in base64, hex, URL and JSON escapes: a seat belt, not a wall.
+
+  ass run --namespace production -- ./server --port 8080`
+}
+
+// errNoProgram says that the child could not be started.
+var errNoProgram = errors.New("the program cannot be started")
+
+func (c runCmd) Run(a *app) error {
+	if len(c.Command) > 0 && c.Command[0] == "--" {
+		c.Command = c.Command[1:]
+	}
+	if len(c.Command) == 0 {
+		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
+	}
+	program, err := exec.LookPath(c.Command[0])
+	if err != nil {
+		return errorf(errNoProgram, "%s: there is no such program on PATH, or it cannot be run", c.Command[0])
+	}
+	child := &child{program: program, args: c.Command, redact: !c.NoRedact}
+	if err := c.equip(a, child); err != nil {
+		return err
+	}
+	return child.run(a)
+}
+
+// child is the program to run, with what it gets.
+type child struct {
+	program string
+	args    []string
+	env     []string
+	secrets []variable // what it was given, for redaction
+	stdin   []byte     // nil: that of ass
+	files   []variable // in memory: name is the variable, value the content
+	open    []*os.File // those files, once they are there
+	redact  bool
+}
+
+// wish is a secret that the child is to get, and as what.
+type wish struct {
+	name string
+	path tokens.Path
+	as   func(*child, variable)
+}
+
+func asVariable(c *child, v variable) {
+	c.env = append(dropVariable(c.env, v.name), v.name+"="+string(v.value))
+}
+func asFile(c *child, v variable)  { c.files = append(c.files, v) }
+func asStdin(c *child, v variable) { c.stdin = v.value }
+
+// equip reads what the child is to get, in one transaction.
+func (c runCmd) equip(a *app, child *child) error {
+	child.env = c.environment()
+	wishes, err := c.wishes(a, child.env)
+	if err != nil {
+		return err
+	}
+	if len(wishes) == 0 && c.Namespace == "" {
+		return nil
+	}
+	return a.with(access{}, func(s *vault.Session) error {
+		if c.Namespace != "" {
+			ns, err := tokens.ParseNamespace(c.Namespace)
+			if err != nil {
+				return err
+			}
+			paths, err := c.paths(s, ns)
+			if err != nil {
+				return err
+			}
+			if len(paths) == 0 {
+				a.out.note("no secrets in %s", ns)
+			}
+			var all []wish
+			for _, p := range paths {
+				all = append(all, wish{c.name(ns, p), p, asVariable})
+			}
+			wishes = append(all, wishes...) // those that were named win
+		}
+		return c.grant(a, s, child, wishes)
+	})
+}
+
+// grant reads the wished secrets and hands them to the child.
+func (c runCmd) grant(a *app, s *vault.Session, child *child, wishes []wish) error {
+	paths := make([]tokens.Path, len(wishes))
+	for i, w := range wishes {
+		paths[i] = w.path
+	}
+	g, err := gather(s, paths)
+	if err != nil {
+		return err
+	}
+	for _, w := range wishes {
+		v := variable{name: w.name, value: g[w.path].Value}
+		if strings.IndexByte(string(v.value), 0) >= 0 && w.name != "" && !slices.Contains(c.File, w.name+"="+w.path.String()) {
+			return usagef("%s holds a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
+		}
+		w.as(child, v)
+		child.secrets = append(child.secrets, variable{name: w.path.Key(), value: v.value})
+	}
+	return nil
+}
+
+// environment is what the child gets besides secrets.
+func (c runCmd) environment() []string {
+	env := os.Environ()
+	if c.Pristine {
+		keep := []string{"PATH", "HOME", "TERM", "TMPDIR", "TZ", "LANG", "USER", "SHELL", "SYSTEMROOT"}
+		env = slices.DeleteFunc(env, func(pair string) bool {
+			name, text, _ := strings.Cut(pair, "=")
+			return !slices.Contains(keep, name) && !strings.HasPrefix(name, "LC_") && !strings.HasPrefix(text, referencePrefix)
+		})
+	}
+	if !c.KeepAgentKey {
+		env = dropVariable(env, "ASS_AGENT_KEY")
+	}
+	return env
+}
+
+func dropVariable(env []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
+}
+
+// wishes are the secrets that the flags and the environment name.
+func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
+	var list []wish
+	for _, pair := range env {
+		name, text, _ := strings.Cut(pair, "=")
+		p, ok, err := a.reference(text)
+		switch {
+		case !ok:
+		case err == nil:
+			list = append(list, wish{name, p, asVariable})
+		case c.Strict:
+			return nil, usagef("the variable %s: %v", name, err)
+		default:
+			a.out.warn("the variable %s names no secret and stays as it is: %v", name, err)
+		}
+	}
+	for _, flag := range []struct {
+		name  string
+		pairs []string
+		as    func(*child, variable)
+	}{{"--env", c.Env, asVariable}, {"--file", c.File, asFile}} {
+		for _, pair := range flag.pairs {
+			name, text, found := strings.Cut(pair, "=")
+			if !found || !isVariable(name) {
+				return nil, usagef("%s takes NAME=path, as in %s STRIPE_KEY=production/stripe/KEY", flag.name, flag.name)
+			}
+			p, err := a.path(strings.TrimPrefix(text, referencePrefix))
+			if err != nil {
+				return nil, usagef("%s %s: %v", flag.name, name, err)
+			}
+			list = append(list, wish{name, p, flag.as})
+		}
+	}
+	if c.Stdin != "" {
+		p, err := a.path(strings.TrimPrefix(c.Stdin, referencePrefix))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, wish{"", p, asStdin})
+	}
+	return list, nil
+}
+
+// run replaces this process by the child, where nothing stands in between, and
+// watches over it elsewhere.
+func (c *child) run(a *app) error {
+	redactOut, redactErr := c.redact && !a.out.tty && len(c.secrets) > 0, c.redact && !a.out.errTTY && len(c.secrets) > 0
+	if !redactOut && !redactErr && c.stdin == nil && a.isProcess() && canReplace {
+		if err := c.handOver(replacedFile); err != nil {
+			return err
+		}
+		if err := replaceProcess(c.program, c.args, c.env); err != nil {
+			return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
+		}
+	}
+	if err := c.handOver(extraFile); err != nil {
+		return err
+	}
+	cmd := exec.Command(c.program)
+	cmd.Args, cmd.Env, cmd.ExtraFiles = c.args, c.env, c.open
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
+	if c.stdin != nil {
+		cmd.Stdin = bytes.NewReader(c.stdin)
+	}
+	needles := needlesFor(c.secrets)
+	var redactors []io.Closer
+	for _, stream := range []struct {
+		redact bool
+		to     *io.Writer
+	}{{redactOut, &cmd.Stdout}, {redactErr, &cmd.Stderr}} {
+		if stream.redact {
+			r := newRedactor(*stream.to, needles)
+			*stream.to = r
+			redactors = append(redactors, r)
+		}
+	}
+	stop := passSignals(cmd, a.interactive())
+	err := cmd.Start()
+	for _, f := range c.open {
+		_ = f.Close()
+	}
+	if err != nil {
+		stop()
+		return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
+	}
+	err = cmd.Wait()
+	stop()
+	for _, r := range redactors {
+		err = errors.Join(err, r.Close())
+	}
+	return childResult(cmd, err)
+}
+
+// handOver puts the files into memory, and their names into the environment.
+func (c *child) handOver(name func(i int, f *os.File) (string, error)) error {
+	for i, file := range c.files {
+		f, err := fileInMemory(file.value)
+		if err != nil {
+			return err
+		}
+		path, err := name(i, f)
+		if err != nil {
+			return err
+		}
+		c.open = append(c.open, f)
+		c.env = append(dropVariable(c.env, file.name), file.name+"="+path)
+	}
+	return nil
+}
+
+// extraFile names a file as the child of [exec.Cmd] finds it.
+func extraFile(i int, _ *os.File) (string, error) { return fmt.Sprintf("/dev/fd/%d", 3+i), nil }
+
+// passSignals hands signals on to the child, until stop is called. Those of the
+// keyboard the child gets by itself; ass waits for what it makes of them.
+func passSignals(cmd *exec.Cmd, keyboard bool) (stop func()) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, forwarded...)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for s := range signals {
+			if cmd.Process != nil && !(keyboard && fromKeyboard(s)) {
+				_ = cmd.Process.Signal(s)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		done.Wait()
+	}
+}
+
+// exitError carries the exit code of a child. There is nothing to say about it.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+func childResult(cmd *exec.Cmd, err error) error {
+	var exit *exec.ExitError
+	switch {
+	case cmd.ProcessState == nil:
+		return err
+	case errors.As(err, &exit):
+		code := exit.ExitCode()
+		if code < 0 { // by a signal, as shells say it
+			code = 128 + signalOf(exit.ProcessState)
+		}
+		return &exitError{code}
+	}
+	return err
+}
+
+// isProcess reports whether this run has the process for itself: not when another
+// program calls it with writers of its own.
+func (a *app) isProcess() bool {
+	return a.in == os.Stdin && a.out.w == io.Writer(os.Stdout) && a.out.errw == io.Writer(os.Stderr)
+}

@@ -1,0 +1,230 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Acts on many secrets at once are one transaction: all of it, or nothing.
+
+// GetAll reads the current values of all secrets in a namespace and below it that
+// the session may read, in the order of their paths: all of them, or none. Those
+// that need approval are asked for together.
+func (s *Session) GetAll(ns tokens.Namespace) ([]Value, error) {
+	return s.GetMany([]tokens.Namespace{ns}, nil)
+}
+
+// GetMany is GetAll for several namespaces and single paths. Each secret is read
+// once. A path that names no secret is [ErrNotFound].
+func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([]Value, error) {
+	var values []Value
+	err := s.update(func(t *tx) error {
+		all := slices.Clone(paths)
+		for _, ns := range namespaces {
+			err := t.heads(ns, func(p tokens.Path, head secretBody) {
+				if head.DeletedAt == nil && s.Can(tokens.Read, p) {
+					all = append(all, p)
+				}
+			})
+			if err != nil {
+				return err
+			}
+		}
+		slices.SortFunc(all, tokens.Path.Compare)
+		all = slices.Compact(all)
+		if err := s.enter(t, tokens.Read, audit.SecretRead, all...); err != nil {
+			return err
+		}
+		need := &needed{}
+		values = make([]Value, 0, len(all))
+		for i, p := range all {
+			v, err := s.read(t, p, 0)
+			var one *needed
+			switch {
+			case errors.As(err, &one):
+				need.requests = append(need.requests, one.requests...)
+			case err != nil:
+				return err
+			}
+			values = append(values, v)
+			s.v.opts.step(i+1, len(all))
+		}
+		if len(need.requests) > 0 {
+			return need
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// step reports progress now and then.
+func (o Options) step(done, total int) {
+	if done%64 == 0 || done == total {
+		o.Progress(done, total)
+	}
+}
+
+// Item is one secret to import.
+type Item struct {
+	Key   string
+	Value []byte
+}
+
+// What an import does with a secret that is there already.
+const (
+	OnConflictUpdate = "update" // a new version, unless the value is the same
+	OnConflictSkip   = "skip"
+	OnConflictError  = "error"
+)
+
+// ImportOptions say how to import.
+type ImportOptions struct {
+	Tier       tokens.Tier // as in [SetOptions]
+	Type       string      // as in [SetOptions]
+	OnConflict string      // "" is [OnConflictUpdate]
+	DryRun     bool        // say what would be done, and do nothing
+}
+
+// Imported says what became of each item, in their order.
+type Imported struct {
+	Secret
+	Outcome string // created, updated, unchanged, skipped
+}
+
+// Outcomes of an import.
+const (
+	ImportCreated   = "created"
+	ImportUpdated   = "updated"
+	ImportUnchanged = "unchanged"
+	ImportSkipped   = "skipped"
+)
+
+// Written reports whether a version was written.
+func (i Imported) Written() bool { return i.Outcome == ImportCreated || i.Outcome == ImportUpdated }
+
+var errDryRun = errors.New("nothing is to be kept")
+
+// Import stores many values directly in a namespace: all of them, or none. A value
+// that is the current one already makes no new version, where the session can see
+// that.
+func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (done []Imported, err error) {
+	paths := make([]tokens.Path, len(items))
+	seen := map[tokens.Path]bool{}
+	for i, item := range items {
+		if paths[i], err = ns.Join(item.Key); err != nil {
+			return nil, fmt.Errorf("%s: %w", item.Key, err)
+		}
+		if seen[paths[i]] {
+			return nil, &tokens.SyntaxError{What: item.Key, Problem: "it stands twice"}
+		}
+		seen[paths[i]] = true
+		if err := CheckSet(item.Value, SetOptions{Type: o.Type}); err != nil {
+			return nil, fmt.Errorf("%s: %w", item.Key, err)
+		}
+	}
+	var raise map[tokens.Path]tokens.Tier
+	err = s.update(func(t *tx) error {
+		if done, raise, err = s.importAll(t, ns, paths, items, o); err != nil {
+			return err
+		}
+		switch {
+		case len(raise) > 0:
+			return errRaise
+		case o.DryRun:
+			return errDryRun
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errDryRun), o.DryRun && errors.Is(err, errRaise):
+		return done, nil
+	case errors.Is(err, errRaise):
+		err = s.rewrite(rewritePlan{
+			why: "tier raised", what: ns.String(), tier: raise,
+			then: func(next *Session, t *tx) error {
+				done, _, err = next.importAll(t, ns, paths, items, o)
+				return err
+			},
+		})
+	}
+	return done, err
+}
+
+// importAll decides on each item and writes it. It stops writing at the first one
+// whose tier is to be raised, and returns all of those.
+func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
+	if err := s.enter(t, tokens.Write, audit.SecretImported, paths...); err != nil {
+		return nil, nil, err
+	}
+	raise = map[tokens.Path]tokens.Tier{}
+	need := &needed{}
+	var keys []string
+	var versions []uint64
+	for i, p := range paths {
+		s.v.opts.step(i+1, len(paths))
+		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
+		var one *needed
+		if errors.As(err, &one) {
+			need.requests = append(need.requests, one.requests...)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		outcome := ImportCreated
+		if w.before.Version > 0 {
+			outcome = ImportUpdated
+			same, err := s.isCurrent(t, p, w, items[i].Value)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case same:
+				outcome = ImportUnchanged
+			case o.OnConflict == OnConflictSkip:
+				outcome = ImportSkipped
+			case o.OnConflict == OnConflictError:
+				return nil, nil, errorOf(ErrConflict, "%s is there already, with another value; nothing was imported", p)
+			}
+		}
+		result := Imported{w.before, outcome}
+		if result.Written() {
+			if w.was != 0 && w.head.Tier > w.was {
+				raise[p] = w.head.Tier
+			}
+			if len(raise) == 0 {
+				if result.Secret, err = s.store(t, p, &w, items[i].Value); err != nil {
+					return nil, nil, err
+				}
+			}
+			keys, versions = append(keys, p.Key()), append(versions, w.head.Version)
+		}
+		done = append(done, result)
+	}
+	if len(need.requests) > 0 {
+		return nil, nil, need
+	}
+	if len(raise) > 0 || len(keys) == 0 {
+		return done, raise, nil
+	}
+	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions})
+}
+
+// isCurrent reports whether a write would change nothing, as far as the session
+// can open what is there.
+func (s *Session) isCurrent(t *tx, p tokens.Path, w write, value []byte) (bool, error) {
+	if w.head.Tier != w.was || w.head.Type != w.before.Type {
+		return false, nil
+	}
+	_, old, err := s.readVersion(t, p, w.before.Version)
+	if errors.Is(err, errNoKey) || errors.Is(err, ErrDenied) {
+		return false, nil
+	}
+	return err == nil && string(old) == string(value), err
+}
