@@ -301,3 +301,15 @@ func repeatCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte(args[2]), n), 0o600))
 }
+
+func assIn(home string, args ...string) ([]byte, error) {
+	cmd := exec.Command("ass", args...)
+	cmd.Env = withHome(home)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return append(out, stderr.Bytes()...), err
+	}
+	return out, nil
+}

@@ -374,15 +374,3 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("get on a read-only disk: %v\n%s", err, out)
 	}
 }
-
-func assIn(home string, args ...string) ([]byte, error) {
-	cmd := exec.Command("ass", args...)
-	cmd.Env = withHome(home)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return append(out, stderr.Bytes()...), err
-	}
-	return out, nil
-}

@@ -208,7 +208,7 @@ func findRequest(list []vault.Request, id string) (found vault.Request, err erro
 	}
 	switch n {
 	case 0:
-		return found, errorf(vault.ErrNotFound, "no request %s; those that wait: ass approvals list", id)
+		return found, errorf(vault.ErrUnknown, "no request %s; those that wait: ass approvals list", id)
 	case 1:
 		return found, nil
 	}

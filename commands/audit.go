@@ -14,7 +14,7 @@ import (
 )
 
 type auditGroup struct {
-	Show   auditShow   `cmd:"" default:"withargs" hidden:"" help:"Show the newest entries."`
+	Log    auditShow   `cmd:"" name:"log" default:"withargs" hidden:"" help:"Show the newest entries."`
 	Verify auditVerify `cmd:"" help:"Verify every record of the vault and every entry of its log."`
 }
 
@@ -82,7 +82,7 @@ func (c auditShow) print(a *app, entries []vault.Entry) {
 	rows := make([][]cell, len(entries))
 	for i, e := range entries {
 		colour := ""
-		if strings.HasSuffix(e.Type, audit.Denied) {
+		if isDenied(e.Event) {
 			colour = red
 		}
 		actor := ""

@@ -7,6 +7,8 @@
 //
 //	testscript.Main(m, map[string]func(){"ass": commands.Main})
 //
+// Package asstest sets up a vault for such a script.
+//
 // [CLI] is the table of contents: every command is a field, and its Run method
 // is in the file named for its group. Read session.go for how a command gets at
 // the vault, output.go for the rules of what is printed where, errors.go for the
@@ -44,8 +46,10 @@ type CLI struct {
 
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
 
-	Init    initCmd    `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
-	Version versionCmd `cmd:"" help:"Show the version of ass." group:"utilities"`
+	Init       initCmd       `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
+	Open       openCmd       `cmd:"" help:"Look at the vault in a browser." group:"utilities"`
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"utilities"`
+	Version    versionCmd    `cmd:"" help:"Show the version of ass." group:"utilities"`
 }
 
 // Globals are the flags that every command has.
@@ -66,7 +70,10 @@ type Program struct {
 }
 
 // Main runs ass with the arguments of this process, and exits.
-func Main() { os.Exit(Program{}.Run(os.Args[1:])) }
+func Main() { Program{}.Main() }
+
+// Main is [Main] in this world: one with another clock, say.
+func (p Program) Main() { os.Exit(p.Run(os.Args[1:])) }
 
 // Run runs ass with args and returns its exit code, one of those in
 // docs/exit-codes.md.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/alecthomas/kong"
 )
 
 // run runs a whole command in this process, with a clock and a home of its own.
@@ -139,6 +142,33 @@ func TestParseErrorsRepeatNothing(t *testing.T) {
 		stdout, stderr, exit := run(t, t.TempDir(), time.Now(), args...)
 		if exit != exitUsage || stdout != "" || strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "ass: ") {
 			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, exit, stdout, stderr)
+		}
+	}
+}
+
+// ass help --json says of every command what it prints, and of every exit code
+// what it means.
+func TestHelpIsComplete(t *testing.T) {
+	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, n := range leaves(parser.Model.Node) {
+		name := commandName(n)
+		if _, ok := shapes[name]; !ok {
+			t.Errorf("shapes says nothing of %q", name)
+		}
+		known[name] = true
+	}
+	for name := range shapes {
+		if !known[name] {
+			t.Errorf("shapes knows a command %q that there is not", name)
+		}
+	}
+	for _, k := range kinds {
+		if !slices.ContainsFunc(exits, func(e exitMeaning) bool { return e.Code == k.exit }) {
+			t.Errorf("exits does not say what %d means", k.exit)
 		}
 	}
 }

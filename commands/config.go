@@ -137,6 +137,13 @@ func (c *config) save() error {
 	return writePrivate(c.path, append(b, '\n'))
 }
 
+// StoreOwner writes a config file in which the default profile is the owner of a
+// vault. It is for package asstest; a person logs in.
+func StoreOwner(path string, id *vault.Identity, vaultID string) error {
+	p := &profile{Credential: ownerCredential, Key: id.Text(), Kept: true, Vault: vaultID}
+	return (&config{Version: 1, Profiles: map[string]*profile{defaultProfile: p}, path: path}).save()
+}
+
 // names lists the profiles.
 func (c *config) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(c.Profiles)), ", ")

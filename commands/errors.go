@@ -29,6 +29,26 @@ const (
 	exitInterrupted = 130
 )
 
+type exitMeaning struct {
+	Code    int    `json:"code"`
+	Meaning string `json:"meaning"`
+}
+
+// exits says what each exit code means, for ass help --json.
+var exits = []exitMeaning{
+	{exitDone, "done"},
+	{exitFailed, "failed, for a reason that the message names"},
+	{exitUsage, "the command line, a name or a value is not of the form it must have; nothing was opened"},
+	{exitNoVault, "there is no vault, or no credential for it"},
+	{exitNotFound, "there is no such secret, version, agent, token or request"},
+	{exitDenied, "denied: the credential does not open it, has lapsed, or does not cover it; or a human said no"},
+	{exitApproval, "a human must approve first"},
+	{exitBusy, "another process used the vault for longer than --lock-timeout"},
+	{exitDamaged, "the file, or a record in it, is not what an honest program wrote"},
+	{exitNoProgram, "ass run: there is no such program"},
+	{exitInterrupted, "interrupted at a prompt; nothing was changed"},
+}
+
 var (
 	errUsage       = errors.New("usage")
 	errNotLoggedIn = errors.New("not logged in")
@@ -59,6 +79,7 @@ var kinds = []struct {
 	{vault.ErrRefused, exitDenied, "APPROVAL_DENIED"},
 	{vault.ErrApproval, exitApproval, "APPROVAL_REQUIRED"},
 	{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
+	{vault.ErrUnknown, exitNotFound, "NOT_FOUND"},
 	{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
 	{vault.ErrConflict, exitFailed, "CONFLICT"},
 	{fs.ErrNotExist, exitFailed, "FILE_ERROR"},

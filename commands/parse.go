@@ -49,8 +49,14 @@ func (a *app) parse(args []string) (func() error, error) {
 		return nil, err // the grammar itself is wrong: a bug that every test finds
 	}
 	switch {
-	case len(args) == 0 || len(args) == 1 && args[0] == "help":
+	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == "help":
+		if args, err = a.help(parser.Model.Node, args[1:]); args == nil {
+			return nil, err
+		}
+	case args[0] == completeCommand:
+		return func() error { return a.complete(parser.Model.Node, args[1:]) }, nil
 	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
 		// Kong's help for a group says nothing of the command that it runs by itself.
 		args = []string{"audit", hiddenDefault, args[1]}
@@ -106,7 +112,7 @@ func commandName(n *kong.Node) string {
 }
 
 // hiddenDefault names the command that a group runs when it is given none.
-const hiddenDefault = "show"
+const hiddenDefault = "log"
 
 var (
 	suggestion = regexp.MustCompile(`, did you mean (.*)\?$`)

@@ -86,16 +86,22 @@ func (st *status) warn(v *vault.Vault) {
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
 	}
+	st.warnings = append(st.warnings, st.ownerWarnings()...)
+}
+
+// ownerWarnings say what is wrong with how the owner key is kept.
+func (st *status) ownerWarnings() (warnings []string) {
 	p := st.cfg.Profiles[st.Profile]
 	if p == nil || p.Credential != ownerCredential {
-		return
+		return nil
 	}
 	if !p.locked() {
-		st.warnings = append(st.warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; set one with: ass login")
+		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; set one with: ass login")
 	}
 	if !p.Kept {
-		st.warnings = append(st.warnings, "nobody confirmed that the owner key is kept elsewhere: without it the vault is lost; see it with: ass login")
+		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere: without it the vault is lost; see it with: ass login")
 	}
+	return warnings
 }
 
 func (st *status) state() string {

@@ -96,7 +96,7 @@ func (t *tx) agent(id string) (agentBody, error) {
 	var body agentBody
 	_, err := t.signed(bucketAgents, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
-		return body, errorOf(ErrNotFound, "no agent %s", id)
+		return body, errorOf(ErrUnknown, "no agent %s", id)
 	}
 	return body, err
 }
@@ -240,7 +240,7 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		return nil
 	})
 	if err == nil && id == "" {
-		err = errorOf(ErrNotFound, "no agent %q; those that there are: ass agents list", ref)
+		err = errorOf(ErrUnknown, "no agent %q; those that there are: ass agents list", ref)
 	}
 	return id, body, err
 }

@@ -486,7 +486,7 @@ func (s *Session) decide(shown []Request, what string, answer func(t *tx, k []by
 				return err
 			}
 			if v == nil {
-				return errorOf(ErrNotFound, "no request %s", was.ID)
+				return errorOf(ErrUnknown, "no request %s", was.ID)
 			}
 			q, err := t.askAt(k, v)
 			if err == nil {

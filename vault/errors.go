@@ -53,6 +53,10 @@ var (
 	// ErrNotFound says that there is no such secret or version.
 	ErrNotFound = errors.New("not found")
 
+	// ErrUnknown says that there is no such agent, token or request. It wraps
+	// ErrNotFound.
+	ErrUnknown error = &stateError{ErrNotFound, "not known"}
+
 	// ErrConflict says that the secret is not in the state that the caller
 	// asked for: another version, deleted, not deleted.
 	ErrConflict = errors.New("conflict")

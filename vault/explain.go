@@ -147,6 +147,13 @@ func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 			return err
 		}
 		x.Agent = s.agentOf(id, body)
+		uses, err := t.usesOf(id)
+		if err != nil {
+			return err
+		}
+		if !uses.LastAt.IsZero() {
+			x.Agent.LastActiveAt = &uses.LastAt
+		}
 		scopes := body.scopes()
 		if body.RevokedAt != nil {
 			scopes = nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ass/audit"
+	"ass/tokens"
 )
 
 // What this file reads needs no key, and so nothing of it is checked: it is for
@@ -63,6 +64,46 @@ func (v *Vault) Info() (Info, error) {
 	return info, err
 }
 
+// Names are what a vault calls things.
+type Names struct {
+	Paths   []tokens.Path // of secrets that are not deleted
+	Agents  []string      // names of the active ones
+	Tokens  []string      // ids
+	Pending []string      // ids of requests without an answer
+}
+
+// Names lists what can be named on a command line.
+func (v *Vault) Names() (n Names, err error) {
+	err = v.st.each(bucketSecrets, func(k, value []byte) {
+		if p, err := tokens.ParsePath(string(k)); err == nil && !bytes.Contains(value, []byte(`"deleted_at":`)) {
+			n.Paths = append(n.Paths, p)
+		}
+	})
+	answered := map[string]bool{}
+	for bucket, fn := range map[string]func(k, value []byte){
+		bucketAgents: func(_, value []byte) {
+			var body agentBody
+			if r, err := parseRecord(value); err == nil && audit.DecodeStrict(r.body, &body) == nil && body.RevokedAt == nil {
+				n.Agents = append(n.Agents, body.Name)
+			}
+		},
+		bucketTokens:  func(k, _ []byte) { n.Tokens = append(n.Tokens, string(k)) },
+		bucketAnswers: func(k, _ []byte) { answered[string(k)] = true },
+	} {
+		if err == nil {
+			err = v.st.each(bucket, fn)
+		}
+	}
+	if err != nil {
+		return n, err
+	}
+	return n, v.st.each(bucketAsks, func(k, _ []byte) {
+		if _, id, ok := cutAskKey(k); ok && !answered[string(k)] {
+			n.Pending = append(n.Pending, id.String())
+		}
+	})
+}
+
 // Log returns the newest entries that match, newest first, at most limit (0 is
 // no limit), and how many match in all. A nil match matches everything.
 func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
@@ -94,6 +135,9 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 	})
 	return entries, total, err
 }
+
+// Info is [Vault.Info].
+func (s *Session) Info() (Info, error) { return s.v.Info() }
 
 // Log is [Vault.Log]: what is in the log needs no key.
 func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {

@@ -176,7 +176,7 @@ func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 	var body tokenBody
 	r, err := t.signed(bucketTokens, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
-		err = errorOf(ErrNotFound, "no token %s", id)
+		err = errorOf(ErrUnknown, "no token %s", id)
 	}
 	if err != nil {
 		return body, tokens.Claims{}, err

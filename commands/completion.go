@@ -1,0 +1,187 @@
+package commands
+
+import (
+	_ "embed"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// Completion: a shell asks ass itself what may come next. What is answered names
+// secrets and agents; it opens nothing, asks for no passphrase, and logs nothing.
+// The scripts hand the answers on as they are: no shell expands them.
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+func (completionCmd) Help() string {
+	return `Put it where your shell finds it:
+
+  bash: ass completion bash > ~/.local/share/bash-completion/completions/ass
+  zsh:  ass completion zsh > ~/.zfunc/_ass    (with ~/.zfunc in fpath)
+  fish: ass completion fish > ~/.config/fish/completions/ass.fish
+
+Paths and the names of agents are completed as well.`
+}
+
+//go:embed completion/ass.bash
+var bashCompletion string
+
+//go:embed completion/ass.zsh
+var zshCompletion string
+
+//go:embed completion/ass.fish
+var fishCompletion string
+
+func (c completionCmd) Run(a *app) error {
+	a.out.write(map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell])
+	return nil
+}
+
+// completeCommand is what the scripts call, with the words of the command line up
+// to the one that is being typed.
+const completeCommand = "__complete"
+
+func (a *app) complete(root *kong.Node, words []string) error {
+	a.out.quiet = true
+	if len(words) == 0 {
+		return nil
+	}
+	a.Profile = orElse(os.Getenv("ASS_PROFILE"), defaultProfile)
+	for i, w := range words[:len(words)-1] {
+		switch w {
+		case "--profile":
+			a.Profile = words[i+1]
+		case "--api-url":
+			a.APIURL = words[i+1]
+		}
+	}
+	current := words[len(words)-1]
+	at, previous, given := walkWords(root, words[:len(words)-1])
+	var candidates []string
+	switch {
+	case previous != nil:
+		candidates = a.candidates(at, previous.Name, previous.Enum)
+	case strings.HasPrefix(current, "-"):
+		for _, f := range flagsOf(at) {
+			candidates = append(candidates, "--"+f.Name)
+		}
+	case len(at.Children) > 0:
+		for _, n := range at.Children {
+			if !n.Hidden {
+				candidates = append(candidates, n.Name)
+			}
+		}
+	case len(at.Positional) > 0:
+		p := at.Positional[min(given, len(at.Positional)-1)]
+		candidates = a.candidates(at, p.Name, p.Enum)
+	}
+	for _, text := range candidates {
+		if strings.HasPrefix(text, current) {
+			a.out.line("%s", text)
+		}
+	}
+	return nil
+}
+
+// walkWords follows a command line. It returns the command that is reached, the
+// flag whose value comes next, if one does, and how many arguments were given.
+func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag, given int) {
+	at = n
+	for _, w := range words {
+		switch {
+		case waiting != nil:
+			waiting = nil
+		case strings.HasPrefix(w, "-"):
+			for _, f := range flagsOf(at) {
+				if w == "--"+f.Name && !f.IsBool() {
+					waiting = f
+				}
+			}
+		case childNamed(at, w) != nil:
+			at = childNamed(at, w)
+		default:
+			given++
+		}
+	}
+	return at, waiting, given
+}
+
+// fixed are the values of flags that are words of a list.
+var fixed = map[string][]string{
+	"tier":        {"standard", "sensitive", "critical"},
+	"type":        vault.Types,
+	"status":      {vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"},
+	"format":      formatNames(),
+	"on-conflict": {vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError},
+	"charset":     {"alnum", "alpha", "digits", "hex", "ascii"},
+	"ttl":         {"15m", "1h", "24h"},
+}
+
+// plainName is what a shell can be handed: a file could hold other names.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
+func (a *app) candidates(at *kong.Node, name, enum string) []string {
+	if list, ok := fixed[name]; ok {
+		return list
+	}
+	if enum != "" {
+		return strings.Split(enum, ",")
+	}
+	var list []string
+	names := a.names()
+	switch name {
+	case "path", "stdin":
+		for _, p := range names.Paths {
+			list = append(list, p.String())
+		}
+	case "namespace", "in":
+		for _, p := range names.Paths { // with those above
+			ns := p.Namespace().String()
+			for i := range ns {
+				if ns[i] == '/' {
+					list = append(list, ns[:i])
+				}
+			}
+			list = append(list, ns)
+		}
+	case "agent", "agent-id":
+		list = names.Agents
+	case "id":
+		list = names.Pending
+	case "token-id":
+		list = names.Tokens
+	case "profile":
+		if cfg, err := loadConfig(); err == nil {
+			for profile := range cfg.Profiles {
+				list = append(list, profile)
+			}
+		}
+	}
+	list = slices.DeleteFunc(list, func(s string) bool { return !plainName.MatchString(s) })
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// names are those in the vault, without a key and unchecked; what an agent may not
+// use is left out. Whatever goes wrong, there are none.
+func (a *app) names() (names vault.Names) {
+	a.LockTimeout = 0
+	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
+		if names, err = v.Names(); err == nil && s != nil {
+			names.Paths = slices.DeleteFunc(names.Paths, func(p tokens.Path) bool {
+				return !s.Can(tokens.Read, p) && !s.Can(tokens.Write, p) && !s.Can(tokens.Delete, p)
+			})
+			names.Agents, names.Tokens, names.Pending = nil, nil, nil
+		}
+		return err
+	})
+	return names
+}

@@ -1,0 +1,210 @@
+package commands
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault"
+)
+
+type openCmd struct {
+	NoBrowser bool `help:"Write the page and print where it is, and open nothing." env:"-"`
+}
+
+func (openCmd) Help() string {
+	return `Writes one page, for your eyes alone, into the runtime folder: the vault's health, what
+secrets there are (never a value), agents and what each can open, live tokens,
+requests that wait, and the audit log. The page loads nothing and sends nothing. It
+shows the vault as it was then; run it again for another.`
+}
+
+//go:embed dashboard.html
+var dashboardHTML string
+
+var dashboard = template.Must(template.New("dashboard").Parse(dashboardHTML))
+
+// logShown is how many entries of the log the page has.
+const logShown = 500
+
+// dashboardData is all that the page shows.
+type dashboardData struct {
+	Nonce    string // of its one script and its one style
+	Made     string
+	Version  string
+	Path     string
+	Info     vault.Info
+	Size     string
+	Problems []string
+	Warnings []string
+	Secrets  []vault.Secret
+	Tiers    map[string]int
+	Agents   []dashboardAgent
+	Active   int
+	Tokens   []vault.TokenInfo
+	Requests []vault.Request
+	Log      []dashboardEntry
+	Total    int
+	now      time.Time
+}
+
+type dashboardAgent struct {
+	vault.Agent
+	Reach []vault.Reach
+}
+
+type dashboardEntry struct {
+	vault.Entry
+	Resource string
+	Denied   bool
+}
+
+// Stamp and Ago show times; Ago relative to when the page was made.
+func (dashboardData) Stamp(t time.Time) string { return stamp(t) }
+
+// Ago says how long before the page was made something was.
+func (d dashboardData) Ago(t time.Time) string { return ago(d.now.Sub(t)) }
+
+// Left says how long something is still good for.
+func (d dashboardData) Left(t time.Time) string { return until(t.Sub(d.now)) }
+
+// Count is "1 secret", "2 secrets".
+func (dashboardData) Count(n int, noun string) string { return plural(n, noun) }
+
+func (c openCmd) Run(a *app) error {
+	dir, err := runtimeFolder()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "dashboard-"+fileSafe(a.Profile)+".html")
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	var page []byte
+	err = a.with(access{readOnly: true, owner: "see all of the vault", progress: "verifying"}, func(s *vault.Session) error {
+		d, err := a.collect(s, h)
+		if err != nil {
+			return err
+		}
+		page, err = d.render()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := writePrivate(path, page); err != nil {
+		return err
+	}
+	url := fileURL(path)
+	if a.JSON {
+		if err := a.out.json(map[string]any{"path": path, "url": url}); err != nil {
+			return err
+		}
+	}
+	if c.NoBrowser {
+		if !a.JSON {
+			a.out.line("%s", path)
+		}
+		return nil
+	}
+	if !a.JSON {
+		a.out.line("Opening %s ...", url)
+	}
+	if err := openBrowser(url); err != nil {
+		a.out.note("no browser could be started; open the page yourself: %s", path)
+	}
+	return nil
+}
+
+// collect gathers what the page shows, in one look at the vault.
+func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
+	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()), Tiers: map[string]int{}}
+	nonce, err := vault.Generate(24, "alnum")
+	if err != nil {
+		return d, err
+	}
+	d.Nonce = string(nonce)
+	if d.Info, err = s.Info(); err != nil {
+		return d, err
+	}
+	d.Size = size(d.Info.Bytes)
+	report, err := s.Verify(false)
+	if err != nil {
+		return d, err
+	}
+	d.Problems = report.Problems
+	st := status{app: a, here: h}
+	d.Warnings = append(exposed(h.at), st.ownerWarnings()...)
+	if d.Secrets, err = s.List(tokens.Namespace{}, false); err != nil {
+		return d, err
+	}
+	for _, secret := range d.Secrets {
+		d.Tiers[secret.Tier.String()]++
+	}
+	agents, err := s.Agents()
+	if err != nil {
+		return d, err
+	}
+	for _, g := range agents {
+		x, err := s.ExplainAgent(g.ID)
+		if err != nil {
+			return d, err
+		}
+		if g.RevokedAt == nil {
+			d.Active++
+		}
+		d.Agents = append(d.Agents, dashboardAgent{g, x.Reach})
+	}
+	list, err := s.Tokens()
+	if err != nil {
+		return d, err
+	}
+	for _, t := range list {
+		if t.State == vault.TokenActive {
+			d.Tokens = append(d.Tokens, t)
+		}
+	}
+	requests, err := s.Requests()
+	if err != nil {
+		return d, err
+	}
+	for _, q := range requests {
+		if q.Status == vault.Pending {
+			d.Requests = append(d.Requests, q)
+		}
+	}
+	entries, total, err := s.Log(logShown, nil)
+	for _, e := range entries {
+		d.Log = append(d.Log, dashboardEntry{e, resource(e.Event), isDenied(e.Event)})
+	}
+	d.Total = total
+	return d, err
+}
+
+func (d dashboardData) render() ([]byte, error) {
+	var b bytes.Buffer
+	err := dashboard.Execute(&b, d)
+	return b.Bytes(), err
+}
+
+// openBrowser asks the desktop to show a page. It waits for nothing.
+func openBrowser(url string) error {
+	program := map[string][]string{
+		"darwin":  {"open", url},
+		"windows": {"rundll32", "url.dll,FileProtocolHandler", url},
+	}[runtime.GOOS]
+	if program == nil {
+		program = []string{"xdg-open", url}
+	}
+	return exec.Command(program[0], program[1:]...).Start()
+}
+
+func isDenied(e audit.Event) bool { return strings.HasSuffix(e.Type, audit.Denied) }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The page in a real browser, where one is installed: its script runs under its own
+// policy, and nothing that came out of the vault does.
+func TestDashboardInABrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium here")
+	}
+	home := t.TempDir()
+	for _, args := range [][]string{
+		{"secrets", "set", "prod/KEY", "hunter2"},
+		{"agents", "create", "--name", "worker", "--namespace", "prod", "--description", "<script>document.title='taken'</script>"},
+	} {
+		if out, err := assIn(home, args...); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	out, err := assIn(home, "open", "--no-browser")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	page := strings.TrimSpace(string(out))
+	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--user-data-dir="+filepath.Join(t.TempDir(), "profile"), "--dump-dom", "file://"+page)
+	cmd.Env = append(os.Environ(), "HOME="+home)
+	dom, err := cmd.Output()
+	if err != nil {
+		t.Skipf("chromium does not run here: %v", err)
+	}
+	text := string(dom)
+	for want, found := range map[string]bool{
+		"<title>Agent Secret Store</title>":                 true,
+		`placeholder="Filter by path, type or tier" hidden`: false, // the page's own script took it away
+		`data-filter="secrets-rows"`:                        true,
+		"&lt;script&gt;document.title":                      true,
+		"hunter2":                                           false,
+	} {
+		if strings.Contains(text, want) != found {
+			t.Errorf("the page has %q: %v", want, !found)
+		}
+	}
+}
+
+// A project of somebody else's gets a real secret store in its scripts.
+func TestInAnotherModule(t *testing.T) {
+	cmd := exec.Command("go", "test", "-count=1", "./...")
+	cmd.Dir = filepath.Join("testdata", "othermodule")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
