@@ -267,12 +267,12 @@ and backups of the file that the agent could get at still open: rotate what it k
 }
 
 func (c agentsRevoke) Run(a *app) error {
-	err := a.confirmNarrowing(c.Agent, c.Force, "Revoke %s?")
+	id, err := a.confirmNarrowing(c.Agent, c.Force, "Revoke %s?")
 	if err != nil {
 		return err
 	}
 	return a.with(access{owner: "revoke agents"}, func(s *vault.Session) error {
-		n, err := s.RevokeAgent(c.Agent)
+		n, err := s.RevokeAgent(id)
 		if err != nil {
 			return err
 		}
@@ -284,19 +284,20 @@ func (c agentsRevoke) Run(a *app) error {
 	})
 }
 
-// confirmNarrowing says what taking a right away will do, and asks.
-func (a *app) confirmNarrowing(agent string, force bool, question string) error {
+// confirmNarrowing says what taking a right away will do, and asks. It returns the
+// id of the agent that was shown: by the time of the answer its name may be another's.
+func (a *app) confirmNarrowing(agent string, force bool, question string) (id string, err error) {
 	var n vault.Narrowing
-	err := a.with(access{readOnly: true, owner: "revoke agents and replace their keys"}, func(s *vault.Session) (err error) {
+	err = a.with(access{readOnly: true, owner: "revoke agents and replace their keys"}, func(s *vault.Session) (err error) {
 		n, err = s.Narrow(agent)
 		return err
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	g := n.Agent
 	a.out.note("%s (%s): %s will be re-encrypted, and %s", g.Name, g.ID, plural(n.Versions, "stored value"), pluralOf(n.Tokens, "active token ends", "active tokens end"))
-	return a.confirm(force, fmt.Sprintf(question, g.Name+" ("+g.ID+")"))
+	return g.ID, a.confirm(force, fmt.Sprintf(question, g.Name+" ("+g.ID+")"))
 }
 
 type agentsRotateKey struct {
@@ -310,12 +311,12 @@ were issued with it, open nothing in it.`
 }
 
 func (c agentsRotateKey) Run(a *app) error {
-	err := a.confirmNarrowing(c.Agent, c.Force, "Replace the key of %s?")
+	id, err := a.confirmNarrowing(c.Agent, c.Force, "Replace the key of %s?")
 	if err != nil {
 		return err
 	}
 	return a.with(access{owner: "replace the keys of agents"}, func(s *vault.Session) error {
-		n, key, err := s.RotateAgentKey(c.Agent)
+		n, key, err := s.RotateAgentKey(id)
 		if err != nil {
 			return err
 		}

@@ -376,11 +376,7 @@ func kindName(kind string) string {
 func (l *login) try(key openKey) (id string, err error) {
 	err = l.inVault(l.at, access{readOnly: true}, func(v *vault.Vault) error {
 		id = v.ID()
-		s, err := key.open(v)
-		if err != nil {
-			return err
-		}
-		return s.Usable()
+		return key.usable(v)
 	})
 	return id, err
 }

@@ -402,6 +402,15 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	return id, err
 }
 
+// usable opens the vault, and sees whether the credential counts now.
+func (k openKey) usable(v *vault.Vault) error {
+	s, err := k.open(v)
+	if err != nil {
+		return err
+	}
+	return s.Usable()
+}
+
 func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
 	switch {
 	case k.owner != nil:

@@ -73,7 +73,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	}
 	key, err := st.readKey(st.cred)
 	if err == nil {
-		_, err = key.open(v)
+		err = key.usable(v)
 	}
 	if st.opens = "yes"; err != nil {
 		st.opens = "no"

@@ -1,0 +1,307 @@
+package commands
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// values are what a program reads from a file.
+type values map[string]string
+
+// envReaders are the readers of each format, from their documented grammars. The
+// real ones are in readers_test.go.
+var envReaders = map[string][]func(string) (values, error){
+	"dotenv":  {readDotenv, readPython},
+	"shell":   {readDotenv},
+	"docker":  {readDocker},
+	"json":    {readJSON},
+	"github":  {readGithub},
+	"systemd": {readSystemd},
+}
+
+// nasty are values on which readers of such files are known to differ.
+var nasty = []string{
+	"x", "plain-value_1.2/3:4@5%6+7,8", " ", "\t", "\n", " x ", "x\n", "\nx", "a\n\nb", "a\r\nb", "\r", "x\r", "a\rb", "\x00", "a\x00b",
+	"'", "''", `"`, `""`, "`", `'"`, "'\"`", "it's", `say "so"`, `\`, `\\`, `a\`, `a\\`, `a\\b`, `a\b`, `\n`, `\\n`, `a\nb`, `\'`, `\"`, `"\`, `'\`, `\x41`,
+	`'\''`, `a\` + "\n" + `b`, "$", "$X", "${X}", "${X:-d}", "$$", "$(id)", "`id`", `\$`, "$'x'", "#", "a#b", "a #b", "a # b", "#fff", "=", "a=b", "==", "!", "!!", "a!b",
+	"~", "*", "?", "[a]", "{a,b}", "&", ";", "|", "<", ">", "(", ")", "a;b", "a&b", "%s", "export X=1", "X=1\nY=2", "'\nA='stolen'\nB='", "\"\nA=\"stolen\"\nB=\"",
+	"ü", "日本", "🔑", "\u0085", "\u2028", "\u2029", "a\u2028b", "\u00a0x\u00a0", "\ufeffx", "\ufffd", "\ufffe", "\U0001ffff", "\ufdd0", "\u200b", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "\x01", "\x7f", "\x80", "\xff", "\xed\xa0\x80",
+	"-----BEGIN KEY-----\nabc+/=\n-----END KEY-----\n", `{"a":"b\nc"}`, "<<EOF\nx\nEOF", "ass://a/K", "{{ x }}", "null", "true", "0", "-", "--", ":", "k: v", ".", "..",
+}
+
+// roundTrip writes a value among others, and reads all of them back.
+func roundTrip(t *testing.T, format string, value []byte) {
+	t.Helper()
+	list := []variable{{name: "A", value: []byte("first")}, {name: "MIDDLE_1", value: value}, {name: "Z", value: []byte("last one")}}
+	text, err := writeEnv(format, list)
+	if err != nil {
+		long := len(value) > 8 && strings.Contains(err.Error(), string(value))
+		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "the value of MIDDLE_1") || text != "" || long {
+			t.Errorf("%s refuses %q so: %v, and writes %q", format, value, err, text)
+		}
+		return
+	}
+	want := values{"A": "first", "MIDDLE_1": string(value), "Z": "last one"}
+	for _, read := range envReaders[format] {
+		if got, err := read(text); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%s: %q became %q, and then %q: %v", format, value, text, got, err)
+		}
+	}
+}
+
+func FuzzFormats(f *testing.F) {
+	for _, s := range nasty {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		for _, format := range formatNames() {
+			roundTrip(t, format, value)
+		}
+	})
+}
+
+// What each format refuses, and what it must not. Where a format can carry little,
+// refusing too much would make it useless.
+func TestFormatsRefuse(t *testing.T) {
+	const carried = "dotenv shell docker json github systemd"
+	for value, want := range map[string]string{
+		"postgres://u:p@h:5432/d?a=b&c=d": carried,
+		"pa$$word!#1":                     carried,
+		`{"a": "b"}`:                      carried,
+		"it's":                            carried,
+		"ü 日本":                            carried,
+		" blanks ":                        carried,
+		`C:\dir\file`:                     carried,
+		"a\nb\n":                          "dotenv shell json github systemd",
+		`it's "so"`:                       "shell docker json github systemd",
+		`end\`:                            "shell docker json github systemd",
+		"${X}":                            "shell docker json github systemd",
+		"a\rb":                            "shell docker json",
+		"a\r\nb":                          "json",
+		"a\x1bb":                          "dotenv shell docker json github",
+		"a\ufffeb":                        "dotenv shell docker json github",
+		"\x00":                            "json",
+		"\xff":                            "shell",
+	} {
+		var got []string
+		for _, format := range formatNames() {
+			if _, err := writeEnv(format, []variable{{name: "K", value: []byte(value)}}); err == nil {
+				got = append(got, format)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q is carried by %s, want %s", value, got, want)
+		}
+	}
+	if _, err := writeEnv("yaml", nil); !errors.Is(err, errUsage) {
+		t.Errorf("the format yaml: %v", err)
+	}
+}
+
+// The longest line that docker reads goes, and no longer one.
+func TestLongLines(t *testing.T) {
+	for n := 65520; n < 65550; n++ {
+		roundTrip(t, "docker", []byte(strings.Repeat("x", n)))
+	}
+	for _, format := range formatNames() {
+		roundTrip(t, format, []byte(strings.Repeat("'x\" ", 20000)))
+		roundTrip(t, format, []byte(strings.Repeat("x ", 1<<19)))
+	}
+}
+
+// No two delimiters of the github format are alike.
+func TestGithubDelimiter(t *testing.T) {
+	list := []variable{{name: "A", value: []byte("x")}, {name: "B", value: []byte("x")}}
+	text, _ := writeEnv("github", list)
+	ends := regexp.MustCompile(`<<(ass_\w{20,})\n`).FindAllStringSubmatch(text, -1)
+	if len(ends) != 2 || ends[0][1] == ends[1][1] {
+		t.Errorf("%q", text)
+	}
+}
+
+func readDotenv(text string) (values, error) {
+	list, err := parseDotenv([]byte(text))
+	got := values{}
+	for _, v := range list {
+		got[v.name] = string(v.value)
+	}
+	return got, err
+}
+
+func readJSON(text string) (got values, err error) {
+	return got, json.Unmarshal([]byte(text), &got)
+}
+
+// readDocker reads as docker does (docker/cli, opts/envfile and pkg/kvfile).
+func readDocker(text string) (values, error) {
+	got := values{}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for first := true; lines.Scan(); first = false {
+		line := lines.Text()
+		if !utf8.ValidString(line) {
+			return nil, errors.New("not UTF-8")
+		}
+		if first {
+			line = strings.TrimPrefix(line, "\ufeff")
+		}
+		line = strings.TrimLeftFunc(line, unicode.IsSpace)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, found := strings.Cut(line, "=")
+		if name == "" || !found || strings.ContainsFunc(name, unicode.IsSpace) {
+			return nil, fmt.Errorf("%q", line)
+		}
+		got[name] = value
+	}
+	return got, lines.Err()
+}
+
+// readGithub reads NAME<<DELIMITER as the runner does. It counts what a runner on
+// Windows takes for the end of a line, too.
+func readGithub(text string) (values, error) {
+	got := values{}
+	if strings.Contains(text, "\r") {
+		return nil, errors.New("runners differ on a carriage return")
+	}
+	lines := strings.Split(text, "\n")
+	for at := 0; at < len(lines); at++ {
+		if lines[at] == "" {
+			continue
+		}
+		name, end, found := strings.Cut(lines[at], "<<")
+		if equals := strings.IndexByte(lines[at], '='); !found || name == "" || end == "" || equals >= 0 && equals < len(name) {
+			return nil, fmt.Errorf("%q", lines[at])
+		}
+		n := slices.Index(lines[at+1:], end)
+		if n < 0 {
+			return nil, fmt.Errorf("no %s", end)
+		}
+		got[name] = strings.Join(lines[at+1:at+1+n], "\n")
+		at += 1 + n
+	}
+	return got, nil
+}
+
+// readSystemd reads as systemd.exec(5) says of EnvironmentFile=: in a value, quoted
+// parts follow each other, and blanks between and behind them do not count. What is
+// left out here, such as values without quotes, is an error.
+func readSystemd(text string) (values, error) {
+	got := values{}
+	for strings.TrimLeft(text, " \t\n\r") != "" {
+		name, rest, found := strings.Cut(strings.TrimLeft(text, " \t\n\r"), "=")
+		if !found || !isVariable(name) {
+			return nil, fmt.Errorf("the name %q", name)
+		}
+		var value strings.Builder
+		for text = strings.TrimLeft(rest, " \t"); text != "" && text[0] != '\n' && text[0] != '\r'; text = strings.TrimLeft(text, " \t") {
+			quote := text[0]
+			if quote != '"' {
+				return nil, fmt.Errorf("no quote at %q", text)
+			}
+			end := 1
+			for ; ; end++ {
+				if end == len(text) {
+					return nil, errors.New("a quote is not closed")
+				}
+				c := text[end]
+				if c == quote {
+					break
+				}
+				if c != '\\' || end+1 == len(text) {
+					value.WriteByte(c)
+					continue
+				}
+				end++
+				switch e := text[end]; e {
+				case '"', '\\', '`', '$':
+					value.WriteByte(e)
+				case '\n': // it goes on in the next line
+				default:
+					value.WriteString(`\` + string(e))
+				}
+			}
+			text = text[end+1:]
+		}
+		// Older versions refuse control characters, and many noncharacters.
+		refused := func(r rune) bool {
+			return r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe || unicode.IsControl(r) && r != '\t' && r != '\n'
+		}
+		if s := value.String(); !utf8.ValidString(s) || strings.ContainsFunc(s, refused) {
+			return nil, fmt.Errorf("%s is dropped", name)
+		}
+		got[name] = value.String()
+	}
+	return got, nil
+}
+
+var (
+	pythonSingle   = regexp.MustCompile(`\\[\\']`)
+	pythonDouble   = regexp.MustCompile(`\\[\\'"abfnrtv]`)
+	pythonVariable = regexp.MustCompile(`\$\{([^\}:]*)(?::-([^\}]*))?\}`)
+	pythonComment  = regexp.MustCompile(`[\s\x{1c}-\x{1f}\x{85}\x{a0}\pZ]+#.*`)
+)
+
+// readPython reads as python-dotenv does: the expressions of its parser, in a
+// program that has none of the variables that a value may name.
+func readPython(text string) (values, error) {
+	got := values{}
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // a text file in Python
+	space := func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
+	blank := func(r rune) bool { return space(r) && r != '\n' }
+	for text = strings.TrimLeftFunc(text, space); text != ""; text = strings.TrimLeftFunc(text, space) {
+		if after, found := strings.CutPrefix(text, "export"); found && strings.TrimLeftFunc(after, blank) != after {
+			text = strings.TrimLeftFunc(after, blank)
+		}
+		end := strings.IndexFunc(text, func(r rune) bool { return r == '=' || r == '#' || space(r) })
+		if end <= 0 || text[0] == '\'' {
+			return nil, fmt.Errorf("the name at %q", text)
+		}
+		name := text[:end]
+		if text = strings.TrimLeftFunc(text[end:], blank); !strings.HasPrefix(text, "=") {
+			return nil, fmt.Errorf("no = at %q", text)
+		}
+		text = strings.TrimLeftFunc(text[1:], blank)
+		value, escapes := "", (*regexp.Regexp)(nil)
+		switch {
+		case strings.HasPrefix(text, "'"):
+			escapes = pythonSingle
+		case strings.HasPrefix(text, `"`):
+			escapes = pythonDouble
+		default:
+			value, text, _ = strings.Cut(text, "\n")
+			value = strings.TrimRightFunc(pythonComment.ReplaceAllString(value, ""), space)
+			text = "\n" + text
+		}
+		if escapes != nil {
+			// The expression prefers a backslash with the quote, and gives it back if
+			// no other quote follows.
+			whole := regexp.MustCompile(`^` + text[:1] + `((?:\\` + text[:1] + `|[^` + text[:1] + `])*)` + text[:1]).FindStringSubmatch(text)
+			if whole == nil {
+				return nil, fmt.Errorf("a quote is not closed at %q", text)
+			}
+			text = text[len(whole[0]):]
+			value = escapes.ReplaceAllStringFunc(whole[1], func(e string) string {
+				return map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", '\\': `\`, '\'': "'", '"': `"`}[e[1]]
+			})
+		}
+		text = strings.TrimLeftFunc(text, blank)
+		if strings.HasPrefix(text, "#") {
+			text = text[max(0, strings.IndexByte(text+"\n", '\n')):]
+		}
+		if text != "" && text[0] != '\n' {
+			return nil, fmt.Errorf("something stands at %q", text)
+		}
+		got[name] = pythonVariable.ReplaceAllString(value, "$2")
+	}
+	return got, nil
+}
