@@ -34,7 +34,7 @@ func (e *dotenvError) Unwrap() error { return errUsage }
 // is an error.
 func parseDotenv(file []byte) ([]variable, error) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
-	d := &dotenvParser{rest: strings.ReplaceAll(string(file), "\r\n", "\n"), line: 1}
+	d := &dotenvParser{rest: string(file), line: 1}
 	var list []variable
 	seen := map[string]int{}
 	for d.rest != "" {
@@ -77,12 +77,17 @@ func (d *dotenvParser) skipBlanks() {
 	d.take(len(d.rest) - len(strings.TrimLeft(d.rest, blanks)))
 }
 
-// lineEnd is how many bytes there are up to the end of the line.
+// lineEnd is how many bytes there are up to the end of the line, which is LF or
+// CRLF.
 func (d *dotenvParser) lineEnd() int {
-	if n := strings.IndexByte(d.rest, '\n'); n >= 0 {
-		return n
+	n := strings.IndexByte(d.rest, '\n')
+	if n > 0 && d.rest[n-1] == '\r' {
+		n--
 	}
-	return len(d.rest)
+	if n < 0 {
+		return len(d.rest)
+	}
+	return n
 }
 
 // assignment reads a line, or several if a quoted value spans them; ok is false
@@ -106,14 +111,15 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 	}
 	d.skipBlanks()
 	if !strings.HasPrefix(d.rest, "=") {
-		return v, false, d.fail("there is no = behind %s", v.name)
+		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has no quotes?")
 	}
 	d.take(1)
+	before := len(d.rest)
 	d.skipBlanks()
 	if d.rest != "" && (d.rest[0] == '\'' || d.rest[0] == '"') {
 		v.value, err = d.quoted()
 	} else {
-		v.value = d.bare()
+		v.value = d.bare(len(d.rest) < before)
 	}
 	if err == nil && bytes.IndexByte(v.value, 0) >= 0 {
 		err = d.fail("the value of %s holds a zero byte", v.name)
@@ -129,10 +135,10 @@ func (d *dotenvParser) newline() bool {
 	if d.rest == "" {
 		return true
 	}
-	if d.rest[0] != '\n' {
+	if d.lineEnd() > 0 {
 		return false
 	}
-	d.take(1)
+	d.take(strings.IndexByte(d.rest, '\n') + 1)
 	return true
 }
 
@@ -150,11 +156,11 @@ func nameLength(s string) int {
 }
 
 // bare reads a value without quotes: up to the end of the line, or to a # with a
-// blank before it.
-func (d *dotenvParser) bare() []byte {
+// blank before it; blank is whether one stands before the value.
+func (d *dotenvParser) bare(blank bool) []byte {
 	line := d.take(d.lineEnd())
 	for i := range len(line) {
-		if line[i] == '#' && (i == 0 || strings.IndexByte(blanks, line[i-1]) >= 0) {
+		if line[i] == '#' && (i == 0 && blank || i > 0 && strings.IndexByte(blanks, line[i-1]) >= 0) {
 			line = line[:i]
 			break
 		}

@@ -168,8 +168,11 @@ func systemdLine(v variable) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errNotText
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' }) {
-		return "", errors.New("it holds a control character, which systemd refuses")
+	refused := func(r rune) bool { // systemd's unichar_is_valid and string_has_cc
+		return unicode.IsControl(r) && r != '\t' && r != '\n' || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe
+	}
+	if strings.ContainsFunc(s, refused) {
+		return "", errors.New("it holds a control character, or one that is none, which systemd refuses")
 	}
 	return v.name + `="` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "`", "\\`", `$`, `\$`).Replace(s) + `"`, nil
 }

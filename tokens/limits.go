@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -64,6 +65,9 @@ func IPsOf(texts []string) (IPs, error) {
 func parsePrefix(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
 		p, err := netip.ParsePrefix(s)
+		if p.Addr().Is4In6() {
+			err = errors.New("a range of mapped addresses matches none; write it in IPv4")
+		}
 		return p.Masked(), err
 	}
 	a, err := netip.ParseAddr(s)
@@ -98,6 +102,9 @@ func (ips IPs) Strings() []string {
 	return texts
 }
 
+// AgentIDPrefix begins the id of every agent.
+const AgentIDPrefix = "agt_"
+
 // MaxNameBytes is the length of the longest name of an agent.
 const MaxNameBytes = 64
 
@@ -105,6 +112,9 @@ const MaxNameBytes = 64
 func CheckAgentName(s string) error {
 	if s == "" || len(s) > MaxNameBytes {
 		return syntaxErrorf("agent name", "it must have 1 to %d characters", MaxNameBytes)
+	}
+	if strings.HasPrefix(s, AgentIDPrefix) {
+		return syntaxErrorf("agent name", "it must not begin with %s, as ids do", AgentIDPrefix)
 	}
 	for i := range len(s) {
 		if c := s[i]; c == '.' || !segmentByte(c) {

@@ -27,6 +27,8 @@ func (a Action) String() string {
 		return "delete"
 	case anyAction:
 		return "*"
+	case Read | Write:
+		return "read and write"
 	}
 	return "nothing"
 }

@@ -41,18 +41,36 @@ func (s *Session) update(fn func(*tx) error) error {
 	)
 	switch {
 	case errors.As(err, &refused):
-		kind := "secret"
-		if _, perr := tokens.ParsePath(refused.resource); perr != nil {
-			kind = s.by.kind
-		}
-		lerr := s.commit(func(t *tx) error {
-			return t.log(refused.event+audit.Denied, kind, refused.resource, map[string]any{"reason": refused.why})
-		})
-		return errors.Join(refused.err, lerr)
+		return s.refused(refused)
 	case errors.As(err, &need):
 		return s.ask(need.requests)
 	}
 	return err
+}
+
+// refused logs a refusal, and returns what to tell whoever was refused.
+func (s *Session) refused(r *refusal) error {
+	kind := "secret"
+	if _, err := tokens.ParsePath(r.resource); err != nil {
+		kind = s.by.kind
+	}
+	err := s.commit(func(t *tx) error {
+		return t.log(r.event+audit.Denied, kind, r.resource, map[string]any{"reason": r.why})
+	})
+	return errors.Join(r.err, err)
+}
+
+// mayOnlyOwner refuses what a grantee has not the keys for; event is that of the
+// act, "" for looking at something, which is not logged.
+func (s *Session) mayOnlyOwner(what, event, resource string) error {
+	if s.root != nil {
+		return nil
+	}
+	err := errorOf(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
+	if event == "" || s.v.opts.ReadOnly {
+		return err
+	}
+	return s.refused(&refusal{err, event, resource, "owner"})
 }
 
 // enter admits a grantee to an act on some secrets, and counts it as one use for
@@ -70,11 +88,8 @@ func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Pa
 		return err
 	}
 	for _, p := range paths {
-		if !s.Can(a, p) {
-			return &refusal{
-				errorOf(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes),
-				event, p.String(), "scope",
-			}
+		if err := s.cannot(a, p); err != nil {
+			return &refusal{err, event, p.String(), "scope"}
 		}
 	}
 	uses.Used += uint64(len(paths))
@@ -90,6 +105,20 @@ func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Pa
 		}
 	}
 	return t.putUses(s.by.id, uses)
+}
+
+// cannot says which scopes of the session are missing for an act on a secret; nil
+// if none is. It says the same whether or not the secret is there.
+func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
+	if s.Can(a, p) {
+		return nil
+	}
+	for _, one := range []tokens.Action{tokens.Read, tokens.Write, tokens.Delete} {
+		if s.as.scopes.Allow(one, p) {
+			a &^= one
+		}
+	}
+	return errorOf(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes)
 }
 
 // admit refuses a credential whose time, place or clock is wrong. It returns how
@@ -174,11 +203,15 @@ func (t *tx) putUses(id string, body usesBody) error {
 	return t.put(bucketUses, []byte(id), false, body)
 }
 
-// copyUses carries a count over into a rewritten vault.
+// copyUses carries a count over into a rewritten vault. One that does not hold is
+// left behind, and a time that has not come is forgotten.
 func (t *tx) copyUses(to *tx, id string) error {
 	body, err := t.usesOf(id)
 	if err != nil || body.Seq == 0 {
-		return err
+		return nil
+	}
+	if body.LastAt.After(to.now) {
+		body.LastAt = to.now
 	}
 	return to.put(bucketUses, []byte(id), false, body)
 }
@@ -198,10 +231,10 @@ func (t *tx) clear() error {
 		return nil
 	}
 	t.head.lapse = time.Time{}
-	if err := t.clearTokens(); err != nil {
+	if err := t.clearAsks(); err != nil {
 		return err
 	}
-	return t.clearAsks()
+	return t.clearTokens()
 }
 
 // signer is who a signature is by, and what that gives it the right to.
@@ -209,6 +242,17 @@ type signer struct {
 	pub    ed25519.PublicKey
 	owner  bool
 	scopes tokens.Scopes
+}
+
+// maySignAny reports whether such an author can sign records of a bucket at all.
+func maySignAny(bucket, by string) bool {
+	switch bucket {
+	case bucketAgents, bucketRecipients, bucketAnswers:
+		return by == audit.Owner
+	case bucketTokens:
+		return by == audit.Owner || isAgentID(by)
+	}
+	return true
 }
 
 // maySign reports whether a signature by s makes a record of a bucket, at k, one
@@ -227,7 +271,7 @@ func (s signer) maySign(bucket string, k []byte, by string) bool {
 		p, err := tokens.ParsePath(text)
 		return err == nil && s.scopes.Allow(tokens.Write, p)
 	case bucketTokens:
-		return isAgentID(by) // that it is the issuer's is checked where claims are read
+		return true // that it is the issuer's is checked where claims are read
 	case bucketAsks:
 		asker, _, ok := cutAskKey(k)
 		return ok && asker == by

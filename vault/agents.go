@@ -51,9 +51,7 @@ type Agent struct {
 // Limits of what people say about an agent or a request.
 const maxTextBytes = 500
 
-const agentIDPrefix = "agt_"
-
-func isAgentID(s string) bool { return strings.HasPrefix(s, agentIDPrefix) }
+func isAgentID(s string) bool { return strings.HasPrefix(s, tokens.AgentIDPrefix) }
 
 // AgentSpec is a new agent.
 type AgentSpec struct {
@@ -101,12 +99,14 @@ func (t *tx) agent(id string) (agentBody, error) {
 	return body, err
 }
 
-// agents calls fn for every agent, revoked ones included.
+// agents calls fn for every agent, revoked ones included. A record that does not
+// hold is passed over, for it must not stand in the way of the others; a
+// verification names it.
 func (t *tx) agents(fn func(id string, body agentBody) error) error {
 	return t.walk(bucketAgents, nil, func(k, v []byte) error {
 		var body agentBody
 		if _, err := t.decodeSigned(bucketAgents, k, v, &body); err != nil {
-			return err
+			return nil
 		}
 		return fn(string(k), body)
 	})
@@ -117,7 +117,7 @@ func (t *tx) agents(fn func(id string, body agentBody) error) error {
 func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 	spec, err := spec.Resolve()
 	if err == nil {
-		err = s.mayOnlyOwner("register agents")
+		err = s.mayOnlyOwner("register agents", audit.AgentCreated, s.by.id)
 	}
 	if err != nil {
 		return Agent{}, tokens.AgentKey{}, err
@@ -130,10 +130,11 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 		taken := map[string]bool{}
 		err := t.walk(bucketAgents, nil, func(k, v []byte) error {
 			var other agentBody
+			taken[string(k)] = true
 			if _, err := t.decode(bucketAgents, k, v, &other); err != nil {
-				return err
+				return nil
 			}
-			if taken[string(k)] = true; other.Name == spec.Name && other.RevokedAt == nil {
+			if other.Name == spec.Name && other.RevokedAt == nil {
 				return errorOf(ErrConflict, "an agent named %s exists already (%s); give another --name, or revoke that one", spec.Name, k)
 			}
 			return nil
@@ -144,7 +145,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 		for id = ""; id == "" || taken[id]; {
 			var random [4]byte
 			rand.Read(random[:])
-			id = agentIDPrefix + hex.EncodeToString(random[:])
+			id = tokens.AgentIDPrefix + hex.EncodeToString(random[:])
 		}
 		body = agentBody{
 			Seq: t.seq(), Name: spec.Name, Description: spec.Description, Namespaces: []string{},
@@ -208,7 +209,7 @@ func (s *Session) agentOf(id string, b agentBody) Agent {
 
 // Agents lists the agents, oldest first, revoked ones included.
 func (s *Session) Agents() ([]Agent, error) {
-	if err := s.mayOnlyOwner("list agents"); err != nil {
+	if err := s.mayOnlyOwner("list agents", "", ""); err != nil {
 		return nil, err
 	}
 	var list []Agent
@@ -250,17 +251,28 @@ type Narrowing struct {
 	Agent    Agent
 	Versions int // values to seal anew
 	Tokens   int // live tokens that end with it
+
+	// LeftBehind names the records that did not hold when it was done. They are
+	// gone, for whoever loses a right must not be able to stop that with them.
+	LeftBehind []string
 }
 
 // Narrow says what revoking an agent, or replacing its key, will do. ref is an id
 // or the name of an active agent; one that was revoked is [ErrConflict].
 func (s *Session) Narrow(ref string) (Narrowing, error) {
+	return s.narrow(ref, "")
+}
+
+func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	var n Narrowing
-	if err := s.mayOnlyOwner("revoke agents and replace their keys"); err != nil {
+	if err := s.mayOnlyOwner("revoke agents and replace their keys", event, s.by.id); err != nil {
 		return n, err
 	}
 	return n, s.view(func(t *tx) error {
 		id, body, err := t.findAgent(ref)
+		if errors.Is(err, ErrDamaged) { // it can be revoked all the same
+			err = nil
+		}
 		if err != nil {
 			return err
 		}
@@ -279,23 +291,26 @@ func (s *Session) Narrow(ref string) (Narrowing, error) {
 // RevokeAgent ends an agent and all its tokens: the vault is rewritten under a
 // new epoch, in which their keys open nothing. ref is an id or a name.
 func (s *Session) RevokeAgent(ref string) (Narrowing, error) {
-	n, err := s.Narrow(ref)
+	n, err := s.narrow(ref, audit.AgentRevoked)
 	if err != nil {
 		return n, err
 	}
 	id := n.Agent.ID
-	return n, s.rewrite(rewritePlan{
+	plan := &rewritePlan{
 		why: "agent revoked", what: id, revoke: id,
 		then: func(_ *Session, t *tx) error {
 			return t.log(audit.AgentRevoked, "agent", id, map[string]any{"name": n.Agent.Name, "tokens": n.Tokens})
 		},
-	})
+	}
+	err = s.rewrite(plan)
+	n.LeftBehind = plan.left
+	return n, err
 }
 
 // RotateAgentKey gives an agent a new key. The old one, and the tokens that were
 // issued with it, open nothing in the rewritten vault.
 func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error) {
-	n, err := s.Narrow(ref)
+	n, err := s.narrow(ref, audit.AgentKeyRotated)
 	if err != nil {
 		return n, tokens.AgentKey{}, err
 	}
@@ -303,7 +318,7 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 		id = n.Agent.ID
 		k  tokens.AgentKey
 	)
-	err = s.rewrite(rewritePlan{
+	plan := &rewritePlan{
 		why: "agent key rotated", what: id, rotate: id,
 		then: func(next *Session, t *tx) error {
 			body, err := t.agent(id)
@@ -313,14 +328,21 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 			k, n.Agent = next.agentKey(id, body.Serial), next.agentOf(id, body)
 			return t.log(audit.AgentKeyRotated, "agent", id, body.logged())
 		},
-	})
+	}
+	err = s.rewrite(plan)
+	n.LeftBehind = plan.left
 	return n, k, err
 }
 
 // copyAgents carries the agents over into a rewritten vault, each with a new
 // grant.
-func (s *Session) copyAgents(old *tx, next *Session, w *builder, p rewritePlan) error {
-	return old.agents(func(id string, body agentBody) error {
+func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan) error {
+	return old.walk(bucketAgents, nil, func(k, _ []byte) error {
+		id := string(k)
+		body, err := old.agent(id)
+		if err != nil {
+			return p.leave(recordName(bucketAgents, k), err)
+		}
 		switch id {
 		case p.revoke:
 			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // behind the entry that begins the epoch

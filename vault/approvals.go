@@ -34,6 +34,11 @@ const (
 	AskDelete = "delete" // a critical secret
 )
 
+var askActions = map[string]tokens.Action{AskRead: tokens.Read, AskWrite: tokens.Write, AskDelete: tokens.Delete}
+
+// askEvents are what the log calls what is asked for.
+var askEvents = map[string]string{AskRead: audit.SecretRead, AskWrite: audit.SecretUpdated, AskDelete: audit.SecretDeleted}
+
 // askBody is a request, signed by the asker. Its id is a hash of these bytes, so
 // nothing can change under an id that a person has looked at.
 type askBody struct {
@@ -292,11 +297,11 @@ func (s *Session) ask(requests []request) error {
 			}
 		}
 		for _, r := range requests {
-			q, err := s.askOne(t, r, have)
+			q, isNew, err := s.askOne(t, r, have)
 			if err != nil {
 				return err
 			}
-			if asked = append(asked, q); q.CreatedAt.Equal(t.now) {
+			if asked = append(asked, q); isNew {
 				made++
 			}
 		}
@@ -308,46 +313,54 @@ func (s *Session) ask(requests []request) error {
 		}
 		return nil
 	})
-	if err != nil && err != errNothing {
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		return s.refused(refused)
+	case err != nil && err != errNothing:
 		return err
 	}
 	return &ApprovalError{asked}
 }
 
 // askOne finds the request that is pending for an act, or makes one. What was
-// denied is not asked again without a reason.
-func (s *Session) askOne(t *tx, r request, have []Request) (Request, error) {
+// denied last is not asked again without a reason.
+func (s *Session) askOne(t *tx, r request, have []Request) (q Request, isNew bool, err error) {
 	for _, q := range slices.Backward(have) {
-		switch {
-		case !q.is(r):
-		case q.Status == Pending:
-			return q, nil
-		case q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt):
-			return q, errorOf(ErrRefused, "the request to %s %s was denied: %s; to ask again, say why with --reason", q.Action, q.Path, q.Denial)
+		if !q.is(r) {
+			continue
 		}
+		if q.Status == Pending {
+			return q, false, nil
+		}
+		if q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt) {
+			err := errorOf(ErrRefused, "the request to %s %s was denied: %s; to ask again, say why with --reason", q.Action, q.Path, q.Denial)
+			return q, false, &refusal{err, askEvents[r.action], r.path.String(), "denied"}
+		}
+		break
 	}
 	body := askBody{
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
 		Asker: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
 	}
 	if len(body.Reason) > maxTextBytes {
-		return Request{}, &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
+		return q, false, &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
 	}
 	rand.Read(body.Nonce)
 	b, err := json.Marshal(body)
 	if err != nil {
-		return Request{}, err
+		return q, false, err
 	}
 	id := askID(b)
 	if err := t.put(bucketAsks, askKey(s.by.id, id), true, json.RawMessage(b)); err != nil {
-		return Request{}, err
+		return q, false, err
 	}
 	t.lapsesAt(t.now.Add(askKept))
-	q := Request{
+	q = Request{
 		ID: id.String(), Asker: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version, Tier: r.tier,
 		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(AskLifetime),
 	}
-	return q, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
+	return q, true, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
 }
 
 func (q Request) logged() map[string]any {
@@ -413,8 +426,12 @@ func (t *tx) described(q Request) (Request, error) {
 // The answer carries the key of the one age file that was asked for, sealed to
 // the asker: it opens that version and nothing that comes later.
 func (s *Session) Approve(shown []Request) error {
-	return s.decide(shown, "approve requests", func(t *tx, k []byte, q Request) error {
+	return s.decide(shown, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
 		answer := answerBody{Decision: Approved, Ask: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
+		who, err := t.author(t, q.Asker)
+		if err != nil || !who.scopes.Allow(askActions[q.Action], q.Path) || askActions[q.Action] == 0 {
+			return errorOf(ErrConflict, "request %s asks for what the scopes of its asker do not cover; deny it", q.ID)
+		}
 		to, err := s.granteeOf(t, q.Asker)
 		if err != nil {
 			return err
@@ -457,7 +474,7 @@ func (s *Session) Deny(shown []Request, reason string) error {
 	if reason == "" || len(reason) > maxTextBytes {
 		return &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it must have 1 to %d bytes", maxTextBytes)}
 	}
-	return s.decide(shown, "deny requests", func(t *tx, k []byte, q Request) error {
+	return s.decide(shown, "deny requests", audit.ApprovalDenied, func(t *tx, k []byte, q Request) error {
 		answer := answerBody{Seq: t.seq(), Decision: Denied, Ask: q.ID, At: t.now, Exp: q.ExpiresAt, Reason: reason}
 		if err := t.put(bucketAnswers, k, true, answer); err != nil {
 			return err
@@ -470,8 +487,8 @@ func (s *Session) Deny(shown []Request, reason string) error {
 
 // decide re-reads each request in its own transaction: two decisions about one
 // request are one decision, and a version that has moved on is not approved.
-func (s *Session) decide(shown []Request, what string, answer func(t *tx, k []byte, q Request) error) error {
-	if err := s.mayOnlyOwner(what); err != nil {
+func (s *Session) decide(shown []Request, what, event string, answer func(t *tx, k []byte, q Request) error) error {
+	if err := s.mayOnlyOwner(what, event, s.by.id); err != nil {
 		return err
 	}
 	return s.update(func(t *tx) error {
@@ -537,12 +554,13 @@ func (t *tx) clearAsks() error {
 	return err
 }
 
-// copyAsks carries over the requests that wait, of askers that live on. Answers
-// hand out keys of files that are no more, so what was decided is asked again.
-func (s *Session) copyAsks(old *tx, w *builder) error {
+// copyAsks carries over the requests that wait, of askers that live on and for
+// secrets that do. Answers hand out keys of files that are no more, so what was
+// decided is asked again.
+func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
 	return old.walk(bucketAsks, nil, func(k, v []byte) error {
 		q, err := old.askAt(k, v)
-		if err != nil || q.Status != Pending {
+		if err != nil || q.Status != Pending || p.drop[q.Path] {
 			return nil
 		}
 		alive, err := w.t.alive(q.Asker)

@@ -102,7 +102,7 @@ func BenchmarkDigest(b *testing.B) {
 func BenchmarkRewrite(b *testing.B) {
 	s := benchVault(b, 10000)
 	for b.Loop() {
-		if err := s.rewrite(rewritePlan{then: func(*Session, *tx) error { return nil }}); err != nil {
+		if err := s.rewrite(&rewritePlan{then: func(*Session, *tx) error { return nil }}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -146,7 +146,7 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (do
 	case errors.Is(err, errDryRun), o.DryRun && errors.Is(err, errRaise):
 		return done, nil
 	case errors.Is(err, errRaise):
-		err = s.rewrite(rewritePlan{
+		err = s.rewrite(&rewritePlan{
 			why: "tier raised", what: ns.String(), tier: raise,
 			then: func(next *Session, t *tx) error {
 				done, _, err = next.importAll(t, ns, paths, items, o)
@@ -167,6 +167,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	need := &needed{}
 	var keys []string
 	var versions []uint64
+	var tiers []tokens.Tier
 	for i, p := range paths {
 		s.v.opts.step(i+1, len(paths))
 		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
@@ -203,7 +204,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 					return nil, nil, err
 				}
 			}
-			keys, versions = append(keys, p.Key()), append(versions, w.head.Version)
+			keys, versions, tiers = append(keys, p.Key()), append(versions, w.head.Version), append(tiers, w.head.Tier)
 		}
 		done = append(done, result)
 	}
@@ -213,7 +214,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	if len(raise) > 0 || len(keys) == 0 {
 		return done, raise, nil
 	}
-	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions})
+	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions, "tiers": tiers})
 }
 
 // isCurrent reports whether a write would change nothing, as far as the session

@@ -118,7 +118,7 @@ func crashChild(arg string) {
 		p, _ = tokens.ParsePath("a/K")
 		_, _, err = s.Get(p, 0)
 	} else if _, err = s.Purge(p); errors.Is(err, ErrNotFound) { // purged before: rewrite all the same
-		err = s.rewrite(rewritePlan{then: func(*Session, *tx) error { return nil }})
+		err = s.rewrite(&rewritePlan{then: func(*Session, *tx) error { return nil }})
 	}
 	if err != nil {
 		panic(err)

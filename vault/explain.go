@@ -61,7 +61,7 @@ type PathExplanation struct {
 // ExplainPath says who can open a secret, and by which right.
 func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 	x := PathExplanation{Path: p, Tier: tokens.Standard}
-	if err := s.mayOnlyOwner("explain who may open what"); err != nil {
+	if err := s.mayOnlyOwner("explain who may open what", "", ""); err != nil {
 		return x, err
 	}
 	return x, s.view(func(t *tx) error {
@@ -138,7 +138,7 @@ type AgentExplanation struct {
 // comes to lie below its scopes later is covered as well. ref is an id or a name.
 func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 	var x AgentExplanation
-	if err := s.mayOnlyOwner("explain what an agent may open"); err != nil {
+	if err := s.mayOnlyOwner("explain what an agent may open", "", ""); err != nil {
 		return x, err
 	}
 	return x, s.view(func(t *tx) error {

@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -82,10 +83,18 @@ func TestGolden(t *testing.T) {
 // same randomness and clock. If a record differs, the format has changed, and
 // needs a new golden vault beside the old.
 func TestGoldenIsMadeTheSame(t *testing.T) {
-	const file = "testdata/golden/format1.db"
+	for file, build := range map[string]func(*testing.T, string){
+		"testdata/golden/format1.db":        func(t *testing.T, path string) { buildGolden(t, path) },
+		"testdata/golden/format1-agents.db": buildGoldenAgents,
+	} {
+		t.Run(filepath.Base(file), func(t *testing.T) { checkGolden(t, file, build) })
+	}
+}
+
+func checkGolden(t *testing.T, file string, build func(*testing.T, string)) {
 	path := filepath.Join(t.TempDir(), "vault.db")
-	buildGolden(t, path)
-	if *makeGolden {
+	build(t, path)
+	if _, err := os.Stat(file); *makeGolden && os.IsNotExist(err) {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +143,7 @@ func dump(t *testing.T, path string) map[string]string {
 	return all
 }
 
-func buildGolden(t *testing.T, path string) {
+func buildGolden(t *testing.T, path string) vaulttest.Vault {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, 1)
 	owner, err := vault.ParseIdentity(goldenKey)
@@ -162,4 +171,87 @@ func buildGolden(t *testing.T, path string) {
 		_, err := s.Purge(vaulttest.Path(t, "staging/PURGED"))
 		return err
 	})
+	return v
+}
+
+// goldenAgent and goldenToken open the golden vault that has agents.
+const (
+	goldenAgent = "ass_Gd0NiAiTUSN5Ursizh4hfZNtHp9I5Vl5fZJ78m8YeLVKQSZiewKoii"
+	goldenToken = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJhc3M6NjZkMWY3MDc5YzM3MGFjYTc5NzM2OTdlZGZhOTNiZGQiLCJzdWIiOiJhZ3RfOTVjODQ1MTEiLCJqdGkiOiJlY2FiZTQwMC04ZGYxLTQ3ZTAtOWZlZi1hMDQ5OTg1MmQ0ZDciLCJpYXQiOjE3ODAzMDk4MzAsImV4cCI6MTc4MDM5NjIzMCwic2NvcGUiOiJzZWNyZXRzOnJlYWQ6cHJvZHVjdGlvbi9nZW1pbmkvKiIsInVzZXMiOjEwMH0.cs88HlfYgneTlEr2EqX3KutDPTBfCc0Wt3IOH6eR1qg"
+)
+
+// buildGoldenAgents goes on from the golden vault: an agent that reads and one that
+// only writes, a token, a request that was approved and one that waits.
+func buildGoldenAgents(t *testing.T, path string) {
+	t.Helper()
+	v := buildGolden(t, path)
+	_, writer := v.NewAgent(t, "writer", "secrets:write:production/*")
+	var k tokens.AgentKey
+	v.Must(t, func(s *vault.Session) (err error) {
+		_, k, err = s.CreateAgent(vault.AgentSpec{Name: "reader", Scopes: vaulttest.Scopes(t, "secrets:read:production/*")})
+		return err
+	})
+	reader := v.Agent(k)
+	token, _ := v.NewToken(t, reader, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/*"), TTL: tokens.MaxTTL, Uses: 100})
+	v.Set(t, "production/CRITICAL", "critical", vault.SetOptions{Tier: tokens.Critical})
+	if err := writer.Set(t, "production/WRITTEN", "written blindly", vault.SetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"production/stripe/KEY", "production/CRITICAL"} {
+		if _, err := reader.Get(t, name); !errors.Is(err, vault.ErrApproval) {
+			t.Fatal(err)
+		}
+	}
+	v.Must(t, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err == nil {
+			err = s.Approve(list[:1])
+		}
+		return err
+	})
+	if k.Text() != goldenAgent || token.Text != goldenToken {
+		t.Errorf("other credentials are made:\n%s\n%s", k.Text(), token.Text)
+	}
+}
+
+// The agents of an earlier version still open what they did.
+func TestGoldenAgents(t *testing.T) {
+	raw, err := os.ReadFile("testdata/golden/format1-agents.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := vault.ParseIdentity(goldenKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := tokens.ParseAgentKey(goldenAgent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vaulttest.Vault{Path: filepath.Join(t.TempDir(), "vault.db"), Owner: owner}
+	v.Opts.Now = func() time.Time { return time.Date(2026, 6, 1, 11, 0, 0, 0, time.UTC) }
+	if err := os.WriteFile(v.Path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader := v.Agent(k)
+	wantValue(t, "the agent", reader, "production/gemini/KEY", "three")
+	wantValue(t, "the agent", reader, "production/WRITTEN", "written blindly")
+	wantValue(t, "the agent, by an approval", reader, "production/stripe/KEY", "sensitive")
+	wantValue(t, "the token", v.Token(goldenToken), "production/gemini/KEY", "three")
+	_, err = reader.Get(t, "default/FLAT")
+	wantError(t, "out of scope", err, vault.ErrDenied)
+	v.Must(t, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if len(list) != 2 || list[0].Status != vault.Approved || list[1].Status != vault.Pending {
+			t.Fatalf("requests: %+v", list)
+		}
+		return errors.Join(err, s.Approve(list[1:]))
+	})
+	wantValue(t, "the agent, by a new approval", reader, "production/CRITICAL", "critical")
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent("writer"); return err })
+	wantValue(t, "the agent, after a rewrite", reader, "production/WRITTEN", "written blindly")
+	wantValue(t, "the token, after a rewrite", v.Token(goldenToken), "production/gemini/KEY", "three")
+	if problems := v.Verify().Problems; len(problems) > 0 {
+		t.Errorf("after all that: %q", problems)
+	}
 }

@@ -120,6 +120,9 @@ func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
 	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
 		return g, broken
 	}
+	if vaultIDOf(g.OwnerPub) != vid {
+		return g, broken
+	}
 	if g.JWTKey != nil && len(g.JWTKey) != len(key{}) {
 		return g, broken
 	}
@@ -268,14 +271,6 @@ func (s *Session) issuerKey(t *tx, claims tokens.Claims) (key, error) {
 		return key{}, err
 	}
 	return tokenKey(s.root.agentSecret(claims.Issuer, issuer.Serial), claims.ID), nil
-}
-
-// mayOnlyOwner refuses what a grantee has not the keys for.
-func (s *Session) mayOnlyOwner(what string) error {
-	if s.root == nil {
-		return errorOf(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
-	}
-	return nil
 }
 
 // Who names the actor of the session: "the owner", "agent agt_…", "token …".

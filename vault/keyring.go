@@ -112,9 +112,6 @@ var errNoKey = errors.New("no key")
 // identity returns what opens a version, errNoKey if the keyring does not have it.
 func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (age.Identity, error) {
 	ctx := e.versionContext(body.Tier, p, n)
-	if k := r.files[string(versionKey(p, n))]; k != nil {
-		return fileKeyIdentity(k), nil
-	}
 	to := nodeOf(body.Tier, tokens.Exactly(p))
 	if len(body.Recipient) > 0 {
 		published, ok := nodeFrom(body.Recipient)
@@ -125,6 +122,8 @@ func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (a
 	}
 	to, ok := r.derive(to)
 	switch {
+	case !ok && len(body.Recipient) > 0 && r.files[string(versionKey(p, n))] != nil:
+		return fileKeyIdentity(r.files[string(versionKey(p, n))]), nil
 	case !ok:
 		return nil, errNoKey
 	case len(body.Recipient) > 0:

@@ -73,8 +73,13 @@ func newRootKeys(root key) *rootKeys {
 	seed := kdf(root, nil, "ass/1 owner sign")
 	sign := ed25519.NewKeyFromSeed(seed[:])
 	pub := sign.Public().(ed25519.PublicKey)
-	sum := sha256.Sum256(append(lp(nil, "ass/1 vault"), pub...))
-	return &rootKeys{root: root, sign: sign, pub: pub, vid: vaultID(sum[:16])}
+	return &rootKeys{root: root, sign: sign, pub: pub, vid: vaultIDOf(pub)}
+}
+
+// vaultIDOf derives the id of the vault whose owner signs with this key.
+func vaultIDOf(owner ed25519.PublicKey) vaultID {
+	sum := sha256.Sum256(append(lp(nil, "ass/1 vault"), owner...))
+	return vaultID(sum[:16])
 }
 
 // bind ties a root to the identity that opens it. Anyone can seal a root of

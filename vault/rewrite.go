@@ -19,7 +19,21 @@ type rewritePlan struct {
 	rotate string // agent to give a new key
 	token  string // token to end
 
+	left []string // what did not hold and was left behind; see leave
+
 	then func(next *Session, t *tx) error // the act itself, in the new file before it is published
+}
+
+// leave decides on a record that does not hold. It stops a rewrite, unless that
+// takes a right away: whoever holds the right can put such records into the file,
+// and must not be able to keep it in this way. Then they are left behind, and the
+// log names them.
+func (p *rewritePlan) leave(name string, err error) error {
+	if p.revoke == "" && p.rotate == "" && p.token == "" {
+		return err
+	}
+	p.left = append(p.left, name)
+	return nil
 }
 
 // rewrite builds the whole vault anew under a new epoch and puts it in the
@@ -31,7 +45,7 @@ type rewritePlan struct {
 //
 // Every record is checked as it is on any other day, opened, sealed for the new
 // epoch, and signed by the owner.
-func (s *Session) rewrite(p rewritePlan) error {
+func (s *Session) rewrite(p *rewritePlan) error {
 	if s.v.opts.ReadOnly {
 		return errors.New("a vault that was opened for reading is not rewritten")
 	}
@@ -70,7 +84,7 @@ func (s *Session) rewrite(p rewritePlan) error {
 	return errors.Join(err, s.v.st.open(false))
 }
 
-func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) error {
+func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind} {
 		m, err := old.bucket(bucketMeta)
 		if err != nil {
@@ -85,22 +99,11 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 	if err != nil {
 		return err
 	}
-	if err := s.copyVersions(old, next, w, p); err != nil {
+	heads, err := s.copyHeads(old, w, p)
+	if err != nil {
 		return err
 	}
-	err = old.walk(bucketSecrets, nil, func(k, v []byte) error {
-		var head secretBody
-		path, err := old.copied(bucketSecrets, k, string(k), p, v, &head)
-		if err != nil || p.drop[path] {
-			return err
-		}
-		head.Tier = max(head.Tier, p.tier[path])
-		if err := w.t.put(bucketSecrets, k, true, head); err != nil {
-			return err
-		}
-		return w.wrote(len(v))
-	})
-	if err != nil {
+	if err := s.copyVersions(old, next, w, p, heads); err != nil {
 		return err
 	}
 	// What grants hand out is made anew; what lay sealed to a recipient does no
@@ -111,36 +114,75 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p rewritePlan) e
 	if err := s.copyTokens(old, next, w, p); err != nil {
 		return err
 	}
-	if err := s.copyAsks(old, w); err != nil {
+	if err := s.copyAsks(old, w, p); err != nil {
 		return err
 	}
-	if err := next.beginEpoch(w, audit.VaultRewritten, map[string]any{"reason": p.why, "resource": p.what}); err != nil {
+	note := map[string]any{"reason": p.why, "resource": p.what}
+	if len(p.left) > 0 {
+		note["left_behind"] = p.left[:min(len(p.left), 100)]
+	}
+	if err := next.beginEpoch(w, audit.VaultRewritten, note); err != nil {
 		return err
 	}
 	return p.then(next, w.t)
 }
 
-func (s *Session) copyVersions(old *tx, next *Session, w *builder, p rewritePlan) error {
-	total, done := 0, 0
-	if err := old.walk(bucketVersions, nil, func(_, _ []byte) error { total++; return nil }); err != nil {
+// copyHeads copies the heads of the secrets, and returns the paths of those that it
+// copied.
+func (s *Session) copyHeads(old *tx, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
+	copied = map[string]bool{}
+	return copied, old.walk(bucketSecrets, nil, func(k, v []byte) error {
+		path, err := tokens.ParsePath(string(k))
+		if err == nil && p.drop[path] {
+			return nil
+		}
+		if err != nil {
+			return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "it is not at a path"))
+		}
+		_, head, err := old.decodeHead(k, v)
+		if err != nil {
+			return p.leave(recordName(bucketSecrets, k), err)
+		}
+		head.Tier = max(head.Tier, p.tier[path])
+		if err := w.t.put(bucketSecrets, k, true, head); err != nil {
+			return err
+		}
+		copied[string(k)] = true
+		return w.wrote(len(v))
+	})
+}
+
+// copyVersions seals every version anew, of the secrets that have a head.
+func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]bool) error {
+	done := 0
+	total, err := old.count(bucketVersions)
+	if err != nil {
 		return err
 	}
 	return old.walk(bucketVersions, nil, func(k, v []byte) error {
 		if done++; done%64 == 0 || done == total {
 			s.v.opts.Progress(done, total)
 		}
-		text, n, ok := cutVersionKey(k)
-		if !ok {
-			return damaged(recordName(bucketVersions, k), "it is not at a path and a version")
+		text, n, _ := cutVersionKey(k)
+		path, err := tokens.ParsePath(text)
+		if err == nil && p.drop[path] {
+			return nil
+		}
+		name := recordName(bucketVersions, k)
+		switch {
+		case err != nil:
+			return p.leave(name, damaged(name, "it is not at a path and a version"))
+		case !heads[text]:
+			return p.leave(name, damaged(name, "its secret has no record"))
 		}
 		var body versionBody
-		path, err := old.copied(bucketVersions, k, text, p, v, &body)
-		if err != nil || p.drop[path] {
-			return err
+		_, err = old.decodeSigned(bucketVersions, k, v, &body)
+		if err != nil {
+			return p.leave(name, err)
 		}
 		value, err := s.openVersion(old.epoch, body, path, n)
 		if err != nil {
-			return fmt.Errorf("rewrite: %w", err)
+			return p.leave(name, fmt.Errorf("rewrite: %w", err))
 		}
 		body.Tier = max(body.Tier, p.tier[path])
 		if err := next.writeVersion(w.t, path, n, body, value); err != nil {
@@ -148,20 +190,4 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p rewritePlan
 		}
 		return w.wrote(len(v))
 	})
-}
-
-// copied checks a record that is about to be copied: where it lies, its MAC, its
-// form and its signature. What is dropped is not looked at, so that purging a
-// secret whose content was altered mends the vault; one whose MAC was altered, or
-// that was removed, makes the digest wrong, and with it the vault is not rewritten.
-func (t *tx) copied(bucket string, k []byte, path string, p rewritePlan, v []byte, body any) (tokens.Path, error) {
-	parsed, err := tokens.ParsePath(path)
-	if err != nil {
-		return parsed, damaged(recordName(bucket, k), "it is not at a path")
-	}
-	if p.drop[parsed] {
-		return parsed, nil
-	}
-	_, err = t.decodeSigned(bucket, k, v, body)
-	return parsed, err
 }

@@ -196,12 +196,31 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 
 // secretHead reads the head of a secret, deleted or not.
 func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
-	var body secretBody
-	_, err := t.signed(bucketSecrets, secretBucketKey(p), &body)
-	if errors.Is(err, ErrNotFound) {
-		return body, errorOf(ErrNotFound, "no secret at %s", p)
+	k := secretBucketKey(p)
+	v, err := t.get(bucketSecrets, k)
+	if err != nil {
+		return secretBody{}, err
 	}
+	if v == nil {
+		return secretBody{}, errorOf(ErrNotFound, "no secret at %s", p)
+	}
+	_, body, err := t.decodeHead(k, v)
 	return body, err
+}
+
+// decodeHead checks the head of a secret. Who may delete and not write can make
+// one that is deleted, and no other.
+func (t *tx) decodeHead(k, v []byte) (record, secretBody, error) {
+	var body secretBody
+	r, err := t.decodeSigned(bucketSecrets, k, v, &body)
+	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
+		return r, body, err
+	}
+	who, err := t.author(t, r.by)
+	if p, perr := tokens.ParsePath(string(k)); err != nil || perr != nil || !who.scopes.Allow(tokens.Write, p) {
+		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
+	}
+	return r, body, err
 }
 
 // live reads the head of a secret that is not deleted.
@@ -245,8 +264,8 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 		versions []Version
 	)
 	err := s.view(func(t *tx) error {
-		if !s.Can(tokens.Read, p) {
-			return errorOf(ErrDenied, "%s may not read %s: its scopes (%s) do not cover it", s.Who(), p, s.as.scopes)
+		if err := s.cannot(tokens.Read, p); err != nil {
+			return err
 		}
 		head, err := t.secretHead(p)
 		if err != nil {

@@ -115,8 +115,11 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 // issue writes the record and the grant of a token.
 func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	signed, err := c.Signed()
+	if err == nil { // what cannot be read again is not issued
+		_, err = tokens.ParseToken(tokens.TokenText(signed, [32]byte{}))
+	}
 	if err != nil {
-		return Issued{}, err
+		return Issued{}, &tokens.SyntaxError{What: "token", Problem: "its scopes, lifetime or addresses are not of the form that a token can have"}
 	}
 	var k key
 	if s.as != nil {
@@ -188,7 +191,7 @@ func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
 	c, err := tokens.ParseSigned(b.Signed)
 	switch {
-	case err != nil, c.ID != id, c.Vault != vid, by != audit.Owner && by != c.Issuer,
+	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
 		return c, damaged(recordName(bucketTokens, []byte(id)), "its claims are not those of a token that its issuer may have issued")
 	}
@@ -273,11 +276,10 @@ func (t *tx) liveTokensOf(agent string) (n int, err error) {
 		if c.Issuer != agent {
 			return nil
 		}
-		info, err := t.tokenInfo(body, c)
-		if info.State == TokenActive {
+		if info, err := t.tokenInfo(body, c); err == nil && info.State == TokenActive {
 			n++
 		}
-		return err
+		return nil
 	})
 	return n, err
 }
@@ -314,7 +316,7 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, s.rewrite(rewritePlan{
+	return true, s.rewrite(&rewritePlan{
 		why: "token revoked", what: id, token: id,
 		then: func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", id, nil) },
 	})
@@ -383,7 +385,8 @@ func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
 }
 
 // clearTokens removes the tokens that have expired. The record of one that could
-// write stays until the next rewrite, because it vouches for what that one wrote.
+// write stays until the next rewrite, because it vouches for what that one wrote;
+// that of one that asked, for as long as its requests are listed.
 func (t *tx) clearTokens() error {
 	type one struct {
 		body tokenBody
@@ -399,8 +402,12 @@ func (t *tx) clearTokens() error {
 		return nil
 	})
 	for _, x := range expired {
+		asked := false // by whom is then still of interest
+		if err == nil {
+			err = t.walk(bucketAsks, askPrefix(x.c.ID), func(_, _ []byte) error { asked = true; return nil })
+		}
 		remove := [][2][]byte{{[]byte(bucketGrants), x.body.Index}, {[]byte(bucketUses), []byte(x.c.ID)}}
-		if len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
+		if !asked && len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
 			remove = append(remove, [2][]byte{[]byte(bucketTokens), []byte(x.c.ID)})
 		}
 		for _, r := range remove {
@@ -415,7 +422,7 @@ func (t *tx) clearTokens() error {
 // copyTokens carries the live tokens over into a rewritten vault: each as far as
 // its issuer, as the owner signed it, may go. A record that does not hold is left
 // behind, so that no agent can block its own revocation with one.
-func (s *Session) copyTokens(old *tx, next *Session, w *builder, p rewritePlan) error {
+func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
 		body, c, err := old.token(string(k))
 		if err != nil {
@@ -423,7 +430,7 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p rewritePlan) 
 		}
 		info, err := old.tokenInfo(body, c)
 		if err != nil || info.State != TokenActive || c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate {
-			return err
+			return nil
 		}
 		rights, err := old.rights(c)
 		if err != nil {

@@ -398,6 +398,9 @@ func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) 
 }
 
 func (t *tx) checkSignature(bucket string, k []byte, r record) error {
+	if !maySignAny(bucket, r.by) { // before its author is looked up, which reads such records
+		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
+	}
 	who, err := t.author(t, r.by)
 	switch {
 	case err != nil:

@@ -141,7 +141,7 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 		}
 		fileKey, err := fileKeyOf(id, body.Sealed)
 		if err != nil {
-			return nil, err
+			return nil, damaged(recordName(bucketVersions, k), "it does not open: it was altered, or moved from another place")
 		}
 		files = append(files, grantFile{Path: text, Version: n, FileKey: fileKey})
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"ass/audit"
 	"ass/tokens"
@@ -33,7 +34,7 @@ func (s *Session) Verify(values bool) (Report, error) {
 		s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{},
 		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
 	}
-	if err := s.mayOnlyOwner("verify the vault"); err != nil {
+	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
 		return v.Report, err
 	}
 	err := s.inspect(func(t *tx) error {
@@ -57,6 +58,8 @@ type verification struct {
 	known    map[string]knownActor // by id: agents and tokens, as the log tells of them
 	told     map[string]uint64     // by id: the entry that tells of a token, a request or an answer
 	grants   map[string]bool       // by grantee: those that hold
+	suspects []suspect
+	lastAt   time.Time // of the newest entry
 }
 
 // logged is what the log says of a record.
@@ -64,6 +67,17 @@ type logged struct {
 	seq  uint64
 	by   string
 	left bool // whether a record is left
+
+	version uint64 // of a secret
+	tier    tokens.Tier
+	deleted bool
+}
+
+// suspect is an entry that does not follow from those before it. Where one of them
+// does not hold, nothing is said of it.
+type suspect struct {
+	seq     uint64
+	problem string
 }
 
 func (v *verification) found(format string, args ...any) {
@@ -149,6 +163,11 @@ func (v *verification) log() (audit.Position, error) {
 			v.unclear[n] = true
 		}
 	}
+	for _, s := range v.suspects {
+		if len(findings) == 0 || s.seq < findings[0].Seq {
+			v.found("%s", s.problem)
+		}
+	}
 	if v.Epoch = v.s.epoch.n; epoch != v.Epoch && len(findings) == 0 {
 		v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", epoch, v.Epoch)
 	}
@@ -174,6 +193,7 @@ func (v *verification) unclearBehind(seq uint64) bool {
 }
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event) {
+	v.lastAt = ev.CreatedAt
 	v.learnActor(seq, by, ev)
 	if ev.Type == audit.SecretImported {
 		v.learnImport(seq, by, ev)
@@ -186,20 +206,53 @@ func (v *verification) learn(seq uint64, by string, ev audit.Event) {
 	if who, ok := v.known[by]; ok && !who.mayHave(ev) {
 		v.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
 	}
-	l := logged{seq, by, left}
-	v.newest[ev.ResourceID] = l
-	if n, ok := ev.Metadata["version"].(float64); ok && ev.WritesValue() {
-		if p, err := tokens.ParsePath(ev.ResourceID); err == nil {
-			v.versions[string(versionKey(p, uint64(n)))] = l
-		}
+	l := logged{seq: seq, by: by, left: left, deleted: ev.Type == audit.SecretDeleted}
+	if n, ok := ev.Metadata["version"].(float64); ok {
+		l.version = uint64(n)
 	}
+	if text, ok := ev.Metadata["tier"].(string); ok {
+		l.tier, _ = tokens.ParseTier(text)
+	}
+	if problem := l.follows(v.newest[ev.ResourceID], ev.WritesValue()); problem != "" {
+		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, and %q was before %s", seq, problem, ev.ResourceID, v.newest[ev.ResourceID])})
+	}
+	v.newest[ev.ResourceID] = l
+	if p, err := tokens.ParsePath(ev.ResourceID); err == nil && ev.WritesValue() {
+		v.versions[string(versionKey(p, l.version))] = l
+	}
+}
+
+// follows says how what an entry tells of a secret does not follow from what the
+// one before told; "" if it does.
+func (l logged) follows(before logged, value bool) string {
+	switch {
+	case !l.left:
+		return ""
+	case !before.left && (l.version != 1 || !value):
+		return fmt.Sprintf("it tells of version %d", l.version)
+	case !before.left:
+		return ""
+	case value && l.version != before.version+1, !value && l.version != before.version:
+		return fmt.Sprintf("it tells of version %d", l.version)
+	case l.tier != before.tier && l.by != audit.Owner:
+		return fmt.Sprintf("%q made it %s", l.by, l.tier)
+	}
+	return ""
+}
+
+func (l logged) String() string {
+	if !l.left {
+		return "not there"
+	}
+	return fmt.Sprintf("at version %d, %s", l.version, l.tier)
 }
 
 // learnImport takes an import, which is one entry for many secrets, apart.
 func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
 	keys, _ := ev.Metadata["keys"].([]any)
 	versions, _ := ev.Metadata["versions"].([]any)
-	if len(keys) != len(versions) {
+	tiers, _ := ev.Metadata["tiers"].([]any)
+	if len(keys) != len(versions) || len(keys) != len(tiers) {
 		v.found("audit entry %d: it is no import", seq)
 		return
 	}
@@ -207,7 +260,7 @@ func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
 		one := ev
 		key, _ := keys[i].(string)
 		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+key
-		one.Metadata = map[string]any{"version": versions[i]}
+		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
 		v.learn(seq, by, one)
 	}
 }
@@ -254,8 +307,7 @@ func (v *verification) bucket(name string) error {
 func (v *verification) secret(k, val []byte) error {
 	l, known := v.newest[string(k)]
 	delete(v.newest, string(k))
-	var head secretBody
-	r, err := v.t.decodeSigned(bucketSecrets, k, val, &head)
+	r, head, err := v.t.decodeHead(k, val)
 	if err != nil {
 		return err
 	}
@@ -269,6 +321,8 @@ func (v *verification) secret(k, val []byte) error {
 		return damaged(p.String(), "no entry of the log says that it is there")
 	case !l.holds(head.Seq, r.by):
 		return damaged(p.String(), "it is not what entry %d, the newest about it, says: it was put back", l.seq)
+	case head.Version != l.version || head.Tier != l.tier || (head.DeletedAt != nil) != l.deleted:
+		return damaged(p.String(), "it is not what entry %d, the newest about it, says", l.seq)
 	}
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {

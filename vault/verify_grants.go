@@ -5,12 +5,16 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
 	"ass/audit"
 	"ass/tokens"
 )
+
+// farAhead is how far ahead of the log no honest clock puts the use of something.
+const farAhead = 24 * time.Hour
 
 // The part of a verification that is about who may do what. The owner recomputes
 // the keys of every agent and token and so knows what each grant must hold.
@@ -55,11 +59,11 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
 		v.forgetActor(id) // and the tokens of the key before
 		pub := public(newGrantee(v.s.root.agentSecret(id, uint32(serial))).sign)
 		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev)}
-		v.newest[id] = logged{seq, by, true}
+		v.newest[id] = logged{seq: seq, by: by, left: true}
 	case audit.AgentRevoked:
 		if by == audit.Owner {
 			v.forgetActor(id)
-			v.newest[id] = logged{seq, by, true}
+			v.newest[id] = logged{seq: seq, by: by, left: true}
 		}
 	case audit.TokenIssued:
 		issuer, agent := v.known[by]
@@ -75,7 +79,18 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
 			scopes = scopes.Intersect(issuer.scopes)
 		}
 		v.known[id], v.told[id] = knownActor{pub, by, scopes}, seq
-	case audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied:
+	case audit.ApprovalRequested:
+		asker, _ := ev.Metadata["asker"].(string)
+		if _, again := v.told[ev.Type+" "+id]; again || asker != by {
+			v.found("audit entry %d: it is no request of %q", seq, by)
+			return
+		}
+		v.told[ev.Type+" "+id] = seq
+	case audit.ApprovalGranted, audit.ApprovalDenied:
+		if by != audit.Owner {
+			v.found("audit entry %d: a decision by %q, who is not the owner", seq, by)
+			return
+		}
 		v.told[ev.Type+" "+id] = seq
 	}
 }
@@ -272,6 +287,9 @@ func (v *verification) uses(k, val []byte) error {
 	var body usesBody
 	if _, err := v.t.decode(bucketUses, k, val, &body); err != nil {
 		return err
+	}
+	if body.LastAt.After(v.lastAt.Add(farAhead)) {
+		return damaged(recordName(bucketUses, k), "it is dated %s, and the log ends at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	_, asked := v.told[audit.ApprovalRequested+" "+string(k)]

@@ -46,7 +46,7 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 		return err
 	})
 	if raise {
-		err = s.rewrite(rewritePlan{
+		err = s.rewrite(&rewritePlan{
 			why:  "tier raised",
 			what: p.String(),
 			tier: map[tokens.Path]tokens.Tier{p: o.Tier},
@@ -123,7 +123,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	}
 	if s.as != nil && w.was != 0 {
 		if o.Tier != 0 && o.Tier != w.was {
-			return w, errorOf(ErrDenied, "%s is %s, and only the owner changes the tier of a secret that exists; leave --tier out", p, w.was)
+			err := errorOf(ErrDenied, "%s is %s, and only the owner changes the tier of a secret that exists; leave --tier out", p, w.was)
+			return w, &refusal{err, o.event(), p.String(), "tier"}
 		}
 		if err := s.approvedWrite(t, AskWrite, p, head.Version, w.was, w.note); err != nil {
 			return w, err
@@ -330,7 +331,7 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 // the vault, so that the bytes are gone from the file. It returns how many
 // versions there were.
 func (s *Session) Purge(p tokens.Path) (int, error) {
-	if err := s.mayOnlyOwner("purge a secret"); err != nil {
+	if err := s.mayOnlyOwner("purge a secret", audit.SecretPurged, p.String()); err != nil {
 		return 0, err
 	}
 	var numbers []uint64
@@ -344,7 +345,7 @@ func (s *Session) Purge(p tokens.Path) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(numbers), s.rewrite(rewritePlan{
+	return len(numbers), s.rewrite(&rewritePlan{
 		why:  "secret purged",
 		what: p.String(),
 		drop: map[tokens.Path]bool{p: true},

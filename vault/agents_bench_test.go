@@ -1,0 +1,80 @@
+package vault
+
+import (
+	"fmt"
+	"testing"
+
+	"ass/tokens"
+)
+
+// What a right costs does not depend on how much the vault holds: compare the
+// sizes. (In the smallest, every transaction checks the digest as well.)
+func benchSizes(b *testing.B, fn func(b *testing.B, s *Session, scopes tokens.Scopes)) {
+	scopes, err := tokens.ParseScopes("secrets:read:production/service0/*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{10, 1000, 100000} {
+		if n > 1000 && testing.Short() {
+			continue
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) { fn(b, benchVault(b, n), scopes) })
+	}
+}
+
+func BenchmarkCreateAgent(b *testing.B) {
+	benchSizes(b, func(b *testing.B, s *Session, scopes tokens.Scopes) {
+		i := 0
+		for b.Loop() {
+			i++
+			if _, _, err := s.CreateAgent(AgentSpec{Name: fmt.Sprint("agent", i), Scopes: scopes}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkIssueToken(b *testing.B) {
+	benchSizes(b, func(b *testing.B, s *Session, scopes tokens.Scopes) {
+		as := benchAgent(b, s, scopes)
+		for b.Loop() {
+			if _, err := as.IssueToken(TokenSpec{Scopes: scopes}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkGetAsAgent opens the grant and reads one secret, as a command does.
+func BenchmarkGetAsAgent(b *testing.B) {
+	s := benchVault(b, 1000)
+	scopes, err := tokens.ParseScopes("secrets:read:production/*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	k := tokens.AgentKey{Secret: benchAgent(b, s, scopes).as.secret}
+	copy(k.Vault[:], s.epoch.vid[:])
+	p := benchPath(b, 500)
+	for b.Loop() {
+		as, err := s.v.Agent(k)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := as.Get(p, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchAgent(b *testing.B, s *Session, scopes tokens.Scopes) *Session {
+	b.Helper()
+	_, k, err := s.CreateAgent(AgentSpec{Name: "bench", Scopes: scopes})
+	if err != nil {
+		b.Fatal(err)
+	}
+	as, err := s.v.Agent(k)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return as
+}

@@ -1,0 +1,436 @@
+package vault
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// ask asks, as an honest grantee does, to read a secret, and returns the key of
+// the request.
+func (c *company) ask(who, path string) []byte {
+	c.t.Helper()
+	_, err := c.read(who, path)
+	var need *ApprovalError
+	if !errors.As(err, &need) {
+		c.t.Fatalf("%s reads %s: %v", who, path, err)
+	}
+	return askKey(c.id[who], uuid.MustParse(need.Requests[0].ID))
+}
+
+// approve says yes to all that waits.
+func (c *company) approve() (err error) {
+	c.t.Helper()
+	c.do(func(s *Session) {
+		var list []Request
+		if list, err = s.Requests(); err == nil {
+			list = slices.DeleteFunc(list, func(q Request) bool { return q.Status != Pending })
+			err = s.Approve(list)
+		}
+	})
+	return err
+}
+
+// answered opens the answer to a request, as its asker can.
+func (c *company) answered(who string, k []byte) (fileKey []byte) {
+	c.t.Helper()
+	c.insider(who, func(s *Session, t *tx) error {
+		var (
+			q      askBody
+			answer answerBody
+		)
+		err := errors.Join(bodyOf(t, bucketAsks, k, &q), bodyOf(t, bucketAnswers, k, &answer))
+		_, id, _ := cutAskKey(k)
+		ctx := t.epoch.approvalContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
+		plain, oerr := open(s.as.seal, ctx, answer.Key)
+		fileKey = plain
+		return errors.Join(err, oerr)
+	})
+	return fileKey
+}
+
+// An approval is the key of one age file: it opens no other version, no version
+// of the same number that comes later, and is worth nothing to anybody else. (One
+// that handed over a derived key would open them: section 8.)
+func TestAnApprovalOpensOneVersion(t *testing.T) {
+	const card = "prod/app/CARD"
+	for name, later := range map[string]func(*company, *Session) error{
+		"next version": func(c *company, s *Session) error { c.put(s, card, 0); return nil },
+		"purged and made anew": func(c *company, s *Session) error {
+			_, err := s.Purge(c.p(card))
+			c.put(s, card, tokens.Critical)
+			return err
+		},
+		"rewritten":           func(c *company, s *Session) error { _, err := s.Purge(c.p("a/K")); return err },
+		"its key was rotated": func(c *company, s *Session) error { _, _, err := s.RotateAgentKey("exact"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			ask := c.ask("reader", card)
+			if err := c.approve(); err != nil {
+				t.Fatal(err)
+			}
+			fileKey := c.answered("reader", ask)
+			oldAsk, oldAnswer := c.take(bucketAsks, ask), c.take(bucketAnswers, ask)
+			if got := opens(c, fileKey); got != 1 {
+				t.Fatalf("the approval opens %d of the age files", got)
+			}
+			c.do(func(s *Session) {
+				if err := later(c, s); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if got, want := opens(c, fileKey), map[bool]int{true: 1}[name == "next version"]; got != want {
+				t.Errorf("afterwards the approval opens %d age files, want %d", got, want)
+			}
+			_, err := c.read("reader", card)
+			c.check("the version that there is now", err, ErrApproval, card)
+			c.finds("")
+			if name == "next version" {
+				return
+			}
+			c.insider("reader", func(_ *Session, t *tx) error { // with MACs that do not hold, and with some that do
+				return errors.Join(insert(t, bucketAsks, ask, oldAsk), insert(t, bucketAnswers, ask, oldAnswer))
+			})
+			got, err := c.read("reader", card)
+			c.check("with the old answer put back: "+got, err, ErrApproval, card)
+			c.finds("its MAC does not match")
+		})
+	}
+}
+
+// opens counts the age files in the records of versions that a file key opens.
+func opens(c *company, fileKey []byte) (n int) {
+	c.open(func(v *Vault) {
+		err := v.st.each(bucketVersions, func(_, value []byte) {
+			var body versionBody
+			r, err := parseRecord(value)
+			if err = errors.Join(err, audit.DecodeStrict(r.body, &body)); err != nil {
+				c.t.Fatal(err)
+			}
+			if _, err := decrypt(fileKeyIdentity(fileKey), body.Sealed); err == nil {
+				n++
+			}
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	})
+	return n
+}
+
+// What was asked and answered for one is not so for another. exact attacks here;
+// reader was told yes for the card, and exact may not read it.
+func TestForgedApprovals(t *testing.T) {
+	const card = "prod/app/CARD"
+	for name, attack := range map[string]struct {
+		do    func(c *company, s *Session, t *tx, good []byte) error
+		finds string
+	}{
+		"answer of another asker": {func(c *company, s *Session, t *tx, good []byte) error {
+			k, err := forgeAsk(c, t, card, nil)
+			answer, gerr := t.get(bucketAnswers, good)
+			return errors.Join(err, gerr, insert(t, bucketAnswers, k, answer))
+		}, "its MAC does not match"},
+		"answer of another asker, MACed": {func(c *company, s *Session, t *tx, good []byte) error {
+			var body answerBody
+			k, err := forgeAsk(c, t, card, nil)
+			err = errors.Join(err, bodyOf(t, bucketAnswers, good, &body))
+			_, id, _ := cutAskKey(k)
+			t.by, body.Ask = actor{audit.Owner, audit.Human, t.by.sign}, id.String()
+			return errors.Join(err, t.put(bucketAnswers, k, true, body))
+		}, `not signed by "owner"`},
+		"answer by itself": {func(c *company, s *Session, t *tx, _ []byte) error {
+			k, err := forgeAsk(c, t, card, nil)
+			_, id, _ := cutAskKey(k)
+			body := answerBody{Seq: t.seq(), Decision: Approved, Ask: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
+			return errors.Join(err, t.put(bucketAnswers, k, true, body),
+				t.log(audit.ApprovalGranted, "approval", id.String(), nil))
+		}, "has no right to write it"},
+		"ask of another, copied": {func(c *company, s *Session, t *tx, good []byte) error {
+			_, id, _ := cutAskKey(good)
+			ask, err := t.get(bucketAsks, good)
+			answer, aerr := t.get(bucketAnswers, good)
+			mine := askKey(c.id["exact"], id)
+			return errors.Join(err, aerr, insert(t, bucketAsks, mine, ask), insert(t, bucketAnswers, mine, answer))
+		}, "its MAC does not match"},
+		"ask of another, signed anew": {func(c *company, s *Session, t *tx, good []byte) error {
+			var body askBody
+			_, id, _ := cutAskKey(good)
+			err := bodyOf(t, bucketAsks, good, &body)
+			return errors.Join(err, t.put(bucketAsks, askKey(c.id["exact"], id), true, body))
+		}, "its id is not that of its content"},
+		"ask in the name of another": {func(c *company, s *Session, t *tx, good []byte) error {
+			t.by.id = c.id["reader"]
+			_, err := forgeAsk(c, t, "prod/app/WCARD", nil)
+			return err
+		}, "it is not signed by"},
+		"ask that was changed after it was answered": {func(c *company, s *Session, t *tx, good []byte) error {
+			var body askBody
+			err := bodyOf(t, bucketAsks, good, &body)
+			body.Path, t.by = "prod/app/WCARD", actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}
+			return errors.Join(err, t.put(bucketAsks, good, true, body))
+		}, "its id is not that of its content"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			good := c.ask("reader", card)
+			if err := c.approve(); err != nil {
+				t.Fatal(err)
+			}
+			fileKey := c.answered("reader", good)
+			c.insider("exact", func(s *Session, t *tx) error { return attack.do(c, s, t, good) })
+			// The program first, then the keys: no answer in the file opens.
+			got, err := c.read("exact", card)
+			c.check("exact reads "+got, err, ErrDenied, "may not read")
+			c.insider("exact", func(s *Session, t *tx) error {
+				got, _, err := s.readApproved(t, c.p(card), 1, versionBody{Tier: tokens.Critical})
+				if err == nil {
+					c.t.Errorf("an approval of somebody else is worth %q", got)
+				}
+				return nil
+			})
+			c.finds(attack.finds)
+			if slices.ContainsFunc(c.answers("exact"), func(k []byte) bool { return slices.Equal(k, fileKey) }) {
+				t.Error("exact has the key of reader's approval")
+			}
+		})
+	}
+}
+
+// answers is what an asker can open of all answers, in any context of its own.
+func (c *company) answers(who string) (keys [][]byte) {
+	c.open(func(v *Vault) {
+		to := newGrantee(c.secret[who])
+		ids := []age.Identity{}
+		_ = v.st.each(bucketAsks, func(k, _ []byte) {
+			_, id, _ := cutAskKey(k)
+			for _, name := range []string{who, "reader"} {
+				for n := range uint32(4) {
+					ids = append(ids, keyWrap{to.seal, epoch{vid: c.vid, n: n}.approvalContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
+				}
+			}
+		})
+		_ = v.st.each(bucketAnswers, func(_, value []byte) {
+			var body answerBody
+			r, _ := parseRecord(value)
+			if audit.DecodeStrict(r.body, &body) == nil {
+				for _, id := range ids {
+					if k, err := decrypt(id, body.Key); err == nil {
+						keys = append(keys, k)
+					}
+				}
+			}
+		})
+	})
+	return keys
+}
+
+// forgeAsk writes a request of the acting grantee without asking its program.
+func forgeAsk(c *company, t *tx, path string, change func(*askBody)) (k []byte, err error) {
+	body := askBody{Seq: t.seq(), Action: AskRead, Path: path, Version: 1, Tier: tokens.Critical, Asker: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
+	if change != nil {
+		change(&body)
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	k = askKey(t.by.id, askID(b))
+	_, id, _ := cutAskKey(k)
+	return k, errors.Join(t.put(bucketAsks, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(), nil))
+}
+
+// What the owner approves is what was shown, and what the asker may ask for.
+func TestWhatIsApproved(t *testing.T) {
+	t.Run("a request outside of the asker's scopes", func(t *testing.T) {
+		for path, tier := range map[string]tokens.Tier{"prod/app/CARD": tokens.Critical, "dev/K": tokens.Standard} {
+			c := newCompany(t)
+			var k []byte
+			c.insider("mallory", func(_ *Session, t *tx) (err error) {
+				k, err = forgeAsk(c, t, path, func(b *askBody) { b.Tier = tier })
+				return err
+			})
+			if err := c.approve(); err == nil && opens(c, c.answered("mallory", k)) > 0 {
+				t.Errorf("an answer gives mallory the key of %s, which its scopes do not cover", path)
+			}
+		}
+	})
+	t.Run("another tier than the version's", func(t *testing.T) {
+		c := newCompany(t)
+		c.insider("reader", func(_ *Session, t *tx) error {
+			_, err := forgeAsk(c, t, "prod/app/CARD", func(b *askBody) { b.Tier = tokens.Sensitive })
+			return err
+		})
+		c.check("it was approved", c.approve(), ErrConflict, "is critical now")
+	})
+	t.Run("a version that was moved on", func(t *testing.T) {
+		c := newCompany(t)
+		c.ask("reader", "prod/app/CARD")
+		c.do(func(s *Session) {
+			shown, err := s.Requests()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.put(s, "prod/app/CARD", 0)
+			c.check("it was approved", s.Approve(shown), ErrConflict, "has moved on")
+		})
+	})
+	t.Run("a secret that was purged and made anew", func(t *testing.T) {
+		c := newCompany(t)
+		c.ask("reader", "prod/app/CARD")
+		c.do(func(s *Session) {
+			shown, err := s.Requests()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Purge(c.p("prod/app/CARD")); err != nil {
+				t.Fatal(err)
+			}
+			c.put(s, "prod/app/CARD", tokens.Critical)
+			if err := s.Approve(shown); err == nil {
+				t.Error("a request that was shown for the purged secret was approved for the new one")
+			}
+		})
+	})
+}
+
+// To overwrite or delete a critical secret takes an answer without a key, so its
+// signature alone makes it one.
+func TestForgedAnswersWithoutAKey(t *testing.T) {
+	for name, by := range map[string]func(*company, *tx) (signed bool){
+		"by itself":           func(*company, *tx) bool { return true },
+		"in the owner's name": func(_ *company, t *tx) bool { t.by.id = audit.Owner; return true },
+		"by a MAC alone":      func(_ *company, t *tx) bool { t.by.id = audit.Owner; return false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.insider("mallory", func(_ *Session, t *tx) (err error) {
+				for _, action := range []string{AskWrite, AskDelete} {
+					k, aerr := forgeAsk(c, t, "prod/mine/CRIT", func(b *askBody) { b.Action = action })
+					_, id, _ := cutAskKey(k)
+					was := t.by
+					body := answerBody{Seq: t.seq(), Decision: Approved, Ask: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
+					err = errors.Join(err, aerr, t.put(bucketAnswers, k, by(c, t), body))
+					t.by = was
+				}
+				return err
+			})
+			if err := c.honest("mallory", func(s *Session) {
+				_, _, err := s.Set(c.p("prod/mine/CRIT"), []byte("mine"), SetOptions{})
+				c.check("a critical secret was overwritten", err, ErrApproval, "")
+				_, _, err = s.Delete(c.p("prod/mine/CRIT"))
+				c.check("a critical secret was deleted", err, ErrApproval, "")
+			}); err != nil {
+				t.Error(err)
+			}
+			c.finds("answers")
+		})
+	}
+}
+
+// stolen puts what writer sealed to a published recipient where mallory may read
+// and write, as a version of mallory's own making.
+func stolen(c *company, path string, tier tokens.Tier, recipient node) {
+	c.insider("mallory", func(s *Session, t *tx) error {
+		var body versionBody
+		err := bodyOf(t, bucketVersions, versionKey(c.p("prod/other/W"), 1), &body)
+		body.Seq, body.Author, body.Tier, body.Recipient = t.seq(), t.by.id, tier, recipient.id()
+		k := versionKey(c.p(path), 1)
+		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
+		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
+			t.put(bucketUnsealed, k, false, unsealedBody{Seq: t.seq()}),
+			t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier}))
+	})
+}
+
+// Bytes that were sealed for one place are opened in no other by whoever can, so
+// no honest re-sealer reads them to the attacker. (age's own hybrid stanza binds
+// no context, and would: section 8.)
+func TestCopiedCiphertextIsNotOpened(t *testing.T) {
+	for name, by := range map[string]struct {
+		tier   tokens.Tier
+		touch  func(*company, *Session) error // an honest party
+		refuse error
+	}{
+		"itself":         {tokens.Standard, func(c *company, _ *Session) error { return nil }, nil},
+		"owner, reading": {tokens.Standard, func(c *company, s *Session) error { _, _, err := s.Get(c.p("prod/mine/X"), 0); return err }, ErrDamaged},
+		"owner, who makes an agent": {tokens.Standard, func(c *company, s *Session) error {
+			_, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:prod/mine/X")})
+			return err
+		}, ErrDamaged},
+		"owner, who issues a token": {tokens.Standard, func(c *company, s *Session) error {
+			_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/X")})
+			return err
+		}, ErrDamaged},
+		"owner, in a rewrite": {tokens.Standard, func(c *company, s *Session) error { _, err := s.Purge(c.p("a/K")); return err }, ErrDamaged},
+		"owner, who raises its tier": {tokens.Standard, func(c *company, s *Session) error {
+			_, _, err := s.Set(c.p("prod/mine/X"), []byte("x"), SetOptions{Tier: tokens.Critical})
+			return err
+		}, ErrDamaged},
+		"owner, who rolls back": {tokens.Standard, func(c *company, s *Session) error {
+			c.put(s, "prod/mine/X", 0)
+			_, _, err := s.Rollback(c.p("prod/mine/X"), 1)
+			return err
+		}, ErrDamaged},
+		"owner, who lowers its tier": {tokens.Critical, func(c *company, s *Session) error {
+			_, _, err := s.Set(c.p("prod/mine/X"), []byte("x"), SetOptions{Tier: tokens.Standard})
+			return err
+		}, ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, from := range []node{{tier: by.tier, kind: kindNamespace}, {tier: by.tier, kind: kindNamespace, path: "prod/mine"}, {tier: by.tier, kind: kindSecret, path: "prod/mine/X"}, {tier: by.tier, kind: kindNamespace, path: "prod/other"}} {
+				c := newCompany(t)
+				stolen(c, "prod/mine/X", by.tier, from)
+				c.do(func(s *Session) {
+					if err := by.touch(c, s); !errors.Is(err, by.refuse) {
+						t.Errorf("%q: %v", from.path, err)
+					}
+				})
+				if got, err := c.read("mallory", "prod/mine/X"); strings.Contains(got, marker+"prod/other") || err == nil && got != marker+"prod/mine/X" {
+					t.Errorf("mallory reads %q", got)
+				}
+				c.open(func(v *Vault) {
+					s, g, err := v.granteeSession(c.secret["mallory"], audit.Agent)
+					if err != nil {
+						t.Fatal(err)
+					}
+					places := []place{{c.p("prod/mine/X"), by.tier, 1}, {c.p("prod/mine/X"), by.tier, 2}, {c.p("prod/other/W"), tokens.Standard, 1}}
+					for _, plain := range opened(c.raw(), c.keysTo(s, places, 1, g.Epoch)) {
+						if strings.Contains(plain, marker+"prod/other") {
+							t.Error("it lies in the file for mallory's key")
+						}
+					}
+				})
+				if found := c.problems(); !strings.Contains(found, "prod/mine/X version 1: it does not open") {
+					t.Errorf("the verification found:\n%s", found)
+				}
+			}
+		})
+	}
+	t.Run("owner, who approves", func(t *testing.T) {
+		c := newCompany(t)
+		stolen(c, "prod/mine/X", tokens.Critical, node{tier: tokens.Critical, kind: kindNamespace})
+		c.insider("mallory", func(_ *Session, t *tx) error { _, err := forgeAsk(c, t, "prod/mine/X", nil); return err })
+		c.check("it was approved", c.approve(), ErrDamaged, "prod/mine/X version 1: it does not open")
+	})
+	t.Run("issuer of a token", func(t *testing.T) {
+		c := newCompany(t)
+		stolen(c, "prod/mine/X", tokens.Standard, node{tier: tokens.Standard, kind: kindNamespace, path: "prod/mine"})
+		if err := c.honest("mallory", func(s *Session) {
+			_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/X")})
+			c.check("a file key was handed on", err, ErrDamaged, "")
+		}); err != nil && !errors.Is(err, errSealed) {
+			t.Error(err)
+		}
+	})
+}

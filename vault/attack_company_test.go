@@ -1,0 +1,400 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"filippo.io/age"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// The attacker of these tests (attack_grants, _tokens, _forgery, _approvals) is an
+// insider: an agent or a token, with its key, the raw file, and this package
+// without its checks. It has the epoch's MAC key, so it makes every MAC, the digest
+// and the head right. What it still cannot do is what the design promises.
+//
+// What fell in the review of the design stays down by:
+//
+//   - signatures above the standard tier only: TestWhatAGranteeMayNotWriteIsRefused
+//   - a vault-wide clock: TestADateFarAheadIsFound
+//   - grant keys that anyone can make: TestForgedGrants, TestForgedTokens
+//   - a stanza that binds no context: TestCopiedCiphertextIsNotOpened
+//   - an integrity key that survives revocation, epochs of nodes: TestOldKeysOpenNothing
+//   - keys that repeat after a purge, approvals of more than one file: TestAnApprovalOpensOneVersion
+//   - a lock file that is deleted, text concatenated in a derivation: lock_test.go, vectors_test.go
+//
+// A whole vault made for the owner's public key: TestAVaultMadeForTheOwnerIsRefused.
+
+// company is a vault with agents and tokens in it.
+type company struct {
+	*victim
+	vid    vaultID
+	secret map[string]key    // by name: of an agent or a token
+	id     map[string]string // by name
+	text   map[string]string // of the tokens
+}
+
+var companyAgents = map[string]string{
+	"reader":  "secrets:read:prod/app/*",
+	"exact":   "secrets:read:prod/app/DB",
+	"writer":  "secrets:write:prod/*",
+	"deleter": "secrets:delete:prod/app/*",
+	"mallory": "secrets:*:prod/mine/*",
+}
+
+var template struct {
+	once sync.Once
+	c    company
+	raw  []byte
+}
+
+// newCompany is a copy of one that is built once.
+func newCompany(t *testing.T) *company {
+	t.Helper()
+	template.once.Do(func() { buildCompany(t) })
+	if template.raw == nil {
+		t.Fatal("there is no company")
+	}
+	c := template.c
+	c.secret, c.id, c.text = maps.Clone(c.secret), maps.Clone(c.id), maps.Clone(c.text)
+	c.victim = &victim{t, filepath.Join(t.TempDir(), "vault.db"), c.owner, Options{MemoryDir: t.TempDir()}}
+	if err := os.WriteFile(c.path, template.raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+func buildCompany(t *testing.T) {
+	c := company{victim: newVictim(t), secret: map[string]key{}, id: map[string]string{}, text: map[string]string{}}
+	token := func(name string, s *Session, scopes string, tier tokens.Tier) {
+		got, err := s.IssueToken(TokenSpec{Scopes: c.scopes(scopes), Tier: tier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, _ := tokens.ParseToken(got.Text)
+		c.secret[name], c.id[name], c.text[name] = parsed.Signature, got.ID, got.Text
+	}
+	c.do(func(s *Session) {
+		c.vid = s.epoch.vid
+		for _, name := range slices.Sorted(maps.Keys(companyAgents)) {
+			a, k, err := s.CreateAgent(AgentSpec{Name: name, Scopes: c.scopes(companyAgents[name])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.secret[name], c.id[name] = k.Secret, a.ID
+		}
+		for _, path := range []string{"prod/app/DB", "prod/app/DB", "prod/app/deep/K", "prod/apple/K", "prod/TOP", "prod/mine/M", "dev/K"} {
+			c.put(s, path, 0)
+		}
+		c.put(s, "prod/app/HR", tokens.Sensitive)
+		c.put(s, "prod/app/CARD", tokens.Critical)
+		c.put(s, "prod/mine/CRIT", tokens.Critical)
+		token("owner's token", s, "secrets:*:prod/app/*", tokens.Sensitive)
+	})
+	c.honest("writer", func(s *Session) { // to published recipients: a node's, and the roots'
+		c.put(s, "prod/app/W", 0)
+		c.put(s, "prod/other/W", 0)
+		c.put(s, "prod/app/WCARD", tokens.Critical)
+	})
+	c.honest("reader", func(s *Session) { token("reader's token", s, "secrets:read:prod/app/deep/*", 0) })
+	c.honest("mallory", func(s *Session) { token("mallory's token", s, "secrets:*:prod/mine/M", 0) })
+	if found := c.problems(); found != "" {
+		t.Fatalf("before any attack:\n%s", found)
+	}
+	raw, err := os.ReadFile(c.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.c, template.raw = c, raw
+}
+
+const marker = "VALUE of "
+
+// put sets a value that names its path, so that it is known wherever it turns up.
+func (c *company) put(s *Session, path string, tier tokens.Tier) {
+	c.t.Helper()
+	if _, _, err := s.Set(c.p(path), []byte(marker+path), SetOptions{Tier: tier}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *company) scopes(s string) tokens.Scopes {
+	scopes, err := tokens.ParseScopes(s)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return scopes
+}
+
+func (c *company) open(fn func(*Vault)) {
+	c.t.Helper()
+	opened, err := Open(c.path, c.opts)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer opened.Close()
+	fn(opened)
+}
+
+// honest acts as an agent or a token by the program, which may refuse its key.
+func (c *company) honest(who string, fn func(*Session)) (err error) {
+	c.t.Helper()
+	c.open(func(v *Vault) {
+		var s *Session
+		if text := c.text[who]; text != "" {
+			s, err = v.Token(text)
+		} else {
+			s, err = v.Agent(tokens.AgentKey{Secret: c.secret[who], Vault: [4]byte(c.vid[:4])})
+		}
+		if err == nil {
+			fn(s)
+		}
+	})
+	return err
+}
+
+// read reads as an honest program does.
+func (c *company) read(who, path string) (value string, err error) {
+	c.t.Helper()
+	kerr := c.honest(who, func(s *Session) {
+		var b []byte
+		_, b, err = s.Get(c.p(path), 0)
+		value = string(b)
+	})
+	return value, errors.Join(kerr, err)
+}
+
+// insider acts with a grantee's keys and without the program's checks.
+func (c *company) insider(who string, fn func(*Session, *tx) error) {
+	c.t.Helper()
+	c.open(func(v *Vault) {
+		kind := audit.Agent
+		if c.text[who] != "" {
+			kind = audit.Token
+		}
+		s, _, err := v.granteeSession(c.secret[who], kind)
+		if err == nil {
+			err = s.commit(func(t *tx) error { return fn(s, t) })
+		}
+		if err != nil {
+			c.t.Fatalf("the attack of %s itself: %v", who, err)
+		}
+	})
+}
+
+// insert stores bytes as they are, and makes the digest right. None removes.
+func insert(t *tx, bucket string, k, value []byte) error {
+	if err := t.forget(bucket, k); err != nil {
+		return err
+	}
+	b, err := t.bucket(bucket)
+	if err != nil || value == nil {
+		return errors.Join(err, b.Delete(k))
+	}
+	m := macOf(value)
+	t.head.digest.add(t.digest(bucket, k, m[:]))
+	t.head.count++
+	return b.Put(k, value)
+}
+
+func (c *company) check(what string, err error, kind error, says string) {
+	c.t.Helper()
+	if !errors.Is(err, kind) || !strings.Contains(fmt.Sprint(err), says) {
+		c.t.Errorf("%s: %v\nwant %v: … %s …", what, err, kind, says)
+	}
+}
+
+func (c *company) finds(want string) {
+	c.t.Helper()
+	if found := c.problems(); want == "" && found != "" || !strings.Contains(found, want) {
+		c.t.Errorf("the verification found:\n%s\nwant: %s", found, want)
+	}
+}
+
+// place is where a version lies.
+type place struct {
+	path    tokens.Path
+	tier    tokens.Tier
+	version uint64
+}
+
+// places are not secret: whoever has the file lists them.
+func (c *company) places() (list []place) {
+	c.open(func(v *Vault) {
+		err := v.st.each(bucketVersions, func(k, value []byte) {
+			var body versionBody
+			r, _ := parseRecord(value)
+			text, n, _ := cutVersionKey(k)
+			if err := audit.DecodeStrict(r.body, &body); err != nil {
+				c.t.Fatal(err)
+			}
+			list = append(list, place{c.p(text), body.Tier, n})
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	})
+	return list
+}
+
+// own is the keys that a session has without deriving any along a path.
+func own(s *Session) map[key]bool {
+	keys := map[key]bool{s.as.seal: true, s.as.secret: true, s.epoch.mk: true, s.epoch.headKey(): true, s.epoch.digestKey(): true}
+	for _, n := range s.ring.nodes {
+		keys[n.key] = true
+	}
+	return keys
+}
+
+// loot adds all keys that derive along a path, or a part of it, whether or not
+// the keyring says that it is above them.
+func loot(s *Session, p tokens.Path) map[key]bool {
+	keys, segments := own(s), strings.Split(p.String(), "/")
+	for _, n := range s.ring.nodes {
+		for from := range segments {
+			k := n.key
+			for _, segment := range segments[from:] {
+				keys[childKey(k, kindSecret, segment)] = true
+				k = childKey(k, kindNamespace, segment)
+				keys[k] = true
+			}
+		}
+	}
+	return keys
+}
+
+// keysTo is every identity that a session can make of its keys, for every place
+// in some epochs.
+func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []age.Identity) {
+	elsewhere := [][]byte{}
+	for _, id := range c.id {
+		elsewhere = append(elsewhere, grantContext(c.vid, id))
+	}
+	recipients := map[key]pubWrap{}
+	for _, n := range epochs {
+		e := epoch{vid: c.vid, n: n}
+		elsewhere = append(elsewhere, e.headContext(), u32(append(lp(nil, "epoch"), c.vid[:]...), n))
+		for _, p := range places {
+			ctx := e.versionContext(p.tier, p.path, p.version)
+			for k := range loot(s, p.path) {
+				ids = append(ids, keyWrap{k, ctx})
+			}
+			for _, n := range s.ring.nodes {
+				above := []node{n}
+				for text := p.path.Namespace().String(); text != ""; text = text[:max(0, strings.LastIndexByte(text, '/'))] {
+					if at, ok := n.derive(node{tier: n.tier, kind: kindNamespace, path: text}); ok {
+						above = append(above, at)
+					}
+				}
+				for _, at := range above {
+					if recipients[at.key].key == nil {
+						recipients[at.key] = pubWrap{key: nodePrivate(at.key)}
+					}
+				}
+			}
+			for _, w := range recipients {
+				w.ctx = ctx
+				ids = append(ids, w)
+			}
+		}
+	}
+	for _, ctx := range elsewhere {
+		for k := range own(s) {
+			ids = append(ids, keyWrap{k, ctx})
+		}
+	}
+	return ids
+}
+
+// blobs finds every age file in raw bytes, in records and in freed pages alike:
+// plain in meta, in base64 elsewhere.
+func blobs(raw []byte) (found [][]byte) {
+	const intro = "age-encryption.org/v1"
+	for rest := raw; ; {
+		i := bytes.Index(rest, []byte(intro))
+		if i < 0 {
+			break
+		}
+		found, rest = append(found, rest[i:]), rest[i+1:]
+	}
+	for rest := raw; ; {
+		i := bytes.Index(rest, []byte(base64.StdEncoding.EncodeToString([]byte(intro))))
+		if i < 0 {
+			return found
+		}
+		rest = rest[i:]
+		end := bytes.IndexFunc(rest, func(r rune) bool {
+			return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", r)
+		})
+		if b, err := base64.StdEncoding.DecodeString(string(rest[:max(end, 0)])); err == nil {
+			found = append(found, b)
+		}
+		rest = rest[1:]
+	}
+}
+
+// opened is what some identities get out of raw bytes.
+func opened(raw []byte, ids []age.Identity) (plain []string) {
+	for _, b := range blobs(raw) {
+		if r, err := age.Decrypt(bytes.NewReader(b), ids...); err == nil {
+			value, _ := io.ReadAll(r) // of one in meta, the end is not known
+			plain = append(plain, string(value))
+		}
+	}
+	slices.Sort(plain)
+	return slices.Compact(plain)
+}
+
+func (c *company) raw() []byte {
+	c.t.Helper()
+	raw, err := os.ReadFile(c.path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return raw
+}
+
+// bodyOf reads the body of a record without asking whose it is.
+func bodyOf(t *tx, bucket string, k []byte, body any) error {
+	value, err := t.get(bucket, k)
+	if err != nil {
+		return err
+	}
+	r, err := parseRecord(value)
+	return errors.Join(err, audit.DecodeStrict(r.body, body))
+}
+
+// inChild runs a test in a process of its own and reports whether this is it: a
+// loop without an end would take all other tests with it.
+func inChild(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("ASS_TEST_CHILD") != "" {
+		debug.SetMaxStack(16 << 20)
+		return true
+	}
+	var run []string
+	for part := range strings.SplitSeq(t.Name(), "/") {
+		run = append(run, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	child := exec.Command(os.Args[0], "-test.run="+strings.Join(run, "/"), "-test.timeout=20s")
+	child.Env = append(os.Environ(), "ASS_TEST_CHILD=1")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v: %.1200s", err, out)
+	}
+	return false
+}

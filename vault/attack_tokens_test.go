@@ -1,0 +1,217 @@
+package vault
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// widerToken makes the token "forged", which an agent signs and whose scopes, as
+// it says, reach further than the agent's.
+func widerToken(c *company, issuer, scopes string) {
+	c.insider(issuer, func(s *Session, t *tx) error {
+		claims := tokens.Claims{
+			Vault: c.vid, Issuer: c.id[issuer], ID: "11111111-2222-4333-8444-555555555555",
+			Issued: t.now.Truncate(time.Second), Expires: t.now.Truncate(time.Second).Add(time.Hour), Scopes: c.scopes(scopes),
+		}
+		return forgeToken(c, s, t, claims, claims.ID)
+	})
+}
+
+// forgeToken writes the record and the grant of a token at an id, with all the
+// nodes that the issuer itself has.
+func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) error {
+	signed, err := claims.Signed()
+	if err != nil {
+		return err
+	}
+	k := tokenKey(s.as.secret, claims.ID)
+	secret := tokens.Signature(signed, k)
+	to := newGrantee(secret)
+	g := grant{Epoch: s.epoch.n, MK: s.epoch.mk[:], OwnerPub: s.pub, Nodes: []grantNode{}, JWTKey: k[:]}
+	for _, n := range s.ring.nodes {
+		g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, n.key[:]})
+	}
+	c.secret["forged"], c.id["forged"], c.text["forged"] = secret, at, tokens.TokenText(signed, secret)
+	body := tokenBody{Seq: t.seq(), Signed: signed, Index: to.index[:], Pub: public(to.sign)}
+	issued := Issued{claims, c.text["forged"]}
+	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued, "token", at, issued.logged()))
+}
+
+// A token that an agent makes for itself is no wider than the agent, before a
+// rewrite renews it and after, and no such record keeps the owner from revoking.
+func TestForgedTokens(t *testing.T) {
+	second := func(t *tx) time.Time { return t.now.Truncate(time.Second) }
+	for name, attack := range map[string]struct {
+		scopes string
+		change func(*company, *tx, *tokens.Claims) (at string)
+		finds  string
+		works  bool // as far as its issuer's scopes reach
+	}{
+		"wider scopes": {"secrets:*:*", nil, "its scopes reach further than those of its issuer", true},
+		"issued by the owner": {"secrets:*:*", func(c *company, _ *tx, claims *tokens.Claims) string {
+			claims.Issuer = audit.Owner
+			return claims.ID
+		}, "not those of a token that its issuer may have issued", false},
+		"issued by another agent": {"secrets:*:prod/app/*", func(c *company, _ *tx, claims *tokens.Claims) string {
+			claims.Issuer = c.id["reader"]
+			return claims.ID
+		}, "not those of a token that its issuer may have issued", false},
+		"another tier": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
+			claims.Tier = tokens.Sensitive
+			return claims.ID
+		}, "not those of a token that its issuer may have issued", false},
+		"of another id": {"secrets:*:prod/mine/*", func(*company, *tx, *tokens.Claims) string { return "11111111-2222-4333-8444-666666666666" },
+			"not those of a token that its issuer may have issued", false},
+		"with the owner's id": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
+			claims.ID = audit.Owner
+			return claims.ID
+		}, "it is no issue of a token", false},
+		"with an agent's id": {"secrets:*:prod/mine/*", func(c *company, _ *tx, claims *tokens.Claims) string {
+			claims.ID = c.id["reader"]
+			return claims.ID
+		}, "it is no issue of a token", false},
+		"with the id of another token": {"secrets:*:prod/mine/*", func(c *company, _ *tx, claims *tokens.Claims) string {
+			claims.ID = c.id["owner's token"]
+			return claims.ID
+		}, "it is no issue of a token", true},
+		"from the future": {"secrets:*:prod/mine/*", func(_ *company, t *tx, claims *tokens.Claims) string {
+			claims.Issued, claims.Expires = second(t).AddDate(50, 0, 0), second(t).AddDate(50, 0, 1)
+			return claims.ID
+		}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			widerWith := func(s *Session, t *tx) error {
+				claims := tokens.Claims{
+					Vault: c.vid, Issuer: c.id["mallory"], ID: "11111111-2222-4333-8444-555555555555",
+					Issued: second(t), Expires: second(t).Add(time.Hour), Scopes: c.scopes(attack.scopes),
+				}
+				at := claims.ID
+				if attack.change != nil {
+					at = attack.change(c, t, &claims)
+				}
+				return forgeToken(c, s, t, claims, at)
+			}
+			c.insider("mallory", widerWith)
+			c.finds(attack.finds)
+			use := func(when string) {
+				t.Helper()
+				if got, err := c.read("forged", "prod/app/DB"); err == nil || strings.Contains(got, marker) {
+					t.Errorf("%s it reads %q", when, got)
+				}
+				if got, err := c.read("forged", "prod/mine/M"); attack.works != (err == nil) {
+					t.Errorf("%s it reads what its issuer may: %q, %v", when, got, err)
+				}
+			}
+			use("before a rewrite")
+			c.do(func(s *Session) {
+				if _, err := s.RevokeAgent("deleter"); err != nil {
+					t.Fatalf("it keeps the owner from revoking an agent: %v", err)
+				}
+			})
+			use("after a rewrite")
+			c.open(func(v *Vault) {
+				_, g, err := v.granteeSession(c.secret["forged"], audit.Token)
+				if err != nil {
+					return // it was left behind
+				}
+				for _, n := range g.Nodes {
+					if n.Tier != tokens.Standard || !strings.HasPrefix(n.Path, "prod/mine") {
+						t.Errorf("the rewrite gave it %s %s", n.Tier, n.Path)
+					}
+				}
+			})
+			c.do(func(s *Session) {
+				if _, err := s.RevokeAgent("mallory"); err != nil {
+					t.Errorf("mallory cannot be revoked: %v", err)
+				}
+			})
+			if got, err := c.read("forged", "prod/mine/M"); err == nil {
+				t.Errorf("after its issuer's revocation it reads %q", got)
+			}
+		})
+	}
+}
+
+// A token is its signature: with any claim changed it is another, which opens
+// nothing, and the record in the vault is what counts.
+func TestChangedTokens(t *testing.T) {
+	c := newCompany(t)
+	other := newCompany(t)
+	good, err := tokens.ParseToken(c.text["reader's token"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(change func(*tokens.Claims), sign func(signed string) [32]byte) string {
+		claims := good.Claims
+		change(&claims)
+		signed, err := claims.Signed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tokens.TokenText(signed, sign(signed))
+	}
+	payload := strings.Split(good.Signed, ".")[1]
+	headed := func(header string) string {
+		return tokens.TokenText(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+payload, good.Signature)
+	}
+	asIt := func(*tokens.Claims) {}
+	old := func(string) [32]byte { return good.Signature }
+	by := func(k key) func(string) [32]byte {
+		return func(signed string) [32]byte { return tokens.Signature(signed, k) }
+	}
+	const altered, nothing, form = "signature does not match", "opens nothing", "it is not a token of this program"
+	for name, attack := range map[string]struct{ text, says string }{
+		"scope":               {changed(func(c *tokens.Claims) { c.Scopes = append(c.Scopes, other.scopes("secrets:*:*")...) }, old), altered},
+		"exp":                 {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(24 * time.Hour) }, old), altered},
+		"iat":                 {changed(func(c *tokens.Claims) { c.Issued = c.Issued.Add(time.Second) }, old), altered},
+		"uses":                {changed(func(c *tokens.Claims) { c.Uses = 1000 }, old), altered},
+		"sub":                 {changed(func(c *tokens.Claims) { c.Issuer = audit.Owner }, old), altered},
+		"tier":                {changed(func(c *tokens.Claims) { c.Tier = tokens.Critical }, old), altered},
+		"jti":                 {changed(func(d *tokens.Claims) { d.ID = c.id["owner's token"] }, old), altered},
+		"ips":                 {changed(func(c *tokens.Claims) { c.IPs, _ = tokens.ParseIPs("0.0.0.0/0") }, old), altered},
+		"iss":                 {changed(func(c *tokens.Claims) { c.Vault[0] ^= 1 }, old), "of another vault"},
+		"exp, out of bounds":  {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(48 * time.Hour) }, old), form},
+		"a wrong key":         {changed(asIt, by(key{1})), nothing},
+		"the issuer's secret": {changed(asIt, by(c.secret["reader"])), nothing},
+		"another issuer":      {changed(asIt, by(tokenKey(c.secret["mallory"], good.ID))), nothing},
+		"its issuer, wider":   {changed(func(c *tokens.Claims) { c.Scopes = other.scopes("secrets:read:prod/app/*") }, by(tokenKey(c.secret["reader"], good.ID))), nothing},
+		"alg none":            {headed(`{"alg":"none","typ":"JWT"}`), form},
+		"alg none, unsigned":  {strings.TrimSuffix(headed(`{"alg":"none","typ":"JWT"}`), good.Signed), form},
+		"alg HS384":           {headed(`{"alg":"HS384","typ":"JWT"}`), form},
+		"another header":      {headed(`{"typ":"JWT","alg":"HS256"}`), form},
+		"no signature":        {good.Signed + ".", form},
+		"a second payload":    {good.Signed + "." + c.text["reader's token"], form},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.open(func(v *Vault) {
+				if s, err := v.Token(attack.text); err == nil || !strings.Contains(err.Error(), attack.says) {
+					t.Errorf("%v, %v\nwant … %s …", s, err, attack.says)
+				}
+			})
+		})
+	}
+	t.Run("another vault", func(t *testing.T) {
+		foreign := newVictim(t)
+		foreign.do(func(s *Session) {
+			if _, err := s.v.Token(c.text["reader's token"]); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "of another vault") {
+				t.Errorf("%v", err)
+			}
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "of another vault") {
+				t.Errorf("%v", err)
+			}
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(s.epoch.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {
+				t.Errorf("%v", err)
+			}
+		})
+	})
+	if _, err := c.read("reader's token", "prod/app/deep/K"); err != nil {
+		t.Errorf("the token itself: %v", err)
+	}
+}
