@@ -63,7 +63,7 @@ func TestDotenvDialect(t *testing.T) {
 
 		// line ends, and the mark at the beginning
 		{"A=b\r\nC=d # e\r\n\r\n# f\r\nG='h'\r\n", `A="b" C="d" G="h"`},
-		{"A='b\r\nc'\r\n", `A="b\nc"`},
+		{"A='b\r\nc'\r\n", `A="b\r\nc"`},
 		{"A=\"b\rc\"", `A="b\rc"`},
 		{"\xef\xbb\xbfA=b\n", `A="b"`},
 		{"\xef\xbb\xbf# c\nA=\xef\xbb\xbfb\n", "A=\"\\ufeffb\""},
@@ -82,7 +82,7 @@ func TestDotenvErrors(t *testing.T) {
 		{"A=b\nhunter2\n", "line 2: there is no ="},
 		{"A=b\nhunter2 c\n", "line 2: there is no ="},
 		{"KEY=-----BEGIN-----\nMIIhunter2EvQIBADAN/x\n-----END-----\n", "line 2: there is no ="},
-		{"A=hunter2\nexport\n", "line 2: there is no = behind export"},
+		{"A=hunter2\nexport\n", "line 2: there is no ="},
 		{"export A\n", "line 1: there is no ="},
 		{"A=b\r\n\r\n9=hunter2\r\n", "line 3: a line is NAME=value"},
 		{"\n\n=hunter2\n", "line 3: a line is NAME=value"},

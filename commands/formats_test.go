@@ -86,7 +86,7 @@ func TestFormatsRefuse(t *testing.T) {
 		`end\`:                            "shell docker json github systemd",
 		"${X}":                            "shell docker json github systemd",
 		"a\rb":                            "shell docker json",
-		"a\r\nb":                          "json",
+		"a\r\nb":                          "shell json",
 		"a\x1bb":                          "dotenv shell docker json github",
 		"a\ufffeb":                        "dotenv shell docker json github",
 		"\x00":                            "json",
