@@ -277,11 +277,19 @@ func (c agentsRevoke) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens, "versions_reencrypted": n.Versions})
+			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens, "versions_reencrypted": n.Versions, "left_behind": append([]string{}, n.LeftBehind...)})
 		}
 		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
+		a.noteLeftBehind(n.LeftBehind)
 		return nil
 	})
+}
+
+// noteLeftBehind names the records that did not hold and are gone.
+func (a *app) noteLeftBehind(names []string) {
+	if len(names) > 0 {
+		a.out.warn("left behind, because it did not hold: %s", strings.Join(names, ", "))
+	}
 }
 
 // confirmNarrowing says what taking a right away will do, and asks. It returns the
@@ -320,6 +328,7 @@ func (c agentsRotateKey) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.noteLeftBehind(n.LeftBehind)
 		return a.showAgentKey(n.Agent, key, "has a new key")
 	})
 }

@@ -192,7 +192,7 @@ var shapes = map[string]string{
 	"agents create":     `an agent, with "api_key"`,
 	"agents show":       `an agent, with "active_tokens"`,
 	"agents rotate-key": `an agent, with "api_key"`,
-	"agents revoke":     `{"id","name","active","tokens_revoked","versions_reencrypted"}`,
+	"agents revoke":     `{"id","name","active","tokens_revoked","versions_reencrypted","left_behind":[…]}`,
 	"tokens issue":      `{"token","token_id","expires_at","scopes","agent_id"}`,
 	"tokens list":       `{"items":[{"token_id","agent_id","scopes","status","uses","max_uses","ip_allowlist","access_tier","created_at","expires_at","last_used_at"}]}`,
 	"tokens revoke":     `{"token_id","status"}`,

@@ -265,8 +265,10 @@ func TestRealSystemd(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if out, err := exec.Command(tmpfiles, "--create", "--root="+root, rules).CombinedOutput(); err != nil {
+			if out, err := exec.Command(tmpfiles, "--create", "--root="+root, rules).CombinedOutput(); err != nil && len(got) == 0 {
 				t.Skipf("systemd-tmpfiles does not run here: %v: %s", err, out)
+			} else if err != nil {
+				return nil, fmt.Errorf("%v: %s", err, out)
 			}
 			all := values{}
 			for name := range fields {

@@ -572,3 +572,19 @@ func TestAgentClock(t *testing.T) {
 	wantValue(t, "two minutes before its last use", as, "a/K", "value")
 	wantDenials(t, v, "secret.read.denied "+agent.ID+" a/K clock", "secret.read.denied "+agent.ID+" a/K clock")
 }
+
+// A machine whose clock has lost the time is refused, and that its refusal is dated
+// before what the log tells of makes nobody an attacker.
+func TestAClockThatLostTheTime(t *testing.T) {
+	v := vaulttest.New(t)
+	clock := v.UseClock()
+	v.Set(t, "a/K", "value", vault.SetOptions{})
+	_, as := v.NewAgent(t, "svc", "secrets:read:a/*")
+	wantValue(t, "in time", as, "a/K", "value")
+	clock.Time = time.Unix(0, 0)
+	_, err := as.Get(t, "a/K")
+	wantError(t, "in 1970", err, vault.ErrLapsed)
+	if problems := v.Verify().Problems; len(problems) > 0 {
+		t.Errorf("an honest vault does not hold: %q", problems)
+	}
+}
