@@ -131,27 +131,28 @@ func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
 	if err != nil {
 		return uses, err
 	}
-	if err, why := s.lapse(t.now, uses); err != nil {
+	if why, err := s.lapse(t.now, uses); err != nil {
 		return uses, &refusal{err, event, resource, why}
 	}
 	return uses, nil
 }
 
-// lapse says why a credential no longer counts; nil if it does.
-func (s *Session) lapse(now time.Time, uses usesBody) (err error, why string) {
+// lapse says why a credential no longer counts, in a word for the log as well; nil
+// if it does.
+func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 	last := s.as.since
 	if uses.LastAt.After(last) {
 		last = uses.LastAt
 	}
 	if now.Before(last.Add(-clockGrace)) {
-		return errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339)), "clock"
+		return "clock", errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
 	}
 	c := s.as.claims
 	if c == nil {
-		return nil, ""
+		return "", nil
 	}
 	if !now.Before(c.Expires) {
-		return errorOf(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339)), "expired"
+		return "expired", errorOf(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339))
 	}
 	if len(c.IPs) > 0 {
 		var addrs []netip.Addr
@@ -159,26 +160,28 @@ func (s *Session) lapse(now time.Time, uses usesBody) (err error, why string) {
 			addrs = s.v.opts.Addresses()
 		}
 		if !c.IPs.Allow(addrs) {
-			return errorOf(ErrDenied, "%s may be used from %v alone, and this machine has no such address", s.Who(), c.IPs.Strings()), "address"
+			return "address", errorOf(ErrDenied, "%s may be used from %v alone, and this machine has no such address", s.Who(), c.IPs.Strings())
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 // Usable says why the credential of the session cannot be used now, without
 // using it: it has lapsed, the machine or its clock is the wrong one. Such a
 // refusal is not logged, because nothing was asked for.
 func (s *Session) Usable() error {
+	return s.inspect(s.countsNow)
+}
+
+func (s *Session) countsNow(t *tx) error {
 	if s.as == nil {
 		return nil
 	}
-	return s.inspect(func(t *tx) error {
-		uses, err := t.usesOf(s.by.id)
-		if err == nil {
-			err, _ = s.lapse(t.now, uses)
-		}
-		return err
-	})
+	uses, err := t.usesOf(s.by.id)
+	if err == nil {
+		_, err = s.lapse(t.now, uses)
+	}
+	return err
 }
 
 // usesBody is how far something was used, under the id of an agent, a token, or

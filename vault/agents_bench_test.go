@@ -22,6 +22,8 @@ func benchSizes(b *testing.B, fn func(b *testing.B, s *Session, scopes tokens.Sc
 	}
 }
 
+// BenchmarkCreateAgent grows with the agents that it makes, because names are
+// unique: compare at one number of runs, as with -benchtime 100x.
 func BenchmarkCreateAgent(b *testing.B) {
 	benchSizes(b, func(b *testing.B, s *Session, scopes tokens.Scopes) {
 		i := 0

@@ -181,7 +181,7 @@ func TestAgentsModel(t *testing.T) {
 	var did []string
 	// step does one act, and returns what it should end with. lenient are errors
 	// that would be right as well.
-	step := func(n int) (err, want error, lenient []error) {
+	step := func(n int) (lenient []error, want, err error) {
 		path, value := pick(paths...), fmt.Sprintf("value %d", n)
 		m := c.secrets[path]
 		live := m != nil && !m.deleted
@@ -410,12 +410,12 @@ func TestAgentsModel(t *testing.T) {
 				answer.state, answer.until = vault.Approved, c.now.Add(vault.ApprovalLifetime)
 			}
 		}
-		return err, want, lenient
+		return lenient, want, err
 	}
 	for n := range 150 {
 		clock.Pass(time.Minute)
 		c.now = clock.Time
-		err, want, lenient := step(n)
+		lenient, want, err := step(n)
 		right := errors.Is(err, want) && (want != nil || err == nil)
 		for _, other := range lenient {
 			right = right || errors.Is(err, other)

@@ -146,3 +146,49 @@ func BenchmarkDerive(b *testing.B) {
 		secretKey(tier, p)
 	}
 }
+
+// BenchmarkWalkPages measures what the walk over a file's pages adds to its
+// opening.
+func BenchmarkWalkPages(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "vault.db")
+	owner, err := NewIdentity()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := Create(path, owner, Options{}); err != nil {
+		b.Fatal(err)
+	}
+	v, err := Open(path, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer v.Close()
+	s, err := v.Owner(owner)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ns, err := tokens.ParseNamespace("a")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{10, 1000} {
+		items := make([]Item, n)
+		for i := range items {
+			items[i] = Item{fmt.Sprintf("K%d", i), []byte(fmt.Sprintf("value %d of %d", i, n))}
+		}
+		if _, err := s.Import(ns, items, ImportOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		info, err := s.Info()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("%dKiB", info.Bytes>>10), func(b *testing.B) {
+			for b.Loop() {
+				if err := checkPages(path, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

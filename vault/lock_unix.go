@@ -69,6 +69,10 @@ func flock(f *os.File, shared bool, flags int) error {
 	}
 }
 
+// unlock gives a lock back that closing the file would not: a mapping of it keeps
+// the lock.
+func unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
 // SyncDir makes last what was made or renamed in a folder.
 func SyncDir(path string) error {
 	d, err := os.Open(path)

@@ -47,5 +47,8 @@ func lockRange(f *os.File, shared bool, flags uint32) error {
 	return nil
 }
 
+// unlock does nothing: closing a file ends its locks here.
+func unlock(*os.File) {}
+
 // SyncDir does nothing: Windows has no such call, and its rename lasts.
 func SyncDir(string) error { return nil }

@@ -71,6 +71,9 @@ type store struct {
 }
 
 func (st *store) open(readOnly bool) error {
+	if err := checkPages(st.path, walkedBytes); err != nil {
+		return err
+	}
 	return st.guard(func() (err error) {
 		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
 			ReadOnly:     readOnly,
@@ -101,7 +104,10 @@ func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
 
 func (st *store) close() error {
 	if st.broken {
-		_ = st.file.Close() // and with it bbolt's lock
+		if st.file != nil {
+			unlock(st.file) // bbolt's; its mapping of the file stays
+			_ = st.file.Close()
+		}
 		return nil
 	}
 	if st.db == nil {

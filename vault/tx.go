@@ -88,6 +88,9 @@ func (s *Session) view(fn func(*tx) error) error {
 				return err
 			}
 			s.v.remember(t.mark())
+			if err := s.countsNow(t); err != nil {
+				return err
+			}
 			return fn(t)
 		})
 	})

@@ -37,6 +37,9 @@ func (s *Session) Verify(values bool) (Report, error) {
 	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
 		return v.Report, err
 	}
+	if err := checkPages(s.v.path, 0); err != nil {
+		return v.Report, err
+	}
 	err := s.inspect(func(t *tx) error {
 		v.t = t
 		return v.run()
@@ -193,7 +196,9 @@ func (v *verification) unclearBehind(seq uint64) bool {
 }
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event) {
-	v.lastAt = ev.CreatedAt
+	if ev.CreatedAt.After(v.lastAt) {
+		v.lastAt = ev.CreatedAt
+	}
 	v.learnActor(seq, by, ev)
 	if ev.Type == audit.SecretImported {
 		v.learnImport(seq, by, ev)
