@@ -1,0 +1,405 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// What an agent or a token may do only with a human's yes, it asks for: a request
+// in its own name. What the human answers is in approvals.go.
+
+// How long requests live.
+const (
+	AskLifetime      = 24 * time.Hour     // a request that nobody decides
+	ApprovalLifetime = time.Hour          // an approval
+	askKept          = 7 * 24 * time.Hour // until a request is no longer listed
+)
+
+// maxPending is how many requests of one asker can wait.
+const maxPending = 20
+
+// What a request asks for.
+const (
+	AskRead   = "read"
+	AskWrite  = "write"  // over a critical secret
+	AskDelete = "delete" // a critical secret
+)
+
+var askActions = map[string]tokens.Action{AskRead: tokens.Read, AskWrite: tokens.Write, AskDelete: tokens.Delete}
+
+// askEvents are what the log calls what is asked for.
+var askEvents = map[string]string{AskRead: audit.SecretRead, AskWrite: audit.SecretUpdated, AskDelete: audit.SecretDeleted}
+
+// askBody is a request, signed by the asker. Its id is a hash of these bytes, so
+// nothing can change under an id that a person has looked at.
+type askBody struct {
+	Seq     uint64      `json:"seq"`
+	Action  string      `json:"action"`
+	Path    string      `json:"path"`
+	Version uint64      `json:"version"`
+	Tier    tokens.Tier `json:"tier"`
+	Asker   string      `json:"asker"`
+	Reason  string      `json:"reason"`
+	IssueAt time.Time   `json:"iat"`
+	Nonce   []byte      `json:"nonce"`
+}
+
+// States of a request.
+const (
+	Pending  = "pending"
+	Approved = "approved"
+	Denied   = "denied"
+	Expired  = "expired"
+)
+
+// askID hashes a request: a UUID of version 8 (RFC 9562).
+func askID(body []byte) uuid.UUID {
+	sum := sha256.Sum256(body)
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// askKey is asker ‖ 0 ‖ id: what one asker has asked for lies together.
+func askKey(asker string, id uuid.UUID) []byte { return append(askPrefix(asker), id[:]...) }
+
+func askPrefix(asker string) []byte { return append([]byte(asker), 0) }
+
+func cutAskKey(k []byte) (asker string, id uuid.UUID, ok bool) {
+	cut := len(k) - 17
+	if cut < 1 || k[cut] != 0 {
+		return "", id, false
+	}
+	return string(k[:cut]), uuid.UUID(k[cut+1:]), true
+}
+
+// request is an act that needs a human's yes.
+type request struct {
+	action  string
+	path    tokens.Path
+	version uint64
+	tier    tokens.Tier
+}
+
+// needed ends an act that needs approval. Nothing of it is kept, and the requests
+// are made.
+type needed struct{ requests []request }
+
+func (*needed) Error() string { return "it needs approval" }
+
+// ApprovalError says that a human must approve first. It wraps [ErrApproval].
+type ApprovalError struct {
+	Requests []Request
+}
+
+func (e *ApprovalError) Error() string {
+	if len(e.Requests) == 1 {
+		r := e.Requests[0]
+		return fmt.Sprintf("to %s %s (%s), a human must approve first, with: ass approvals approve %s", r.Action, r.Path, r.Tier, r.ID)
+	}
+	return fmt.Sprintf("%d secrets need approval; a human must approve first, with: ass approvals approve %s", len(e.Requests), strings.Join(e.IDs(), " "))
+}
+
+func (e *ApprovalError) Unwrap() error { return ErrApproval }
+
+// IDs returns the ids of the requests.
+func (e *ApprovalError) IDs() []string {
+	ids := make([]string, len(e.Requests))
+	for i, r := range e.Requests {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
+// Request is a request for approval, as it stands.
+type Request struct {
+	ID      string
+	Asker   string // id of the agent or token
+	Agent   string // id of the agent: the asker, or the issuer of the token; "owner"
+	Name    string // of that agent
+	Action  string
+	Path    tokens.Path
+	Version uint64
+	Tier    tokens.Tier
+	Reason  string
+	Status  string
+	Denial  string // the reason of a denial
+	Used    bool   // it served its one read
+
+	CreatedAt time.Time
+	ExpiresAt time.Time  // of the request, or of the approval
+	DecidedAt *time.Time // nil while it is pending
+
+	// Current is the version at which the secret is; 0 if it is not there. A
+	// decision counts for what was shown: see [Session.Approve].
+	Current uint64
+}
+
+// askAt reads one request and what was decided about it.
+func (t *tx) askAt(k, v []byte) (Request, error) {
+	var body askBody
+	r, err := t.decodeSigned(bucketAsks, k, v, &body)
+	if err != nil {
+		return Request{}, err
+	}
+	asker, id, ok := cutAskKey(k)
+	p, perr := tokens.ParsePath(body.Path)
+	if !ok || asker != body.Asker || id != askID(r.body) || perr != nil {
+		return Request{}, damaged(recordName(bucketAsks, k), "its id is not that of its content")
+	}
+	q := Request{
+		ID: id.String(), Asker: asker, Agent: asker, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
+		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(AskLifetime), Status: Pending,
+	}
+	answer, err := t.answer(k)
+	switch {
+	case err != nil:
+		return q, err
+	case answer == nil && !t.now.Before(q.ExpiresAt):
+		q.Status = Expired
+	case answer == nil:
+	case answer.Decision == Approved:
+		q.Status, q.ExpiresAt, q.DecidedAt = Approved, answer.Exp, &answer.At
+		if !t.now.Before(answer.Exp) {
+			q.Status = Expired
+		}
+		used, err := t.usesOf(q.ID)
+		if err != nil {
+			return q, err
+		}
+		q.Used = used.Used > 0
+	default:
+		q.Status, q.ExpiresAt, q.DecidedAt, q.Denial = Denied, answer.Exp, &answer.At, answer.Reason
+	}
+	return q, nil
+}
+
+// asksOf lists the requests of one asker; of all if asker is "".
+func (t *tx) asksOf(asker string) (list []Request, err error) {
+	prefix := askPrefix(asker)
+	if asker == "" {
+		prefix = nil
+	}
+	err = t.walk(bucketAsks, prefix, func(k, v []byte) error {
+		if q, err := t.askAt(k, v); err == nil { // else a verification names it
+			list = append(list, q)
+		}
+		return nil
+	})
+	sortBy(list, func(q Request) time.Time { return q.CreatedAt })
+	return list, err
+}
+
+// ask makes requests, one for each act that has none pending, and returns them as
+// an [ApprovalError].
+func (s *Session) ask(requests []request) error {
+	var asked []Request
+	errNothing := errors.New("all of it was asked before")
+	err := s.commit(func(t *tx) error {
+		have, err := t.asksOf(s.by.id)
+		if err != nil {
+			return err
+		}
+		made, pending := 0, 0
+		for _, q := range have {
+			if q.Status == Pending {
+				pending++
+			}
+		}
+		for _, r := range requests {
+			q, isNew, err := s.askOne(t, r, have)
+			if err != nil {
+				return err
+			}
+			if asked = append(asked, q); isNew {
+				made++
+			}
+		}
+		if made == 0 {
+			return errNothing
+		}
+		if pending+made > maxPending {
+			return errorOf(ErrConflict, "%s has %d requests waiting, and at most %d can wait; have some decided first: ass approvals list", s.Who(), pending, maxPending)
+		}
+		return nil
+	})
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		return s.refused(refused)
+	case err != nil && err != errNothing:
+		return err
+	}
+	return &ApprovalError{asked}
+}
+
+// askOne finds the request that is pending for an act, or makes one. What was
+// denied last is not asked again without a reason.
+func (s *Session) askOne(t *tx, r request, have []Request) (q Request, isNew bool, err error) {
+	for _, q := range slices.Backward(have) {
+		if !q.is(r) {
+			continue
+		}
+		if q.Status == Pending {
+			return q, false, nil
+		}
+		if q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt) {
+			err := errorOf(ErrRefused, "the request to %s %s was denied: %s; to ask again, say why with --reason", q.Action, q.Path, q.Denial)
+			return q, false, &refusal{err, askEvents[r.action], r.path.String(), "denied"}
+		}
+		break
+	}
+	body := askBody{
+		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
+		Asker: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
+	}
+	if len(body.Reason) > maxTextBytes {
+		return q, false, &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
+	}
+	rand.Read(body.Nonce)
+	b, err := json.Marshal(body)
+	if err != nil {
+		return q, false, err
+	}
+	id := askID(b)
+	if err := t.put(bucketAsks, askKey(s.by.id, id), true, json.RawMessage(b)); err != nil {
+		return q, false, err
+	}
+	t.lapsesAt(t.now.Add(askKept))
+	q = Request{
+		ID: id.String(), Asker: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version, Tier: r.tier,
+		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(AskLifetime),
+	}
+	return q, true, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
+}
+
+func (q Request) logged() map[string]any {
+	m := map[string]any{"action": q.Action, "path": q.Path.String(), "version": q.Version, "tier": q.Tier, "asker": q.Asker}
+	if q.Reason != "" {
+		m["reason"] = q.Reason
+	}
+	return m
+}
+
+// Requests lists the requests for approval, oldest first: all of them for the
+// owner, its own for a grantee.
+func (s *Session) Requests() ([]Request, error) {
+	var list []Request
+	asker := s.by.id
+	if s.as == nil {
+		asker = ""
+	}
+	err := s.view(func(t *tx) (err error) {
+		if list, err = t.asksOf(asker); err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i], err = t.described(list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// described adds what a person wants to know of a request: who asks, and where
+// the secret is now.
+func (t *tx) described(q Request) (Request, error) {
+	if !isAgentID(q.Asker) {
+		_, c, err := t.token(q.Asker)
+		if err == nil {
+			q.Agent = c.Issuer
+		} else if !errors.Is(err, ErrNotFound) {
+			return q, err
+		}
+	}
+	if isAgentID(q.Agent) {
+		body, err := t.agent(q.Agent)
+		if err != nil {
+			return q, err
+		}
+		q.Name = body.Name
+	}
+	head, err := t.secretHead(q.Path)
+	if err == nil && head.DeletedAt == nil {
+		q.Current = head.Version
+	}
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return q, err
+}
+
+// clearAsks removes the requests that nobody needs to see any more.
+func (t *tx) clearAsks() error {
+	var old [][]byte
+	err := t.walk(bucketAsks, nil, func(k, v []byte) error {
+		var body askBody
+		if _, err := t.decode(bucketAsks, k, v, &body); err != nil {
+			return nil
+		}
+		if gone := body.IssueAt.Add(askKept); t.now.Before(gone) {
+			t.lapsesAt(gone)
+		} else {
+			old = append(old, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range old {
+		_, id, _ := cutAskKey(k)
+		for bucket, k := range map[string][]byte{bucketAsks: k, bucketAnswers: k, bucketUses: []byte(id.String())} {
+			if err == nil {
+				err = t.remove(bucket, k)
+			}
+		}
+	}
+	if err == nil && len(old) > 0 {
+		err = t.log(audit.ApprovalCleanup, "approval", "", map[string]any{"requests": len(old)})
+	}
+	return err
+}
+
+// copyAsks carries over the requests that wait, of askers that live on and for
+// secrets that do. Answers hand out keys of files that are no more, so what was
+// decided is asked again.
+func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
+	return old.walk(bucketAsks, nil, func(k, v []byte) error {
+		q, err := old.askAt(k, v)
+		if err != nil || q.Status != Pending || p.drop[q.Path] {
+			return nil
+		}
+		alive, err := w.t.alive(q.Asker)
+		if err != nil || !alive {
+			return err
+		}
+		r, err := parseRecord(v)
+		if err != nil {
+			return err
+		}
+		return w.t.put(bucketAsks, k, true, json.RawMessage(bytes.Clone(r.body)))
+	})
+}
+
+// alive reports whether there is an active agent or a token of this id.
+func (t *tx) alive(id string) (bool, error) {
+	if isAgentID(id) {
+		body, err := t.agent(id)
+		return err == nil && body.RevokedAt == nil, err
+	}
+	v, err := t.get(bucketTokens, []byte(id))
+	return v != nil, err
+}
