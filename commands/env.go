@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ass/tokens"
@@ -53,6 +54,10 @@ func (c envImport) Run(a *app) error {
 		}
 		items[i] = vault.Item{Key: v.name, Value: v.value}
 	}
+	o := vault.ImportOptions{Tier: c.Tier, Type: c.Type, OnConflict: c.OnConflict, DryRun: c.DryRun}
+	if _, err := vault.CheckImport(ns, items, o); err != nil {
+		return err // before a vault is made on the way
+	}
 	if c.DryRun {
 		if h, err := a.find(); err == nil && !h.at.exists() && h.nothingYet(a.Profile) {
 			done := make([]vault.Imported, len(items)) // all of them would be new
@@ -62,7 +67,6 @@ func (c envImport) Run(a *app) error {
 			return c.report(a, ns, list, done)
 		}
 	}
-	o := vault.ImportOptions{Tier: c.Tier, Type: c.Type, OnConflict: c.OnConflict, DryRun: c.DryRun}
 	return a.with(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"}, func(s *vault.Session) error {
 		done, err := s.Import(ns, items, o)
 		if err != nil {
@@ -118,7 +122,7 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 	}
 	left := ""
 	if len(skipped) > 0 {
-		left = " (" + plural(len(skipped), "other") + " left as they were)"
+		left = " (" + strconv.Itoa(len(skipped)) + " left as they were)"
 	}
 	if c.DryRun {
 		a.out.table(rows)
@@ -158,22 +162,31 @@ func (c envExport) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{progress: "exporting"}, func(s *vault.Session) error {
+	var list []variable
+	text := ""
+	err = a.with(access{progress: "exporting"}, func(s *vault.Session) error {
 		only, err := c.paths(s, ns)
 		if err != nil {
 			return err
+		}
+		if len(only) == 0 && c.Output != "" {
+			return errorf(vault.ErrNotFound, "no secrets in %s, so %s was not written; the namespaces that there are: ass secrets list '*'", ns, c.Output)
+		}
+		if len(only) == 0 {
+			a.out.note("no secrets in %s; the namespaces that there are: ass secrets list '*'", ns)
 		}
 		values, err := s.GetMany(nil, only)
 		if err != nil {
 			return err
 		}
-		list := c.variables(ns, values)
-		text, err := writeEnv(c.Format, list)
-		if err != nil {
-			return err
-		}
-		return c.deliver(a, text, list)
+		list = c.variables(ns, values)
+		text, err = writeEnv(c.Format, list)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	return c.deliver(a, text, list)
 }
 
 func (c envExport) deliver(a *app, text string, list []variable) error {
@@ -237,10 +250,16 @@ func (n naming) only(ns tokens.Namespace, all []tokens.Path) ([]tokens.Path, err
 	var some []tokens.Path
 	for _, key := range strings.Split(n.Keys, ",") {
 		key = strings.TrimSpace(key)
+		if key == "" {
+			return nil, usagef("--keys has an empty name in it")
+		}
 		found := false
 		for _, p := range all {
 			if p.Key() == key {
-				some, found = append(some, p), true
+				found = true
+				if !slices.Contains(some, p) {
+					some = append(some, p)
+				}
 			}
 		}
 		if !found {

@@ -32,13 +32,15 @@ func (c injectCmd) Run(a *app) error {
 		a.out.warn("the template names no secret; a placeholder is {{ ass://production/stripe/KEY }}")
 		return c.write(a, template, 0)
 	}
-	return a.with(access{}, func(s *vault.Session) error {
-		g, err := gather(s, paths)
-		if err != nil {
-			return err
-		}
-		return c.write(a, a.fill(template, g), len(paths))
+	var g gathered
+	err = a.with(access{}, func(s *vault.Session) (err error) {
+		g, err = gather(s, paths)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	return c.write(a, a.fill(template, g), len(paths))
 }
 
 func (c injectCmd) read(a *app) ([]byte, error) {

@@ -5,10 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 )
 
 // Redaction is a seat belt, not a wall: it keeps a value that a program prints by
@@ -24,18 +27,25 @@ type needle struct {
 	with []byte // what is written instead
 }
 
+// needles are by their first byte, the longest first. Most places in an output are
+// settled by their first four bytes.
+type needles struct {
+	by    [256][]needle
+	first map[[shortestRedacted]byte]bool
+}
+
 // redactor replaces needles in a stream: at each place the longest that begins
 // there. It holds back no more than may still become one.
 type redactor struct {
 	w    io.Writer
-	by   *[256][]needle // by first byte, the longest first
+	by   *needles
 	held []byte
 }
 
 // needlesFor returns the forms of values: as they are, and in base64, hex, URL and
 // JSON escapes.
-func needlesFor(list []variable) *[256][]needle {
-	var by [256][]needle
+func needlesFor(list []variable) *needles {
+	n := &needles{first: map[[shortestRedacted]byte]bool{}}
 	seen := map[string]bool{}
 	for _, v := range list {
 		with := []byte("[redacted:" + v.name + "]")
@@ -44,13 +54,14 @@ func needlesFor(list []variable) *[256][]needle {
 				continue
 			}
 			seen[form] = true
-			by[form[0]] = append(by[form[0]], needle{[]byte(form), with})
+			n.by[form[0]] = append(n.by[form[0]], needle{[]byte(form), with})
+			n.first[[shortestRedacted]byte([]byte(form))] = true
 		}
 	}
-	for i := range by {
-		slices.SortStableFunc(by[i], func(a, b needle) int { return len(b.text) - len(a.text) })
+	for i := range n.by {
+		slices.SortStableFunc(n.by[i], func(a, b needle) int { return len(b.text) - len(a.text) })
 	}
-	return &by
+	return n
 }
 
 func formsOf(value []byte) []string {
@@ -59,12 +70,18 @@ func formsOf(value []byte) []string {
 		return nil
 	}
 	forms := []string{s, hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)), url.QueryEscape(s), url.PathEscape(s)}
+	for _, kept := range []string{"", "/", "!'()*", "/!'()*"} { // by RFC 3986, by Python, by JavaScript
+		upper := percentEncoded(value, kept)
+		forms = append(forms, upper, percentEscape.ReplaceAllStringFunc(upper, strings.ToLower))
+	}
 	for _, html := range []bool{false, true} {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(html)
 		if e.Encode(s) == nil {
-			forms = append(forms, strings.Trim(strings.TrimSpace(b.String()), `"`))
+			quoted := strings.TrimSpace(b.String())
+			quoted = quoted[1 : len(quoted)-1]
+			forms = append(forms, quoted, asciiJSON(quoted))
 		}
 	}
 	if trimmed := strings.TrimRight(s, "\n"); trimmed != s { // as $(…) hands it on
@@ -86,7 +103,40 @@ func formsOf(value []byte) []string {
 	return forms
 }
 
-func newRedactor(w io.Writer, by *[256][]needle) *redactor { return &redactor{w: w, by: by} }
+var percentEscape = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// percentEncoded is value as in a URL, with nothing but letters, digits, -_.~ and
+// what is kept left as it is.
+func percentEncoded(value []byte, kept string) string {
+	var b strings.Builder
+	for _, c := range value {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.~"+kept, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// asciiJSON writes what is not ASCII in a JSON text as \u escapes, as Python does.
+func asciiJSON(quoted string) string {
+	var b strings.Builder
+	for _, r := range quoted {
+		switch {
+		case r < 0x80:
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			r1, r2 := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, r1, r2)
+		}
+	}
+	return b.String()
+}
+
+func newRedactor(w io.Writer, by *needles) *redactor { return &redactor{w: w, by: by} }
 
 // Write takes the next bytes of the stream.
 func (r *redactor) Write(p []byte) (int, error) {
@@ -124,8 +174,11 @@ func (r *redactor) flush(last bool) error {
 // at finds the longest needle at the beginning of rest; wait is true while a longer
 // one may still come.
 func (r *redactor) at(rest []byte, last bool) (found *needle, wait bool) {
-	for i := range r.by[rest[0]] {
-		n := &r.by[rest[0]][i]
+	if len(rest) >= shortestRedacted && !r.by.first[[shortestRedacted]byte(rest)] {
+		return nil, false
+	}
+	for i := range r.by.by[rest[0]] {
+		n := &r.by.by[rest[0]][i]
 		switch {
 		case bytes.HasPrefix(rest, n.text):
 			return n, false

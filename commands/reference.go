@@ -41,10 +41,19 @@ func gather(s *vault.Session, paths []tokens.Path) (gathered, error) {
 
 var placeholder = regexp.MustCompile(`\{\{[ \t]*ass://([^ \t{}]*)[ \t]*\}\}`)
 
+// begunPlaceholder is what no template has by accident.
+var begunPlaceholder = regexp.MustCompile(`\{\{\s*ass://`)
+
 // placeholders lists the secrets that a template names, each once.
 func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	var paths []tokens.Path
-	for _, m := range placeholder.FindAllSubmatchIndex(template, -1) {
+	found := placeholder.FindAllSubmatchIndex(template, -1)
+	for _, begun := range begunPlaceholder.FindAllIndex(template, -1) {
+		if !slices.ContainsFunc(found, func(m []int) bool { return m[0] == begun[0] }) {
+			return nil, usagef("line %d of the template: a placeholder is {{ ass://path }}, and this is none", 1+strings.Count(string(template[:begun[0]]), "\n"))
+		}
+	}
+	for _, m := range found {
 		p, err := a.path(string(template[m[2]:m[3]]))
 		if err != nil {
 			return nil, usagef("line %d of the template: %v", 1+strings.Count(string(template[:m[0]]), "\n"), err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"ass/tokens"
 	"ass/vault"
@@ -51,6 +52,9 @@ func (c runCmd) Run(a *app) error {
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
 	}
+	if c.Namespace == "" && (c.Keys != "" || c.Prefix) {
+		return usagef("--keys and --prefix go with --namespace")
+	}
 	program, err := exec.LookPath(c.Command[0])
 	if err != nil {
 		return errorf(errNoProgram, "%s: there is no such program on PATH, or it cannot be run", c.Command[0])
@@ -79,6 +83,9 @@ type wish struct {
 	name string
 	path tokens.Path
 	as   func(*child, variable)
+
+	inEnv bool // it becomes a variable
+	loose bool // it may stay what it is
 }
 
 func asVariable(c *child, v variable) {
@@ -89,6 +96,7 @@ func asStdin(c *child, v variable) { c.stdin = v.value }
 
 // equip reads what the child is to get, in one transaction.
 func (c runCmd) equip(a *app, child *child) error {
+	a.namespace = c.Namespace // of names without a slash
 	child.env = c.environment()
 	wishes, err := c.wishes(a, child.env)
 	if err != nil {
@@ -112,12 +120,33 @@ func (c runCmd) equip(a *app, child *child) error {
 			}
 			var all []wish
 			for _, p := range paths {
-				all = append(all, wish{c.name(ns, p), p, asVariable})
+				all = append(all, wish{c.name(ns, p), p, asVariable, true, false})
 			}
 			wishes = append(all, wishes...) // those that were named win
 		}
+		if wishes, err = fillable(a, s, wishes); err != nil {
+			return err
+		}
 		return c.grant(a, s, child, wishes)
 	})
+}
+
+// fillable leaves out the placeholders that cannot be filled, where that is allowed.
+func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) {
+	for _, w := range wishes {
+		if w.loose {
+			list, err := s.List(w.path.Namespace(), false)
+			if err != nil {
+				return nil, err
+			}
+			if !s.Can(tokens.Read, w.path) || !slices.ContainsFunc(list, func(secret vault.Secret) bool { return secret.Path == w.path }) {
+				a.out.warn("the variable %s names no secret that can be read and stays as it is: %s", w.name, w.path)
+				continue
+			}
+		}
+		able = append(able, w)
+	}
+	return able, nil
 }
 
 // grant reads the wished secrets and hands them to the child.
@@ -132,7 +161,7 @@ func (c runCmd) grant(a *app, s *vault.Session, child *child, wishes []wish) err
 	}
 	for _, w := range wishes {
 		v := variable{name: w.name, value: g[w.path].Value}
-		if strings.IndexByte(string(v.value), 0) >= 0 && w.name != "" && !slices.Contains(c.File, w.name+"="+w.path.String()) {
+		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
 			return usagef("%s holds a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
 		}
 		w.as(child, v)
@@ -170,7 +199,7 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 		switch {
 		case !ok:
 		case err == nil:
-			list = append(list, wish{name, p, asVariable})
+			list = append(list, wish{name, p, asVariable, true, !c.Strict})
 		case c.Strict:
 			return nil, usagef("the variable %s: %v", name, err)
 		default:
@@ -191,7 +220,10 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 			if err != nil {
 				return nil, usagef("%s %s: %v", flag.name, name, err)
 			}
-			list = append(list, wish{name, p, flag.as})
+			if slices.ContainsFunc(list, func(w wish) bool { return w.name == name && !w.loose && w.path != p }) {
+				return nil, usagef("%s is to be two secrets", name)
+			}
+			list = append(list, wish{name, p, flag.as, flag.name == "--env", false})
 		}
 	}
 	if c.Stdin != "" {
@@ -199,7 +231,7 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, wish{"", p, asStdin})
+		list = append(list, wish{"", p, asStdin, false, false})
 	}
 	return list, nil
 }
@@ -207,13 +239,14 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 // run replaces this process by the child, where nothing stands in between, and
 // watches over it elsewhere.
 func (c *child) run(a *app) error {
+	a.closePassphrases()
 	redactOut, redactErr := c.redact && !a.out.tty && len(c.secrets) > 0, c.redact && !a.out.errTTY && len(c.secrets) > 0
 	if !redactOut && !redactErr && c.stdin == nil && a.isProcess() && canReplace {
 		if err := c.handOver(replacedFile); err != nil {
 			return err
 		}
 		if err := replaceProcess(c.program, c.args, c.env); err != nil {
-			return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
+			return c.cannotStart(err)
 		}
 	}
 	if err := c.handOver(extraFile); err != nil {
@@ -237,14 +270,17 @@ func (c *child) run(a *app) error {
 			redactors = append(redactors, r)
 		}
 	}
-	stop := passSignals(cmd, a.interactive())
+	pass, stop := catchSignals(atKeyboard())
 	err := cmd.Start()
+	if err == nil {
+		pass(cmd.Process)
+	}
 	for _, f := range c.open {
 		_ = f.Close()
 	}
 	if err != nil {
 		stop()
-		return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
+		return c.cannotStart(err)
 	}
 	err = cmd.Wait()
 	stop()
@@ -252,6 +288,17 @@ func (c *child) run(a *app) error {
 		err = errors.Join(err, r.Close())
 	}
 	return childResult(cmd, err)
+}
+
+func (c *child) cannotStart(err error) error {
+	if errors.Is(err, syscall.E2BIG) {
+		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or --stdin")
+	}
+	var why syscall.Errno
+	if !errors.As(err, &why) {
+		return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
+	}
+	return errorf(errNoProgram, "%s: it cannot be started: %v", c.args[0], why)
 }
 
 // handOver puts the files into memory, and their names into the environment.
@@ -274,20 +321,23 @@ func (c *child) handOver(name func(i int, f *os.File) (string, error)) error {
 // extraFile names a file as the child of [exec.Cmd] finds it.
 func extraFile(i int, _ *os.File) (string, error) { return fmt.Sprintf("/dev/fd/%d", 3+i), nil }
 
-// passSignals hands signals on to the child, until stop is called. Those of the
-// keyboard the child gets by itself; ass waits for what it makes of them.
-func passSignals(cmd *exec.Cmd, keyboard bool) (stop func()) {
+// catchSignals keeps signals until pass names the process that is to get them, and
+// hands them on until stop is called. Those of the keyboard the child gets by
+// itself; ass waits for what it makes of them.
+func catchSignals(keyboard bool) (pass func(*os.Process), stop func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
 	var done sync.WaitGroup
-	done.Go(func() {
-		for s := range signals {
-			if cmd.Process != nil && !(keyboard && fromKeyboard(s)) {
-				_ = cmd.Process.Signal(s)
+	pass = func(p *os.Process) {
+		done.Go(func() {
+			for s := range signals {
+				if !(keyboard && fromKeyboard(s)) {
+					_ = p.Signal(s)
+				}
 			}
-		}
-	})
-	return func() {
+		})
+	}
+	return pass, func() {
 		signal.Stop(signals)
 		close(signals)
 		done.Wait()

@@ -14,6 +14,18 @@ var forwarded = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, sys
 
 func fromKeyboard(s os.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGQUIT }
 
+// atKeyboard reports whether what is typed on a terminal, Ctrl-C say, goes to this
+// program and to its children at once.
+func atKeyboard() bool {
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
 const canReplace = true
 
 // replaceProcess becomes the child. It returns only if that fails.

@@ -9,6 +9,9 @@ var forwarded = []os.Signal{os.Interrupt}
 
 func fromKeyboard(s os.Signal) bool { return s == os.Interrupt }
 
+// atKeyboard reports whether Ctrl-C goes to children as well: of a console, always.
+func atKeyboard() bool { return true }
+
 const canReplace = false
 
 func replaceProcess(string, []string, []string) error { return errors.ErrUnsupported }

@@ -95,7 +95,7 @@ type ImportOptions struct {
 // Imported says what became of each item, in their order.
 type Imported struct {
 	Secret
-	Outcome string // created, updated, unchanged, skipped
+	Outcome string // created, updated, unchanged, skipped, needs approval
 }
 
 // Outcomes of an import.
@@ -104,6 +104,7 @@ const (
 	ImportUpdated   = "updated"
 	ImportUnchanged = "unchanged"
 	ImportSkipped   = "skipped"
+	ImportAsks      = "needs approval"
 )
 
 // Written reports whether a version was written.
@@ -115,23 +116,13 @@ var errDryRun = errors.New("nothing is to be kept")
 // that is the current one already makes no new version, where the session can see
 // that.
 func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (done []Imported, err error) {
-	paths := make([]tokens.Path, len(items))
-	seen := map[tokens.Path]bool{}
-	for i, item := range items {
-		if paths[i], err = ns.Join(item.Key); err != nil {
-			return nil, fmt.Errorf("%s: %w", item.Key, err)
-		}
-		if seen[paths[i]] {
-			return nil, &tokens.SyntaxError{What: item.Key, Problem: "it stands twice"}
-		}
-		seen[paths[i]] = true
-		if err := CheckSet(item.Value, SetOptions{Type: o.Type}); err != nil {
-			return nil, fmt.Errorf("%s: %w", item.Key, err)
-		}
+	paths, err := CheckImport(ns, items, o)
+	if err != nil {
+		return nil, err
 	}
 	var raise map[tokens.Path]tokens.Tier
 	err = s.update(func(t *tx) error {
-		if done, raise, err = s.importAll(t, ns, paths, items, o); err != nil {
+		if done, raise, err = s.importAll(t, ns, paths, items, o, nil); err != nil {
 			return err
 		}
 		switch {
@@ -149,7 +140,7 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (do
 		err = s.rewrite(&rewritePlan{
 			why: "tier raised", what: ns.String(), tier: raise,
 			then: func(next *Session, t *tx) error {
-				done, _, err = next.importAll(t, ns, paths, items, o)
+				done, _, err = next.importAll(t, ns, paths, items, o, raise)
 				return err
 			},
 		})
@@ -157,9 +148,31 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (do
 	return done, err
 }
 
+// CheckImport says whether Import would refuse an item for its form, and returns
+// the paths of the items. It needs no vault.
+func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.Path, error) {
+	paths := make([]tokens.Path, len(items))
+	seen := map[tokens.Path]bool{}
+	for i, item := range items {
+		p, err := ns.Join(item.Key)
+		if err == nil {
+			err = CheckSet(item.Value, SetOptions{Type: o.Type})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", item.Key, err)
+		}
+		if seen[p] {
+			return nil, &tokens.SyntaxError{What: item.Key, Problem: "it stands twice"}
+		}
+		paths[i], seen[p] = p, true
+	}
+	return paths, nil
+}
+
 // importAll decides on each item and writes it. It stops writing at the first one
-// whose tier is to be raised, and returns all of those.
-func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
+// whose tier is to be raised, and returns all of those. Those that were raised by a
+// rewrite get a version, whatever their value.
+func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions, raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
 	if err := s.enter(t, tokens.Write, audit.SecretImported, paths...); err != nil {
 		return nil, nil, err
 	}
@@ -172,6 +185,10 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 		s.v.opts.step(i+1, len(paths))
 		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
 		var one *needed
+		if errors.As(err, &one) && o.DryRun { // a preview asks nobody
+			done = append(done, Imported{Secret{Path: p}, ImportAsks})
+			continue
+		}
 		if errors.As(err, &one) {
 			need.requests = append(need.requests, one.requests...)
 			continue
@@ -183,6 +200,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 		if w.before.Version > 0 {
 			outcome = ImportUpdated
 			same, err := s.isCurrent(t, p, w, items[i].Value)
+			same = same && raised[p] == 0
 			switch {
 			case err != nil:
 				return nil, nil, err
