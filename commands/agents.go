@@ -114,13 +114,23 @@ func (c agentsCreate) Run(a *app) error {
 	if err := a.offerPassphrase(); err != nil {
 		return err
 	}
-	return a.with(access{owner: "register agents"}, func(s *vault.Session) error {
-		g, key, err := s.CreateAgent(spec)
-		if err != nil {
+	var made vault.Agent
+	err = a.with(access{owner: "register agents"}, func(s *vault.Session) (err error) {
+		var key tokens.AgentKey
+		if made, key, err = s.CreateAgent(spec); err != nil {
 			return err
 		}
-		return a.showAgentKey(g, key, "created")
+		return a.showAgentKey(made, key, "created")
 	})
+	return a.keyWasShown(made, err)
+}
+
+// keyWasShown says what to do when a key could not be printed: it is kept nowhere.
+func (a *app) keyWasShown(g vault.Agent, err error) error {
+	if err == nil && a.out.err != nil {
+		return fmt.Errorf("%w; the key of agent %s is lost: make another with: ass agents rotate-key %s", a.out.err, g.Name, g.ID)
+	}
+	return err
 }
 
 // spec reads the flags, and asks on a terminal for what is missing.
@@ -323,12 +333,14 @@ func (c agentsRotateKey) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{owner: "replace the keys of agents"}, func(s *vault.Session) error {
-		n, key, err := s.RotateAgentKey(id)
-		if err != nil {
+	var n vault.Narrowing
+	err = a.with(access{owner: "replace the keys of agents"}, func(s *vault.Session) (err error) {
+		var key tokens.AgentKey
+		if n, key, err = s.RotateAgentKey(id); err != nil {
 			return err
 		}
 		a.noteLeftBehind(n.LeftBehind)
 		return a.showAgentKey(n.Agent, key, "has a new key")
 	})
+	return a.keyWasShown(n.Agent, err)
 }

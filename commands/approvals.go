@@ -49,7 +49,7 @@ func (c approvalsList) Run(a *app) error {
 			return a.out.json(map[string]any{"items": items})
 		}
 		if len(items) == 0 {
-			a.out.note("no %s requests", strings.TrimPrefix(c.Status, "all"))
+			a.out.note("no requests that are %s", strings.Replace(c.Status, "all", "listed", 1))
 			return nil
 		}
 		a.out.table(rows)
@@ -120,6 +120,9 @@ type approvalsDeny struct {
 
 func (c approvalsDeny) Run(a *app) error {
 	const what = "deny requests"
+	if strings.TrimSpace(c.Reason) == "" {
+		return usagef("--reason is empty; the agent is told why")
+	}
 	shown, err := a.showRequests(c.IDs, what)
 	if err != nil {
 		return err
@@ -247,16 +250,17 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 // waiting runs an act that may need approval, and runs it again once that is
 // decided. It holds no lock in between.
 func (a *app) waiting(most time.Duration, act func() error) error {
-	start, told := a.now(), false
+	quietQuit()
+	start, told := a.now(), ""
 	for {
 		err := act()
 		var need *vault.ApprovalError
 		if !errors.As(err, &need) {
 			return err
 		}
-		if !told {
-			a.out.note("waiting for a human: ass approvals approve %s", strings.Join(need.IDs(), " "))
-			told = true
+		if ids := strings.Join(need.IDs(), " "); ids != told { // another, if the secret moved on
+			a.out.note("waiting for a human: ass approvals approve %s", ids)
+			told = ids
 		}
 		for waits := true; waits; {
 			if most > 0 && a.now().Sub(start) >= most {

@@ -145,6 +145,7 @@ const pollEvery = 200 * time.Millisecond
 // file that is at the path then, so a compaction, which puts a new one there,
 // goes unnoticed.
 func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
+	quietQuit()
 	var seen uint64
 	show := func(entries []vault.Entry) error {
 		if !a.JSON {

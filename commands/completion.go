@@ -18,7 +18,7 @@ import (
 // The scripts hand the answers on as they are: no shell expands them.
 
 type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+	Shell string `arg:"" help:"bash, zsh or fish."`
 }
 
 func (completionCmd) Help() string {
@@ -41,7 +41,11 @@ var zshCompletion string
 var fishCompletion string
 
 func (c completionCmd) Run(a *app) error {
-	a.out.write(map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell])
+	script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
+	if !ok {
+		return usagef("there is completion for bash, zsh and fish")
+	}
+	a.out.write(script)
 	return nil
 }
 
@@ -64,7 +68,13 @@ func (a *app) complete(root *kong.Node, words []string) error {
 		}
 	}
 	current := words[len(words)-1]
+	if slices.Contains(words[:len(words)-1], "--") {
+		return nil // these are words of another program
+	}
 	at, previous, given := walkWords(root, words[:len(words)-1])
+	if at.DefaultCmd != nil && (previous != nil || strings.HasPrefix(current, "-")) {
+		at = at.DefaultCmd
+	}
 	var candidates []string
 	switch {
 	case previous != nil:
@@ -100,7 +110,11 @@ func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag,
 		case waiting != nil:
 			waiting = nil
 		case strings.HasPrefix(w, "-"):
-			for _, f := range flagsOf(at) {
+			flags := flagsOf(at)
+			if at.DefaultCmd != nil {
+				flags = flagsOf(at.DefaultCmd)
+			}
+			for _, f := range flags {
 				if w == "--"+f.Name && !f.IsBool() {
 					waiting = f
 				}
@@ -122,6 +136,7 @@ var fixed = map[string][]string{
 	"format":      formatNames(),
 	"on-conflict": {vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError},
 	"charset":     {"alnum", "alpha", "digits", "hex", "ascii"},
+	"shell":       {"bash", "zsh", "fish"},
 	"ttl":         {"15m", "1h", "24h"},
 }
 
@@ -130,6 +145,9 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 
 func (a *app) candidates(at *kong.Node, name, enum string) []string {
 	if list, ok := fixed[name]; ok {
+		if command := commandName(at); name == "tier" && (command == "unlock" || command == "tokens issue") {
+			return list[:2] // what a token can read without approval
+		}
 		return list
 	}
 	if enum != "" {

@@ -53,10 +53,13 @@ func configPath() (string, error) {
 // loadConfig reads the stored credentials; none are an empty config.
 func loadConfig() (*config, error) {
 	path, err := configPath()
+	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
+	if errors.Is(err, errNoHome) && os.Getenv("ASS_AGENT_KEY") != "" {
+		return c, nil // a program with a key of its own needs no stored one
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
 	b, err := readSmall(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil

@@ -45,7 +45,7 @@ var exits = []exitMeaning{
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},
 	{exitDamaged, "the file, or a record in it, is not what an honest program wrote"},
-	{exitNoProgram, "ass run: there is no such program"},
+	{exitNoProgram, "ass run: there is no such program, or it cannot be started"},
 	{exitInterrupted, "interrupted at a prompt; nothing was changed"},
 }
 

@@ -34,7 +34,7 @@ func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil || home == "" {
-		return "", fmt.Errorf("HOME is not set; set it, or %s", xdg)
+		return "", errorf(errNoHome, "HOME is not set; set it, or %s", xdg)
 	}
 	if !filepath.IsAbs(home) {
 		return "", fmt.Errorf("HOME is %s, which is not an absolute path", home)
@@ -47,6 +47,9 @@ func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 	}
 	return filepath.Join(home, filepath.FromSlash(unix), "ass"), nil
 }
+
+// errNoHome says that nobody's home is known, as in a minimal container.
+var errNoHome = errors.New("no home")
 
 func dataDir() (string, error) {
 	return folder("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")

@@ -118,6 +118,7 @@ func (c openCmd) Run(a *app) error {
 	if !a.JSON {
 		a.out.line("Opening %s ...", url)
 	}
+	a.closePassphrases()
 	if err := openBrowser(url); err != nil {
 		a.out.note("no browser could be started; open the page yourself: %s", path)
 	}

@@ -48,13 +48,14 @@ func (a *app) parse(args []string) (func() error, error) {
 	if err != nil {
 		return nil, err // the grammar itself is wrong: a bug that every test finds
 	}
-	switch {
-	case len(args) == 0:
-		args = []string{"--help"}
-	case args[0] == "help":
+	if len(args) > 0 && args[0] == "help" {
 		if args, err = a.help(parser.Model.Node, args[1:]); args == nil {
 			return nil, err
 		}
+	}
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
 	case args[0] == completeCommand:
 		return func() error { return a.complete(parser.Model.Node, args[1:]) }, nil
 	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):

@@ -269,6 +269,29 @@ func (a *app) passphraseFromFD() (string, error) {
 	return line, nil
 }
 
+// quietQuit makes Ctrl-\ end a program that waits as Ctrl-C does, without the stacks
+// that Go would print.
+func quietQuit() {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		<-quit
+		os.Exit(exitInterrupted)
+	}()
+}
+
+// closePassphrases closes the descriptor of --passphrase-fd, before another program
+// could read on in it.
+func (a *app) closePassphrases() {
+	if a.PassphraseFD == nil || *a.PassphraseFD <= 2 {
+		return
+	}
+	if a.passphrases == nil {
+		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
+	}
+	_ = a.passphrases.Close()
+}
+
 // readLine reads up to a newline or the end, a byte at a time, so that what
 // follows is left to others.
 func readLine(r io.Reader) (string, error) {

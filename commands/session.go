@@ -262,11 +262,15 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 		}
 		return fn(s)
 	})
-	if err == nil && h.cred.kind == ownerCredential {
+	switch fromUnlock := h.cred.from == fromUnlock; {
+	case err == nil && h.cred.kind == ownerCredential:
 		err = a.noteVault(h, id)
-	}
-	if errors.Is(err, vault.ErrApproval) && h.cred.from == fromUnlock {
-		a.out.note("this was tried with what ass unlock left; to read it as the owner: ass lock, or ass unlock --tier sensitive")
+	case fromUnlock && (errors.Is(err, vault.ErrWrongKey) || errors.Is(err, vault.ErrLapsed)):
+		if a.forgetUnlock() { // it ended meanwhile, so the owner's key it is
+			return a.with(how, fn)
+		}
+	case fromUnlock && errors.Is(err, vault.ErrApproval):
+		a.out.note("this was tried with what ass unlock left; the owner needs no approval: ass lock, and try again")
 	}
 	return err
 }
@@ -350,7 +354,10 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 
 // exposed says what others can get at of the vault and the stored credentials.
 func exposed(at place) []string {
-	config, _ := configPath()
+	config, err := configPath()
+	if err != nil {
+		return exposures(at.path, filepath.Dir(at.path))
+	}
 	return exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config))
 }
 

@@ -55,7 +55,11 @@ func (st *status) inspect() error {
 	if err != nil {
 		return err
 	}
-	if st.info, err = v.Info(); err == nil {
+	st.info, err = v.Info()
+	if st.cred.kind != ownerCredential {
+		st.info.Newest = nil // it may be about what this credential does not cover
+	}
+	if err == nil {
 		err = st.tryCredential(v)
 	}
 	st.warn(v)

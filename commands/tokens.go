@@ -50,10 +50,17 @@ func (c tokensIssue) spec() (spec vault.TokenSpec, err error) {
 		}
 		spec.Uses = uint64(*c.MaxUses)
 	}
-	if c.Tier != "" {
-		spec.Tier, err = tokens.ParseTier(c.Tier)
-	}
+	spec.Tier, err = tokenTier(c.Tier)
 	return spec, err
+}
+
+// tokenTier reads the highest tier that a token reads without approval.
+func tokenTier(s string) (tokens.Tier, error) {
+	t, err := tokens.ParseTier(orElse(s, tokens.Standard.String()))
+	if err != nil || t > tokens.Sensitive {
+		return 0, usagef("--tier must be standard or sensitive; a critical secret asks each time")
+	}
+	return t, nil
 }
 
 func (c tokensIssue) Run(a *app) error {
@@ -99,7 +106,11 @@ func (c tokensList) Run(a *app) error {
 			return a.out.json(map[string]any{"items": items})
 		}
 		if len(items) == 0 {
-			a.out.note("no active tokens; those that have lapsed: ass tokens list --all")
+			if c.All {
+				a.out.note("no tokens")
+			} else {
+				a.out.note("no active tokens; those that have lapsed: ass tokens list --all")
+			}
 			return nil
 		}
 		a.out.table(rows)
@@ -144,19 +155,44 @@ opens. An agent can take back the tokens that it issued itself.`
 }
 
 func (c tokensRevoke) Run(a *app) error {
-	if err := a.confirm(c.Force, "Revoke token "+c.Token+"?"); err != nil {
+	id, scopes, err := c.find(a)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Revoke token "+id+scopes+"?"); err != nil {
 		return err
 	}
 	return a.with(access{itself: true}, func(s *vault.Session) error {
-		if _, err := s.RevokeToken(c.Token); err != nil {
+		if _, err := s.RevokeToken(id); err != nil {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"token_id": c.Token, "status": vault.TokenRevoked})
+			return a.out.json(map[string]any{"token_id": id, "status": vault.TokenRevoked})
 		}
-		a.out.done("Token revoked: %s", c.Token)
+		a.out.done("Token revoked: %s", id)
 		return nil
 	})
+}
+
+// find resolves what an id begins with, and says what the token is for. An id that
+// is not known here is tried as it is, so that the refusal is the vault's.
+func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
+	const enough = 8 // characters of an id that need be typed
+	err = a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+		list, err := s.Tokens()
+		n := 0
+		for _, t := range list {
+			if len(c.Token) >= enough && strings.HasPrefix(t.ID, c.Token) {
+				n++
+				id, scopes = t.ID, " ("+t.Scopes.String()+", issued by "+t.Issuer+")"
+			}
+		}
+		if err == nil && n > 1 {
+			err = usagef("%d tokens begin with %s; give the whole id", n, c.Token)
+		}
+		return err
+	})
+	return orElse(id, c.Token), scopes, err
 }
 
 // isRead is for filters: what somebody has read.

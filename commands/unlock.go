@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -50,6 +51,12 @@ func (a *app) unlocked(h here) credential {
 	return credential{tokenCredential, string(text), fromUnlock}
 }
 
+// forgetUnlock removes what ass unlock left, and reports whether it is gone.
+func (a *app) forgetUnlock() bool {
+	path, err := a.unlockFile()
+	return err == nil && os.Remove(path) == nil
+}
+
 type unlockCmd struct {
 	TTL  string `name:"ttl" help:"For how long: 15m, 1h, 24h, or seconds; at most 24h." default:"1h" env:"-"`
 	Tier string `help:"sensitive: reads sensitive secrets, too." placeholder:"TIER" env:"-"`
@@ -71,10 +78,8 @@ func (c unlockCmd) Run(a *app) error {
 	if spec.TTL, err = tokens.ParseTTL(c.TTL); err != nil {
 		return err
 	}
-	if c.Tier != "" {
-		if spec.Tier, err = tokens.ParseTier(c.Tier); err != nil {
-			return err
-		}
+	if spec.Tier, err = tokenTier(c.Tier); err != nil {
+		return err
 	}
 	path, err := a.unlockFile()
 	if err != nil {
@@ -87,20 +92,27 @@ func (c unlockCmd) Run(a *app) error {
 	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
 		return usagef("the owner key has no passphrase, so there is nothing to unlock; to set one: ass login")
 	}
-	return a.with(access{owner: "unlock the vault"}, func(s *vault.Session) error {
-		t, err := s.IssueToken(spec)
-		if err != nil {
-			return err
-		}
-		if err := writePrivate(path, []byte(t.Text)); err != nil {
-			return err
-		}
-		if a.JSON {
-			return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID, "access_tier": max(t.Tier, tokens.Standard)})
-		}
-		a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
-		return nil
+	var t vault.Issued
+	err = a.with(access{owner: "unlock the vault"}, func(s *vault.Session) (err error) {
+		t, err = s.IssueToken(spec)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if old, err := readSmall(path, 64<<10); err == nil { // one unlock at a time
+		if err := a.giveUp(string(old)); err != nil {
+			return err
+		}
+	}
+	if err := writePrivate(path, []byte(t.Text)); err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID, "access_tier": max(t.Tier, tokens.Standard)})
+	}
+	a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
+	return nil
 }
 
 type lockCmd struct{}
@@ -138,8 +150,8 @@ func (a *app) giveUp(text string) error {
 	}
 	return a.inVault(h.at, access{}, func(v *vault.Vault) error {
 		s, err := v.Token(text)
-		if errors.Is(err, vault.ErrWrongKey) {
-			return nil
+		if errors.Is(err, vault.ErrWrongKey) && v.ID() == hex.EncodeToString(token.Vault[:]) {
+			return nil // it opens nothing any more
 		}
 		if err == nil {
 			_, err = s.RevokeToken(token.ID)

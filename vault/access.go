@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"ass/audit"
@@ -145,7 +146,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		last = uses.LastAt
 	}
 	if now.Before(last.Add(-clockGrace)) {
-		return "clock", errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
+		return "clock", errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
 	}
 	c := s.as.claims
 	if c == nil {
@@ -160,7 +161,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 			addrs = s.v.opts.Addresses()
 		}
 		if !c.IPs.Allow(addrs) {
-			return "address", errorOf(ErrDenied, "%s may be used from %v alone, and this machine has no such address", s.Who(), c.IPs.Strings())
+			return "address", errorOf(ErrDenied, "%s may be used from %s alone, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
 		}
 	}
 	return "", nil
