@@ -46,6 +46,12 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
+		Condition: func(cond string) (bool, error) {
+			if cond != "race" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return underRace, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"checkvaults": checkVaultsCmd,
 			"damaged":     damagedCmd,

@@ -21,6 +21,9 @@ const pageBytes = 4096
 // TestDamage hurts every page of a vault in every way that a disk has: there is no
 // panic, no fault, no hang, and no value but the one that was stored.
 func TestDamage(t *testing.T) {
+	if underRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	v := vaulttest.New(t)
 	values := map[string]string{}
 	for i := range 40 {
