@@ -14,6 +14,14 @@ test *args:
 build:
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o ass .
 
+# Flip every byte of the first entries of every page of a vault, and say what became of it
+damage:
+    go test ./vault -run '^TestDamage$' -v -timeout 1h -args -damage-all
+
+# Read what env export writes with the real node dotenv, from a node_modules folder
+readers modules:
+    ASS_TEST_DOTENV={{modules}} go test ./commands -run Readers -v
+
 # Fuzz one target for as long as you like: just fuzz ./tokens FuzzPath 10m
 fuzz pkg target time="1m":
     go test {{pkg}} -run '^$' -fuzz '^{{target}}$' -fuzztime {{time}}
