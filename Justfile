@@ -20,7 +20,7 @@ damage:
 
 # Read what env export writes with the real node dotenv, from a node_modules folder
 readers modules:
-    ASS_TEST_DOTENV={{modules}} go test ./commands -run Readers -v
+    ASS_TEST_DOTENV={{modules}} go test ./commands -run TestReal -v
 
 # Fuzz one target for as long as you like: just fuzz ./tokens FuzzPath 10m
 fuzz pkg target time="1m":

@@ -172,19 +172,6 @@ func childKey(parent key, kind byte, segment string) key {
 	return kdf(parent, nil, "ass/1 node", lp([]byte{kind}, segment))
 }
 
-// namespaceKey walks down from the key of a tier.
-func namespaceKey(tier key, ns tokens.Namespace) key {
-	for _, segment := range ns.Segments() {
-		tier = childKey(tier, kindNamespace, segment)
-	}
-	return tier
-}
-
-// secretKey walks down from the key of a tier to the key of one secret.
-func secretKey(tier key, p tokens.Path) key {
-	return childKey(namespaceKey(tier, p.Namespace()), kindSecret, p.Key())
-}
-
 var kem = hpke.MLKEM768X25519()
 
 // nodePrivate is the private half of a node's published recipient, to which

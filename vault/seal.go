@@ -43,11 +43,6 @@ func sealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
 	return encrypt(pubWrap{to: to, ctx: ctx}, plain)
 }
 
-// openPub is the inverse of sealPub.
-func openPub(k hpke.PrivateKey, ctx, sealed []byte) ([]byte, error) {
-	return decrypt(pubWrap{key: k, ctx: ctx}, sealed)
-}
-
 func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(plain) + 256)
