@@ -32,6 +32,8 @@ const (
 
 	VaultCreated   = "vault.created"
 	VaultRewritten = "vault.rewritten"
+	VaultCompacted = "vault.compacted"
+	VaultAccepted  = "vault.accepted"
 
 	Denied = ".denied"
 )

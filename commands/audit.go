@@ -267,30 +267,35 @@ func (auditVerify) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			problems := r.Problems
-			if problems == nil {
-				problems = []string{}
-			}
-			if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "problems": problems}); err != nil {
-				return err
-			}
-		} else {
-			for _, p := range r.Problems {
-				a.out.line("%s", clean(p))
-			}
-		}
-		if n := len(r.Problems); n > 0 {
-			return &verifyError{n}
-		}
-		if !r.Remembered {
-			a.out.note("this machine had not seen the vault before, so it could not know an older copy of it")
-		}
-		if !a.JSON {
-			a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
-		}
-		return nil
+		return a.report(r)
 	})
+}
+
+// report prints what a verification found.
+func (a *app) report(r vault.Report) error {
+	if a.JSON {
+		problems := r.Problems
+		if problems == nil {
+			problems = []string{}
+		}
+		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "problems": problems}); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range r.Problems {
+			a.out.line("%s", clean(p))
+		}
+	}
+	if n := len(r.Problems); n > 0 {
+		return &verifyError{n}
+	}
+	if !r.Remembered {
+		a.out.note("this machine had not seen the vault before, so it could not know an older copy of it")
+	}
+	if !a.JSON {
+		a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
+	}
+	return nil
 }
 
 // verifyError ends a verification that found something: what it found was

@@ -347,7 +347,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%s", w)
 	}
 	if back := v.Rollback(); back != nil {
-		a.out.warn("%s; if that is meant, remove %s", back, v.MemoryFile())
+		a.out.warn("%s; if that is meant: ass vault accept", back)
 	}
 	return v, nil
 }

@@ -14,14 +14,16 @@ import (
 
 // Info is what can be said of a vault without a key.
 type Info struct {
-	ID      string
-	Format  string
-	Bytes   int64  // size of the file
-	Secrets int    // without the deleted ones
-	Deleted int    // deleted and not purged
-	Agents  int    // registered ones that are active
-	Entries uint64 // of the audit log
-	Newest  *Entry // of the audit log
+	ID       string
+	Format   string
+	Bytes    int64  // size of the file
+	Secrets  int    // without the deleted ones
+	Deleted  int    // deleted and not purged
+	Versions int    // stored values
+	Tokens   int    // of which there is a record, lapsed ones included
+	Agents   int    // registered ones that are active
+	Entries  uint64 // of the audit log
+	Newest   *Entry // of the audit log
 }
 
 // Entry is an audit event with its number in the log.
@@ -47,6 +49,11 @@ func (v *Vault) Info() (Info, error) {
 	})
 	if err != nil {
 		return info, err
+	}
+	for bucket, n := range map[string]*int{bucketVersions: &info.Versions, bucketTokens: &info.Tokens} {
+		if err := v.st.each(bucket, func(_, _ []byte) { *n++ }); err != nil {
+			return info, err
+		}
 	}
 	err = v.st.each(bucketAgents, func(_, value []byte) {
 		if !bytes.Contains(value, []byte(`"revoked_at":`)) {

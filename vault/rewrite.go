@@ -72,16 +72,12 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	if err != nil {
 		return err
 	}
-	// Closed before the rename, because Windows renames over no open file.
-	if err := s.v.st.close(); err != nil {
-		return err
-	}
-	published, err := publishFile(s.v.path)
+	published, err := s.publish()
 	if published {
 		s.epoch, s.ring, s.secret = next.epoch, next.ring, next.secret
 		s.v.remember(done)
 	}
-	return errors.Join(err, s.v.st.open(false))
+	return err
 }
 
 func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {

@@ -185,6 +185,19 @@ func (st *store) read(bucket string, fn func(*bbolt.Bucket) error) error {
 	})
 }
 
+// checkPages runs bbolt's own check, and returns what it finds.
+func (st *store) checkPages() (problems []string, err error) {
+	err = st.guard(func() error {
+		return st.db.View(func(b *bbolt.Tx) error {
+			for problem := range b.Check() {
+				problems = append(problems, "pages: "+problem.Error())
+			}
+			return nil
+		})
+	})
+	return problems, err
+}
+
 // lastEntry returns the sequence number of the newest audit entry and its MAC,
 // and the MAC of the entry at, if there is one. It needs no key.
 func (st *store) lastEntry(at uint64) (last, then mark, err error) {

@@ -239,9 +239,6 @@ func (v *Vault) remember(k mark) {
 // it is not.
 func (v *Vault) Rollback() *Rollback { return v.back }
 
-// MemoryFile is the file in which this machine remembers the vault.
-func (v *Vault) MemoryFile() string { return memory{v.opts.MemoryDir}.file(v.vid) }
-
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
 
