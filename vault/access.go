@@ -81,11 +81,12 @@ func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Pa
 	if s.as == nil {
 		return nil
 	}
-	if len(paths) == 0 {
-		return nil
+	resource := s.by.id
+	if len(paths) > 0 {
+		resource = paths[0].String()
 	}
-	uses, err := s.admit(t, event, paths[0].String())
-	if err != nil {
+	uses, err := s.admit(t, event, resource)
+	if err != nil || len(paths) == 0 {
 		return err
 	}
 	for _, p := range paths {

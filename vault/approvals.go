@@ -138,6 +138,40 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	return seal(to.seal, t.epoch.approvalContext(ask, q.Asker, q.Tier, q.Path, q.Version), fileKey)
 }
 
+// renewAnswers puts the key of a version that was sealed anew into the approvals
+// that are open for it.
+func (s *Session) renewAnswers(t *tx, p tokens.Path, version uint64) error {
+	list, err := t.asksOf("")
+	if err != nil {
+		return err
+	}
+	for _, q := range list {
+		if q.Action != AskRead || q.Path != p || q.Version != version || q.Status != Approved {
+			continue
+		}
+		id, err := uuid.Parse(q.ID)
+		if err != nil {
+			return err
+		}
+		k := askKey(q.Asker, id)
+		answer, err := t.answer(k)
+		if err != nil {
+			return err
+		}
+		to, err := s.granteeOf(t, q.Asker)
+		if err != nil {
+			return err
+		}
+		if answer.Key, err = s.sealFileKey(t, k, q, to); err != nil {
+			return err
+		}
+		if err := t.put(bucketAnswers, k, true, answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Deny answers requests with no, all or none. The reason is told to the asker.
 func (s *Session) Deny(shown []Request, reason string) error {
 	if reason == "" || len(reason) > maxTextBytes {

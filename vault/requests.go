@@ -203,8 +203,10 @@ func (t *tx) asksOf(asker string) (list []Request, err error) {
 	return list, err
 }
 
-// ask makes requests, one for each act that has none pending, and returns them as
-// an [ApprovalError].
+var errNoRoom = errors.New("as many requests wait as can")
+
+// ask makes requests, one for each act that has none pending and as many as can
+// wait, and returns them as an [ApprovalError].
 func (s *Session) ask(requests []request) error {
 	var asked []Request
 	errNothing := errors.New("all of it was asked before")
@@ -220,7 +222,10 @@ func (s *Session) ask(requests []request) error {
 			}
 		}
 		for _, r := range requests {
-			q, isNew, err := s.askOne(t, r, have)
+			q, isNew, err := s.askOne(t, r, have, pending+made < maxPending)
+			if errors.Is(err, errNoRoom) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -228,11 +233,11 @@ func (s *Session) ask(requests []request) error {
 				made++
 			}
 		}
-		if made == 0 {
-			return errNothing
-		}
-		if pending+made > maxPending {
+		switch {
+		case len(asked) == 0:
 			return errorOf(ErrConflict, "%s has %d requests waiting, and at most %d can wait; have some decided first: ass approvals list", s.Who(), pending, maxPending)
+		case made == 0:
+			return errNothing
 		}
 		return nil
 	})
@@ -248,7 +253,7 @@ func (s *Session) ask(requests []request) error {
 
 // askOne finds the request that is pending for an act, or makes one. What was
 // denied last is not asked again without a reason.
-func (s *Session) askOne(t *tx, r request, have []Request) (q Request, isNew bool, err error) {
+func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request, isNew bool, err error) {
 	for _, q := range slices.Backward(have) {
 		if !q.is(r) {
 			continue
@@ -261,6 +266,9 @@ func (s *Session) askOne(t *tx, r request, have []Request) (q Request, isNew boo
 			return q, false, &refusal{err, askEvents[r.action], r.path.String(), "denied"}
 		}
 		break
+	}
+	if !room {
+		return q, false, errNoRoom
 	}
 	body := askBody{
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,

@@ -114,6 +114,12 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 		if err := s.writeVersion(t, p, n, body, value); err != nil {
 			return err
 		}
+		if body.Tier == tokens.Standard {
+			continue
+		}
+		if err := s.renewAnswers(t, p, n); err != nil {
+			return err
+		}
 	}
 	return nil
 }

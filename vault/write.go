@@ -266,7 +266,8 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 	return done, ended, err
 }
 
-// Restore brings a deleted secret back.
+// Restore brings a deleted secret back; a critical one, for a grantee, with an
+// approval, as it takes to overwrite it.
 func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.enter(t, tokens.Write, audit.SecretRestored, p); err != nil {
@@ -279,8 +280,16 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 		if head.DeletedAt == nil {
 			return errorOf(ErrConflict, "%s is not deleted", p)
 		}
+		note := map[string]any{}
+		tier, err := t.tierOf(p, head)
+		if err == nil {
+			err = s.approvedWrite(t, AskWrite, p, head.Version, tier, note)
+		}
+		if err != nil {
+			return err
+		}
 		head.DeletedAt = nil
-		done, err = t.putHead(p, head, audit.SecretRestored, map[string]any{})
+		done, err = t.putHead(p, head, audit.SecretRestored, note)
 		return err
 	})
 	return done, err

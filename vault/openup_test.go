@@ -1,0 +1,77 @@
+package vault_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"ass/tokens"
+	"ass/vault"
+	"ass/vault/vaulttest"
+)
+
+// A version that is sealed anew, because somebody got a node below which it lay
+// sealed to a recipient, still opens for whom it was approved.
+func TestAnApprovalOutlivesSealingAnew(t *testing.T) {
+	v := vaulttest.New(t)
+	_, writer := v.NewAgent(t, "writer", "secrets:write:a/*")
+	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
+	p := vaulttest.Path(t, "a/b/K")
+	if err := writer(func(s *vault.Session) error {
+		_, _, err := s.Set(p, []byte("value"), vault.SetOptions{Tier: tokens.Sensitive})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := reader.Get(t, "a/b/K")
+	var need *vault.ApprovalError
+	if !errors.As(err, &need) {
+		t.Fatal(err)
+	}
+	v.Must(t, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err != nil {
+			return err
+		}
+		return s.Approve(list)
+	})
+	v.Must(t, func(s *vault.Session) error {
+		_, err := s.IssueToken(vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/*"), Tier: tokens.Sensitive})
+		return err
+	})
+	if got, err := reader.Get(t, "a/b/K"); got != "value" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What needs more approvals than can wait is asked for in turns.
+func TestManyApprovalsAreAskedInTurns(t *testing.T) {
+	v := vaulttest.New(t)
+	for i := range 23 {
+		v.Set(t, fmt.Sprintf("a/K%02d", i), "value", vault.SetOptions{Tier: tokens.Sensitive})
+	}
+	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
+	for _, want := range []int{20, 3} {
+		err := reader(func(s *vault.Session) error { _, err := s.GetAll(tokens.Namespace{}); return err })
+		var need *vault.ApprovalError
+		if !errors.As(err, &need) || len(need.Requests) != want {
+			t.Fatalf("want %d requests: %v", want, err)
+		}
+		v.Must(t, func(s *vault.Session) error {
+			list, err := s.Requests()
+			if err != nil {
+				return err
+			}
+			var pending []vault.Request
+			for _, q := range list {
+				if q.Status == vault.Pending {
+					pending = append(pending, q)
+				}
+			}
+			return s.Approve(pending)
+		})
+	}
+	if err := reader(func(s *vault.Session) error { _, err := s.GetAll(tokens.Namespace{}); return err }); err != nil {
+		t.Error(err)
+	}
+}
