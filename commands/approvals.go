@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,11 +177,7 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 			if err != nil {
 				return err
 			}
-			again := false
-			for _, other := range shown {
-				again = again || other.ID == q.ID
-			}
-			if again {
+			if slices.ContainsFunc(shown, func(other vault.Request) bool { return other.ID == q.ID }) {
 				continue
 			}
 			shown = append(shown, q)
@@ -198,24 +195,29 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 }
 
 func findRequest(list []vault.Request, id string) (found vault.Request, err error) {
-	const enough = 8 // characters of an id that need be typed
-	n := 0
-	for _, q := range list {
-		if q.ID == id {
-			return q, nil
-		}
-		if len(id) >= enough && strings.HasPrefix(q.ID, id) {
-			found = q
-			n++
-		}
-	}
-	switch n {
+	some := beginWith(list, id, func(q vault.Request) string { return q.ID })
+	switch len(some) {
 	case 0:
 		return found, errorf(vault.ErrUnknown, "no request %s; those that wait: ass approvals list", id)
 	case 1:
-		return found, nil
+		return some[0], nil
 	}
-	return found, usagef("%d requests begin with %s; give the whole id", n, id)
+	return found, usagef("%d requests begin with %s; give the whole id", len(some), id)
+}
+
+// beginWith returns the one of this id or, if enough of one was typed, those whose
+// ids begin so.
+func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
+	const enough = 8 // characters
+	for _, x := range list {
+		if id(x) == typed {
+			return []T{x}
+		}
+		if len(typed) >= enough && strings.HasPrefix(id(x), typed) {
+			some = append(some, x)
+		}
+	}
+	return some
 }
 
 func (a *app) showRequest(q vault.Request, lately []vault.Entry) {

@@ -177,18 +177,18 @@ func (c tokensRevoke) Run(a *app) error {
 // find resolves what an id begins with, and says what the token is for. An id that
 // is not known here is tried as it is, so that the refusal is the vault's.
 func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
-	const enough = 8 // characters of an id that need be typed
 	err = a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
 		list, err := s.Tokens()
-		n := 0
-		for _, t := range list {
-			if len(c.Token) >= enough && strings.HasPrefix(t.ID, c.Token) {
-				n++
-				id, scopes = t.ID, " ("+t.Scopes.String()+", issued by "+t.Issuer+")"
-			}
+		if err != nil {
+			return err
 		}
-		if err == nil && n > 1 {
-			err = usagef("%d tokens begin with %s; give the whole id", n, c.Token)
+		some := beginWith(list, c.Token, func(t vault.TokenInfo) string { return t.ID })
+		switch len(some) {
+		case 0:
+		case 1:
+			id, scopes = some[0].ID, " ("+some[0].Scopes.String()+", issued by "+some[0].Issuer+")"
+		default:
+			err = usagef("%d tokens begin with %s; give the whole id", len(some), c.Token)
 		}
 		return err
 	})

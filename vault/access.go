@@ -126,17 +126,23 @@ func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 // admit refuses a credential whose time, place or clock is wrong. It returns how
 // far the credential was used.
 func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
+	uses, why, err := s.standing(t)
+	if why != "" {
+		err = &refusal{err, event, resource, why}
+	}
+	return uses, err
+}
+
+// standing returns how far the credential was used, and, with an error, why it no
+// longer counts: "" where that could not be found out.
+func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
 	if s.as == nil {
-		return usesBody{}, nil
+		return uses, "", nil
 	}
-	uses, err := t.usesOf(s.by.id)
-	if err != nil {
-		return uses, err
+	if uses, err = t.usesOf(s.by.id); err == nil {
+		why, err = s.lapse(t.now, uses)
 	}
-	if why, err := s.lapse(t.now, uses); err != nil {
-		return uses, &refusal{err, event, resource, why}
-	}
-	return uses, nil
+	return uses, why, err
 }
 
 // lapse says why a credential no longer counts, in a word for the log as well; nil
@@ -176,13 +182,7 @@ func (s *Session) Usable() error {
 }
 
 func (s *Session) countsNow(t *tx) error {
-	if s.as == nil {
-		return nil
-	}
-	uses, err := t.usesOf(s.by.id)
-	if err == nil {
-		_, err = s.lapse(t.now, uses)
-	}
+	_, _, err := s.standing(t)
 	return err
 }
 

@@ -207,6 +207,16 @@ func (s *Session) agentOf(id string, b agentBody) Agent {
 	return a
 }
 
+// agentNow is agentOf with when the agent was last active.
+func (s *Session) agentNow(t *tx, id string, b agentBody) (Agent, error) {
+	a := s.agentOf(id, b)
+	uses, err := t.usesOf(id)
+	if !uses.LastAt.IsZero() {
+		a.LastActiveAt = &uses.LastAt
+	}
+	return a, err
+}
+
 // Agents lists the agents, oldest first, revoked ones included.
 func (s *Session) Agents() ([]Agent, error) {
 	if err := s.mayOnlyOwner("list agents", "", ""); err != nil {
@@ -215,11 +225,7 @@ func (s *Session) Agents() ([]Agent, error) {
 	var list []Agent
 	err := s.view(func(t *tx) error {
 		return t.agents(func(id string, body agentBody) error {
-			a := s.agentOf(id, body)
-			uses, err := t.usesOf(id)
-			if !uses.LastAt.IsZero() {
-				a.LastActiveAt = &uses.LastAt
-			}
+			a, err := s.agentNow(t, id, body)
 			list = append(list, a)
 			return err
 		})

@@ -149,11 +149,10 @@ func (s *Session) renewAnswers(t *tx, p tokens.Path, version uint64) error {
 		if q.Action != AskRead || q.Path != p || q.Version != version || q.Status != Approved {
 			continue
 		}
-		id, err := uuid.Parse(q.ID)
+		k, err := q.key()
 		if err != nil {
 			return err
 		}
-		k := askKey(q.Asker, id)
 		answer, err := t.answer(k)
 		if err != nil {
 			return err
@@ -196,11 +195,10 @@ func (s *Session) decide(shown []Request, what, event string, answer func(t *tx,
 	}
 	return s.update(func(t *tx) error {
 		for _, was := range shown {
-			id, err := uuid.Parse(was.ID)
+			k, err := was.key()
 			if err != nil {
 				return err
 			}
-			k := askKey(was.Asker, id)
 			v, err := t.get(bucketAsks, k)
 			if err != nil {
 				return err

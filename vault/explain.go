@@ -146,13 +146,8 @@ func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 		if err != nil {
 			return err
 		}
-		x.Agent = s.agentOf(id, body)
-		uses, err := t.usesOf(id)
-		if err != nil {
+		if x.Agent, err = s.agentNow(t, id, body); err != nil {
 			return err
-		}
-		if !uses.LastAt.IsZero() {
-			x.Agent.LastActiveAt = &uses.LastAt
 		}
 		scopes := body.scopes()
 		if body.RevokedAt != nil {

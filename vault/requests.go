@@ -148,6 +148,12 @@ type Request struct {
 	Current uint64
 }
 
+// key is where the request, and the answer to it, lie.
+func (q Request) key() ([]byte, error) {
+	id, err := uuid.Parse(q.ID)
+	return askKey(q.Asker, id), err
+}
+
 // askAt reads one request and what was decided about it.
 func (t *tx) askAt(k, v []byte) (Request, error) {
 	var body askBody
