@@ -19,6 +19,7 @@ type approvalsGroup struct {
 
 type approvalsList struct {
 	Status string `help:"pending (if omitted), approved, denied, expired, or all." default:"pending" env:"-"`
+	Limit  int    `help:"Number of requests to list; 0 for all. Where there are more, agents take turns." default:"50" env:"-"`
 }
 
 func (approvalsList) Help() string {
@@ -32,6 +33,9 @@ func (c approvalsList) Run(a *app) error {
 	default:
 		return usagef("--status must be pending, approved, denied, expired or all")
 	}
+	if c.Limit < 0 {
+		return usagef("--limit must not be negative")
+	}
 	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
 		list, err := s.Requests()
 		if err != nil {
@@ -39,23 +43,55 @@ func (c approvalsList) Run(a *app) error {
 		}
 		items := []map[string]any{}
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
-		for _, q := range list {
-			if c.Status != "all" && q.Status != c.Status {
-				continue
-			}
+		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
+		total := len(list)
+		for _, q := range inTurns(list, c.Limit) {
 			items = append(items, requestJSON(q))
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q), {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"items": items})
+			return a.out.json(map[string]any{"items": items, "total": total})
 		}
 		if len(items) == 0 {
 			a.out.note("no requests that are %s", strings.Replace(c.Status, "all", "listed", 1))
 			return nil
 		}
 		a.out.table(rows)
+		if more := total - len(items); more > 0 {
+			a.out.note("%d more, which --limit 0 lists; what an agent asks for ends with: ass agents revoke AGENT", more)
+		}
 		return nil
 	})
+}
+
+// inTurns chooses at most so many requests (0 is all), one of each agent in turn, so
+// that none that asks for much hides what another asks for. Their order stays.
+func inTurns(list []vault.Request, most int) []vault.Request {
+	if most == 0 || len(list) <= most {
+		return list
+	}
+	var agents []string
+	by := map[string][]int{}
+	for i, q := range list {
+		if by[q.Agent] == nil {
+			agents = append(agents, q.Agent)
+		}
+		by[q.Agent] = append(by[q.Agent], i)
+	}
+	var chosen []int
+	for turn := 0; len(chosen) < most; turn++ {
+		for _, agent := range agents {
+			if turn < len(by[agent]) && len(chosen) < most {
+				chosen = append(chosen, by[agent][turn])
+			}
+		}
+	}
+	slices.Sort(chosen)
+	some := make([]vault.Request, len(chosen))
+	for i, at := range chosen {
+		some[i] = list[at]
+	}
+	return some
 }
 
 func requestJSON(q vault.Request) map[string]any {
@@ -172,26 +208,61 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 		if err != nil {
 			return err
 		}
+		byID := map[string]vault.Request{}
+		for _, q := range list {
+			byID[q.ID] = q
+		}
+		lately := reads{}
+		seen := map[string]bool{}
 		for _, id := range ids {
-			q, err := findRequest(list, id)
-			if err != nil {
-				return err
+			q, whole := byID[id]
+			if !whole {
+				if q, err = findRequest(list, id); err != nil {
+					return err
+				}
 			}
-			if slices.ContainsFunc(shown, func(other vault.Request) bool { return other.ID == q.ID }) {
-				continue
+			if !seen[q.ID] {
+				seen[q.ID] = true
+				shown = append(shown, q)
+				lately[q.Asker], lately[q.Agent] = nil, nil
 			}
-			shown = append(shown, q)
-			lately, _, err := s.Log(5, func(e audit.Event) bool {
-				return isRead(e) && (e.ActorID == q.Asker || e.ActorID == q.Agent)
-			})
-			if err != nil {
-				return err
-			}
-			a.showRequest(q, lately)
+		}
+		if err := lately.fill(s); err != nil {
+			return err
+		}
+		for _, q := range shown {
+			a.showRequest(q, lately.of(q))
 		}
 		return nil
 	})
 	return shown, err
+}
+
+// reads are what some actors have read lately, the newest first.
+type reads map[string][]vault.Entry
+
+// shownReads is how many reads are shown with a request.
+const shownReads = 5
+
+// fill looks through the log, once for all.
+func (r reads) fill(s *vault.Session) error {
+	_, _, err := s.Log(1, func(e audit.Event) bool {
+		if some, wanted := r[e.ActorID]; wanted && isRead(e) && len(some) < shownReads {
+			r[e.ActorID] = append(some, vault.Entry{Event: e})
+		}
+		return false
+	})
+	return err
+}
+
+// of returns what the asker of a request has read, as itself and as its agent.
+func (r reads) of(q vault.Request) []vault.Entry {
+	list := slices.Clone(r[q.Asker])
+	if q.Agent != q.Asker {
+		list = append(list, r[q.Agent]...)
+	}
+	slices.SortStableFunc(list, func(a, b vault.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return list[:min(len(list), shownReads)]
 }
 
 func findRequest(list []vault.Request, id string) (found vault.Request, err error) {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,30 +40,52 @@ func (t *tx) answer(k []byte) (*answerBody, error) {
 	return &body, nil
 }
 
-// approved finds an approval that the session holds for an act; *needed if it
-// holds none.
-func (s *Session) approved(t *tx, r request) (Request, error) {
-	list, err := t.asksOf(s.by.id)
-	if err != nil {
-		return Request{}, err
-	}
-	for _, q := range list {
-		if q.is(r) && q.Status == Approved && !q.Used {
-			return q, nil
+// approvals lists the requests that are approved, oldest first. What waits costs
+// nothing here, however much of it there is.
+func (t *tx) approvals() (list []Request, err error) {
+	err = t.walk(bucketAnswers, nil, func(k, _ []byte) error {
+		v, err := t.get(bucketAsks, k)
+		if v == nil || err != nil {
+			return err
 		}
+		if q, err := t.askAt(k, v); err == nil && q.Status == Approved { // else a verification names it
+			list = append(list, q)
+		}
+		return nil
+	})
+	sortBy(list, func(q Request) time.Time { return q.CreatedAt })
+	return list, err
+}
+
+// approved finds an approval that the session holds for an act; *needed if it
+// holds none. What the session asked for is read once in a transaction.
+func (s *Session) approved(t *tx, r request) (Request, error) {
+	if t.held == nil {
+		list, err := t.asksOf(s.by.id)
+		if err != nil {
+			return Request{}, err
+		}
+		t.held = map[request]Request{}
+		for _, q := range slices.Backward(list) { // of several, the oldest
+			if q.Status == Approved && !q.Used {
+				t.held[q.request()] = q
+			}
+		}
+	}
+	if q, ok := t.held[r]; ok {
+		return q, nil
 	}
 	return Request{}, &needed{[]request{r}}
 }
 
-func (q Request) is(r request) bool {
-	return q.Action == r.action && q.Path == r.path && q.Version == r.version && q.Tier == r.tier
-}
+func (q Request) request() request { return request{q.Action, q.Path, q.Version, q.Tier} }
 
 // spend marks an approval as used where it serves once: for a critical secret.
 func (t *tx) spend(q Request) error {
 	if q.Tier < tokens.Critical {
 		return nil
 	}
+	delete(t.held, q.request())
 	return t.putUses(q.ID, usesBody{Used: 1})
 }
 
@@ -139,16 +162,9 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 }
 
 // renewAnswers puts the key of a version that was sealed anew into the approvals
-// that are open for it.
-func (s *Session) renewAnswers(t *tx, p tokens.Path, version uint64) error {
-	list, err := t.asksOf("")
-	if err != nil {
-		return err
-	}
-	for _, q := range list {
-		if q.Action != AskRead || q.Path != p || q.Version != version || q.Status != Approved {
-			continue
-		}
+// for it.
+func (s *Session) renewAnswers(t *tx, approvals []Request) error {
+	for _, q := range approvals {
 		k, err := q.key()
 		if err != nil {
 			return err
@@ -208,7 +224,9 @@ func (s *Session) decide(shown []Request, what, event string, answer func(t *tx,
 			}
 			q, err := t.askAt(k, v)
 			if err == nil {
-				q, err = t.described(q)
+				now := []Request{q}
+				err = t.describe(now)
+				q = now[0]
 			}
 			switch {
 			case err != nil:

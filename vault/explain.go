@@ -108,16 +108,16 @@ func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 		if err != nil {
 			return err
 		}
-		asks, err := t.asksOf("")
-		for _, q := range asks {
-			if q.Path == p && q.Status == Approved && !q.Used {
-				if q, err = t.described(q); err != nil {
-					return err
-				}
+		open, err := t.approvals()
+		if err != nil {
+			return err
+		}
+		for _, q := range open {
+			if q.Path == p && !q.Used {
 				x.Approved = append(x.Approved, q)
 			}
 		}
-		return err
+		return t.describe(x.Approved)
 	})
 }
 

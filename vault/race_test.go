@@ -2,4 +2,8 @@
 
 package vault_test
 
+import "ass/vault"
+
 const underRace = true
+
+func init() { vault.UnderRace = true }

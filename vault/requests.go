@@ -166,6 +166,9 @@ func (t *tx) askAt(k, v []byte) (Request, error) {
 	if !ok || asker != body.Asker || id != askID(r.body) || perr != nil {
 		return Request{}, damaged(recordName(bucketAsks, k), "its id is not that of its content")
 	}
+	if askActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person is to read it
+		return Request{}, damaged(recordName(bucketAsks, k), "it is of no form that a request has")
+	}
 	q := Request{
 		ID: id.String(), Asker: asker, Agent: asker, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
 		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(AskLifetime), Status: Pending,
@@ -261,7 +264,7 @@ func (s *Session) ask(requests []request) error {
 // denied last is not asked again without a reason.
 func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request, isNew bool, err error) {
 	for _, q := range slices.Backward(have) {
-		if !q.is(r) {
+		if q.request() != r {
 			continue
 		}
 		if q.Status == Pending {
@@ -320,42 +323,53 @@ func (s *Session) Requests() ([]Request, error) {
 		if list, err = t.asksOf(asker); err != nil {
 			return err
 		}
-		for i := range list {
-			if list[i], err = t.described(list[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.describe(list)
 	})
 	return list, err
 }
 
-// described adds what a person wants to know of a request: who asks, and where
-// the secret is now.
-func (t *tx) described(q Request) (Request, error) {
-	if !isAgentID(q.Asker) {
-		_, c, err := t.token(q.Asker)
-		if err == nil {
-			q.Agent = c.Issuer
-		} else if !errors.Is(err, ErrNotFound) {
-			return q, err
+// describe adds what a person wants to know of requests: who asks, and where the
+// secret is now.
+func (t *tx) describe(list []Request) error {
+	type who struct{ agent, name string }
+	askers, current := map[string]who{}, map[tokens.Path]uint64{}
+	for i := range list {
+		q := &list[i]
+		asker, known := askers[q.Asker]
+		if !known {
+			asker.agent = q.Asker
+			if !isAgentID(q.Asker) {
+				_, c, err := t.token(q.Asker)
+				if err == nil {
+					asker.agent = c.Issuer
+				} else if !errors.Is(err, ErrNotFound) {
+					return err
+				}
+			}
+			if isAgentID(asker.agent) {
+				body, err := t.agent(asker.agent)
+				if err != nil {
+					return err
+				}
+				asker.name = body.Name
+			}
+			askers[q.Asker] = asker
 		}
-	}
-	if isAgentID(q.Agent) {
-		body, err := t.agent(q.Agent)
-		if err != nil {
-			return q, err
+		q.Agent, q.Name = asker.agent, asker.name
+		version, known := current[q.Path]
+		if !known {
+			head, err := t.secretHead(q.Path)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			if err == nil && head.DeletedAt == nil {
+				version = head.Version
+			}
+			current[q.Path] = version
 		}
-		q.Name = body.Name
+		q.Current = version
 	}
-	head, err := t.secretHead(q.Path)
-	if err == nil && head.DeletedAt == nil {
-		q.Current = head.Version
-	}
-	if errors.Is(err, ErrNotFound) {
-		err = nil
-	}
-	return q, err
+	return nil
 }
 
 // clearAsks removes the requests that nobody needs to see any more.
@@ -391,14 +405,22 @@ func (t *tx) clearAsks() error {
 // secrets that do. Answers hand out keys of files that are no more, so what was
 // decided is asked again.
 func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
+	alive := map[string]bool{}
 	return old.walk(bucketAsks, nil, func(k, v []byte) error {
+		asker, _, _ := cutAskKey(k)
+		if _, known := alive[asker]; !known { // looked up once, however much one asks
+			lives, err := w.t.alive(asker)
+			if err != nil && !errors.Is(err, ErrUnknown) {
+				return err
+			}
+			alive[asker] = lives
+		}
+		if !alive[asker] {
+			return nil
+		}
 		q, err := old.askAt(k, v)
 		if err != nil || q.Status != Pending || p.drop[q.Path] {
 			return nil
-		}
-		alive, err := w.t.alive(q.Asker)
-		if err != nil || !alive {
-			return err
 		}
 		r, err := parseRecord(v)
 		if err != nil {

@@ -77,6 +77,7 @@ type tx struct {
 
 	author  func(*tx, string) (signer, error) // who signed a record
 	signers map[string]signer                 // those that were found
+	held    map[request]Request               // unused approvals; see approved
 }
 
 // view runs fn on the vault as it is. Nothing that it does is kept.

@@ -101,6 +101,13 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 	if err != nil {
 		return err
 	}
+	if len(keys) == 0 {
+		return nil
+	}
+	approvals, err := t.readApprovals()
+	if err != nil {
+		return err
+	}
 	for _, k := range keys {
 		text, n, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
@@ -117,11 +124,23 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 		if body.Tier == tokens.Standard {
 			continue
 		}
-		if err := s.renewAnswers(t, p, n); err != nil {
+		if err := s.renewAnswers(t, approvals[string(k)]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// readApprovals are the approvals for reading, by the key of their version.
+func (t *tx) readApprovals() (by map[string][]Request, err error) {
+	list, err := t.approvals()
+	by = map[string][]Request{}
+	for _, q := range list {
+		if k := string(versionKey(q.Path, q.Version)); q.Action == AskRead {
+			by[k] = append(by[k], q)
+		}
+	}
+	return by, err
 }
 
 // filesBelow returns the file keys of versions that lie sealed above some nodes,
