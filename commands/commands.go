@@ -75,7 +75,10 @@ type Program struct {
 func Main() { Program{}.Main() }
 
 // Main is [Main] in this world: one with another clock, say.
-func (p Program) Main() { os.Exit(p.Run(os.Args[1:])) }
+func (p Program) Main() {
+	keepMemory()
+	os.Exit(p.Run(os.Args[1:]))
+}
 
 // Run runs ass with args and returns its exit code, one of those in
 // docs/exit-codes.md.

@@ -245,6 +245,7 @@ func (c *child) run(a *app) error {
 		if err := c.handOver(replacedFile); err != nil {
 			return err
 		}
+		giveCoreLimit()
 		if err := replaceProcess(c.program, c.args, c.env); err != nil {
 			return c.cannotStart(err)
 		}
@@ -258,7 +259,10 @@ func (c *child) run(a *app) error {
 	if c.stdin != nil {
 		cmd.Stdin = bytes.NewReader(c.stdin)
 	}
-	needles := needlesFor(c.secrets)
+	var needles *needles
+	if redactOut || redactErr {
+		needles = needlesFor(c.secrets)
+	}
 	var redactors []io.Closer
 	for _, stream := range []struct {
 		redact bool
@@ -271,10 +275,12 @@ func (c *child) run(a *app) error {
 		}
 	}
 	pass, stop := catchSignals(atKeyboard())
-	err := cmd.Start()
+	err := start(cmd)
 	if err == nil {
 		pass(cmd.Process)
 	}
+	c.forget()
+	cmd.Env = nil
 	for _, f := range c.open {
 		_ = f.Close()
 	}
@@ -289,6 +295,19 @@ func (c *child) run(a *app) error {
 	}
 	return childResult(cmd, err)
 }
+
+// forget lets go of the values that the child has by now. Those that its output is
+// searched for, and its stdin, stay as long as it lives.
+func (c *child) forget() {
+	for _, v := range slices.Concat(c.secrets, c.files) {
+		if !sameMemory(v.value, c.stdin) {
+			clear(v.value)
+		}
+	}
+	c.env, c.secrets, c.files = nil, nil, nil
+}
+
+func sameMemory(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
 func (c *child) cannotStart(err error) error {
 	if errors.Is(err, syscall.E2BIG) {
