@@ -20,6 +20,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"ass/tokens"
 )
 
 // CLI is every command and every global flag.
@@ -131,4 +133,6 @@ type app struct {
 	keyboard    *keyboard // once something was asked
 	asked       *askedKey // once the owner's key was read
 	now         func() time.Time
+
+	projectNamespace *tokens.Namespace // once it was looked for; see defaultNamespace
 }

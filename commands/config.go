@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func loadConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := readSmall(path, 1<<20)
+	b, err := readOwn(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -74,14 +75,24 @@ func loadConfig() (*config, error) {
 		return nil, fmt.Errorf("%s is of version %d and this program knows version 1: update ass", path, c.Version)
 	}
 	for name, p := range c.Profiles {
-		if p == nil {
+		switch {
+		case p == nil:
 			return nil, fmt.Errorf("%s: profile %q is empty; remove it", path, name)
+		case p.Credential != ownerCredential && p.Credential != agentCredential && p.Credential != tokenCredential:
+			return nil, fmt.Errorf("%s: the credential of profile %q is of no kind that there is; remove it", path, name)
+		case p.Vault != "" && !isVaultID(p.Vault): // it becomes a part of a file's name
+			return nil, fmt.Errorf("%s: the vault of profile %q is no id of a vault; remove it", path, name)
 		}
 	}
 	if c.Profiles == nil {
 		c.Profiles = map[string]*profile{}
 	}
 	return c, nil
+}
+
+func isVaultID(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 16
 }
 
 // updateConfig changes the stored credentials: fn gets what is stored now, under

@@ -36,7 +36,7 @@ func (c envImport) Run(a *app) error {
 	if !slices.Contains([]string{vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError}, c.OnConflict) {
 		return usagef("--on-conflict must be update, skip or error")
 	}
-	ns, err := defaultNamespace(c.Namespace)
+	ns, err := a.defaultNamespace(c.Namespace)
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,9 @@ func (c envImport) Run(a *app) error {
 	})
 }
 
+// defaultEnvFile is what is imported where no file is named.
+const defaultEnvFile = ".env"
+
 // read reads and parses the file.
 func (c envImport) read(a *app) ([]variable, error) {
 	const most = 64 << 20
@@ -85,6 +88,10 @@ func (c envImport) read(a *app) ([]variable, error) {
 			return nil, err
 		}
 	} else {
+		// Who names a pipe waits for it; the one that a repository has is not named.
+		if info, err := os.Stat(c.File); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
+			return nil, usagef("%s is not a regular file; name the file to read", c.File)
+		}
 		f, err := os.Open(c.File)
 		if err != nil {
 			return nil, err
@@ -158,7 +165,7 @@ func (c envExport) Run(a *app) error {
 	if !slices.Contains(formatNames(), c.Format) {
 		return usagef("--format must be one of %s", strings.Join(formatNames(), ", "))
 	}
-	ns, err := defaultNamespace(c.In)
+	ns, err := a.defaultNamespace(c.In)
 	if err != nil {
 		return err
 	}

@@ -105,19 +105,39 @@ func tilde(path string) string {
 // readSmall reads a regular file of at most limit bytes. It follows no link and
 // does not wait for a pipe.
 func readSmall(path string, limit int64) ([]byte, error) {
-	if err := checkRegular(path); err != nil {
-		return nil, err
+	b, _, err := readAndStat(path, limit)
+	return b, err
+}
+
+// readOwn is readSmall for what decides where secrets go and who they are read as: a
+// file that somebody else made could send them elsewhere.
+func readOwn(path string, limit int64) ([]byte, error) {
+	b, info, err := readAndStat(path, limit)
+	if err == nil && ofStranger(info) {
+		return nil, fmt.Errorf("%s belongs to another user, so it is not believed; remove it, or make it yours", path)
 	}
-	f, err := os.Open(path)
+	return b, err
+}
+
+// readAndStat reads a file, and says what was read: the name may be another's file
+// by now.
+func readAndStat(path string, limit int64) (b []byte, info fs.FileInfo, err error) {
+	if err := checkRegular(path); err != nil {
+		return nil, nil, err
+	}
+	f, err := vault.OpenFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	b, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("%s is larger than %s", path, size(limit))
 	}
-	return b, err
+	return b, info, err
 }
 
 func checkRegular(path string) error {
@@ -177,6 +197,28 @@ func writeNew(path string, content []byte, perm fs.FileMode) error {
 	return vault.SyncDir(filepath.Dir(path))
 }
 
+// privateFolder makes the folder for what opens secrets, or is shown in a browser,
+// and refuses one in which others could put something in its place.
+func privateFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	named, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case ofStranger(named), ofStranger(info):
+		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own", dir)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("others can replace files in the folder %s; mend it with: chmod go-w %s", dir, shellWord(dir))
+	}
+	return nil
+}
+
 // shellWord is a path as a shell takes it.
 func shellWord(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool {
@@ -189,18 +231,29 @@ func shellWord(s string) string {
 
 // exposures says which of our files and folders others can get at, and how to
 // mend it. A folder that is not ours alone, such as /tmp, is only of interest
-// when others could replace what lies in it.
+// when others could replace what lies in it, or a folder on the way to it.
 func exposures(paths ...string) (warnings []string) {
 	if runtime.GOOS == "windows" {
 		return nil // permissions are not in the mode there
 	}
+	above := map[string]bool{}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			continue
 		}
+		if info.IsDir() {
+			for dir := filepath.Dir(path); dir != filepath.Dir(dir) && !above[dir]; dir = filepath.Dir(dir) {
+				above[dir] = true
+				if up, err := os.Stat(dir); err == nil && up.Mode().Perm()&0o002 != 0 && up.Mode()&fs.ModeSticky == 0 {
+					warnings = append(warnings, fmt.Sprintf("others can replace the folders in %s; mend it with: chmod o-w %s", dir, shellWord(dir)))
+				}
+			}
+		}
 		mode := info.Mode()
 		switch open := mode.Perm() & 0o077; {
+		case ofStranger(info):
+			warnings = append(warnings, fmt.Sprintf("%s belongs to another user, who can read and replace it", path))
 		case !info.IsDir() && open != 0:
 			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, shellWord(path)))
 		case info.IsDir() && filepath.Base(path) == "ass" && open != 0:

@@ -40,7 +40,11 @@ func (c injectCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.write(a, a.fill(template, g), len(paths))
+	text, err := a.fill(template, g)
+	if err != nil {
+		return err
+	}
+	return c.write(a, text, len(paths))
 }
 
 func (c injectCmd) read(a *app) ([]byte, error) {

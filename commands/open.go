@@ -29,10 +29,14 @@ shows the vault as it was then; run it again for another.`
 //go:embed dashboard.html
 var dashboardHTML string
 
-var dashboard = template.Must(template.New("dashboard").Parse(dashboardHTML))
+// Texts that others wrote go through clean, as on a terminal.
+var dashboard = template.Must(template.New("dashboard").Funcs(template.FuncMap{"clean": clean}).Parse(dashboardHTML))
 
-// logShown is how many entries of the log the page has.
-const logShown = 500
+// How many entries of the log, and how many requests, the page has.
+const (
+	logShown      = 500
+	requestsShown = 200
+)
 
 // dashboardData is all that the page shows.
 type dashboardData struct {
@@ -50,6 +54,7 @@ type dashboardData struct {
 	Active   int
 	Tokens   []vault.TokenInfo
 	Requests []vault.Request
+	Waiting  int // requests
 	Log      []dashboardEntry
 	Total    int
 	now      time.Time
@@ -86,6 +91,9 @@ func (c openCmd) Run(a *app) error {
 	path := filepath.Join(dir, "dashboard-"+fileSafe(a.Profile)+".html")
 	h, err := a.find()
 	if err != nil {
+		return err
+	}
+	if err := privateFolder(dir); err != nil {
 		return err
 	}
 	var page []byte
@@ -182,6 +190,8 @@ func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 			d.Requests = append(d.Requests, q)
 		}
 	}
+	d.Waiting = len(d.Requests)
+	d.Requests = inTurns(d.Requests, requestsShown)
 	entries, total, err := s.Log(logShown, nil)
 	for _, e := range entries {
 		d.Log = append(d.Log, dashboardEntry{e, resource(e.Event), isDenied(e.Event)})
@@ -205,7 +215,7 @@ func openBrowser(url string) error {
 	if program == nil {
 		program = []string{"xdg-open", url}
 	}
-	return exec.Command(program[0], program[1:]...).Start()
+	return start(exec.Command(program[0], program[1:]...))
 }
 
 func isDenied(e audit.Event) bool { return strings.HasSuffix(e.Type, audit.Denied) }

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"ass/tokens"
+	"ass/vault"
 )
 
 // projectFile is what `ass init` writes into a project. It comes with
@@ -23,15 +25,20 @@ type project struct {
 
 // findProject looks for a project file in the working folder and above it. It
 // returns "" where there is none.
-func findProject() (path string, p project, err error) {
+//
+// As with git's safe.directory, one that another user could have put there, say in
+// /tmp, does not decide where secrets go. To root, it is named.
+func (a *app) findProject() (path string, p project, err error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", p, err
 	}
 	for {
 		path = filepath.Join(dir, projectFile)
-		b, err := readSmall(path, 64<<10)
+		b, info, err := readAndStat(path, 64<<10)
 		switch {
+		case err == nil && (ofStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
+			return path, p, usagef("%s belongs to another user, or can be written by all, so it decides no namespace; name one with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
 			if json.Unmarshal(b, &p) != nil {
 				return path, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
@@ -41,6 +48,9 @@ func findProject() (path string, p project, err error) {
 			}
 			if _, err := tokens.ParseNamespace(p.Namespace); err != nil {
 				return path, p, usagef("%s: %v", path, err)
+			}
+			if ofAnother(info) {
+				a.out.note("the namespace %s is that of %s, which belongs to another user", p.Namespace, path)
 			}
 			return path, p, nil
 		case errors.Is(err, fs.ErrNotExist):
@@ -62,19 +72,26 @@ func isThere(path string) bool {
 }
 
 // defaultNamespace completes flat names of secrets: the flag or ASS_NAMESPACE,
-// then the project's, then "default".
-func defaultNamespace(flag string) (tokens.Namespace, error) {
+// then the project's, then "default". The project's is read once in a run, so that
+// all names in a template lie in one namespace.
+func (a *app) defaultNamespace(flag string) (tokens.Namespace, error) {
 	if flag != "" {
 		return tokens.ParseNamespace(flag)
 	}
-	path, p, err := findProject()
+	if a.projectNamespace != nil {
+		return *a.projectNamespace, nil
+	}
+	name := "default"
+	path, p, err := a.findProject()
 	if err != nil {
 		return tokens.Namespace{}, err
 	}
 	if path != "" {
-		return tokens.ParseNamespace(p.Namespace)
+		name = p.Namespace
 	}
-	return tokens.ParseNamespace("default")
+	ns, err := tokens.ParseNamespace(name)
+	a.projectNamespace = &ns
+	return ns, err
 }
 
 type initCmd struct {
@@ -162,7 +179,10 @@ func ignoreProject() (added bool, err error) {
 	if n := len(old); n > 0 && old[n-1] != '\n' {
 		line = "\n" + line
 	}
-	f, err := os.OpenFile(".gitignore", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, writeNew(".gitignore", []byte(line), 0o644)
+	}
+	f, err := vault.AppendFile(".gitignore")
 	if err != nil {
 		return false, err
 	}

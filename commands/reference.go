@@ -1,8 +1,8 @@
 package commands
 
 import (
+	"bytes"
 	"regexp"
-	"slices"
 	"strings"
 
 	"ass/tokens"
@@ -48,30 +48,46 @@ var begunPlaceholder = regexp.MustCompile(`\{\{\s*ass://`)
 func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	var paths []tokens.Path
 	found := placeholder.FindAllSubmatchIndex(template, -1)
+	whole := map[int]bool{} // where a placeholder begins
+	for _, m := range found {
+		whole[m[0]] = true
+	}
 	for _, begun := range begunPlaceholder.FindAllIndex(template, -1) {
-		if !slices.ContainsFunc(found, func(m []int) bool { return m[0] == begun[0] }) {
-			return nil, usagef("line %d of the template: a placeholder is {{ ass://path }}, and this is none", 1+strings.Count(string(template[:begun[0]]), "\n"))
+		if !whole[begun[0]] {
+			return nil, usagef("line %d of the template: a placeholder is {{ ass://path }}, and this is none", 1+bytes.Count(template[:begun[0]], []byte("\n")))
 		}
 	}
+	known := map[tokens.Path]bool{}
 	for _, m := range found {
 		p, err := a.path(string(template[m[2]:m[3]]))
 		if err != nil {
-			return nil, usagef("line %d of the template: %v", 1+strings.Count(string(template[:m[0]]), "\n"), err)
+			return nil, usagef("line %d of the template: %v", 1+bytes.Count(template[:m[0]], []byte("\n")), err)
 		}
-		if !slices.Contains(paths, p) {
+		if !known[p] {
+			known[p] = true
 			paths = append(paths, p)
 		}
 	}
 	return paths, nil
 }
 
-// fill puts values into a template.
-func (a *app) fill(template []byte, g gathered) []byte {
-	return placeholder.ReplaceAllFunc(template, func(m []byte) []byte {
-		p, err := a.path(string(placeholder.FindSubmatch(m)[1]))
+// maxFilled is the size of the largest text that comes out of a template: one that
+// names a large secret a million times fills no memory.
+const maxFilled = 256 << 20
+
+// fill puts values into a template, in which placeholders found every name.
+func (a *app) fill(template []byte, g gathered) ([]byte, error) {
+	var out []byte
+	rest := 0
+	for _, m := range placeholder.FindAllSubmatchIndex(template, -1) {
+		p, err := a.path(string(template[m[2]:m[3]]))
 		if err != nil {
-			return m // unreachable: placeholders read them all
+			return nil, err
 		}
-		return g[p].Value
-	})
+		out = append(append(out, template[rest:m[0]]...), g[p].Value...)
+		if rest = m[1]; len(out) > maxFilled {
+			return nil, usagef("with its values, the template is larger than %s", size(maxFilled))
+		}
+	}
+	return append(out, template[rest:]...), nil
 }

@@ -37,7 +37,7 @@ func (a *app) path(name string) (tokens.Path, error) {
 	if strings.Contains(name, "/") || name == "" {
 		return tokens.ParsePath(name)
 	}
-	ns, err := defaultNamespace(a.namespace)
+	ns, err := a.defaultNamespace(a.namespace)
 	if err != nil {
 		return tokens.Path{}, err
 	}
@@ -91,7 +91,7 @@ func (c secretsList) Run(a *app) error {
 	if c.In == "*" {
 		return c.namespaces(a)
 	}
-	ns, err := defaultNamespace(orElse(c.In, a.namespace))
+	ns, err := a.defaultNamespace(orElse(c.In, a.namespace))
 	if err != nil {
 		return err
 	}
@@ -193,6 +193,7 @@ func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
 		if err != nil {
 			return err
 		}
+		defer clear(value)
 		if !a.JSON {
 			a.out.value(value)
 			return nil

@@ -39,8 +39,11 @@ func (a *app) unlocked(h here) credential {
 	if err != nil {
 		return h.cred
 	}
-	text, err := readSmall(path, 64<<10)
+	text, err := readOwn(path, 64<<10)
 	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			a.out.warn("what ass unlock left is not used: %v", err)
+		}
 		return h.cred
 	}
 	token, err := tokens.ParseToken(string(text))
@@ -92,6 +95,9 @@ func (c unlockCmd) Run(a *app) error {
 	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
 		return usagef("the owner key has no passphrase, so there is nothing to unlock; to set one: ass login")
 	}
+	if err := privateFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	var t vault.Issued
 	err = a.with(access{owner: "unlock the vault"}, func(s *vault.Session) (err error) {
 		t, err = s.IssueToken(spec)
@@ -100,7 +106,7 @@ func (c unlockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if old, err := readSmall(path, 64<<10); err == nil { // one unlock at a time
+	if old, err := readOwn(path, 64<<10); err == nil { // one unlock at a time
 		if err := a.giveUp(string(old)); err != nil {
 			return err
 		}
@@ -122,7 +128,7 @@ func (lockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	text, err := readSmall(path, 64<<10)
+	text, err := readOwn(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.saidLocked("It was not unlocked.")
 	}

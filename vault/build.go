@@ -26,6 +26,7 @@ func prepareFile(path string, fill func(*builder) error) error {
 	if err != nil {
 		return err
 	}
+	keepOwner(f, path)
 	err = f.Close()
 	if err == nil {
 		err = fillFile(temp, fill)

@@ -31,15 +31,25 @@ func openNoFollow(path string, flag int, perm os.FileMode) (*os.File, error) {
 }
 
 // openLockFile opens the lock file, and makes it where it is missing. A reader
-// is content with one that it may only read.
+// is content with one that it may only read. Who holds the lock writes into the file,
+// so it must be no other file as well.
 func openLockFile(path string, shared bool) (*os.File, error) {
 	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil && hasOtherNames(f) {
+		f.Close()
+		return nil, otherNames(path)
+	}
 	if err != nil && shared {
 		if r, rerr := openNoFollow(path, os.O_RDONLY, 0); rerr == nil {
 			return r, nil
 		}
 	}
 	return f, err
+}
+
+func hasOtherNames(f *os.File) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink > 1
 }
 
 func tryLock(f *os.File, shared bool) error {

@@ -23,6 +23,8 @@ func openLockFile(path string, shared bool) (*os.File, error) {
 	return openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
+func hasOtherNames(*os.File) bool { return false }
+
 // The lock lies far behind the content, because on Windows a locked range
 // cannot be read, and those who wait read who holds it.
 const lockOffset = 1 << 30

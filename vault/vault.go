@@ -177,6 +177,8 @@ func checkFile(path string) error {
 		return errorOf(ErrNoVault, "no vault at %s: it is a folder", path)
 	case info.Mode()&fs.ModeSymlink != 0:
 		return errorOf(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
+	case !info.Mode().IsRegular():
+		return errorOf(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:
 		return notVault(path, "it is empty, so it is no vault")
 	case info.Size() < 2*pageSize:

@@ -1,0 +1,5 @@
+package vault
+
+import "os"
+
+func keepOwner(*os.File, string) {}
