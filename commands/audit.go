@@ -283,7 +283,7 @@ func (a *app) report(r vault.Report) error {
 		}
 	} else {
 		for _, p := range r.Problems {
-			a.out.line("%s", clean(p))
+			a.out.line("%s", p)
 		}
 	}
 	if n := len(r.Problems); n > 0 {

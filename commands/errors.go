@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,9 +127,8 @@ func (a *app) fail(err error) int {
 			told["approval_id"], told["approval_ids"] = ids[0], ids
 			told["command"] = "ass approvals approve " + strings.Join(ids, " ")
 		}
-		b, merr := json.Marshal(map[string]any{"error": told})
-		if merr == nil {
-			fmt.Fprintf(a.out.errw, "%s\n", b)
+		if b, jerr := jsonLine(map[string]any{"error": told}); jerr == nil {
+			_, _ = a.out.errw.Write(b)
 			return exit
 		}
 	}

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -19,8 +21,9 @@ import (
 //   - stdout is for what was asked for, stderr for everything else.
 //   - Colours, relative times and the marks ✓ and ● are for terminals. In a pipe
 //     the same words stand without them, and times are RFC 3339.
-//   - A value is printed as it is. Every other text that may come out of the file
-//     has its control characters escaped.
+//   - A value is printed as it is. In every other text that may come out of the file,
+//     or out of a name that somebody chose, what moves the cursor, turns the direction
+//     of writing or is not seen at all is escaped; in JSON, too.
 //   - Warnings and notes are one line on stderr, and begin with "ass:".
 //
 // This is the only file that writes to stdout.
@@ -31,8 +34,8 @@ type output struct {
 	errTTY  bool // stderr is a terminal
 	quiet   bool // no warnings and no notes
 	warned  map[string]bool
-	held    *strings.Builder // what is printed when the vault is closed; nil: at once
-	err     error            // the first failure to write to stdout
+	held    *bytes.Buffer // what is printed when the vault is closed; nil: at once
+	err     error         // the first failure to write to stdout
 }
 
 func newOutput(w, errw io.Writer) *output {
@@ -44,39 +47,62 @@ func isTerminal(x any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (o *output) write(s string) {
+func (o *output) write(s string) { o.print([]byte(s)) }
+
+func (o *output) print(b []byte) {
 	if o.held != nil {
-		o.held.WriteString(s)
+		o.held.Write(b)
 		return
 	}
 	if o.err != nil {
 		return
 	}
-	if _, err := io.WriteString(o.w, s); err != nil {
+	if _, err := o.w.Write(b); err != nil {
 		o.err = fmt.Errorf("write to stdout: %v", err) // not wrapped: it says nothing about the vault
 	}
 }
 
 // hold keeps what is printed until release, so that no reader who is slow keeps
 // the vault locked.
-func (o *output) hold() { o.held = &strings.Builder{} }
+func (o *output) hold() { o.held = &bytes.Buffer{} }
 
+// release prints what was held, and wipes it: it may be a value.
 func (o *output) release() {
-	held := o.held
+	held := o.held.Bytes()
 	o.held = nil
-	o.write(held.String())
+	o.print(held)
+	clear(held)
 }
 
 // value prints a secret value: exactly its bytes, and on a terminal a newline.
 func (o *output) value(b []byte) {
-	o.write(string(b))
+	o.print(b)
 	if o.tty {
 		o.write("\n")
 	}
 }
 
-// line prints a line of what was asked for.
-func (o *output) line(format string, args ...any) { o.write(fmt.Sprintf(format, args...) + "\n") }
+// line prints a line of what was asked for. The arguments are escaped as by clean.
+func (o *output) line(format string, args ...any) { o.write(sentence(format, args) + "\n") }
+
+// sentence is Sprintf with the texts among the arguments made clean: the format is
+// ours, and what is put into it is not.
+func sentence(format string, args []any) string {
+	shown := make([]any, len(args))
+	for i, x := range args {
+		switch x := x.(type) {
+		case string:
+			shown[i] = clean(x)
+		case error:
+			shown[i] = clean(x.Error())
+		case fmt.Stringer:
+			shown[i] = clean(x.String())
+		default:
+			shown[i] = x
+		}
+	}
+	return fmt.Sprintf(format, shown...)
+}
 
 // done says that something was done.
 func (o *output) done(format string, args ...any) {
@@ -84,17 +110,43 @@ func (o *output) done(format string, args ...any) {
 	if o.tty {
 		mark = o.colour(green, "✓") + " "
 	}
-	o.line("%s%s", mark, fmt.Sprintf(format, args...))
+	o.write(mark + sentence(format, args) + "\n")
 }
 
 // json prints v as one line of JSON.
 func (o *output) json(v any) error {
-	b, err := json.Marshal(v)
+	b, err := jsonLine(v)
 	if err != nil {
 		return err
 	}
-	o.write(string(b) + "\n")
+	o.print(b)
+	clear(b)
 	return nil
+}
+
+// jsonLine is v as one line of JSON. What would not be seen as it is on a terminal is
+// written as \u escapes, which mean the same.
+func jsonLine(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.IndexFunc(b, isUnseen) < 0 {
+		return append(b, '\n'), nil
+	}
+	var out []byte
+	for _, r := range string(b) { // such characters are in the strings alone
+		switch {
+		case !isUnseen(r):
+			out = utf8.AppendRune(out, r)
+		case r < 0x10000:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			r1, r2 := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, r1, r2)
+		}
+	}
+	return append(out, '\n'), nil
 }
 
 // warn says on stderr what the person should mend; once, however often it is
@@ -118,7 +170,7 @@ func (o *output) note(format string, args ...any) {
 // aside says on stderr what goes with the answer on stdout.
 func (o *output) aside(format string, args ...any) {
 	if !o.quiet {
-		fmt.Fprintf(o.errw, format+"\n", args...)
+		fmt.Fprintln(o.errw, sentence(format, args))
 	}
 }
 
@@ -149,13 +201,16 @@ type cell struct{ text, colour string }
 
 // table prints rows in columns, without spaces at the end of a line.
 func (o *output) table(rows [][]cell) {
+	const widest = 120 // a text that is longer, out of a hostile file say, moves its own line alone
 	var widths []int
 	for _, row := range rows {
 		for i, c := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(clean(c.text)))
+			if n := utf8.RuneCountInString(clean(c.text)); n <= widest {
+				widths[i] = max(widths[i], n)
+			}
 		}
 	}
 	var b strings.Builder
@@ -169,24 +224,33 @@ func (o *output) table(rows [][]cell) {
 			text := clean(c.text)
 			b.WriteString(strings.Repeat(" ", pad))
 			b.WriteString(o.colour(c.colour, text))
-			pad = widths[i] - utf8.RuneCountInString(text) + 2
+			pad = max(0, widths[i]-utf8.RuneCountInString(text)) + 2
 		}
 		b.WriteByte('\n')
 	}
 	o.write(b.String())
 }
 
-// clean escapes the control characters of a text, so that a name out of a file
+// isUnseen reports whether a character is not seen as itself: control characters,
+// those that turn the direction of writing, and those of no width.
+func isUnseen(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// clean escapes what is not seen as itself in a text, so that a name out of a file
 // that somebody else made cannot move the cursor or colour a lie.
 func clean(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+	if utf8.ValidString(s) && strings.IndexFunc(s, isUnseen) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if unicode.IsPrint(r) {
+		switch {
+		case !isUnseen(r):
 			b.WriteRune(r)
-		} else {
+		case unicode.IsPrint(r): // which Quote would leave as it is
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
 			q := strconv.QuoteRuneToASCII(r)
 			b.WriteString(q[1 : len(q)-1])
 		}

@@ -203,7 +203,7 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(w, prompt); err != nil {
+	if _, err := io.WriteString(w, clean(prompt)); err != nil {
 		return err
 	}
 	err = read(k)

@@ -158,7 +158,7 @@ func (st *status) print() {
 	if len(st.warnings) > 0 {
 		o.line("\nWARNINGS")
 		for _, w := range st.warnings {
-			o.line("%s", o.colour(yellow, clean(mark+w)))
+			o.write(o.colour(yellow, clean(mark+w)) + "\n")
 		}
 	}
 }
