@@ -106,6 +106,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	fileKey, err := open(s.as.seal, t.epoch.approvalContext(u, s.by.id, body.Tier, p, n), answer.Key)
 	if err == nil {
 		value, err = decrypt(fileKeyIdentity(fileKey), body.Sealed)
+		clear(fileKey)
 	}
 	if err != nil {
 		return nil, "", damaged(recordName(bucketAnswers, askKey(s.by.id, u)), "its key does not open the version that it was given for")
@@ -157,6 +158,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	if err != nil {
 		return nil, damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not open: it was altered, or moved from another place")
 	}
+	defer clear(fileKey)
 	_, ask, _ := cutAskKey(k)
 	return seal(to.seal, t.epoch.approvalContext(ask, q.Asker, q.Tier, q.Path, q.Version), fileKey)
 }

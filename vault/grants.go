@@ -80,6 +80,7 @@ func (t *tx) putGrant(to grantee, id string, g grant) error {
 		return err
 	}
 	sealed, err := seal(to.seal, grantContext(t.epoch.vid, id), plain)
+	clear(plain)
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,7 @@ func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
 func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
 	broken := damaged(recordName(bucketGrants, to.index[:]), "it does not open for its grantee: it was altered, or moved from another place")
 	plain, err := open(to.seal, grantContext(vid, body.Grantee), body.Sealed)
+	defer clear(plain)
 	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
 		return g, broken
 	}
@@ -165,14 +167,16 @@ func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error)
 	if err != nil {
 		return nil, g, err
 	}
-	return &Session{
+	s := &Session{
 		v:     v,
 		by:    actor{id: id, kind: kind, sign: to.sign},
 		epoch: epoch{vid: v.vid, n: g.Epoch, mk: key(g.MK)},
 		ring:  g.ring(),
 		pub:   g.OwnerPub,
 		as:    &acting{grantee: to, secret: secret, agent: id},
-	}, g, nil
+	}
+	v.sessions = append(v.sessions, s)
+	return s, g, nil
 }
 
 // Agent opens the vault with an agent's key. Every key names the vault that
@@ -182,7 +186,8 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
 		return nil, errorOf(ErrWrongKey, "this agent key is of another vault, not of the one at %s", v.path)
 	}
-	s, _, err := v.granteeSession(key(k.Secret), audit.Agent)
+	s, g, err := v.granteeSession(key(k.Secret), audit.Agent)
+	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
 		return nil, errorOf(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked, or its key replaced; that could not be logged. Ask the owner for a new key", v.path)
 	}
@@ -213,6 +218,7 @@ func (v *Vault) Token(text string) (*Session, error) {
 		return nil, errorOf(ErrWrongKey, "this token is of another vault, not of the one at %s", v.path)
 	}
 	s, g, err := v.granteeSession(token.Signature, audit.Token)
+	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
 		return nil, errorOf(ErrWrongKey, "this token opens nothing in the vault at %s: it has lapsed, is used up, was revoked, or its issuer was; that could not be logged. Ask for a new one", v.path)
 	}

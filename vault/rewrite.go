@@ -74,6 +74,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	}
 	published, err := s.publish()
 	if published {
+		s.ring.wipe()
 		s.epoch, s.ring, s.secret = next.epoch, next.ring, next.secret
 		s.v.remember(done)
 	}
@@ -181,7 +182,9 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			return p.leave(name, fmt.Errorf("rewrite: %w", err))
 		}
 		body.Tier = max(body.Tier, p.tier[path])
-		if err := next.writeVersion(w.t, path, n, body, value); err != nil {
+		err = next.writeVersion(w.t, path, n, body, value)
+		clear(value)
+		if err != nil {
 			return err
 		}
 		return w.wrote(len(v))

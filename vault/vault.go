@@ -76,6 +76,8 @@ type Vault struct {
 	vid  vaultID
 	seen mark // the newest entry that this machine remembers
 	back *Rollback
+
+	sessions []*Session // whose keys are wiped at the end
 }
 
 // Create makes a new vault at path, owned by owner. It makes the folder as
@@ -102,6 +104,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	secret := randomKey()
 	v := &Vault{path: path, opts: o, vid: root.vid}
 	s := v.ownerSession(root, 1, secret)
+	defer s.wipe()
 	err = prepareFile(path, func(w *builder) error {
 		w.actFor(s)
 		w.t.head.log.Key = root.auditKey(1, 1)
@@ -244,8 +247,13 @@ func (v *Vault) Rollback() *Rollback { return v.back }
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
 
-// Close closes the file and lets the next process in.
+// Close closes the file and lets the next process in. The sessions end with it, and
+// their keys are wiped.
 func (v *Vault) Close() error {
+	for _, s := range v.sessions {
+		s.wipe()
+	}
+	v.sessions = nil
 	err := v.st.close()
 	v.lock.release()
 	return err
@@ -277,6 +285,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s", v.path)
 	}
 	root := newRootKeys(key(plain))
+	clear(plain)
 	bound, err := v.st.meta(metaBind)
 	if err != nil {
 		return nil, err
@@ -300,7 +309,10 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	if err != nil || len(secret) != len(key{}) {
 		return nil, damaged("meta/epoch", "it does not open: it was altered, or belongs to another epoch")
 	}
-	return v.ownerSession(root, n, key(secret)), nil
+	s := v.ownerSession(root, n, key(secret))
+	clear(secret)
+	v.sessions = append(v.sessions, s)
+	return s, nil
 }
 
 func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {

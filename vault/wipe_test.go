@@ -1,0 +1,107 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"reflect"
+	"testing"
+	"unsafe"
+
+	"ass/tokens"
+)
+
+// secretMemory finds all keys that can be reached from a value, as the bytes where they
+// lie: fields of the type key, Ed25519 private keys, and the file keys of a keyring. A
+// key in a field that is added later is found as well.
+func secretMemory(v reflect.Value, seen map[unsafe.Pointer]bool) (found [][]byte) {
+	in := func(v reflect.Value) { found = append(found, secretMemory(v, seen)...) }
+	switch v.Type() {
+	case reflect.TypeFor[key]():
+		return [][]byte{unsafe.Slice((*byte)(v.Addr().UnsafePointer()), v.Len())}
+	case reflect.TypeFor[ed25519.PrivateKey]():
+		return [][]byte{unsafe.Slice((*byte)(v.UnsafePointer()), v.Len())}
+	case reflect.TypeFor[map[string][]byte]():
+		for at := v.MapRange(); at.Next(); {
+			found = append(found, unsafe.Slice((*byte)(at.Value().UnsafePointer()), at.Value().Len()))
+		}
+		return found
+	case reflect.TypeFor[*Vault]():
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && !seen[v.UnsafePointer()] {
+			seen[v.UnsafePointer()] = true
+			in(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			in(v.Field(i))
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			in(v.Index(i))
+		}
+	}
+	return found
+}
+
+// When a vault is closed, nothing is left of the keys that its sessions held, where
+// they lay.
+func TestCloseWipesKeys(t *testing.T) {
+	c := newCompany(t)
+	c.honest("writer", func(s *Session) { c.put(s, "prod/app/deep/W", 0) }) // sealed above what the token reads
+	c.honest("reader", func(s *Session) {
+		got, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/app/deep/W")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.text["token with a file key"] = got.Text
+	})
+	for name, want := range map[string]int{
+		"owner":                 8, // root, epoch secret, MAC key, three tiers, the signing key in two places
+		"reader":                6, // MAC key, a node, its secret, its seal key, the signing key in two places
+		"reader's token":        6,
+		"token with a file key": 7,
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := Open(c.path, c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s *Session
+			switch {
+			case name == "owner":
+				s, err = v.Owner(c.owner)
+			case c.text[name] != "":
+				s, err = v.Token(c.text[name])
+			default:
+				s, err = v.Agent(tokens.AgentKey{Secret: c.secret[name], Vault: [4]byte(c.vid[:4])})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "token with a file key" && len(s.ring.files) == 0 {
+				t.Error("it has no file key, so this shows less than it says")
+			}
+			memory := secretMemory(reflect.ValueOf(s), map[unsafe.Pointer]bool{})
+			full := 0
+			for _, b := range memory {
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					full++
+				}
+			}
+			if full < want {
+				t.Errorf("%d keys were found before, and there are at least %d", full, want)
+			}
+			if err := v.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for i, b := range memory {
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					t.Errorf("key %d of %d is still there", i, len(memory))
+				}
+			}
+		})
+	}
+}
