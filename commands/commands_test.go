@@ -2,15 +2,21 @@ package commands
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/alecthomas/kong"
+
+	"ass/tokens"
+	"ass/vault"
 )
 
 // run runs a whole command in this process, with a clock and a home of its own.
@@ -65,12 +71,15 @@ func TestAgo(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain":              "plain",
-		"ünïcode ✓":          "ünïcode ✓",
-		"\x1b[31mred\x1b[0m": `\x1b[31mred\x1b[0m`,
-		"two\nlines":         `two\nlines`,
-		"\u202eright":        `\u202eright`, // right-to-left override
-		"\xff":               "\ufffd",
+		"plain":                 "plain",
+		"ünïcode ✓":             "ünïcode ✓",
+		"\x1b[31mred\x1b[0m":    `\x1b[31mred\x1b[0m`,
+		"two\nlines":            `two\nlines`,
+		"\u202eright":           `\u202eright`, // right-to-left override
+		"\xff":                  "\ufffd",
+		"a\u2066b\u200d\ufeff":  `a\u2066b\u200d\ufeff`,  // an isolate, a joiner, a byte order mark
+		"\u3164\u00a0\u0085":    `\u3164\u00a0\u0085`,    // a Hangul filler, which is a letter; a space; a C1 control
+		"x\U000e0041\U000e0101": `x\U000e0041\U000e0101`, // a tag, a variation selector: text that nobody sees
 	} {
 		if got := clean(in); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -81,10 +90,71 @@ func TestClean(t *testing.T) {
 func FuzzClean(f *testing.F) {
 	f.Add("\x1b]0;title\a")
 	f.Fuzz(func(t *testing.T, s string) {
-		if i := strings.IndexFunc(clean(s), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		if i := strings.IndexFunc(clean(s), isUnseen); i >= 0 {
 			t.Errorf("%q is shown as %q", s, clean(s))
 		}
+		b, err := jsonLine(map[string]string{"s": s})
+		var back map[string]string
+		if err = errors.Join(err, json.Unmarshal(b, &back)); err != nil || back["s"] != string([]rune(s)) {
+			t.Errorf("%q is %q in JSON, which is %q, %v", s, b, back["s"], err)
+		}
+		if i := bytes.IndexFunc(bytes.TrimSuffix(b, []byte("\n")), isUnseen); i >= 0 {
+			t.Errorf("%q is %q in JSON", s, b)
+		}
 	})
+}
+
+// One place makes clean what is put into a line, whatever it is.
+func TestLine(t *testing.T) {
+	var out, errw bytes.Buffer
+	o := newOutput(&out, &errw)
+	p, err := tokens.ParsePath("a/K")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.line("%s %v %s %d %q", "\x1b[2J", errors.New("\u202e"), p, 7, "x\n")
+	o.done("%s", "\a")
+	o.aside("%s", "\u009b")
+	if want := `\x1b[2J \u202e a/K 7 "x\\n"` + "\n" + `\a` + "\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+	if want := `\u009b` + "\n"; errw.String() != want {
+		t.Errorf("%q, want %q", errw.String(), want)
+	}
+}
+
+// A text without end moves its own line of a table, and no other.
+func TestTableOfTheEndless(t *testing.T) {
+	var out bytes.Buffer
+	o := newOutput(&out, io.Discard)
+	endless := strings.Repeat("x", 1_000_000)
+	o.table([][]cell{{{"a", ""}, {"b", ""}}, {{endless, ""}, {"b", ""}}, {{"aa", ""}, {"b", ""}}})
+	if want := "a   b\n" + endless + "  b\naa  b\n"; out.String() != want {
+		t.Errorf("a table of %d bytes, want %d", out.Len(), len(want))
+	}
+}
+
+// Where not all requests are shown, none that asks for much hides what another asks.
+func TestInTurns(t *testing.T) {
+	var list []vault.Request
+	for i := range 10_000 {
+		list = append(list, vault.Request{ID: fmt.Sprint(i), Agent: "loud"})
+	}
+	list = append(list, vault.Request{ID: "b", Agent: "quiet"}, vault.Request{ID: "c", Agent: "calm"}, vault.Request{ID: "d", Agent: "quiet"})
+	ids := func(most int) (ids []string) {
+		for _, q := range inTurns(list, most) {
+			ids = append(ids, q.ID)
+		}
+		return ids
+	}
+	for most, want := range map[int][]string{1: {"0"}, 3: {"0", "b", "c"}, 6: {"0", "1", "2", "b", "c", "d"}} {
+		if got := ids(most); !slices.Equal(got, want) {
+			t.Errorf("%d of them are %q, want %q", most, got, want)
+		}
+	}
+	if len(ids(0)) != len(list) || len(ids(20_000)) != len(list) {
+		t.Error("all of them are not all of them")
+	}
 }
 
 // A vault's path and its URL are each other's inverse.

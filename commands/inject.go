@@ -64,7 +64,8 @@ func (c injectCmd) read(a *app) ([]byte, error) {
 
 func (c injectCmd) write(a *app, text []byte, secrets int) error {
 	if c.Out == "-" {
-		a.out.write(string(text))
+		a.out.print(text)
+		clear(text)
 		return nil
 	}
 	if err := writePrivate(c.Out, text); err != nil {

@@ -245,14 +245,11 @@ func clean(s string) string {
 	}
 	var b strings.Builder
 	for _, r := range s {
-		switch {
-		case !isUnseen(r):
-			b.WriteRune(r)
-		case unicode.IsPrint(r): // which Quote would leave as it is
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
+		if isUnseen(r) {
 			q := strconv.QuoteRuneToASCII(r)
 			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(r)
 		}
 	}
 	return b.String()
