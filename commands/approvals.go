@@ -50,7 +50,11 @@ func (c approvalsList) Run(a *app) error {
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q), {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"items": items, "total": total})
+			answer := map[string]any{"items": items}
+			if total > len(items) {
+				answer["total"] = total
+			}
+			return a.out.json(answer)
 		}
 		if len(items) == 0 {
 			a.out.note("no requests that are %s", strings.Replace(c.Status, "all", "listed", 1))

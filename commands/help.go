@@ -196,7 +196,7 @@ var shapes = map[string]string{
 	"tokens issue":      `{"token","token_id","expires_at","scopes","agent_id"}`,
 	"tokens list":       `{"items":[{"token_id","agent_id","scopes","status","uses","max_uses","ip_allowlist","access_tier","created_at","expires_at","last_used_at"}]}`,
 	"tokens revoke":     `{"token_id","status"}`,
-	"approvals list":    `{"items":[{"id","agent_id","agent_name","actor_id","status","access_tier","requested_scopes","action","path","version","reason","denial_reason","used","created_at","expires_at","decided_at"}],"total"}`,
+	"approvals list":    `{"items":[{"id","agent_id","agent_name","actor_id","status","access_tier","requested_scopes","action","path","version","reason","denial_reason","used","created_at","expires_at","decided_at"}]}; with "total" where --limit leaves some out`,
 	"approvals approve": `{"ids":[…],"status"}`,
 	"approvals deny":    `{"ids":[…],"status"}`,
 	"explain":           `{"path","exists","access_tier","access":[{"actor_type","actor_id","agent_id","name","scopes","read","write","delete"}],"open_approvals","enforced_by"}; with --agent {"agent","secrets":[{"path","access_tier","version","read","write","delete"}],"tokens","enforced_by"}`,
