@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// How every file is opened and made that somebody else could have put where it lies,
+// How every file is opened that somebody else could have put where it lies,
 // or could put there between a look and an opening.
 
 // OpenFile opens a regular file for reading. It follows no link, and waits for no
@@ -28,13 +28,6 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return b, err
-}
-
-// CreateFile makes a file that must not be there, not even as a link to nowhere, for
-// its owner alone, and opens it for reading and writing. What is there is
-// [io/fs.ErrExist].
-func CreateFile(path string) (*os.File, error) {
-	return openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // AppendFile opens a regular file that is there, and no link to one, for writing
