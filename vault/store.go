@@ -213,6 +213,17 @@ func (st *store) lastEntry(at uint64) (last, then mark, err error) {
 	return last, then, err
 }
 
+// firstEntry returns the number of the oldest entry of the log that is not in an
+// archive; 0 for none.
+func (st *store) firstEntry() (seq uint64, err error) {
+	err = st.read(bucketAudit, func(b *bbolt.Bucket) error {
+		k, _ := b.Cursor().Seek(audit.Key(1))
+		seq = audit.Seq(k)
+		return nil
+	})
+	return seq, err
+}
+
 // newestFirst calls fn for the records of a bucket from its end, until fn
 // returns false.
 func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {

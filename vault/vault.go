@@ -105,20 +105,11 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	err = prepareFile(path, func(w *builder) error {
 		w.actFor(s)
 		w.t.head.log.Key = root.auditKey(1, 1)
-		sealedRoot, err := owner.seal(root.root[:])
-		if err != nil {
+		if err := w.t.putMeta(metaFormat, []byte(format)); err != nil {
 			return err
 		}
-		bind := root.bind(owner.text)
-		for name, value := range map[string][]byte{
-			metaFormat: []byte(format),
-			metaVault:  root.vid[:],
-			metaRoot:   sealedRoot,
-			metaBind:   bind[:],
-		} {
-			if err := w.t.putMeta(name, value); err != nil {
-				return err
-			}
+		if err := w.putOwner(owner, root); err != nil {
+			return err
 		}
 		if err := s.beginEpoch(w, audit.VaultCreated, nil); err != nil {
 			return err
@@ -130,6 +121,21 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	}
 	_, err = publishFile(path)
 	return v.ID(), err
+}
+
+// putOwner writes who owns the vault.
+func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
+	sealed, err := owner.seal(root.root[:])
+	if err != nil {
+		return err
+	}
+	bind := root.bind(owner.text)
+	for name, value := range map[string][]byte{metaVault: root.vid[:], metaRoot: sealed, metaBind: bind[:]} {
+		if err := w.t.putMeta(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func lockPath(path string) string { return path + lockSuffix }
@@ -218,6 +224,15 @@ func (v *Vault) compareMemory() error {
 	last, then, err := v.st.lastEntry(seen.Seq)
 	if err != nil {
 		return err
+	}
+	if seen.Seq > 0 && seen.Seq <= last.Seq && then.Seq == 0 { // is it in an archive?
+		value, err := v.st.get(bucketAudit, checkpointKey)
+		if err != nil {
+			return err
+		}
+		if c, err := parseCheckpoint(v.vid, value); err == nil && seen.Seq <= c.Cut {
+			return nil
+		}
 	}
 	if seen.Seq > last.Seq || seen.Seq > 0 && then.MAC != seen.MAC {
 		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
@@ -329,5 +344,5 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 			return err
 		}
 	}
-	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: s.epoch.n})
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.vid[:]), Metadata: metadata, Epoch: s.epoch.n})
 }
