@@ -127,5 +127,7 @@ type app struct {
 	passphrases *os.File  // of --passphrase-fd, once it was read from
 	keyboard    *keyboard // once something was asked
 	asked       *askedKey // once the owner's key was read
-	now         func() time.Time
+
+	usedPassphrase string // that opened the owner's key
+	now            func() time.Time
 }

@@ -157,7 +157,7 @@ func withWayOut(err error) string {
 	var damage *vault.DamageError
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
-		return text + "; name another vault with ASS_API_URL, or go back to a backup of this one"
+		return text + "; put a backup back with: ass vault restore BACKUP; without one, save what can be read with: ass vault salvage " + shellWord(damage.Where) + " NEW"
 	case errors.As(err, &damage):
 		return text + "; to see everything that does not hold: ass audit verify"
 	case errors.Is(err, vault.ErrBusy):

@@ -21,6 +21,7 @@ type Archived struct {
 	File        string
 	First, Last uint64
 	SHA256      string // what the owner signed, in hex
+	Vault       string // id of the vault
 }
 
 // ArchiveLog moves the entries of the log that are older than a time into a file,
@@ -149,7 +150,7 @@ func (v *verification) pass() {
 // writeArchive writes entries up to last into a file, syncs it and reads it back.
 // from says where they begin.
 func (s *Session) writeArchive(file string, from checkpoint, last uint64, entries iter.Seq2[[]byte, []byte]) (a Archived, err error) {
-	a = Archived{File: file, First: from.Cut + 1, Last: last}
+	a = Archived{File: file, First: from.Cut + 1, Last: last, Vault: s.v.ID()}
 	h := audit.ArchiveHeader{Vault: s.v.ID(), OwnerKey: s.pub, First: a.First, Last: last, Epoch: from.Epoch, PrevMAC: make([]byte, audit.MACSize), Actors: []audit.ArchiveActor{}}
 	if from.Cut > 0 {
 		h.PrevMAC = from.CutMAC
@@ -204,7 +205,7 @@ func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []strin
 	for _, f := range findings {
 		problems = append(problems, f.String())
 	}
-	return Archived{File: file, First: h.First, Last: h.Last}, problems, nil
+	return Archived{File: file, First: h.First, Last: h.Last, Vault: h.Vault}, problems, nil
 }
 
 // ownLog yields the entries of the log, without the checkpoint.

@@ -45,6 +45,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w.findEnd()
+	w.end = max(w.end, memory{o.MemoryDir}.recall(w.s.epoch.vid).Seq)
 	if err := w.readLog(w.s); err != nil {
 		return r, err
 	}
@@ -64,19 +65,12 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	// What was found is a vault now, in which anything may be missing. A rewrite leaves
 	// behind what does not hold together, and the owner vouches for the rest.
 	v := &Vault{path: part, opts: o, lock: &fileLock{}, st: &store{path: part}, vid: w.s.epoch.vid}
-	v.opts.MemoryDir = "" // until it is done
+	v.opts.MemoryDir = "" // which remembers vaults that are in use
 	w.s.v = v
 	if err := v.st.open(false); err != nil {
 		return r, errors.Join(err, v.st.close())
 	}
-	if r, err = w.settle(to); err == nil {
-		v.opts.MemoryDir = o.MemoryDir
-		var done mark
-		err = w.s.view(func(t *tx) error { done = t.mark(); return nil })
-		if err == nil {
-			memory{o.MemoryDir}.note(v.vid, done)
-		}
-	}
+	r, err = w.settle(to)
 	if err = errors.Join(err, v.st.close()); err != nil {
 		return r, err
 	}

@@ -257,6 +257,9 @@ func (v *Vault) Rollback() *Rollback { return v.back }
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
 
+// VaultID returns the id of the vault in hex. It is public.
+func (s *Session) VaultID() string { return s.v.ID() }
+
 // Close closes the file and lets the next process in.
 func (v *Vault) Close() error {
 	err := v.st.close()
