@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -126,8 +127,8 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	add := func(line []byte) { hash.Write(line); hash.Write([]byte{'\n'}) }
 	add(lines.Bytes())
 	for lines.Scan() {
-		var end archiveEnd
-		if DecodeStrict(lines.Bytes(), &end) != nil {
+		end, is := parseEnd(lines.Bytes())
+		if !is {
 			add(lines.Bytes())
 			if err := w.line(lines.Bytes()); err != nil {
 				return h, nil, err
@@ -149,6 +150,15 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	return h, nil, errors.New("the owner's signature does not match: it was altered, or cut off")
 }
 
+// parseEnd reads the last line, which has one form.
+func parseEnd(line []byte) (end archiveEnd, ok bool) {
+	if DecodeStrict(line, &end) != nil {
+		return end, false
+	}
+	again, err := json.Marshal(end)
+	return end, err == nil && bytes.Equal(again, line)
+}
+
 // archiveWalk is one run of [VerifyArchive].
 type archiveWalk struct {
 	place    Place
@@ -168,7 +178,7 @@ func (w *archiveWalk) found(from, to uint64, problem string) {
 func (w *archiveWalk) line(b []byte) error {
 	var line archiveLine
 	if DecodeStrict(b, &line) != nil || line.Seq <= w.at.Seq {
-		return fmt.Errorf("the line behind entry %d is not an entry that can follow", w.at.Seq)
+		return fmt.Errorf("the line behind entry %d is not an entry that can follow: it was altered, or cut off", w.at.Seq)
 	}
 	if line.Seq > w.at.Seq+1 {
 		w.found(w.at.Seq+1, line.Seq-1, "missing")

@@ -53,13 +53,27 @@ func scan(b []byte) []element {
 	ranks := live(b)
 	var list []element
 	for at := 0; at < len(b); at += pageSize {
+		rank := ranks[uint64(at/pageSize)]
 		for k, v := range leafElements(b[at:]) {
-			list = append(list, element{k, v, ranks[uint64(at/pageSize)]})
+			list = append(list, element{k, v, rank})
+			if len(v) <= bucketHeader || len(v) > pageSize || order.Uint64(v) != 0 {
+				continue
+			}
+			for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
+				list = append(list, element{k, v, rank})
+			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b element) int { return cmp.Compare(b.rank, a.rank) })
 	return list
 }
+
+// What no element exceeds but for entries of the log and the checkpoint, whose keys have
+// 8 bytes: a version of the largest value in base64, with all that is around it.
+const (
+	maxKey     = 1 << 10
+	maxElement = 4 << 20
+)
 
 // leafElements yields what lies in the page at the beginning of b, if it is a leaf.
 // How many there are is said by the header and, once more, by where the first key
@@ -83,20 +97,11 @@ func leafElements(b []byte) func(yield func(k, v []byte) bool) {
 			}
 			pos, ksize, vsize := uint64(order.Uint32(b[at+4:])), uint64(order.Uint32(b[at+8:])), uint64(order.Uint32(b[at+12:]))
 			from := uint64(at) + pos
-			if ksize == 0 || from+ksize+vsize > uint64(len(b)) || pos < elemSize {
+			if ksize == 0 || ksize > maxKey || vsize > maxElement && ksize != 8 || from+ksize+vsize > uint64(len(b)) || pos < elemSize {
 				continue
 			}
-			k, v := b[from:from+ksize], b[from+ksize:from+ksize+vsize]
-			if !yield(k, v) {
+			if !yield(b[from:from+ksize], b[from+ksize:from+ksize+vsize]) {
 				return
-			}
-			if len(v) <= bucketHeader || order.Uint64(v) != 0 {
-				continue
-			}
-			for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
-				if !yield(k, v) {
-					return
-				}
 			}
 		}
 	}
