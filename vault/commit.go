@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -34,7 +35,10 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	var before [metaBytes]byte
 	committing := false
 	err := st.guard(func() error {
-		if _, err := st.file.ReadAt(before[:], 0); err != nil {
+		switch _, err := st.file.ReadAt(before[:], 0); {
+		case errors.Is(err, io.EOF):
+			return notVault(st.path, "its first pages are missing: the file was cut")
+		case err != nil:
 			return err
 		}
 		return st.db.Update(func(b *bbolt.Tx) error {
