@@ -207,8 +207,31 @@ func contents(t *testing.T, path string) string {
 type diskFault struct {
 	at    int
 	errno syscall.Errno
-	how   string // "once", "from then on", "made": made, and then said to have failed
+	how   string
 }
+
+// How calls fail.
+const (
+	once   = "once"
+	onward = "from then on"
+	syncs  = "as do all syncs from then on" // what is written stays in memory, as with a disk that was pulled
+	made   = "though it was made"
+)
+
+// hits reports whether the n-th call fails.
+func (f diskFault) hits(n int, c fileCall) bool {
+	switch {
+	case f.at == 0 || n < f.at || c.name == "flock": // no disk is asked for a lock
+		return false
+	case f.how == onward:
+		return true
+	case f.how == syncs:
+		return c.syncs()
+	}
+	return n == f.at
+}
+
+func (c fileCall) syncs() bool { return c.name == "fsync" || c.name == "fdatasync" }
 
 // TestDiskFails fails every call that writes, syncs, makes, cuts or renames one of
 // the vault's files, and looks at what the act said and at what is there. Of many
@@ -237,24 +260,24 @@ func TestDiskFails(t *testing.T) {
 			t.Fatalf("%s: only %d calls were seen: %v", act, len(calls), calls)
 		}
 		for i, c := range calls {
-			if c.name == "flock" {
-				continue // no disk is asked
-			}
 			alike := i > 0 && i+1 < len(calls) && calls[i-1] == c && calls[i+1] == c
 			if !*diskAll && (alike || c.courtesy() && i%3 != 0) {
 				continue
 			}
-			faults := []diskFault{{i + 1, syscall.EIO, "once"}, {i + 1, syscall.ENOSPC, "from then on"}}
+			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}}
+			if c.syncs() {
+				faults = append(faults, diskFault{i + 1, syscall.EIO, syncs})
+			}
 			if *diskAll || c.name == "pwrite" || c.name == "rename" {
-				faults = append(faults, diskFault{i + 1, syscall.EIO, "made"})
+				faults = append(faults, diskFault{i + 1, syscall.EIO, made})
 			}
 			if *diskAll {
 				faults = append(faults,
-					diskFault{i + 1, syscall.ENOSPC, "once"}, diskFault{i + 1, syscall.EIO, "from then on"},
-					diskFault{i + 1, syscall.EDQUOT, "once"}, diskFault{i + 1, syscall.EROFS, "from then on"})
+					diskFault{i + 1, syscall.ENOSPC, once}, diskFault{i + 1, syscall.EIO, onward},
+					diskFault{i + 1, syscall.EDQUOT, once}, diskFault{i + 1, syscall.EROFS, onward})
 			}
 			for _, f := range faults {
-				run(fmt.Sprintf("%s: call %d of %d (%s) fails %s with %q", act, i+1, len(calls), c, f.how, f.errno.Error()), f)
+				run(fmt.Sprintf("%s: call %d of %d (%s) fails, %s, with %q", act, i+1, len(calls), c, f.how, f.errno.Error()), f)
 			}
 		}
 	}
@@ -283,11 +306,10 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 	cmd.Env = append(os.Environ(), "ASS_TEST_DISK="+strings.Join([]string{act, path, owner.text}, "\x1f"))
 	said, _, err := traceFileCalls(cmd, dir, func(c fileCall) verdict {
 		seen = append(seen, c)
-		n := len(seen)
-		if f.at == 0 || n < f.at || f.how != "from then on" && n > f.at || c.name == "flock" {
+		if !f.hits(len(seen), c) {
 			return verdict{}
 		}
-		return verdict{errno: f.errno, made: f.how == "made"}
+		return verdict{errno: f.errno, made: f.how == made}
 	})
 	skipUntraceable(t, err)
 	if err != nil {
@@ -354,25 +376,22 @@ func saidOf(f diskFault, calls []fileCall) []string {
 		return []string{"done"}
 	}
 	rest := calls[f.at-1:]
-	if f.how == "from then on" { // what counts is the first that the act needs
-		at := slices.IndexFunc(rest, func(c fileCall) bool { return !c.courtesy() })
-		if at < 0 {
-			return []string{"done"}
-		}
-		rest = rest[at:]
+	for len(rest) > 0 && (rest[0].courtesy() || !f.hits(len(calls)-len(rest)+1, rest[0])) {
+		rest = rest[1:]
+	}
+	if len(rest) == 0 { // it has hit nothing that the act needs
+		return []string{"done"}
 	}
 	c := rest[0]
 	ofVault := func(c fileCall) bool { return filepath.Base(c.path) == "vault.db" && c.name != "flock" }
 	renames := func(c fileCall) bool { return c.name == "rename" && ofVault(c) }
 	tooLate := slices.ContainsFunc(calls, renames) && !slices.ContainsFunc(rest, renames)
 	switch {
-	case c.courtesy():
-		return []string{"done"}
 	case c.name == "unlinkat": // of what is not there, which Go tries in two ways
 		return []string{"done", "failed"}
-	case tooLate, renames(c) && f.how == "made":
+	case tooLate, renames(c) && f.how == made:
 		return []string{"maybe"}
-	case f.how == "from then on" && c.name == "fdatasync" && ofVault(c) && !slices.ContainsFunc(rest[1:], ofVault):
+	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], ofVault):
 		return []string{"maybe"} // the meta page is there, and cannot be put back
 	}
 	return []string{"failed"}
