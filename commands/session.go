@@ -308,7 +308,8 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 		return err
 	}
 	a.out.hold()
-	err = errors.Join(fn(v), v.Close())
+	err = fn(v)
+	_ = v.Close() // what was done was synced before, and is not undone by this
 	a.out.release()
 	return how.fault(err)
 }

@@ -3,7 +3,6 @@ package vault
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,17 +38,20 @@ func makeFile(path string, fill func(*builder) error) error {
 	}
 	if err != nil {
 		_ = os.Remove(path)
+		return diskError(path, err)
 	}
-	return err
+	return nil
 }
 
 func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
-		_ = os.Remove(path + newSuffix)
+		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) { // a network file system can fail so
+			return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
+		}
 		return false, err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return true, fmt.Errorf("it was done, but may not outlive a power cut: %w", err)
+		return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
 	}
 	return true, nil
 }

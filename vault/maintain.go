@@ -58,11 +58,10 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 			return w.t.saveHead()
 		})
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = s.publish()
 	}
-	published, err := s.publish()
-	if published {
+	if err == nil {
 		s.v.remember(done)
 	}
 	return err
@@ -70,12 +69,15 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 
 // publish puts the file that was built in the place of the vault, and opens it.
 func (s *Session) publish() (published bool, err error) {
-	// Closed before the rename, because Windows renames over no open file.
-	if err := s.v.st.close(); err != nil {
-		return false, err
-	}
+	// Closed before the rename, because Windows renames over no open file. Nothing
+	// is written then, so nothing can get lost if that fails.
+	_ = s.v.st.close()
 	published, err = publishFile(s.v.path)
-	return published, errors.Join(err, s.v.st.open(false))
+	s.v.st.broken = s.v.st.open(false)
+	if err == nil && s.v.st.broken != nil {
+		err = errorOf(ErrMaybeDone, "it was done, but then the vault could not be opened: %v", s.v.st.broken)
+	}
+	return published, err
 }
 
 // Rekey seals everything anew under a new epoch, whose number it returns.

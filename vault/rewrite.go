@@ -96,6 +96,8 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		if p.owner != nil { // this machine has not seen the vault that it is now
 			s.v.vid, s.v.seen, s.v.back = next.epoch.vid, mark{}, nil
 		}
+	}
+	if err == nil {
 		s.v.remember(done)
 	}
 	return err

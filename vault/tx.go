@@ -118,24 +118,22 @@ func (s *Session) inspect(fn func(*tx) error) error {
 // [Session.update]. What has lapsed is cleared on the way.
 func (s *Session) commit(fn func(*tx) error) error {
 	var done mark
-	err := s.v.st.guard(func() error {
-		return s.v.st.db.Update(func(b *bbolt.Tx) error {
-			t, err := s.begin(b)
-			if err != nil {
-				return err
-			}
-			if err := t.mayGoOn(); err != nil {
-				return err
-			}
-			if err := t.clear(); err != nil {
-				return err
-			}
-			if err := fn(t); err != nil {
-				return err
-			}
-			done = t.mark()
-			return t.saveHead()
-		})
+	err := s.v.st.update(func(b *bbolt.Tx) error {
+		t, err := s.begin(b)
+		if err != nil {
+			return err
+		}
+		if err := t.mayGoOn(); err != nil {
+			return err
+		}
+		if err := t.clear(); err != nil {
+			return err
+		}
+		if err := fn(t); err != nil {
+			return err
+		}
+		done = t.mark()
+		return t.saveHead()
 	})
 	if err == nil {
 		s.v.remember(done)
