@@ -72,12 +72,21 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	if err != nil {
 		return a, err
 	}
-	return a, s.copyAnew(cut, func(t *tx) error {
+	err = s.copyAnew(cut, func(t *tx) error {
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
 			return err
 		}
 		return t.putCheckpoint(cp)
 	})
+	return a, a.orGone(err)
+}
+
+// orGone removes the file where what it was for did not come to pass.
+func (a Archived) orGone(err error) error {
+	if err != nil && !errors.Is(err, ErrMaybeDone) {
+		_ = os.Remove(a.File)
+	}
+	return err
 }
 
 func (a Archived) logged() map[string]any {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ass/audit"
@@ -22,8 +23,7 @@ type Backup struct {
 	part string
 }
 
-// BackUp writes a copy of the vault as it is, and logs that it did. The copy lies
-// in a file of its own until [Backup.Verify] moves it to file, where nothing may
+// BackUp writes a copy of the vault as it is, and logs that it did. The copy lies in a file of its own until [Backup.Verify] moves it to file, where nothing may
 // be yet; with "", it stays there, to be streamed.
 //
 // A copy can be read with the keys that open the vault, and its log cannot be gone
@@ -43,6 +43,8 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	if err := removeRegular(b.part); err != nil {
 		return b, err
 	}
+	// First, so that the copy has the entry: whoever restores it on this machine has
+	// then missed nothing.
 	err = s.commit(func(t *tx) error {
 		if err := t.checkDigest(); err != nil { // what does not hold is no backup
 			return err
@@ -52,7 +54,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	if err != nil {
 		return b, err
 	}
-	return b, s.view(func(old *tx) error {
+	err = s.view(func(old *tx) error {
 		b.Entry = old.head.log.Seq
 		return makeFile(b.part, func(w *builder) error {
 			if err := w.copyRaw(old, 0, s.v.opts.Progress); err != nil {
@@ -64,6 +66,10 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 			return w.t.saveHead()
 		})
 	})
+	if err != nil {
+		err = fmt.Errorf("no backup was made, though the log has an entry about one: %v", err)
+	}
+	return b, err
 }
 
 // removeRegular removes a file that an earlier run left behind; something else
@@ -123,7 +129,10 @@ func moveNew(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(to))
+	if err := SyncDir(filepath.Dir(to)); err != nil {
+		return errorOf(ErrMaybeDone, "%s was written, but may not outlive a power cut: %v", to, err)
+	}
+	return nil
 }
 
 // OpenCopy opens a backup, or any file of a vault that nobody writes to, for
@@ -166,14 +175,18 @@ func (s *Session) Copies(since time.Time) (list []Copy, err error) {
 	entries, _, err := s.v.Log(0, func(ev audit.Event) bool {
 		return (ev.Type == audit.VaultBackedUp || ev.Type == audit.VaultRestored) && !ev.CreatedAt.Before(since)
 	})
-	for i := len(entries) - 1; i >= 0; i-- {
-		file, _ := entries[i].Metadata["file"].(string)
-		if entries[i].Type == audit.VaultRestored {
-			if file, _ = entries[i].Metadata["replaced"].(string); file == "" {
-				continue
+	seen := map[string]bool{}
+	for _, e := range slices.Backward(entries) {
+		for _, name := range []string{"file", "replaced", "to"} {
+			file, is := e.Metadata[name].(string)
+			if name == "to" { // stdout
+				file = ""
+			}
+			if is && (file == "" || !seen[file]) {
+				list = append(list, Copy{file, e.CreatedAt})
+				seen[file] = true
 			}
 		}
-		list = append(list, Copy{file, entries[i].CreatedAt})
 	}
 	return list, err
 }

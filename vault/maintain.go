@@ -138,7 +138,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, newRootKeys(randomKey())},
 	})
 	if err != nil {
-		return a, nil, err
+		return a, nil, a.orGone(err)
 	}
 	return a, agents, s.view(func(t *tx) error {
 		return t.agents(func(id string, body agentBody) error {

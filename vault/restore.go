@@ -463,11 +463,11 @@ func (r *restore) do() error {
 		_ = os.Remove(r.path + newSuffix)
 		return err
 	}
-	published, err := publishFile(r.path)
-	if published {
-		r.plan.Epoch = next.epoch.n
+	_, err = publishFile(r.path)
+	if err == nil {
 		memory{r.o.MemoryDir}.note(v.vid, done)
 	}
+	r.plan.Epoch = next.epoch.n
 	return err
 }
 
