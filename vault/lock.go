@@ -47,7 +47,7 @@ const (
 // LockFile locks path, which it makes if need be, for small files beside a vault
 // that several processes write. It returns how to let go.
 func LockFile(path string, o Options) (release func(), err error) {
-	w := &wait{path: path, opts: o.withDefaults()}
+	w := &wait{path: path, opts: o.withDefaults(), inGate: &fileLock{}}
 	defer w.end()
 	l, err := openLock(path, false)
 	if err != nil {
@@ -69,7 +69,7 @@ func LockFile(path string, o Options) (release func(), err error) {
 // Where the lock file cannot be made because the disk is read-only, a reader goes
 // on without: nobody can write there.
 func lockVault(path string, shared bool, o Options) (*fileLock, error) {
-	w := &wait{path: path + lockSuffix, gate: path + gateSuffix, opts: o}
+	w := &wait{path: path + lockSuffix, gate: path + gateSuffix, opts: o, inGate: &fileLock{}}
 	defer w.end()
 	l, err := openLock(w.path, shared)
 	if err != nil {
@@ -84,10 +84,11 @@ func lockVault(path string, shared bool, o Options) (*fileLock, error) {
 			l.release()
 			return nil, err
 		}
-		defer gate.release()
 		w.inGate = gate
 	}
-	if err := w.take(l, shared); err != nil {
+	err = w.take(l, shared)
+	w.inGate.release()
+	if err != nil {
 		return nil, err
 	}
 	l.write(o)
@@ -109,9 +110,9 @@ func isReadOnly(err error) bool {
 // wait is what a process goes through for a lock: one time limit, and one notice
 // to whoever watches.
 type wait struct {
-	path   string // of the lock
-	gate   string // of its gate; "" for none
-	inGate *fileLock
+	path   string    // of the lock
+	gate   string    // of its gate; "" for none
+	inGate *fileLock // the gate, once it is passed; until then nothing
 	opts   Options
 
 	limit, notice *time.Timer // nil before it has to wait
@@ -167,9 +168,7 @@ func (w *wait) block(l *fileLock, shared bool) error {
 // begin starts the clock, once. Who waits inside of the gate says so there: should
 // that process be stopped, it is the one that keeps all others waiting.
 func (w *wait) begin() {
-	if w.inGate != nil {
-		w.inGate.write(w.opts)
-	}
+	w.inGate.write(w.opts)
 	if w.limit != nil {
 		return
 	}
