@@ -36,7 +36,7 @@ func TestKills(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("the seed is %d; to draw the same commands again: -args -kills %d -kills-seed %d", seed, *kills, seed)
+	t.Logf("the seed is %d: -args -kills %d -kills-seed %d; where a kill hits is up to the machine as well", seed, *kills, seed)
 	k := &killer{t: t, random: rand.New(rand.NewPCG(seed, 0)), usual: map[string]time.Duration{}, outcomes: map[string]int{}}
 	for k.killed < *kills && !t.Failed() {
 		k.life(min(*kills, k.killed+100))
