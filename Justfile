@@ -22,6 +22,10 @@ damage:
 disks:
     go test ./vault -run '^TestDiskFails$' -v -timeout 1h -args -disk-all
 
+# Kill the program a thousand times, and hold what is left against a specification
+crash kills="1000" seed="0":
+    go test . -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
+
 # Read what env export writes with the real node dotenv, from a node_modules folder
 readers modules:
     ASS_TEST_DOTENV={{modules}} go test ./commands -run TestReal -v

@@ -60,7 +60,7 @@ func TestCrashInRewrite(t *testing.T) {
 			t.Fatalf("killed at call %d, the %s vault:\n%s", kill, outcome, found)
 		}
 		files, _ := filepath.Glob(filepath.Join(dir, "vault.db*"))
-		if got := fmt.Sprint(len(files)); got != "2" { // and the lock
+		if got := fmt.Sprint(len(files)); got != "3" { // and the lock and its gate
 			t.Fatalf("killed at call %d: %s files: %s", kill, got, files)
 		}
 		outcomes[outcome]++

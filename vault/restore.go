@@ -62,7 +62,7 @@ func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, err
 		err := r.read()
 		return r.plan, errors.Join(err, r.close())
 	}
-	lock, err := acquireLock(lockPath(path), true, r.o)
+	lock, err := lockVault(path, true, r.o)
 	if err != nil {
 		return Restoration{}, err
 	}
@@ -77,7 +77,7 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return r.plan, err
 	}
-	lock, err := acquireLock(lockPath(path), false, r.o)
+	lock, err := lockVault(path, false, r.o)
 	if err != nil {
 		return r.plan, err
 	}

@@ -49,7 +49,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := w.readLog(w.s); err != nil {
 		return r, err
 	}
-	lock, err := acquireLock(lockPath(to), false, o)
+	lock, err := lockVault(to, false, o)
 	if err != nil {
 		return r, err
 	}

@@ -87,7 +87,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	lock, err := acquireLock(lockPath(path), false, o)
+	lock, err := lockVault(path, false, o)
 	if err != nil {
 		return "", err
 	}
@@ -138,8 +138,6 @@ func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
 	return nil
 }
 
-func lockPath(path string) string { return path + lockSuffix }
-
 // Open locks the vault at path and opens its file. Every error leaves the file
 // as it was: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
 func Open(path string, o Options) (*Vault, error) {
@@ -151,10 +149,10 @@ func Open(path string, o Options) (*Vault, error) {
 	// that needs the lock alone.
 	_, err := os.Lstat(path + newSuffix)
 	leftover := err == nil
-	lock, err := acquireLock(lockPath(path), o.ReadOnly && !leftover, o)
+	lock, err := lockVault(path, o.ReadOnly && !leftover, o)
 	if leftover && o.ReadOnly && isReadOnly(err) {
 		leftover = false // it harms nobody, and whoever can write here removes it
-		lock, err = acquireLock(lockPath(path), true, o)
+		lock, err = lockVault(path, true, o)
 	}
 	if err != nil {
 		return nil, err
