@@ -18,6 +18,14 @@ build:
 damage:
     go test ./vault -run '^TestDamage$' -v -timeout 1h -args -damage-all
 
+# Fail every file call of every act of a vault in every way, and see that nobody was lied to
+disks:
+    go test ./vault -run '^TestDiskFails$' -v -timeout 1h -args -disk-all
+
+# Kill the program a thousand times, and hold what is left against a specification
+crash kills="1000" seed="0":
+    go test . -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
+
 # Read what env export writes with the real node dotenv, from a node_modules folder
 readers modules:
     ASS_TEST_DOTENV={{modules}} go test ./commands -run TestReal -v

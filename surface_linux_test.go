@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// person is a user without privileges, with a home. Where the tests run as root, it
+// plainUser is a user without privileges, with a home. Where the tests run as root, it
 // is nobody, so that the system keeps something from it.
-type person struct {
+type plainUser struct {
 	t    *testing.T
 	ass  string // the program
 	home string
@@ -25,21 +25,21 @@ type person struct {
 
 const nobody, stranger = 65534, 54321
 
-func newPerson(t *testing.T) *person {
+func newPlainUser(t *testing.T) *plainUser {
 	t.Helper()
 	program, err := exec.LookPath("ass")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
-		return &person{t, program, t.TempDir(), nil}
+		return &plainUser{t, program, t.TempDir(), nil}
 	}
 	dir, err := os.MkdirTemp("", "ass-person-") // t.TempDir is for its owner alone
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &person{t, filepath.Join(dir, "ass"), filepath.Join(dir, "home"), &syscall.Credential{Uid: nobody, Gid: nobody}}
+	p := &plainUser{t, filepath.Join(dir, "ass"), filepath.Join(dir, "home"), &syscall.Credential{Uid: nobody, Gid: nobody}}
 	err = errors.Join(os.Chmod(dir, 0o755), copyFile(program, p.ass), os.Mkdir(p.home, 0o700), os.Chown(p.home, nobody, nobody))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func copyFile(from, to string) error {
 }
 
 // start runs ass, or what wrap begins with, as the person.
-func (p *person) start(wrap string, env []string, args ...string) (out string, code int, err error) {
+func (p *plainUser) start(wrap string, env []string, args ...string) (out string, code int, err error) {
 	cmd := exec.Command(p.ass, args...)
 	if wrap != "" {
 		cmd = exec.Command("sh", append([]string{"-c", wrap, p.ass}, args...)...)
@@ -84,12 +84,12 @@ func (p *person) start(wrap string, env []string, args ...string) (out string, c
 }
 
 // does runs ass, which has to end with this exit code and say what matches.
-func (p *person) does(code int, says string, args ...string) string {
+func (p *plainUser) does(code int, says string, args ...string) string {
 	p.t.Helper()
 	return p.doesWith("", nil, code, says, args...)
 }
 
-func (p *person) doesWith(wrap string, env []string, code int, says string, args ...string) string {
+func (p *plainUser) doesWith(wrap string, env []string, code int, says string, args ...string) string {
 	p.t.Helper()
 	out, got, err := p.start(wrap, env, args...)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *person) doesWith(wrap string, env []string, code int, says string, args
 // While ass run waits for its child, the child reads neither the environment of ass,
 // which may have an agent's key in it, nor its memory.
 func TestAChildReadsNothingOfItsParent(t *testing.T) {
-	p := newPerson(t)
+	p := newPlainUser(t)
 	p.does(0, "", "secrets", "set", "a/K", "hunter2")
 	out := p.does(0, "", "agents", "create", "--name", "worker", "--scopes", "secrets:read:a/*")
 	key := regexp.MustCompile(`ass_\w{54}`).FindString(out)
@@ -123,7 +123,7 @@ func TestAChildReadsNothingOfItsParent(t *testing.T) {
 
 // ass writes no core dump. What it runs may, as far as whoever ran ass lets it.
 func TestCoreDumps(t *testing.T) {
-	p := newPerson(t)
+	p := newPlainUser(t)
 	if _, code, _ := p.start("ulimit -c 8", nil); code != 0 {
 		t.Skip("no core dumps are allowed here")
 	}
@@ -140,7 +140,7 @@ func TestCoreDumps(t *testing.T) {
 
 // What the shell hands over as a file of its own can still be read.
 func TestFilesOfTheProcessItself(t *testing.T) {
-	p := newPerson(t)
+	p := newPlainUser(t)
 	p.doesWith(`printf hunter2 | "$0" "$@"`, nil, 0, "", "secrets", "set", "a/K", "--file", "/dev/stdin")
 	p.doesWith(`printf hunter2 | "$0" "$@" 5<&0`, nil, 0, "", "secrets", "set", "a/L", "--file", "/proc/self/fd/5")
 	p.does(0, "^hunter2$", "secrets", "get", "a/L")
@@ -152,7 +152,7 @@ func TestFilesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone can give files away")
 	}
-	p := newPerson(t)
+	p := newPlainUser(t)
 	p.does(0, "", "secrets", "set", "a/K", "hunter2")
 	var (
 		config  = filepath.Join(p.home, ".config/ass/config.json")

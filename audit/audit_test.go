@@ -27,7 +27,7 @@ func newLog() *log {
 	return l
 }
 
-func (l *log) add(t *testing.T, by string, sign ed25519.PrivateKey, ev Event) {
+func (l *log) add(t testing.TB, by string, sign ed25519.PrivateKey, ev Event) {
 	t.Helper()
 	ev.ActorID = by
 	if ev.Epoch > 0 {

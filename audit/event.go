@@ -34,6 +34,10 @@ const (
 	VaultRewritten = "vault.rewritten"
 	VaultCompacted = "vault.compacted"
 	VaultAccepted  = "vault.accepted"
+	VaultBackedUp  = "vault.backed_up"
+	VaultRestored  = "vault.restored" // begins an epoch, which may not be the next one
+	VaultSalvaged  = "vault.salvaged"
+	LogArchived    = "audit.archived"
 
 	Denied = ".denied"
 )

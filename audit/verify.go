@@ -38,10 +38,16 @@ type Verifier struct {
 	// that is not known.
 	Last uint64
 
-	// Visit, if set, is called in order for every entry that holds, and for those
-	// that cannot be checked because the one before them is missing, which is a
-	// finding by itself.
-	Visit func(seq uint64, by string, ev Event)
+	// After is where the log stood, and Epoch the epoch it was in, before the first
+	// entry that is here: those before were archived. The zero Position is the
+	// beginning.
+	After Position
+	Epoch uint32
+
+	// Visit, if set, is called in order for every entry that holds, and, with checked
+	// being false, for those that cannot be checked because the one before them is
+	// missing, which is a finding by itself.
+	Visit func(seq uint64, by string, ev Event, checked bool)
 }
 
 // Owner is the name under which the owner of a vault acts.
@@ -56,7 +62,7 @@ const maxGap = 1 << 20
 // altered entry is one finding: the keys do not depend on what was logged, so
 // the walk goes on behind it, even when it began an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
-	w := walk{Verifier: v}
+	w := walk{Verifier: v, at: v.After, epoch: v.Epoch}
 	for key, value := range entries {
 		seq := Seq(key)
 		gap := seq - w.at.Seq - 1
@@ -114,7 +120,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.torn = false
 		w.found(seq, "it cannot be checked, because the entry before it is missing")
 		if err == nil && w.Visit != nil {
-			w.Visit(seq, e.By, ev)
+			w.Visit(seq, e.By, ev, false)
 		}
 		w.pass(e.MAC)
 		return
@@ -136,12 +142,12 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.found(seq, "it is not signed by %q, whose name it bears", e.By)
 	case ev.ActorID != e.By:
 		w.found(seq, "it names %q as its actor and is signed by %q", ev.ActorID, e.By)
-	case begins && epoch > w.epoch+1 && len(w.broken) == 0:
+	case begins && epoch > w.epoch+1 && len(w.broken) == 0 && ev.Type != VaultRestored:
 		w.found(seq, "it begins epoch %d behind epoch %d", epoch, w.epoch)
 	case ev.Epoch != 0 && !begins:
 		w.found(seq, "it claims to begin epoch %d", ev.Epoch)
 	case w.Visit != nil:
-		w.Visit(seq, e.By, ev)
+		w.Visit(seq, e.By, ev, true)
 	}
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
 }

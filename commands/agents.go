@@ -286,11 +286,14 @@ func (c agentsRevoke) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.noteLeftBehind(n.LeftBehind)
+		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
+			return err
+		}
 		if a.JSON {
 			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens, "versions_reencrypted": n.Versions, "left_behind": append([]string{}, n.LeftBehind...)})
 		}
 		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
-		a.noteLeftBehind(n.LeftBehind)
 		return nil
 	})
 }
@@ -340,6 +343,9 @@ func (c agentsRotateKey) Run(a *app) error {
 			return err
 		}
 		a.noteLeftBehind(n.LeftBehind)
+		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
+			return err
+		}
 		return a.showAgentKey(n.Agent, key, "has a new key")
 	})
 	return a.keyWasShown(n.Agent, err)

@@ -16,6 +16,8 @@ import (
 type auditGroup struct {
 	Log    auditShow   `cmd:"" name:"log" default:"withargs" hidden:"" help:"Show the newest entries."`
 	Verify auditVerify `cmd:"" help:"Verify every record of the vault and every entry of its log."`
+
+	Archive auditArchive `cmd:"" help:"Move old entries into a file that verifies by itself."`
 }
 
 type auditShow struct {
@@ -252,7 +254,9 @@ func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 	}, nil
 }
 
-type auditVerify struct{}
+type auditVerify struct {
+	Archive string `help:"Verify a file of archived entries instead, without a key." placeholder:"FILE" env:"-"`
+}
 
 func (auditVerify) Help() string {
 	return `Checks, with the owner's key: the MAC and the signature of every record, that none was
@@ -261,7 +265,10 @@ what the newest entry about it says, and that this machine has not seen a newer
 vault. Exit code 8 if anything does not hold.`
 }
 
-func (auditVerify) Run(a *app) error {
+func (c auditVerify) Run(a *app) error {
+	if c.Archive != "" {
+		return a.verifyArchive(c.Archive)
+	}
 	return a.with(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
 		r, err := s.Verify(false)
 		if err != nil {
@@ -278,7 +285,7 @@ func (a *app) report(r vault.Report) error {
 		if problems == nil {
 			problems = []string{}
 		}
-		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "problems": problems}); err != nil {
+		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "archived": r.Archived, "problems": problems}); err != nil {
 			return err
 		}
 	} else {
@@ -293,6 +300,9 @@ func (a *app) report(r vault.Report) error {
 		a.out.note("this machine had not seen the vault before, so it could not know an older copy of it")
 	}
 	if !a.JSON {
+		if r.Archived > 0 {
+			a.out.note("log entries 1 to %d were archived", r.Archived)
+		}
 		a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
 	}
 	return nil
@@ -303,6 +313,6 @@ func (a *app) report(r vault.Report) error {
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {
-	return pluralOf(e.problems, "thing does", "things do") + " not hold; go back to a backup, or keep the file and ask for help before you write to it"
+	return pluralOf(e.problems, "thing does", "things do") + " not hold; put a backup back with ass vault restore, or save what holds with ass vault salvage"
 }
 func (e *verifyError) Unwrap() error { return vault.ErrDamaged }

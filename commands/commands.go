@@ -132,7 +132,9 @@ type app struct {
 	passphrases *os.File  // of --passphrase-fd, once it was read from
 	keyboard    *keyboard // once something was asked
 	asked       *askedKey // once the owner's key was read
-	now         func() time.Time
+
+	usedPassphrase string // that opened the owner's key
+	now            func() time.Time
 
 	projectNamespace *tokens.Namespace // once it was looked for; see defaultNamespace
 }

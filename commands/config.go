@@ -27,11 +27,12 @@ type config struct {
 
 // profile is one stored credential.
 type profile struct {
-	Credential string `json:"credential"`        // owner, agent or token
-	Key        string `json:"key"`               // the credential; an owner key may be encrypted with a passphrase
-	Kept       bool   `json:"kept,omitempty"`    // the person has the owner key elsewhere, too
-	Vault      string `json:"vault,omitempty"`   // id of the vault that it opens
-	APIURL     string `json:"api_url,omitempty"` // where that vault is, if not in the default place
+	Credential string `json:"credential"`         // owner, agent or token
+	Key        string `json:"key"`                // the credential; an owner key may be encrypted with a passphrase
+	NextKey    string `json:"next_key,omitempty"` // a new owner key, while a rekey makes it the vault's
+	Kept       bool   `json:"kept,omitempty"`     // the person has the owner key elsewhere, too
+	Vault      string `json:"vault,omitempty"`    // id of the vault that it opens
+	APIURL     string `json:"api_url,omitempty"`  // where that vault is, if not in the default place
 }
 
 // Kinds of credentials.

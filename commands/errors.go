@@ -83,7 +83,12 @@ var kinds = []struct {
 	{vault.ErrConflict, exitFailed, "CONFLICT"},
 	{fs.ErrNotExist, exitFailed, "FILE_ERROR"},
 	{fs.ErrPermission, exitFailed, "FILE_ERROR"},
+	{vault.ErrMaybeDone, exitFailed, "MAYBE_DONE"},
 	{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
+	{syscall.EDQUOT, exitFailed, "FILE_ERROR"},
+	{syscall.EFBIG, exitFailed, "FILE_ERROR"},
+	{syscall.EIO, exitFailed, "FILE_ERROR"},
+	{syscall.EROFS, exitFailed, "FILE_ERROR"},
 }
 
 // kindError is a message with a kind of [kinds].
@@ -140,8 +145,14 @@ func (a *app) fail(err error) int {
 // There, nothing is ever half done.
 func vaultFault(err error) error {
 	switch {
+	case errors.Is(err, vault.ErrMaybeDone):
+		return err // which says what is known
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w; nothing was changed: make room and run it again", err)
+	case errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w; nothing was changed: let files be larger (ulimit -f), and run it again", err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else", err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err)
 	}
@@ -155,7 +166,7 @@ func withWayOut(err error) string {
 	var damage *vault.DamageError
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
-		return text + "; name another vault with ASS_API_URL, or go back to a backup of this one"
+		return text + "; put a backup back with: ass vault restore BACKUP; without one, save what can be read with: ass vault salvage " + shellWord(damage.Where) + " NEW"
 	case errors.As(err, &damage):
 		return text + "; to see everything that does not hold: ass audit verify"
 	case errors.Is(err, vault.ErrBusy):

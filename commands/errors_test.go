@@ -1,11 +1,16 @@
 package commands
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"ass/vault"
 )
 
 // docs/exit-codes.md says what the table of kinds says, no less and no more.
@@ -44,5 +49,31 @@ func TestExitCodesAreDocumented(t *testing.T) {
 		if exit != want {
 			t.Errorf("an exit code was renumbered: %d is %d", want, exit)
 		}
+	}
+}
+
+// What a disk says comes with the way out, on one line; and nobody is told that
+// nothing was changed where that is not known.
+func TestDiskFaults(t *testing.T) {
+	write := func(said error) error { return &fs.PathError{Op: "write", Path: "/v/vault.db", Err: said} }
+	for said, want := range map[error]string{
+		syscall.ENOSPC: "make room and run it again",
+		syscall.EDQUOT: "make room and run it again",
+		syscall.EFBIG:  "let files be larger (ulimit -f), and run it again",
+		syscall.EIO:    "copy the vault to another one before anything else",
+		syscall.EROFS:  "so it must be writable",
+		syscall.EACCES: "so it must be writable",
+	} {
+		err := vaultFault(write(said))
+		exit, code := classify(err)
+		text := withWayOut(err)
+		if exit != exitFailed || code != "FILE_ERROR" || !strings.HasPrefix(text, "write /v/vault.db: ") || !strings.Contains(text, "; nothing was changed") || !strings.HasSuffix(text, want) {
+			t.Errorf("%v: %d %s %s", said, exit, code, text)
+		}
+	}
+	err := vaultFault(fmt.Errorf("%w: %w", vault.ErrMaybeDone, write(syscall.ENOSPC)))
+	exit, code := classify(err)
+	if text := withWayOut(err); exit != exitFailed || code != "MAYBE_DONE" || strings.Contains(text, "nothing was changed") {
+		t.Errorf("%d %s %s", exit, code, text)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"ass/vault"
 )
@@ -153,7 +154,29 @@ func checkRegular(path string) error {
 	return nil
 }
 
-// writePrivate replaces a file in one piece, for its owner alone.
+// fileFault is what failed in writing a file, by the name that the person knows.
+func fileFault(path string, err error) error {
+	var said syscall.Errno
+	if !errors.As(err, &said) {
+		return err
+	}
+	err = &fs.PathError{Op: "write", Path: path, Err: said}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w; make room and run it again", err)
+	}
+	return err
+}
+
+// syncFolder makes last what was put into the folder of a file.
+func syncFolder(path string) error {
+	if err := vault.SyncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%s was written, but may not outlive a power cut: %w", path, err)
+	}
+	return nil
+}
+
+// writePrivate replaces a file in one piece, for its owner alone. After an error,
+// the file is what it was, unless the error says otherwise.
 func writePrivate(path string, content []byte) (err error) {
 	if err := checkRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -164,7 +187,7 @@ func writePrivate(path string, content []byte) (err error) {
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-") // 0600
 	if err != nil {
-		return err
+		return fileFault(path, err)
 	}
 	_, err = f.Write(content)
 	if err == nil {
@@ -178,9 +201,9 @@ func writePrivate(path string, content []byte) (err error) {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return err
+		return fileFault(path, err)
 	}
-	return vault.SyncDir(dir)
+	return syncFolder(path)
 }
 
 // writeNew makes a file in one piece, and leaves alone one that is there.
@@ -192,9 +215,9 @@ func writeNew(path string, content []byte, perm fs.FileMode) error {
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		_ = os.Remove(path) // a half of it is worse than none
-		return err
+		return fileFault(path, err)
 	}
-	return vault.SyncDir(filepath.Dir(path))
+	return syncFolder(path)
 }
 
 // privateFolder makes the folder for what opens secrets, or is shown in a browser,

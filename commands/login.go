@@ -325,23 +325,36 @@ func (l *login) finish() error {
 	return nil
 }
 
-// store keeps a credential for a vault that is there, after trying it.
+// store keeps a credential for a vault that is there, and says so.
 func (l *login) store(key string) error {
-	kind, err := credentialKind(key)
+	p, err := l.keep(key)
 	if err != nil {
 		return err
+	}
+	if l.JSON {
+		return l.out.json(l.summary(p))
+	}
+	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), tilde(l.at.path), l.Profile, l.configName())
+	return nil
+}
+
+// keep keeps a credential for a vault that is there, after trying it.
+func (l *login) keep(key string) (*profile, error) {
+	kind, err := credentialKind(key)
+	if err != nil {
+		return nil, err
 	}
 	opened, err := l.readKey(credential{kind: kind, text: key})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	id, err := l.try(opened)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if opened.owner != nil && !vault.IsLocked(key) {
 		if key, err = l.protect(opened.owner); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	p := l.newProfile(kind, key, !l.recovered)
@@ -355,14 +368,7 @@ func (l *login) store(key string) error {
 		c.Profiles[l.Profile] = p
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if l.JSON {
-		return l.out.json(l.summary(p))
-	}
-	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(kind), tilde(l.at.path), l.Profile, l.configName())
-	return nil
+	return p, err
 }
 
 func kindName(kind string) string {

@@ -82,6 +82,13 @@ func (o *output) value(b []byte) {
 	}
 }
 
+// copy prints what r reads.
+func (o *output) copy(r io.Reader) {
+	if _, err := io.Copy(o.w, r); err != nil {
+		o.err = fmt.Errorf("write to stdout: %v", err)
+	}
+}
+
 // line prints a line of what was asked for. The arguments are escaped as by clean.
 func (o *output) line(format string, args ...any) { o.write(sentence(format, args) + "\n") }
 

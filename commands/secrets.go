@@ -418,6 +418,9 @@ func (c secretsPurge) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if err := a.sayCopies(s, time.Time{}); err != nil {
+			return err
+		}
 		if a.JSON {
 			return a.out.json(map[string]any{"path": p.String(), "versions": n})
 		}

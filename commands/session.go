@@ -263,6 +263,8 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 		return fn(s)
 	})
 	switch fromUnlock := h.cred.from == fromUnlock; {
+	case errors.Is(err, vault.ErrWrongKey) && h.cred.kind == ownerCredential && a.takeNextKey(h):
+		return a.with(how, fn)
 	case err == nil && h.cred.kind == ownerCredential:
 		err = a.noteVault(h, id)
 	case fromUnlock && (errors.Is(err, vault.ErrWrongKey) || errors.Is(err, vault.ErrLapsed)):
@@ -275,6 +277,29 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	return err
 }
 
+// takeNextKey makes the key that a rekey stored that of the profile, if it is the
+// vault's: then the run died between the two.
+func (a *app) takeNextKey(h here) bool {
+	p := h.cfg.Profiles[a.Profile]
+	if p == nil || p.NextKey == "" {
+		return false
+	}
+	id, err := a.readIdentity(p.NextKey)
+	if err != nil {
+		return false
+	}
+	vid, err := (&login{app: a, at: h.at}).try(openKey{owner: id})
+	if err != nil {
+		return false
+	}
+	err = a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = p.NextKey, "", vid, false })
+	if err == nil {
+		a.asked = nil
+		a.out.note("the vault has the new owner key that a rekey made before it was cut off; it is in %s: keep a copy on paper. Agents get new keys with: ass agents rotate-key", tilde(h.cfg.path))
+	}
+	return err == nil
+}
+
 // inVault opens the vault, calls fn and closes it; what fn printed is printed
 // then.
 func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
@@ -283,7 +308,8 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 		return err
 	}
 	a.out.hold()
-	err = errors.Join(fn(v), v.Close())
+	err = fn(v)
+	_ = v.Close() // what was done was synced before, and is not undone by this
 	a.out.release()
 	return how.fault(err)
 }
@@ -406,6 +432,7 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key; try again")
 	}
+	a.usedPassphrase = pass
 	return id, err
 }
 

@@ -163,7 +163,11 @@ func (c tokensRevoke) Run(a *app) error {
 		return err
 	}
 	return a.with(access{itself: true}, func(s *vault.Session) error {
-		if _, err := s.RevokeToken(id); err != nil {
+		rewritten, err := s.RevokeToken(id)
+		if err == nil && rewritten {
+			err = a.sayCopies(s, time.Time{})
+		}
+		if err != nil {
 			return err
 		}
 		if a.JSON {

@@ -112,6 +112,7 @@ func (c unlockCmd) Run(a *app) error {
 		}
 	}
 	if err := writePrivate(path, []byte(t.Text)); err != nil {
+		_ = a.giveUp(t.Text) // which nobody has; otherwise it ends at its time
 		return err
 	}
 	if a.JSON {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"ass/tokens"
 	"ass/vault"
@@ -93,6 +94,11 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 		secret, before, err := s.Set(p, value, o)
 		if err != nil {
 			return err
+		}
+		if before.Version > 0 && secret.Tier > before.Tier {
+			if err := a.sayCopies(s, time.Time{}); err != nil {
+				return err
+			}
 		}
 		return a.wrote(secret, before, said)
 	})

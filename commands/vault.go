@@ -1,12 +1,19 @@
 package commands
 
 import (
+	"fmt"
+	"path/filepath"
+	"time"
+
 	"ass/vault"
 )
 
 type vaultGroup struct {
 	Info    vaultInfo    `cmd:"" help:"Show what the vault's file holds."`
 	Check   vaultCheck   `cmd:"" help:"Check every page, record, value and log entry."`
+	Backup  vaultBackup  `cmd:"" help:"Write a verified copy of the vault."`
+	Restore vaultRestore `cmd:"" help:"Put a backup in the place of the vault."`
+	Salvage vaultSalvage `cmd:"" help:"Make a new vault of what is left of a damaged one."`
 	Compact vaultCompact `cmd:"" help:"Write the file anew, without what was freed in it."`
 	Rekey   vaultRekey   `cmd:"" help:"Seal everything anew, under a new epoch."`
 	Accept  vaultAccept  `cmd:"" help:"Accept an older copy of the vault that was put back on purpose."`
@@ -86,23 +93,38 @@ func (vaultCompact) Run(a *app) error {
 }
 
 type vaultRekey struct {
-	Force bool `help:"Skip the confirmation." env:"-"`
+	NewKey  bool   `help:"Make a new owner key and new keys for all agents, for when the old owner key may be known." env:"-"`
+	LogFile string `help:"With --new-key: file for the log up to now; beside the vault, if not given." placeholder:"FILE" env:"-"`
+	Force   bool   `help:"Skip the confirmation." env:"-"`
 }
 
 func (vaultRekey) Help() string {
 	return `Begins a new epoch: every value is sealed under a new key, and every agent and live token
 gets a new grant. Their keys stay what they are, and so does the owner key. What was
 read out of a grant before, by a program that was broken into, opens nothing that is
-written from now on, unless the key itself was taken.`
+written from now on, unless the key itself was taken.
+
+With --new-key, for when somebody else may know the owner key: everything is sealed anew
+under a new one, the vault gets another id, every agent a new key, all printed once, and
+tokens end. The log up to now is moved into a file that verifies by itself.`
 }
 
 func (c vaultRekey) Run(a *app) error {
+	if c.NewKey {
+		return c.newOwner(a)
+	}
+	if c.LogFile != "" {
+		return usagef("--log-file goes with --new-key")
+	}
 	if err := a.confirm(c.Force, "Seal everything in the vault anew?"); err != nil {
 		return err
 	}
 	return a.with(access{owner: "rekey the vault"}, func(s *vault.Session) error {
 		epoch, err := s.Rekey()
 		if err != nil {
+			return err
+		}
+		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}
 		if a.JSON {
@@ -138,4 +160,94 @@ func (c vaultAccept) Run(a *app) error {
 		a.out.done("Accepted: the log goes on behind entry %d; this machine had seen entry %d", back.Have, back.Seen)
 		return nil
 	})
+}
+
+// newOwner gives the vault another owner key. The key is stored before the vault has
+// it, so that no vault is ever there without its key.
+func (c vaultRekey) newOwner(a *app) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	if err := a.ready(h); err != nil {
+		return err
+	}
+	p := h.cfg.Profiles[a.Profile]
+	if h.cred.kind != ownerCredential || p == nil {
+		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s; run it with the owner's key", h.cred.from, withArticle(kindName(h.cred.kind)))
+	}
+	logFile := c.LogFile
+	if logFile == "" {
+		logFile = h.at.path + ".log-" + a.now().UTC().Format("20060102-150405") + ".jsonl"
+	}
+	if logFile, err = filepath.Abs(logFile); err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
+		return err
+	}
+	if _, err := a.readKey(h.cred); err != nil { // which asks for the passphrase, once
+		return err
+	}
+	id, err := vault.NewIdentity()
+	if err != nil {
+		return err
+	}
+	stored := id.Text()
+	if p.locked() {
+		if stored, err = id.Lock(a.usedPassphrase, 0); err != nil {
+			return err
+		}
+	}
+	if err := a.updateProfile(p, func(p *profile) { p.NextKey = stored }); err != nil {
+		return err
+	}
+	var (
+		agents []vault.NewAgentKey
+		vid    string
+		copies []vault.Copy
+	)
+	err = a.with(access{owner: "rekey the vault"}, func(s *vault.Session) (err error) {
+		if copies, err = s.Copies(time.Time{}); err != nil {
+			return err
+		}
+		_, agents, err = s.RekeyOwner(id, logFile)
+		vid = s.VaultID()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", vid, false }); err != nil {
+		return err
+	}
+	if a.JSON {
+		keys := make([]map[string]any, len(agents))
+		for i, k := range agents {
+			keys[i] = map[string]any{"id": k.Agent.ID, "name": k.Agent.Name, "api_key": k.Key.Text()}
+		}
+		err = a.out.json(map[string]any{"vault_id": vid, "owner_key": id.Text(), "agents": keys, "log_file": logFile})
+	} else {
+		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
+		a.out.line("Owner Key: %s", id.Text())
+		if len(agents) > 0 {
+			a.out.note("the keys are shown this once; give each to its program as ASS_AGENT_KEY")
+		}
+		for _, k := range agents {
+			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
+		}
+	}
+	a.out.note("the log up to now is in %s", tilde(logFile))
+	a.noteCopies(copies)
+	if a.out.err != nil {
+		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err, tilde(h.cfg.path))
+	}
+	return err
+}
+
+// sayCopies is noteCopies for the copies of which the log tells.
+func (a *app) sayCopies(s *vault.Session, since time.Time) error {
+	copies, err := s.Copies(since)
+	a.noteCopies(copies)
+	return err
 }

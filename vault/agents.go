@@ -357,6 +357,9 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 			body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
 			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
 		}
+		if p.owner != nil { // from whose root every agent's key follows
+			body.Pub, body.IssuedAt = public(newGrantee(next.root.agentSecret(id, body.Serial)).sign), w.t.now
+		}
 		if err := w.t.put(bucketAgents, []byte(id), true, body); err != nil {
 			return err
 		}

@@ -1,14 +1,17 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"ass/audit"
 )
 
 // newSuffix ends the name of a file that is being built beside the vault.
@@ -18,32 +21,39 @@ const newSuffix = ".new"
 // publishFile puts it in place. Before its rename nothing happened; after it
 // everything did.
 func prepareFile(path string, fill func(*builder) error) error {
-	temp := path + newSuffix
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := openNoFollow(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return makeFile(path+newSuffix, fill)
+}
+
+// makeFile builds a file at path, where nothing may be. On an error, nothing is.
+func makeFile(path string, fill func(*builder) error) error {
+	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	keepOwner(f, path)
+	keepOwner(f, strings.TrimSuffix(path, newSuffix))
 	err = f.Close()
 	if err == nil {
-		err = fillFile(temp, fill)
+		err = fillFile(path, fill)
 	}
 	if err != nil {
-		_ = os.Remove(temp)
+		_ = os.Remove(path)
+		return diskError(path, err)
 	}
-	return err
+	return nil
 }
 
 func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
-		_ = os.Remove(path + newSuffix)
+		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) { // a network file system can fail so
+			return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
+		}
 		return false, err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return true, fmt.Errorf("it was done, but may not outlive a power cut: %w", err)
+		return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
 	}
 	return true, nil
 }
@@ -106,6 +116,41 @@ func (w *builder) wrote(bytes int) error {
 		return err
 	}
 	return w.begin()
+}
+
+// copyRaw copies every bucket as it is, without the entries of the log up to cut.
+// What was freed in the old file is not in the new one.
+func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
+	done, total := 0, int(old.head.count+old.head.log.Seq)
+	for _, name := range allBuckets {
+		err := old.walk(name, nil, func(k, v []byte) error {
+			if done++; done%1000 == 0 || done == total {
+				progress(done, total)
+			}
+			if name == bucketAudit && cut > 0 && audit.Seq(k) <= cut {
+				return nil
+			}
+			return w.putRaw(name, k, v)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyMeta copies what no epoch changes.
+func (w *builder) copyMeta(old *tx, names ...string) error {
+	for _, name := range names {
+		value, err := old.get(bucketMeta, []byte(name))
+		if err != nil {
+			return err
+		}
+		if err := w.t.putMeta(name, bytes.Clone(value)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // putRaw stores bytes as they are.

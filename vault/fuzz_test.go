@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"os"
 	"testing"
 )
 
@@ -39,6 +40,40 @@ func FuzzHead(f *testing.F) {
 			} else if back, err := decodeHead(again); err != nil || back != h {
 				t.Errorf("%q came back different", b)
 			}
+		}
+	})
+}
+
+// Whatever is found in a file, scanning it ends, and yields nothing from outside.
+func FuzzScan(f *testing.F) {
+	f.Add(make([]byte, pageSize))
+	golden, err := os.ReadFile("testdata/golden/format1-agents.db")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(golden[3*pageSize : 4*pageSize])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := 0
+		for _, e := range scan(b) {
+			n += len(e.key)
+		}
+		logIn(vaultID{}, scan(b))
+	})
+}
+
+// Nothing but the owner's own is a checkpoint.
+func FuzzCheckpoint(f *testing.F) {
+	root := newRootKeys(key{1})
+	good, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2, By: "owner", Version: 1, Tier: 1}}}.encode(root.vid, root.sign)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add([]byte{0, 0, 0, 32})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := parseCheckpoint(root.vid, b); err == nil && !bytes.Equal(b, good) {
+			t.Errorf("%x is taken for a checkpoint", b)
 		}
 	})
 }

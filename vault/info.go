@@ -118,12 +118,16 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 		entries []Entry
 		total   int
 	)
-	err := v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+	first, err := v.st.firstEntry()
+	if err != nil {
+		return nil, 0, err
+	}
+	err = v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
 		if audit.Seq(k) == 0 {
 			return true // no entry has this key
 		}
 		if match == nil && total == 0 {
-			total = int(audit.Seq(k)) // the log has no gaps
+			total = int(audit.Seq(k)-first) + 1 // the log has no gaps
 		}
 		if match == nil && limit > 0 && len(entries) == limit {
 			return false

@@ -2,8 +2,11 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +92,96 @@ func TestGivenUpWaitsLetGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Set(t, "a/K", "after", vault.SetOptions{})
+}
+
+// Readers share the lock, and would overtake a writer that waits for it without end.
+func TestReadersOvertakeNoWriter(t *testing.T) {
+	v := vaulttest.New(t)
+	look := v.Opts
+	look.ReadOnly = true
+	first, err := vault.Open(v.Path, look)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan string, 2)
+	patient := v.Opts
+	patient.LockTimeout = time.Minute
+	queue := func(who string, readOnly bool) (done chan error) {
+		waits := make(chan string)
+		o := patient
+		o.ReadOnly, o.Waiting = readOnly, func(string) { close(waits) }
+		done = make(chan error, 1)
+		go func() {
+			opened, err := vault.Open(v.Path, o)
+			if err == nil {
+				order <- who
+				err = opened.Close()
+			}
+			done <- err
+		}()
+		<-waits
+		return done
+	}
+	writer := queue("writer", false)
+	// Each of these would come to lie over the one before, and keep the writer out.
+	short := look
+	short.LockTimeout = time.Millisecond
+	for range 20 {
+		if opened, err := vault.Open(v.Path, short); !errors.Is(err, vault.ErrBusy) {
+			if err == nil {
+				opened.Close()
+			}
+			t.Fatalf("a reader got in before a writer that was waiting: %v", err)
+		}
+	}
+	reader := queue("reader", true)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-writer, <-reader); err != nil {
+		t.Fatal(err)
+	}
+	if came := <-order; came != "writer" {
+		t.Errorf("the %s came first", came)
+	}
+	v.Set(t, "a/K", "after", vault.SetOptions{}) // and those that gave up hold nothing
+}
+
+// Who is killed cannot take its name out of the file.
+func TestNamesOfTheDead(t *testing.T) {
+	v := vaulttest.New(t)
+	gone := exec.Command(os.Args[0], "-test.run=^$")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf(`{"pid":%d,"command":"ass secrets rotate","since":"2026-01-02T03:04:05Z"}`, gone.Process.Pid)
+	short := v.Opts
+	short.LockTimeout = -1
+	for _, readOnly := range []bool{false, true} {
+		if err := os.WriteFile(v.Path+".lock", []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := v.Opts
+		o.ReadOnly, o.Command = readOnly, "ass next"
+		opened, err := vault.Open(v.Path, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := vault.Open(v.Path, short); !errors.Is(err, vault.ErrBusy) || !strings.Contains(err.Error(), `("ass next"), since `) {
+			t.Errorf("read only %v, after a longer name: %v", readOnly, err)
+		}
+		// As if the holder had died when others had named themselves meanwhile.
+		if err := os.WriteFile(v.Path+".lock", []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = vault.Open(v.Path, short)
+		if !errors.Is(err, vault.ErrBusy) || runtime.GOOS != "windows" && strings.Contains(err.Error(), "rotate") {
+			t.Errorf("read only %v, the name of a dead process: %v", readOnly, err)
+		}
+		if err := opened.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestManyWriters(t *testing.T) {

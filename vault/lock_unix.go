@@ -79,6 +79,10 @@ func flock(f *os.File, shared bool, flags int) error {
 	}
 }
 
+// isAlive reports whether there is such a process. Those of other machines and of
+// other containers cannot be seen, and count as gone.
+func isAlive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
 // unlock gives a lock back that closing the file would not: a mapping of it keeps
 // the lock.
 func unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"ass/audit"
+	"ass/tokens"
 )
 
 // What an owner does for the file itself.
@@ -26,47 +27,57 @@ func (s *Session) Compact() error {
 	if err := s.mayOnlyOwner("compact the vault", audit.VaultCompacted, s.v.ID()); err != nil {
 		return err
 	}
-	err := s.commit(func(t *tx) error {
-		if err := t.checkDigest(); err != nil {
+	return s.copyAnew(0, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil) })
+}
+
+// copyAnew writes the file anew, record for record and in the same epoch, without
+// the entries of the log up to cut, and with what act does.
+func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
+	if s.v.opts.ReadOnly {
+		return errReadOnly
+	}
+	var done mark
+	err := s.view(func(old *tx) error {
+		if err := old.mayGoOn(); err != nil {
 			return err
 		}
-		return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil)
-	})
-	if err != nil {
-		return err
-	}
-	err = s.view(func(old *tx) error {
+		// In every vault, however large: the copy vouches for what is here.
+		if err := old.checkDigest(); err != nil {
+			return err
+		}
 		return prepareFile(s.v.path, func(w *builder) error {
-			done, total := 0, int(old.head.count+old.head.log.Seq)
-			for _, name := range allBuckets {
-				err := old.walk(name, nil, func(k, v []byte) error {
-					if done++; done%1000 == 0 || done == total {
-						s.v.opts.Progress(done, total)
-					}
-					return w.putRaw(name, k, v)
-				})
-				if err != nil {
-					return err
-				}
+			if err := w.copyRaw(old, cut, s.v.opts.Progress); err != nil {
+				return err
 			}
-			return nil
+			w.actFor(s)
+			w.t.head = old.head
+			if err := act(w.t); err != nil {
+				return err
+			}
+			done = w.t.mark()
+			return w.t.saveHead()
 		})
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = s.publish()
 	}
-	_, err = s.publish()
+	if err == nil {
+		s.v.remember(done)
+	}
 	return err
 }
 
 // publish puts the file that was built in the place of the vault, and opens it.
 func (s *Session) publish() (published bool, err error) {
-	// Closed before the rename, because Windows renames over no open file.
-	if err := s.v.st.close(); err != nil {
-		return false, err
-	}
+	// Closed before the rename, because Windows renames over no open file. Nothing
+	// is written then, so nothing can get lost if that fails.
+	_ = s.v.st.close()
 	published, err = publishFile(s.v.path)
-	return published, errors.Join(err, s.v.st.open(false))
+	s.v.st.broken = s.v.st.open(false)
+	if err == nil && s.v.st.broken != nil {
+		err = errorOf(ErrMaybeDone, "it was done, but then the vault could not be opened: %v", s.v.st.broken)
+	}
+	return published, err
 }
 
 // Rekey seals everything anew under a new epoch, whose number it returns.
@@ -74,8 +85,69 @@ func (s *Session) Rekey() (uint32, error) {
 	if err := s.mayOnlyOwner("rekey the vault", audit.VaultRewritten, s.v.ID()); err != nil {
 		return 0, err
 	}
-	err := s.rewrite(&rewritePlan{why: "rekeyed", what: s.v.ID(), then: func(*Session, *tx) error { return nil }})
+	err := s.rewrite(&rewritePlan{why: "rekeyed", what: s.v.ID()})
 	return s.epoch.n, err
+}
+
+// newOwner is who is to own the vault.
+type newOwner struct {
+	id   *Identity
+	root *rootKeys
+}
+
+// NewAgentKey is an agent with the key that it has from now on.
+type NewAgentKey struct {
+	Agent Agent
+	Key   tokens.AgentKey
+}
+
+// RekeyOwner gives the vault to another owner key, for when the old one may be known
+// to others: a new root, and so a new id of the vault, a new key for every agent, and
+// a new epoch. Tokens and requests end. The log, which is the old owner's, is moved
+// into a file, where nothing may be, that verifies by itself. Whoever has the old key
+// and the old file, or a copy of it, still opens that.
+func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents []NewAgentKey, err error) {
+	if err := s.mayOnlyOwner("give the vault another owner key", audit.VaultRewritten, s.v.ID()); err != nil {
+		return a, nil, err
+	}
+	if err := checkFree(logFile); err != nil {
+		return a, nil, err
+	}
+	r, err := s.Verify(true)
+	if err == nil && len(r.Problems) > 0 {
+		err = damaged(s.v.path, "what does not hold gets no new key: %s", r.Problems[0])
+	}
+	if err != nil {
+		return a, nil, err
+	}
+	err = s.view(func(t *tx) error {
+		from, err := t.checkpoint()
+		if err != nil {
+			return err
+		}
+		var walked error
+		a, err = s.writeArchive(logFile, from, t.head.log.Seq, t.ownLog(&walked))
+		return errors.Join(err, walked)
+	})
+	if err != nil {
+		return a, nil, err
+	}
+	note := a.logged()
+	note["vault_before"] = s.v.ID()
+	err = s.rewrite(&rewritePlan{
+		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, newRootKeys(randomKey())},
+	})
+	if err != nil {
+		return a, nil, a.orGone(err)
+	}
+	return a, agents, s.view(func(t *tx) error {
+		return t.agents(func(id string, body agentBody) error {
+			if body.RevokedAt == nil {
+				agents = append(agents, NewAgentKey{s.agentOf(id, body), s.agentKey(id, body.Serial)})
+			}
+			return nil
+		})
+	})
 }
 
 // Accept makes this machine take the vault for the newest, though it has seen a

@@ -74,20 +74,25 @@ var order = binary.NativeEndian
 func (w *pageWalk) meta() (root, free uint64, err error) {
 	var newest uint64
 	for id := range uint64(2) {
-		p := make([]byte, pageSize)
-		if _, err := w.f.ReadAt(p, int64(id)*pageSize); err != nil {
-			return 0, 0, err
-		}
-		meta := p[pageHeader:]
-		const magic, version = 0xED0CDAED, 2
-		if order.Uint16(p[8:]) != metaPage || order.Uint32(meta) != magic || order.Uint32(meta[4:]) != version || order.Uint64(meta[56:]) != metaSum(meta[:56]) {
-			continue
-		}
-		if txid := order.Uint64(meta[48:]); root == 0 || txid > newest {
-			root, free, newest = order.Uint64(meta[16:]), order.Uint64(meta[32:]), txid
+		if r, f, txid, ok := w.metaAt(id); ok && (root == 0 || txid > newest) {
+			root, free, newest = r, f, txid
 		}
 	}
 	return root, free, nil
+}
+
+// metaAt reads one of the two meta pages.
+func (w *pageWalk) metaAt(id uint64) (root, free, txid uint64, ok bool) {
+	p := make([]byte, pageSize)
+	if _, err := w.f.ReadAt(p, int64(id)*pageSize); err != nil {
+		return 0, 0, 0, false
+	}
+	meta := p[pageHeader:]
+	const magic, version = 0xED0CDAED, 2
+	if order.Uint16(p[8:]) != metaPage || order.Uint32(meta) != magic || order.Uint32(meta[4:]) != version || order.Uint64(meta[56:]) != metaSum(meta[:56]) {
+		return 0, 0, 0, false
+	}
+	return order.Uint64(meta[16:]), order.Uint64(meta[32:]), order.Uint64(meta[48:]), true
 }
 
 // free checks that the free list names no page that is in use: bbolt would write

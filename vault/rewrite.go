@@ -1,8 +1,10 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 
 	"ass/audit"
 	"ass/tokens"
@@ -19,6 +21,13 @@ type rewritePlan struct {
 	rotate string // agent to give a new key
 	token  string // token to end
 
+	event   string         // begins the epoch; "" for audit.VaultRewritten
+	note    map[string]any // more for the log
+	salvage bool           // leave behind what does not hold, and vouch for what is left
+	owner   *newOwner      // puts another in the owner's place
+	cut     bool           // leave the log behind, and what it alone tells of
+	behind  uint64         // entries up to this one were there, though they are not to be found
+
 	left []string // what did not hold and was left behind; see leave
 
 	then func(next *Session, t *tx) error // the act itself, in the new file before it is published
@@ -29,12 +38,14 @@ type rewritePlan struct {
 // and must not be able to keep it in this way. Then they are left behind, and the
 // log names them.
 func (p *rewritePlan) leave(name string, err error) error {
-	if p.revoke == "" && p.rotate == "" && p.token == "" {
+	if p.revoke == "" && p.rotate == "" && p.token == "" && !p.salvage {
 		return err
 	}
 	p.left = append(p.left, name)
 	return nil
 }
+
+var errReadOnly = errors.New("a vault that was opened for reading is not rewritten")
 
 // rewrite builds the whole vault anew under a new epoch and puts it in the
 // place of the old one. It is the one way in which anything is taken away: a
@@ -47,12 +58,18 @@ func (p *rewritePlan) leave(name string, err error) error {
 // epoch, and signed by the owner.
 func (s *Session) rewrite(p *rewritePlan) error {
 	if s.v.opts.ReadOnly {
-		return errors.New("a vault that was opened for reading is not rewritten")
+		return errReadOnly
 	}
-	secret := randomKey()
-	next := s.v.ownerSession(s.root, s.epoch.n+1, secret)
+	secret, root := randomKey(), s.root
+	if p.owner != nil {
+		root = p.owner.root
+	}
+	next := s.v.ownerSession(root, s.epoch.n+1, secret)
 	var done mark
 	err := s.view(func(old *tx) error {
+		if err := old.mayGoOn(); err != nil {
+			return err
+		}
 		// In every vault, however large: the new digest will vouch for what is here.
 		if err := old.checkDigest(); err != nil {
 			return err
@@ -60,8 +77,9 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		return prepareFile(s.v.path, func(w *builder) error {
 			w.actFor(next)
 			w.t.head.log = old.head.log
+			w.t.head.log.Seq = max(old.head.log.Seq, p.behind)
+			w.t.head.log.Key = root.auditKey(next.epoch.n, w.t.seq())
 			w.t.head.lapse = old.head.lapse
-			w.t.head.log.Key = s.root.auditKey(next.epoch.n, old.seq())
 			if err := s.copyVault(old, next, w, p); err != nil {
 				return err
 			}
@@ -75,26 +93,35 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	published, err := s.publish()
 	if published {
 		s.ring.wipe()
-		s.epoch, s.ring, s.secret = next.epoch, next.ring, next.secret
+		if next.root != s.root {
+			s.root.wipe()
+		}
+		s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
+		if p.owner != nil { // this machine has not seen the vault that it is now
+			s.v.vid, s.v.seen, s.v.back = next.epoch.vid, mark{}, nil
+		}
+	}
+	if err == nil {
 		s.v.remember(done)
 	}
 	return err
 }
 
 func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {
-	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind} {
-		m, err := old.bucket(bucketMeta)
+	ended := w.t.head.log
+	err := w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
+	if p.owner != nil {
+		err = w.putOwner(p.owner.id, p.owner.root)
+	}
+	if err != nil {
+		return err
+	}
+	// The log is not made anew: its entries were MACed under keys that are gone.
+	if !p.cut {
+		err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
 		if err != nil {
 			return err
 		}
-		if err := w.t.putMeta(name, m.Get([]byte(name))); err != nil {
-			return err
-		}
-	}
-	// The log is not made anew: its entries were MACed under keys that are gone.
-	err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
-	if err != nil {
-		return err
 	}
 	heads, err := s.copyHeads(old, w, p)
 	if err != nil {
@@ -108,20 +135,38 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err := s.copyAgents(old, next, w, p); err != nil {
 		return err
 	}
-	if err := s.copyTokens(old, next, w, p); err != nil {
-		return err
-	}
-	if err := s.copyAsks(old, w, p); err != nil {
-		return err
+	if !p.cut && !p.salvage {
+		if err := s.copyTokens(old, next, w, p); err != nil {
+			return err
+		}
+		if err := s.copyAsks(old, w, p); err != nil {
+			return err
+		}
 	}
 	note := map[string]any{"reason": p.why, "resource": p.what}
+	maps.Copy(note, p.note)
 	if len(p.left) > 0 {
 		note["left_behind"] = p.left[:min(len(p.left), 100)]
 	}
-	if err := next.beginEpoch(w, audit.VaultRewritten, note); err != nil {
+	if err := next.beginEpoch(w, cmp.Or(p.event, audit.VaultRewritten), note); err != nil {
 		return err
 	}
-	return p.then(next, w.t)
+	if p.then != nil {
+		if err := p.then(next, w.t); err != nil {
+			return err
+		}
+	}
+	if !p.cut && !p.salvage {
+		return nil
+	}
+	cp, err := old.checkpoint()
+	if p.cut {
+		cp, err = w.t.cutBehind(ended, old.epoch.n)
+	}
+	if err != nil {
+		return err
+	}
+	return w.t.putCheckpoint(cp)
 }
 
 // copyHeads copies the heads of the secrets, and returns the paths of those that it

@@ -15,7 +15,7 @@ import (
 	"ass/audit"
 )
 
-// This file, tx.go and build.go are the only ones that touch bbolt. Below them
+// This file, commit.go, tx.go and build.go are the only ones that touch bbolt. Below them
 // are pages; above them are records whose MAC has been checked.
 
 // The buckets. All but meta and audit hold records, and the digest in the head
@@ -67,7 +67,7 @@ type store struct {
 	db     *bbolt.DB
 	path   string
 	file   *os.File // the one that db has open
-	broken bool     // a damaged page made bbolt panic, so db must not be used or closed
+	broken error    // why db must not be used or closed any more; nil while it may
 }
 
 func (st *store) open(readOnly bool) error {
@@ -103,7 +103,7 @@ func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
 }
 
 func (st *store) close() error {
-	if st.broken {
+	if st.broken != nil {
 		if st.file != nil {
 			unlock(st.file) // bbolt's; its mapping of the file stays
 			_ = st.file.Close()
@@ -121,8 +121,8 @@ func (st *store) close() error {
 // guard runs fn and turns what bbolt does on a damaged file, panics and page
 // faults, into an error. A panic of our own making passes through.
 func (st *store) guard(fn func() error) (err error) {
-	if st.broken {
-		return errBroken(st.path)
+	if st.broken != nil {
+		return st.broken
 	}
 	faults := debug.SetPanicOnFault(true)
 	defer func() {
@@ -135,8 +135,8 @@ func (st *store) guard(fn func() error) (err error) {
 		if !fault && !inBolt() {
 			panic(p)
 		}
-		st.broken = true
-		err = errBroken(st.path)
+		st.broken = errBroken(st.path)
+		err = st.broken
 	}()
 	return fn()
 }
@@ -211,6 +211,17 @@ func (st *store) lastEntry(at uint64) (last, then mark, err error) {
 		return nil
 	})
 	return last, then, err
+}
+
+// firstEntry returns the number of the oldest entry of the log that is not in an
+// archive; 0 for none.
+func (st *store) firstEntry() (seq uint64, err error) {
+	err = st.read(bucketAudit, func(b *bbolt.Bucket) error {
+		k, _ := b.Cursor().Seek(audit.Key(1))
+		seq = audit.Seq(k)
+		return nil
+	})
+	return seq, err
 }
 
 // newestFirst calls fn for the records of a bucket from its end, until fn

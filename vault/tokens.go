@@ -84,7 +84,10 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 		}
 		return t.log(audit.TokenIssued, "token", c.ID, issued.logged())
 	})
-	return issued, err
+	if err != nil {
+		return Issued{}, err
+	}
+	return issued, nil
 }
 
 func (s *Session) mayIssue(t *tx, spec TokenSpec) error {

@@ -25,12 +25,16 @@ type head struct {
 	count  uint64
 	digest digest
 	lapse  time.Time // when the first thing has to be cleared; zero for never
+
+	// backup says that the next audit key was left out, so that no log of a copy
+	// can be gone on with, by nobody but the owner.
+	backup bool
 }
 
 type headJSON struct {
 	Seq     uint64 `json:"seq"`
 	LastMAC []byte `json:"lastMAC"`
-	KNext   []byte `json:"kNext"`
+	KNext   []byte `json:"kNext,omitempty"` // none in a backup
 	Count   uint64 `json:"count"`
 	Digest  []byte `json:"digest"`
 	Lapse   int64  `json:"lapse,omitempty"` // Unix seconds
@@ -41,15 +45,21 @@ func (h head) encode() ([]byte, error) {
 	if !h.lapse.IsZero() {
 		j.Lapse = h.lapse.Unix()
 	}
+	if h.backup {
+		j.KNext = nil
+	}
 	return json.Marshal(j)
 }
 
 func decodeHead(b []byte) (h head, err error) {
 	var j headJSON
-	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 || len(j.Digest) != 64 {
+	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil || len(j.Digest) != 64 {
 		return head{}, damaged("meta/head", "it is not a head")
 	}
-	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC), Key: [32]byte(j.KNext)}
+	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
+	if h.backup = j.KNext == nil; !h.backup {
+		h.log.Key = [32]byte(j.KNext)
+	}
 	h.count = j.Count
 	h.digest, _ = digestFrom(j.Digest)
 	if j.Lapse != 0 {
@@ -109,26 +119,36 @@ func (s *Session) inspect(fn func(*tx) error) error {
 // [Session.update]. What has lapsed is cleared on the way.
 func (s *Session) commit(fn func(*tx) error) error {
 	var done mark
-	err := s.v.st.guard(func() error {
-		return s.v.st.db.Update(func(b *bbolt.Tx) error {
-			t, err := s.begin(b)
-			if err != nil {
-				return err
-			}
-			if err := t.clear(); err != nil {
-				return err
-			}
-			if err := fn(t); err != nil {
-				return err
-			}
-			done = t.mark()
-			return t.saveHead()
-		})
+	err := s.v.st.update(func(b *bbolt.Tx) error {
+		t, err := s.begin(b)
+		if err != nil {
+			return err
+		}
+		if err := t.mayGoOn(); err != nil {
+			return err
+		}
+		if err := t.clear(); err != nil {
+			return err
+		}
+		if err := fn(t); err != nil {
+			return err
+		}
+		done = t.mark()
+		return t.saveHead()
 	})
 	if err == nil {
 		s.v.remember(done)
 	}
 	return err
+}
+
+// mayGoOn refuses to add to a backup.
+func (t *tx) mayGoOn() error {
+	if !t.head.backup {
+		return nil
+	}
+	path := t.b.DB().Path()
+	return errorOf(ErrConflict, "%s is a backup, to which nothing is added, so nothing is read out of it either; put it back with: ass vault restore %s", path, path)
 }
 
 func (s *Session) newTx(b *bbolt.Tx) *tx {

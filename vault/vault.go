@@ -89,7 +89,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	lock, err := acquireLock(lockPath(path), false, o)
+	lock, err := lockVault(path, false, o)
 	if err != nil {
 		return "", err
 	}
@@ -108,20 +108,11 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	err = prepareFile(path, func(w *builder) error {
 		w.actFor(s)
 		w.t.head.log.Key = root.auditKey(1, 1)
-		sealedRoot, err := owner.seal(root.root[:])
-		if err != nil {
+		if err := w.t.putMeta(metaFormat, []byte(format)); err != nil {
 			return err
 		}
-		bind := root.bind(owner.text)
-		for name, value := range map[string][]byte{
-			metaFormat: []byte(format),
-			metaVault:  root.vid[:],
-			metaRoot:   sealedRoot,
-			metaBind:   bind[:],
-		} {
-			if err := w.t.putMeta(name, value); err != nil {
-				return err
-			}
+		if err := w.putOwner(owner, root); err != nil {
+			return err
 		}
 		if err := s.beginEpoch(w, audit.VaultCreated, nil); err != nil {
 			return err
@@ -135,7 +126,20 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	return v.ID(), err
 }
 
-func lockPath(path string) string { return path + lockSuffix }
+// putOwner writes who owns the vault.
+func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
+	sealed, err := owner.seal(root.root[:])
+	if err != nil {
+		return err
+	}
+	bind := root.bind(owner.text)
+	for name, value := range map[string][]byte{metaVault: root.vid[:], metaRoot: sealed, metaBind: bind[:]} {
+		if err := w.t.putMeta(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Open locks the vault at path and opens its file. Every error leaves the file
 // as it was: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
@@ -148,10 +152,10 @@ func Open(path string, o Options) (*Vault, error) {
 	// that needs the lock alone.
 	_, err := os.Lstat(path + newSuffix)
 	leftover := err == nil
-	lock, err := acquireLock(lockPath(path), o.ReadOnly && !leftover, o)
+	lock, err := lockVault(path, o.ReadOnly && !leftover, o)
 	if leftover && o.ReadOnly && isReadOnly(err) {
 		leftover = false // it harms nobody, and whoever can write here removes it
-		lock, err = acquireLock(lockPath(path), true, o)
+		lock, err = lockVault(path, true, o)
 	}
 	if err != nil {
 		return nil, err
@@ -224,6 +228,15 @@ func (v *Vault) compareMemory() error {
 	if err != nil {
 		return err
 	}
+	if seen.Seq > 0 && seen.Seq <= last.Seq && then.Seq == 0 { // is it in an archive?
+		value, err := v.st.get(bucketAudit, checkpointKey)
+		if err != nil {
+			return err
+		}
+		if c, err := parseCheckpoint(v.vid, value); err == nil && seen.Seq <= c.Cut {
+			return nil
+		}
+	}
 	if seen.Seq > last.Seq || seen.Seq > 0 && then.MAC != seen.MAC {
 		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
 	}
@@ -246,6 +259,9 @@ func (v *Vault) Rollback() *Rollback { return v.back }
 
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
+
+// VaultID returns the id of the vault in hex. It is public.
+func (s *Session) VaultID() string { return s.v.ID() }
 
 // Close closes the file and lets the next process in. The sessions end with it, and
 // their keys are wiped.
@@ -343,5 +359,5 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 			return err
 		}
 	}
-	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: s.v.ID(), Metadata: metadata, Epoch: s.epoch.n})
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.vid[:]), Metadata: metadata, Epoch: s.epoch.n})
 }

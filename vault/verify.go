@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"ass/audit"
@@ -12,6 +13,7 @@ import (
 // Report is what a verification found.
 type Report struct {
 	Entries  uint64 // of the audit log
+	Archived uint64 // the last entry that was archived; 0 for none
 	Records  uint64
 	Epoch    uint32
 	Problems []string // empty if everything holds
@@ -30,17 +32,19 @@ type Report struct {
 // Damage that stops the walk itself is an error; everything else is a problem in
 // the report.
 func (s *Session) Verify(values bool) (Report, error) {
-	v := verification{
-		s: s, values: values, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{},
-		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
-	}
+	v := newVerification(s)
+	v.values = values
 	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
 		return v.Report, err
 	}
-	if err := checkPages(s.v.path, 0); err != nil {
+	return v.verify()
+}
+
+func (v *verification) verify() (Report, error) {
+	if err := checkPages(v.s.v.path, 0); err != nil {
 		return v.Report, err
 	}
-	err := s.inspect(func(t *tx) error {
+	err := v.s.inspect(func(t *tx) error {
 		v.t = t
 		return v.run()
 	})
@@ -61,8 +65,21 @@ type verification struct {
 	known    map[string]knownActor // by id: agents and tokens, as the log tells of them
 	told     map[string]uint64     // by id: the entry that tells of a token, a request or an answer
 	grants   map[string]bool       // by grantee: those that hold
+	from     checkpoint            // what was learned before the first entry
+	logHolds bool                  // every entry that is here
+	cutAt    uint64                // the entry behind which to keep what was learned, 0 for none
+	passed   checkpoint            // what was learned up to there
+	inEpoch  uint32                // of the entries that come
+	began    uint64                // the entry that began it
 	suspects []suspect
 	lastAt   time.Time // of the newest entry
+}
+
+func newVerification(s *Session) *verification {
+	return &verification{
+		s: s, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{},
+		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
+	}
 }
 
 // logged is what the log says of a record.
@@ -93,9 +110,20 @@ func (v *verification) run() error {
 	if !headHolds {
 		v.found("meta/head: it does not open, so nothing says which records and entries there should be")
 	}
+	from, err := v.t.checkpoint()
+	if err == nil {
+		err = v.begin(from)
+	}
+	if err != nil {
+		v.found("%v", err)
+	}
+	v.Archived = v.from.Cut
 	last, err := v.log()
 	if err != nil {
 		return err
+	}
+	if v.t.head.backup {
+		v.t.head.log.Key = last.Key // which a backup leaves out
 	}
 	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.unclear) == 0) {
 		if problem := last.Differs(v.t.head.log); problem != "" {
@@ -140,26 +168,43 @@ func (v *verification) run() error {
 
 // log checks the audit log and learns from it what the records should be.
 func (v *verification) log() (audit.Position, error) {
+	var walked error
+	last := v.checkLog(v.t.head.log.Seq, v.t.ownLog(&walked))
+	if n := v.s.epoch.n; v.Epoch != n {
+		if v.logHolds {
+			v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", v.Epoch, n)
+		}
+		v.Epoch = n
+	}
+	return last, walked
+}
+
+// checkLog is log for entries wherever they come from. end is the number of the
+// last one, 0 if that is not known.
+func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) audit.Position {
 	check := audit.Verifier{
+		Epoch:    v.from.Epoch,
+		After:    v.from.after(v.s.root),
 		Vault:    v.s.epoch.vid,
 		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
 		SignedBy: v.signedBy,
 		Visit:    v.learn,
-		Last:     v.t.head.log.Seq,
+		Last:     end,
 	}
-	var walked error
-	entries := func(yield func(k, val []byte) bool) {
-		walked = v.t.walk(bucketAudit, nil, func(k, val []byte) error {
+	v.inEpoch, v.began = v.from.Epoch, v.from.Began
+	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
+		for k, val := range stored {
 			if v.Entries++; v.Entries%1000 == 0 {
-				v.s.v.opts.Progress(int(v.Entries), int(v.t.head.log.Seq))
+				v.s.v.opts.Progress(int(v.Entries), int(end))
 			}
 			if !yield(k, val) {
-				return errStop
+				return
 			}
-			return nil
-		})
+		}
+	})
+	if v.cutAt == last.Seq {
+		v.pass()
 	}
-	last, epoch, findings := check.Verify(entries)
 	for _, f := range findings {
 		v.found("%v", f)
 		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
@@ -171,10 +216,8 @@ func (v *verification) log() (audit.Position, error) {
 			v.found("%s", s.problem)
 		}
 	}
-	if v.Epoch = v.s.epoch.n; epoch != v.Epoch && len(findings) == 0 {
-		v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", epoch, v.Epoch)
-	}
-	return last, walked
+	v.logHolds, v.Epoch = len(findings) == 0, epoch
+	return last
 }
 
 var errStop = errors.New("no more is asked for")
@@ -195,11 +238,23 @@ func (v *verification) unclearBehind(seq uint64) bool {
 	return false
 }
 
-func (v *verification) learn(seq uint64, by string, ev audit.Event) {
+func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.CreatedAt.After(v.lastAt) {
 		v.lastAt = ev.CreatedAt
 	}
-	v.learnActor(seq, by, ev)
+	if v.cutAt > 0 && seq == v.cutAt+1 {
+		v.pass()
+	}
+	if ev.Epoch != 0 {
+		v.inEpoch, v.began = ev.Epoch, seq
+	}
+	v.learnActor(seq, by, ev, checked)
+	if seq > v.from.Seq { // else the checkpoint says what came of it
+		v.learnSecret(seq, by, ev)
+	}
+}
+
+func (v *verification) learnSecret(seq uint64, by string, ev audit.Event) {
 	if ev.Type == audit.SecretImported {
 		v.learnImport(seq, by, ev)
 		return
@@ -266,7 +321,7 @@ func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
 		key, _ := keys[i].(string)
 		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+key
 		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
-		v.learn(seq, by, one)
+		v.learnSecret(seq, by, one)
 	}
 }
 
@@ -338,7 +393,7 @@ func (v *verification) secret(k, val []byte) error {
 		have[n] = true
 	}
 	for n := uint64(1); n <= head.Version; n++ {
-		if !have[n] {
+		if _, told := v.versions[string(versionKey(p, n))]; told && !have[n] {
 			v.found("%s version %d: it is missing", p, n)
 		}
 	}

@@ -24,6 +24,15 @@ type knownActor struct {
 	pub    ed25519.PublicKey
 	issuer string // of a token
 	scopes tokens.Scopes
+	key    agentKeyAt // of an agent
+}
+
+// agentKeyAt is what the entry that tells of an agent's key says of it.
+type agentKeyAt struct {
+	serial  uint32
+	at      time.Time
+	note    map[string]any
+	checked bool // that the owner signed it
 }
 
 // mayHave reports whether the actor had the right to what an entry says it did.
@@ -48,8 +57,13 @@ func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
 
 // learnActor takes the keys of agents and tokens out of the log, in its order: an
 // agent's from the root, a token's from the entry that its issuer signed.
-func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
+func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked bool) {
 	id := ev.ResourceID
+	changed := func() {
+		if seq > v.from.Seq {
+			v.newest[id] = logged{seq: seq, by: by, left: true}
+		}
+	}
 	switch ev.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		serial, ok := ev.Metadata["serial"].(float64)
@@ -58,12 +72,12 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
 		}
 		v.forgetActor(id) // and the tokens of the key before
 		pub := public(newGrantee(v.s.root.agentSecret(id, uint32(serial))).sign)
-		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev)}
-		v.newest[id] = logged{seq: seq, by: by, left: true}
+		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{uint32(serial), ev.CreatedAt, ev.Metadata, checked}}
+		changed()
 	case audit.AgentRevoked:
 		if by == audit.Owner {
 			v.forgetActor(id)
-			v.newest[id] = logged{seq: seq, by: by, left: true}
+			changed()
 		}
 	case audit.TokenIssued:
 		issuer, agent := v.known[by]
@@ -78,7 +92,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event) {
 		if agent {
 			scopes = scopes.Intersect(issuer.scopes)
 		}
-		v.known[id], v.told[id] = knownActor{pub, by, scopes}, seq
+		v.known[id], v.told[id] = knownActor{pub: pub, issuer: by, scopes: scopes}, seq
 	case audit.ApprovalRequested:
 		asker, _ := ev.Metadata["asker"].(string)
 		if _, again := v.told[ev.Type+" "+id]; again || asker != by {

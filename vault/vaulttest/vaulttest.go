@@ -40,7 +40,7 @@ func New(t testing.TB) *Vault {
 		if t.Failed() || v.damaged {
 			return
 		}
-		problems, err := Check(v.Path, owner)
+		problems, err := Check(v.Path, v.Owner)
 		if err != nil || len(problems) > 0 {
 			t.Errorf("at the end of the test, the vault does not hold: %q, %v", problems, err)
 		}

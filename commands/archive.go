@@ -1,0 +1,69 @@
+package commands
+
+import (
+	"path/filepath"
+
+	"ass/vault"
+)
+
+type auditArchive struct {
+	File   string `arg:"" help:"File to write, at which nothing may be."`
+	Before string `help:"Archive the entries from before then: a date, an RFC 3339 time, or how long ago (90d)." default:"90d" placeholder:"TIME" env:"-"`
+	Force  bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (auditArchive) Help() string {
+	return `Moves the old entries of the log into a file that the owner signs, and cuts them off. The
+file verifies by itself, without a key: ass audit verify --archive FILE. It is lines of
+JSON, for jq and grep. What is left verifies as before: the owner vouches for what the
+old entries told.`
+}
+
+func (c auditArchive) Run(a *app) error {
+	before, _, err := parseTime(c.Before, a.now())
+	if err != nil {
+		return usagef("--before: %v", err)
+	}
+	file, err := filepath.Abs(c.File)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(c.Force, "Move the entries from before "+stamp(before)+" out of the log?"); err != nil {
+		return err
+	}
+	return a.with(access{owner: "archive the log", progress: "verifying"}, func(s *vault.Session) error {
+		done, err := s.ArchiveLog(file, before)
+		if err != nil {
+			return err
+		}
+		if a.JSON {
+			return a.out.json(map[string]any{"file": file, "first": done.First, "last": done.Last, "sha256": done.SHA256})
+		}
+		a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, tilde(file))
+		return nil
+	})
+}
+
+// verifyArchive checks a file of archived entries.
+func (a *app) verifyArchive(file string) error {
+	done, problems, err := vault.VerifyArchive(file, nil)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		if err := a.out.json(map[string]any{"first": done.First, "last": done.Last, "problems": list(problems)}); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range problems {
+			a.out.line("%s", clean(p))
+		}
+	}
+	if n := len(problems); n > 0 {
+		return &verifyError{n}
+	}
+	if !a.JSON {
+		a.out.done("Everything holds: log entries %d to %d of vault %s, signed by its owner", done.First, done.Last, done.Vault)
+	}
+	return nil
+}

@@ -1,0 +1,325 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ass/vault"
+)
+
+// Copies of the vault: made, put back, and what is left of one that is damaged.
+
+type vaultBackup struct {
+	File     string `arg:"" optional:"" help:"File to write, at which nothing may be; of a folder, a name in it is made."`
+	ToStdout bool   `help:"Write the backup to stdout." env:"-"`
+}
+
+func (vaultBackup) Help() string {
+	return `Copies the vault while it is in use, and verifies the copy: every page, record, value and
+log entry. It opens with the same keys as the vault, and gives nothing away without one.
+The log says that it was made, so that a revocation can name it. Put it back with:
+ass vault restore`
+}
+
+func (c vaultBackup) Run(a *app) error {
+	switch {
+	case c.ToStdout == (c.File != ""):
+		return usagef("a backup goes to one place: a file, or --to-stdout")
+	case c.ToStdout && a.out.tty:
+		return usagef("a backup is not for a terminal: ass vault backup --to-stdout > FILE")
+	}
+	file, err := c.target(a.now())
+	if err != nil {
+		return err
+	}
+	var b vault.Backup
+	err = a.with(access{owner: "back up the vault", progress: "copying"}, func(s *vault.Session) (err error) {
+		b, err = s.BackUp(file)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r, err := b.Verify(a.asked.key.owner, a.optionsFor("verifying"))
+	if err != nil {
+		return vaultFault(err)
+	}
+	if c.ToStdout {
+		defer b.Discard()
+		f, err := b.Open()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		a.out.copy(f)
+		return nil
+	}
+	for _, w := range exposures(filepath.Dir(file)) {
+		a.out.warn("%s", w)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{"file": file, "size_bytes": info.Size(), "records": r.Records, "audit_entry": b.Entry})
+	}
+	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", tilde(file), size(info.Size()), plural(int(r.Records), "record"), b.Entry)
+	return nil
+}
+
+// target is the file to write; "" for stdout.
+func (c vaultBackup) target(now time.Time) (string, error) {
+	if c.ToStdout {
+		return "", nil
+	}
+	file, err := filepath.Abs(c.File)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		file = filepath.Join(file, "vault-"+now.UTC().Format("20060102-150405")+".db")
+	}
+	if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
+		return "", usagef("there is no folder %s; make it first", filepath.Dir(file))
+	}
+	return file, nil
+}
+
+// optionsFor are options for opening a vault, with progress for what takes long.
+func (a *app) optionsFor(what string) vault.Options {
+	o := a.options()
+	step, end := a.out.progress(what, a.now)
+	o.Progress = func(done, total int) {
+		if step(done, total); done == total {
+			end()
+		}
+	}
+	return o
+}
+
+type vaultRestore struct {
+	File       string `arg:"" help:"Backup to put in the place of the vault."`
+	VerifyOnly bool   `help:"Verify the backup, and change nothing." env:"-"`
+	KeyFile    string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE" env:"-"`
+	Force      bool   `help:"Skip the confirmation." env:"-"`
+}
+
+func (vaultRestore) Help() string {
+	return `Puts the values of a backup in the place of the vault, whole, damaged or gone, after it said
+what that changes. Values come back, rights do not: an agent that was revoked since stays
+so, as far as the vault that is there can be read; a tier that was raised stays raised;
+tokens and requests end. The file that is replaced is kept beside the vault.`
+}
+
+func (c vaultRestore) Run(a *app) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	id, text, err := a.ownerKey(h, c.KeyFile)
+	if err != nil {
+		return err
+	}
+	file, err := filepath.Abs(c.File)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return errorf(fs.ErrNotExist, "there is no backup %s", file)
+	}
+	if c.VerifyOnly {
+		return a.verifyBackup(file, id)
+	}
+	o := a.optionsFor("restoring")
+	plan, err := vault.PlanRestore(h.at.path, file, id, o)
+	if err != nil {
+		return backupFault(err, file)
+	}
+	a.showRestoration(file, h.at.path, plan)
+	if err := a.confirm(c.Force, "Put this backup in the place of the vault?"); err != nil {
+		return err
+	}
+	done, err := vault.Restore(h.at.path, file, id, plan, o)
+	if err != nil {
+		return vaultFault(err)
+	}
+	if a.JSON {
+		err = a.out.json(map[string]any{
+			"vault": h.at.path, "file": file, "audit_entry": done.Entry, "epoch": done.Epoch, "secret_count": done.Secrets, "replaced": done.Replaced,
+			"returning": list(done.Returning), "older": list(done.Older), "leaving": list(done.Leaving), "raised": list(done.Raised),
+			"revoked": list(done.Revoked), "reviving": list(done.Reviving), "lost_agents": list(done.Lost),
+		})
+	} else {
+		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
+	}
+	if done.Replaced != "" {
+		a.out.note("the file that was there is kept: %s", tilde(done.Replaced))
+	}
+	if err != nil || text == "" {
+		return err
+	}
+	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
+	if _, err := l.keep(withoutComments(text)); err != nil {
+		return err
+	}
+	a.out.note("stored the owner key in profile %s (%s)", a.Profile, l.configName())
+	return nil
+}
+
+func list(names []string) []string { return append([]string{}, names...) }
+
+// ownerKey is the owner's key of the profile, or else one that was brought, whose
+// text is returned as well.
+func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought string, err error) {
+	cred := h.cred
+	switch {
+	case keyFile != "":
+		b, err := readSmall(keyFile, 64<<10)
+		if err != nil {
+			return nil, "", err
+		}
+		brought = string(b)
+	case cred.kind == ownerCredential:
+	case cred.kind != "":
+		return nil, "", errorf(vault.ErrDenied, "only the owner can do this, and %s holds %s; run it with the owner's key", cred.from, withArticle(kindName(cred.kind)))
+	case a.interactive():
+		if brought, err = a.askHidden("Owner key: "); err != nil {
+			return nil, "", err
+		}
+	default:
+		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key; give it with --key-file")
+	}
+	if brought != "" {
+		cred = credential{ownerCredential, withoutComments(brought), keyFile}
+		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
+			return nil, "", errors.Join(err, usagef("this is no owner key: one begins with AGE-SECRET-KEY-"))
+		}
+	}
+	key, err := a.readKey(cred)
+	return key.owner, brought, err
+}
+
+func (a *app) verifyBackup(file string, id *vault.Identity) error {
+	r, err := vault.VerifyBackup(file, id, a.optionsFor("verifying"))
+	if err != nil {
+		return backupFault(err, file)
+	}
+	r.Remembered = true // it is no matter here
+	return a.report(r)
+}
+
+// backupFault adds the way out to what is wrong with a backup.
+func backupFault(err error, file string) error {
+	var damage *vault.DamageError
+	switch {
+	case !errors.As(err, &damage):
+		return err
+	case damage.Whole:
+		return errorf(vault.ErrDamaged, "%v; take another backup, or save what can be read of this one with: ass vault salvage %s NEW", err, shellWord(file))
+	}
+	return errorf(vault.ErrDamaged, "%v; to see everything that does not hold: ass vault restore %s --verify-only", err, shellWord(file))
+}
+
+// showRestoration says what a restore will do.
+func (a *app) showRestoration(file, path string, r vault.Restoration) {
+	a.out.note("%s: %s, up to log entry %d of %s", tilde(file), plural(r.Secrets, "secret"), r.Entry, a.when(r.Taken))
+	say := func(what string, names []string) {
+		const most = 20
+		if n := len(names); n > most {
+			names = append(names[:most:most], "and "+plural(n-most, "more"))
+		}
+		if len(names) > 0 {
+			a.out.note("  %s: %s", what, strings.Join(names, ", "))
+		}
+	}
+	switch {
+	case !r.There:
+		a.out.note("no vault is at %s now", tilde(path))
+	case r.Damaged != "":
+		a.out.note("the vault at %s does not hold (%s); its log can be read up to entry %d", tilde(path), r.Damaged, r.Newest)
+	default:
+		a.out.note("the vault at %s is at log entry %d", tilde(path), r.Newest)
+	}
+	say("come back to life (deleted or purged since)", r.Returning)
+	say("go back to an older value", r.Older)
+	say("are newer than the backup and will be gone", r.Leaving)
+	say("stay at the tier that they were raised to", r.Raised)
+	say("stay revoked", r.Revoked)
+	say("COME BACK TO LIFE, unless they were never revoked: nothing that can be read says so", r.Reviving)
+	say("agents that are newer than the backup and cannot be read", r.Lost)
+	if r.There && !r.KeepsLog {
+		a.out.note("  its log is not gone on with: that stays in the file that is kept")
+	}
+	a.out.note("all tokens end, and requests for approval are to be made anew")
+}
+
+type vaultSalvage struct {
+	Damaged string `arg:"" help:"Damaged file of a vault, which is only read."`
+	New     string `arg:"" help:"File to write, at which nothing may be."`
+	KeyFile string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE" env:"-"`
+}
+
+func (vaultSalvage) Help() string {
+	return `Makes a new vault of every record in a damaged file whose MAC holds, whether or not anything
+still leads to it, and lists what is lost. A backup is better, if there is one:
+ass vault restore. Tokens and requests for approval end.`
+}
+
+func (c vaultSalvage) Run(a *app) error {
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	id, _, err := a.ownerKey(h, c.KeyFile)
+	if err != nil {
+		return err
+	}
+	to, err := filepath.Abs(c.New)
+	if err != nil {
+		return err
+	}
+	r, err := vault.Salvage(c.Damaged, to, id, a.optionsFor("re-encrypting"))
+	if err != nil {
+		return vaultFault(err)
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{
+			"file": to, "secret_count": r.Secrets, "version_count": r.Versions, "agent_count": r.Agents, "audit_entries": r.Entries,
+			"log_file": r.LogFile, "lost": list(r.Lost), "epoch": r.Epoch,
+		})
+	}
+	for _, name := range r.Lost {
+		a.out.line("lost  %s", clean(name))
+	}
+	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"), plural(r.Agents, "agent"))
+	if r.LogFile != "" {
+		a.out.note("the log has holes, so it is kept beside the new vault: %s", tilde(r.LogFile))
+	}
+	a.out.note("look at it with: ass --api-url %s secrets list '*'; then put it in the place of the damaged file", shellWord(to))
+	return nil
+}
+
+// noteCopies names the copies of the vault, made since a time, to which it makes no
+// difference that a right was just taken away in the vault.
+func (a *app) noteCopies(copies []vault.Copy) {
+	streamed := 0
+	var files []string
+	for _, c := range copies {
+		if c.File == "" {
+			streamed++
+		} else if _, err := os.Lstat(c.File); err == nil {
+			files = append(files, tilde(c.File)+" ("+a.when(c.At)+")")
+		}
+	}
+	if streamed > 0 {
+		files = append(files, plural(streamed, "backup")+" written to stdout")
+	}
+	if len(files) > 0 {
+		a.out.warn("these copies of the vault are from before, and still open: %s", strings.Join(files, ", "))
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a person sees of a disk that has no room, and then has some. The disk is a
+// small one where it can be mounted, and a limit on the size of files elsewhere.
+
+type fullDisk struct {
+	t     *testing.T
+	home  string
+	vault string
+	says  string // of a write that failed
+	set   func(kib int)
+	limit int // KiB that a file may have; 0 for any number
+}
+
+func newFullDisk(t *testing.T, limited bool) *fullDisk {
+	d := &fullDisk{t: t, home: t.TempDir()}
+	if limited {
+		d.vault = filepath.Join(d.home, ".local/share/ass/vault.db")
+		d.says = "file too large; nothing was changed: let files be larger (ulimit -f), and run it again"
+		d.set = func(kib int) { d.limit = kib }
+		return d
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("no small disk can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	d.vault = filepath.Join(dir, "vault.db")
+	d.says = "no space left on device; nothing was changed: make room and run it again"
+	d.set = func(kib int) {
+		if kib == 0 {
+			kib = 64 << 10
+		}
+		if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, fmt.Sprintf("size=%dk", kib)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+// run runs ass, and returns what it printed on stdout and stderr.
+func (d *fullDisk) run(stdin string, args ...string) (stdout, stderr string, err error) {
+	d.t.Helper()
+	cmd := exec.Command("ass", args...)
+	if d.limit > 0 { // bash counts in KiB
+		cmd = exec.Command("bash", append([]string{"-c", fmt.Sprintf(`ulimit -f %d && exec ass "$@"`, d.limit), "ass"}, args...)...)
+		if cmd.Err != nil {
+			d.t.Skip(cmd.Err)
+		}
+	}
+	cmd.Env = append(withHome(d.home), "ASS_API_URL="+d.vault)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func (d *fullDisk) must(stdin string, args ...string) string {
+	d.t.Helper()
+	stdout, stderr, err := d.run(stdin, args...)
+	if err != nil {
+		d.t.Fatalf("ass %v: %v\n%s", args, err, stderr)
+	}
+	return stdout
+}
+
+// state is what the vault says of itself.
+func (d *fullDisk) state() string {
+	d.t.Helper()
+	return d.must("", "secrets", "list", "*", "--json") + d.must("", "audit", "--limit", "0", "--json")
+}
+
+// fails runs ass where there is no room for it, and again where there is.
+func (d *fullDisk) fails(kib int, stdin string, args ...string) {
+	d.t.Helper()
+	before := d.state()
+	d.set(kib)
+	stdout, stderr, err := d.run(stdin, args...)
+	d.set(0)
+	code := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		code = exit.ExitCode()
+	}
+	if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, d.says+"\n") || !strings.Contains(stderr, d.vault) {
+		d.t.Errorf("ass %v without room: exit code %d, stdout %q, stderr %q", args[:2], code, stdout, stderr)
+	}
+	if after := d.state(); after != before {
+		d.t.Errorf("ass %v failed, and changed the vault: it was\n%s\nand is\n%s", args[:2], before, after)
+	}
+	if left, _ := filepath.Glob(d.vault + ".new"); len(left) > 0 {
+		d.t.Errorf("ass %v left a file behind: %s", args[:2], left)
+	}
+	d.must(stdin, args...)
+	d.must("", "vault", "check")
+}
+
+func TestDiskThatFillsUp(t *testing.T) {
+	var env strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&env, "KEY_%d=hunter2%0990d\n", i, i)
+	}
+	for name, limited := range map[string]bool{"small disk": false, "file size limit": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newFullDisk(t, limited)
+			d.must("", "secrets", "set", "a/K", "hunter2")
+			d.fails(60, "", "secrets", "set", "a/BIG", strings.Repeat("hunter2", 10000))
+			d.fails(200, env.String(), "env", "import", "-", "--namespace", "b")
+			var old unix.Stat_t
+			if err := unix.Stat(d.vault, &old); err != nil {
+				t.Fatal(err)
+			}
+			room := 100 // for the new file, which needs more, while the old one is there as well
+			if !limited {
+				room += int(old.Blocks / 2)
+			}
+			d.fails(room, "", "secrets", "purge", "a/BIG", "--force")
+			d.must("", "secrets", "set", "a/AGAIN", "hunter2")
+			d.fails(room, "", "vault", "compact")
+			if got := d.must("", "secrets", "get", "a/K"); got != "hunter2" {
+				t.Errorf("a/K is %q", got)
+			}
+		})
+	}
+}
+
+// A file, or a folder, that may not be written to: looking works, and nothing is
+// read out of it, because that could not be logged.
+func TestVaultThatMayNotBeWritten(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everything")
+	}
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file := filepath.Join(home, ".local/share/ass/vault.db")
+	if err := os.Chmod(file, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := assIn(home, "secrets", "list", "a"); err != nil || !strings.Contains(string(out), "a/K") {
+		t.Errorf("list: %v\n%s", err, out)
+	}
+	for _, args := range [][]string{{"secrets", "get", "a/K"}, {"secrets", "set", "a/K", "other"}} {
+		out, err := assIn(home, args...)
+		if err == nil || strings.Contains(string(out), "hunter2") || !strings.HasSuffix(string(out), "so it must be writable\n") {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := assIn(home, "secrets", "get", "a/K"); err != nil || string(out) != "hunter2" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
+}
+
+// The first command of all, on a disk that has room for some of what it makes.
+func TestFirstVaultOnASmallDisk(t *testing.T) {
+	failed := 0
+	for kib := 4; kib <= 80; kib += 8 {
+		d := newFullDisk(t, false)
+		d.home = filepath.Dir(d.vault)
+		d.set(kib)
+		stdout, stderr, err := d.run("", "secrets", "set", "a/K", "hunter2")
+		if err != nil {
+			failed++
+			if stdout != "" || !strings.HasPrefix(stderr, "ass: ") || !strings.Contains(stderr, "no space left on device") || !strings.HasSuffix(stderr, "make room and run it again\n") {
+				t.Errorf("%d KiB: stdout %q, stderr %q", kib, stdout, stderr)
+			}
+		}
+		d.set(0)
+		d.must("", "secrets", "set", "a/K", "hunter2")
+		d.must("", "vault", "check")
+		if got := d.must("", "secrets", "get", "a/K"); got != "hunter2" {
+			t.Errorf("%d KiB: a/K is %q", kib, got)
+		}
+	}
+	if failed < 3 || failed > 8 {
+		t.Errorf("it failed %d times: were these the right sizes?", failed)
+	}
+}

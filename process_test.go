@@ -1,0 +1,193 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ass/vault"
+)
+
+// person is somebody with a home, and a vault in it whose owner key is stored there.
+type person struct {
+	t    testing.TB
+	home string
+
+	vault string // path
+	owner *vault.Identity
+}
+
+// newPerson makes the vault on the way to its first secret, steady/KEY, as a person
+// would.
+func newPerson(t testing.TB) *person {
+	t.Helper()
+	p := &person{t: t, home: t.TempDir()}
+	p.must("", "secrets", "set", "steady/KEY", marker+"-steady")
+	p.find()
+	return p
+}
+
+// find looks for the vault and its key in the home.
+func (p *person) find() {
+	p.t.Helper()
+	key := regexp.MustCompile(`AGE-SECRET-KEY-[A-Z0-9-]+`)
+	err := filepath.WalkDir(p.home, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.Name() == "vault.db":
+			p.vault = path
+		case d.Name() == "config.json":
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			p.owner, err = vault.ParseIdentity(string(key.Find(b)))
+			return err
+		}
+		return nil
+	})
+	if err != nil || p.vault == "" || p.owner == nil {
+		p.t.Fatalf("no vault with its key under %s: %v", p.home, err)
+	}
+}
+
+// check checks all of the vault, and that nothing lies beside it.
+func (p *person) check() {
+	p.t.Helper()
+	for _, problem := range checkVaults(p.home) {
+		p.t.Errorf("the vault does not hold: %s", problem)
+	}
+}
+
+// process is one run of the program.
+type process struct {
+	*exec.Cmd
+	args     []string
+	out, err bytes.Buffer
+}
+
+// command prepares a run of the program itself, with no shell in between. key is an
+// agent key or a token, "" for the stored owner key.
+func (p *person) command(key string, args ...string) *process {
+	r := &process{Cmd: exec.Command("ass", args...), args: args}
+	r.Env = withHome(p.home)
+	if key != "" {
+		r.Env = append(r.Env, "ASS_AGENT_KEY="+key)
+	}
+	r.Stdout, r.Stderr = &r.out, &r.err
+	return r
+}
+
+// start starts the program. It does not outlive the test, however that ends.
+func (p *person) start(key string, args ...string) *process {
+	p.t.Helper()
+	r := p.command(key, args...)
+	if err := r.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(r.kill)
+	return r
+}
+
+// kill ends the process with SIGKILL, and waits until it is gone.
+func (r *process) kill() {
+	_ = r.Process.Kill()
+	_ = r.Wait()
+}
+
+// end waits for the process and returns its exit code, -1 if it was killed.
+func (r *process) end() int {
+	err := r.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return -2
+	}
+	return r.ProcessState.ExitCode()
+}
+
+func (r *process) String() string {
+	return fmt.Sprintf("ass %s: %s %q", strings.Join(r.args, " "), r.ProcessState, r.err.String())
+}
+
+// run runs the program to its end.
+func (p *person) run(key string, args ...string) (code int, r *process) {
+	r = p.command(key, args...)
+	if err := r.Start(); err != nil {
+		p.t.Error(err)
+		return -2, r
+	}
+	return r.end(), r
+}
+
+// must runs what has to work, and returns what it printed.
+func (p *person) must(key string, args ...string) string {
+	p.t.Helper()
+	code, r := p.run(key, args...)
+	if code != 0 {
+		p.t.Fatal(r)
+	}
+	return strings.TrimSuffix(r.out.String(), "\n")
+}
+
+// names reports whether a lock file names this process.
+func (r *process) names(file string) bool {
+	b, _ := os.ReadFile(file)
+	return bytes.Contains(b, fmt.Appendf(nil, `{"pid":%d,`, r.Process.Pid))
+}
+
+// stop stops the process with SIGSTOP. It reports false if it ended before.
+func (r *process) stop() bool {
+	var status syscall.WaitStatus
+	_ = r.Process.Signal(syscall.SIGSTOP)
+	for {
+		_, err := syscall.Wait4(r.Process.Pid, &status, syscall.WUNTRACED, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			return err == nil && status.Stopped()
+		}
+	}
+}
+
+// catch starts the command again and again until it was stopped while it holds the
+// vault.
+func (p *person) catch(args ...string) *process {
+	p.t.Helper()
+	for range 300 {
+		r := p.start("", args...)
+		for ended := false; !ended && !r.names(p.vault+".lock"); {
+			time.Sleep(50 * time.Microsecond)
+			var status syscall.WaitStatus
+			pid, err := syscall.Wait4(r.Process.Pid, &status, syscall.WNOHANG, nil)
+			ended = pid != 0 && !errors.Is(err, syscall.EINTR)
+		}
+		if r.stop() && r.names(p.vault+".lock") { // it takes its name out before it lets go
+			return r
+		}
+		r.kill()
+	}
+	p.t.Fatalf("ass %s was never caught with the lock in its hands", strings.Join(args, " "))
+	return nil
+}
+
+// eventually waits for what another process is about to do.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for range 3000 {
+		if is() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("half a minute passed before %s", what)
+}

@@ -1,0 +1,230 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"ass/audit"
+)
+
+// Archived is a part of the log that was moved into a file of its own.
+type Archived struct {
+	File        string
+	First, Last uint64
+	SHA256      string // what the owner signed, in hex
+	Vault       string // id of the vault
+}
+
+// ArchiveLog moves the entries of the log that are older than a time into a file,
+// where nothing may be, and cuts them off. The vault must hold in everything: what
+// the entries told of the records is vouched for by the owner from then on. The file
+// verifies by itself; see [VerifyArchive]. With no entry that old, it returns
+// [ErrConflict].
+func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err error) {
+	if err := s.mayOnlyOwner("archive the log", audit.LogArchived, s.v.ID()); err != nil {
+		return a, err
+	}
+	if err := checkFree(file); err != nil {
+		return a, err
+	}
+	cut, err := s.lastBefore(before)
+	if err != nil {
+		return a, err
+	}
+	v := newVerification(s)
+	v.cutAt = cut
+	if _, err := v.verify(); err != nil {
+		return a, err
+	}
+	if len(v.Problems) > 0 {
+		return a, damaged(s.v.path, "nothing is cut off a log that does not hold: %s", v.Problems[0])
+	}
+	if cut <= v.from.Cut {
+		return a, errorOf(ErrConflict, "the log has no entry from before %s", before.UTC().Format(time.RFC3339))
+	}
+	var cp checkpoint
+	err = s.view(func(t *tx) error {
+		if cp, err = v.cutOff(t); err != nil {
+			return err
+		}
+		var walked error
+		a, err = s.writeArchive(file, v.from, cut, func(yield func(k, val []byte) bool) {
+			for k, val := range t.ownLog(&walked) {
+				if audit.Seq(k) > cut || !yield(k, val) {
+					return
+				}
+			}
+		})
+		if walked != nil && !errors.Is(walked, errStop) {
+			err = errors.Join(err, walked)
+		}
+		return err
+	})
+	if err != nil {
+		return a, err
+	}
+	err = s.copyAnew(cut, func(t *tx) error {
+		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
+			return err
+		}
+		return t.putCheckpoint(cp)
+	})
+	return a, a.orGone(err)
+}
+
+// orGone removes the file where what it was for did not come to pass.
+func (a Archived) orGone(err error) error {
+	if err != nil && !errors.Is(err, ErrMaybeDone) {
+		_ = os.Remove(a.File)
+	}
+	return err
+}
+
+func (a Archived) logged() map[string]any {
+	return map[string]any{"file": a.File, "first": a.First, "last": a.Last, "sha256": a.SHA256}
+}
+
+// checkFree refuses a name at which something is.
+func checkFree(file string) error {
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, errorOf(ErrExists, "%s is there already, and nothing is replaced: choose another name", file))
+	}
+	return nil
+}
+
+// lastBefore returns the number of the last entry behind which none is older than a
+// time; 0 if none is.
+func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
+	young := false
+	err = s.v.st.each(bucketAudit, func(k, value []byte) {
+		n := audit.Seq(k)
+		if young = young || n > 0 && !parseEntry(k, value).CreatedAt.Before(at); !young {
+			seq = n
+		}
+	})
+	return seq, err
+}
+
+// cutOff is the checkpoint of a verification that passed the entry at which to cut.
+func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
+	c = v.passed
+	value, err := t.get(bucketAudit, audit.Key(v.cutAt))
+	if err != nil {
+		return c, err
+	}
+	m := macOf(value)
+	c.CutMAC = m[:]
+	// What has no record any more needs no entry that tells of it.
+	still := map[string]bool{}
+	for _, bucket := range []string{bucketTokens, bucketAsks} {
+		err := t.walk(bucket, nil, func(k, _ []byte) error {
+			if _, id, ok := cutAskKey(k); ok && bucket == bucketAsks {
+				for _, event := range []string{audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied} {
+					still[event+" "+id.String()] = true
+				}
+			}
+			still[string(k)] = true
+			return nil
+		})
+		if err != nil {
+			return c, err
+		}
+	}
+	c.Told = slices.DeleteFunc(c.Told, func(x toldAt) bool { return !still[x.What] })
+	return c, nil
+}
+
+// pass keeps what was learned up to the entry at which the log is to be cut.
+func (v *verification) pass() {
+	c := checkpoint{Cut: v.cutAt, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
+	for _, id := range slices.Sorted(maps.Keys(v.known)) {
+		who := v.known[id]
+		c.Actors = append(c.Actors, actorAt{ID: id, Pub: who.pub, Issuer: who.issuer, Scopes: who.scopes.Strings(), Serial: who.key.serial})
+	}
+	for _, what := range slices.Sorted(maps.Keys(v.told)) {
+		c.Told = append(c.Told, toldAt{what, v.told[what]})
+	}
+	v.passed = c
+}
+
+// writeArchive writes entries up to last into a file, syncs it and reads it back.
+// from says where they begin.
+func (s *Session) writeArchive(file string, from checkpoint, last uint64, entries iter.Seq2[[]byte, []byte]) (a Archived, err error) {
+	a = Archived{File: file, First: from.Cut + 1, Last: last, Vault: s.v.ID()}
+	h := audit.ArchiveHeader{Vault: s.v.ID(), OwnerKey: s.pub, First: a.First, Last: last, Epoch: from.Epoch, PrevMAC: make([]byte, audit.MACSize), Actors: []audit.ArchiveActor{}}
+	if from.Cut > 0 {
+		h.PrevMAC = from.CutMAC
+	}
+	for _, who := range from.Actors {
+		h.Actors = append(h.Actors, audit.ArchiveActor{ID: who.ID, PublicKey: who.Pub, Issuer: who.Issuer})
+	}
+	part := file + partSuffix
+	if err := removeRegular(part); err != nil {
+		return a, err
+	}
+	f, err := openNoFollow(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return a, err
+	}
+	a.SHA256, err = audit.WriteArchive(f, h, s.root.sign, entries)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		_, _, err = VerifyArchive(part, nil)
+	}
+	if err == nil {
+		err = moveNew(part, file)
+	}
+	if err != nil {
+		_ = os.Remove(part)
+	}
+	return a, err
+}
+
+// VerifyArchive checks a file of archived entries, for which it needs no key, and
+// calls visit, if set, for each entry that can be read. It returns which entries
+// should be there, and what does not hold. A file that is no archive, or was altered
+// since the owner signed it, is [ErrDamaged].
+func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []string, err error) {
+	f, err := openNoFollow(file, os.O_RDONLY, 0)
+	if err != nil {
+		return a, nil, err
+	}
+	defer f.Close()
+	each := func(seq uint64, ev audit.Event) {
+		if visit != nil {
+			visit(Entry{seq, ev})
+		}
+	}
+	of := func(owner ed25519.PublicKey) string {
+		id := vaultIDOf(owner)
+		return hex.EncodeToString(id[:])
+	}
+	h, findings, err := audit.VerifyArchive(io.Reader(f), of, each)
+	if err != nil {
+		return a, nil, damaged(file, "%v", err)
+	}
+	for _, f := range findings {
+		problems = append(problems, f.String())
+	}
+	return Archived{File: file, First: h.First, Last: h.Last, Vault: h.Vault}, problems, nil
+}
+
+// ownLog yields the entries of the log, without the checkpoint.
+func (t *tx) ownLog(walked *error) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		*walked = t.walk(bucketAudit, nil, func(k, v []byte) error {
+			if !bytes.Equal(k, checkpointKey) && !yield(k, v) {
+				return errStop
+			}
+			return nil
+		})
+	}
+}

@@ -1,0 +1,230 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+)
+
+// archive cuts the log off up to now.
+func (v *victim) archive() {
+	v.t.Helper()
+	v.do(func(s *Session) {
+		time.Sleep(2 * time.Millisecond) // times in the log are in milliseconds
+		if _, err := s.ArchiveLog(filepath.Join(v.t.TempDir(), "log.jsonl"), time.Now()); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+}
+
+// copyBack restores a backup that was made now, after a secret was changed.
+func (v *victim) copyBack() {
+	v.t.Helper()
+	file := filepath.Join(v.t.TempDir(), "backup.db")
+	var b Backup
+	v.do(func(s *Session) {
+		var err error
+		if b, err = s.BackUp(file); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+	if _, err := b.Verify(v.owner, Options{}); err != nil {
+		v.t.Fatal(err)
+	}
+	v.do(func(s *Session) { v.set(s, "a/K", "newer") })
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err == nil {
+		_, err = Restore(v.path, file, v.owner, plan, v.opts)
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *victim) remove(bucket string, k []byte) {
+	v.t.Helper()
+	v.edit(func(b func(string) *bbolt.Bucket) {
+		if err := b(bucket).Delete(k); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+}
+
+// What the owner vouches for is vouched for by the owner alone, and once.
+func TestCheckpointAttacks(t *testing.T) {
+	forge := func(v *victim, change func(*checkpoint)) {
+		_, mine, _ := ed25519.GenerateKey(nil)
+		c, err := parseCheckpoint(vaultID(v.take(bucketMeta, []byte(metaVault))), v.take(bucketAudit, checkpointKey))
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		change(&c)
+		value, err := c.encode(vaultID(v.take(bucketMeta, []byte(metaVault))), mine)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		v.give(bucketAudit, checkpointKey, value)
+	}
+	// quietly does what an insider can: change records and keep the head right, without
+	// a word in the log.
+	quietly := func(v *victim, fn func(*tx) error) {
+		v.do(func(s *Session) {
+			if err := s.commit(fn); err != nil {
+				v.t.Fatal(err)
+			}
+		})
+	}
+	for name, attack := range map[string]struct {
+		do    func(*victim)
+		names string
+	}{
+		"made by somebody else": {func(v *victim) {
+			v.archive()
+			forge(v, func(c *checkpoint) { c.Records = nil })
+		}, "audit checkpoint: it is not signed by the owner"},
+		"made by somebody else, with the owner's public key": {func(v *victim) {
+			v.archive()
+			genuine := v.take(bucketAudit, checkpointKey)
+			forge(v, func(*checkpoint) {})
+			forged := v.take(bucketAudit, checkpointKey)
+			copy(forged[4:], genuine[4:4+ed25519.PublicKeySize])
+			v.give(bucketAudit, checkpointKey, forged)
+		}, "audit checkpoint: it is not signed by the owner"},
+		"altered": {func(v *victim) {
+			v.archive()
+			b := v.take(bucketAudit, checkpointKey)
+			v.give(bucketAudit, checkpointKey, bytes.Replace(b, []byte(`"version":3`), []byte(`"version":2`), 1))
+		}, "audit checkpoint: it is not signed by the owner"},
+		"of another vault": {func(v *victim) {
+			v.archive()
+			o := newVictim(v.t)
+			o.archive()
+			v.give(bucketAudit, checkpointKey, o.take(bucketAudit, checkpointKey))
+		}, "audit checkpoint: it is not signed by the owner"},
+		"taken away after a cut": {func(v *victim) {
+			v.archive()
+			v.remove(bucketAudit, checkpointKey)
+		}, "audit entries 1 to"},
+		"an older one put back, after a second cut": {func(v *victim) {
+			v.archive()
+			old := v.take(bucketAudit, checkpointKey)
+			v.do(func(s *Session) { v.set(s, "a/L", "more") })
+			v.archive()
+			v.give(bucketAudit, checkpointKey, old)
+		}, "missing"},
+		"an entry that was cut off put back": {func(v *victim) {
+			old := v.take(bucketAudit, audit.Key(2))
+			v.archive()
+			v.give(bucketAudit, audit.Key(2), old)
+		}, "a record with a key that no entry has"},
+		"a secret of before the cut taken away by an insider": {func(v *victim) {
+			v.archive()
+			quietly(v, func(t *tx) error { return t.remove(bucketSecrets, []byte("a/L")) })
+		}, `"a/L": its record is missing`},
+		"a value of before the cut taken away by an insider": {func(v *victim) {
+			v.archive()
+			quietly(v, func(t *tx) error { return t.remove(bucketVersions, versionKey(v.p("a/K"), 2)) })
+		}, "a/K version 2: it is missing"},
+		"a record of before the cut put back by an insider": {func(v *victim) {
+			v.archive()
+			old := v.take(bucketSecrets, []byte("a/L"))
+			v.do(func(s *Session) { v.set(s, "a/L", "newer") })
+			quietly(v, func(t *tx) error {
+				if err := t.remove(bucketVersions, versionKey(v.p("a/L"), 2)); err != nil {
+					return err
+				}
+				return insert(t, bucketSecrets, []byte("a/L"), old)
+			})
+		}, "it was put back"},
+		"taken away after a restore": {func(v *victim) {
+			v.copyBack()
+			v.remove(bucketAudit, checkpointKey)
+		}, `a/K: it is not what entry`},
+		"an older one put back, after a second restore": {func(v *victim) {
+			v.copyBack()
+			old := v.take(bucketAudit, checkpointKey)
+			v.do(func(s *Session) { v.set(s, "a/K", "four") })
+			v.copyBack()
+			v.give(bucketAudit, checkpointKey, old)
+		}, `a/K`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			attack.do(v)
+			if found := v.problems(); !strings.Contains(found, attack.names) {
+				t.Errorf("the verification does not say %q:\n%s", attack.names, found)
+			}
+		})
+	}
+}
+
+// Rights come out of a damaged vault only where the owner's signature can be checked:
+// who can damage the file and write an entry of his own making gives himself none.
+func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
+	v := newVictim(t)
+	file := filepath.Join(t.TempDir(), "backup.db")
+	var b Backup
+	v.do(func(s *Session) {
+		var err error
+		if b, err = s.BackUp(file); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if _, err := b.Verify(v.owner, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	// An entry that begins a hole in the log, and is by the owner in name alone.
+	const forged = "agt_0badc0de"
+	var newest uint64
+	v.do(func(s *Session) {
+		entries, _, err := s.Log(1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest = entries[0].Seq
+	})
+	ev := audit.Event{ID: "x", Type: audit.AgentCreated, ActorID: audit.Owner, ActorType: audit.Human, ResourceType: "agent", ResourceID: forged,
+		Metadata: map[string]any{"name": "evil", "namespaces": []string{}, "scopes": []string{"secrets:*:*"}, "serial": 1}}
+	body, err := json.Marshal(ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := lp(lp(lp(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
+	v.give(bucketAudit, audit.Key(newest+2), append(value, make([]byte, 32)...))
+	raw, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(raw[:2*pageSize])
+	if err := os.WriteFile(v.path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Newest != newest+2 || plan.KeepsLog {
+		t.Fatalf("the forged entry was not even seen, so this proves nothing: %+v", plan)
+	}
+	if _, err := Restore(v.path, file, v.owner, plan, v.opts); err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) {
+		agents, err := s.Agents()
+		if err != nil || len(agents) > 0 {
+			t.Errorf("an agent came out of an entry that nobody signed: %+v, %v", agents, err)
+		}
+	})
+	if found := v.problems(); found != "" {
+		t.Error(found)
+	}
+}

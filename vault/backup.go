@@ -1,0 +1,192 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"ass/audit"
+)
+
+// partSuffix ends the name of a backup that was not verified yet.
+const partSuffix = ".part"
+
+// Backup is a copy of a vault that was written and not verified yet.
+type Backup struct {
+	File  string // where it goes; "" for nowhere but the part
+	Entry uint64 // the newest entry of the log that is in it
+
+	part string
+}
+
+// BackUp writes a copy of the vault as it is, and logs that it did. The copy lies in a file of its own until [Backup.Verify] moves it to file, where nothing may
+// be yet; with "", it stays there, to be streamed.
+//
+// A copy can be read with the keys that open the vault, and its log cannot be gone
+// on with: the key of the next entry is left out, which the owner computes anew.
+func (s *Session) BackUp(file string) (b Backup, err error) {
+	if err := s.mayOnlyOwner("back up the vault", audit.VaultBackedUp, s.v.ID()); err != nil {
+		return b, err
+	}
+	b = Backup{File: file, part: s.v.path + ".backup" + partSuffix}
+	note := map[string]any{"to": "stdout"}
+	if file != "" {
+		if err := checkFree(file); err != nil {
+			return b, err
+		}
+		b.part, note = file+partSuffix, map[string]any{"file": file}
+	}
+	if err := removeRegular(b.part); err != nil {
+		return b, err
+	}
+	// First, so that the copy has the entry: whoever restores it on this machine has
+	// then missed nothing.
+	err = s.commit(func(t *tx) error {
+		if err := t.checkDigest(); err != nil { // what does not hold is no backup
+			return err
+		}
+		return t.log(audit.VaultBackedUp, "vault", s.v.ID(), note)
+	})
+	if err != nil {
+		return b, err
+	}
+	err = s.view(func(old *tx) error {
+		b.Entry = old.head.log.Seq
+		return makeFile(b.part, func(w *builder) error {
+			if err := w.copyRaw(old, 0, s.v.opts.Progress); err != nil {
+				return err
+			}
+			w.actFor(s)
+			w.t.head = old.head
+			w.t.head.backup = true
+			return w.t.saveHead()
+		})
+	})
+	if err != nil {
+		err = fmt.Errorf("no backup was made, though the log has an entry about one: %v", err)
+	}
+	return b, err
+}
+
+// removeRegular removes a file that an earlier run left behind; something else
+// than a file is left alone, and an error.
+func removeRegular(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is in the way, and it is not a regular file; remove it", path)
+	}
+	return os.Remove(path)
+}
+
+// Verify opens the copy as its owner would, checks everything in it, every value
+// included, and moves it to where it goes. A copy that does not hold is removed.
+func (b Backup) Verify(id *Identity, o Options) (Report, error) {
+	r, err := VerifyBackup(b.part, id, o)
+	if err == nil && len(r.Problems) > 0 {
+		err = damaged(b.part, "the backup does not hold and was removed: %s", r.Problems[0])
+	}
+	if err == nil && b.File != "" {
+		err = moveNew(b.part, b.File)
+	}
+	if err != nil {
+		_ = os.Remove(b.part)
+	}
+	return r, err
+}
+
+// Open returns the copy, of which no name is left.
+func (b Backup) Open() (*os.File, error) {
+	f, err := openNoFollow(b.part, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(b.part); err != nil { // Windows: not while it is open
+		return f, nil
+	}
+	return f, nil
+}
+
+// Discard removes what is left of a copy that was only streamed.
+func (b Backup) Discard() { _ = os.Remove(b.part) }
+
+// moveNew gives a file another name, at which nothing may be.
+func moveNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		err = os.Remove(from)
+	} else if err = checkFree(to); err == nil { // this file system has no links
+		err = os.Rename(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	if err := SyncDir(filepath.Dir(to)); err != nil {
+		return errorOf(ErrMaybeDone, "%s was written, but may not outlive a power cut: %v", to, err)
+	}
+	return nil
+}
+
+// OpenCopy opens a backup, or any file of a vault that nobody writes to, for
+// looking at: it takes no lock, and this machine's memory is no matter.
+func OpenCopy(path string, o Options) (*Vault, error) {
+	o = o.withDefaults()
+	o.ReadOnly, o.MemoryDir = true, ""
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	v := &Vault{path: path, opts: o, lock: &fileLock{}, st: &store{path: path}}
+	if err := v.open(); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// VerifyBackup checks a backup as [Session.Check] checks a vault.
+func VerifyBackup(path string, id *Identity, o Options) (r Report, err error) {
+	v, err := OpenCopy(path, o)
+	if err != nil {
+		return r, err
+	}
+	s, err := v.Owner(id)
+	if err == nil {
+		r, err = s.Check()
+	}
+	return r, errors.Join(err, v.Close())
+}
+
+// Copy is a copy of the vault that the log tells of.
+type Copy struct {
+	File string // "" for one that was written to stdout
+	At   time.Time
+}
+
+// Copies lists the copies that were made since a time, oldest first: keys that
+// open nothing in the vault any more still open them.
+func (s *Session) Copies(since time.Time) (list []Copy, err error) {
+	entries, _, err := s.v.Log(0, func(ev audit.Event) bool {
+		return (ev.Type == audit.VaultBackedUp || ev.Type == audit.VaultRestored) && !ev.CreatedAt.Before(since)
+	})
+	seen := map[string]bool{}
+	for _, e := range slices.Backward(entries) {
+		for _, name := range []string{"file", "replaced", "to"} {
+			file, is := e.Metadata[name].(string)
+			if name == "to" { // stdout
+				file = ""
+			}
+			if is && (file == "" || !seen[file]) {
+				list = append(list, Copy{file, e.CreatedAt})
+				seen[file] = true
+			}
+		}
+	}
+	return list, err
+}

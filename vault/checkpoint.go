@@ -1,0 +1,218 @@
+package vault
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// A checkpoint is the owner's signed word on what the log alone does not tell: that
+// entries up to one of them were archived, and which records there were after some
+// entry. A verification begins with it. It is made where the log and the records
+// part: when old entries are archived, when a backup's values come back behind
+// newer entries, when what was lost has to be given up, under a new owner key. It
+// lies in the bucket of the log, before the first entry:
+//
+//	lp(owner's public key) ‖ lp(body) ‖ lp(sig)
+//	sig = Ed25519(owner, lp("ass/1 checkpoint") ‖ vid ‖ lp(body))
+//
+// An older checkpoint that somebody puts back does not pass: it tells of records,
+// or of a first entry, that are not those of the vault.
+type checkpoint struct {
+	Seq     uint64     `json:"seq"`     // Records are those after this entry
+	Cut     uint64     `json:"cut"`     // the last entry that was archived; 0 for none
+	CutMAC  []byte     `json:"cut_mac"` // of that entry
+	Epoch   uint32     `json:"epoch"`   // that the entry Cut is of
+	Began   uint64     `json:"began"`   // the entry that began that epoch; 0 if the next entry begins one
+	Actors  []actorAt  `json:"actors"`  // who may have signed entries behind Cut
+	Told    []toldAt   `json:"told"`    // what the entries up to Cut tell of, besides Records
+	Records []recordAt `json:"records"`
+}
+
+type actorAt struct {
+	ID     string   `json:"id"`
+	Pub    []byte   `json:"pub"`
+	Issuer string   `json:"issuer,omitempty"`
+	Scopes []string `json:"scopes"`
+	Serial uint32   `json:"serial,omitempty"` // of an agent's key
+}
+
+type toldAt struct {
+	What string `json:"what"`
+	Seq  uint64 `json:"seq"`
+}
+
+// recordAt is a secret, or an agent.
+type recordAt struct {
+	Name     string      `json:"name"`
+	Seq      uint64      `json:"seq"`
+	By       string      `json:"by"`
+	Version  uint64      `json:"version,omitempty"`
+	Tier     tokens.Tier `json:"tier,omitempty"`
+	Deleted  bool        `json:"deleted,omitempty"`
+	Versions []versionAt `json:"versions,omitempty"`
+}
+
+type versionAt struct {
+	Number uint64 `json:"number"`
+	Seq    uint64 `json:"seq"`
+	By     string `json:"by"`
+}
+
+// checkpointKey sorts before every entry, and numbers none.
+var checkpointKey = audit.Key(0)
+
+func checkpointSigned(vid vaultID, body []byte) []byte {
+	return lp(append(lp(nil, "ass/1 checkpoint"), vid[:]...), body)
+}
+
+// encode signs the checkpoint.
+func (c checkpoint) encode(vid vaultID, owner ed25519.PrivateKey) ([]byte, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	b := lp(nil, []byte(public(owner)))
+	b = lp(b, body)
+	return lp(b, ed25519.Sign(owner, checkpointSigned(vid, body))), nil
+}
+
+// parseCheckpoint checks the signature, for which it needs no key: the vault's id
+// is that of its owner's.
+func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
+	pub, rest, ok1 := cutLP(value)
+	body, rest, ok2 := cutLP(rest)
+	sig, rest, ok3 := cutLP(rest)
+	switch {
+	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, vaultIDOf(pub) != vid,
+		!ed25519.Verify(pub, checkpointSigned(vid, body), sig):
+		return c, damaged("audit checkpoint", "it is not signed by the owner of this vault")
+	}
+	if err := audit.DecodeStrict(body, &c); err != nil {
+		return c, damaged("audit checkpoint", "%v", err)
+	}
+	return c, nil
+}
+
+// checkpoint reads the checkpoint; the zero one if there is none.
+func (t *tx) checkpoint() (c checkpoint, err error) {
+	v, err := t.get(bucketAudit, checkpointKey)
+	if v == nil || err != nil {
+		return c, err
+	}
+	return parseCheckpoint(t.epoch.vid, v)
+}
+
+// putCheckpoint vouches for the records as they are now, in the transaction that
+// just logged why. What was archived before stays so.
+func (t *tx) putCheckpoint(c checkpoint) (err error) {
+	c.Seq = t.head.log.Seq
+	if c.Records, err = t.recordsNow(); err != nil {
+		return err
+	}
+	value, err := c.encode(t.epoch.vid, t.by.sign)
+	if err != nil {
+		return err
+	}
+	b, err := t.bucket(bucketAudit)
+	if err != nil {
+		return err
+	}
+	return b.Put(checkpointKey, value)
+}
+
+// recordsNow lists what the log has to account for.
+func (t *tx) recordsNow() (list []recordAt, err error) {
+	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
+		var body secretBody
+		r, err := t.decode(bucketSecrets, k, v, &body)
+		if err != nil {
+			return err
+		}
+		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier, Deleted: body.DeletedAt != nil})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = t.walk(bucketVersions, nil, func(k, v []byte) error {
+		var body versionBody
+		r, err := t.decode(bucketVersions, k, v, &body)
+		if err != nil {
+			return err
+		}
+		path, n, _ := cutVersionKey(k)
+		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int { return strings.Compare(r.Name, path) })
+		if !ok {
+			return damaged(recordName(bucketVersions, k), "its secret has no record")
+		}
+		list[i].Versions = append(list[i].Versions, versionAt{n, body.Seq, r.by})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, t.walk(bucketAgents, nil, func(k, v []byte) error {
+		var body agentBody
+		r, err := t.decode(bucketAgents, k, v, &body)
+		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by})
+		return err
+	})
+}
+
+// cutBehind is a checkpoint of a new file without the log of the old one, which ended
+// at a position of an epoch: who may sign what comes next is said by its records.
+func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
+	c := checkpoint{Cut: at.Seq, CutMAC: at.LastMAC[:], Epoch: epoch, Actors: []actorAt{}, Told: []toldAt{}}
+	return c, t.agents(func(id string, body agentBody) error {
+		if body.RevokedAt == nil {
+			c.Actors = append(c.Actors, actorAt{ID: id, Pub: body.Pub, Scopes: body.Scopes, Serial: body.Serial})
+		}
+		return nil
+	})
+}
+
+// begin takes from a checkpoint what a verification would have learned from the
+// entries before.
+func (v *verification) begin(c checkpoint) error {
+	v.from = c
+	for _, a := range c.Actors {
+		scopes, err := tokens.ScopesOf(a.Scopes)
+		if err != nil || len(a.Pub) != ed25519.PublicKeySize {
+			return errors.New("audit checkpoint: it names an actor that cannot be")
+		}
+		v.known[a.ID] = knownActor{pub: a.Pub, issuer: a.Issuer, scopes: scopes, key: agentKeyAt{serial: a.Serial}}
+	}
+	for _, t := range c.Told {
+		v.told[t.What] = t.Seq
+	}
+	for _, r := range c.Records {
+		v.newest[r.Name] = logged{seq: r.Seq, by: r.By, left: true, version: r.Version, tier: r.Tier, deleted: r.Deleted}
+		p, err := tokens.ParsePath(r.Name)
+		for _, n := range r.Versions {
+			if err == nil {
+				v.versions[string(versionKey(p, n.Number))] = logged{seq: n.Seq, by: n.By}
+			}
+		}
+	}
+	return nil
+}
+
+// after is where the log stood behind the last entry that was archived.
+func (c checkpoint) after(root *rootKeys) (at audit.Position) {
+	if c.Cut == 0 || len(c.CutMAC) != len(at.LastMAC) {
+		return at
+	}
+	at = audit.Position{Seq: c.Cut, LastMAC: [32]byte(c.CutMAC), Key: root.auditKey(c.Epoch, c.Began)}
+	if c.Began > 0 {
+		for range c.Cut - c.Began + 1 {
+			at.Key = audit.NextKey(at.Key)
+		}
+	}
+	return at
+}

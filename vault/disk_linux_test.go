@@ -1,0 +1,404 @@
+//go:build (amd64 || arm64) && !race
+
+// Nothing runs at once here, so the race detector has nothing to see.
+
+package vault
+
+import (
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+var diskAll = flag.Bool("disk-all", false, "fail every file call of every act in every way, not those that differ")
+
+// diskAct is what a command does with the vault, and whether it was done.
+type diskAct struct {
+	do   func(*Session) (value string, err error)
+	done func(*Session) bool
+}
+
+func mustPath(s string) tokens.Path {
+	p, err := tokens.ParsePath(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// newest reports whether the log ends with an event.
+func newest(s *Session, event string) bool {
+	entries, _, err := s.Log(1, nil)
+	return err == nil && len(entries) == 1 && entries[0].Type == event
+}
+
+var diskActs = map[string]diskAct{
+	"set": {
+		func(s *Session) (string, error) {
+			_, _, err := s.Set(mustPath("a/K"), []byte("four"), SetOptions{})
+			return "", err
+		},
+		func(s *Session) bool {
+			_, versions, err := s.History(mustPath("a/K"))
+			return err == nil && len(versions) == 4
+		},
+	},
+	"get": {
+		func(s *Session) (string, error) {
+			_, value, err := s.Get(mustPath("a/K"), 0)
+			return string(value), err
+		},
+		func(s *Session) bool { return newest(s, audit.SecretRead) },
+	},
+	"delete": {
+		func(s *Session) (string, error) {
+			_, _, err := s.Delete(mustPath("a/L"))
+			return "", err
+		},
+		func(s *Session) bool { return newest(s, audit.SecretDeleted) },
+	},
+	"import": { // so much that the file grows
+		func(s *Session) (string, error) {
+			var items []Item
+			for i := range 20 {
+				items = append(items, Item{fmt.Sprint("KEY_", i), []byte(strings.Repeat("x", 2000))})
+			}
+			ns, err := tokens.ParseNamespace("b")
+			if err != nil {
+				return "", err
+			}
+			_, err = s.Import(ns, items, ImportOptions{})
+			return "", err
+		},
+		func(s *Session) bool { return newest(s, audit.SecretImported) },
+	},
+	"create an agent": {
+		func(s *Session) (string, error) {
+			scopes, err := tokens.ScopesOf([]string{"secrets:read:a/*"})
+			if err != nil {
+				return "", err
+			}
+			_, k, err := s.CreateAgent(AgentSpec{Name: "worker", Scopes: scopes})
+			if err != nil && k != (tokens.AgentKey{}) {
+				return "a key", err
+			}
+			return "", err
+		},
+		func(s *Session) bool { return newest(s, audit.AgentCreated) },
+	},
+	"issue a token": {
+		func(s *Session) (string, error) {
+			scopes, err := tokens.ScopesOf([]string{"secrets:read:a/*"})
+			if err != nil {
+				return "", err
+			}
+			issued, err := s.IssueToken(TokenSpec{Scopes: scopes})
+			if err != nil {
+				return issued.Text, err
+			}
+			return "", nil
+		},
+		func(s *Session) bool { return newest(s, audit.TokenIssued) },
+	},
+	"purge": {
+		func(s *Session) (string, error) {
+			_, err := s.Purge(mustPath("a/L"))
+			return "", err
+		},
+		func(s *Session) bool { return newest(s, audit.SecretPurged) },
+	},
+	"compact": {
+		func(s *Session) (string, error) { return "", s.Compact() },
+		func(s *Session) bool { return newest(s, audit.VaultCompacted) },
+	},
+	"create": {}, // a vault, where none is
+}
+
+// diskChild does one act and says how it ended.
+func diskChild(act, path, key string) {
+	owner, err := ParseIdentity(key)
+	if err != nil {
+		panic(err)
+	}
+	value, err := "", error(nil)
+	traceMe()
+	if o := diskOptions(path); act == "create" {
+		_, err = Create(path, owner, o)
+	} else {
+		value, err = diskDo(act, path, owner, o)
+	}
+	switch {
+	case err == nil:
+		fmt.Printf("done %q\n", value)
+	case value != "":
+		fmt.Printf("handed out %q\n", value)
+	case errors.Is(err, ErrMaybeDone):
+		fmt.Printf("maybe %v\n", err)
+	default:
+		fmt.Printf("failed %v\n", err)
+	}
+	os.Exit(0)
+}
+
+func diskOptions(path string) Options {
+	return Options{MemoryDir: filepath.Join(filepath.Dir(path), "seen")}
+}
+
+func diskDo(act, path string, owner *Identity, o Options) (string, error) {
+	v, err := Open(path, o)
+	if err != nil {
+		return "", err
+	}
+	defer v.Close()
+	s, err := v.Owner(owner)
+	if err != nil {
+		return "", err
+	}
+	value, err := diskActs[act].do(s)
+	if err != nil && act == "set" {
+		if _, again := diskActs[act].do(s); again == nil {
+			panic("the database was used again after a commit that failed")
+		}
+	}
+	return value, err
+}
+
+// contents is all that a vault says, byte for byte; "" for none.
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	sum := sha256.New()
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			fmt.Fprintf(sum, "%q\n", name)
+			return b.ForEach(func(k, v []byte) error {
+				fmt.Fprintf(sum, "%q %q\n", k, v)
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+// diskFault is one way in which the disk fails, from the at-th call of an act on.
+type diskFault struct {
+	at    int
+	errno syscall.Errno
+	how   string
+}
+
+// How calls fail.
+const (
+	once   = "once"
+	onward = "from then on"
+	syncs  = "as do all syncs from then on" // what is written stays in memory, as with a disk that was pulled
+	made   = "though it was made"
+)
+
+// hits reports whether the n-th call fails.
+func (f diskFault) hits(n int, c fileCall) bool {
+	switch {
+	case f.at == 0 || n < f.at || c.name == "flock": // no disk is asked for a lock
+		return false
+	case f.how == onward:
+		return true
+	case f.how == syncs:
+		return c.syncs()
+	}
+	return n == f.at
+}
+
+func (c fileCall) syncs() bool { return c.name == "fsync" || c.name == "fdatasync" }
+
+// TestDiskFails fails every call that writes, syncs, makes, cuts or renames one of
+// the vault's files, and looks at what the act said and at what is there. Of many
+// calls alike, it fails the first and the last, unless -disk-all is given.
+func TestDiskFails(t *testing.T) {
+	if child := os.Getenv("ASS_TEST_DISK"); child != "" {
+		parts := strings.Split(child, "\x1f")
+		diskChild(parts[0], parts[1], parts[2])
+	}
+	v := newVictim(t)
+	whole, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string]int{}
+	for act := range diskActs {
+		var calls []fileCall
+		run := func(what string, f diskFault) {
+			seen := failDisk(t, v.owner, whole, act, what, f, calls, outcomes)
+			if f.at == 0 {
+				calls = seen
+			}
+		}
+		run(act, diskFault{})
+		if len(calls) < 6 {
+			t.Fatalf("%s: only %d calls were seen: %v", act, len(calls), calls)
+		}
+		for i, c := range calls {
+			alike := i > 0 && i+1 < len(calls) && calls[i-1] == c && calls[i+1] == c
+			if !*diskAll && (alike || c.courtesy() && i%3 != 0) {
+				continue
+			}
+			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}}
+			if c.syncs() {
+				faults = append(faults, diskFault{i + 1, syscall.EIO, syncs})
+			}
+			if *diskAll || c.name == "pwrite" || c.name == "rename" {
+				faults = append(faults, diskFault{i + 1, syscall.EIO, made})
+			}
+			if *diskAll {
+				faults = append(faults,
+					diskFault{i + 1, syscall.ENOSPC, once}, diskFault{i + 1, syscall.EIO, onward},
+					diskFault{i + 1, syscall.EDQUOT, once}, diskFault{i + 1, syscall.EROFS, onward})
+			}
+			for _, f := range faults {
+				run(fmt.Sprintf("%s: call %d of %d (%s) fails, %s, with %q", act, i+1, len(calls), c, f.how, f.errno.Error()), f)
+			}
+		}
+	}
+	for outcome, n := range outcomes {
+		t.Logf("%5d times: %s", n, outcome)
+	}
+}
+
+// failDisk has an act meet a fault, checks what it said against what is there, and
+// does it again. It returns the calls that were seen.
+func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []fileCall, outcomes map[string]int) (seen []fileCall) {
+	dir, err := os.MkdirTemp("", "ass-disk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "vault.db")
+	if act != "create" {
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, path)
+
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDiskFails$")
+	cmd.Env = append(os.Environ(), "ASS_TEST_DISK="+strings.Join([]string{act, path, owner.text}, "\x1f"))
+	said, _, err := traceFileCalls(cmd, dir, func(c fileCall) verdict {
+		seen = append(seen, c)
+		if !f.hits(len(seen), c) {
+			return verdict{}
+		}
+		return verdict{errno: f.errno, made: f.how == made}
+	})
+	skipUntraceable(t, err)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	outcome, message, _ := strings.Cut(strings.TrimSpace(said), " ")
+	outcomes[outcome]++
+
+	fails := func(format string, args ...any) {
+		t.Helper()
+		t.Fatalf("%s: %s\nit said: %s", what, fmt.Sprintf(format, args...), said)
+	}
+	if want := saidOf(f, calls); !slices.Contains(want, outcome) {
+		fails("it should have ended as one of %q", want)
+	}
+	if outcome != "done" && (!strings.Contains(message, f.errno.Error()) || !strings.Contains(message, dir) || strings.Contains(message, "\n")) {
+		fails("this is no line that says what failed where")
+	}
+	after := contents(t, path)
+	switch {
+	case outcome == "failed" && after != before:
+		fails("the vault is not as it was")
+	case outcome == "done" && after == before:
+		fails("nothing was done")
+	}
+
+	if outcome != "done" && after == before {
+		if act == "create" {
+			_, err = Create(path, owner, diskOptions(path))
+		} else {
+			_, err = diskDo(act, path, owner, diskOptions(path))
+		}
+		if err != nil {
+			fails("it does not work when the disk does again: %v", err)
+		}
+	}
+	opened, err := Open(path, diskOptions(path))
+	if err != nil {
+		fails("open: %v", err)
+	}
+	defer opened.Close()
+	if back := opened.Rollback(); back != nil {
+		fails("this machine believes to have seen what is not there: %s", back)
+	}
+	s, err := opened.Owner(owner)
+	if err != nil {
+		fails("owner: %v", err)
+	}
+	if r, err := s.Check(); err != nil || len(r.Problems) > 0 {
+		fails("the vault does not hold: %q, %v", r.Problems, err)
+	}
+	if done := diskActs[act].done; done != nil && !done(s) {
+		fails("it was not done")
+	}
+	if _, err := os.Lstat(path + newSuffix); err == nil {
+		fails("a file was left behind")
+	}
+	return seen
+}
+
+// saidOf says how an act may end that meets a fault.
+func saidOf(f diskFault, calls []fileCall) []string {
+	if f.at == 0 {
+		return []string{"done"}
+	}
+	rest := calls[f.at-1:]
+	for len(rest) > 0 && (rest[0].courtesy() || !f.hits(len(calls)-len(rest)+1, rest[0])) {
+		rest = rest[1:]
+	}
+	if len(rest) == 0 { // it has hit nothing that the act needs
+		return []string{"done"}
+	}
+	c := rest[0]
+	ofVault := func(c fileCall) bool { return filepath.Base(c.path) == "vault.db" && c.name != "flock" }
+	renames := func(c fileCall) bool { return c.name == "rename" && ofVault(c) }
+	tooLate := slices.ContainsFunc(calls, renames) && !slices.ContainsFunc(rest, renames)
+	switch {
+	case c.name == "unlinkat": // of what is not there, which Go tries in two ways
+		return []string{"done", "failed"}
+	case tooLate, renames(c) && f.how == made:
+		return []string{"maybe"}
+	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], ofVault):
+		return []string{"maybe"} // the meta page is there, and cannot be put back
+	}
+	return []string{"failed"}
+}
+
+// courtesy reports whether an act goes on when a call fails: what this machine
+// remembers, and who holds the lock. Locking itself never fails here.
+func (c fileCall) courtesy() bool {
+	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, lockSuffix) && c.name != "openat"
+}

@@ -1,0 +1,32 @@
+package vault
+
+import "syscall"
+
+// enteredCall reads which call a stopped thread enters, and its arguments.
+func enteredCall(tid int) (number uint64, args [6]uint64, err error) {
+	var r syscall.PtraceRegs
+	err = syscall.PtraceGetRegs(tid, &r)
+	return r.Orig_rax, [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}, err
+}
+
+// skipCall has the system do nothing for the call that a thread enters.
+func skipCall(tid int) error {
+	var r syscall.PtraceRegs
+	if err := syscall.PtraceGetRegs(tid, &r); err != nil {
+		return err
+	}
+	r.Orig_rax = ^uint64(0)
+	return syscall.PtraceSetRegs(tid, &r)
+}
+
+// setResult says what the call that a thread leaves returns.
+func setResult(tid int, errno syscall.Errno) error {
+	var r syscall.PtraceRegs
+	if err := syscall.PtraceGetRegs(tid, &r); err != nil {
+		return err
+	}
+	r.Rax = uint64(-int64(errno))
+	return syscall.PtraceSetRegs(tid, &r)
+}
+
+var archFileCalls = map[uint64]string{syscall.SYS_RENAME: "rename", syscall.SYS_UNLINK: "unlinkat"}

@@ -1,0 +1,400 @@
+package vault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Salvaged is what a salvage got out of a damaged file.
+type Salvaged struct {
+	Secrets  int
+	Versions int
+	Agents   int
+	Entries  int      // of the log
+	Lost     []string // what the log, or a record, says should be there
+	LogFile  string   // where the log is, if it does not hold in everything; else it is in the vault
+	Epoch    uint32
+}
+
+// Salvage makes a new vault, where nothing may be, of what can be found in the
+// damaged file of one, which it only reads: every record whose MAC holds, whether or
+// not the structure of the file still leads to it. Tokens and requests end. Where the
+// log has holes, it is kept in a file beside the new vault instead of in it.
+//
+// A file in which the owner's key finds no root is [ErrWrongKey], or beyond salvage.
+func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err error) {
+	o = o.withDefaults()
+	if err := checkFree(to); err != nil {
+		return r, err
+	}
+	found, err := scanFile(damagedFile)
+	if err != nil {
+		return r, err
+	}
+	w := &salvage{path: damagedFile, found: found, id: id}
+	if err := w.findKeys(o); err != nil {
+		return r, err
+	}
+	w.findEnd()
+	w.end = max(w.end, memory{o.MemoryDir}.recall(w.s.epoch.vid).Seq)
+	if err := w.readLog(w.s); err != nil {
+		return r, err
+	}
+	lock, err := lockVault(to, false, o)
+	if err != nil {
+		return r, err
+	}
+	defer lock.release()
+	part := to + partSuffix
+	if err := removeRegular(part); err != nil {
+		return r, err
+	}
+	defer os.Remove(part) // unless it has moved
+	if err := makeFile(part, w.fill); err != nil {
+		return r, err
+	}
+	// What was found is a vault now, in which anything may be missing. A rewrite leaves
+	// behind what does not hold together, and the owner vouches for the rest.
+	v := &Vault{path: part, opts: o, lock: &fileLock{}, st: &store{path: part}, vid: w.s.epoch.vid}
+	v.opts.MemoryDir = "" // which remembers vaults that are in use
+	w.s.v = v
+	if err := v.st.open(false); err != nil {
+		return r, errors.Join(err, v.st.close())
+	}
+	r, err = w.settle(to)
+	if err = errors.Join(err, v.st.close()); err != nil {
+		return r, err
+	}
+	return r, moveNew(part, to)
+}
+
+// salvage is one run.
+type salvage struct {
+	path  string
+	found []element
+	id    *Identity
+	s     *Session
+	epoch []byte // as it is stored
+	end   uint64 // the last entry that there was; 0 if that is not known
+	log   scannedLog
+	told  *verification
+	last  audit.Position
+	lost  []string
+}
+
+// findKeys finds the root and the newest epoch.
+func (w *salvage) findKeys(o Options) error {
+	var root *rootKeys
+	tried := map[string]bool{}
+	roots := 0
+	for _, e := range w.found {
+		if root != nil || string(e.key) != metaRoot || tried[string(e.value)] {
+			continue
+		}
+		tried[string(e.value)] = true
+		roots++
+		plain, err := w.id.open(e.value)
+		if err != nil || len(plain) != len(key{}) {
+			continue
+		}
+		r := newRootKeys(key(plain))
+		want := r.bind(w.id.text)
+		for _, b := range w.found {
+			if string(b.key) == metaBind && string(b.value) == string(want[:]) {
+				root = r
+			}
+		}
+	}
+	switch {
+	case roots == 0:
+		return notVault(w.path, "it has no root of a vault in it: nothing can be salvaged")
+	case root == nil:
+		return errorOf(ErrWrongKey, "this owner key does not open what is in %s", w.path)
+	}
+	v := &Vault{path: w.path, opts: o, vid: root.vid}
+	for _, e := range w.found {
+		if string(e.key) != metaEpoch || len(e.value) < 4 {
+			continue
+		}
+		n := uint32(e.value[0])<<24 | uint32(e.value[1])<<16 | uint32(e.value[2])<<8 | uint32(e.value[3])
+		k, ctx := root.epochWrap(n)
+		secret, err := open(k, ctx, e.value[4:])
+		if err == nil && len(secret) == len(key{}) && (w.s == nil || n > w.s.epoch.n) {
+			w.s, w.epoch = v.ownerSession(root, n, key(secret)), e.value
+		}
+	}
+	if w.s == nil {
+		return notVault(w.path, "the key of its epoch cannot be found: nothing can be salvaged")
+	}
+	return nil
+}
+
+// findEnd finds the head, and drops what a process that died was about to write
+// behind it.
+func (w *salvage) findEnd() {
+	rank := -1
+	for _, e := range w.found {
+		if string(e.key) != metaHead || e.rank < rank {
+			continue
+		}
+		plain, err := open(w.s.epoch.headKey(), w.s.epoch.headContext(), e.value)
+		if err != nil {
+			continue
+		}
+		if h, err := decodeHead(plain); err == nil {
+			w.end, rank = max(w.end, h.log.Seq), e.rank
+		}
+	}
+	if rank != inNewest {
+		return
+	}
+	w.found = slices.DeleteFunc(w.found, func(e element) bool {
+		if e.rank == inNewest {
+			return false
+		}
+		if r, err := parseRecord(e.value); err == nil {
+			return seqIn(r) > w.end
+		}
+		_, err := audit.Parse(e.value)
+		return err == nil && audit.Seq(e.key) > w.end
+	})
+}
+
+// seqIn is the number of the entry that tells of a record, as far as it can be read.
+func seqIn(r record) uint64 {
+	var body struct {
+		Seq uint64 `json:"seq"`
+	}
+	_ = json.Unmarshal(r.body, &body)
+	return body.Seq
+}
+
+// readLog reads the log, with the keys of a session of the same owner.
+func (w *salvage) readLog(s *Session) error {
+	w.log = logIn(s.epoch.vid, w.found)
+	w.told = newVerification(s)
+	if w.log.first != nil {
+		cp, err := parseCheckpoint(s.epoch.vid, w.log.first)
+		if err == nil {
+			err = w.told.begin(cp)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.last = w.told.checkLog(0, w.log.each)
+	if w.last.Seq < w.end {
+		w.told.found("audit log: entries %d to %d are missing", w.last.Seq+1, w.end)
+	}
+	return nil
+}
+
+// fill writes what holds into a file, as it was stored.
+func (w *salvage) fill(b *builder) error {
+	b.actFor(w.s)
+	root := w.s.root
+	if err := b.t.putMeta(metaFormat, []byte(format)); err != nil {
+		return err
+	}
+	if err := b.putOwner(w.id, root); err != nil {
+		return err
+	}
+	if err := b.t.putMeta(metaEpoch, w.epoch); err != nil {
+		return err
+	}
+	for k, v := range w.log.each {
+		if err := b.putRaw(bucketAudit, k, v); err != nil {
+			return err
+		}
+	}
+	if w.log.first != nil {
+		if err := b.putRaw(bucketAudit, checkpointKey, w.log.first); err != nil {
+			return err
+		}
+	}
+	b.t.head.log = w.last
+	for place, r := range w.records() {
+		if err := b.putRaw(place.bucket, []byte(place.key), r.value); err != nil {
+			return err
+		}
+		m := macOf(r.value)
+		b.t.head.digest.add(b.t.digest(place.bucket, []byte(place.key), m[:]))
+		b.t.head.count++
+	}
+	if err := w.mendHeads(b); err != nil {
+		return err
+	}
+	return b.t.saveHead()
+}
+
+// where is the place of a record.
+type where struct{ bucket, key string }
+
+type candidate struct {
+	value []byte
+	rank  int
+	seq   uint64
+}
+
+// records are those whose MAC holds, of each place the surest: the newest of those
+// that lie in pages of the same rank.
+func (w *salvage) records() map[where]candidate {
+	best := map[where]candidate{}
+	for _, e := range w.found {
+		r, err := parseRecord(e.value)
+		if err != nil {
+			continue
+		}
+		for _, bucket := range recordBuckets {
+			if !w.s.epoch.macHolds(bucket, e.key, r) {
+				continue
+			}
+			at, is := where{bucket, string(e.key)}, candidate{e.value, e.rank, seqIn(r)}
+			if had, ok := best[at]; !ok || is.rank == had.rank && is.seq > had.seq {
+				best[at] = is
+			}
+			break
+		}
+	}
+	return best
+}
+
+// mendHeads makes a record for each secret of which only values were found, and says
+// what is not there.
+func (w *salvage) mendHeads(b *builder) error {
+	type found struct {
+		highest uint64
+		tier    tokens.Tier
+		seq     uint64
+		have    map[uint64]bool
+	}
+	paths := map[string]*found{}
+	err := b.t.walk(bucketVersions, nil, func(k, v []byte) error {
+		var body versionBody
+		path, n, ok := cutVersionKey(k)
+		if _, err := b.t.decode(bucketVersions, k, v, &body); err != nil || !ok {
+			return err
+		}
+		f := paths[path]
+		if f == nil {
+			f = &found{have: map[uint64]bool{}}
+			paths[path] = f
+		}
+		f.have[n] = true
+		f.tier = max(f.tier, body.Tier)
+		if n > f.highest {
+			f.highest, f.seq = n, body.Seq
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	newest := w.told.newest
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		p, err := tokens.ParsePath(path)
+		if err != nil {
+			continue
+		}
+		f, k := paths[path], secretBucketKey(p)
+		v, err := b.t.get(bucketSecrets, k)
+		if err != nil {
+			return err
+		}
+		var head secretBody
+		if v != nil {
+			if _, err := b.t.decode(bucketSecrets, k, v, &head); err != nil {
+				return err
+			}
+		}
+		if v == nil || f.highest > head.Version { // an older head is none
+			id, err := uuid.NewRandom()
+			if err != nil {
+				return err
+			}
+			l := newest[path]
+			head = secretBody{ID: id.String(), Version: max(f.highest, l.version), Tier: max(f.tier, l.tier), Type: DefaultType, CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, l.seq)}
+			if l.deleted {
+				head.DeletedAt = &b.t.now
+			}
+			if err := b.t.put(bucketSecrets, k, true, head); err != nil {
+				return err
+			}
+			w.lost = append(w.lost, path+": its type and times")
+		}
+		for n := uint64(1); n <= head.Version; n++ {
+			if _, told := w.told.versions[string(versionKey(p, n))]; !f.have[n] && (told || w.told.from.Seq == 0) {
+				what := fmt.Sprintf("%s version %d", path, n)
+				if n == head.Version {
+					what += ", the current one"
+				}
+				w.lost = append(w.lost, what)
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(newest)) {
+		if paths[path] != nil || !newest[path].left {
+			continue
+		}
+		bucket := bucketSecrets
+		if isAgentID(path) {
+			bucket = bucketAgents
+		}
+		v, err := b.t.get(bucket, []byte(path))
+		if err != nil {
+			return err
+		}
+		if v == nil || bucket == bucketSecrets {
+			w.lost = append(w.lost, path)
+		}
+		if v != nil && bucket == bucketSecrets { // a record without any value
+			if err := b.t.remove(bucket, []byte(path)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settle writes the new vault.
+func (w *salvage) settle(to string) (r Salvaged, err error) {
+	r.Lost, r.Entries = w.lost, len(w.log.keys)
+	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, note: map[string]any{}}
+	if len(w.told.Problems) > 0 {
+		plan.cut, plan.behind = true, w.end
+		r.LogFile = to + ".log.jsonl"
+		a, err := w.s.writeArchive(r.LogFile, w.told.from, w.last.Seq, w.log.each)
+		if err != nil {
+			return r, err
+		}
+		maps.Copy(plan.note, a.logged())
+	}
+	if n := len(r.Lost); n > 0 {
+		plan.note["lost"] = r.Lost[:min(n, 100)]
+		plan.note["lost_count"] = n
+	}
+	if err := w.s.rewrite(plan); err != nil {
+		return r, err
+	}
+	for _, left := range plan.left {
+		r.Lost = append(r.Lost, left+": it does not hold")
+	}
+	r.Epoch = w.s.epoch.n
+	return r, w.s.view(func(t *tx) error {
+		for bucket, n := range map[string]*int{bucketSecrets: &r.Secrets, bucketVersions: &r.Versions, bucketAgents: &r.Agents} {
+			if *n, err = t.count(bucket); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,195 @@
+package vault
+
+import (
+	"bytes"
+	"cmp"
+	"os"
+	"slices"
+
+	"ass/audit"
+)
+
+// What can be found in a file that no longer opens. Nothing of its structure is
+// trusted: every page is taken for a leaf, and whatever has the form of an entry is
+// an element that may be what it looks like. Which it is, a MAC or a seal decides.
+
+// element is a key and a value that lie in a page.
+type element struct {
+	key, value []byte
+	rank       int // how surely it is of the newest state; see live
+}
+
+// Ranks of elements. Pages that are not in use hold what was overwritten, and what a
+// process that died was about to write.
+const (
+	stale = iota
+	inOlder
+	inNewest
+)
+
+// scanFile reads all elements that lie in a file, the surest first.
+func scanFile(path string) ([]element, error) {
+	f, err := openExisting(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	b := make([]byte, info.Size())
+	n, rerr := f.ReadAt(b, 0)
+	if cerr := f.Close(); cerr != nil {
+		return nil, cerr
+	}
+	if rerr != nil && n == 0 { // else what can be read of a failing disk is worth having
+		return nil, rerr
+	}
+	return scan(b), nil
+}
+
+func scan(b []byte) []element {
+	ranks := live(b)
+	var list []element
+	for at := 0; at < len(b); at += pageSize {
+		rank := ranks[uint64(at/pageSize)]
+		for k, v := range leafElements(b[at:]) {
+			list = append(list, element{k, v, rank})
+			if len(v) <= bucketHeader || len(v) > pageSize || order.Uint64(v) != 0 {
+				continue
+			}
+			for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
+				list = append(list, element{k, v, rank})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b element) int { return cmp.Compare(b.rank, a.rank) })
+	return list
+}
+
+// What no element exceeds but for entries of the log and the checkpoint, whose keys have
+// 8 bytes: a version of the largest value in base64, with all that is around it.
+const (
+	maxKey     = 1 << 10
+	maxElement = 4 << 20
+)
+
+// leafElements yields what lies in the page at the beginning of b, if it is a leaf.
+// How many there are is said by the header and, once more, by where the first key
+// lies; the larger is believed, because a wrong element is harmless.
+func leafElements(b []byte) func(yield func(k, v []byte) bool) {
+	return func(yield func(k, v []byte) bool) {
+		if len(b) < pageHeader+elemSize {
+			return
+		}
+		if flags := order.Uint16(b[8:]); flags == branchPage || flags == metaPage || flags == freePage {
+			return
+		}
+		count := int(order.Uint16(b[10:]))
+		if first := order.Uint32(b[pageHeader+4:]); first <= pageSize {
+			count = max(count, int(first)/elemSize)
+		}
+		for i := range min(count, (pageSize-pageHeader)/elemSize) {
+			at := pageHeader + i*elemSize
+			if at+elemSize > len(b) {
+				return
+			}
+			pos, ksize, vsize := uint64(order.Uint32(b[at+4:])), uint64(order.Uint32(b[at+8:])), uint64(order.Uint32(b[at+12:]))
+			from := uint64(at) + pos
+			if ksize == 0 || ksize > maxKey || vsize > maxElement && ksize != 8 || from+ksize+vsize > uint64(len(b)) || pos < elemSize {
+				continue
+			}
+			if !yield(b[from:from+ksize], b[from+ksize:from+ksize+vsize]) {
+				return
+			}
+		}
+	}
+}
+
+// live says of each page that can be reached from a meta page whether it is of the
+// newest state or of the one before. Pages that do not hold are passed over.
+func live(b []byte) map[uint64]int {
+	ranks := map[uint64]int{}
+	w := &pageWalk{f: bytes.NewReader(b), pages: uint64(len(b) / pageSize)}
+	var newest uint64
+	roots := map[uint64]uint64{} // by transaction
+	for id := range uint64(2) {
+		if root, _, txid, ok := w.metaAt(id); ok {
+			roots[txid] = root
+			newest = max(newest, txid)
+		}
+	}
+	for txid, root := range roots {
+		rank := inOlder
+		if txid == newest {
+			rank = inNewest
+		}
+		reached := map[uint64]bool{}
+		var reach func(id uint64, depth int)
+		reach = func(id uint64, depth int) {
+			if id < 2 || id >= w.pages || reached[id] || depth > maxDepth {
+				return
+			}
+			reached[id] = true
+			ranks[id] = max(ranks[id], rank)
+			p := b[id*pageSize:]
+			flags, count := order.Uint16(p[8:]), int(order.Uint16(p[10:]))
+			for i := range min(count, (pageSize-pageHeader)/elemSize) {
+				e := p[pageHeader+i*elemSize:]
+				switch flags {
+				case branchPage:
+					reach(order.Uint64(e[8:]), depth+1)
+				case leafPage:
+					if order.Uint32(e)&bucketLeaf == 0 {
+						continue
+					}
+					from := uint64(pageHeader+i*elemSize) + uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
+					if from+8 <= uint64(len(p)) {
+						reach(order.Uint64(p[from:]), depth+1)
+					}
+				}
+			}
+		}
+		reach(root, 0)
+	}
+	return ranks
+}
+
+// scannedLog is what of a log lies in a file: by number, the surest of each.
+type scannedLog struct {
+	keys   [][]byte
+	values map[uint64][]byte
+	first  []byte // the checkpoint, if there is one that holds
+}
+
+func logIn(vid vaultID, found []element) scannedLog {
+	l := scannedLog{values: map[uint64][]byte{}}
+	for _, e := range found {
+		seq := audit.Seq(e.key)
+		if len(e.key) != 8 || l.values[seq] != nil {
+			continue
+		}
+		if seq == 0 {
+			if _, err := parseCheckpoint(vid, e.value); err == nil && l.first == nil {
+				l.first = e.value
+			}
+			continue
+		}
+		if _, err := audit.Parse(e.value); err == nil {
+			l.values[seq] = e.value
+			l.keys = append(l.keys, e.key)
+		}
+	}
+	slices.SortFunc(l.keys, bytes.Compare)
+	return l
+}
+
+// each yields the entries in their order.
+func (l scannedLog) each(yield func(k, v []byte) bool) {
+	for _, k := range l.keys {
+		if !yield(k, l.values[audit.Seq(k)]) {
+			return
+		}
+	}
+}
