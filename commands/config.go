@@ -113,6 +113,7 @@ func (a *app) updateConfig(fn func(*config) error) error {
 		return err
 	}
 	defer release()
+	sweep(path, 0) // nobody else writes it now
 	c, err := loadConfig()
 	if err != nil {
 		return err

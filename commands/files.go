@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 	"syscall"
 
 	"ass/vault"
@@ -185,7 +186,8 @@ func writePrivate(path string, content []byte) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-") // 0600
+	sweep(path, time.Minute)
+	f, err := os.CreateTemp(dir, tempPrefix(path)) // 0600
 	if err != nil {
 		return fileFault(path, err)
 	}
@@ -204,6 +206,28 @@ func writePrivate(path string, content []byte) (err error) {
 		return fileFault(path, err)
 	}
 	return syncFolder(path)
+}
+
+// tempPrefix begins the names under which a file is written before it is there.
+func tempPrefix(path string) string { return ".ass-" + filepath.Base(path) + "-" }
+
+// sweep removes what a run that was killed left of a file that it was about to write:
+// it can hold an owner key, or values. What is younger may be another run's.
+func sweep(path string, age time.Duration) {
+	dir, prefix := filepath.Dir(path), tempPrefix(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), prefix)
+		if !ours || strings.Trim(rest, "0123456789") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) >= age {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // writeNew makes a file in one piece, and leaves alone one that is there.
