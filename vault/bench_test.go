@@ -14,6 +14,11 @@ func benchVault(b *testing.B, secrets int) *Session {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return benchVaultOf(b, owner, secrets)
+}
+
+func benchVaultOf(b *testing.B, owner *Identity, secrets int) *Session {
+	b.Helper()
 	path := filepath.Join(b.TempDir(), "vault.db")
 	if _, err := Create(path, owner, Options{}); err != nil {
 		b.Fatal(err)
@@ -185,7 +190,7 @@ func BenchmarkWalkPages(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("%dKiB", info.Bytes>>10), func(b *testing.B) {
 			for b.Loop() {
-				if err := checkPages(path, 0); err != nil {
+				if err := checkPages(path); err != nil {
 					b.Fatal(err)
 				}
 			}

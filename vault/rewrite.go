@@ -82,11 +82,11 @@ func (s *Session) rewrite(p *rewritePlan) error {
 
 func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind} {
-		m, err := old.bucket(bucketMeta)
+		value, err := old.get(bucketMeta, []byte(name))
 		if err != nil {
 			return err
 		}
-		if err := w.t.putMeta(name, m.Get([]byte(name))); err != nil {
+		if err := w.t.putMeta(name, value); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func (s *Session) Verify(values bool) (Report, error) {
 	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
 		return v.Report, err
 	}
-	if err := checkPages(s.v.path, 0); err != nil {
+	if err := checkPages(s.v.path); err != nil {
 		return v.Report, err
 	}
 	err := s.inspect(func(t *tx) error {
