@@ -18,6 +18,8 @@ var damageAll = flag.Bool("damage-all", false, "flip every byte of a page's head
 
 const pageBytes = 4096
 
+func init() { vault.UnderRace = underRace }
+
 // TestDamage hurts every page of a vault in every way that a disk has: there is no
 // panic, no fault, no hang, and no value but the one that was stored.
 func TestDamage(t *testing.T) {
