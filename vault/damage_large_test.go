@@ -162,7 +162,7 @@ type hurt struct {
 func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	many := 1
 	if all {
-		many = 30
+		many = 4
 	}
 	add := func(name string, id uint64, refused bool, do func(page []byte)) {
 		path, _ := l.near(id)
@@ -211,6 +211,25 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			add("it flows over", id, true, put32(12, uint32(p.over)+1))
 			add("it flows over the end", id, true, put32(12, 1<<31))
 			add("the first byte of a key flipped", id, true, func(b []byte) { pageKey(b, 0)[0] ^= 1 })
+		}
+		// A branch that says of the page below that it begins later, or earlier: the way
+		// to its first path leads to the page before.
+		for _, id := range l.some(bucket, false, 1+many) {
+			p := l.w.seen[id]
+			for i := 1; i < p.n && i <= many; i++ {
+				first := pageKey(p.b, i)
+				path, n, ok := cutVersionKey(first)
+				if bucket == bucketSecrets {
+					path, n, ok = string(first), 2, true
+				}
+				if ok {
+					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d begins later", id, bucket, i), page: true, near: path, refused: n <= 2, do: func(b []byte) []byte {
+						k := pageKey(b[id*pageSize:], i)
+						k[len(path)-1]++
+						return b
+					}})
+				}
+			}
 		}
 		for _, id := range l.some(bucket, true, many) {
 			p := l.w.seen[id]

@@ -199,7 +199,7 @@ func inBolt() bool {
 // get returns a copy of a value, nil if it is not there.
 func (st *store) get(bucket string, k []byte) (value []byte, err error) {
 	err = st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
-		_, err := w.lookup(bucket, k)
+		_, err := w.from(bucket, k, 1) // see tx.get
 		if err == nil {
 			value = bytes.Clone(b.Get(k))
 		}

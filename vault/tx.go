@@ -326,12 +326,16 @@ func (t *tx) logEvent(ev audit.Event) error {
 	}
 	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
-	bucket, err := t.bucketAt(bucketAudit, k)
+	old, err := t.get(bucketAudit, k)
+	if err == nil && old != nil {
+		err = damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+	}
 	if err != nil {
 		return err
 	}
-	if bucket.Get(k) != nil {
-		return damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+	bucket, err := t.bucket(bucketAudit)
+	if err != nil {
+		return err
 	}
 	bucket.FillPercent = 0.9 // nothing is ever inserted between two entries
 	if err := bucket.Put(k, v); err != nil {
@@ -380,13 +384,18 @@ func (t *tx) forget(bucket string, k []byte) error {
 }
 
 // get returns the stored bytes at k, nil for none. They are valid until the
-// transaction ends.
+// transaction ends. None is believed once the page behind is where the one above says,
+// which says on which of the two k would stand.
 func (t *tx) get(bucket string, k []byte) ([]byte, error) {
 	from, err := t.bucketAt(bucket, k)
 	if err != nil {
 		return nil, err
 	}
-	return from.Get(k), nil
+	v := from.Get(k)
+	if v == nil {
+		_, err = t.pages.from(bucket, k, 1)
+	}
+	return v, err
 }
 
 // remove takes a record away, if it is there.
