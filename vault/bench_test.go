@@ -152,8 +152,8 @@ func BenchmarkDerive(b *testing.B) {
 	}
 }
 
-// BenchmarkWalkPages measures what the walk over a file's pages adds to its
-// opening.
+// BenchmarkWalkPages measures the walk over all pages of a file, which a verification
+// does, and an opening whose list of free pages has no sum.
 func BenchmarkWalkPages(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "vault.db")
 	owner, err := NewIdentity()

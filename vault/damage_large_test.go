@@ -223,7 +223,7 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 					path, n, ok = string(first), 2, true
 				}
 				if ok {
-					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d begins later", id, bucket, i), page: true, near: path, refused: n <= 2, do: func(b []byte) []byte {
+					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d below begins later", id, bucket, i), page: i > 1, near: path, refused: n <= 2, do: func(b []byte) []byte {
 						k := pageKey(b[id*pageSize:], i)
 						k[len(path)-1]++
 						return b
@@ -342,6 +342,13 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	})
 	meta("newer meta page replaced by the older", true, false, func(n, o []byte) { copy(n, o) })
 	meta("older meta page replaced by the newer", true, false, func(n, o []byte) { copy(o, n) })
+	hurts = append(hurts, hurt{name: "newer meta page swapped with the list of free pages", refused: true, do: func(b []byte) []byte {
+		meta, list := b[newer*pageSize:][:pageSize], b[l.w.free*pageSize:][:pageSize]
+		for i := range meta {
+			meta[i], list[i] = list[i], meta[i]
+		}
+		return b
+	}})
 	for i := range pageHeader + 64 {
 		if all || i%8 == 3 {
 			meta(fmt.Sprintf("newer meta page: byte %d flipped", i), i >= pageHeader, false, func(n, _ []byte) { n[i] ^= 1 << l.random.IntN(8) })

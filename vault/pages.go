@@ -124,7 +124,7 @@ func (w *tree) meta(pages uint64) error {
 			return err
 		}
 		meta := p[pageHeader:]
-		if order.Uint32(meta) != metaMagic || order.Uint32(meta[4:]) != metaVersion || order.Uint64(meta[56:]) != metaSum(meta[:56]) {
+		if !isMeta(meta) {
 			continue
 		}
 		if order.Uint64(p) != id || order.Uint16(p[8:]) != metaPage {
@@ -144,14 +144,34 @@ func (w *tree) meta(pages uint64) error {
 	case w.high > pages:
 		return w.bad("the file was cut off: it has %d pages of %d", pages, w.high)
 	case valid == 1:
-		// A list of free pages gets its sum when its transaction has ended.
-		for id := range pages {
-			if _, sum, err := w.freeList(id, w.txid+1, pages); err == nil && sum {
-				return w.bad("the one of its first two pages that tells of the newest transaction")
-			}
+		return w.newest(pages)
+	}
+	return nil
+}
+
+// newest returns an error if the transaction behind the one that the only meta page
+// tells of had ended: then its list of free pages has a sum. Or its meta page is
+// elsewhere in the file.
+func (w *tree) newest(pages uint64) error {
+	for id := range pages {
+		p := w.buf[:80]
+		if err := w.readAt(p, id*pageSize); err != nil {
+			return err
+		}
+		newer := isMeta(p[pageHeader:]) && order.Uint64(p[pageHeader+48:]) > w.txid
+		if !newer && order.Uint16(p[8:]) == freePage {
+			_, newer, _ = w.freeList(id, w.txid+1, pages)
+		}
+		if newer {
+			return w.bad("the one of its first two pages that tells of the newest transaction")
 		}
 	}
 	return nil
+}
+
+// isMeta reports whether b is what a meta page holds behind its head.
+func isMeta(b []byte) bool {
+	return order.Uint32(b) == metaMagic && order.Uint32(b[4:]) == metaVersion && order.Uint64(b[56:]) == metaSum(b[:56])
 }
 
 // metaSum is FNV-1a of 64 bits, as bbolt sums a meta page.

@@ -211,18 +211,23 @@ func (t *tx) checkDigest() error {
 // name here; a verification finds it in the log.
 func (t *tx) blame() error {
 	for _, name := range recordBuckets {
-		err := t.walk(name, nil, func(k, v []byte) error {
-			r, err := parseRecord(v)
-			if err != nil || !t.epoch.macHolds(name, k, r) {
-				return badMAC(name, k)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := t.allHold(name); err != nil {
 			return err
 		}
 	}
 	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+}
+
+// allHold checks the MAC of every record of a bucket.
+func (t *tx) allHold(bucket string) error {
+	return t.walk(bucket, nil, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
+}
+
+func (t *tx) checkMAC(bucket string, k, v []byte) error {
+	if r, err := parseRecord(v); err != nil || !t.epoch.macHolds(bucket, k, r) {
+		return badMAC(bucket, k)
+	}
+	return nil
 }
 
 func badMAC(bucket string, k []byte) error {
@@ -442,12 +447,7 @@ func (t *tx) absent(bucket string, k []byte) error {
 	if err != nil || leaf.held {
 		return err
 	}
-	err = t.pages.records(leaf, func(k, v []byte) error {
-		if r, err := parseRecord(v); err != nil || !t.epoch.macHolds(bucket, k, r) {
-			return badMAC(bucket, k)
-		}
-		return nil
-	})
+	err = t.pages.records(leaf, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
 	leaf.held = err == nil
 	return err
 }
