@@ -141,6 +141,9 @@ func TestPagesOfBolt(t *testing.T) {
 // bbolt touches no page that was not checked: all others are made junk before it
 // reads, writes and removes, and joins pages that became small.
 func TestPagesTouched(t *testing.T) {
+	if UnderRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	junk := bytes.Repeat([]byte{0xa5}, pageSize)
 	checked, pages := 0, 0
 	for seed := range uint64(40 * *pagesRounds) {
