@@ -14,9 +14,18 @@ test *args:
 build:
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o ass .
 
-# Flip every byte of the first entries of every page of a vault, and say what became of it
+# Hurt every page of a small vault, and many of a large one, in every way, and say what became of it
 damage:
-    go test ./vault -run '^TestDamage$' -v -timeout 1h -args -damage-all
+    go test ./vault -run '^TestDamage' -v -timeout 1h -args -damage-all
+    go test ./commands -run '^TestDamage$' -v -timeout 1h -args -damage-all
+
+# Run every command on every damaged page, and write the table in docs/reliability.md
+damage-table:
+    go test ./commands -run '^TestDamage$' -timeout 1h -args -damage-table
+
+# Random databases against the checks of pages, for longer
+pages rounds="30":
+    go test ./vault -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}
 
 # Fail every file call of every act of a vault in every way, and see that nobody was lied to
 disks:

@@ -66,11 +66,16 @@ func agentState(g vault.Agent) cell {
 type agentsList struct{}
 
 func (agentsList) Run(a *app) error {
-	return a.with(access{readOnly: true, owner: "list agents"}, func(s *vault.Session) error {
+	return a.with(access{readOnly: true, owner: "list agents"}, func(s *vault.Session) (err error) {
 		list, err := s.Agents()
 		if err != nil {
 			return err
 		}
+		defer func() { // what holds is listed, and what does not is named
+			if err == nil {
+				err = s.Unlisted()
+			}
+		}()
 		items, rows := make([]agentJSON, len(list)), [][]cell{{{"ID", dim}, {"NAME", dim}, {"STATUS", dim}, {"CREATED", dim}}}
 		for i, g := range list {
 			items[i] = agentJSONOf(g)

@@ -89,11 +89,16 @@ type tokensList struct {
 }
 
 func (c tokensList) Run(a *app) error {
-	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) (err error) {
 		list, err := s.Tokens()
 		if err != nil {
 			return err
 		}
+		defer func() { // what holds is listed, and what does not is named
+			if err == nil {
+				err = s.Unlisted()
+			}
+		}()
 		items, rows := []map[string]any{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim}, {"EXPIRES", dim}, {"SCOPES", dim}}}
 		for _, t := range list {
 			if t.State != vault.TokenActive && !c.All {

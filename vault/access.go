@@ -197,8 +197,11 @@ type usesBody struct {
 func (t *tx) usesOf(id string) (usesBody, error) {
 	var body usesBody
 	v, err := t.get(bucketUses, []byte(id))
-	if v != nil {
+	switch {
+	case v != nil:
 		_, err = t.decode(bucketUses, []byte(id), v, &body)
+	case err == nil:
+		err = t.absent(bucketUses, []byte(id))
 	}
 	return body, err
 }

@@ -234,6 +234,17 @@ func (s *Session) Agents() ([]Agent, error) {
 	return list, err
 }
 
+// Unlisted returns an error that names an agent or a token which Agents or Tokens
+// passed over because its record was altered; nil if there is none.
+func (s *Session) Unlisted() error {
+	return s.view(func(t *tx) error {
+		if err := t.allHold(bucketAgents); err != nil {
+			return err
+		}
+		return t.allHold(bucketTokens)
+	})
+}
+
 // findAgent resolves an id, or the name of an active agent.
 func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 	if isAgentID(ref) {
@@ -246,6 +257,9 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		}
 		return nil
 	})
+	if err == nil && id == "" {
+		err = t.allHold(bucketAgents) // it may be one that was passed over
+	}
 	if err == nil && id == "" {
 		err = errorOf(ErrUnknown, "no agent %q; those that there are: ass agents list", ref)
 	}

@@ -60,9 +60,13 @@ func publishFile(path string) (published bool, err error) {
 
 func fillFile(path string, fill func(*builder) error) error {
 	// Nothing is at stake before the rename, so nothing is synced until the end.
+	var file *os.File
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		FreelistType: bbolt.FreelistMapType, PageSize: pageSize, NoSync: true, NoGrowSync: true, NoStatistics: true,
-		OpenFile: openExisting,
+		OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
+			file, err = openExisting(path, flag, perm)
+			return file, err
+		},
 	})
 	if err != nil {
 		return err
@@ -83,6 +87,9 @@ func fillFile(path string, fill func(*builder) error) error {
 		err = w.t.b.Commit()
 	} else if w.t.b != nil {
 		_ = w.t.b.Rollback()
+	}
+	if err == nil {
+		err = sumFreeList(file, path)
 	}
 	if err == nil {
 		err = db.Sync()

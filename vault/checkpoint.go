@@ -119,7 +119,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := t.bucket(bucketAudit)
+	b, err := t.bucketAt(bucketAudit, checkpointKey)
 	if err != nil {
 		return err
 	}

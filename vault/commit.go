@@ -32,6 +32,7 @@ const metaBytes = 2 * pageSize
 // put back. Pages are only ever written where nothing lies that counts, so both
 // stand for a whole vault, whichever of them is on the disk.
 func (st *store) update(fn func(*bbolt.Tx) error) error {
+	defer func() { st.pages = nil }() // they are not what is committed any more
 	var before [metaBytes]byte
 	committing := false
 	err := st.guard(func() error {
@@ -47,7 +48,11 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 			return err
 		})
 	})
-	if err == nil || !committing {
+	switch {
+	case err == nil:
+		_ = sumFreeList(st.file, st.path) // it is done without; see there
+		return nil
+	case !committing:
 		return err // nothing was written
 	}
 	err = diskError(st.path, err)

@@ -1,24 +1,26 @@
 package vault
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
+	"slices"
+	"sort"
 )
 
 // bbolt trusts its pages: one that points to itself makes it recurse until the
-// process dies, which no program can catch. So the tree of pages is walked before
-// bbolt gets to see it, in a file small enough for that to cost next to nothing,
-// and in every file that is checked. The layout is that of bbolt's format version
-// 2, in the byte order of the machine.
-
-// walkedBytes is the size of the largest file whose pages are walked at every
-// opening: that takes less than half a millisecond (BenchmarkWalkPages).
-const walkedBytes = 512 << 10
+// process dies, which no program can catch, and a list of free pages that names
+// one in use makes it write over that. So no page is shown to bbolt that was not
+// checked here, and each is checked when it is first needed: what that costs grows
+// with the depth of the tree, and not with the file. bbolt writes a page in one way
+// alone, so that a page is checked by what stands in it and by what the page
+// above says of it. The layout is that of bbolt's format version 2, in the byte order of
+// the machine.
 
 const (
 	pageHeader = 16 // u64 id, u16 flags, u16 count, u32 overflow
@@ -29,96 +31,147 @@ const (
 	metaPage   = 0x04
 	freePage   = 0x10
 
-	bucketLeaf   = 0x01 // a leaf element that is a bucket
+	bucketLeaf   = 0x01 // the flags of a leaf element that is a bucket
 	bucketHeader = 16   // u64 root, u64 sequence
+
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+
+	noFreeList = math.MaxUint64 // in a meta page: bbolt has to look for free pages
+	freeSum    = 8              // bytes of the sum at the end of a list of free pages
 )
 
 // maxDepth is more than a tree of 2^64 pages has.
 const maxDepth = 64
 
-// checkPages walks every page of the file at path that bbolt would walk.
-func checkPages(path string, limit int64) (err error) {
-	f, err := openExisting(path, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil || limit > 0 && info.Size() > limit {
-		return err
-	}
-	w := &pageWalk{f: f, pages: uint64(info.Size() / pageSize), seen: map[uint64]bool{}}
-	root, free, err := w.meta()
-	if err == nil && root != 0 {
-		err = w.walk(root, 0, true)
-		if err == nil {
-			err = w.free(free)
-		}
-	}
-	if err != nil {
-		return notVault(path, "a page of the file is damaged: "+err.Error())
-	}
-	return nil
-}
-
-type pageWalk struct {
-	f     io.ReaderAt
-	pages uint64 // that the file has
-	seen  map[uint64]bool
-}
-
 var order = binary.NativeEndian
 
-// meta returns the root page and the page of the free list that the newer of the
-// two meta pages names; 0 if neither can be read, which bbolt says better.
-func (w *pageWalk) meta() (root, free uint64, err error) {
-	var newest uint64
+// tree is what was last committed to a file, as far as it was looked at. It is
+// for one goroutine. A nil tree, that of a file which is being built, checks nothing.
+type tree struct {
+	f    io.ReaderAt
+	path string
+	buf  []byte // for the page that is being read
+
+	txid, root, high uint64 // of the newer meta page; pages have ids below high
+	free             uint64 // the page of the list of free pages, or noFreeList
+	trusted          bool   // whether the list is what ass wrote
+	freeIDs          []byte // of a trusted list: ids of 8 bytes, in order
+
+	seen    map[uint64]*treePage
+	buckets map[string]*treeBucket
+}
+
+// treePage is a page that was checked. Of a leaf the bytes are not kept.
+type treePage struct {
+	id, over     uint64
+	at           slot
+	leaf         bool
+	n            int
+	first, until []byte // its first key, and that of the page behind it; nil for none
+	b            []byte
+	held         bool // whether the MACs of its records are known to hold
+}
+
+// slot is which element of which page points to a page.
+type slot struct {
+	page uint64
+	i    int
+}
+
+// treeBucket is a bucket in a page of its own, or one so small that it lies inside of
+// a page of the root.
+type treeBucket struct {
+	root   uint64
+	at     slot
+	inline *treePage
+}
+
+func (w *tree) bad(format string, args ...any) error {
+	return notVault(w.path, "a page of the file is damaged: "+fmt.Sprintf(format, args...))
+}
+
+// readTree reads the two pages that a file begins with, the list of free pages,
+// and which buckets there are.
+func readTree(f *os.File, path string) (*tree, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	w := &tree{f: f, path: path, buf: make([]byte, pageSize), seen: map[uint64]*treePage{}, buckets: map[string]*treeBucket{}}
+	pages := uint64(info.Size() / pageSize)
+	if err := w.meta(pages); err != nil {
+		return nil, err
+	}
+	if ids, sum, err := w.freeList(w.free, w.txid, w.high); err == nil && sum {
+		w.trusted, w.freeIDs = true, slices.Clone(ids)
+	}
+	root, err := w.page(w.root, slot{}, nil, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.findBuckets(root, 0)
+}
+
+// meta reads the newer of the two meta pages, which take turns. Where one does not
+// hold, the other is what was committed before, and nothing but the transaction
+// that died while it wrote the first is lost; unless that one had ended.
+func (w *tree) meta(pages uint64) error {
+	valid := 0
 	for id := range uint64(2) {
-		if r, f, txid, ok := w.metaAt(id); ok && (root == 0 || txid > newest) {
-			root, free, newest = r, f, txid
+		p := w.buf[:80]
+		if err := w.readAt(p, id*pageSize); err != nil {
+			return err
+		}
+		meta := p[pageHeader:]
+		if !isMeta(meta) {
+			continue
+		}
+		if order.Uint64(p) != id || order.Uint16(p[8:]) != metaPage {
+			return w.bad("page %d is not what belongs there", id)
+		}
+		if order.Uint32(meta[8:]) != pageSize {
+			return notVault(w.path, fmt.Sprintf("it is no vault: its pages are not of %d bytes", pageSize))
+		}
+		valid++
+		if txid := order.Uint64(meta[48:]); valid == 1 || txid > w.txid {
+			w.txid, w.root, w.high, w.free = txid, order.Uint64(meta[16:]), order.Uint64(meta[40:]), order.Uint64(meta[32:])
 		}
 	}
-	return root, free, nil
+	switch {
+	case valid == 0:
+		return notVault(w.path, "it is not a vault, or its first pages are damaged")
+	case w.high > pages:
+		return w.bad("the file was cut off: it has %d pages of %d", pages, w.high)
+	case valid == 1:
+		return w.newest(pages)
+	}
+	return nil
 }
 
-// metaAt reads one of the two meta pages.
-func (w *pageWalk) metaAt(id uint64) (root, free, txid uint64, ok bool) {
-	p := make([]byte, pageSize)
-	if _, err := w.f.ReadAt(p, int64(id)*pageSize); err != nil {
-		return 0, 0, 0, false
-	}
-	meta := p[pageHeader:]
-	const magic, version = 0xED0CDAED, 2
-	if order.Uint16(p[8:]) != metaPage || order.Uint32(meta) != magic || order.Uint32(meta[4:]) != version || order.Uint64(meta[56:]) != metaSum(meta[:56]) {
-		return 0, 0, 0, false
-	}
-	return order.Uint64(meta[16:]), order.Uint64(meta[32:]), order.Uint64(meta[48:]), true
-}
-
-// free checks that the free list names no page that is in use: bbolt would write
-// over it.
-func (w *pageWalk) free(id uint64) error {
-	if id == math.MaxUint64 { // none is kept
-		return nil
-	}
-	used := maps.Clone(w.seen)
-	p, err := w.page(id)
-	if err != nil {
-		return err
-	}
-	list, count := p[pageHeader:], uint64(order.Uint16(p[10:]))
-	if count == math.MaxUint16 { // then the first of them is the count
-		count, list = order.Uint64(list), list[8:]
-	}
-	if order.Uint16(p[8:]) != freePage || count > uint64(len(list))/8 {
-		return fmt.Errorf("page %d is no list of free pages", id)
-	}
-	for i := range count {
-		if n := order.Uint64(list[8*i:]); n < 2 || used[n] || n == id {
-			return fmt.Errorf("page %d is in use, and is listed as free", n)
+// newest returns an error if the transaction behind the one that the only meta page
+// tells of had ended: then its list of free pages has a sum. Or its meta page is
+// elsewhere in the file.
+func (w *tree) newest(pages uint64) error {
+	for id := range pages {
+		p := w.buf[:80]
+		if err := w.readAt(p, id*pageSize); err != nil {
+			return err
+		}
+		newer := isMeta(p[pageHeader:]) && order.Uint64(p[pageHeader+48:]) > w.txid
+		if !newer && order.Uint16(p[8:]) == freePage {
+			_, newer, _ = w.freeList(id, w.txid+1, pages)
+		}
+		if newer {
+			return w.bad("the one of its first two pages that tells of the newest transaction")
 		}
 	}
 	return nil
+}
+
+// isMeta reports whether b is what a meta page holds behind its head.
+func isMeta(b []byte) bool {
+	return order.Uint32(b) == metaMagic && order.Uint32(b[4:]) == metaVersion && order.Uint64(b[56:]) == metaSum(b[:56])
 }
 
 // metaSum is FNV-1a of 64 bits, as bbolt sums a meta page.
@@ -130,101 +183,458 @@ func metaSum(b []byte) uint64 {
 	return h
 }
 
-// page reads a page with those that it flows over to, once.
-func (w *pageWalk) page(id uint64) ([]byte, error) {
-	if id < 2 || id >= w.pages {
-		return nil, fmt.Errorf("a page %d is pointed at, and there are %d", id, w.pages)
+func (w *tree) readAt(p []byte, off uint64) error {
+	_, err := w.f.ReadAt(p, int64(off))
+	if errors.Is(err, io.EOF) {
+		return w.bad("the file was cut off")
 	}
-	var head [pageHeader]byte
-	if _, err := w.f.ReadAt(head[:], int64(id)*pageSize); err != nil {
-		return nil, err
-	}
-	over := uint64(order.Uint32(head[12:]))
-	if order.Uint64(head[:]) != id || over >= w.pages-id {
-		return nil, fmt.Errorf("page %d is not what is at its place", id)
-	}
-	for i := range over + 1 {
-		if w.seen[id+i] {
-			return nil, fmt.Errorf("page %d is pointed at twice", id+i)
-		}
-		w.seen[id+i] = true
-	}
-	p := make([]byte, (over+1)*pageSize)
-	_, err := w.f.ReadAt(p, int64(id)*pageSize)
-	return p, err
+	return err
 }
 
-// walk checks a page and all below it. Only the root bucket holds buckets.
-func (w *pageWalk) walk(id uint64, depth int, buckets bool) error {
-	if depth > maxDepth {
-		return fmt.Errorf("page %d lies too deep", id)
+// grow makes room for n bytes in the buffer and keeps those that are there.
+func (w *tree) grow(n uint64) []byte {
+	if uint64(len(w.buf)) < n {
+		w.buf = append(w.buf, make([]byte, n-uint64(len(w.buf)))...)
 	}
-	p, err := w.page(id)
+	return w.buf[:n]
+}
+
+// freeList reads the list of free pages that transaction txid left at page id, and
+// reports whether its sum stands behind it. The ids are valid until the next page is
+// read.
+func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error) {
+	broken := func() ([]byte, bool, error) { return nil, false, w.bad("page %d is no list of free pages", id) }
+	if id < 2 || id >= high {
+		return broken()
+	}
+	var head [pageHeader + 8]byte
+	if err := w.readAt(head[:], id*pageSize); err != nil {
+		return nil, false, err
+	}
+	pages, count, from := uint64(order.Uint32(head[12:]))+1, uint64(order.Uint16(head[10:])), uint64(pageHeader)
+	if count == math.MaxUint16 { // then the first of them is the count
+		count, from = order.Uint64(head[pageHeader:]), from+8
+	}
+	if order.Uint64(head[:]) != id || order.Uint16(head[8:]) != freePage || pages > high-id || count > high {
+		return broken()
+	}
+	// bbolt reckons how many pages it needs before it takes them from the list.
+	if size := from + 8*count; pages < size/pageSize+1 || pages > (size+8*pages)/pageSize+1 {
+		return broken()
+	}
+	b := w.grow(pages * pageSize)
+	if err := w.readAt(b, id*pageSize); err != nil {
+		return nil, false, err
+	}
+	ids = b[from:][:8*count]
+	last := uint64(1)
+	for i := range count {
+		n := order.Uint64(ids[8*i:])
+		if n <= last || n >= high || n >= id && n < id+pages {
+			return broken()
+		}
+		last = n
+	}
+	return ids, bytes.Equal(b[len(b)-freeSum:], listSum(b, txid)), nil
+}
+
+// listSum binds a list of free pages to the transaction that wrote it. No accident
+// makes it right.
+func listSum(page []byte, txid uint64) []byte {
+	h := sha256.New()
+	h.Write(u64([]byte("ass list of free pages"), txid))
+	h.Write(page[:len(page)-freeSum])
+	return h.Sum(nil)[:freeSum]
+}
+
+// sumFreeList writes the sum of the list of free pages of the newest transaction into the
+// bytes behind it, of which bbolt always leaves some. It is not synced: a list
+// without a sum is compared with all the pages at the next opening, and gets one then.
+func sumFreeList(f *os.File, path string) error {
+	w := &tree{f: f, path: path, buf: make([]byte, pageSize)}
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	return w.elements(id, p, depth, buckets)
+	if err := w.meta(uint64(info.Size() / pageSize)); err != nil {
+		return err
+	}
+	if _, sum, err := w.freeList(w.free, w.txid, w.high); err != nil || sum {
+		return err
+	}
+	pages := uint64(order.Uint32(w.buf[12:])) + 1
+	_, err = f.WriteAt(listSum(w.buf[:pages*pageSize], w.txid), int64((w.free+pages)*pageSize-freeSum))
+	return err
 }
 
-// elements checks what a page, or a bucket small enough to lie inside of one,
-// holds.
-func (w *pageWalk) elements(id uint64, p []byte, depth int, buckets bool) error {
-	broken := fmt.Errorf("an entry of page %d reaches out of it", id)
-	if len(p) < pageHeader {
-		return broken
-	}
-	flags, count := order.Uint16(p[8:]), int(order.Uint16(p[10:]))
-	if flags != branchPage && flags != leafPage || pageHeader+count*elemSize > len(p) || flags == branchPage && count == 0 {
-		return fmt.Errorf("page %d is no page of a tree", id)
-	}
-	within := func(at int, pos, size uint32) ([]byte, bool) {
-		from := uint64(at) + uint64(pos)
-		to := from + uint64(size)
-		if to > uint64(len(p)) || to > math.MaxInt32 {
-			return nil, false
+// isFree reports whether a page is listed as free.
+func (w *tree) isFree(id uint64) bool {
+	n := len(w.freeIDs) / 8
+	i := sort.Search(n, func(i int) bool { return order.Uint64(w.freeIDs[8*i:]) >= id })
+	return i < n && order.Uint64(w.freeIDs[8*i:]) == id
+}
+
+// page checks the page that is pointed at from a place, where it is said which key is
+// its first and which is behind its last; nil for unknown.
+func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*treePage, error) {
+	if p := w.seen[id]; p != nil {
+		if p.at != at {
+			return nil, w.bad("page %d is pointed at twice", id)
 		}
-		return p[from:to], true
+		return p, nil
 	}
-	for i := range count {
-		at := pageHeader + i*elemSize
-		e := p[at : at+elemSize]
-		if flags == branchPage {
-			if _, ok := within(at, order.Uint32(e), order.Uint32(e[4:])); !ok {
-				return broken
+	switch {
+	case id < 2 || id >= w.high:
+		return nil, w.bad("a page %d is pointed at, and there are %d", id, w.high)
+	case w.isFree(id):
+		return nil, w.bad("page %d is in use, and is listed as free", id)
+	}
+	b := w.grow(pageSize)
+	if err := w.readAt(b, id*pageSize); err != nil {
+		return nil, err
+	}
+	pages := uint64(order.Uint32(b[12:])) + 1
+	if order.Uint64(b) != id || pages > w.high-id {
+		return nil, w.bad("page %d is not what belongs there", id)
+	}
+	// First the table of elements, which says how long the page is, then the rest.
+	if table := pageHeader + elemSize*uint64(order.Uint16(b[10:])); table > pageSize && table <= pages*pageSize {
+		b = w.grow(table)
+		if err := w.readAt(b, id*pageSize); err != nil {
+			return nil, err
+		}
+	}
+	size, ok := pageBytes(b)
+	if !ok || (size+pageSize-1)/pageSize != pages {
+		return nil, w.bad("what page %d holds does not fill its place", id)
+	}
+	if pages > 1 {
+		b = w.grow(pages * pageSize)
+		if err := w.readAt(b, id*pageSize); err != nil {
+			return nil, err
+		}
+	}
+	p := &treePage{id: id, over: pages - 1, at: at, first: first, until: until}
+	if err := w.elements(p, b, buckets); err != nil {
+		return nil, err
+	}
+	if !p.leaf || buckets {
+		p.b = bytes.Clone(b[:size])
+	}
+	w.seen[id] = p
+	return p, nil
+}
+
+// pageBytes adds up how long a page is that begins with b. Keys and values stand
+// behind the table of elements in its order, without a gap.
+func pageBytes(b []byte) (size uint64, ok bool) {
+	n, leaf := uint64(order.Uint16(b[10:])), order.Uint16(b[8:]) == leafPage
+	size = pageHeader + n*elemSize
+	if size > uint64(len(b)) {
+		return 0, false
+	}
+	for at := uint64(pageHeader); at < pageHeader+n*elemSize; at += elemSize {
+		e := b[at:]
+		pos, length := order.Uint32(e), uint64(order.Uint32(e[4:]))
+		if leaf {
+			pos, length = order.Uint32(e[4:]), uint64(order.Uint32(e[8:]))+uint64(order.Uint32(e[12:]))
+		}
+		if at+uint64(pos) != size {
+			return 0, false
+		}
+		size += length
+	}
+	return size, true
+}
+
+// pageKey returns the i-th key of a page whose length is right.
+func pageKey(b []byte, i int) []byte {
+	at := pageHeader + i*elemSize
+	pos, size := order.Uint32(b[at:]), order.Uint32(b[at+4:])
+	if order.Uint16(b[8:]) == leafPage {
+		pos, size = order.Uint32(b[at+4:]), order.Uint32(b[at+8:])
+	}
+	return b[at+int(pos):][:size:size]
+}
+
+// pageValue returns the i-th value of a leaf.
+func pageValue(b []byte, i int) []byte {
+	at := pageHeader + i*elemSize
+	from := at + int(order.Uint32(b[at+4:])) + int(order.Uint32(b[at+8:]))
+	return b[from:][:order.Uint32(b[at+12:])]
+}
+
+// elements checks what a page holds, whose length is right.
+func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
+	flags := order.Uint16(b[8:])
+	p.leaf, p.n = flags == leafPage, int(order.Uint16(b[10:]))
+	if flags != branchPage && flags != leafPage || p.n == 0 && (!p.leaf || p.first != nil) {
+		return w.bad("page %d is no page of a tree", p.id)
+	}
+	var last []byte
+	kind := uint32(0)
+	if buckets {
+		kind = bucketLeaf
+	}
+	for i := range p.n {
+		k := pageKey(b, i)
+		if len(k) == 0 || i > 0 && bytes.Compare(k, last) <= 0 || i == 0 && p.first != nil && !bytes.Equal(k, p.first) {
+			return w.bad("the keys of page %d are not in order", p.id)
+		}
+		last = k
+		e := b[pageHeader+i*elemSize:]
+		if p.leaf && order.Uint32(e) != kind {
+			return w.bad("page %d holds something else than it should", p.id)
+		}
+		if child := order.Uint64(e[8:]); !p.leaf && (child < 2 || child >= w.high) {
+			return w.bad("a page %d is pointed at, and there are %d", child, w.high)
+		}
+	}
+	if p.until != nil && p.n > 0 && bytes.Compare(last, p.until) >= 0 {
+		return w.bad("the keys of page %d are not in order", p.id)
+	}
+	return nil
+}
+
+// child checks the i-th page below a branch.
+func (w *tree) child(p *treePage, i int, buckets bool) (*treePage, error) {
+	until := p.until
+	if i+1 < p.n {
+		until = pageKey(p.b, i+1)
+	}
+	return w.page(order.Uint64(p.b[pageHeader+i*elemSize+8:]), slot{p.id, i}, pageKey(p.b, i), until, buckets)
+}
+
+// findBuckets walks the root, which holds the buckets, and nothing else does.
+func (w *tree) findBuckets(p *treePage, depth int) error {
+	if depth > maxDepth {
+		return w.bad("page %d lies too deep", p.id)
+	}
+	for i := range p.n {
+		if !p.leaf {
+			child, err := w.child(p, i, true)
+			if err == nil {
+				err = w.findBuckets(child, depth+1)
 			}
-			if err := w.walk(order.Uint64(e[8:]), depth+1, buckets); err != nil {
+			if err != nil {
 				return err
 			}
 			continue
 		}
-		kind, ksize, vsize := order.Uint32(e), order.Uint32(e[8:]), order.Uint32(e[12:])
-		if uint64(ksize)+uint64(vsize) > math.MaxInt32 {
-			return broken
+		value := pageValue(p.b, i)
+		if len(value) < bucketHeader {
+			return w.bad("page %d holds something else than it should", p.id)
 		}
-		kv, ok := within(at, order.Uint32(e[4:]), ksize+vsize)
-		if !ok {
-			return broken
+		b := &treeBucket{root: order.Uint64(value), at: slot{p.id, i}}
+		if b.root == 0 {
+			var err error
+			if b.inline, err = w.inline(value[bucketHeader:], b.at); err != nil {
+				return err
+			}
 		}
-		if (kind&bucketLeaf != 0) != buckets {
-			return fmt.Errorf("page %d holds something else than it should", id)
+		w.buckets[string(pageKey(p.b, i))] = b
+	}
+	return nil
+}
+
+// inline checks a bucket that lies inside of a page: a leaf without a place of its own.
+func (w *tree) inline(b []byte, at slot) (*treePage, error) {
+	p := &treePage{id: at.page, at: at, b: b}
+	if len(b) < pageHeader || order.Uint64(b) != 0 || order.Uint32(b[12:]) != 0 || order.Uint16(b[8:]) != leafPage {
+		return nil, w.bad("page %d holds something else than it should", at.page)
+	}
+	if size, ok := pageBytes(b); !ok || size != uint64(len(b)) {
+		return nil, w.bad("what page %d holds does not fill its place", at.page)
+	}
+	return p, w.elements(p, b, false)
+}
+
+// step is one page of a way down, and which page below it the way goes on to.
+type step struct {
+	p *treePage
+	i int
+}
+
+// descend checks the pages from the root of a bucket down to a leaf, which next
+// chooses. Where there is no such bucket, the leaf is an empty one.
+func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, leaf *treePage, err error) {
+	if w == nil || w.buckets[bucket] == nil {
+		return nil, &treePage{}, nil
+	}
+	b := w.buckets[bucket]
+	if b.inline != nil {
+		return nil, b.inline, nil
+	}
+	p, err := w.page(b.root, b.at, nil, nil, false)
+	for err == nil && !p.leaf {
+		if len(steps) == maxDepth {
+			return nil, nil, w.bad("page %d lies too deep", p.id)
 		}
-		if !buckets {
+		i := next(p)
+		steps = append(steps, step{p, i})
+		p, err = w.child(p, i, false)
+	}
+	return steps, p, err
+}
+
+// to chooses the way to a key, as bbolt does.
+func to(k []byte) func(*treePage) int {
+	return func(p *treePage) int {
+		return max(0, sort.Search(p.n, func(i int) bool { return bytes.Compare(pageKey(p.b, i), k) > 0 })-1)
+	}
+}
+
+func toLast(p *treePage) int { return p.n - 1 }
+
+// lookup checks what bbolt reads to find a key, or the place for it, and returns
+// the leaf.
+func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
+	_, leaf, err := w.descend(bucket, to(k))
+	return leaf, err
+}
+
+// records calls fn for what stands in a leaf that has been checked.
+func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
+	b := p.b
+	if b == nil && p.n > 0 {
+		b = w.grow((p.over + 1) * pageSize)
+		if err := w.readAt(b, p.id*pageSize); err != nil {
+			return err
+		}
+	}
+	for i := range p.n {
+		if err := fn(pageKey(b, i), pageValue(b, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// from checks what bbolt reads to go one leaf on from a key (by is 1) or back (by
+// is -1), and returns the leaf that the key is in.
+func (w *tree) from(bucket string, k []byte, by int) (*treePage, error) {
+	steps, leaf, err := w.descend(bucket, to(k))
+	if err == nil {
+		err = w.beside(steps, len(steps), by)
+	}
+	return leaf, err
+}
+
+// last is from for the last key of a bucket.
+func (w *tree) last(bucket string) (*treePage, error) {
+	steps, leaf, err := w.descend(bucket, toLast)
+	if err == nil {
+		err = w.beside(steps, len(steps), -1)
+	}
+	return leaf, err
+}
+
+// removal checks what bbolt reads, and frees, when a key is removed: pages that
+// became too small are joined with one beside them, on every level.
+func (w *tree) removal(bucket string, k []byte) error {
+	steps, _, err := w.descend(bucket, to(k))
+	for level := 1; level <= len(steps) && err == nil; level++ {
+		err = errors.Join(w.beside(steps, level, -1), w.beside(steps, level, 1))
+	}
+	return err
+}
+
+// beside checks the page before or behind that on the level of a way down.
+func (w *tree) beside(steps []step, level, by int) error {
+	for up := level - 1; up >= 0; up-- {
+		p, i := steps[up].p, steps[up].i+by
+		if i < 0 || i >= p.n {
 			continue
 		}
-		value := kv[ksize:]
-		if len(value) < bucketHeader {
-			return broken
+		for depth := up; depth < level; depth++ {
+			next, err := w.child(p, i, false)
+			if err != nil || next.leaf {
+				return err
+			}
+			if p, i = next, 0; by < 0 {
+				i = p.n - 1
+			}
 		}
-		root := order.Uint64(value)
-		var err error
-		if root == 0 { // the bucket is in the value itself
-			err = w.elements(id, value[bucketHeader:], depth+1, false)
-		} else {
-			err = w.walk(root, depth+1, false)
+		return nil
+	}
+	return nil
+}
+
+// all checks every page, and that the list of free pages names none that is in
+// use. It costs as much as reading the file.
+func (w *tree) all() error {
+	for _, b := range w.buckets {
+		if b.inline != nil {
+			continue
+		}
+		p, err := w.page(b.root, b.at, nil, nil, false)
+		if err == nil {
+			err = w.below(p, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	used := make([]bool, w.high)
+	use := func(id, pages uint64) error {
+		for n := id; n < id+pages; n++ {
+			if used[n] {
+				return w.bad("page %d is pointed at twice", n)
+			}
+			used[n] = true
+		}
+		return nil
+	}
+	for id, p := range w.seen {
+		if err := use(id, p.over+1); err != nil {
+			return err
+		}
+	}
+	if w.free == noFreeList {
+		return nil
+	}
+	ids, _, err := w.freeList(w.free, w.txid, w.high)
+	if err != nil {
+		return err
+	}
+	if err := use(w.free, uint64(order.Uint32(w.buf[12:]))+1); err != nil {
+		return err
+	}
+	for ; len(ids) > 0; ids = ids[8:] {
+		if n := order.Uint64(ids); used[n] {
+			return w.bad("page %d is in use, and is listed as free", n)
+		}
+	}
+	return nil
+}
+
+// below checks all pages below one.
+func (w *tree) below(p *treePage, depth int) error {
+	if depth > maxDepth {
+		return w.bad("page %d lies too deep", p.id)
+	}
+	for i := 0; !p.leaf && i < p.n; i++ {
+		child, err := w.child(p, i, false)
+		if err == nil {
+			err = w.below(child, depth+1)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkPages checks every page of the file at path.
+func checkPages(path string) (err error) {
+	f, err := openExisting(path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w, err := readTree(f, path)
+	if err == nil {
+		err = w.all()
+	}
+	return err
 }

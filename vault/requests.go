@@ -323,6 +323,10 @@ func (s *Session) Requests() ([]Request, error) {
 		if list, err = t.asksOf(asker); err != nil {
 			return err
 		}
+		// None is said not to be there because its record was altered.
+		if err := t.allHold(bucketAsks); err != nil {
+			return err
+		}
 		return t.describe(list)
 	})
 	return list, err

@@ -111,12 +111,14 @@ func leafElements(b []byte) func(yield func(k, v []byte) bool) {
 // newest state or of the one before. Pages that do not hold are passed over.
 func live(b []byte) map[uint64]int {
 	ranks := map[uint64]int{}
-	w := &pageWalk{f: bytes.NewReader(b), pages: uint64(len(b) / pageSize)}
+	pages := uint64(len(b) / pageSize)
 	var newest uint64
 	roots := map[uint64]uint64{} // by transaction
-	for id := range uint64(2) {
-		if root, _, txid, ok := w.metaAt(id); ok {
-			roots[txid] = root
+	for id := range min(2, pages) {
+		p := b[id*pageSize:]
+		if meta := p[pageHeader:]; isMeta(meta) && order.Uint16(p[8:]) == metaPage {
+			txid := order.Uint64(meta[48:])
+			roots[txid] = order.Uint64(meta[16:])
 			newest = max(newest, txid)
 		}
 	}
@@ -128,7 +130,7 @@ func live(b []byte) map[uint64]int {
 		reached := map[uint64]bool{}
 		var reach func(id uint64, depth int)
 		reach = func(id uint64, depth int) {
-			if id < 2 || id >= w.pages || reached[id] || depth > maxDepth {
+			if id < 2 || id >= pages || reached[id] || depth > maxDepth {
 				return
 			}
 			reached[id] = true

@@ -202,6 +202,9 @@ func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
 		return secretBody{}, err
 	}
 	if v == nil {
+		if err := t.absent(bucketSecrets, k); err != nil {
+			return secretBody{}, err
+		}
 		return secretBody{}, errorOf(ErrNotFound, "no secret at %s", p)
 	}
 	_, body, err := t.decodeHead(k, v)

@@ -67,13 +67,11 @@ type store struct {
 	db     *bbolt.DB
 	path   string
 	file   *os.File // the one that db has open
+	pages  *tree    // of it, as it was last committed
 	broken error    // why db must not be used or closed any more; nil while it may
 }
 
 func (st *store) open(readOnly bool) error {
-	if err := checkPages(st.path, walkedBytes); err != nil {
-		return err
-	}
 	return st.guard(func() (err error) {
 		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
 			ReadOnly:     readOnly,
@@ -82,9 +80,14 @@ func (st *store) open(readOnly bool) error {
 			PageSize:     pageSize,
 			NoStatistics: true,
 			OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
-				f, err = openExisting(path, flag, perm)
+				if f, err = openExisting(path, flag, perm); err != nil {
+					return nil, err
+				}
+				if err := st.look(f, readOnly); err != nil {
+					return nil, errors.Join(err, f.Close())
+				}
 				st.file = f
-				return f, err
+				return f, nil
 			},
 		})
 		switch {
@@ -95,6 +98,28 @@ func (st *store) open(readOnly bool) error {
 		}
 		return err
 	})
+}
+
+// look checks, before bbolt does anything with a file, what it reads to open it. To
+// write, it believes the list of free pages; one that was not written by ass, or
+// that ass did not live to vouch for, is compared with all the pages.
+func (st *store) look(f *os.File, readOnly bool) (err error) {
+	if st.pages, err = readTree(f, st.path); err != nil {
+		return err
+	}
+	if readOnly || st.pages.trusted {
+		return nil
+	}
+	return st.pages.all()
+}
+
+// tree returns the pages as they were last committed.
+func (st *store) tree() (*tree, error) {
+	var err error
+	if st.pages == nil {
+		st.pages, err = readTree(st.file, st.path)
+	}
+	return st.pages, err
 }
 
 // openExisting is how bbolt opens files here: opening never creates.
@@ -163,24 +188,32 @@ func inBolt() bool {
 
 // get returns a copy of a value, nil if it is not there.
 func (st *store) get(bucket string, k []byte) (value []byte, err error) {
-	err = st.read(bucket, func(b *bbolt.Bucket) error {
-		value = bytes.Clone(b.Get(k))
-		return nil
+	err = st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
+		_, err := w.from(bucket, k, 1) // see tx.get
+		if err == nil {
+			value = bytes.Clone(b.Get(k))
+		}
+		return err
 	})
 	return value, err
 }
 
 func (st *store) meta(name string) ([]byte, error) { return st.get(bucketMeta, []byte(name)) }
 
-// read runs fn on one bucket, without a key: nothing that it sees is checked.
-func (st *store) read(bucket string, fn func(*bbolt.Bucket) error) error {
+// read runs fn on one bucket, without a key: no record that it sees is checked, and
+// no page but those that fn has checked.
+func (st *store) read(bucket string, fn func(*tree, *bbolt.Bucket) error) error {
 	return st.guard(func() error {
+		w, err := st.tree()
+		if err != nil {
+			return err
+		}
 		return st.db.View(func(b *bbolt.Tx) error {
 			in := b.Bucket([]byte(bucket))
 			if in == nil {
 				return notVault(st.path, "it is not a vault: its bucket "+bucket+" is missing")
 			}
-			return fn(in)
+			return fn(w, in)
 		})
 	})
 }
@@ -201,9 +234,15 @@ func (st *store) checkPages() (problems []string, err error) {
 // lastEntry returns the sequence number of the newest audit entry and its MAC,
 // and the MAC of the entry at, if there is one. It needs no key.
 func (st *store) lastEntry(at uint64) (last, then mark, err error) {
-	err = st.read(bucketAudit, func(b *bbolt.Bucket) error {
+	err = st.read(bucketAudit, func(w *tree, b *bbolt.Bucket) error {
+		if _, err := w.last(bucketAudit); err != nil {
+			return err
+		}
 		if k, v := b.Cursor().Last(); k != nil {
 			last = mark{Seq: audit.Seq(k), MAC: macOf(v)}
+		}
+		if _, err := w.lookup(bucketAudit, audit.Key(at)); err != nil {
+			return err
 		}
 		if v := b.Get(audit.Key(at)); v != nil {
 			then = mark{Seq: at, MAC: macOf(v)}
@@ -216,10 +255,17 @@ func (st *store) lastEntry(at uint64) (last, then mark, err error) {
 // firstEntry returns the number of the oldest entry of the log that is not in an
 // archive; 0 for none.
 func (st *store) firstEntry() (seq uint64, err error) {
-	err = st.read(bucketAudit, func(b *bbolt.Bucket) error {
-		k, _ := b.Cursor().Seek(audit.Key(1))
-		seq = audit.Seq(k)
-		return nil
+	err = st.read(bucketAudit, func(w *tree, b *bbolt.Bucket) error {
+		err := w.walk(bucketAudit, b, nil, func(k, _ []byte) error {
+			if seq = audit.Seq(k); seq > 0 { // else it is the checkpoint
+				return errStop
+			}
+			return nil
+		})
+		if errors.Is(err, errStop) {
+			err = nil
+		}
+		return err
 	})
 	return seq, err
 }
@@ -227,9 +273,18 @@ func (st *store) firstEntry() (seq uint64, err error) {
 // newestFirst calls fn for the records of a bucket from its end, until fn
 // returns false.
 func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
-	return st.read(bucket, func(b *bbolt.Bucket) error {
+	return st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
+		leaf, err := w.last(bucket)
+		if err != nil {
+			return err
+		}
 		c := b.Cursor()
 		for k, v := c.Last(); k != nil && fn(k, v); k, v = c.Prev() {
+			if bytes.Compare(k, leaf.first) < 0 {
+				if leaf, err = w.from(bucket, k, -1); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
@@ -237,12 +292,33 @@ func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
 
 // each calls fn for the records of a bucket.
 func (st *store) each(bucket string, fn func(k, v []byte)) error {
-	return st.read(bucket, func(b *bbolt.Bucket) error {
-		return b.ForEach(func(k, v []byte) error {
+	return st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
+		return w.walk(bucket, b, nil, func(k, v []byte) error {
 			fn(k, v)
 			return nil
 		})
 	})
+}
+
+// walk calls fn for every key of a bucket that begins with prefix, in order, and
+// checks each page before bbolt goes there.
+func (w *tree) walk(bucket string, b *bbolt.Bucket, prefix []byte, fn func(k, v []byte) error) error {
+	leaf, err := w.from(bucket, prefix, 1)
+	if err != nil {
+		return err
+	}
+	c := b.Cursor()
+	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if leaf.until != nil && bytes.Compare(k, leaf.until) >= 0 {
+			if leaf, err = w.from(bucket, k, 1); err != nil {
+				return err
+			}
+		}
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // macOf returns the MAC at the end of a stored record or entry.

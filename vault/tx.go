@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
@@ -79,6 +78,7 @@ type actor struct {
 // out and made on the way in, and the log that goes with them.
 type tx struct {
 	b      *bbolt.Tx
+	pages  *tree // as they were last committed; nil in a file that is being built
 	epoch  epoch
 	by     actor
 	now    time.Time
@@ -111,7 +111,13 @@ func (s *Session) view(fn func(*tx) error) error {
 // that must get further than the first thing that is wrong.
 func (s *Session) inspect(fn func(*tx) error) error {
 	return s.v.st.guard(func() error {
-		return s.v.st.db.View(func(b *bbolt.Tx) error { return fn(s.newTx(b)) })
+		return s.v.st.db.View(func(b *bbolt.Tx) error {
+			t, err := s.oldTx(b)
+			if err != nil {
+				return err
+			}
+			return fn(t)
+		})
 	})
 }
 
@@ -158,10 +164,20 @@ func (s *Session) newTx(b *bbolt.Tx) *tx {
 	}
 }
 
+// oldTx is newTx in a file that others may have damaged.
+func (s *Session) oldTx(b *bbolt.Tx) (t *tx, err error) {
+	t = s.newTx(b)
+	t.pages, err = s.v.st.tree()
+	return t, err
+}
+
 // begin reads the head and, while that costs next to nothing, checks that the
 // records are those that the head counts.
 func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
-	t := s.newTx(b)
+	t, err := s.oldTx(b)
+	if err != nil {
+		return nil, err
+	}
 	if err := t.readHead(); err != nil {
 		return nil, err
 	}
@@ -175,11 +191,11 @@ func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 }
 
 func (t *tx) readHead() error {
-	m, err := t.bucket(bucketMeta)
+	sealed, err := t.get(bucketMeta, []byte(metaHead))
 	if err != nil {
 		return err
 	}
-	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), m.Get([]byte(metaHead)))
+	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), sealed)
 	if err != nil {
 		return damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
 	}
@@ -190,6 +206,9 @@ func (t *tx) readHead() error {
 // checkLogEnd checks that the log ends where the head says. An older head would
 // have the next entry written over one that is there.
 func (t *tx) checkLogEnd() error {
+	if _, err := t.pages.last(bucketAudit); err != nil {
+		return err
+	}
 	log, err := t.bucket(bucketAudit)
 	if err != nil {
 		return err
@@ -213,18 +232,23 @@ func (t *tx) checkDigest() error {
 // name here; a verification finds it in the log.
 func (t *tx) blame() error {
 	for _, name := range recordBuckets {
-		err := t.walk(name, nil, func(k, v []byte) error {
-			r, err := parseRecord(v)
-			if err != nil || !t.epoch.macHolds(name, k, r) {
-				return badMAC(name, k)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := t.allHold(name); err != nil {
 			return err
 		}
 	}
 	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+}
+
+// allHold checks the MAC of every record of a bucket.
+func (t *tx) allHold(bucket string) error {
+	return t.walk(bucket, nil, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
+}
+
+func (t *tx) checkMAC(bucket string, k, v []byte) error {
+	if r, err := parseRecord(v); err != nil || !t.epoch.macHolds(bucket, k, r) {
+		return badMAC(bucket, k)
+	}
+	return nil
 }
 
 func badMAC(bucket string, k []byte) error {
@@ -260,13 +284,23 @@ func (t *tx) saveHead() error {
 }
 
 func (t *tx) putMeta(name string, value []byte) error {
-	m, err := t.bucket(bucketMeta)
+	m, err := t.bucketAt(bucketMeta, []byte(name))
 	if err != nil {
 		return err
 	}
 	return m.Put([]byte(name), value)
 }
 
+// bucketAt returns a bucket in which k can be read and written.
+func (t *tx) bucketAt(name string, k []byte) (*bbolt.Bucket, error) {
+	if _, err := t.pages.lookup(name, k); err != nil {
+		return nil, err
+	}
+	return t.bucket(name)
+}
+
+// bucket returns a bucket of which no page has been checked. Whoever calls it has
+// what it does there checked before.
 func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 	b := t.b.Bucket([]byte(name))
 	if b == nil {
@@ -316,14 +350,18 @@ func (t *tx) logEvent(ev audit.Event) error {
 	if err != nil {
 		return err
 	}
-	bucket, err := t.bucket(bucketAudit)
+	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
+	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
+	old, err := t.get(bucketAudit, k)
+	if err == nil && old != nil {
+		err = damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+	}
 	if err != nil {
 		return err
 	}
-	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
-	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
-	if bucket.Get(k) != nil {
-		return damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+	bucket, err := t.bucket(bucketAudit)
+	if err != nil {
+		return err
 	}
 	bucket.FillPercent = 0.9 // nothing is ever inserted between two entries
 	if err := bucket.Put(k, v); err != nil {
@@ -348,7 +386,7 @@ func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 	if err := t.forget(bucket, k); err != nil {
 		return err
 	}
-	into, err := t.bucket(bucket)
+	into, err := t.bucketAt(bucket, k)
 	if err != nil {
 		return err
 	}
@@ -359,11 +397,11 @@ func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 
 // forget takes what stands at k out of the digest.
 func (t *tx) forget(bucket string, k []byte) error {
-	from, err := t.bucket(bucket)
+	old, err := t.get(bucket, k)
 	if err != nil {
 		return err
 	}
-	if old := from.Get(k); old != nil {
+	if old != nil {
 		m := macOf(old)
 		t.head.digest.sub(t.digest(bucket, k, m[:]))
 		t.head.count--
@@ -372,18 +410,26 @@ func (t *tx) forget(bucket string, k []byte) error {
 }
 
 // get returns the stored bytes at k, nil for none. They are valid until the
-// transaction ends.
+// transaction ends. None is believed once the page behind is where the one above says,
+// which says on which of the two k would stand.
 func (t *tx) get(bucket string, k []byte) ([]byte, error) {
-	from, err := t.bucket(bucket)
+	from, err := t.bucketAt(bucket, k)
 	if err != nil {
 		return nil, err
 	}
-	return from.Get(k), nil
+	v := from.Get(k)
+	if v == nil {
+		_, err = t.pages.from(bucket, k, 1)
+	}
+	return v, err
 }
 
 // remove takes a record away, if it is there.
 func (t *tx) remove(bucket string, k []byte) error {
 	if err := t.forget(bucket, k); err != nil {
+		return err
+	}
+	if err := t.pages.removal(bucket, k); err != nil {
 		return err
 	}
 	from, err := t.bucket(bucket)
@@ -407,9 +453,24 @@ func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
 		return record{}, err
 	}
 	if v == nil {
+		if err := t.absent(bucket, k); err != nil {
+			return record{}, err
+		}
 		return record{}, ErrNotFound
 	}
 	return t.decodeSigned(bucket, k, v, body)
+}
+
+// absent returns an error unless the records hold among which k would stand: a
+// damaged key hides its record, which does not hold under it.
+func (t *tx) absent(bucket string, k []byte) error {
+	leaf, err := t.pages.lookup(bucket, k)
+	if err != nil || leaf.held {
+		return err
+	}
+	err = t.pages.records(leaf, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
+	leaf.held = err == nil
+	return err
 }
 
 // decodeSigned is decode for the kinds that carry a signature, which it checks.
@@ -460,13 +521,7 @@ func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) erro
 	if err != nil {
 		return err
 	}
-	c := from.Cursor()
-	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-		if err := fn(k, v); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.pages.walk(bucket, from, prefix, fn)
 }
 
 // recordName names a record for people.

@@ -298,7 +298,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	}
 	plain, err := id.open(sealed)
 	if err != nil || len(plain) != len(key{}) {
-		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s", v.path)
+		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s: that is another owner's, or its root was altered", v.path)
 	}
 	root := newRootKeys(key(plain))
 	clear(plain)

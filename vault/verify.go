@@ -41,7 +41,7 @@ func (s *Session) Verify(values bool) (Report, error) {
 }
 
 func (v *verification) verify() (Report, error) {
-	if err := checkPages(v.s.v.path, 0); err != nil {
+	if err := checkPages(v.s.v.path); err != nil {
 		return v.Report, err
 	}
 	err := v.s.inspect(func(t *tx) error {

@@ -1,0 +1,231 @@
+package vault
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"go.etcd.io/bbolt"
+)
+
+var pagesRounds = flag.Int("pages-rounds", 1, "how many times as many random databases")
+
+// randomDB is a bbolt file that is written at random, and what should be in it.
+type randomDB struct {
+	t    *testing.T
+	r    *rand.Rand
+	path string
+	want map[string]map[string][]byte
+}
+
+var randomBuckets = []string{"few", "large", "long", "many"}
+
+func newRandomDB(t *testing.T, seed uint64) *randomDB {
+	t.Helper()
+	d := &randomDB{t: t, r: rand.New(rand.NewPCG(seed, 7)), path: filepath.Join(t.TempDir(), "db"), want: map[string]map[string][]byte{}}
+	d.update(func(tx *bbolt.Tx) error {
+		for _, name := range randomBuckets {
+			d.want[name] = map[string][]byte{}
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return d
+}
+
+// update runs one transaction on the file, then gives its list of free pages a sum.
+func (d *randomDB) update(fn func(*bbolt.Tx) error) {
+	d.t.Helper()
+	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{PageSize: pageSize, NoSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType})
+	if err == nil {
+		err = db.Update(fn)
+		if cerr := db.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err == nil {
+		var f *os.File
+		if f, err = os.OpenFile(d.path, os.O_RDWR, 0); err == nil {
+			err = sumFreeList(f, d.path)
+			f.Close()
+		}
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *randomDB) tree() (*tree, error) {
+	f, err := os.Open(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { f.Close() })
+	return readTree(f, d.path)
+}
+
+// key is one of a bucket's, and how long values are there.
+func (d *randomDB) key(bucket string) (k []byte, most int) {
+	switch bucket {
+	case "few":
+		return fmt.Appendf(nil, "%d", d.r.IntN(4)), 40
+	case "large":
+		return fmt.Appendf(nil, "%d", d.r.IntN(40)), 9 * pageSize
+	case "long":
+		return append(bytes.Repeat([]byte("long"), 60+d.r.IntN(60)), fmt.Sprint(d.r.IntN(300))...), 300
+	}
+	return fmt.Appendf(nil, "key %d", d.r.IntN(4000)), 200
+}
+
+func (d *randomDB) put(tx *bbolt.Tx, bucket string, k []byte, most int) error {
+	v := bytes.Repeat([]byte{byte(d.r.Uint32())}, d.r.IntN(most))
+	d.want[bucket][string(k)] = v
+	b := tx.Bucket([]byte(bucket))
+	if d.r.IntN(3) == 0 {
+		b.FillPercent = 0.9
+	}
+	return b.Put(k, v)
+}
+
+func (d *randomDB) remove(tx *bbolt.Tx, bucket string, k []byte) error {
+	delete(d.want[bucket], string(k))
+	return tx.Bucket([]byte(bucket)).Delete(k)
+}
+
+// What bbolt writes holds: every page has the form that is asked of it, and the list
+// of free pages is believed.
+func TestPagesOfBolt(t *testing.T) {
+	for seed := range uint64(3 * *pagesRounds) {
+		d := newRandomDB(t, seed)
+		for round := range 40 {
+			d.update(func(tx *bbolt.Tx) error {
+				growing := d.r.IntN(5) > 1
+				for range 1 << d.r.IntN(10) {
+					bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+					k, most := d.key(bucket)
+					put := d.r.IntN(5) == 0
+					if growing {
+						put = !put
+					}
+					var err error
+					if put {
+						err = d.put(tx, bucket, k, most)
+					} else {
+						err = d.remove(tx, bucket, k)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			w, err := d.tree()
+			if err == nil {
+				err = w.all()
+			}
+			if err != nil || !w.trusted {
+				t.Fatalf("seed %d, round %d: trusted %t, %v", seed, round, w.trusted, err)
+			}
+		}
+	}
+}
+
+// bbolt touches no page that was not checked: all others are made junk before it
+// reads, writes and removes, and joins pages that became small.
+func TestPagesTouched(t *testing.T) {
+	if UnderRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
+	junk := bytes.Repeat([]byte{0xa5}, pageSize)
+	checked, pages := 0, 0
+	for seed := range uint64(40 * *pagesRounds) {
+		d := newRandomDB(t, seed)
+		d.update(func(tx *bbolt.Tx) error {
+			for range 6000 {
+				bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+				k, most := d.key(bucket)
+				if err := d.put(tx, bucket, k, most); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		w, err := d.tree()
+		if err != nil {
+			t.Fatal(err)
+		}
+		type act struct {
+			bucket string
+			k      []byte
+			remove bool
+		}
+		var acts []act
+		for range 1 + d.r.IntN(4) {
+			bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+			k, _ := d.key(bucket)
+			acts = append(acts, act{bucket, k, false})
+			// Many that stand together, so that pages become empty.
+			all := slices.Sorted(maps.Keys(d.want[bucket]))
+			from, _ := slices.BinarySearch(all, string(k))
+			for _, k := range all[from:min(len(all), from+d.r.IntN(300))] {
+				acts = append(acts, act{bucket, []byte(k), true})
+			}
+		}
+		d.r.Shuffle(len(acts), func(i, j int) { acts[i], acts[j] = acts[j], acts[i] })
+		for _, a := range acts {
+			if a.remove {
+				err = w.removal(a.bucket, a.k)
+			} else {
+				_, err = w.lookup(a.bucket, a.k)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		keep := map[uint64]bool{w.free: true}
+		for id, p := range w.seen {
+			for i := range p.over + 1 {
+				keep[id+i] = true
+				checked++
+			}
+		}
+		pages += int(w.high)
+		f, err := os.OpenFile(d.path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := uint64(2); id < w.high; id++ {
+			if !keep[id] {
+				if _, err := f.WriteAt(junk, int64(id*pageSize)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		f.Close()
+		d.update(func(tx *bbolt.Tx) error {
+			for _, a := range acts {
+				b, err := tx.Bucket([]byte(a.bucket)), error(nil)
+				if a.remove {
+					err = b.Delete(a.k)
+				} else {
+					err = b.Put(a.k, []byte("new"))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if checked > pages/2 {
+		t.Errorf("%d pages of %d were checked: that is more than what is touched", checked, pages)
+	}
+}
