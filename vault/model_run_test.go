@@ -34,7 +34,7 @@ const modelHistory = 500
 func TestModel(t *testing.T) {
 	steps, seed := *modelSteps, *modelSeed
 	if steps == 0 {
-		if steps = 1500; underRace {
+		if steps = 2000; underRace {
 			steps = 300
 		}
 	}
@@ -158,9 +158,13 @@ func (m *model) live(steps int) {
 // one takes a step.
 func (m *model) one(acts []modelAct) {
 	m.pass(time.Duration(1+m.random.IntN(90)) * time.Second)
+	before := m.follow
 	act := m.pickAct(acts)
 	m.did = append(m.did, act.name)
 	want, err := act.do()
+	if before != nil && m.follow == nil && m.random.IntN(2) == 0 { // something else came between
+		m.follow = m.request(before.id)
+	}
 	m.counts[act.name+": "+kindOf(err)]++
 	if !errors.Is(err, want) || want == nil && err != nil {
 		m.t.Fatalf("%s: %v, want %v", m.did[len(m.did)-1], err, want)
@@ -187,7 +191,7 @@ func kindOf(err error) string {
 }
 
 func (m *model) pickAct(acts []modelAct) modelAct {
-	if m.follow != nil && m.random.IntN(4) > 0 {
+	if m.follow != nil && m.random.IntN(3) > 0 {
 		name := map[string]string{vault.AskRead: "read", vault.AskWrite: "write", vault.AskDelete: "delete"}[m.follow.action]
 		if q := m.request(m.follow.id); q != nil && m.status(q) == vault.Pending {
 			name = "decide"
@@ -238,8 +242,11 @@ func (m *model) whoever(ok func(*specActor) bool) *specActor {
 	return nil
 }
 
-// anyone is, mostly, who has the vault open.
+// anyone is, mostly, the newest token or who has the vault open.
 func (m *model) anyone() *specActor {
+	if a := m.actors[len(m.actors)-1]; a.isToken() && a.granted && m.random.IntN(4) == 0 {
+		return a
+	}
 	if a := m.actor(m.session); a != nil && m.random.IntN(2) == 0 {
 		return a
 	}
@@ -355,14 +362,26 @@ func (m *model) close() {
 
 func (m *model) path(text string) tokens.Path { return vaulttest.Path(m.t, text) }
 
-// someCase picks who does something to which secret; or whoever is at it already.
-func (m *model) someCase() (*specActor, string) {
+// someCase picks who does something to which secret: whoever is at it already, or
+// somebody who mostly may.
+func (m *model) someCase(action string) (a *specActor, path string) {
 	if f := m.follow; f != nil {
 		if a := m.actor(f.asker); a != nil {
 			return m.turn(a), f.path
 		}
 	}
-	return m.turn(m.anyone()), m.pick(modelPaths...)
+	for range 4 {
+		if a, path = m.anyone(), m.pick(modelPaths...); a.may(action, path) && (m.odd(path) || m.random.IntN(2) == 0) {
+			break
+		}
+	}
+	return m.turn(a), path
+}
+
+// odd reports whether the newest version of a secret lies sealed to a recipient.
+func (m *model) odd(path string) bool {
+	s := m.secrets[path]
+	return s != nil && s.versions[len(s.versions)-1].above != ""
 }
 
 // asked notes the ids of the requests that an act made, for the next step.
@@ -384,7 +403,7 @@ func (m *model) asked(a *specActor, err error) {
 }
 
 func (m *model) doGet() (want, err error) {
-	a, path := m.someCase()
+	a, path := m.someCase("read")
 	version := 0
 	if s := m.secrets[path]; s != nil && m.random.IntN(4) == 0 {
 		version = 1 + m.random.IntN(len(s.versions)+1)
@@ -616,7 +635,7 @@ func (m *model) value() string {
 func (m *model) tier() tokens.Tier { return tokens.Tiers[m.random.IntN(3)] }
 
 func (m *model) doSet() (want, err error) {
-	a, path := m.someCase()
+	a, path := m.someCase("write")
 	o := vault.SetOptions{Rotate: m.random.IntN(4) == 0}
 	if a.isOwner() && m.random.IntN(3) == 0 || m.random.IntN(12) == 0 {
 		o.Tier = m.tier()
@@ -693,7 +712,7 @@ func (m *model) doImport() (want, err error) {
 }
 
 func (m *model) doDelete() (want, err error) {
-	a, path := m.someCase()
+	a, path := m.someCase("delete")
 	m.follow = nil
 	m.say("%s by %s", path, a.id)
 	want = m.delete(a, path)
@@ -703,7 +722,7 @@ func (m *model) doDelete() (want, err error) {
 }
 
 func (m *model) doRestoreSecret() (want, err error) {
-	a, path := m.someCase()
+	a, path := m.someCase("write")
 	for _, p := range modelPaths { // one that is deleted, if there is one
 		if s := m.secrets[p]; s != nil && !s.live() && m.random.IntN(2) == 0 {
 			path = p
@@ -717,7 +736,7 @@ func (m *model) doRestoreSecret() (want, err error) {
 }
 
 func (m *model) doRollback() (want, err error) {
-	a, path := m.someCase()
+	a, path := m.someCase("write")
 	to := 1 + m.random.IntN(max(2, m.at(path)))
 	m.say("%s to %d by %s", path, to, a.id)
 	want = m.rollback(a, path, to)
@@ -748,6 +767,9 @@ func (m *model) doPurge() (want, err error) {
 }
 
 func (m *model) scopes() (scopes []string) {
+	if m.random.IntN(4) == 0 { // who writes what it cannot read
+		return []string{"secrets:write:" + m.pick("*", "a/*", "a/b/*")}
+	}
 	for range 1 + m.random.IntN(2) {
 		scope := "secrets:" + m.pick("read", "read", "write", "delete", "*", "*") + ":" + m.pick("*", "a/*", "a/*", "a/b/*", "a/K", "a/b/K")
 		if !slices.Contains(scopes, scope) {
@@ -803,9 +825,21 @@ func (m *model) doIssue() (want, err error) {
 	if m.random.IntN(4) == 0 {
 		spec.Tier = tokens.Sensitive
 	}
-	scopes := a.scopes
-	if scopes == nil || m.random.IntN(2) == 0 {
-		scopes = m.scopes()
+	scopes := m.scopes()
+	if !a.isOwner() && m.random.IntN(4) > 0 { // some of its own, or less
+		scopes = nil
+		for _, scope := range a.scopes[:1+m.random.IntN(len(a.scopes))] {
+			part := strings.SplitN(scope, ":", 3)
+			for range m.random.IntN(3) {
+				part[2] = map[string]string{"*": "a/*", "a/*": m.pick("a/b/*", "a/K"), "a/b/*": "a/b/K"}[part[2]]
+			}
+			if part[2] != "" {
+				scope = strings.Join(part, ":")
+			}
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
 	}
 	spec.Scopes = vaulttest.Scopes(m.t, scopes...)
 	m.say("%q, %d uses, tier %d by %s", scopes, spec.Uses, spec.Tier, a.id)
