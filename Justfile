@@ -35,6 +35,10 @@ disks:
 crash kills="1000" seed="0":
     go test . -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
 
+# Lead vaults through many random lives; a failure names its seed: just model 500 -model-seed 7
+model steps="100000" *args:
+    go test ./vault -run '^TestModel$' -v -timeout 0 -args -model-steps {{steps}} {{args}}
+
 # Read what env export writes with the real node dotenv, from a node_modules folder
 readers modules:
     ASS_TEST_DOTENV={{modules}} go test ./commands -run TestReal -v

@@ -1,153 +1,1003 @@
 package vault_test
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"testing"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"ass/audit"
 	"ass/tokens"
 	"ass/vault"
-	"ass/vault/vaulttest"
 )
 
-// modelSecret is a secret as a plain value: the specification.
-type modelSecret struct {
-	values  []string // by version, oldest first
-	tier    tokens.Tier
-	deleted bool
+// This file is the specification of a vault: plain values, and texts instead of keys.
+// Each act of the vault has one of the same name here, which says what it should end
+// with and what the log then tells. model_run_test.go compares the two.
+
+// spec is all that a vault holds.
+type spec struct {
+	now   time.Time
+	owner *vault.Identity
+	epoch uint32
+
+	secrets   map[string]*specSecret
+	actors    []*specActor // in the order in which they came; the first is the owner
+	asks      []*specAsk   // oldest first
+	published map[string]bool
+	log       []*specEntry // since the vault was made; the first cut of them are archived
+	cut       int
+
+	session string // id of the actor who has the vault open; "" for nobody
+	reason  bool   // whether that one says why it asks
 }
 
-// TestModel runs random acts of an owner against a map as the specification, and
-// verifies the vault in between: no honest history looks like an attack.
-func TestModel(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	v := vaulttest.New(t)
-	model := map[string]*modelSecret{}
-	names := []string{"a/K", "a/K2", "a/b/K", "b/K"}
-	for step := range 150 {
-		name := names[random.IntN(len(names))]
-		p, m := vaulttest.Path(t, name), model[name]
-		live := m != nil && !m.deleted
-		act := random.IntN(9)
-		var want error
-		value := fmt.Sprintf("value %d", step)
-		err := v.Do(func(s *vault.Session) error {
-			switch act {
-			case 0, 1, 2: // set, now and then with a tier
-				o := vault.SetOptions{}
-				if act == 2 {
-					o.Tier = tokens.Tiers[random.IntN(3)]
-				}
-				if m == nil {
-					m = &modelSecret{tier: tokens.Standard}
-					model[name] = m
-				}
-				if o.Tier != 0 {
-					m.tier = o.Tier
-				}
-				m.values, m.deleted = append(m.values, value), false
-				_, _, err := s.Set(p, []byte(value), o)
-				return err
-			case 3:
-				if want = vault.ErrNotFound; live {
-					want, m.deleted = nil, true
-				}
-				_, _, err := s.Delete(p)
-				return err
-			case 4:
-				switch {
-				case m == nil:
-					want = vault.ErrNotFound
-				case live:
-					want = vault.ErrConflict
-				default:
-					m.deleted = false
-				}
-				_, err := s.Restore(p)
-				return err
-			case 5:
-				if want = vault.ErrNotFound; live {
-					want = nil
-					m.values = append(m.values, value)
-				}
-				_, _, err := s.Set(p, []byte(value), vault.SetOptions{Rotate: true})
-				return err
-			case 6:
-				to := 1 + random.IntN(4)
-				switch {
-				case !live, to > len(m.values):
-					want = vault.ErrNotFound
-				case to == len(m.values):
-					want = vault.ErrConflict
-				default:
-					m.values = append(m.values, m.values[to-1])
-				}
-				_, _, err := s.Rollback(p, uint64(to))
-				return err
-			case 7:
-				if want = vault.ErrNotFound; m != nil && random.IntN(3) == 0 {
-					want = nil
-					delete(model, name)
-				} else if m != nil {
-					want = nil
-					return nil
-				}
-				_, err := s.Purge(p)
-				return err
-			default:
-				if want = vault.ErrNotFound; live {
-					want = nil
-				}
-				found, got, err := s.Get(p, 0)
-				if err == nil && (string(got) != m.values[len(m.values)-1] || found.Tier != m.tier || found.Version != uint64(len(m.values))) {
-					t.Errorf("step %d: %s is %q, v%d, %v", step, name, got, found.Version, found.Tier)
-				}
-				return err
-			}
-		})
-		if !errors.Is(err, want) || want == nil && err != nil {
-			t.Fatalf("step %d: act %d on %s: %v, want %v", step, act, name, err, want)
-		}
-		if step%30 == 0 {
-			checkModel(t, v, model)
-		}
-	}
-	checkModel(t, v, model)
+type specSecret struct {
+	id               string
+	tier             tokens.Tier
+	kind             string
+	versions         []specVersion
+	created, updated time.Time
+	deleted          time.Time // zero while it is there
 }
 
-func checkModel(t *testing.T, v *vaulttest.Vault, model map[string]*modelSecret) {
-	t.Helper()
-	if r := v.Verify(); len(r.Problems) > 0 {
-		t.Fatalf("an honest vault does not hold: %q", r.Problems)
+type specVersion struct {
+	value, author string
+	at            time.Time
+	seq           int    // of the entry that tells of it
+	above         string // the pattern that one must read to open it, if not its path
+}
+
+func (m *specSecret) live() bool { return m != nil && m.deleted.IsZero() }
+
+// specActor is the owner, an agent or a token, or a key that an agent had.
+type specActor struct {
+	id      string
+	scopes  []string // none for the owner
+	top     tokens.Tier
+	granted bool // whether its key opens anything
+
+	name           string // of an agent
+	key            tokens.AgentKey
+	serial         int
+	created, keyAt time.Time
+	revoked        time.Time // zero while it is active
+	replaced       bool      // it is a key that its agent no longer has
+
+	text       string // of a token
+	issuer     string
+	expires    time.Time
+	uses, used int
+	record     bool            // whether the vault still knows of it
+	files      map[string]bool // versions above its patterns that it was given the key of
+}
+
+func (a *specActor) isOwner() bool { return a.scopes == nil }
+func (a *specActor) isAgent() bool { return a.name != "" && !a.replaced }
+func (a *specActor) isToken() bool { return a.issuer != "" }
+
+type specAsk struct {
+	id, asker, action, path string
+	version                 int
+	tier                    tokens.Tier
+	at                      time.Time
+	state                   string    // vault.Pending, Approved, Denied, whatever the time
+	until                   time.Time // of an approval
+	used                    bool
+}
+
+type specEntry struct {
+	event, actor string
+	at           time.Time
+}
+
+func (c *spec) clone() *spec {
+	d := *c
+	d.secrets = map[string]*specSecret{}
+	for path, m := range c.secrets {
+		n := *m
+		n.versions = slices.Clone(m.versions)
+		d.secrets[path] = &n
 	}
-	v.Must(t, func(s *vault.Session) error {
-		list, err := s.List(tokens.Namespace{}, false)
-		if err != nil {
-			return err
-		}
-		live := 0
-		for _, m := range model {
-			if !m.deleted {
-				live++
-			}
-		}
-		if len(list) != live {
-			t.Errorf("%d secrets are listed, want %d", len(list), live)
-		}
-		for name, m := range model {
-			for n, want := range m.values {
-				if m.deleted {
-					break
-				}
-				if _, got, err := s.Get(vaulttest.Path(t, name), uint64(n+1)); err != nil || string(got) != want {
-					t.Errorf("%s version %d is %q, want %q: %v", name, n+1, got, want, err)
-				}
-			}
-		}
+	d.actors = nil
+	for _, a := range c.actors {
+		b := *a
+		d.actors = append(d.actors, &b)
+	}
+	d.asks = nil
+	for _, q := range c.asks {
+		p := *q
+		d.asks = append(d.asks, &p)
+	}
+	d.published = maps.Clone(c.published)
+	d.log = slices.Clone(c.log)
+	d.session = ""
+	return &d
+}
+
+func (c *spec) actor(id string) *specActor {
+	if c == nil {
 		return nil
+	}
+	for _, a := range c.actors {
+		if a.id == id && !a.replaced {
+			return a
+		}
+	}
+	return nil
+}
+
+// may says what the scopes say, on texts alone.
+func (a *specActor) may(action, pattern string) bool {
+	return a.isOwner() || slices.ContainsFunc(a.scopes, func(scope string) bool {
+		part := strings.SplitN(scope, ":", 3)
+		return (part[1] == action || part[1] == "*") && patternCovers(part[2], pattern)
 	})
+}
+
+func patternCovers(pattern, other string) bool {
+	prefix, below := strings.CutSuffix(pattern, "*")
+	return pattern == other || below && strings.HasPrefix(other, prefix)
+}
+
+// reads are the patterns that somebody may read, without those within others.
+func (a *specActor) reads() (list []string) {
+	for _, scope := range a.scopes {
+		part := strings.SplitN(scope, ":", 3)
+		if part[1] == "write" || part[1] == "delete" || slices.ContainsFunc(list, func(p string) bool { return patternCovers(p, part[2]) }) {
+			continue
+		}
+		list = append(slices.DeleteFunc(list, func(p string) bool { return patternCovers(part[2], p) }), part[2])
+	}
+	return list
+}
+
+func (c *spec) expired(a *specActor) bool { return a.isToken() && !c.now.Before(a.expires) }
+
+func (c *spec) state(a *specActor) string {
+	switch {
+	case c.expired(a):
+		return vault.TokenExpired
+	case a.uses > 0 && a.used >= a.uses:
+		return vault.TokenUsedUp
+	case !a.granted:
+		return vault.TokenRevoked
+	}
+	return vault.TokenActive
+}
+
+func (c *spec) status(q *specAsk) string {
+	if q.state == vault.Pending && !c.now.Before(q.at.Add(vault.AskLifetime)) || q.state == vault.Approved && !c.now.Before(q.until) {
+		return vault.Expired
+	}
+	return q.state
+}
+
+// cleared reports whether whoever comes next removes a request.
+func (c *spec) cleared(q *specAsk) bool { return !c.now.Before(q.at.Add(7 * 24 * time.Hour)) }
+
+// specRefusal is an error that the log tells of.
+type specRefusal struct {
+	error
+	event string
+}
+
+// specNeeds ends an act that needs approval.
+type specNeeds []specAsk
+
+func (specNeeds) Error() string { return "it needs approval" }
+
+// note adds an entry to the log.
+func (c *spec) note(event string, by *specActor) {
+	c.log = append(c.log, &specEntry{event, by.id, c.now})
+}
+
+// commit begins what is kept of an act: whoever comes next clears what has lapsed.
+func (c *spec) commit(by *specActor) {
+	n := len(c.asks)
+	c.asks = slices.DeleteFunc(c.asks, c.cleared)
+	if len(c.asks) < n {
+		c.note(audit.ApprovalCleanup, by)
+	}
+	for _, a := range c.actors {
+		if !c.expired(a) {
+			continue
+		}
+		a.granted, a.used = false, 0
+		asked := slices.ContainsFunc(c.asks, func(q *specAsk) bool { return q.asker == a.id })
+		writes := slices.ContainsFunc(a.scopes, func(s string) bool { return !strings.HasPrefix(s, "secrets:read:") })
+		a.record = a.record && (asked || writes)
+	}
+}
+
+// end turns what stopped an act into what its actor is told.
+func (c *spec) end(a *specActor, err error) error {
+	switch e := err.(type) {
+	case specRefusal:
+		c.commit(a)
+		c.note(e.event+audit.Denied, a)
+		return e.error
+	case specNeeds:
+		return c.end(a, c.ask(a, e))
+	}
+	return err
+}
+
+// opens says how the credential itself fails, if it does.
+func (c *spec) opens(a *specActor) error {
+	if a.granted || c.session == a.id && !a.replaced {
+		return nil
+	}
+	return vault.ErrWrongKey
+}
+
+// enter says how an act fails before it comes to the secrets, if it does.
+func (c *spec) enter(a *specActor, event string, actions []string, paths ...string) error {
+	if err := c.opens(a); err != nil {
+		return err
+	}
+	if c.expired(a) {
+		return specRefusal{vault.ErrLapsed, event}
+	}
+	for _, path := range paths {
+		for _, action := range actions {
+			if !a.may(action, path) {
+				return specRefusal{vault.ErrDenied, event}
+			}
+		}
+	}
+	if n := len(paths); n > 0 && a.uses > 0 && a.used+n > a.uses {
+		return specRefusal{vault.ErrDenied, event}
+	}
+	return nil
+}
+
+// onlyOwner refuses what a grantee has not the keys for.
+func (c *spec) onlyOwner(a *specActor, event string) error {
+	err := c.opens(a)
+	if err == nil && !a.isOwner() {
+		err = specRefusal{vault.ErrDenied, event}
+	}
+	return err
+}
+
+// use counts an act that was done, and spends the approvals that it took.
+func (c *spec) use(a *specActor, n int, spent ...*specAsk) {
+	a.used += n
+	if a.uses > 0 && a.used == a.uses && n > 0 {
+		a.granted = false
+	}
+	for _, q := range spent {
+		if q != nil && q.tier == tokens.Critical {
+			q.used = true
+		}
+	}
+}
+
+// ask makes the requests that are not there yet.
+func (c *spec) ask(a *specActor, needs specNeeds) error {
+	pending, found := 0, 0
+	for _, q := range c.asks {
+		if q.asker == a.id && c.status(q) == vault.Pending {
+			pending++
+		}
+	}
+	var made []*specAsk
+	for _, r := range needs {
+		same := func(q *specAsk) bool {
+			return q.asker == a.id && q.action == r.action && q.path == r.path && q.version == r.version && q.tier == r.tier
+		}
+		var last *specAsk
+		for _, q := range c.asks {
+			if same(q) {
+				last = q
+			}
+		}
+		switch {
+		case last != nil && c.status(last) == vault.Pending:
+			found++
+		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.AskLifetime)):
+			event := map[string]string{vault.AskRead: audit.SecretRead, vault.AskWrite: audit.SecretUpdated, vault.AskDelete: audit.SecretDeleted}[r.action]
+			return specRefusal{vault.ErrRefused, event}
+		case pending+len(made) < 20:
+			r.asker, r.at, r.state = a.id, c.now, vault.Pending
+			made = append(made, &r)
+		}
+	}
+	switch {
+	case found+len(made) == 0:
+		return vault.ErrConflict
+	case len(made) > 0:
+		c.commit(a)
+		for range made {
+			c.note(audit.ApprovalRequested, a)
+		}
+		c.asks = append(c.asks, made...)
+	}
+	return vault.ErrApproval
+}
+
+// approved finds an approval, or says that one is needed.
+func (c *spec) approved(a *specActor, action, path string, version int) (*specAsk, error) {
+	tier := c.secrets[path].tier
+	for _, q := range c.asks {
+		if q.asker == a.id && q.action == action && q.path == path && q.version == version && q.tier == tier && c.status(q) == vault.Approved && !q.used {
+			return q, nil
+		}
+	}
+	return nil, specNeeds{{action: action, path: path, version: version, tier: tier}}
+}
+
+// hasKey reports whether somebody opens a version without asking.
+func (c *spec) hasKey(a *specActor, path string, version int) bool {
+	m := c.secrets[path]
+	if m.tier > a.top || !a.may("read", path) {
+		return false
+	}
+	above := m.versions[version-1].above
+	return a.isOwner() || above == "" || a.may("read", above) || a.files[versionName(path, version)]
+}
+
+func versionName(path string, version int) string { return path + "\x00" + string(rune(version)) }
+
+// read says how a version is read.
+func (c *spec) read(a *specActor, path string, version int) (by *specAsk, err error) {
+	m := c.secrets[path]
+	switch {
+	case version > len(m.versions):
+		return nil, vault.ErrNotFound
+	case c.hasKey(a, path, version):
+		return nil, nil
+	case m.tier == tokens.Standard:
+		return nil, vault.ErrDenied
+	}
+	return c.approved(a, vault.AskRead, path, version)
+}
+
+func (c *spec) get(a *specActor, path string, version int) error {
+	err := c.enter(a, audit.SecretRead, []string{"read"}, path)
+	m := c.secrets[path]
+	if err == nil && !m.live() {
+		err = vault.ErrNotFound
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	if version == 0 {
+		version = len(m.versions)
+	}
+	by, err := c.read(a, path, version)
+	if err != nil {
+		return c.end(a, err)
+	}
+	c.commit(a)
+	c.use(a, 1, by)
+	c.note(audit.SecretRead, a)
+	return nil
+}
+
+// getAll returns the paths that are read.
+func (c *spec) getAll(a *specActor, ns string) ([]string, error) {
+	paths := c.listed(a, ns, false)
+	if err := c.enter(a, audit.SecretRead, []string{"read"}, paths...); err != nil {
+		return nil, c.end(a, err)
+	}
+	var (
+		spent []*specAsk
+		needs specNeeds
+	)
+	for _, path := range paths {
+		by, err := c.read(a, path, len(c.secrets[path].versions))
+		need, asks := err.(specNeeds)
+		if err != nil && !asks {
+			return nil, c.end(a, err)
+		}
+		spent, needs = append(spent, by), append(needs, need...)
+	}
+	if len(needs) > 0 {
+		return nil, c.end(a, needs)
+	}
+	c.commit(a)
+	c.use(a, len(paths), spent...)
+	for range paths {
+		c.note(audit.SecretRead, a)
+	}
+	return paths, nil
+}
+
+func (c *spec) listed(a *specActor, ns string, deleted bool) (paths []string) {
+	for path, m := range c.secrets {
+		if m.live() != deleted && a.may("read", path) && (ns == "" || strings.HasPrefix(path, ns+"/")) {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// specWrite is a write that was decided on.
+type specWrite struct {
+	was, tier tokens.Tier // was is 0 for a new secret
+	before    int         // the version that is current; 0 for none
+	kind      string
+	event     string
+	spent     *specAsk
+}
+
+func writeEvent(o vault.SetOptions) string {
+	if o.Rotate {
+		return audit.SecretRotated
+	}
+	return audit.SecretUpdated
+}
+
+func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite, err error) {
+	m := c.secrets[path]
+	w = specWrite{tier: tokens.Standard, kind: vault.DefaultType, event: writeEvent(o)}
+	if m != nil {
+		w.was, w.tier, w.kind = m.tier, m.tier, m.kind
+	} else {
+		w.event = audit.SecretCreated
+	}
+	if m.live() {
+		w.before = len(m.versions)
+	}
+	if o.IfVersion != nil && *o.IfVersion != uint64(w.before) {
+		return w, vault.ErrConflict
+	}
+	if o.Rotate && !m.live() {
+		return w, vault.ErrNotFound
+	}
+	if !a.isOwner() && m != nil {
+		if o.Tier != 0 && o.Tier != m.tier {
+			return w, specRefusal{vault.ErrDenied, writeEvent(o)}
+		}
+		if m.tier == tokens.Critical {
+			if w.spent, err = c.approved(a, vault.AskWrite, path, len(m.versions)); err != nil {
+				return w, err
+			}
+		}
+	}
+	if o.Tier != 0 {
+		w.tier = o.Tier
+	}
+	if o.Type != "" {
+		w.kind = o.Type
+	}
+	return w, nil
+}
+
+// store does what was planned.
+func (c *spec) store(a *specActor, path, value string, w specWrite) {
+	m := c.secrets[path]
+	if m == nil {
+		m = &specSecret{created: c.now}
+		c.secrets[path] = m
+	}
+	m.tier, m.kind, m.updated, m.deleted = w.tier, w.kind, c.now, time.Time{}
+	n := specVersion{value: value, author: a.id, at: c.now, seq: len(c.log) + 1}
+	if w.tier == tokens.Standard && !a.may("read", path) {
+		for p := range c.published { // the deepest
+			if patternCovers(p, path) && (n.above == "" || patternCovers(n.above, p)) {
+				n.above = p
+			}
+		}
+	}
+	m.versions = append(m.versions, n)
+}
+
+func (c *spec) set(a *specActor, path, value string, o vault.SetOptions) error {
+	err := c.enter(a, writeEvent(o), []string{"write"}, path)
+	var w specWrite
+	if err == nil {
+		w, err = c.plan(a, path, o)
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	if w.was != 0 && w.tier > w.was {
+		c.rewrite(audit.VaultRewritten, specNarrow{})
+	} else {
+		c.commit(a)
+	}
+	c.store(a, path, value, w)
+	c.use(a, 1, w.spent)
+	c.note(w.event, a)
+	return nil
+}
+
+func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.ImportOptions) (outcomes []string, err error) {
+	var paths []string
+	for _, item := range items {
+		paths = append(paths, ns+"/"+item.Key)
+	}
+	if err := c.enter(a, audit.SecretImported, []string{"write"}, paths...); err != nil {
+		return nil, c.end(a, err)
+	}
+	var (
+		needs  specNeeds
+		writes []specWrite
+		raises bool
+	)
+	for i, path := range paths {
+		w, err := c.plan(a, path, vault.SetOptions{Tier: o.Tier, Type: o.Type})
+		writes = append(writes, w)
+		need, asks := err.(specNeeds)
+		needs = append(needs, need...)
+		if asks && !o.DryRun {
+			continue
+		}
+		m := c.secrets[path]
+		switch {
+		case asks:
+			outcomes = append(outcomes, vault.ImportAsks)
+		case err != nil:
+			return nil, c.end(a, err)
+		case w.before == 0:
+			outcomes = append(outcomes, vault.ImportCreated)
+		case w.tier == w.was && w.kind == m.kind && c.hasKey(a, path, w.before) && m.versions[w.before-1].value == string(items[i].Value):
+			outcomes = append(outcomes, vault.ImportUnchanged)
+		case o.OnConflict == vault.OnConflictSkip:
+			outcomes = append(outcomes, vault.ImportSkipped)
+		case o.OnConflict == vault.OnConflictError:
+			return nil, vault.ErrConflict
+		default:
+			outcomes = append(outcomes, vault.ImportUpdated)
+		}
+		last := outcomes[len(outcomes)-1]
+		raises = raises || w.was != 0 && w.tier > w.was && (last == vault.ImportCreated || last == vault.ImportUpdated)
+	}
+	switch {
+	case o.DryRun:
+		return outcomes, nil
+	case len(needs) > 0:
+		return nil, c.end(a, needs)
+	case raises:
+		c.rewrite(audit.VaultRewritten, specNarrow{})
+	default:
+		c.commit(a)
+	}
+	written := false
+	for i, path := range paths {
+		spent := writes[i].spent
+		if outcomes[i] == vault.ImportCreated || outcomes[i] == vault.ImportUpdated {
+			c.store(a, path, string(items[i].Value), writes[i])
+			written = true
+		}
+		c.use(a, 0, spent) // also for one that was skipped
+	}
+	c.use(a, len(paths))
+	if written {
+		c.note(audit.SecretImported, a)
+	}
+	return outcomes, nil
+}
+
+func (c *spec) delete(a *specActor, path string) error {
+	err := c.enter(a, audit.SecretDeleted, []string{"delete"}, path)
+	m := c.secrets[path]
+	if err == nil && !m.live() {
+		err = vault.ErrNotFound
+	}
+	var spent *specAsk
+	if err == nil && !a.isOwner() && m.tier == tokens.Critical {
+		spent, err = c.approved(a, vault.AskDelete, path, len(m.versions))
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	c.commit(a)
+	c.use(a, 1, spent)
+	m.deleted, m.updated = c.now, c.now
+	c.note(audit.SecretDeleted, a)
+	for _, t := range c.actors {
+		other := slices.ContainsFunc(t.scopes, func(s string) bool { return !strings.HasSuffix(s, ":"+path) })
+		if t.isToken() && t.record && !other && c.state(t) == vault.TokenActive {
+			t.granted = false
+			c.note(audit.TokenRevoked, a)
+		}
+	}
+	return nil
+}
+
+func (c *spec) restore(a *specActor, path string) error {
+	err := c.enter(a, audit.SecretRestored, []string{"write"}, path)
+	m := c.secrets[path]
+	switch {
+	case err != nil:
+	case m == nil:
+		err = vault.ErrNotFound
+	case m.live():
+		err = vault.ErrConflict
+	}
+	var spent *specAsk
+	if err == nil && !a.isOwner() && m.tier == tokens.Critical {
+		spent, err = c.approved(a, vault.AskWrite, path, len(m.versions))
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	c.commit(a)
+	c.use(a, 1, spent)
+	m.deleted, m.updated = time.Time{}, c.now
+	c.note(audit.SecretRestored, a)
+	return nil
+}
+
+func (c *spec) rollback(a *specActor, path string, to int) error {
+	err := c.enter(a, audit.SecretRolledBack, []string{"read", "write"}, path)
+	m := c.secrets[path]
+	switch {
+	case err != nil:
+	case !m.live():
+		err = vault.ErrNotFound
+	case to == len(m.versions):
+		err = vault.ErrConflict
+	}
+	var (
+		by *specAsk
+		w  specWrite
+	)
+	if err == nil {
+		by, err = c.read(a, path, to)
+	}
+	if err == nil {
+		w, err = c.plan(a, path, vault.SetOptions{})
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	c.commit(a)
+	c.use(a, 1, by, w.spent)
+	c.store(a, path, m.versions[to-1].value, w)
+	c.note(audit.SecretRolledBack, a)
+	return nil
+}
+
+func (c *spec) purge(a *specActor, path string) error {
+	if err := c.onlyOwner(a, audit.SecretPurged); err != nil {
+		return c.end(a, err)
+	}
+	if c.secrets[path] == nil {
+		return vault.ErrNotFound
+	}
+	delete(c.secrets, path)
+	c.rewrite(audit.VaultRewritten, specNarrow{path: path})
+	c.note(audit.SecretPurged, a)
+	return nil
+}
+
+// specNarrow is what a rewrite takes away.
+type specNarrow struct {
+	path, agent, token string
+	all                bool // every token and request
+}
+
+// rewrite seals everything anew for the owner, and for those who still have a right.
+func (c *spec) rewrite(event string, n specNarrow) {
+	for _, a := range c.actors {
+		if a.isToken() && (!a.record || c.state(a) != vault.TokenActive || n.all || a.id == n.token || a.issuer == n.agent) {
+			a.granted, a.record = false, false
+		}
+		a.files = nil
+	}
+	c.asks = slices.DeleteFunc(c.asks, func(q *specAsk) bool {
+		asker := c.actor(q.asker)
+		return n.all || c.status(q) != vault.Pending || q.path == n.path || !asker.granted
+	})
+	for _, m := range c.secrets {
+		for i := range m.versions {
+			m.versions[i].above = ""
+		}
+	}
+	c.published = map[string]bool{"*": true}
+	for _, a := range c.actors {
+		if a.isAgent() && a.granted || a.issuer == audit.Owner && a.granted {
+			c.openUp(a)
+		}
+	}
+	c.epoch++
+	c.note(event, c.actors[0])
+}
+
+// openUp publishes what somebody reads, and seals anew what lies above it.
+func (c *spec) openUp(a *specActor) {
+	for _, p := range a.reads() {
+		c.published[p] = true
+		for path, m := range c.secrets {
+			for i := range m.versions {
+				if patternCovers(p, path) {
+					m.versions[i].above = ""
+				}
+			}
+		}
+	}
+}
+
+// createAgent adds an agent, whose id and key the vault gives.
+func (c *spec) createAgent(a *specActor, name string, scopes []string) (*specActor, error) {
+	if err := c.onlyOwner(a, audit.AgentCreated); err != nil {
+		return nil, c.end(a, err)
+	}
+	if slices.ContainsFunc(c.actors, func(a *specActor) bool { return a.isAgent() && a.name == name && a.granted }) {
+		return nil, vault.ErrConflict
+	}
+	c.commit(a)
+	made := &specActor{name: name, scopes: scopes, top: tokens.Standard, granted: true, serial: 1, created: c.now, keyAt: c.now}
+	c.actors = append(c.actors, made)
+	c.openUp(made)
+	c.note(audit.AgentCreated, a)
+	return made, nil
+}
+
+func (c *spec) revokeAgent(a, agent *specActor) error {
+	if err := c.onlyOwner(a, audit.AgentRevoked); err != nil {
+		return c.end(a, err)
+	}
+	if !agent.granted {
+		return vault.ErrConflict
+	}
+	agent.granted, agent.revoked = false, c.now
+	c.rewrite(audit.VaultRewritten, specNarrow{agent: agent.id})
+	c.note(audit.AgentRevoked, a)
+	return nil
+}
+
+// rotateAgent leaves the old key behind, and takes the new one from the vault.
+func (c *spec) rotateAgent(a, agent *specActor) error {
+	if err := c.onlyOwner(a, audit.AgentKeyRotated); err != nil {
+		return c.end(a, err)
+	}
+	if !agent.granted {
+		return vault.ErrConflict
+	}
+	c.leaveKey(agent)
+	agent.serial++
+	c.rewrite(audit.VaultRewritten, specNarrow{agent: agent.id})
+	c.note(audit.AgentKeyRotated, a)
+	return nil
+}
+
+func (c *spec) leaveKey(agent *specActor) {
+	old := *agent
+	old.granted, old.replaced = false, true
+	c.actors = append(c.actors, &old)
+	agent.keyAt = c.now
+}
+
+// issue adds a token, whose id and text the vault gives.
+func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec) (*specActor, error) {
+	err := c.enter(a, audit.TokenIssued, nil)
+	if err == nil && !a.isOwner() {
+		covered := true
+		for _, scope := range scopes {
+			part := strings.SplitN(scope, ":", 3)
+			for _, action := range strings.Fields(strings.Replace(part[1], "*", "read write delete", 1)) {
+				covered = covered && a.may(action, part[2])
+			}
+		}
+		if a.isToken() || spec.Tier > tokens.Standard || !covered {
+			err = specRefusal{vault.ErrDenied, audit.TokenIssued}
+		}
+	}
+	if err != nil {
+		return nil, c.end(a, err)
+	}
+	c.commit(a)
+	made := &specActor{
+		scopes: scopes, top: max(spec.Tier, tokens.Standard), granted: true, record: true, issuer: a.id,
+		uses: int(spec.Uses), expires: c.now.Add(spec.TTL), files: map[string]bool{},
+	}
+	if a.isOwner() {
+		c.openUp(made)
+	} else {
+		for path, m := range c.secrets {
+			for i, n := range m.versions {
+				if n.above != "" && made.may("read", path) && m.tier == tokens.Standard {
+					made.files[versionName(path, i+1)] = true
+				}
+			}
+		}
+	}
+	c.actors = append(c.actors, made)
+	c.note(audit.TokenIssued, a)
+	return made, nil
+}
+
+func (c *spec) revokeToken(a, token *specActor) error {
+	if err := c.opens(a); err != nil {
+		return err
+	}
+	if c.expired(a) {
+		return c.end(a, specRefusal{vault.ErrLapsed, audit.TokenRevoked})
+	}
+	own := a == token || token.issuer == a.id
+	switch {
+	case !a.isOwner() && (!own || !token.record):
+		return c.end(a, specRefusal{vault.ErrDenied, audit.TokenRevoked})
+	case !token.record:
+		return vault.ErrNotFound
+	case c.state(token) != vault.TokenActive:
+		return vault.ErrConflict
+	case a.isOwner():
+		c.rewrite(audit.VaultRewritten, specNarrow{token: token.id})
+	default:
+		c.commit(a)
+		token.granted = false
+	}
+	c.note(audit.TokenRevoked, a)
+	return nil
+}
+
+// at is the version at which a secret is, as a person is shown it.
+func (c *spec) at(path string) int {
+	if m := c.secrets[path]; m.live() {
+		return len(m.versions)
+	}
+	return 0
+}
+
+func (c *spec) request(id string) *specAsk {
+	for _, q := range c.asks {
+		if q.id == id {
+			return q
+		}
+	}
+	return nil
+}
+
+func (c *spec) decide(shown []vault.Request, approve bool) error {
+	owner := c.actors[0]
+	for _, was := range shown {
+		q := c.request(was.ID)
+		switch {
+		case q == nil, c.cleared(q):
+			return vault.ErrNotFound
+		case c.status(q) != vault.Pending, c.at(q.path) != int(was.Current):
+			return vault.ErrConflict
+		case approve && q.action == vault.AskRead && c.secrets[q.path].tier != q.tier:
+			return vault.ErrConflict
+		}
+	}
+	c.commit(owner)
+	for _, was := range shown {
+		q := c.request(was.ID)
+		if approve {
+			q.state, q.until = vault.Approved, c.now.Add(vault.ApprovalLifetime)
+			c.note(audit.ApprovalGranted, owner)
+		} else {
+			q.state = vault.Denied
+			c.note(audit.ApprovalDenied, owner)
+		}
+	}
+	return nil
+}
+
+// noted is an act of the owner's that changes nothing but the file.
+func (c *spec) noted(a *specActor, event string) error {
+	if err := c.onlyOwner(a, event); err != nil {
+		return c.end(a, err)
+	}
+	if event != audit.VaultCompacted && event != audit.LogArchived {
+		c.commit(a)
+	}
+	c.note(event, a)
+	return nil
+}
+
+// archive cuts off the entries that are older than a time, and says which.
+func (c *spec) archive(before time.Time) (first, last int, err error) {
+	last = c.cut
+	for last < len(c.log) && c.log[last].at.Before(before) {
+		last++
+	}
+	first = c.cut + 1
+	if last < first {
+		return 0, 0, vault.ErrConflict
+	}
+	c.cut = last
+	c.note(audit.LogArchived, c.actors[0])
+	return first, last, nil
+}
+
+// rekeyOwner leaves the log behind. The new keys come from the vault.
+func (c *spec) rekeyOwner(id *vault.Identity) {
+	c.owner, c.cut = id, len(c.log)
+	for _, a := range slices.Clone(c.actors) {
+		if a.isAgent() {
+			c.leaveKey(a)
+		}
+	}
+	c.rewrite(audit.VaultRewritten, specNarrow{all: true})
+}
+
+// specRestored is what a restore says that it does, and the state behind it.
+type specRestored struct {
+	next     *spec
+	keepsLog bool
+
+	returning, older, leaving, raised, revoked, reviving []string // paths, and ids of agents
+}
+
+// goesOn reports whether c's log is that of older, gone on with. Of what was archived
+// it cannot be seen, and is believed.
+func (c *spec) goesOn(older *spec) bool {
+	n := len(older.log)
+	return c.cut >= n || len(c.log) >= n && c.log[n-1] == older.log[n-1]
+}
+
+// restored says what comes of a backup: its values, and the rights that there are now.
+// there is nil where nothing is in the vault's place; missed says that this machine
+// has seen entries which nobody can read any more.
+func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
+	r := specRestored{next: c.clone()}
+	next, logged := r.next, c
+	next.now = now
+	if there != nil {
+		if r.keepsLog = there.goesOn(c); r.keepsLog {
+			logged, next.log, next.cut = there, slices.Clone(there.log), there.cut
+		}
+		for path, m := range next.secrets {
+			is := there.secrets[path]
+			switch {
+			case m.live() && !is.live():
+				r.returning = append(r.returning, path)
+			case is != nil && (len(is.versions) > len(m.versions) || is.versions[len(is.versions)-1].seq != m.versions[len(is.versions)-1].seq):
+				r.older = append(r.older, path)
+			}
+			if is != nil && is.tier > m.tier {
+				m.tier = is.tier
+				r.raised = append(r.raised, path)
+			}
+		}
+		for path, m := range there.secrets {
+			if m.live() && next.secrets[path] == nil {
+				r.leaving = append(r.leaving, path)
+			}
+		}
+		next.epoch = max(next.epoch, there.epoch)
+		next.actors = slices.DeleteFunc(next.actors, func(a *specActor) bool { return a.replaced })
+		for _, a := range there.clone().actors {
+			if a.replaced || next.actor(a.id) == nil {
+				next.actors = append(next.actors, a)
+			}
+		}
+	}
+	var agents []*specActor
+	for _, a := range next.actors {
+		if !a.isAgent() {
+			continue
+		}
+		agents = append(agents, a)
+		if is := there.actor(a.id); is != nil && c.actor(a.id) != nil && a.granted {
+			if !is.granted {
+				a.granted, a.revoked = false, is.revoked
+				r.revoked = append(r.revoked, a.id)
+			} else if is.serial > a.serial {
+				a.serial, a.key, a.keyAt = is.serial, is.key, is.keyAt
+				r.revoked = append(r.revoked, a.id)
+			}
+		}
+		if a.granted && missed {
+			r.reviving = append(r.reviving, a.id)
+		}
+	}
+	next.rewrite(audit.VaultRestored, specNarrow{all: true})
+	// The log that goes on tells who may sign from here on.
+	slices.SortFunc(agents, func(a, b *specActor) int {
+		if newer := c.actor(a.id) == nil; newer != (c.actor(b.id) == nil) {
+			return map[bool]int{true: 1, false: -1}[newer]
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	for _, a := range agents {
+		is := logged.actor(a.id)
+		switch {
+		case !a.granted && is != nil && is.granted:
+			next.note(audit.AgentRevoked, next.actors[0])
+		case a.granted && (is == nil || is.serial != a.serial):
+			next.note(audit.AgentKeyRotated, next.actors[0])
+		}
+	}
+	return r
 }

@@ -104,13 +104,14 @@ type restore struct {
 	history *history // what can be read of it; nil for nothing
 	raise   map[tokens.Path]tokens.Tier
 	agents  []agentAt
-	again   []string // agents whose revocation the log that goes on does not tell of
 	last    audit.Position
 }
 
+// agentAt is an agent as it will be.
 type agentAt struct {
-	id   string
-	body agentBody
+	id     string
+	body   agentBody
+	logged uint32 // serial of its key in the log that goes on; 0 if that knows of none
 }
 
 // history is what the log of a vault tells, as far as it can be read.
@@ -310,12 +311,15 @@ func (r *restore) compare(t *tx) error {
 			return nil
 		}
 		now, known := h.newest[string(k)]
-		switch {
-		case !known:
-		case head.DeletedAt == nil && (!now.left || now.deleted):
+		// A whole log that does not tell of it has had that part archived.
+		gone := known && (!now.left || now.deleted) || !known && h.problem == ""
+		switch written, err := t.writtenBy(path, now.version); {
+		case err != nil:
+			return err
+		case head.DeletedAt == nil && gone:
 			p.Returning = append(p.Returning, string(k))
-		case now.left && now.version > head.Version:
-			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionName(head.Version)))
+		case now.left && written != h.versions[string(versionKey(path, now.version))].seq:
+			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version, now.version)))
 		}
 		if known && now.left && now.tier > head.Tier {
 			r.raise[path] = now.tier
@@ -334,6 +338,26 @@ func (r *restore) compare(t *tx) error {
 		}
 	}
 	return r.planAgents(t, unread)
+}
+
+// writtenBy is the entry that tells of a version; 0 if there is no such version. A
+// number can come again, after a purge.
+func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
+	k := versionKey(p, n)
+	v, err := t.get(bucketVersions, k)
+	if v == nil || err != nil {
+		return 0, err
+	}
+	var body versionBody
+	_, err = t.decode(bucketVersions, k, v, &body)
+	return body.Seq, err
+}
+
+func versionOf(n, other uint64) string {
+	if n == other {
+		return "another " + versionName(n)
+	}
+	return versionName(n)
 }
 
 // extends reports whether the log of what is there goes on from the backup's.
@@ -358,30 +382,38 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 	err := t.agents(func(id string, body agentBody) error {
 		have[id] = true
 		name := fmt.Sprintf("%s (%s)", body.Name, id)
-		active := body.RevokedAt == nil
-		if h != nil {
+		active, logged := body.RevokedAt == nil, uint32(0)
+		if active {
+			logged = body.Serial
+		}
+		if h != nil && active {
 			now, known := h.known[id]
 			_, told := h.newest[id]
+			own := h.agents[id]
 			switch {
-			case told && !known && active:
-				body.RevokedAt = &t.now
+			case own.RevokedAt != nil, told && !known:
+				if body.RevokedAt = own.RevokedAt; body.RevokedAt == nil {
+					body.RevokedAt = &t.now
+				}
 				active = false
 				p.Revoked = append(p.Revoked, name)
-				if !p.KeepsLog {
-					r.again = append(r.again, id)
+			case known && now.key.serial > body.Serial:
+				body.Serial = now.key.serial
+				if own.Serial == body.Serial {
+					body.IssuedAt = own.IssuedAt
+				} else if now.key.at.After(body.IssuedAt) { // it is zero where the entry is archived
+					body.IssuedAt = now.key.at
 				}
-			case known && now.key.serial > body.Serial && active:
-				body.Serial, body.IssuedAt = now.key.serial, now.key.at
 				p.Revoked = append(p.Revoked, name+", the key before its newest")
 			}
-			if own, ok := h.agents[id]; ok && own.RevokedAt != nil {
-				body.RevokedAt = own.RevokedAt
-			}
+		}
+		if p.KeepsLog {
+			logged = h.known[id].key.serial
 		}
 		if active && unread {
 			p.Reviving = append(p.Reviving, name)
 		}
-		r.agents = append(r.agents, agentAt{id, body})
+		r.agents = append(r.agents, agentAt{id, body, logged})
 		return nil
 	})
 	if err != nil || h == nil {
@@ -404,7 +436,11 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 		default:
 			continue // revoked, and not in the backup: nothing is left of it
 		}
-		r.agents = append(r.agents, agentAt{id, body})
+		logged := uint32(0)
+		if p.KeepsLog {
+			logged = now.key.serial
+		}
+		r.agents = append(r.agents, agentAt{id, body, logged})
 	}
 	return nil
 }
@@ -488,7 +524,8 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := r.from.copyVersions(old, next, w, p, heads); err != nil {
 		return err
 	}
-	for _, a := range r.agents {
+	for i := range r.agents {
+		a := &r.agents[i]
 		a.body.Pub = public(newGrantee(next.root.agentSecret(a.id, a.body.Serial)).sign)
 		if err := w.t.put(bucketAgents, []byte(a.id), true, a.body); err != nil {
 			return err
@@ -514,12 +551,26 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := next.beginEpoch(w, audit.VaultRestored, note); err != nil {
 		return err
 	}
-	for _, id := range r.again {
-		if err := w.t.log(audit.AgentRevoked, "agent", id, map[string]any{"because": "it was revoked in the vault that was replaced"}); err != nil {
+	for _, a := range r.agents {
+		if err := a.tell(w.t); err != nil {
 			return err
 		}
 	}
 	return w.t.putCheckpoint(cp)
+}
+
+// tell has the log say what it does not: who may sign what comes next.
+func (a agentAt) tell(t *tx) error {
+	const because = "so it is in the vault, or the backup, whose log does not go on"
+	switch {
+	case a.body.RevokedAt != nil && a.logged > 0:
+		return t.log(audit.AgentRevoked, "agent", a.id, map[string]any{"because": because})
+	case a.body.RevokedAt == nil && a.logged != a.body.Serial:
+		note := a.body.logged()
+		note["because"] = because
+		return t.log(audit.AgentKeyRotated, "agent", a.id, note)
+	}
+	return nil
 }
 
 // copyLog copies the log that goes on, and returns the checkpoint that it had.

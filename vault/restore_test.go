@@ -293,6 +293,9 @@ func TestRestoreOverDamage(t *testing.T) {
 			if lost := slices.Contains(done.Lost, late.ID); lost && err == nil || done.Damaged == "" && err != nil {
 				t.Errorf("the agent that is newer: %v; lost: %q", err, done.Lost)
 			}
+			if r := v.Verify(); len(r.Problems) > 0 {
+				t.Errorf("after both were used: %q", r.Problems)
+			}
 			t.Logf("damaged: %q, keeps the log: %v, reviving %q, lost %q, late agent: %v", done.Damaged, done.KeepsLog, done.Reviving, done.Lost, err)
 		})
 	}

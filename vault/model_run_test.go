@@ -1,0 +1,1275 @@
+package vault_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault"
+	"ass/vault/vaulttest"
+)
+
+var (
+	modelSteps = flag.Int("model-steps", 0, "how many steps TestModel takes; 0 for as many as fit a test run")
+	modelSeed  = flag.Uint64("model-seed", 0, "the seed of the first history of TestModel; 0 for another one each time")
+)
+
+// modelHistory is how many steps one vault lives.
+const modelHistory = 500
+
+// TestModel leads vaults through random lives: every act by the owner, by agents and
+// tokens, backups, restores, archives, new owner keys, crashes. Each has to end as the
+// specification says, and no honest history looks like an attack.
+func TestModel(t *testing.T) {
+	steps, seed := *modelSteps, *modelSeed
+	if steps == 0 {
+		if steps = 2000; underRace {
+			steps = 300
+		}
+	}
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	done := map[string]int{}
+	for ; steps > 0 && !t.Failed(); seed, steps = seed+1, steps-modelHistory {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			m := newModel(t, seed)
+			defer m.tell()
+			m.live(min(steps, modelHistory))
+			for what, n := range m.counts {
+				done[what] += n
+			}
+		})
+	}
+	var list []string
+	for what, n := range done {
+		list = append(list, fmt.Sprintf("%6d %s", n, what))
+	}
+	slices.Sort(list)
+	t.Logf("acts, by how they ended:\n%s", strings.Join(list, "\n"))
+}
+
+// model runs one life of a vault beside its specification.
+type model struct {
+	*spec
+	t      *testing.T
+	seed   uint64
+	random *rand.Rand
+	v      *vaulttest.Vault
+	clock  *vaulttest.Clock
+	dir    string // for the files that it makes
+	files  int
+
+	opened  *vault.Vault // while somebody has it open
+	as      *vault.Session
+	checked int // entries of the log that were compared
+
+	seen    map[*vault.Identity][]*specEntry // what this machine remembers, by the owner of a vault
+	backups []modelCopy
+	copies  []modelCopy // of the file itself
+	shown   []vault.Request
+	follow  *specAsk // what was asked or decided in the step before
+
+	acts   []modelAct
+	step   int
+	did    []string
+	counts map[string]int
+}
+
+type modelCopy struct {
+	file string
+	as   *spec
+}
+
+// modelAct is one kind of step. It returns what it should end with, and what it did.
+type modelAct struct {
+	name   string
+	weight int
+	do     func() (want, err error)
+}
+
+var modelPaths = []string{"a/K", "a/K2", "a/b/K", "a/b/L", "b/K"}
+
+func newModel(t *testing.T, seed uint64) *model {
+	m := &model{
+		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), v: vaulttest.New(t), dir: t.TempDir(),
+		seen: map[*vault.Identity][]*specEntry{}, counts: map[string]int{},
+	}
+	m.clock = m.v.UseClock()
+	m.clock.Time = time.Now().UTC().Truncate(time.Second) // when it was made
+	owner := &specActor{id: audit.Owner, top: tokens.Critical, granted: true}
+	m.spec = &spec{
+		owner: m.v.Owner, epoch: 1, secrets: map[string]*specSecret{}, actors: []*specActor{owner},
+		published: map[string]bool{"*": true},
+	}
+	m.now = m.clock.Time
+	m.note(audit.VaultCreated, owner)
+	m.checked = 1 // from before the clock was ours
+	m.acts = []modelAct{
+		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
+		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
+		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 3, m.doPurge},
+		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
+		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
+		{"rekey", 1, m.doRekey}, {"compact", 3, m.doCompact}, {"let time pass", 4, m.doWait},
+		{"archive", 4, m.doArchive}, {"back up", 4, m.doBackUp}, {"restore", 5, m.doRestore},
+		{"new owner key", 1, m.doRekeyOwner}, {"salvage", 2, m.doSalvage}, {"copy the file", 2, m.doCopy},
+		{"put a copy back", 2, m.doPutBack}, {"crash", 12, m.doCrash},
+	}
+	return m
+}
+
+// tell says what led to a failure.
+func (m *model) tell() {
+	if m.t.Failed() {
+		m.t.Logf("step %d of -model-seed %d, after\n%s", m.step, m.seed, strings.Join(m.did[max(0, len(m.did)-20):], "\n"))
+	}
+	m.close()
+}
+
+func (m *model) live(steps int) {
+	m.check()
+	for m.step = range steps {
+		m.one(m.acts)
+		if m.step%50 == 49 || m.random.IntN(40) == 0 {
+			m.check()
+		}
+		if m.t.Failed() {
+			return
+		}
+	}
+	m.check()
+	m.readEverything()
+	m.close()
+	m.v.Owner = m.owner
+}
+
+// one takes a step.
+func (m *model) one(acts []modelAct) {
+	m.pass(time.Duration(1+m.random.IntN(90)) * time.Second)
+	before := m.follow
+	act := m.pickAct(acts)
+	m.did = append(m.did, act.name)
+	want, err := act.do()
+	if before != nil && m.follow == nil && m.random.IntN(2) == 0 { // something else came between
+		m.follow = m.request(before.id)
+	}
+	m.counts[act.name+": "+kindOf(err)]++
+	if !errors.Is(err, want) || want == nil && err != nil {
+		m.t.Fatalf("%s: %v, want %v", m.did[len(m.did)-1], err, want)
+	}
+	if a := m.actor(m.session); a != nil && a.isToken() && m.state(a) == vault.TokenRevoked {
+		m.close() // it has given itself up
+	}
+	m.prune()
+}
+
+func kindOf(err error) string {
+	for name, kind := range map[string]error{
+		"not found": vault.ErrNotFound, "conflict": vault.ErrConflict, "denied": vault.ErrDenied, "lapsed": vault.ErrLapsed,
+		"wrong key": vault.ErrWrongKey, "approval needed": vault.ErrApproval, "approval denied": vault.ErrRefused,
+	} {
+		if errors.Is(err, kind) {
+			return name
+		}
+	}
+	if err != nil {
+		return "failed"
+	}
+	return "done"
+}
+
+func (m *model) pickAct(acts []modelAct) modelAct {
+	if m.follow != nil && m.random.IntN(3) > 0 {
+		name := map[string]string{vault.AskRead: "read", vault.AskWrite: "write", vault.AskDelete: "delete"}[m.follow.action]
+		if q := m.request(m.follow.id); q != nil && m.status(q) == vault.Pending {
+			name = "decide"
+		}
+		for _, act := range m.acts {
+			if act.name == name {
+				return act
+			}
+		}
+	}
+	m.follow = nil
+	sum := 0
+	for _, act := range acts {
+		sum += act.weight
+	}
+	n := m.random.IntN(sum)
+	for _, act := range acts {
+		if n -= act.weight; n < 0 {
+			return act
+		}
+	}
+	panic("unreachable")
+}
+
+func (m *model) pass(d time.Duration) {
+	m.clock.Pass(d)
+	m.now = m.clock.Time
+}
+
+func (m *model) say(format string, args ...any) {
+	m.did[len(m.did)-1] += " " + fmt.Sprintf(format, args...)
+}
+
+func (m *model) pick(list ...string) string { return list[m.random.IntN(len(list))] }
+
+func (m *model) file(name string) string {
+	m.files++
+	return filepath.Join(m.dir, fmt.Sprintf("%s-%d", name, m.files))
+}
+
+// whoever picks somebody who may still do something, mostly.
+func (m *model) whoever(ok func(*specActor) bool) *specActor {
+	for range 20 {
+		if a := m.actors[m.random.IntN(len(m.actors))]; ok(a) && (a.granted || m.random.IntN(8) == 0) {
+			return a
+		}
+	}
+	return nil
+}
+
+// anyone is, mostly, the newest token or who has the vault open.
+func (m *model) anyone() *specActor {
+	if a := m.actors[len(m.actors)-1]; a.isToken() && a.granted && m.random.IntN(4) == 0 {
+		return a
+	}
+	if a := m.actor(m.session); a != nil && m.random.IntN(2) == 0 {
+		return a
+	}
+	if m.random.IntN(5) == 0 {
+		return m.actors[0]
+	}
+	for {
+		if a := m.whoever(func(*specActor) bool { return true }); a != nil {
+			return a
+		}
+	}
+}
+
+// prune forgets those of whom nothing is left to be seen.
+func (m *model) prune() {
+	dead := 0
+	for _, a := range slices.Backward(m.actors) {
+		gone := a.replaced || a.isToken() && !a.granted && !a.record
+		if gone {
+			dead++
+		}
+		if gone && dead > 6 && m.session != a.id {
+			m.actors = slices.DeleteFunc(m.actors, func(b *specActor) bool { return a == b })
+		}
+	}
+}
+
+// turn lets somebody go on with the vault open, or closes it for whoever comes.
+func (m *model) turn(a *specActor) *specActor {
+	if m.session != a.id || a.replaced || m.random.IntN(3) == 0 {
+		m.close()
+		m.reason = m.random.IntN(4) == 0
+	}
+	return a
+}
+
+func (m *model) owners() *specActor { return m.turn(m.actors[0]) }
+
+// act does something in the name of an actor.
+func (m *model) act(a *specActor, fn func(*vault.Session) error) error {
+	if m.as != nil {
+		return fn(m.as)
+	}
+	if m.v.Opts.Reason = ""; m.reason {
+		m.v.Opts.Reason = "because"
+	}
+	if m.random.IntN(10) == 0 { // what a process that died has left
+		junk := bytes.Repeat([]byte("junk"), m.random.IntN(4096))
+		m.must(os.WriteFile(m.v.Path+".new", junk, 0o600))
+		m.must(os.WriteFile(m.v.Path+".backup.part", junk, 0o600))
+	}
+	opened, err := vault.Open(m.v.Path, m.v.Opts)
+	if err != nil {
+		return err
+	}
+	if back := opened.Rollback(); back != nil {
+		m.t.Errorf("an honest vault is taken for an older copy: %s", back)
+	}
+	var s *vault.Session
+	switch {
+	case a.isOwner():
+		s, err = opened.Owner(m.v.Owner)
+	case a.isToken():
+		s, err = opened.Token(a.text)
+	default:
+		s, err = opened.Agent(a.key)
+	}
+	m.opened = opened
+	if err != nil {
+		m.close()
+		return err
+	}
+	m.as, m.session = s, a.id
+	return fn(s)
+}
+
+func (m *model) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// close compares the log with what it should tell, and lets the next one in.
+func (m *model) close() {
+	m.session = ""
+	if m.opened == nil {
+		return
+	}
+	opened := m.opened
+	m.opened, m.as = nil, nil
+	defer func() { m.must(opened.Close()) }()
+	if m.t.Failed() {
+		return
+	}
+	entries, newest, err := opened.LogAfter(uint64(m.checked), nil)
+	m.must(err)
+	if int(newest) != len(m.log) {
+		m.t.Errorf("the log ends with entry %d, want %d", newest, len(m.log))
+	}
+	for _, e := range entries {
+		want := &specEntry{event: "nothing"}
+		if int(e.Seq) <= len(m.log) {
+			want = m.log[e.Seq-1]
+		}
+		if e.Type != want.event || e.ActorID != want.actor || !e.CreatedAt.Equal(want.at) {
+			m.t.Errorf("entry %d is %s by %s at %s, want %+v", e.Seq, e.Type, e.ActorID, e.CreatedAt, *want)
+		}
+	}
+	m.checked = len(m.log)
+	m.seen[m.owner] = m.log
+}
+
+func (m *model) path(text string) tokens.Path { return vaulttest.Path(m.t, text) }
+
+// someCase picks who does something to which secret: whoever is at it already, or
+// somebody who mostly may.
+func (m *model) someCase(action string) (a *specActor, path string) {
+	if f := m.follow; f != nil {
+		if a := m.actor(f.asker); a != nil {
+			return m.turn(a), f.path
+		}
+	}
+	for range 4 {
+		if a, path = m.anyone(), m.pick(modelPaths...); a.may(action, path) && (m.odd(path) || m.random.IntN(2) == 0) {
+			break
+		}
+	}
+	return m.turn(a), path
+}
+
+// odd reports whether the newest version of a secret lies sealed to a recipient.
+func (m *model) odd(path string) bool {
+	s := m.secrets[path]
+	return s != nil && s.versions[len(s.versions)-1].above != ""
+}
+
+// asked notes the ids of the requests that an act made, for the next step.
+func (m *model) asked(a *specActor, err error) {
+	var need *vault.ApprovalError
+	if !errors.As(err, &need) {
+		return
+	}
+	for _, r := range need.Requests {
+		i := slices.IndexFunc(m.asks, func(q *specAsk) bool {
+			return q.asker == a.id && q.action == r.Action && q.path == r.Path.String() && q.version == int(r.Version) && q.tier == r.Tier && (q.id == r.ID || q.id == "")
+		})
+		if i < 0 {
+			m.t.Fatalf("a request that nobody made: %+v", r)
+		}
+		m.asks[i].id = r.ID
+		m.follow = m.asks[i]
+	}
+}
+
+func (m *model) doGet() (want, err error) {
+	a, path := m.someCase("read")
+	version := 0
+	if s := m.secrets[path]; s != nil && m.random.IntN(4) == 0 {
+		version = 1 + m.random.IntN(len(s.versions)+1)
+	}
+	if m.follow != nil {
+		version = m.follow.version
+	}
+	m.follow = nil
+	m.say("%s of %s, version %d", path, a.id, version)
+	want = m.get(a, path, version)
+	err = m.act(a, func(s *vault.Session) error {
+		found, value, err := s.Get(m.path(path), uint64(version))
+		if err == nil && want == nil {
+			m.compare(path, found, value, version)
+		}
+		return err
+	})
+	m.asked(a, err)
+	return want, err
+}
+
+// compare says how what was read is not what it should be.
+func (m *model) compare(path string, found vault.Secret, value []byte, version int) {
+	s := m.secrets[path]
+	if version == 0 {
+		version = len(s.versions)
+	}
+	want := s.versions[version-1]
+	if value != nil && string(value) != want.value {
+		m.t.Errorf("%s version %d is %.40q, want %.40q", path, version, value, want.value)
+	}
+	updated := s.updated
+	if version != len(s.versions) {
+		updated = want.at
+	}
+	if found.ID != s.id || int(found.Version) != version || found.Tier != s.tier || found.Type != s.kind ||
+		!found.CreatedAt.Equal(s.created) || !found.UpdatedAt.Equal(updated) || (found.DeletedAt != nil) != !s.live() ||
+		found.DeletedAt != nil && !found.DeletedAt.Equal(s.deleted) {
+		m.t.Errorf("%s is %+v, want version %d, %s, %s, id %s, made at %s, changed at %s, deleted at %s", path, found, version, s.tier, s.kind, s.id, s.created, updated, s.deleted)
+	}
+}
+
+func (m *model) doGetAll() (want, err error) {
+	a := m.turn(m.anyone())
+	ns := m.pick("", "a", "a/b", "b")
+	m.say("of %q by %s", ns, a.id)
+	paths, want := m.getAll(a, ns)
+	err = m.act(a, func(s *vault.Session) error {
+		values, err := s.GetAll(m.namespace(ns))
+		if err == nil && want == nil {
+			m.compareAll(paths, values)
+		}
+		return err
+	})
+	m.asked(a, err)
+	return want, err
+}
+
+func (m *model) compareAll(paths []string, values []vault.Value) {
+	if len(values) != len(paths) {
+		m.t.Errorf("%d values are read, want those of %q", len(values), paths)
+		return
+	}
+	for i, v := range values {
+		if v.Path.String() != paths[i] {
+			m.t.Errorf("%s is read in place of %s", v.Path, paths[i])
+			continue
+		}
+		m.compare(paths[i], v.Secret, v.Value, 0)
+	}
+}
+
+func (m *model) namespace(text string) tokens.Namespace {
+	if text == "" {
+		return tokens.Namespace{}
+	}
+	return vaulttest.Namespace(m.t, text)
+}
+
+func (m *model) doLook() (want, err error) {
+	a, path := m.turn(m.anyone()), m.pick(modelPaths...)
+	m.say("%s", a.id)
+	if want = m.opens(a); want == nil && m.expired(a) {
+		want = vault.ErrLapsed
+	}
+	return want, m.act(a, func(s *vault.Session) error { return m.look(a, s, path) })
+}
+
+// look compares all that somebody is shown, without reading a value.
+func (m *model) look(a *specActor, s *vault.Session, paths ...string) error {
+	for _, deleted := range []bool{false, true} {
+		list, err := s.List(tokens.Namespace{}, deleted)
+		if err != nil {
+			return err
+		}
+		want := m.listed(a, "", deleted)
+		if len(list) != len(want) {
+			m.t.Errorf("%s is shown %d secrets, want %q", a.id, len(list), want)
+			continue
+		}
+		for i, found := range list {
+			if found.Path.String() != want[i] {
+				m.t.Errorf("%s is shown %s, want %s", a.id, found.Path, want[i])
+				continue
+			}
+			m.compare(want[i], found, nil, 0)
+		}
+	}
+	for _, path := range paths {
+		if err := m.lookAtHistory(a, s, path); err != nil {
+			return err
+		}
+	}
+	if err := m.lookAtTokens(a, s); err != nil {
+		return err
+	}
+	if err := m.lookAtRequests(a, s); err != nil || !a.isOwner() {
+		return err
+	}
+	return m.lookAtAgents(s)
+}
+
+func (m *model) lookAtHistory(a *specActor, s *vault.Session, path string) error {
+	found, versions, err := s.History(m.path(path))
+	switch secret := m.secrets[path]; {
+	case !a.may("read", path):
+		if !errors.Is(err, vault.ErrDenied) {
+			m.t.Errorf("%s is shown the history of %s: %v", a.id, path, err)
+		}
+	case secret == nil:
+		if !errors.Is(err, vault.ErrNotFound) {
+			m.t.Errorf("the history of %s: %v", path, err)
+		}
+	case err != nil:
+		return err
+	default:
+		m.compare(path, found, nil, 0)
+		if len(versions) != len(secret.versions) {
+			m.t.Errorf("%s has %d versions, want %d", path, len(versions), len(secret.versions))
+			return nil
+		}
+		for i, got := range slices.Backward(versions) {
+			n := len(versions) - i
+			want := secret.versions[n-1]
+			if int(got.Number) != n || got.Author != want.author || got.Tier != secret.tier || !got.CreatedAt.Equal(want.at) || got.Current != (n == len(versions) && secret.live()) {
+				m.t.Errorf("version %d of %s is %+v, want one by %s at %s", n, path, got, want.author, want.at)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *model) lookAtTokens(a *specActor, s *vault.Session) error {
+	list, err := s.Tokens()
+	n := 0
+	for _, t := range m.actors {
+		if !t.isToken() || !t.record || !a.isOwner() && t.issuer != a.id && t.id != a.id {
+			continue
+		}
+		n++
+		i := slices.IndexFunc(list, func(info vault.TokenInfo) bool { return info.ID == t.id })
+		if err == nil && (i < 0 || list[i].State != m.state(t) || int(list[i].Used) != t.used || !list[i].Expires.Equal(t.expires)) {
+			m.t.Errorf("token %s is %s and used %d times, among %+v", t.id, m.state(t), t.used, list)
+		}
+	}
+	if err == nil && n != len(list) {
+		m.t.Errorf("%s is shown %d tokens, want %d", a.id, len(list), n)
+	}
+	return err
+}
+
+func (m *model) lookAtRequests(a *specActor, s *vault.Session) error {
+	list, err := s.Requests()
+	n := 0
+	for _, q := range m.asks {
+		if !a.isOwner() && q.asker != a.id {
+			continue
+		}
+		n++
+		i := slices.IndexFunc(list, func(r vault.Request) bool { return r.ID == q.id })
+		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Asker != q.asker || int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
+			m.t.Errorf("request %+v is %s, among %+v", *q, m.status(q), list)
+		}
+	}
+	if err == nil && n != len(list) {
+		m.t.Errorf("%s is shown %d requests, want %d", a.id, len(list), n)
+	}
+	return err
+}
+
+func (m *model) lookAtAgents(s *vault.Session) error {
+	list, err := s.Agents()
+	n := 0
+	for _, a := range m.actors {
+		if !a.isAgent() {
+			continue
+		}
+		n++
+		i := slices.IndexFunc(list, func(b vault.Agent) bool { return b.ID == a.id })
+		switch {
+		case err != nil:
+		case i < 0:
+			m.t.Errorf("agent %s is not shown", a.id)
+		case list[i].Name != a.name || (list[i].RevokedAt == nil) != a.granted || !list[i].CreatedAt.Equal(a.created) || !list[i].KeyIssuedAt.Equal(a.keyAt) || strings.Join(list[i].Scopes.Strings(), " ") != strings.Join(a.scopes, " "):
+			m.t.Errorf("agent %s is %+v, want %s, made at %s, with key %d of %s", a.id, list[i], a.name, a.created, a.serial, a.keyAt)
+		case list[i].RevokedAt != nil && !list[i].RevokedAt.Equal(a.revoked):
+			m.t.Errorf("agent %s was revoked at %s, want %s", a.id, list[i].RevokedAt, a.revoked)
+		}
+	}
+	if err == nil && n != len(list) {
+		m.t.Errorf("%d agents are shown, want %d", len(list), n)
+	}
+	return err
+}
+
+// value is a new value: mostly a short one, now and then one of many pages or of
+// bytes that no text has.
+func (m *model) value() string {
+	text := fmt.Sprintf("value %d", m.random.Uint32())
+	switch m.random.IntN(20) {
+	case 0:
+		return strings.Repeat(text, 1+m.random.IntN(1500))
+	case 1:
+		return "\x00\xff" + text + "\n"
+	}
+	return text
+}
+
+func (m *model) tier() tokens.Tier { return tokens.Tiers[m.random.IntN(3)] }
+
+func (m *model) doSet() (want, err error) {
+	a, path := m.someCase("write")
+	o := vault.SetOptions{Rotate: m.random.IntN(4) == 0}
+	if a.isOwner() && m.random.IntN(3) == 0 || m.random.IntN(12) == 0 {
+		o.Tier = m.tier()
+	}
+	if m.random.IntN(8) == 0 {
+		o.Type = m.pick(vault.Types...)
+	}
+	if m.random.IntN(6) == 0 {
+		n := uint64(max(0, m.at(path)-m.random.IntN(2)))
+		o.IfVersion = &n
+	}
+	m.follow = nil
+	value := m.value()
+	m.say("%s by %s, %+v", path, a.id, o)
+	want = m.set(a, path, value, o)
+	err = m.act(a, func(s *vault.Session) error {
+		now, _, err := s.Set(m.path(path), []byte(value), o)
+		if err == nil && want == nil {
+			m.wrote(path, now)
+		}
+		return err
+	})
+	m.asked(a, err)
+	return want, err
+}
+
+// wrote takes the id of a new secret from the vault.
+func (m *model) wrote(path string, now vault.Secret) {
+	s := m.secrets[path]
+	if s.id == "" {
+		s.id = now.ID
+	}
+	m.compare(path, now, nil, 0)
+}
+
+func (m *model) doImport() (want, err error) {
+	a := m.turn(m.anyone())
+	ns, keys := "a", []string{"K", "K2", "K3"}
+	if m.random.IntN(3) == 0 {
+		ns, keys = "a/b", []string{"K", "L"}
+	}
+	o := vault.ImportOptions{OnConflict: m.pick("", "", vault.OnConflictSkip, vault.OnConflictError, vault.OnConflictUpdate), DryRun: m.random.IntN(6) == 0}
+	if m.random.IntN(4) == 0 {
+		o.Tier = m.tier()
+	}
+	var items []vault.Item
+	for _, i := range m.random.Perm(len(keys))[:1+m.random.IntN(len(keys))] {
+		value := m.value()
+		if s := m.secrets[ns+"/"+keys[i]]; s != nil && m.random.IntN(3) == 0 {
+			value = s.versions[len(s.versions)-1].value
+		}
+		items = append(items, vault.Item{Key: keys[i], Value: []byte(value)})
+	}
+	m.say("%d into %s by %s, %+v", len(items), ns, a.id, o)
+	outcomes, want := m.imports(a, ns, items, o)
+	err = m.act(a, func(s *vault.Session) error {
+		done, err := s.Import(m.namespace(ns), items, o)
+		if err != nil || want != nil {
+			return err
+		}
+		for i, item := range items {
+			if i >= len(done) || done[i].Outcome != outcomes[i] {
+				m.t.Errorf("%s: %+v, want %q", item.Key, done, outcomes)
+				break
+			}
+			if done[i].Written() && !o.DryRun {
+				m.wrote(ns+"/"+item.Key, done[i].Secret)
+			}
+		}
+		return nil
+	})
+	m.asked(a, err)
+	return want, err
+}
+
+func (m *model) doDelete() (want, err error) {
+	a, path := m.someCase("delete")
+	m.follow = nil
+	m.say("%s by %s", path, a.id)
+	want = m.delete(a, path)
+	err = m.act(a, func(s *vault.Session) error { _, _, err := s.Delete(m.path(path)); return err })
+	m.asked(a, err)
+	return want, err
+}
+
+func (m *model) doRestoreSecret() (want, err error) {
+	a, path := m.someCase("write")
+	for _, p := range modelPaths { // one that is deleted, if there is one
+		if s := m.secrets[p]; s != nil && !s.live() && m.random.IntN(2) == 0 {
+			path = p
+		}
+	}
+	m.say("%s by %s", path, a.id)
+	want = m.restore(a, path)
+	err = m.act(a, func(s *vault.Session) error { _, err := s.Restore(m.path(path)); return err })
+	m.asked(a, err)
+	return want, err
+}
+
+func (m *model) doRollback() (want, err error) {
+	a, path := m.someCase("write")
+	to := 1 + m.random.IntN(max(2, m.at(path)))
+	m.say("%s to %d by %s", path, to, a.id)
+	want = m.rollback(a, path, to)
+	err = m.act(a, func(s *vault.Session) error {
+		now, _, err := s.Rollback(m.path(path), uint64(to))
+		if err == nil && want == nil {
+			m.wrote(path, now)
+		}
+		return err
+	})
+	m.asked(a, err)
+	return want, err
+}
+
+// mostlyOwner is the owner, or now and then somebody who may not.
+func (m *model) mostlyOwner() *specActor {
+	if m.random.IntN(8) == 0 {
+		return m.turn(m.anyone())
+	}
+	return m.owners()
+}
+
+func (m *model) doPurge() (want, err error) {
+	a, path := m.mostlyOwner(), m.pick(modelPaths...)
+	m.say("%s by %s", path, a.id)
+	want = m.purge(a, path)
+	return want, m.act(a, func(s *vault.Session) error { _, err := s.Purge(m.path(path)); return err })
+}
+
+func (m *model) scopes() (scopes []string) {
+	if m.random.IntN(4) == 0 { // who writes what it cannot read
+		return []string{"secrets:write:" + m.pick("*", "a/*", "a/b/*")}
+	}
+	for range 1 + m.random.IntN(2) {
+		scope := "secrets:" + m.pick("read", "read", "write", "delete", "*", "*") + ":" + m.pick("*", "a/*", "a/*", "a/b/*", "a/K", "a/b/K")
+		if !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
+
+func (m *model) doCreateAgent() (want, err error) {
+	a := m.mostlyOwner()
+	name, scopes := fmt.Sprint("agent", m.random.IntN(5)), m.scopes()
+	m.say("%s %q by %s", name, scopes, a.id)
+	made, want := m.createAgent(a, name, scopes)
+	return want, m.act(a, func(s *vault.Session) error {
+		agent, k, err := s.CreateAgent(vault.AgentSpec{Name: name, Scopes: vaulttest.Scopes(m.t, scopes...)})
+		if err == nil && want == nil {
+			made.id, made.key = agent.ID, k
+		}
+		return err
+	})
+}
+
+func (m *model) doRevokeAgent() (want, err error) {
+	a, agent := m.mostlyOwner(), m.whoever((*specActor).isAgent)
+	if agent == nil {
+		return nil, nil
+	}
+	m.say("%s by %s", agent.id, a.id)
+	want = m.revokeAgent(a, agent)
+	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.id); return err })
+}
+
+func (m *model) doRotateAgent() (want, err error) {
+	a, agent := m.mostlyOwner(), m.whoever((*specActor).isAgent)
+	if agent == nil {
+		return nil, nil
+	}
+	m.say("%s by %s", agent.id, a.id)
+	want = m.rotateAgent(a, agent)
+	return want, m.act(a, func(s *vault.Session) error {
+		_, k, err := s.RotateAgentKey(agent.id)
+		if err == nil && want == nil {
+			agent.key = k
+		}
+		return err
+	})
+}
+
+func (m *model) doIssue() (want, err error) {
+	a := m.turn(m.anyone())
+	spec := vault.TokenSpec{Uses: uint64(m.random.IntN(5)), TTL: time.Duration(1+m.random.IntN(120)) * time.Minute}
+	if m.random.IntN(4) == 0 {
+		spec.Tier = tokens.Sensitive
+	}
+	scopes := m.scopes()
+	if !a.isOwner() && m.random.IntN(4) > 0 { // some of its own, or less
+		scopes = nil
+		for _, scope := range a.scopes[:1+m.random.IntN(len(a.scopes))] {
+			part := strings.SplitN(scope, ":", 3)
+			for range m.random.IntN(3) {
+				part[2] = map[string]string{"*": "a/*", "a/*": m.pick("a/b/*", "a/K"), "a/b/*": "a/b/K"}[part[2]]
+			}
+			if part[2] != "" {
+				scope = strings.Join(part, ":")
+			}
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	spec.Scopes = vaulttest.Scopes(m.t, scopes...)
+	m.say("%q, %d uses, tier %d by %s", scopes, spec.Uses, spec.Tier, a.id)
+	made, want := m.issue(a, scopes, spec)
+	return want, m.act(a, func(s *vault.Session) error {
+		issued, err := s.IssueToken(spec)
+		if err == nil && want == nil {
+			made.id, made.text = issued.ID, issued.Text
+		}
+		return err
+	})
+}
+
+func (m *model) doRevokeToken() (want, err error) {
+	token := m.whoever((*specActor).isToken)
+	if token == nil {
+		return nil, nil
+	}
+	a := m.actors[0]
+	if by := m.actor(token.issuer); by != nil && m.random.IntN(2) == 0 {
+		a = by
+	} else if m.random.IntN(3) == 0 {
+		a = m.anyone()
+	}
+	m.turn(a)
+	m.say("%s by %s", token.id, a.id)
+	want = m.revokeToken(a, token)
+	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeToken(token.id); return err })
+}
+
+// doDecide lets the owner decide on some requests, as they are, or as they were shown
+// some time ago.
+func (m *model) doDecide() (want, err error) {
+	a := m.owners()
+	shown := m.shown
+	m.shown = nil
+	if len(shown) == 0 || m.random.IntN(3) > 0 {
+		err := m.act(a, func(s *vault.Session) (err error) { shown, err = s.Requests(); return err })
+		m.must(err)
+		if m.follow != nil {
+			shown = slices.DeleteFunc(shown, func(r vault.Request) bool { return r.ID != m.follow.id })
+		} else if m.random.IntN(8) > 0 {
+			shown = slices.DeleteFunc(shown, func(r vault.Request) bool { return r.Status != vault.Pending })
+		}
+		m.random.Shuffle(len(shown), func(i, j int) { shown[i], shown[j] = shown[j], shown[i] })
+		shown = shown[:min(len(shown), 1+m.random.IntN(2))]
+		if m.random.IntN(10) == 0 {
+			m.shown = shown
+			shown = nil
+		}
+	}
+	if len(shown) == 0 {
+		m.say("on nothing")
+		return nil, nil
+	}
+	approve := m.random.IntN(4) > 0
+	m.say("on %d: %v", len(shown), approve)
+	want = m.decide(shown, approve)
+	if m.follow = m.request(shown[0].ID); m.follow != nil && want != nil {
+		m.follow = nil
+	}
+	return want, m.act(a, func(s *vault.Session) error {
+		if approve {
+			return s.Approve(shown)
+		}
+		return s.Deny(shown, "no")
+	})
+}
+
+func (m *model) doRekey() (want, err error) {
+	a := m.mostlyOwner()
+	if want = m.onlyOwner(a, audit.VaultRewritten); want != nil {
+		want = m.end(a, want)
+	} else {
+		m.rewrite(audit.VaultRewritten, specNarrow{})
+	}
+	return want, m.act(a, func(s *vault.Session) error {
+		n, err := s.Rekey()
+		if err == nil && n != m.epoch {
+			m.t.Errorf("epoch %d, want %d", n, m.epoch)
+		}
+		return err
+	})
+}
+
+func (m *model) doCompact() (want, err error) {
+	a := m.mostlyOwner()
+	want = m.noted(a, audit.VaultCompacted)
+	return want, m.act(a, (*vault.Session).Compact)
+}
+
+// doWait lets credentials, approvals and requests lapse.
+func (m *model) doWait() (want, err error) {
+	d := []time.Duration{time.Hour, time.Hour, 3 * time.Hour, 25 * time.Hour, 8 * 24 * time.Hour}[m.random.IntN(5)]
+	m.say("%s", d)
+	m.pass(d)
+	return nil, nil
+}
+
+func (m *model) doArchive() (want, err error) {
+	a, file := m.owners(), m.file("archive")
+	before := m.now
+	if n := len(m.log) - m.cut; m.random.IntN(3) > 0 {
+		before = m.log[m.cut+m.random.IntN(n)].at
+	}
+	old := m.clone()
+	first, last, want := m.archive(before)
+	m.say("entries %d to %d", first, last)
+	err = m.act(a, func(s *vault.Session) error {
+		got, err := s.ArchiveLog(file, before)
+		if err == nil && (int(got.First) != first || int(got.Last) != last) {
+			m.t.Errorf("entries %d to %d are archived, want %d to %d", got.First, got.Last, first, last)
+		}
+		return err
+	})
+	if err == nil {
+		m.compareArchive(file, old.log[first-1:last])
+	}
+	return want, err
+}
+
+// compareArchive checks that a file of archived entries has those, and verifies.
+func (m *model) compareArchive(file string, want []*specEntry) {
+	n := 0
+	_, problems, err := vault.VerifyArchive(file, func(e vault.Entry) {
+		if n < len(want) && (e.Type != want[n].event || e.ActorID != want[n].actor) {
+			m.t.Errorf("the archive has %s by %s as entry %d, want %+v", e.Type, e.ActorID, e.Seq, *want[n])
+		}
+		n++
+	})
+	if err != nil || len(problems) > 0 || n != len(want) {
+		m.t.Errorf("an archive of %d entries, want %d: %q, %v", n, len(want), problems, err)
+	}
+	m.must(os.Remove(file))
+}
+
+func (m *model) doBackUp() (want, err error) {
+	a, file := m.mostlyOwner(), m.file("backup")
+	m.say("by %s as %s", a.id, file)
+	want = m.noted(a, audit.VaultBackedUp)
+	var b vault.Backup
+	err = m.act(a, func(s *vault.Session) error { b, err = s.BackUp(file); return err })
+	if err != nil || want != nil {
+		return want, err
+	}
+	if r, err := b.Verify(m.owner, m.v.Opts); err != nil || len(r.Problems) > 0 || int(b.Entry) != len(m.log) {
+		m.t.Errorf("the backup up to entry %d, of %d, does not hold: %q, %v", b.Entry, len(m.log), r.Problems, err)
+	}
+	m.backups = m.kept(m.backups, file)
+	return nil, nil
+}
+
+// kept adds a copy of what is now, and forgets one.
+func (m *model) kept(list []modelCopy, file string) []modelCopy {
+	if len(list) > 3 {
+		list = slices.Delete(list, 0, 1+m.random.IntN(2))
+	}
+	return append(list, modelCopy{file, m.clone()})
+}
+
+// doRestore puts a backup back, over the vault or where it was lost.
+func (m *model) doRestore() (want, err error) {
+	m.close()
+	if len(m.backups) == 0 {
+		return nil, nil
+	}
+	b := m.backups[m.random.IntN(len(m.backups))]
+	m.say("%s of entry %d", b.file, len(b.as.log))
+	if b.as.owner != m.owner { // of the vault before it had a new owner
+		_, err := vault.PlanRestore(m.v.Path, b.file, m.owner, m.v.Opts)
+		return vault.ErrWrongKey, err
+	}
+	there, missed := m.spec, false
+	if m.random.IntN(5) == 0 {
+		m.say("where nothing is")
+		m.must(os.Remove(m.v.Path))
+		there, missed = nil, len(m.log) > len(b.as.log)
+	}
+	r := b.as.restored(there, m.now, missed)
+	plan, err := vault.PlanRestore(m.v.Path, b.file, m.owner, m.v.Opts)
+	if err != nil {
+		return nil, err
+	}
+	m.comparePlan(plan, r)
+	if plan, err = vault.Restore(m.v.Path, b.file, m.owner, plan, m.v.Opts); err != nil {
+		return nil, err
+	}
+	if there != nil {
+		if r, err := vault.VerifyBackup(plan.Replaced, m.owner, m.v.Opts); err != nil || len(r.Problems) > 0 {
+			m.t.Errorf("the file that was replaced: %q, %v", r.Problems, err)
+		}
+		m.must(os.Remove(plan.Replaced))
+	}
+	m.spec = r.next
+	m.checked, m.seen[m.owner] = max(1, m.cut), m.log
+	if plan.Epoch != m.epoch {
+		m.t.Errorf("epoch %d after the restore, want %d", plan.Epoch, m.epoch)
+	}
+	m.afterwards()
+	return nil, nil
+}
+
+func (m *model) comparePlan(plan vault.Restoration, want specRestored) {
+	if plan.KeepsLog != want.keepsLog {
+		m.t.Errorf("the log goes on: %v, want %v", plan.KeepsLog, want.keepsLog)
+	}
+	for what, lists := range map[string][2][]string{
+		"returning": {plan.Returning, want.returning}, "older": {plan.Older, want.older}, "leaving": {plan.Leaving, want.leaving},
+		"raised": {plan.Raised, want.raised}, "revoked": {plan.Revoked, want.revoked}, "reviving": {plan.Reviving, want.reviving},
+		"lost": {plan.Lost, nil},
+	} {
+		var got []string
+		for _, text := range lists[0] { // "path (…)", "name (id)…"
+			if name, rest, ok := strings.Cut(text, " ("); ok && strings.Contains(rest, tokens.AgentIDPrefix) {
+				text = rest[:strings.IndexByte(rest, ')')]
+			} else {
+				text = name
+			}
+			got = append(got, text)
+		}
+		slices.Sort(got)
+		slices.Sort(lists[1])
+		if !slices.Equal(got, lists[1]) {
+			m.t.Errorf("%s: %q, want %q", what, got, lists[1])
+		}
+	}
+}
+
+// afterwards looks at the vault behind an act on the file itself.
+func (m *model) afterwards() {
+	if m.random.IntN(2) == 0 && !m.t.Failed() {
+		m.check()
+	}
+}
+
+func (m *model) doRekeyOwner() (want, err error) {
+	a, file := m.owners(), m.file("log")
+	id, err := vault.NewIdentity()
+	m.must(err)
+	old := m.log[m.cut:]
+	m.seen[m.owner] = m.log
+	m.rekeyOwner(id)
+	var keys []vault.NewAgentKey
+	err = m.act(a, func(s *vault.Session) error { _, keys, err = s.RekeyOwner(id, file); return err })
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if agent := m.actor(k.Agent.ID); agent != nil {
+			agent.key = k.Key
+		}
+	}
+	m.compareArchive(file, old)
+	m.v.Owner = id
+	return nil, nil
+}
+
+func (m *model) doSalvage() (want, err error) {
+	m.close()
+	to := m.file("salvaged")
+	r, err := vault.Salvage(m.v.Path, to, m.owner, m.v.Opts)
+	if err != nil {
+		return nil, err
+	}
+	m.rewrite(audit.VaultSalvaged, specNarrow{all: true})
+	if len(r.Lost) > 0 || r.LogFile != "" || r.Secrets != len(m.secrets) || r.Epoch != m.epoch {
+		m.t.Errorf("a whole vault was salvaged as %+v", r)
+	}
+	m.must(os.Rename(to, m.v.Path))
+	m.afterwards()
+	return nil, nil
+}
+
+func (m *model) doCopy() (want, err error) {
+	m.close()
+	file := m.file("copy")
+	b, err := os.ReadFile(m.v.Path)
+	m.must(err)
+	m.must(os.WriteFile(file, b, 0o600))
+	m.copies = m.kept(m.copies, file)
+	return nil, nil
+}
+
+// doPutBack puts an old copy of the file in its place. The machine says so, and the
+// owner accepts it.
+func (m *model) doPutBack() (want, err error) {
+	m.close()
+	if len(m.copies) == 0 {
+		return nil, nil
+	}
+	old := m.copies[m.random.IntN(len(m.copies))]
+	b, err := os.ReadFile(old.file)
+	m.must(err)
+	m.must(os.WriteFile(m.v.Path, b, 0o600))
+	seen := &spec{log: m.seen[old.as.owner]}
+	m.spec = old.as.clone()
+	m.now, m.checked, m.v.Owner = m.clock.Time, len(m.log), m.owner
+	noticed := !m.goesOn(seen)
+	m.say("of entry %d, which is older: %v", len(m.log), noticed)
+	opened, err := vault.Open(m.v.Path, m.v.Opts)
+	m.must(err)
+	defer m.afterwards()
+	defer func() { m.must(opened.Close()) }()
+	if back := opened.Rollback(); (back != nil) != noticed {
+		m.t.Errorf("an older copy: %v, want that it is noticed: %v", back, noticed)
+	}
+	s, err := opened.Owner(m.owner)
+	m.must(err)
+	if _, err = s.Accept(); !noticed {
+		return vault.ErrConflict, err
+	}
+	m.noted(m.actors[0], audit.VaultAccepted)
+	m.seen[m.owner] = m.log
+	return nil, err
+}
+
+// metaTx is the number of the transaction whose meta page is at page 0 or 1.
+func metaTx(b []byte, page int) uint64 { return binary.LittleEndian.Uint64(b[page*pageBytes+64:]) }
+
+// doCrash takes a step, and puts the machine back to where it died in it: some of the
+// pages are written, but not the one that makes them count.
+func (m *model) doCrash() (want, err error) {
+	m.close()
+	before, err := os.ReadFile(m.v.Path)
+	m.must(err)
+	file, err := os.Stat(m.v.Path)
+	m.must(err)
+	memory := filepath.Join(m.v.Opts.MemoryDir, m.vaultID())
+	remembered, err := os.ReadFile(memory)
+	m.must(err)
+	old, checked, seen, shown := m.clone(), m.checked, m.seen[m.owner], m.shown
+	plain := slices.DeleteFunc(slices.Clone(m.acts), func(a modelAct) bool {
+		return slices.Contains([]string{"crash", "back up", "restore", "new owner key", "salvage", "copy the file", "put a copy back", "archive"}, a.name)
+	})
+	m.follow = nil
+	m.one(plain)
+	m.close()
+	after, err := os.ReadFile(m.v.Path)
+	m.must(err)
+	now, err := os.Stat(m.v.Path)
+	m.must(err)
+	last := max(metaTx(before, 0), metaTx(before, 1))
+	torn := slices.Clone(before)
+	switch newest := max(metaTx(after, 0), metaTx(after, 1)); {
+	case !os.SameFile(file, now):
+		m.did = append(m.did, "   died before the new file was in place")
+		m.must(os.WriteFile(m.v.Path+".new", after[:m.random.IntN(len(after)+1)], 0o600))
+	case newest == last+1:
+		m.did = append(m.did, "   died in the commit")
+		torn = slices.Clone(after)
+		for at := 2 * pageBytes; at < len(before); at += pageBytes {
+			if m.random.IntN(2) == 0 {
+				copy(torn[at:at+pageBytes], before[at:])
+			}
+		}
+		meta := int(newest%2) * pageBytes
+		if metaTx(after, int(newest%2)) != newest {
+			m.t.Fatal("the newest meta page is not where it is looked for")
+		}
+		cut := meta + m.random.IntN(73) // in front of its checksum
+		copy(torn[cut:meta+pageBytes], before[cut:])
+	default:
+		m.did = append(m.did, "   died before any of it")
+	}
+	m.must(os.Remove(m.v.Path))
+	m.must(os.WriteFile(m.v.Path, torn, 0o600))
+	m.must(os.WriteFile(memory, remembered, 0o600))
+	m.spec, m.checked, m.shown, m.follow = old, checked, shown, nil
+	m.now, m.seen[m.owner] = m.clock.Time, seen
+	m.afterwards()
+	return nil, nil
+}
+
+func (m *model) vaultID() string {
+	opened, err := vault.OpenCopy(m.v.Path, vault.Options{})
+	m.must(err)
+	defer opened.Close()
+	return opened.ID()
+}
+
+// check compares everything with what it should be, but the old versions.
+func (m *model) check() {
+	m.t.Helper()
+	m.close()
+	owner := m.actors[0]
+	m.must(m.act(owner, func(s *vault.Session) error {
+		r, err := s.Check()
+		if len(r.Problems) > 0 || r.Epoch != m.epoch || int(r.Archived) != m.cut || int(r.Entries) != len(m.log)-m.cut {
+			m.t.Errorf("an honest vault does not hold, or is not in epoch %d with entries %d to %d: %+v", m.epoch, m.cut+1, len(m.log), r)
+		}
+		return err
+	}))
+	m.pass(time.Second)
+	paths, err := m.getAll(owner, "")
+	m.must(err)
+	m.must(m.act(owner, func(s *vault.Session) error {
+		values, err := s.GetAll(tokens.Namespace{})
+		m.compareAll(paths, values)
+		if err != nil {
+			return err
+		}
+		return m.look(owner, s, modelPaths...)
+	}))
+	m.close()
+}
+
+// readEverything reads every version of every secret, the deleted ones too.
+func (m *model) readEverything() {
+	owner := m.owners()
+	m.must(m.act(owner, func(s *vault.Session) error {
+		for _, path := range append(modelPaths, "a/K3") {
+			secret := m.secrets[path]
+			if secret == nil {
+				continue
+			}
+			if !secret.live() {
+				m.must(m.restore(owner, path))
+				if _, err := s.Restore(m.path(path)); err != nil {
+					return err
+				}
+			}
+			for n := range secret.versions {
+				m.must(m.get(owner, path, n+1))
+				found, value, err := s.Get(m.path(path), uint64(n+1))
+				if err != nil {
+					return err
+				}
+				m.compare(path, found, value, n+1)
+			}
+		}
+		return nil
+	}))
+}
