@@ -385,13 +385,16 @@ func saidOf(f diskFault, calls []fileCall) []string {
 	c := rest[0]
 	ofVault := func(c fileCall) bool { return filepath.Base(c.path) == "vault.db" && c.name != "flock" }
 	renames := func(c fileCall) bool { return c.name == "rename" && ofVault(c) }
+	synced := func(c fileCall) bool { return ofVault(c) && c.syncs() }
 	tooLate := slices.ContainsFunc(calls, renames) && !slices.ContainsFunc(rest, renames)
 	switch {
 	case c.name == "unlinkat": // of what is not there, which Go tries in two ways
 		return []string{"done", "failed"}
+	case c.name == "pwrite" && ofVault(c) && !slices.ContainsFunc(rest, synced):
+		return []string{"done"} // the sum of the free list, without which the next one looks at every page
 	case tooLate, renames(c) && f.how == made:
 		return []string{"maybe"}
-	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], ofVault):
+	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], synced):
 		return []string{"maybe"} // the meta page is there, and cannot be put back
 	}
 	return []string{"failed"}

@@ -1199,6 +1199,9 @@ func (m *model) doCrash() (want, err error) {
 		if metaTx(after, int(newest%2)) != newest {
 			m.t.Fatal("the newest meta page is not where it is looked for")
 		}
+		free := int(binary.LittleEndian.Uint64(after[meta+48:])) // the list of free pages, whose sum is written last
+		end := (free + 1 + int(binary.LittleEndian.Uint32(after[free*pageBytes+12:]))) * pageBytes
+		clear(torn[end-8 : end])
 		cut := meta + m.random.IntN(73) // in front of its checksum
 		copy(torn[cut:meta+pageBytes], before[cut:])
 	default:
