@@ -27,6 +27,9 @@ var (
 	// ErrWrongKey says that a credential does not open this vault.
 	ErrWrongKey = errors.New("wrong key")
 
+	// ErrNoBackup says that a backup failed, though the log has an entry about it.
+	ErrNoBackup = errors.New("no backup")
+
 	// ErrPassphrase says that a passphrase does not open the stored identity.
 	ErrPassphrase = errors.New("wrong passphrase")
 )
