@@ -284,7 +284,7 @@ func (a *app) takeNextKey(h here) bool {
 	if p == nil || p.NextKey == "" {
 		return false
 	}
-	id, err := a.readIdentity(p.NextKey)
+	id, err := a.readNextKey(p.NextKey)
 	if err != nil {
 		return false
 	}
@@ -418,6 +418,15 @@ func (a *app) readKey(c credential) (openKey, error) {
 type askedKey struct {
 	cred credential
 	key  openKey
+}
+
+// readNextKey opens the key that a rekey stored, which has the passphrase of the one
+// before.
+func (a *app) readNextKey(text string) (*vault.Identity, error) {
+	if vault.IsLocked(text) && a.usedPassphrase != "" {
+		return vault.UnlockIdentity(text, a.usedPassphrase)
+	}
+	return a.readIdentity(text)
 }
 
 func (a *app) readIdentity(text string) (*vault.Identity, error) {
