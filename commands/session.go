@@ -294,7 +294,7 @@ func (a *app) takeNextKey(h here) bool {
 	}
 	err = a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = p.NextKey, "", vid, false })
 	if err == nil {
-		a.asked = nil
+		a.asked = &askedKey{credential{ownerCredential, p.Key, h.cred.from}, openKey{owner: id}}
 		a.out.note("the vault has the new owner key that a rekey made before it was cut off; it is in %s: keep a copy on paper. Agents get new keys with: ass agents rotate-key", tilde(h.cfg.path))
 	}
 	return err == nil

@@ -181,7 +181,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	logFile := c.LogFile
 	if logFile == "" {
-		logFile = h.at.path + ".log-" + a.now().UTC().Format("20060102-150405") + ".jsonl"
+		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
 	}
 	if logFile, err = filepath.Abs(logFile); err != nil {
 		return err
