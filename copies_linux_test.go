@@ -64,8 +64,9 @@ func TestBackupOnAFullDisk(t *testing.T) {
 	}
 	readOnly(t, dir)
 	entries := len(must(t, home, "audit", "--json", "--limit", "0"))
-	refused(t, home, "read-only file system", "vault", "backup", dir+"/x.db")
-	refused(t, home, "read-only file system", "vault", "salvage", home+"/.local/share/ass/vault.db", dir+"/x.db")
+	refused(t, home, "no backup was made, and nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "vault", "backup", dir+"/x.db")
+	refused(t, home, "nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "audit", "archive", dir+"/x.db", "--before", "2099-01-01", "--force")
+	refused(t, home, "nothing was salvaged: open "+dir+"/x.db.lock: read-only file system\n", "vault", "salvage", home+"/.local/share/ass/vault.db", dir+"/x.db")
 	if len(must(t, home, "audit", "--json", "--limit", "0")) != entries {
 		t.Error("it said that nothing was changed, and the log has an entry")
 	}

@@ -307,8 +307,11 @@ func (c vaultSalvage) Run(a *app) error {
 		return err
 	}
 	r, err := vault.Salvage(c.Damaged, to, id, a.optionsFor("re-encrypting"))
+	if errors.Is(err, vault.ErrDamaged) {
+		return errorf(vault.ErrDamaged, "%v; if there is a backup, put it back with: ass vault restore BACKUP", err)
+	}
 	if err != nil {
-		return vaultFault(err)
+		return err
 	}
 	if a.JSON {
 		return a.out.json(map[string]any{

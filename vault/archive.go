@@ -216,6 +216,11 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	for _, who := range from.Actors {
 		h.Actors = append(h.Actors, audit.ArchiveActor{ID: who.ID, PublicKey: who.Pub, Issuer: who.Issuer})
 	}
+	defer func() {
+		if err != nil {
+			err = notMade("the log could not be archived, and nothing was changed", err)
+		}
+	}()
 	part := file + partSuffix
 	if err := clearPart(part, s.v.path); err != nil {
 		return a, err

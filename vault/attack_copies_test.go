@@ -520,7 +520,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		v.path + newSuffix:             ErrConflict,
 		v.path + ".backup.part":        ErrConflict,
 		filepath.Join(dir, "x.db"):     ErrConflict, // whose part is the vault
-		filepath.Join(dir, "no/x.db"):  os.ErrNotExist,
+		filepath.Join(dir, "no/x.db"):  ErrNotMade,
 		filepath.Join(v.path, "x.db"):  nil,
 		filepath.Join(dir, "y.db.new"): ErrConflict,
 	} {

@@ -41,11 +41,12 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		}
 		b.part, note = file+partSuffix, map[string]any{"file": file}
 	}
+	const unchanged = "no backup was made, and nothing was changed"
 	if err := clearPart(b.part, s.v.path); err != nil {
-		return b, err
+		return b, notMade(unchanged, err)
 	}
 	if err := reserve(b.part); err != nil {
-		return b, err
+		return b, notMade(unchanged, err)
 	}
 	defer func() {
 		if err != nil {
@@ -83,14 +84,19 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	if err != nil {
 		b.close()
-		// Of the system's error no more than the text: something was changed.
-		kind := ErrNoBackup
-		if errors.Is(err, ErrDamaged) {
-			kind = ErrDamaged
-		}
-		err = errorOf(kind, "no backup was made, though the log has an entry about one: %v", diskError(b.part, err))
+		err = notMade("no backup was made, though the log has an entry about one", diskError(b.part, err))
 	}
 	return b, err
+}
+
+// notMade is an error of the system's about a file that was to be made.
+func notMade(said string, err error) error {
+	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrMaybeDone} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	return errorOf(ErrNotMade, "%s: %v", said, err)
 }
 
 func (b Backup) close() {
@@ -109,14 +115,13 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	case errors.Is(err, ErrDamaged):
 		err = errorOf(ErrDamaged, "the backup does not hold, and was removed: %v; look at the vault with: ass vault check", err)
 	case err != nil:
-		err = errorOf(ErrNoBackup, "the backup could not be verified, and was removed: %v", err)
+		err = notMade("the backup could not be verified, and was removed", err)
 	case b.File != "":
 		if runtime.GOOS == "windows" { // which moves no open file
 			b.close()
 		}
-		err = moveNew(b.part, b.File)
-		if err != nil && !errors.Is(err, ErrMaybeDone) && !errors.Is(err, ErrExists) {
-			err = errorOf(ErrNoBackup, "the backup could not be given its name, and was removed: %v", err)
+		if err = moveNew(b.part, b.File); err != nil {
+			err = notMade("the backup could not be given its name, and was removed", err)
 		}
 	}
 	if err != nil {

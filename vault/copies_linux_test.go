@@ -195,8 +195,8 @@ func copyChild(act, dir, key string) {
 		fmt.Println("done")
 	case errors.Is(err, ErrMaybeDone):
 		fmt.Printf("maybe %v\n", err)
-	case errors.Is(err, ErrNoBackup):
-		fmt.Printf("no backup %v\n", err)
+	case errors.Is(err, ErrNotMade) && strings.Contains(err.Error(), "though the log has an entry") || strings.Contains(err.Error(), "the backup could not"):
+		fmt.Printf("logged %v\n", err)
 	default:
 		fmt.Printf("failed %v\n", err)
 	}
@@ -238,7 +238,7 @@ func TestCopies(t *testing.T) {
 	for outcome, n := range outcomes {
 		t.Logf("%5d times: %s", n, outcome)
 	}
-	for _, outcome := range []string{"done", "failed", "maybe", "no backup", "killed"} {
+	for _, outcome := range []string{"done", "failed", "maybe", "logged", "killed"} {
 		if outcomes[outcome] == 0 {
 			t.Errorf("no act ended as %q: were the right calls hit?", outcome)
 		}
@@ -289,7 +289,7 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 	}
 	said = strings.TrimSpace(said)
 	outcome := "killed"
-	for _, word := range []string{"done", "maybe", "no backup", "failed"} {
+	for _, word := range []string{"done", "maybe", "logged", "failed"} {
 		if !killed && strings.HasPrefix(said, word) {
 			outcome = word
 		}
@@ -300,7 +300,7 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		names, _ := filepath.Glob(filepath.Join(dir, "*"))
 		t.Fatalf("%s: %s\nit said: %s\nthere are: %q", what, fmt.Sprintf(format, args...), said, names)
 	}
-	if outcome == "failed" || outcome == "no backup" || outcome == "maybe" {
+	if outcome == "failed" || outcome == "logged" || outcome == "maybe" {
 		if !strings.Contains(said, f.errno.Error()) || strings.Contains(said, "\n") {
 			fails("this is no line that says what failed")
 		}
@@ -327,7 +327,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 		same = contents(c.t, old) == contents(c.t, in("vault.db"))
 	}
 	if there && !same && c.name == "backup" { // for its entry
-		same = outcome == "no backup" || outcome == "killed"
+		same = outcome == "logged" || outcome == "killed"
 	}
 	changes := c.act.files["damaged.db"] == nil
 	switch {
@@ -361,7 +361,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 	_, err = os.Lstat(in(makes))
 	made := makes != "" && err == nil
 	switch {
-	case made && outcome == "failed", made && outcome == "no backup":
+	case made && outcome == "failed", made && outcome == "logged":
 		fails("it left %s behind", makes)
 	case makes != "" && !made && outcome == "done":
 		fails("%s is not there", makes)

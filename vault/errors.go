@@ -27,8 +27,9 @@ var (
 	// ErrWrongKey says that a credential does not open this vault.
 	ErrWrongKey = errors.New("wrong key")
 
-	// ErrNoBackup says that a backup failed, though the log has an entry about it.
-	ErrNoBackup = errors.New("no backup")
+	// ErrNotMade says that a copy, or a file of the log, could not be written where it
+	// was to go. What the system said is in the message alone: it is not about the vault.
+	ErrNotMade = errors.New("not made")
 
 	// ErrPassphrase says that a passphrase does not open the stored identity.
 	ErrPassphrase = errors.New("wrong passphrase")

@@ -33,6 +33,11 @@ type Salvaged struct {
 // A file in which the owner's key finds no root is [ErrWrongKey], or beyond salvage.
 func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err error) {
 	o = o.withDefaults()
+	defer func() {
+		if err != nil {
+			err = notMade("nothing was salvaged", err)
+		}
+	}()
 	if err := checkTarget(to); err != nil {
 		return r, err
 	}
@@ -77,7 +82,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	}
 	r, err = w.settle(to)
 	if err = errors.Join(err, v.st.close()); errors.Is(err, ErrMaybeDone) {
-		err = fmt.Errorf("nothing was salvaged: %v", err) // the file is removed
+		err = errors.New(err.Error()) // the file is removed
 	}
 	if err == nil {
 		err = moveNew(part, to)
