@@ -18,9 +18,9 @@ build:
 damage:
     go test ./vault -run '^TestDamage$' -v -timeout 1h -args -damage-all
 
-# Fail every file call of every act of a vault in every way, and see that nobody was lied to
+# Kill and fail every act of a vault at every file call in every way, and see that nobody was lied to
 disks:
-    go test ./vault -run '^TestDiskFails$' -v -timeout 1h -args -disk-all
+    go test ./vault -run '^(TestDiskFails|TestCopies|TestRekeyKilled)$' -v -timeout 1h -args -disk-all
 
 # Read what env export writes with the real node dotenv, from a node_modules folder
 readers modules:

@@ -271,8 +271,9 @@ func (w *salvage) ended(at where, value []byte) string {
 	}
 	now, active := w.told.known[at.key]
 	_, told := w.told.newest[at.key]
+	whole := len(w.told.Problems) == 0 // else what tells of the agent may be what is missing
 	switch {
-	case told && !active:
+	case w.told.revoked[at.key], told && !active && whole:
 		return "the log says that it was revoked"
 	case active && now.key.serial > body.Serial:
 		return "the log says that it got another key"

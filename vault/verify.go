@@ -67,6 +67,7 @@ type verification struct {
 	cutFrom     uint64                // nor what the entries from here on told of; 0 for none
 	heads       map[string]secretBody // by path: those whose signature holds
 	known       map[string]knownActor // by id: agents and tokens, as the log tells of them
+	revoked     map[string]bool       // by id: agents that an entry ends
 	told        map[string]uint64     // by id: the entry that tells of a token, a request or an answer
 	grants      map[string]bool       // by grantee: those that hold
 	from        checkpoint            // what was learned before the first entry
@@ -82,7 +83,7 @@ type verification struct {
 func newVerification(s *Session) *verification {
 	return &verification{
 		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{}, tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
-		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
+		heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{}, told: map[string]uint64{}, grants: map[string]bool{},
 	}
 }
 

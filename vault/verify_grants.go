@@ -78,12 +78,14 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 			return
 		}
 		v.forgetActor(id) // and the tokens of the key before
+		delete(v.revoked, id)
 		pub := public(newGrantee(v.s.root.agentSecret(id, serial)).sign)
 		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{serial, ev.CreatedAt, ev.Metadata, checked}}
 		changed()
 	case audit.AgentRevoked:
 		if by == audit.Owner && isAgentID(id) {
 			v.forgetActor(id)
+			v.revoked[id] = true
 			changed()
 		}
 	case audit.TokenIssued:
