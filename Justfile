@@ -27,9 +27,9 @@ damage-table:
 pages rounds="30":
     go test ./vault -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}
 
-# Fail every file call of every act of a vault in every way, and see that nobody was lied to
+# Kill and fail every act of a vault at every file call in every way, and see that nobody was lied to
 disks:
-    go test ./vault -run '^TestDiskFails$' -v -timeout 1h -args -disk-all
+    go test ./vault -run '^(TestDiskFails|TestCopies|TestRekeyKilled)$' -v -timeout 1h -args -disk-all
 
 # Kill the program a thousand times, and hold what is left against a specification
 crash kills="1000" seed="0":

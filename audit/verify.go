@@ -53,8 +53,8 @@ type Verifier struct {
 // Owner is the name under which the owner of a vault acts.
 const Owner = "owner"
 
-// maxGap is how many missing entries in a row are believed. More are one odd key:
-// a log of that size is checked in seconds, a gap up to 2^64 never.
+// maxGap is how many missing entries are believed in all. What lies behind more is
+// one odd key: a log of that size is checked in seconds, gaps up to 2^64 never.
 const maxGap = 1 << 20
 
 // Verify walks a whole log, oldest entry first, and returns where it stands
@@ -66,11 +66,12 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 	for key, value := range entries {
 		seq := Seq(key)
 		gap := seq - w.at.Seq - 1
-		if seq <= w.at.Seq || gap > maxGap || v.Last > 0 && seq > v.Last {
+		if seq <= w.at.Seq || gap > maxGap-w.missing || v.Last > 0 && seq > v.Last {
 			w.found(w.at.Seq+1, "a record with a key that no entry has stands before it, or behind the last one")
 			continue
 		}
 		if gap > 0 {
+			w.missing += gap
 			w.findings = append(w.findings, Finding{w.at.Seq + 1, seq - 1, "missing"})
 			for w.at.Seq+1 < seq {
 				w.pass([MACSize]byte{})
@@ -87,9 +88,17 @@ type walk struct {
 	*Verifier
 	at       Position // of the entry before
 	epoch    uint32
-	broken   []uint64 // entries that did not hold, since the last that did
-	torn     bool     // the entry before is missing, so the chain to it cannot be checked
+	missing  uint64  // entries, in all gaps
+	broken   []begun // entries that did not hold, since the last that did
+	torn     bool    // the entry before is missing, so the chain to it cannot be checked
 	findings []Finding
+}
+
+// begun is an entry that may have begun the next epoch.
+type begun struct {
+	seq uint64
+	at  uint64 // the entry that key is for; 0 before it was computed
+	key [32]byte
 }
 
 func (w *walk) found(seq uint64, format string, args ...any) {
@@ -99,7 +108,7 @@ func (w *walk) found(seq uint64, format string, args ...any) {
 // pass goes on behind an entry that did not hold.
 func (w *walk) pass(mac [MACSize]byte) {
 	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: NextKey(w.at.Key)}
-	if w.broken = append(w.broken, w.at.Seq); len(w.broken) > 64 {
+	if w.broken = append(w.broken, begun{seq: w.at.Seq}); len(w.broken) > 64 {
 		w.broken = w.broken[1:]
 	}
 }
@@ -169,13 +178,16 @@ func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, o
 		return w.at.Key, w.epoch, true
 	}
 	next := w.epoch + 1
-	for _, first := range w.broken {
-		k := w.FirstKey(next, first)
-		for range seq - first {
-			k = NextKey(k)
+	for i := range w.broken {
+		b := &w.broken[i]
+		if b.at == 0 {
+			b.at, b.key = b.seq, w.FirstKey(next, b.seq)
 		}
-		if holds(k, next) {
-			return k, next, true
+		for ; b.at < seq; b.at++ {
+			b.key = NextKey(b.key)
+		}
+		if holds(b.key, next) {
+			return b.key, next, true
 		}
 	}
 	return k, 0, false

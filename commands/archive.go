@@ -28,6 +28,9 @@ func (c auditArchive) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := folderOf(file); err != nil {
+		return err
+	}
 	if err := a.confirm(c.Force, "Move the entries from before "+stamp(before)+" out of the log?"); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func (c vaultBackup) Run(a *app) error {
 	}
 	r, err := b.Verify(a.asked.key.owner, a.optionsFor("verifying"))
 	if err != nil {
-		return vaultFault(err)
+		return err
 	}
 	if c.ToStdout {
 		defer b.Discard()
@@ -81,13 +82,32 @@ func (c vaultBackup) target(now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		file = filepath.Join(file, "vault-"+now.UTC().Format("20060102-150405")+".db")
+	info, err := os.Stat(file)
+	switch isFolder := err == nil && info.IsDir(); {
+	case isFolder:
+		return freeName(file, "vault-"+now.UTC().Format("20060102-150405"), ".db"), nil
+	case os.IsPathSeparator(c.File[len(c.File)-1]): // a disk that is not mounted, say
+		return "", usagef("there is no folder %s; make it first", file)
 	}
+	return file, folderOf(file)
+}
+
+// folderOf refuses a new file in a folder that is not there.
+func folderOf(file string) error {
 	if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
-		return "", usagef("there is no folder %s; make it first", filepath.Dir(file))
+		return usagef("there is no folder %s; make it first", filepath.Dir(file))
 	}
-	return file, nil
+	return nil
+}
+
+// freeName is a name in a folder at which nothing is.
+func freeName(dir, base, ext string) string {
+	for n, file := 2, filepath.Join(dir, base+ext); ; n++ {
+		if _, err := os.Lstat(file); err != nil {
+			return file
+		}
+		file = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, n, ext))
+	}
 }
 
 // optionsFor are options for opening a vault, with progress for what takes long.
@@ -283,9 +303,15 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := folderOf(to); err != nil {
+		return err
+	}
 	r, err := vault.Salvage(c.Damaged, to, id, a.optionsFor("re-encrypting"))
+	if errors.Is(err, vault.ErrDamaged) {
+		return errorf(vault.ErrDamaged, "%v; if there is a backup, put it back with: ass vault restore BACKUP", err)
+	}
 	if err != nil {
-		return vaultFault(err)
+		return err
 	}
 	if a.JSON {
 		return a.out.json(map[string]any{

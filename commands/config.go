@@ -44,8 +44,11 @@ const (
 
 func (p *profile) locked() bool { return vault.IsLocked(p.Key) }
 
-// onlyCopy reports whether the owner key may exist nowhere else.
-func (p *profile) onlyCopy() bool { return p.Credential == ownerCredential && !p.Kept }
+// onlyCopy reports whether an owner key may exist nowhere else. One that a rekey is
+// making, or was when it died, was never shown.
+func (p *profile) onlyCopy() bool {
+	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "")
+}
 
 func configPath() (string, error) {
 	dir, err := configDir()
@@ -166,8 +169,15 @@ func (c *config) names() string {
 }
 
 // rescue puts an owner key that may exist nowhere else into a file of its own,
-// and returns where. It overwrites nothing.
+// and returns where. It overwrites nothing. One that a rekey was making when it died
+// gets another file.
 func (c *config) rescue(name string, p *profile) (string, error) {
+	if p.NextKey != "" {
+		next := profile{Key: p.NextKey, Vault: p.Vault}
+		if _, err := c.rescue(name+"-next", &next); err != nil {
+			return "", err
+		}
+	}
 	dir := filepath.Dir(c.path)
 	base := "recovery-" + fileSafe(name)
 	if len(p.Vault) >= 8 {

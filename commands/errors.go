@@ -84,6 +84,7 @@ var kinds = []struct {
 	{fs.ErrNotExist, exitFailed, "FILE_ERROR"},
 	{fs.ErrPermission, exitFailed, "FILE_ERROR"},
 	{vault.ErrMaybeDone, exitFailed, "MAYBE_DONE"},
+	{vault.ErrNotMade, exitFailed, "FILE_ERROR"},
 	{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
 	{syscall.EDQUOT, exitFailed, "FILE_ERROR"},
 	{syscall.EFBIG, exitFailed, "FILE_ERROR"},

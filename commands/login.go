@@ -364,6 +364,8 @@ func (l *login) keep(key string) (*profile, error) {
 			if _, err := l.rescue(c, l.Profile); err != nil {
 				return err
 			}
+		} else if old != nil && old.Credential == kind { // the same owner, whose vault a rekey may be at
+			p.NextKey = old.NextKey
 		}
 		c.Profiles[l.Profile] = p
 		return nil

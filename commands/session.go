@@ -284,7 +284,7 @@ func (a *app) takeNextKey(h here) bool {
 	if p == nil || p.NextKey == "" {
 		return false
 	}
-	id, err := a.readIdentity(p.NextKey)
+	id, err := a.readNextKey(p.NextKey)
 	if err != nil {
 		return false
 	}
@@ -294,7 +294,7 @@ func (a *app) takeNextKey(h here) bool {
 	}
 	err = a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = p.NextKey, "", vid, false })
 	if err == nil {
-		a.asked = nil
+		a.asked = &askedKey{credential{ownerCredential, p.Key, h.cred.from}, openKey{owner: id}}
 		a.out.note("the vault has the new owner key that a rekey made before it was cut off; it is in %s: keep a copy on paper. Agents get new keys with: ass agents rotate-key", tilde(h.cfg.path))
 	}
 	return err == nil
@@ -418,6 +418,15 @@ func (a *app) readKey(c credential) (openKey, error) {
 type askedKey struct {
 	cred credential
 	key  openKey
+}
+
+// readNextKey opens the key that a rekey stored, which has the passphrase of the one
+// before.
+func (a *app) readNextKey(text string) (*vault.Identity, error) {
+	if vault.IsLocked(text) && a.usedPassphrase != "" {
+		return vault.UnlockIdentity(text, a.usedPassphrase)
+	}
+	return a.readIdentity(text)
 }
 
 func (a *app) readIdentity(text string) (*vault.Identity, error) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -163,7 +164,9 @@ func (c vaultAccept) Run(a *app) error {
 }
 
 // newOwner gives the vault another owner key. The key is stored before the vault has
-// it, so that no vault is ever there without its key.
+// it, so that no vault is ever there without its key: while the vault is locked, and the
+// key of the profile has just opened it, so that what an earlier run stored in this place
+// is the key of no vault.
 func (c vaultRekey) newOwner(a *app) error {
 	h, err := a.find()
 	if err != nil {
@@ -178,7 +181,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	logFile := c.LogFile
 	if logFile == "" {
-		logFile = h.at.path + ".log-" + a.now().UTC().Format("20060102-150405") + ".jsonl"
+		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
 	}
 	if logFile, err = filepath.Abs(logFile); err != nil {
 		return err
@@ -199,9 +202,6 @@ func (c vaultRekey) newOwner(a *app) error {
 			return err
 		}
 	}
-	if err := a.updateProfile(p, func(p *profile) { p.NextKey = stored }); err != nil {
-		return err
-	}
 	var (
 		agents []vault.NewAgentKey
 		vid    string
@@ -211,6 +211,13 @@ func (c vaultRekey) newOwner(a *app) error {
 		if copies, err = s.Copies(time.Time{}); err != nil {
 			return err
 		}
+		p = &profile{Key: a.asked.cred.text}
+		switch err := a.updateProfile(p, func(p *profile) { p.NextKey = stored }); {
+		case errors.Is(err, vault.ErrBusy):
+			return err
+		case err != nil: // of the system's error the text alone: it is not about the vault
+			return fmt.Errorf("the new owner key cannot be stored, so nothing was changed: %v", err)
+		}
 		_, agents, err = s.RekeyOwner(id, logFile)
 		vid = s.VaultID()
 		return err
@@ -218,9 +225,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", vid, false }); err != nil {
-		return err
-	}
+	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", vid, false })
 	if a.JSON {
 		keys := make([]map[string]any, len(agents))
 		for i, k := range agents {
@@ -239,6 +244,9 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	a.out.note("the log up to now is in %s", tilde(logFile))
 	a.noteCopies(copies)
+	if unstored != nil {
+		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the key of the profile", unstored, tilde(h.cfg.path))
+	}
 	if a.out.err != nil {
 		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err, tilde(h.cfg.path))
 	}

@@ -1,16 +1,19 @@
 package vault
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"ass/audit"
@@ -33,7 +36,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	if err := s.mayOnlyOwner("archive the log", audit.LogArchived, s.v.ID()); err != nil {
 		return a, err
 	}
-	if err := checkFree(file); err != nil {
+	if err := checkTarget(file); err != nil {
 		return a, err
 	}
 	cut, err := s.lastBefore(before)
@@ -57,20 +60,23 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 			return err
 		}
 		var walked error
-		a, err = s.writeArchive(file, v.from, cut, func(yield func(k, val []byte) bool) {
+		done, err := s.writeArchive(file, v.from, cut, func(yield func(k, val []byte) bool) {
 			for k, val := range t.ownLog(&walked) {
 				if audit.Seq(k) > cut || !yield(k, val) {
 					return
 				}
 			}
 		})
+		if err == nil {
+			a = done
+		}
 		if walked != nil && !errors.Is(walked, errStop) {
 			err = errors.Join(err, walked)
 		}
 		return err
 	})
 	if err != nil {
-		return a, err
+		return a, a.orGone(err)
 	}
 	err = s.copyAnew(cut, func(t *tx) error {
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
@@ -81,9 +87,9 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	return a, a.orGone(err)
 }
 
-// orGone removes the file where what it was for did not come to pass.
+// orGone removes the file, if one was made, where what it was for did not come to pass.
 func (a Archived) orGone(err error) error {
-	if err != nil && !errors.Is(err, ErrMaybeDone) {
+	if a.File != "" && err != nil && !errors.Is(err, ErrMaybeDone) {
 		_ = os.Remove(a.File)
 	}
 	return err
@@ -95,10 +101,53 @@ func (a Archived) logged() map[string]any {
 
 // checkFree refuses a name at which something is.
 func checkFree(file string) error {
-	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, errorOf(ErrExists, "%s is there already, and nothing is replaced: choose another name", file))
+	switch _, err := os.Lstat(file); {
+	case err == nil:
+		return errorOf(ErrExists, "%s is there already, and nothing is replaced: choose another name", file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	return nil
+}
+
+// checkTarget refuses names for a new file that are taken, or that files have which
+// ass makes and removes by itself.
+func checkTarget(file string) error {
+	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix} {
+		if strings.HasSuffix(file, suffix) {
+			return errorOf(ErrConflict, "%s: files whose name ends in %s are made and removed by ass itself: choose another name", file, suffix)
+		}
+	}
+	if part := file + partSuffix; isLinkOf(part, file) { // of a run that died between two names
+		_ = os.Remove(part)
+	}
+	return checkFree(file)
+}
+
+// clearPart removes what a run that died left at the name of an unfinished file. What
+// another process is at is [ErrBusy]. What is no such file, because it is the one that
+// is only to be read, or no file at all, is left alone.
+func clearPart(part, source string) error {
+	f, err := openNoFollow(part, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s is in the way; remove it, or choose another name: %w", part, err)
+	}
+	if sameFile(part, source) {
+		f.Close()
+		return errorOf(ErrConflict, "%s would be written over on the way: choose another name", part)
+	}
+	err = tryLock(f, false)
+	f.Close()
+	if errors.Is(err, errWouldBlock) {
+		return &BusyError{Path: part}
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(part)
 }
 
 // lastBefore returns the number of the last entry behind which none is older than a
@@ -167,16 +216,24 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	for _, who := range from.Actors {
 		h.Actors = append(h.Actors, audit.ArchiveActor{ID: who.ID, PublicKey: who.Pub, Issuer: who.Issuer})
 	}
+	defer func() {
+		if err != nil {
+			err = notMade("the log could not be archived, and nothing was changed", err)
+		}
+	}()
 	part := file + partSuffix
-	if err := removeRegular(part); err != nil {
+	if err := clearPart(part, s.v.path); err != nil {
 		return a, err
 	}
 	f, err := openNoFollow(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return a, err
 	}
-	a.SHA256, err = audit.WriteArchive(f, h, s.root.sign, entries)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	w := bufio.NewWriterSize(f, 64<<10)
+	if a.SHA256, err = audit.WriteArchive(w, h, s.root.sign, entries); err == nil {
+		err = w.Flush()
+	}
+	if err = syncAndClose(f, err); err == nil {
 		_, _, err = VerifyArchive(part, nil)
 	}
 	if err == nil {
@@ -186,6 +243,17 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 		_ = os.Remove(part)
 	}
 	return a, err
+}
+
+// syncAndClose ends the writing of a file, which went as err says.
+func syncAndClose(f *os.File, err error) error {
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // VerifyArchive checks a file of archived entries, for which it needs no key, and

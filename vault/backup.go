@@ -2,10 +2,9 @@ package vault
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -21,10 +20,12 @@ type Backup struct {
 	Entry uint64 // the newest entry of the log that is in it
 
 	part string
+	held *os.File // the part, locked, so that nobody takes it for what a process that died left
 }
 
 // BackUp writes a copy of the vault as it is, and logs that it did. The copy lies in a file of its own until [Backup.Verify] moves it to file, where nothing may
-// be yet; with "", it stays there, to be streamed.
+// be yet; with "", it stays there, to be streamed. Where the copy fails behind the entry,
+// the error says so; else nothing was changed.
 //
 // A copy can be read with the keys that open the vault, and its log cannot be gone
 // on with: the key of the next entry is left out, which the owner computes anew.
@@ -35,14 +36,23 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	b = Backup{File: file, part: s.v.path + ".backup" + partSuffix}
 	note := map[string]any{"to": "stdout"}
 	if file != "" {
-		if err := checkFree(file); err != nil {
+		if err := checkTarget(file); err != nil {
 			return b, err
 		}
 		b.part, note = file+partSuffix, map[string]any{"file": file}
 	}
-	if err := removeRegular(b.part); err != nil {
-		return b, err
+	const unchanged = "no backup was made, and nothing was changed"
+	if err := clearPart(b.part, s.v.path); err != nil {
+		return b, notMade(unchanged, err)
 	}
+	if err := reserve(b.part); err != nil {
+		return b, notMade(unchanged, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(b.part)
+		}
+	}()
 	// First, so that the copy has the entry: whoever restores it on this machine has
 	// then missed nothing.
 	err = s.commit(func(t *tx) error {
@@ -56,7 +66,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	err = s.view(func(old *tx) error {
 		b.Entry = old.head.log.Seq
-		return makeFile(b.part, func(w *builder) error {
+		return fillFile(b.part, func(w *builder) error {
 			if err := w.copyRaw(old, 0, s.v.opts.Progress); err != nil {
 				return err
 			}
@@ -66,45 +76,66 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 			return w.t.saveHead()
 		})
 	})
+	if err == nil {
+		b.held, err = openNoFollow(b.part, os.O_RDONLY, 0)
+	}
+	if err == nil {
+		err = tryLock(b.held, true)
+	}
 	if err != nil {
-		err = fmt.Errorf("no backup was made, though the log has an entry about one: %v", err)
+		b.close()
+		err = notMade("no backup was made, though the log has an entry about one", diskError(b.part, err))
 	}
 	return b, err
 }
 
-// removeRegular removes a file that an earlier run left behind; something else
-// than a file is left alone, and an error.
-func removeRegular(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is in the way, and it is not a regular file; remove it", path)
+// notMade is an error of the system's about a file that was to be made.
+func notMade(said string, err error) error {
+	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrMaybeDone} {
+		if errors.Is(err, kind) {
+			return err
+		}
 	}
-	return os.Remove(path)
+	return errorOf(ErrNotMade, "%s: %v", said, err)
+}
+
+func (b Backup) close() {
+	if b.held != nil {
+		_ = b.held.Close()
+	}
 }
 
 // Verify opens the copy as its owner would, checks everything in it, every value
 // included, and moves it to where it goes. A copy that does not hold is removed.
 func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	r, err := VerifyBackup(b.part, id, o)
-	if err == nil && len(r.Problems) > 0 {
-		err = damaged(b.part, "the backup does not hold and was removed: %s", r.Problems[0])
-	}
-	if err == nil && b.File != "" {
-		err = moveNew(b.part, b.File)
+	switch {
+	case err == nil && len(r.Problems) > 0:
+		err = errorOf(ErrDamaged, "the backup does not hold, and was removed: %s; look at the vault with: ass vault check", r.Problems[0])
+	case errors.Is(err, ErrDamaged):
+		err = errorOf(ErrDamaged, "the backup does not hold, and was removed: %v; look at the vault with: ass vault check", err)
+	case err != nil:
+		err = notMade("the backup could not be verified, and was removed", err)
+	case b.File != "":
+		if runtime.GOOS == "windows" { // which moves no open file
+			b.close()
+		}
+		if err = moveNew(b.part, b.File); err != nil {
+			err = notMade("the backup could not be given its name, and was removed", err)
+		}
 	}
 	if err != nil {
 		_ = os.Remove(b.part)
 	}
+	if err != nil || b.File != "" {
+		b.close()
+	}
 	return r, err
 }
 
-// Open returns the copy, of which no name is left.
+// Open returns the copy, of which no name is left. It is for one that goes nowhere.
 func (b Backup) Open() (*os.File, error) {
+	defer b.close()
 	f, err := openNoFollow(b.part, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -120,19 +151,24 @@ func (b Backup) Discard() { _ = os.Remove(b.part) }
 
 // moveNew gives a file another name, at which nothing may be.
 func moveNew(from, to string) error {
-	err := os.Link(from, to)
-	if err == nil {
-		err = os.Remove(from)
-	} else if err = checkFree(to); err == nil { // this file system has no links
-		err = os.Rename(from, to)
-	}
-	if err != nil {
+	if err := os.Link(from, to); err == nil || isLinkOf(to, from) {
+		_ = os.Remove(from) // it has both names then, which takes nothing from the new one
+	} else if err = checkFree(to); err != nil {
+		return err
+	} else if err = os.Rename(from, to); err != nil { // on a file system without links
 		return err
 	}
 	if err := SyncDir(filepath.Dir(to)); err != nil {
 		return errorOf(ErrMaybeDone, "%s was written, but may not outlive a power cut: %v", to, err)
 	}
 	return nil
+}
+
+// isLinkOf reports whether two names are those of one file, and no symbolic links.
+func isLinkOf(a, b string) bool {
+	x, err1 := os.Lstat(a)
+	y, err2 := os.Lstat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // OpenCopy opens a backup, or any file of a vault that nobody writes to, for

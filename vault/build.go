@@ -29,20 +29,27 @@ func prepareFile(path string, fill func(*builder) error) error {
 
 // makeFile builds a file at path, where nothing may be. On an error, nothing is.
 func makeFile(path string, fill func(*builder) error) error {
+	if err := reserve(path); err != nil {
+		return err
+	}
+	if err := fillFile(path, fill); err != nil {
+		_ = os.Remove(path)
+		return diskError(path, err)
+	}
+	return nil
+}
+
+// reserve makes an empty file at path, where nothing may be.
+func reserve(path string) error {
 	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	keepOwner(f, strings.TrimSuffix(path, newSuffix))
-	err = f.Close()
-	if err == nil {
-		err = fillFile(path, fill)
-	}
-	if err != nil {
+	if err = f.Close(); err != nil {
 		_ = os.Remove(path)
-		return diskError(path, err)
 	}
-	return nil
+	return err
 }
 
 func publishFile(path string) (published bool, err error) {

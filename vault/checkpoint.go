@@ -193,10 +193,11 @@ func (v *verification) begin(c checkpoint) error {
 	}
 	for _, r := range c.Records {
 		v.newest[r.Name] = logged{seq: r.Seq, by: r.By, left: true, version: r.Version, tier: r.Tier, deleted: r.Deleted}
+		v.tiers[r.Name] = r.Tier
 		p, err := tokens.ParsePath(r.Name)
 		for _, n := range r.Versions {
 			if err == nil {
-				v.versions[string(versionKey(p, n.Number))] = logged{seq: n.Seq, by: n.By}
+				v.wrote(p, n.Number, logged{seq: n.Seq, by: n.By})
 			}
 		}
 	}

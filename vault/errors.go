@@ -27,6 +27,10 @@ var (
 	// ErrWrongKey says that a credential does not open this vault.
 	ErrWrongKey = errors.New("wrong key")
 
+	// ErrNotMade says that a copy, or a file of the log, could not be written where it
+	// was to go. What the system said is in the message alone: it is not about the vault.
+	ErrNotMade = errors.New("not made")
+
 	// ErrPassphrase says that a passphrase does not open the stored identity.
 	ErrPassphrase = errors.New("wrong passphrase")
 )

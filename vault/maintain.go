@@ -110,7 +110,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	if err := s.mayOnlyOwner("give the vault another owner key", audit.VaultRewritten, s.v.ID()); err != nil {
 		return a, nil, err
 	}
-	if err := checkFree(logFile); err != nil {
+	if err := checkTarget(logFile); err != nil {
 		return a, nil, err
 	}
 	r, err := s.Verify(true)
@@ -126,11 +126,14 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 			return err
 		}
 		var walked error
-		a, err = s.writeArchive(logFile, from, t.head.log.Seq, t.ownLog(&walked))
+		done, err := s.writeArchive(logFile, from, t.head.log.Seq, t.ownLog(&walked))
+		if err == nil {
+			a = done
+		}
 		return errors.Join(err, walked)
 	})
 	if err != nil {
-		return a, nil, err
+		return a, nil, a.orGone(err)
 	}
 	note := a.logged()
 	note["vault_before"] = s.v.ID()
@@ -140,7 +143,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	if err != nil {
 		return a, nil, a.orGone(err)
 	}
-	return a, agents, s.view(func(t *tx) error {
+	err = s.view(func(t *tx) error {
 		return t.agents(func(id string, body agentBody) error {
 			if body.RevokedAt == nil {
 				agents = append(agents, NewAgentKey{s.agentOf(id, body), s.agentKey(id, body.Serial)})
@@ -148,6 +151,10 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 			return nil
 		})
 	})
+	if err != nil {
+		err = errorOf(ErrMaybeDone, "the vault has its new owner key, but then its agents could not be read: %v", err)
+	}
+	return a, agents, err
 }
 
 // Accept makes this machine take the vault for the newest, though it has seen a

@@ -40,7 +40,7 @@ func (c fileCall) String() string { return c.name + " " + filepath.Base(c.path) 
 var fileCalls = map[uint64]string{
 	syscall.SYS_OPENAT: "openat", syscall.SYS_WRITE: "write", syscall.SYS_PWRITE64: "pwrite", syscall.SYS_FSYNC: "fsync",
 	syscall.SYS_FDATASYNC: "fdatasync", syscall.SYS_FTRUNCATE: "ftruncate", syscall.SYS_UNLINKAT: "unlinkat",
-	syscall.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", syscall.SYS_FLOCK: "flock", syscall.SYS_MKDIRAT: "mkdirat",
+	syscall.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", syscall.SYS_LINKAT: "link", syscall.SYS_FLOCK: "flock", syscall.SYS_MKDIRAT: "mkdirat",
 }
 
 // verdict is what becomes of a call. The zero verdict lets it be.
@@ -206,7 +206,7 @@ func (p *traced) entered(tid int) (call fileCall, ok bool, err error) {
 	switch number {
 	case syscall.SYS_OPENAT, syscall.SYS_UNLINKAT, syscall.SYS_MKDIRAT:
 		path = 1
-	case syscall.SYS_RENAMEAT, unix.SYS_RENAMEAT2:
+	case syscall.SYS_RENAMEAT, unix.SYS_RENAMEAT2, syscall.SYS_LINKAT:
 		path = 3
 	default:
 		if _, old := archFileCalls[number]; old { // rename(old, new), unlink(path)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"ass/audit"
@@ -39,7 +40,7 @@ type Restoration struct {
 	Leaving   []string // secrets that are newer than the backup
 	Raised    []string // secrets that stay at a higher tier than the backup's
 	Revoked   []string // agents of the backup that stay revoked, or keep a newer key
-	Reviving  []string // agents of the backup of which nothing says whether they were revoked since
+	Reviving  []string // agents of the backup of which nothing says that they were not revoked since
 	Lost      []string // agents that are newer than the backup and cannot be read
 
 	Replaced string // where the file is kept that was there
@@ -104,14 +105,14 @@ type restore struct {
 	history *history // what can be read of it; nil for nothing
 	raise   map[tokens.Path]tokens.Tier
 	agents  []agentAt
+	serials map[string]uint32 // of active agents: of their keys, as the log that goes on tells of them
 	last    audit.Position
 }
 
 // agentAt is an agent as it will be.
 type agentAt struct {
-	id     string
-	body   agentBody
-	logged uint32 // serial of its key in the log that goes on; 0 if that knows of none
+	id   string
+	body agentBody
 }
 
 // history is what the log of a vault tells, as far as it can be read.
@@ -119,6 +120,7 @@ type history struct {
 	*verification
 	last    audit.Position
 	entries iter.Seq2[[]byte, []byte]
+	walked  error                // why entries ended before the last one
 	agents  map[string]agentBody // records that hold
 	problem string
 	epoch   uint32
@@ -145,8 +147,11 @@ func (r *restore) read() error {
 	if r.from, err = v.Owner(r.id); err != nil {
 		return errors.Join(err, v.Close())
 	}
-	if sameFile(r.backup, r.path) {
+	switch {
+	case sameFile(r.backup, r.path):
 		return errorOf(ErrConflict, "%s is the vault itself, and no backup of it", r.backup)
+	case sameFile(r.backup, r.path+newSuffix):
+		return errorOf(ErrConflict, "%s has a name under which ass makes files and removes them: give it another one first", r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -204,7 +209,7 @@ func (r *restore) readWhole(s *Session) error {
 	r.history = h
 	h.entries = func(yield func(k, v []byte) bool) {
 		more := true
-		_ = s.v.st.each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
+		h.walked = s.v.st.each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
 	}
 	return s.view(func(t *tx) error {
 		h.t = t
@@ -234,12 +239,11 @@ func (r *restore) readDamaged(why error) error {
 	}
 	w := &salvage{path: r.path, found: found, id: r.id}
 	s := r.from
-	if w.findKeys(r.o) == nil {
-		if w.s.epoch.vid != s.epoch.vid {
-			return r.another()
-		}
+	if w.findEpoch(s.root, r.o); w.s != nil {
 		s = w.s
 		w.findEnd()
+	} else if err := w.findKeys(r.o); err == nil {
+		return r.another()
 	}
 	if err := w.readLog(s); err != nil {
 		return err
@@ -256,7 +260,7 @@ func (r *restore) readDamaged(why error) error {
 	}
 	h.epoch = max(h.epoch, w.told.Epoch)
 	if w.s == nil {
-		h.epoch += 1000 // which epochs there were cannot be seen, and no number is used again
+		h.epoch += 1 << 16 // which epochs there were cannot be seen, and no number is used again
 	}
 	r.history = h
 	return nil
@@ -279,7 +283,7 @@ func (r *restore) compare(t *tx) error {
 	r.last = t.head.log
 	r.raise = map[tokens.Path]tokens.Tier{}
 	seen := memory{r.o.MemoryDir}.recall(r.from.v.vid)
-	unread := seen.Seq > p.Entry
+	unread := seen != mark{t.head.log.Seq, t.head.log.LastMAC} // then there may be entries that this machine has not seen
 	if h != nil {
 		p.Damaged, p.Newest = h.problem, h.last.Seq
 		unread = seen.Seq > h.last.Seq || h.problem != ""
@@ -321,9 +325,9 @@ func (r *restore) compare(t *tx) error {
 		case now.left && written != h.versions[string(versionKey(path, now.version))].seq:
 			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version, now.version)))
 		}
-		if known && now.left && now.tier > head.Tier {
-			r.raise[path] = now.tier
-			p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", k, now.tier))
+		if tier := h.tiers[string(k)]; tier > head.Tier {
+			r.raise[path] = tier
+			p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", k, tier))
 		}
 		return nil
 	})
@@ -379,45 +383,38 @@ func (r *restore) extends(t *tx) (bool, error) {
 func (r *restore) planAgents(t *tx, unread bool) error {
 	p, h := &r.plan, r.history
 	have := map[string]bool{}
+	r.serials = map[string]uint32{}
 	err := t.agents(func(id string, body agentBody) error {
 		have[id] = true
-		name := fmt.Sprintf("%s (%s)", body.Name, id)
-		active, logged := body.RevokedAt == nil, uint32(0)
-		if active {
-			logged = body.Serial
+		name, active := fmt.Sprintf("%s (%s)", body.Name, id), body.RevokedAt == nil
+		if active && !p.KeepsLog {
+			r.serials[id] = body.Serial
 		}
-		if h != nil && active {
-			now, known := h.known[id]
-			_, told := h.newest[id]
-			own := h.agents[id]
-			switch {
-			case own.RevokedAt != nil, told && !known:
-				if body.RevokedAt = own.RevokedAt; body.RevokedAt == nil {
-					body.RevokedAt = &t.now
-				}
-				active = false
-				p.Revoked = append(p.Revoked, name)
-			case known && now.key.serial > body.Serial:
-				body.Serial = now.key.serial
-				if own.Serial == body.Serial {
-					body.IssuedAt = own.IssuedAt
-				} else if now.key.at.After(body.IssuedAt) { // it is zero where the entry is archived
-					body.IssuedAt = now.key.at
-				}
-				p.Revoked = append(p.Revoked, name+", the key before its newest")
-			}
+		serial := body.Serial
+		if h != nil {
+			h.narrow(id, &body, t.now)
 		}
-		if p.KeepsLog {
-			logged = h.known[id].key.serial
+		switch {
+		case active && body.RevokedAt != nil:
+			p.Revoked = append(p.Revoked, name)
+		case active && body.Serial > serial:
+			p.Revoked = append(p.Revoked, name+", the key before its newest")
 		}
-		if active && unread {
+		if body.RevokedAt == nil && unread {
 			p.Reviving = append(p.Reviving, name)
 		}
-		r.agents = append(r.agents, agentAt{id, body, logged})
+		r.agents = append(r.agents, agentAt{id, body})
 		return nil
 	})
 	if err != nil || h == nil {
 		return err
+	}
+	if p.KeepsLog {
+		for id, now := range h.known {
+			if isAgentID(id) {
+				r.serials[id] = now.key.serial
+			}
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.newest)) {
 		if !isAgentID(id) || have[id] {
@@ -427,7 +424,8 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 		now, active := h.known[id]
 		switch {
 		case ok:
-		case active && now.key.checked && now.key.serial > 0:
+			h.narrow(id, &body, t.now)
+		case active && now.key.checked:
 			name, _ := now.key.note["name"].(string)
 			body = agentBody{Seq: h.newest[id].seq, Name: name, Namespaces: stringsIn(now.key.note["namespaces"]), Scopes: now.scopes.Strings(), Serial: now.key.serial, CreatedAt: now.key.at, IssuedAt: now.key.at}
 		case active:
@@ -436,13 +434,35 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 		default:
 			continue // revoked, and not in the backup: nothing is left of it
 		}
-		logged := uint32(0)
-		if p.KeepsLog {
-			logged = now.key.serial
-		}
-		r.agents = append(r.agents, agentAt{id, body, logged})
+		r.agents = append(r.agents, agentAt{id, body})
 	}
 	return nil
+}
+
+// narrow takes from an agent what the log, or the agent's newest record, says that it
+// lost.
+func (h *history) narrow(id string, body *agentBody, at time.Time) {
+	// So many keys no agent had since: whoever wrote that did not sign it.
+	const most = 1 << 16
+	own, read := h.agents[id]
+	now, known := h.known[id]
+	_, told := h.newest[id]
+	switch {
+	case body.RevokedAt != nil:
+	case read && own.RevokedAt != nil:
+		body.RevokedAt = own.RevokedAt
+	case told && !known, !now.key.checked && now.key.serial > body.Serial && now.key.serial-body.Serial > most:
+		body.RevokedAt = &at
+	}
+	if read && own.Serial > body.Serial {
+		body.Serial, body.IssuedAt = own.Serial, own.IssuedAt
+	}
+	if body.RevokedAt == nil && now.key.serial > body.Serial {
+		body.Serial = now.key.serial
+		if now.key.at.After(body.IssuedAt) { // it is zero where the entry is archived
+			body.IssuedAt = now.key.at
+		}
+	}
 }
 
 func stringsIn(list any) []string {
@@ -458,9 +478,6 @@ func stringsIn(list any) []string {
 
 // do builds the new file and puts it in place.
 func (r *restore) do() error {
-	if err := removeRegular(r.path + newSuffix); err != nil {
-		return err
-	}
 	n := r.from.epoch.n
 	if r.history != nil {
 		n = max(n, r.history.epoch)
@@ -469,7 +486,10 @@ func (r *restore) do() error {
 	next := v.ownerSession(r.from.root, n+1, randomKey())
 	defer next.wipe()
 	if r.plan.There {
-		r.plan.Replaced = unusedName(r.path + ".replaced-" + r.o.Now().UTC().Format("20060102-150405"))
+		if err := dropSecondNames(r.path, r.backup); err != nil {
+			return err
+		}
+		r.plan.Replaced = unusedName(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405"))
 	}
 	var done mark
 	err := r.from.inspect(func(old *tx) error {
@@ -500,12 +520,40 @@ func (r *restore) do() error {
 		_ = os.Remove(r.path + newSuffix)
 		return err
 	}
-	_, err = publishFile(r.path)
+	published, err := publishFile(r.path)
+	if !published {
+		if r.plan.There { // a second name of the vault is no copy of it
+			_ = os.Remove(r.plan.Replaced)
+		}
+		return err
+	}
 	if err == nil {
 		memory{r.o.MemoryDir}.note(v.vid, done)
 	}
 	r.plan.Epoch = next.epoch.n
 	return err
+}
+
+// replacedInfix stands in the names of files that were replaced, before the time.
+const replacedInfix = ".replaced-"
+
+// dropSecondNames removes what runs left that died before they replaced the vault: other
+// names of it, which would pass for copies, and copies that were not finished.
+func dropSecondNames(path, backup string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), base+replacedInfix) && !sameFile(name, backup) && (strings.HasSuffix(name, partSuffix) || isLinkOf(name, path)) {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {
@@ -524,9 +572,9 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := r.from.copyVersions(old, next, w, p, heads); err != nil {
 		return err
 	}
-	for i := range r.agents {
-		a := &r.agents[i]
+	for i, a := range r.agents {
 		a.body.Pub = public(newGrantee(next.root.agentSecret(a.id, a.body.Serial)).sign)
+		r.agents[i].body.Pub = a.body.Pub
 		if err := w.t.put(bucketAgents, []byte(a.id), true, a.body); err != nil {
 			return err
 		}
@@ -551,24 +599,30 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := next.beginEpoch(w, audit.VaultRestored, note); err != nil {
 		return err
 	}
-	for _, a := range r.agents {
-		if err := a.tell(w.t); err != nil {
-			return err
-		}
+	if err := r.tellOfAgents(w.t); err != nil {
+		return err
 	}
 	return w.t.putCheckpoint(cp)
 }
 
-// tell has the log say what it does not: who may sign what comes next.
-func (a agentAt) tell(t *tx) error {
-	const because = "so it is in the vault, or the backup, whose log does not go on"
-	switch {
-	case a.body.RevokedAt != nil && a.logged > 0:
-		return t.log(audit.AgentRevoked, "agent", a.id, map[string]any{"because": because})
-	case a.body.RevokedAt == nil && a.logged != a.body.Serial:
-		note := a.body.logged()
-		note["because"] = because
-		return t.log(audit.AgentKeyRotated, "agent", a.id, note)
+// tellOfAgents logs what the log that goes on does not tell of agents, so that what they
+// sign from now on can be verified.
+func (r *restore) tellOfAgents(t *tx) error {
+	for _, a := range r.agents {
+		serial, known := r.serials[a.id]
+		event, note := audit.AgentCreated, a.body.logged()
+		switch {
+		case a.body.RevokedAt != nil && known:
+			event, note = audit.AgentRevoked, map[string]any{"name": a.body.Name}
+		case a.body.RevokedAt != nil, known && serial == a.body.Serial:
+			continue
+		case known:
+			event = audit.AgentKeyRotated
+		}
+		note["because"] = "so it was in the vault that was replaced"
+		if err := t.log(event, "agent", a.id, note); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -588,7 +642,7 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 			err = w.putRaw(bucketAudit, k, v)
 		}
 	}
-	return r.history.from, err
+	return r.history.from, errors.Join(err, r.history.walked)
 }
 
 // unusedName is name, or one like it at which nothing is.
@@ -601,24 +655,30 @@ func unusedName(name string) string {
 	}
 }
 
-// keepAs gives a file a second name, or makes a copy of it where the file system
-// knows no second names.
+// keepAs gives a file a second name, where nothing may be, or makes a copy of it where
+// the file system knows no second names.
 func keepAs(path, as string) (err error) {
-	if err := os.Link(path, as); err == nil || errors.Is(err, fs.ErrExist) {
+	if err := os.Link(path, as); err == nil || isLinkOf(path, as) {
+		return nil
+	} else if errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	part := as + partSuffix
 	from, err := openNoFollow(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := openNoFollow(as, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	to, err := openNoFollow(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
-		_ = os.Remove(as)
+	if err = syncAndClose(to, err); err == nil {
+		err = os.Rename(part, as)
+	}
+	if err != nil {
+		_ = os.Remove(part)
 	}
 	return err
 }

@@ -33,8 +33,19 @@ type Salvaged struct {
 // A file in which the owner's key finds no root is [ErrWrongKey], or beyond salvage.
 func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err error) {
 	o = o.withDefaults()
-	if err := checkFree(to); err != nil {
+	defer func() {
+		if err != nil {
+			err = notMade("nothing was salvaged", err)
+		}
+	}()
+	if err := checkTarget(to); err != nil {
 		return r, err
+	}
+	part := to + partSuffix
+	for _, name := range []string{part, part + newSuffix} { // which are removed on the way
+		if sameFile(name, damagedFile) {
+			return r, errorOf(ErrConflict, "%s would be written over on the way: choose another name", damagedFile)
+		}
 	}
 	found, err := scanFile(damagedFile)
 	if err != nil {
@@ -54,8 +65,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	defer lock.release()
-	part := to + partSuffix
-	if err := removeRegular(part); err != nil {
+	if err := clearPart(part, damagedFile); err != nil {
 		return r, err
 	}
 	defer os.Remove(part) // unless it has moved
@@ -71,10 +81,13 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, errors.Join(err, v.st.close())
 	}
 	r, err = w.settle(to)
-	if err = errors.Join(err, v.st.close()); err != nil {
-		return r, err
+	if err = errors.Join(err, v.st.close()); errors.Is(err, ErrMaybeDone) {
+		err = errors.New(err.Error()) // the file is removed
 	}
-	return r, moveNew(part, to)
+	if err == nil {
+		err = moveNew(part, to)
+	}
+	return r, Archived{File: r.LogFile}.orGone(err)
 }
 
 // salvage is one run.
@@ -94,8 +107,13 @@ type salvage struct {
 // findKeys finds the root and the newest epoch.
 func (w *salvage) findKeys(o Options) error {
 	var root *rootKeys
-	tried := map[string]bool{}
+	tried, binds := map[string]bool{}, map[string]bool{}
 	roots := 0
+	for _, e := range w.found {
+		if string(e.key) == metaBind {
+			binds[string(e.value)] = true
+		}
+	}
 	for _, e := range w.found {
 		if root != nil || string(e.key) != metaRoot || tried[string(e.value)] {
 			continue
@@ -107,11 +125,8 @@ func (w *salvage) findKeys(o Options) error {
 			continue
 		}
 		r := newRootKeys(key(plain))
-		want := r.bind(w.id.text)
-		for _, b := range w.found {
-			if string(b.key) == metaBind && string(b.value) == string(want[:]) {
-				root = r
-			}
+		if want := r.bind(w.id.text); binds[string(want[:])] {
+			root = r
 		}
 	}
 	switch {
@@ -120,6 +135,14 @@ func (w *salvage) findKeys(o Options) error {
 	case root == nil:
 		return errorOf(ErrWrongKey, "this owner key does not open what is in %s", w.path)
 	}
+	if w.findEpoch(root, o); w.s == nil {
+		return notVault(w.path, "the key of its epoch cannot be found: nothing can be salvaged")
+	}
+	return nil
+}
+
+// findEpoch finds the newest epoch of a root, if there is any.
+func (w *salvage) findEpoch(root *rootKeys, o Options) {
 	v := &Vault{path: w.path, opts: o, vid: root.vid}
 	for _, e := range w.found {
 		if string(e.key) != metaEpoch || len(e.value) < 4 {
@@ -132,10 +155,6 @@ func (w *salvage) findKeys(o Options) error {
 			w.s, w.epoch = v.ownerSession(root, n, key(secret)), e.value
 		}
 	}
-	if w.s == nil {
-		return notVault(w.path, "the key of its epoch cannot be found: nothing can be salvaged")
-	}
-	return nil
 }
 
 // findEnd finds the head, and drops what a process that died was about to write
@@ -192,6 +211,8 @@ func (w *salvage) readLog(s *Session) error {
 		}
 	}
 	w.last = w.told.checkLog(0, w.log.each)
+	// What lies behind has a number that no entry has.
+	w.log.keys = slices.DeleteFunc(w.log.keys, func(k []byte) bool { return audit.Seq(k) > w.last.Seq })
 	if w.last.Seq < w.end {
 		w.told.found("audit log: entries %d to %d are missing", w.last.Seq+1, w.end)
 	}
@@ -223,6 +244,10 @@ func (w *salvage) fill(b *builder) error {
 	}
 	b.t.head.log = w.last
 	for place, r := range w.records() {
+		if problem := w.ended(place, r.value); problem != "" {
+			w.lost = append(w.lost, place.key+": "+problem)
+			continue
+		}
 		if err := b.putRaw(place.bucket, []byte(place.key), r.value); err != nil {
 			return err
 		}
@@ -234,6 +259,26 @@ func (w *salvage) fill(b *builder) error {
 		return err
 	}
 	return b.t.saveHead()
+}
+
+// ended says why the record of an agent does not count: the log tells that the agent, or
+// that key of it, ended. It was put back, then, with the key of the epoch before.
+func (w *salvage) ended(at where, value []byte) string {
+	var body agentBody
+	r, err := parseRecord(value)
+	if at.bucket != bucketAgents || err != nil || audit.DecodeStrict(r.body, &body) != nil || body.RevokedAt != nil {
+		return ""
+	}
+	now, active := w.told.known[at.key]
+	_, told := w.told.newest[at.key]
+	whole := len(w.told.Problems) == 0 // else what tells of the agent may be what is missing
+	switch {
+	case w.told.revoked[at.key], told && !active && whole:
+		return "the log says that it was revoked"
+	case active && now.key.serial > body.Serial:
+		return "the log says that it got another key"
+	}
+	return ""
 }
 
 // where is the place of a record.
@@ -281,8 +326,8 @@ func (w *salvage) mendHeads(b *builder) error {
 	err := b.t.walk(bucketVersions, nil, func(k, v []byte) error {
 		var body versionBody
 		path, n, ok := cutVersionKey(k)
-		if _, err := b.t.decode(bucketVersions, k, v, &body); err != nil || !ok {
-			return err
+		if _, err := b.t.decodeSigned(bucketVersions, k, v, &body); err != nil || !ok {
+			return nil // which the rewrite leaves behind
 		}
 		f := paths[path]
 		if f == nil {
@@ -312,8 +357,8 @@ func (w *salvage) mendHeads(b *builder) error {
 		}
 		var head secretBody
 		if v != nil {
-			if _, err := b.t.decode(bucketSecrets, k, v, &head); err != nil {
-				return err
+			if _, err := b.t.decodeSigned(bucketSecrets, k, v, &head); err != nil {
+				v, head = nil, secretBody{}
 			}
 		}
 		if v == nil || f.highest > head.Version { // an older head is none
@@ -331,15 +376,7 @@ func (w *salvage) mendHeads(b *builder) error {
 			}
 			w.lost = append(w.lost, path+": its type and times")
 		}
-		for n := uint64(1); n <= head.Version; n++ {
-			if _, told := w.told.versions[string(versionKey(p, n))]; !f.have[n] && (told || w.told.from.Seq == 0) {
-				what := fmt.Sprintf("%s version %d", path, n)
-				if n == head.Version {
-					what += ", the current one"
-				}
-				w.lost = append(w.lost, what)
-			}
-		}
+		w.missing(path, f.have, head.Version)
 	}
 	for _, path := range slices.Sorted(maps.Keys(newest)) {
 		if paths[path] != nil || !newest[path].left {
@@ -365,24 +402,62 @@ func (w *salvage) mendHeads(b *builder) error {
 	return nil
 }
 
+// missing says which versions of a secret are not there, up to its current one. How many
+// there are is no more than a number in a record: it is not counted up to.
+func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
+	lost := func(from, to uint64) {
+		what := fmt.Sprintf("%s version %d", path, to)
+		if from < to {
+			what = fmt.Sprintf("%s versions %d to %d", path, from, to)
+		}
+		if to == current {
+			what += ", the current one"
+		}
+		w.lost = append(w.lost, what)
+	}
+	if w.told.from.Seq > 0 { // versions from before that may be gone for good reason
+		for _, n := range slices.Sorted(slices.Values(w.told.numbers[path])) {
+			if !have[n] && n <= current {
+				lost(n, n)
+			}
+		}
+		return
+	}
+	next := uint64(1)
+	for _, n := range slices.Sorted(maps.Keys(have)) {
+		if n > next {
+			lost(next, n-1)
+		}
+		next = n + 1
+	}
+	if next <= current && next > 0 {
+		lost(next, current)
+	}
+}
+
 // settle writes the new vault.
 func (w *salvage) settle(to string) (r Salvaged, err error) {
 	r.Lost, r.Entries = w.lost, len(w.log.keys)
 	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, note: map[string]any{}}
 	if len(w.told.Problems) > 0 {
 		plan.cut, plan.behind = true, w.end
-		r.LogFile = to + ".log.jsonl"
-		a, err := w.s.writeArchive(r.LogFile, w.told.from, w.last.Seq, w.log.each)
+		logFile := to + ".log.jsonl"
+		if err := clearPart(logFile+partSuffix, w.path); err != nil {
+			return r, err
+		}
+		a, err := w.s.writeArchive(unusedName(logFile), w.told.from, w.last.Seq, w.log.each)
 		if err != nil {
 			return r, err
 		}
+		r.LogFile = a.File
 		maps.Copy(plan.note, a.logged())
 	}
 	if n := len(r.Lost); n > 0 {
 		plan.note["lost"] = r.Lost[:min(n, 100)]
 		plan.note["lost_count"] = n
 	}
-	if err := w.s.rewrite(plan); err != nil {
+	// A folder that was not synced is synced again when the file gets its name.
+	if err := w.s.rewrite(plan); err != nil && !errors.Is(err, ErrMaybeDone) {
 		return r, err
 	}
 	for _, left := range plan.left {

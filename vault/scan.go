@@ -2,7 +2,8 @@ package vault
 
 import (
 	"bytes"
-	"cmp"
+	"errors"
+	"io"
 	"os"
 	"slices"
 
@@ -27,44 +28,86 @@ const (
 	inNewest
 )
 
+// maxScanned is the size of the largest file that is scanned: all of it is read into
+// memory. It has room for a million versions.
+const maxScanned = 1 << 30
+
 // scanFile reads all elements that lie in a file, the surest first.
 func scanFile(path string) ([]element, error) {
 	f, err := openExisting(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	b := make([]byte, info.Size())
-	n, rerr := f.ReadAt(b, 0)
-	if cerr := f.Close(); cerr != nil {
-		return nil, cerr
+	if info.Size() > maxScanned {
+		return nil, notVault(path, "it has more than 1 GiB, which is more than is looked through for what is left of a vault")
 	}
-	if rerr != nil && n == 0 { // else what can be read of a failing disk is worth having
-		return nil, rerr
+	b := make([]byte, info.Size())
+	if err := readWhatCan(f, b); err != nil {
+		return nil, err
 	}
 	return scan(b), nil
 }
 
+// readWhatCan fills b, and leaves zeros where a failing disk gives nothing: what can be
+// read of it is worth having. It fails where nothing can.
+func readWhatCan(f io.ReaderAt, b []byte) error {
+	const most = 1 << 20
+	var failed error
+	got := 0
+	for at := 0; at < len(b); {
+		n, err := f.ReadAt(b[at:min(at+most, len(b))], int64(at))
+		got += n
+		at += n
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil { // go on behind the page that failed
+			failed = err
+			at = (at/pageSize + 1) * pageSize
+		}
+	}
+	if got == 0 {
+		return failed
+	}
+	return nil
+}
+
+// scan takes from each page what lies in it. What is made so that it lies in many is
+// not taken again and again: all elements together are a few times the file.
 func scan(b []byte) []element {
-	ranks := live(b)
+	ranks, most := live(b), 4*len(b)
 	var list []element
-	for at := 0; at < len(b); at += pageSize {
-		rank := ranks[uint64(at/pageSize)]
-		for k, v := range leafElements(b[at:]) {
+	take := func(k, v []byte, rank int) bool {
+		if most -= len(k) + len(v); most >= 0 {
 			list = append(list, element{k, v, rank})
-			if len(v) <= bucketHeader || len(v) > pageSize || order.Uint64(v) != 0 {
+		}
+		return most >= 0
+	}
+	for rank := inNewest; rank >= stale; rank-- {
+		for at := 0; at < len(b) && most >= 0; at += pageSize {
+			if ranks[uint64(at/pageSize)] != rank {
 				continue
 			}
-			for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
-				list = append(list, element{k, v, rank})
+			for k, v := range leafElements(b[at:]) {
+				if !take(k, v, rank) {
+					break
+				}
+				if len(v) <= bucketHeader || len(v) > pageSize || order.Uint64(v) != 0 {
+					continue
+				}
+				for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
+					if !take(k, v, rank) {
+						break
+					}
+				}
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b element) int { return cmp.Compare(b.rank, a.rank) })
 	return list
 }
 

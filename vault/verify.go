@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"ass/audit"
@@ -54,31 +55,35 @@ func (v *verification) verify() (Report, error) {
 // verification is one run of [Session.Verify].
 type verification struct {
 	Report
-	s        *Session
-	t        *tx
-	values   bool
-	newest   map[string]logged     // by path, or id of an agent: the newest entry that changed its record
-	versions map[string]logged     // by version key: the entry that wrote it
-	unclear  map[uint64]bool       // entries that do not hold: what they told of is not accused
-	cutFrom  uint64                // nor what the entries from here on told of; 0 for none
-	heads    map[string]secretBody // by path: those whose signature holds
-	known    map[string]knownActor // by id: agents and tokens, as the log tells of them
-	told     map[string]uint64     // by id: the entry that tells of a token, a request or an answer
-	grants   map[string]bool       // by grantee: those that hold
-	from     checkpoint            // what was learned before the first entry
-	logHolds bool                  // every entry that is here
-	cutAt    uint64                // the entry behind which to keep what was learned, 0 for none
-	passed   checkpoint            // what was learned up to there
-	inEpoch  uint32                // of the entries that come
-	began    uint64                // the entry that began it
-	suspects []suspect
-	lastAt   time.Time // of the newest entry
+	s           *Session
+	t           *tx
+	values      bool
+	newest      map[string]logged      // by path, or id of an agent: the newest entry that changed its record
+	versions    map[string]logged      // by version key: the entry that wrote it
+	numbers     map[string][]uint64    // by path: the versions in that
+	tiers       map[string]tokens.Tier // by path: the highest tier that somebody may have meant, unless the owner lowered it
+	unclear     map[uint64]bool        // entries that do not hold: what they told of is not accused
+	lastUnclear uint64
+	cutFrom     uint64                // nor what the entries from here on told of; 0 for none
+	heads       map[string]secretBody // by path: those whose signature holds
+	known       map[string]knownActor // by id: agents and tokens, as the log tells of them
+	revoked     map[string]bool       // by id: agents that an entry ends
+	told        map[string]uint64     // by id: the entry that tells of a token, a request or an answer
+	grants      map[string]bool       // by grantee: those that hold
+	from        checkpoint            // what was learned before the first entry
+	logHolds    bool                  // every entry that is here
+	cutAt       uint64                // the entry behind which to keep what was learned, 0 for none
+	passed      checkpoint            // what was learned up to there
+	inEpoch     uint32                // of the entries that come
+	began       uint64                // the entry that began it
+	suspects    []suspect
+	lastAt      time.Time // of the newest entry
 }
 
 func newVerification(s *Session) *verification {
 	return &verification{
-		s: s, newest: map[string]logged{}, versions: map[string]logged{}, unclear: map[uint64]bool{},
-		heads: map[string]secretBody{}, known: map[string]knownActor{}, told: map[string]uint64{}, grants: map[string]bool{},
+		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{}, tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
+		heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{}, told: map[string]uint64{}, grants: map[string]bool{},
 	}
 }
 
@@ -209,6 +214,7 @@ func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) au
 		v.found("%v", f)
 		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
 			v.unclear[n] = true
+			v.lastUnclear = max(v.lastUnclear, n)
 		}
 	}
 	for _, s := range v.suspects {
@@ -227,15 +233,7 @@ func (v *verification) isUnclear(seq uint64) bool {
 }
 
 func (v *verification) unclearBehind(seq uint64) bool {
-	if v.cutFrom > 0 {
-		return true
-	}
-	for n := range v.unclear {
-		if n > seq {
-			return true
-		}
-	}
-	return false
+	return v.cutFrom > 0 || v.lastUnclear > seq
 }
 
 func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool) {
@@ -250,13 +248,15 @@ func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool
 	}
 	v.learnActor(seq, by, ev, checked)
 	if seq > v.from.Seq { // else the checkpoint says what came of it
-		v.learnSecret(seq, by, ev)
+		v.learnSecret(seq, by, ev, checked)
 	}
 }
 
-func (v *verification) learnSecret(seq uint64, by string, ev audit.Event) {
+// learnSecret learns what became of a secret. Of an entry that was not checked, no
+// number of a version is believed, and no tier that is lower.
+func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.Type == audit.SecretImported {
-		v.learnImport(seq, by, ev)
+		v.learnImport(seq, by, ev, checked)
 		return
 	}
 	changed, left := ev.Writes()
@@ -276,10 +276,25 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event) {
 	if problem := l.follows(v.newest[ev.ResourceID], ev.WritesValue()); problem != "" {
 		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, and %q was before %s", seq, problem, ev.ResourceID, v.newest[ev.ResourceID])})
 	}
-	v.newest[ev.ResourceID] = l
-	if p, err := tokens.ParsePath(ev.ResourceID); err == nil && ev.WritesValue() {
-		v.versions[string(versionKey(p, l.version))] = l
+	if !checked {
+		l.version = v.newest[ev.ResourceID].version
 	}
+	v.newest[ev.ResourceID] = l
+	if l.tier > v.tiers[ev.ResourceID] || l.tier > 0 && checked && by == audit.Owner {
+		v.tiers[ev.ResourceID] = l.tier
+	}
+	if p, err := tokens.ParsePath(ev.ResourceID); err == nil && ev.WritesValue() && checked {
+		v.wrote(p, l.version, l)
+	}
+}
+
+// wrote notes which entry wrote a version.
+func (v *verification) wrote(p tokens.Path, n uint64, l logged) {
+	k := string(versionKey(p, n))
+	if _, again := v.versions[k]; !again {
+		v.numbers[p.String()] = append(v.numbers[p.String()], n)
+	}
+	v.versions[k] = l
 }
 
 // follows says how what an entry tells of a secret does not follow from what the
@@ -308,7 +323,7 @@ func (l logged) String() string {
 }
 
 // learnImport takes an import, which is one entry for many secrets, apart.
-func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
+func (v *verification) learnImport(seq uint64, by string, ev audit.Event, checked bool) {
 	keys, _ := ev.Metadata["keys"].([]any)
 	versions, _ := ev.Metadata["versions"].([]any)
 	tiers, _ := ev.Metadata["tiers"].([]any)
@@ -321,7 +336,7 @@ func (v *verification) learnImport(seq uint64, by string, ev audit.Event) {
 		key, _ := keys[i].(string)
 		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+key
 		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
-		v.learnSecret(seq, by, one)
+		v.learnSecret(seq, by, one, checked)
 	}
 }
 
@@ -392,8 +407,8 @@ func (v *verification) secret(k, val []byte) error {
 	for _, n := range numbers {
 		have[n] = true
 	}
-	for n := uint64(1); n <= head.Version; n++ {
-		if _, told := v.versions[string(versionKey(p, n))]; told && !have[n] {
+	for _, n := range slices.Sorted(slices.Values(v.numbers[p.String()])) {
+		if n <= head.Version && !have[n] {
 			v.found("%s version %d: it is missing", p, n)
 		}
 	}

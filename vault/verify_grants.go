@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,7 +57,8 @@ func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
 }
 
 // learnActor takes the keys of agents and tokens out of the log, in its order: an
-// agent's from the root, a token's from the entry that its issuer signed.
+// agent's from the root, a token's from the entry that its issuer signed. An entry that
+// was not checked ends an agent, or a key of it, but brings back none that ended.
 func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked bool) {
 	id := ev.ResourceID
 	changed := func() {
@@ -66,17 +68,24 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 	}
 	switch ev.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
-		serial, ok := ev.Metadata["serial"].(float64)
-		if by != audit.Owner || !ok || !isAgentID(id) {
+		number, _ := ev.Metadata["serial"].(float64)
+		serial := uint32(number)
+		if by != audit.Owner || number < 1 || number > math.MaxUint32 || float64(serial) != number || !isAgentID(id) {
+			return
+		}
+		now, active := v.known[id]
+		if _, told := v.newest[id]; !checked && (told && !active || active && serial <= now.key.serial) {
 			return
 		}
 		v.forgetActor(id) // and the tokens of the key before
-		pub := public(newGrantee(v.s.root.agentSecret(id, uint32(serial))).sign)
-		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{uint32(serial), ev.CreatedAt, ev.Metadata, checked}}
+		delete(v.revoked, id)
+		pub := public(newGrantee(v.s.root.agentSecret(id, serial)).sign)
+		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{serial, ev.CreatedAt, ev.Metadata, checked}}
 		changed()
 	case audit.AgentRevoked:
-		if by == audit.Owner {
+		if by == audit.Owner && isAgentID(id) {
 			v.forgetActor(id)
+			v.revoked[id] = true
 			changed()
 		}
 	case audit.TokenIssued:
@@ -110,6 +119,9 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 }
 
 func (v *verification) forgetActor(agent string) {
+	if _, known := v.known[agent]; !known {
+		return // and none of its tokens is
+	}
 	delete(v.known, agent)
 	for id, who := range v.known {
 		if who.issuer == agent {

@@ -1,0 +1,787 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// Attacks on what is read out of a damaged file and put back from a backup.
+
+// backUp makes a backup.
+func (v *victim) backUp() string {
+	v.t.Helper()
+	file := filepath.Join(v.t.TempDir(), "backup.db")
+	var b Backup
+	v.do(func(s *Session) {
+		var err error
+		if b, err = s.BackUp(file); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+	if _, err := b.Verify(v.owner, Options{}); err != nil {
+		v.t.Fatal(err)
+	}
+	return file
+}
+
+func (v *victim) restore(file string) Restoration {
+	v.t.Helper()
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err == nil {
+		plan, err = Restore(v.path, file, v.owner, plan, v.opts)
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return plan
+}
+
+// headless zeroes the pages from which bbolt begins.
+func (v *victim) headless() {
+	v.t.Helper()
+	v.raw(func(b []byte) []byte { clear(b[:2*pageSize]); return b })
+}
+
+func (v *victim) raw(fn func([]byte) []byte) {
+	v.t.Helper()
+	b, err := os.ReadFile(v.path)
+	if err == nil {
+		err = os.WriteFile(v.path, fn(b), 0o600)
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *victim) agent(name string) (id string, k tokens.AgentKey) {
+	v.t.Helper()
+	scopes, err := tokens.ScopesOf([]string{"secrets:*:a/*"})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.do(func(s *Session) {
+		a, key, err := s.CreateAgent(AgentSpec{Name: name, Scopes: scopes})
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		id, k = a.ID, key
+	})
+	return id, k
+}
+
+func (v *victim) revoke(id string) {
+	v.t.Helper()
+	v.do(func(s *Session) {
+		if _, err := s.RevokeAgent(id); err != nil {
+			v.t.Fatal(err)
+		}
+	})
+}
+
+// opens reports whether an agent's key reads a/K.
+func (v *victim) opens(k tokens.AgentKey) bool {
+	v.t.Helper()
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer opened.Close()
+	s, err := opened.Agent(k)
+	if err == nil {
+		_, _, err = s.Get(v.p("a/K"), 0)
+	}
+	return err == nil
+}
+
+// forge puts an entry into the log, behind a hole, that nobody signed: as one that cannot
+// be checked.
+func (v *victim) forge(at uint64, ev audit.Event) {
+	v.t.Helper()
+	ev.ID, ev.ActorID, ev.ActorType = "x", audit.Owner, audit.Human
+	if ev.Metadata == nil {
+		ev.Metadata = map[string]any{}
+	}
+	body, err := json.Marshal(ev)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	value := lp(lp(lp(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
+	v.give(bucketAudit, audit.Key(at), append(value, make([]byte, audit.MACSize)...))
+}
+
+// holds checks the vault after everybody who may has written to it: what they sign must
+// be known in its log.
+func (v *victim) holds(keys ...tokens.AgentKey) {
+	v.t.Helper()
+	for i, k := range keys {
+		opened, err := Open(v.path, v.opts)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		s, err := opened.Agent(k)
+		if err == nil {
+			_, _, err = s.Set(v.p(fmt.Sprint("a/BY_", i)), []byte("x"), SetOptions{})
+		}
+		if err = errors.Join(err, opened.Close()); err != nil {
+			v.t.Errorf("agent %d: %v", i, err)
+		}
+	}
+	if found := v.problems(); found != "" {
+		v.t.Error(found)
+	}
+}
+
+// An entry that nobody signed brings back no agent whose revocation can be read, no key
+// that was replaced, and no lower tier.
+func TestForgedEntriesGiveNoRights(t *testing.T) {
+	serial := func(n float64) map[string]any {
+		return map[string]any{"name": "x", "serial": n, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
+	}
+	for name, ev := range map[string]audit.Event{
+		"created":                      {Type: audit.AgentCreated, Metadata: serial(1)},
+		"another key":                  {Type: audit.AgentKeyRotated, Metadata: serial(1)},
+		"many keys later":              {Type: audit.AgentKeyRotated, Metadata: serial(math.MaxUint32)},
+		"a key that is no number":      {Type: audit.AgentKeyRotated, Metadata: serial(-1)},
+		"a key that is no whole one":   {Type: audit.AgentKeyRotated, Metadata: serial(1.5)},
+		"more keys than can be":        {Type: audit.AgentKeyRotated, Metadata: serial(1e300)},
+		"the tier of a secret":         {Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 4, "tier": "standard"}},
+		"the purge of a secret":        {Type: audit.SecretPurged, ResourceID: "a/K"},
+		"a revocation named as secret": {Type: audit.AgentRevoked, ResourceID: "a/K"},
+		"an issue of a token":          {Type: audit.TokenIssued, ResourceID: "8c0f4bb4-9c0a-4a6b-8a38-1f2b6b0f1f11", Metadata: map[string]any{"public_key": make([]byte, 32), "scopes": []string{"secrets:*:*"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			id, stolen := v.agent("goes")
+			turned, old := v.agent("turns")
+			file := v.backUp()
+			v.do(func(s *Session) {
+				if _, _, err := s.Set(v.p("a/K"), []byte("critical"), SetOptions{Tier: tokens.Critical}); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := s.RotateAgentKey(turned); err != nil {
+					t.Fatal(err)
+				}
+			})
+			v.revoke(id)
+			for _, about := range []string{id, turned} {
+				e := ev
+				if e.ResourceID == "" {
+					e.ResourceID = about
+				}
+				v.forge(v.end()+2, e)
+				v.remove(bucketAgents, []byte(about)) // so that the log is all that tells of it
+			}
+			v.compact()
+			v.headless()
+			plan := v.restore(file)
+			if plan.KeepsLog {
+				t.Fatal("the forged entry was not seen, so this proves nothing")
+			}
+			for what, k := range map[string]tokens.AgentKey{"revoked": stolen, "replaced": old} {
+				opened, err := Open(v.path, v.opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := opened.Agent(k); err == nil {
+					t.Errorf("the key that was %s opens the vault again", what)
+				}
+				opened.Close()
+			}
+			v.do(func(s *Session) {
+				if h, _, err := s.History(v.p("a/K")); err != nil || h.Tier != tokens.Critical {
+					t.Errorf("the tier went back to %s: %v", h.Tier, err)
+				}
+				// A key after that is none that there was.
+				if _, k, err := s.RotateAgentKey(turned); err == nil && k == old {
+					t.Error("the key that was replaced came back with the next one")
+				}
+			})
+			v.holds()
+		})
+	}
+}
+
+// end is the number of the last entry, whatever the head says.
+func (v *victim) end() (seq uint64) {
+	v.edit(func(b func(string) *bbolt.Bucket) {
+		k, _ := b(bucketAudit).Cursor().Last()
+		seq = audit.Seq(k)
+	})
+	return seq
+}
+
+// What is put back into a damaged file, out of an older copy of it, brings back no agent
+// of which the log says that it was revoked: neither by a restore nor by a salvage.
+func TestOldRecordsInADamagedFile(t *testing.T) {
+	for _, way := range []string{"restore", "salvage"} {
+		t.Run(way, func(t *testing.T) {
+			v := newVictim(t)
+			file := v.backUp()
+			id, stolen := v.agent("late") // than the backup
+			old := map[string][]byte{
+				metaEpoch: v.take(bucketMeta, []byte(metaEpoch)),
+				id:        v.take(bucketAgents, []byte(id)),
+			}
+			v.revoke(id)
+			v.edit(func(b func(string) *bbolt.Bucket) {
+				for k, value := range old {
+					bucket := bucketAgents
+					if k == metaEpoch {
+						bucket = bucketMeta
+					}
+					if err := b(bucket).Put([]byte(k), value); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			v.compact()
+			v.headless()
+			if way == "restore" {
+				v.restore(file)
+			} else {
+				to := filepath.Join(t.TempDir(), "new.db")
+				r, err := Salvage(v.path, to, v.owner, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.ContainsFunc(r.Lost, func(s string) bool { return strings.Contains(s, id+": the log says that it was revoked") }) {
+					t.Errorf("the record that was put back was not seen, so this proves nothing: %q", r.Lost)
+				}
+				v.path = to
+			}
+			opened, err := Open(v.path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer opened.Close()
+			if _, err := opened.Agent(stolen); err == nil {
+				t.Error("an agent that was revoked opens the vault again")
+			}
+		})
+	}
+}
+
+// An agent of which a hole in the log may tell is not lost for that.
+func TestSalvageKeepsAgentsBehindAHole(t *testing.T) {
+	v := newVictim(t)
+	_, k := v.agent("worker")
+	created := v.end()
+	v.restore(v.backUp()) // from when on a checkpoint lists it
+	v.remove(bucketAudit, audit.Key(created))
+	v.compact()
+	to := filepath.Join(t.TempDir(), "new.db")
+	r, err := Salvage(v.path, to, v.owner, Options{})
+	if err != nil || r.LogFile == "" || r.Agents != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	v.path, v.opts = to, Options{}
+	v.holds(k)
+}
+
+// compact takes away what lies in pages that bbolt freed.
+func (v *victim) compact() {
+	v.t.Helper()
+	clean := filepath.Join(v.t.TempDir(), "clean.db")
+	src, err := bbolt.Open(v.path, 0o600, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	dst, err := bbolt.Open(clean, 0o600, &bbolt.Options{PageSize: pageSize})
+	if err == nil {
+		err = bbolt.Compact(dst, src, 0)
+	}
+	if err = errors.Join(err, src.Close(), dst.Close()); err == nil {
+		err = os.Rename(clean, v.path)
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// Where the log that was there is not gone on with, the new one tells of the agents that
+// were carried over, so that what they do can be verified.
+func TestRestoreTellsOfAgents(t *testing.T) {
+	for name, hole := range map[string]bool{"the log goes on": false, "the log has a hole": true} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			stays, staysKey := v.agent("stays")
+			turns, _ := v.agent("turns")
+			goes, goesKey := v.agent("goes")
+			file := v.backUp()
+			late, lateKey := v.agent("late")
+			var turnsKey tokens.AgentKey
+			v.do(func(s *Session) {
+				var err error
+				if _, turnsKey, err = s.RotateAgentKey(turns); err != nil {
+					t.Fatal(err)
+				}
+			})
+			v.revoke(goes)
+			if hole {
+				v.forge(v.end()+2, audit.Event{Type: audit.VaultCompacted})
+			}
+			plan := v.restore(file)
+			if plan.KeepsLog == hole {
+				t.Fatalf("%+v", plan)
+			}
+			if v.opens(goesKey) {
+				t.Error("the agent that was revoked opens the vault")
+			}
+			v.holds(staysKey, turnsKey, lateKey)
+			v.revoke(late)
+			v.revoke(stays)
+			v.holds(turnsKey)
+		})
+	}
+}
+
+// A file may be made so that reading it never ends: elements that all are the same huge
+// bytes, entries with numbers far apart, versions with numbers that cannot be.
+func TestHostileFilesEnd(t *testing.T) {
+	page := func(elements func(i int) (key, at, size uint32)) []byte {
+		p := make([]byte, pageSize)
+		order.PutUint16(p[8:], leafPage)
+		order.PutUint16(p[10:], 200)
+		for i := range 200 {
+			e := p[pageHeader+i*elemSize:]
+			k, at, size := elements(i)
+			order.PutUint32(e[4:], at-uint32(pageHeader+i*elemSize))
+			order.PutUint32(e[8:], k)
+			order.PutUint32(e[12:], size)
+		}
+		return p
+	}
+	t.Run("elements that overlap", func(t *testing.T) {
+		big := lp(lp(lp([]byte{1}, "owner"), make([]byte, ed25519.SignatureSize)), make([]byte, 3<<20))
+		big = append(big, make([]byte, 32)...)
+		var b []byte
+		const pages = 400
+		for n := range pages {
+			b = append(b, page(func(int) (uint32, uint32, uint32) {
+				return 3, uint32((pages-n)*pageSize) - 3, uint32(len(big))
+			})...)
+		}
+		b = append(b, big...)
+		list, total := scan(b), 0
+		for _, e := range list {
+			total += len(e.key) + len(e.value)
+		}
+		if len(list) == 0 || total > 4*len(b) {
+			t.Errorf("%d elements of %d bytes in all in a file of %d", len(list), total, len(b))
+		}
+	})
+	t.Run("numbers far apart", func(t *testing.T) {
+		v := newVictim(t)
+		v.edit(func(b func(string) *bbolt.Bucket) {
+			value := lp(lp(lp(nil, audit.Owner), []byte("{}")), make([]byte, ed25519.SignatureSize))
+			value = append(value, make([]byte, audit.MACSize)...)
+			for n := uint64(1); n < 3000; n++ {
+				for _, seq := range []uint64{n << 19, math.MaxUint64 - n} {
+					if err := b(bucketAudit).Put(audit.Key(seq), value); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+		to := filepath.Join(t.TempDir(), "new.db")
+		if _, err := Salvage(v.path, to, v.owner, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := verifies(to, v.owner); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("versions that cannot be", func(t *testing.T) {
+		v := newVictim(t)
+		file := v.backUp()
+		v.forge(v.end()+2, audit.Event{Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 1e18, "tier": "standard"}})
+		// Its record is gone as well, so that the log is all that tells of it.
+		v.remove(bucketSecrets, []byte("a/K"))
+		v.compact()
+		to := filepath.Join(t.TempDir(), "new.db")
+		r, err := Salvage(v.path, to, v.owner, Options{})
+		if err != nil || len(r.Lost) > 20 {
+			t.Fatalf("%d lost, %v", len(r.Lost), err)
+		}
+		salvaged := &victim{t, to, v.owner, Options{}}
+		salvaged.do(func(s *Session) {
+			if h, _, err := s.History(v.p("a/K")); err != nil || h.Version != 3 {
+				t.Errorf("a/K is at version %d: %v", h.Version, err)
+			}
+		})
+		if err := verifies(to, v.owner); err != nil {
+			t.Error(err)
+		}
+		v.restore(file)
+		v.holds()
+	})
+	t.Run("a version that its author made up", func(t *testing.T) {
+		v := newVictim(t)
+		v.do(func(s *Session) {
+			const n = 1 << 50
+			err := s.commit(func(t *tx) error {
+				head := secretBody{ID: "x", Version: n, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now, Seq: t.seq()}
+				if err := t.put(bucketSecrets, []byte("a/UP"), true, head); err != nil {
+					return err
+				}
+				return t.log(audit.SecretUpdated, "secret", "a/UP", map[string]any{"version": n, "tier": "standard"})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		if found := v.problems(); !strings.Contains(found, "it tells of version") {
+			t.Errorf("%s", found)
+		}
+		to := filepath.Join(t.TempDir(), "new.db")
+		if _, err := Salvage(v.path, to, v.owner, Options{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func verifies(file string, owner *Identity) error {
+	r, err := VerifyBackup(file, owner, Options{})
+	if err == nil && len(r.Problems) > 0 {
+		err = fmt.Errorf("%q", r.Problems)
+	}
+	return err
+}
+
+// Whoever knows the owner's public key can seal a root of his own to it, and make a whole
+// vault below that. It is refused as a backup, and in the vault's place tells nothing.
+func TestHostileBackup(t *testing.T) {
+	v := newVictim(t)
+	file := v.backUp()
+	mallory := newVictim(t)
+	var root *rootKeys
+	mallory.do(func(s *Session) { root = s.root })
+	sealed, err := v.owner.seal(root.root[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	mallory.give(bucketMeta, []byte(metaRoot), sealed)
+	b, err := os.ReadFile(mallory.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostile := filepath.Join(t.TempDir(), "hostile.db")
+	if err := os.WriteFile(hostile, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PlanRestore(v.path, hostile, v.owner, v.opts); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "by somebody who does not have it") {
+		t.Errorf("as a backup: %v", err)
+	}
+	if _, err := Salvage(hostile, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("salvaged: %v", err)
+	}
+	if err := os.Rename(hostile, v.path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PlanRestore(v.path, file, v.owner, v.opts); !errors.Is(err, ErrExists) {
+		t.Errorf("in the vault's place: %v", err)
+	}
+}
+
+// What is in the way, or is not what it should be, is named; what is there is never
+// written over, not even on the way.
+func TestCopiesInOddPlaces(t *testing.T) {
+	v := newVictim(t)
+	file := v.backUp()
+	dir := filepath.Dir(v.path)
+	backUp := func(to string) error {
+		var err error
+		v.do(func(s *Session) { _, err = s.BackUp(to) })
+		return err
+	}
+	before, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := func(from, to string) string {
+		t.Helper()
+		if err := os.Link(from, to); err != nil {
+			t.Skip(err)
+		}
+		return to
+	}
+	part := link(v.path, filepath.Join(dir, "x.db.part"))
+	for to, want := range map[string]error{
+		v.path:                         ErrExists,
+		v.path + newSuffix:             ErrConflict,
+		v.path + ".backup.part":        ErrConflict,
+		filepath.Join(dir, "x.db"):     ErrConflict, // whose part is the vault
+		filepath.Join(dir, "no/x.db"):  ErrNotMade,
+		filepath.Join(v.path, "x.db"):  nil,
+		filepath.Join(dir, "y.db.new"): ErrConflict,
+	} {
+		if err := backUp(to); err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("a backup to %s: %v", to, err)
+		}
+		if _, err := os.Stat(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := os.ReadFile(v.path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the vault was changed: %v", err)
+	}
+	v.do(func(s *Session) {
+		if _, _, err := s.RekeyOwner(v.owner, filepath.Join(dir, "x.db")); !errors.Is(err, ErrConflict) {
+			t.Errorf("a rekey whose log goes over the vault: %v", err)
+		}
+	})
+	if err := os.Remove(part); err != nil {
+		t.Fatal(err)
+	}
+
+	// The patient of a salvage.
+	damaged := filepath.Join(t.TempDir(), "new.db.part")
+	if err := os.WriteFile(damaged, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := strings.TrimSuffix(damaged, partSuffix)
+	if _, err := Salvage(damaged, to, v.owner, Options{}); !errors.Is(err, ErrConflict) {
+		t.Errorf("a salvage over the damaged file: %v", err)
+	}
+	if _, err := Salvage(damaged, damaged, v.owner, Options{}); err == nil {
+		t.Error("a salvage into the damaged file")
+	}
+	if err := os.Rename(damaged, to+".part.new"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Salvage(to+".part.new", to, v.owner, Options{}); !errors.Is(err, ErrConflict) {
+		t.Errorf("a salvage over the damaged file: %v", err)
+	}
+	if after, err := os.ReadFile(to + ".part.new"); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the damaged file was touched: %v", err)
+	}
+
+	// What is no file of a vault.
+	empty, huge := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "huge")
+	for name, size := range map[string]int64{empty: 0, huge: 3 << 30} {
+		f, err := os.Create(name)
+		if err == nil {
+			err = errors.Join(f.Truncate(size), f.Close())
+		}
+		if err != nil {
+			t.Skip(err)
+		}
+	}
+	for from, says := range map[string]string{
+		empty:       "it has no root of a vault in it",
+		huge:        "it has more than 1 GiB",
+		dir:         "it is not a regular file",
+		os.DevNull:  "it is not a regular file",
+		dir + "/no": "no such file",
+	} {
+		if _, err := Salvage(from, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("a salvage of %s: %v", from, err)
+		}
+	}
+
+	// What is no backup, or may not be put back from where it is.
+	for from, want := range map[string]error{
+		v.path:                                ErrConflict,
+		link(v.path, v.path+".link"):          ErrConflict,
+		link(file, v.path+newSuffix):          ErrConflict,
+		empty:                                 ErrDamaged,
+		dir:                                   ErrNoVault,
+		filepath.Join(t.TempDir(), "nothing"): ErrNoVault,
+	} {
+		if _, err := PlanRestore(v.path, from, v.owner, v.opts); !errors.Is(err, want) {
+			t.Errorf("a restore from %s: %v", from, err)
+		}
+	}
+	// In the vault's place.
+	for name, want := range map[string]error{"folder": ErrNoVault, "link": ErrNoVault, "empty": nil} {
+		at := filepath.Join(t.TempDir(), "vault.db")
+		err := error(nil)
+		switch name {
+		case "folder":
+			err = os.Mkdir(at, 0o700)
+		case "link":
+			err = os.Symlink(v.path, at)
+		case "empty":
+			err = os.WriteFile(at, nil, 0o600)
+		}
+		if err != nil {
+			t.Skip(err)
+		}
+		plan, err := PlanRestore(at, file, v.owner, v.opts)
+		if !errors.Is(err, want) {
+			t.Errorf("over a %s: %v", name, err)
+		}
+		if err == nil {
+			if _, err := Restore(at, file, v.owner, plan, v.opts); err != nil {
+				t.Errorf("over a %s: %v", name, err)
+			}
+		}
+	}
+	// A plan makes nothing.
+	at := filepath.Join(t.TempDir(), "vault.db")
+	if _, err := PlanRestore(at, file, v.owner, v.opts); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(at + "*"); len(left) > 0 {
+		t.Errorf("a plan made %q", left)
+	}
+}
+
+// Two restores of one plan: the second sees that the vault has moved on. The file that the
+// first kept is a whole vault, from which everything comes back; names do not collide.
+func TestRestoreOfWhatWasReplaced(t *testing.T) {
+	v := newVictim(t)
+	id, goesKey := v.agent("goes")
+	file := v.backUp()
+	v.do(func(s *Session) { v.set(s, "a/K", "newest") })
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := Restore(v.path, file, v.owner, plan, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(v.path, file, v.owner, plan, v.opts); !errors.Is(err, ErrConflict) {
+		t.Errorf("the same plan again: %v", err)
+	}
+	v.revoke(id)
+	second := v.restore(first.Replaced)
+	if first.Replaced == second.Replaced {
+		t.Error("both kept what they replaced under one name")
+	}
+	if got, err := v.get(); err != nil || got != "newest" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if v.opens(goesKey) {
+		t.Error("an agent that was revoked since came back")
+	}
+	v.holds()
+}
+
+// Whoever uses the vault is waited for, and named.
+func TestRestoreWhileTheVaultIsInUse(t *testing.T) {
+	v := newVictim(t)
+	file := v.backUp()
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := v.opts
+	o.LockTimeout, o.Command = -1, "ass secrets set"
+	opened, err := Open(v.path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	_, err1 := PlanRestore(v.path, file, v.owner, o)
+	_, err2 := Restore(v.path, file, v.owner, plan, o)
+	for _, err := range []error{err1, err2} {
+		if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "ass secrets set") {
+			t.Error(err)
+		}
+	}
+}
+
+// A vault that is gone says nothing of revocations: unless this machine has seen no entry
+// behind the backup, all its agents may be revoked ones.
+func TestRestoreOnAnotherMachine(t *testing.T) {
+	v := newVictim(t)
+	v.agent("ci")
+	file := v.backUp()
+	if err := os.Remove(v.path); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil || len(plan.Reviving) != 0 {
+		t.Errorf("on the machine that made it: %q, %v", plan.Reviving, err)
+	}
+	plan, err = PlanRestore(v.path, file, v.owner, Options{MemoryDir: t.TempDir()})
+	if err != nil || len(plan.Reviving) != 1 {
+		t.Errorf("on one that never saw the vault: %q, %v", plan.Reviving, err)
+	}
+}
+
+// Of two that make one backup, the second does not take the first one's file for what
+// somebody left who died.
+func TestBackupsAtOnce(t *testing.T) {
+	v := newVictim(t)
+	for _, to := range []string{"", filepath.Join(t.TempDir(), "copy.db")} {
+		var b Backup
+		v.do(func(s *Session) {
+			var err error
+			if b, err = s.BackUp(to); err != nil {
+				t.Fatal(err)
+			}
+		})
+		v.do(func(s *Session) {
+			if _, err := s.BackUp(to); !errors.Is(err, ErrBusy) {
+				t.Errorf("a second backup to %q: %v", to, err)
+			}
+		})
+		if _, err := b.Verify(v.owner, Options{}); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		if to == "" {
+			f, err := b.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+	}
+	if left, _ := filepath.Glob(v.path + ".backup*"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// A disk of which some pages cannot be read.
+func TestReadWhatCan(t *testing.T) {
+	whole := bytes.Repeat([]byte{7}, 5<<20)
+	got := make([]byte, len(whole))
+	bad := failingReader{whole, map[int]bool{0: true, 300: true, len(whole)/pageSize - 1: true}}
+	if err := readWhatCan(bad, got); err != nil {
+		t.Fatal(err)
+	}
+	for page := range len(whole) / pageSize {
+		if want := !bad.pages[page]; (got[page*pageSize] == 7) != want || (got[page*pageSize+pageSize-1] == 7) != want {
+			t.Errorf("page %d was read: %v", page, !want)
+		}
+	}
+	for page := range len(whole) / pageSize {
+		bad.pages[page] = true
+	}
+	if err := readWhatCan(bad, got); err == nil {
+		t.Error("a disk that gives nothing")
+	}
+}
+
+type failingReader struct {
+	b     []byte
+	pages map[int]bool
+}
+
+func (r failingReader) ReadAt(p []byte, at int64) (n int, err error) {
+	for n < len(p) {
+		page := (int(at) + n) / pageSize
+		if r.pages[page] {
+			return n, errors.New("a page that cannot be read")
+		}
+		n += copy(p[n:], r.b[int(at)+n:(page+1)*pageSize])
+	}
+	return n, nil
+}
