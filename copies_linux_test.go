@@ -203,7 +203,7 @@ func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 	old := stored()
 	run("vault", "rekey", "--new-key", "--force")
 	next := stored()
-	text := `{"version": 1, "profiles": {"default": {"credential": "owner", "key": "` + old + `", "next_key": "` + next + `", "kept": true, "vault": "0123456789"}}}`
+	text := `{"version": 1, "profiles": {"default": {"credential": "owner", "key": "` + old + `", "next_key": "` + next + `", "kept": true, "vault": "` + strings.Repeat("0", 32) + `"}}}`
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -216,5 +216,5 @@ func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, home, "logout")
-	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-01234567.key")) // which tries it
+	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-00000000.key")) // which tries it
 }

@@ -1016,7 +1016,8 @@ func (m *model) doRestore() (want, err error) {
 	if m.random.IntN(5) == 0 {
 		m.say("where nothing is")
 		m.must(os.Remove(m.v.Path))
-		there, missed = nil, len(m.log) > len(b.as.log)
+		seen, last := m.seen[m.owner], len(b.as.log)
+		there, missed = nil, len(seen) != last || seen[last-1] != b.as.log[last-1]
 	}
 	r := b.as.restored(there, m.now, missed)
 	plan, err := vault.PlanRestore(m.v.Path, b.file, m.owner, m.v.Opts)

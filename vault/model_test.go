@@ -969,13 +969,15 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 			continue
 		}
 		agents = append(agents, a)
-		if is := there.actor(a.id); is != nil && c.actor(a.id) != nil && a.granted {
-			if !is.granted {
+		if is := there.actor(a.id); is != nil && c.actor(a.id) != nil {
+			if a.granted && (!is.granted || is.serial > a.serial) {
+				r.revoked = append(r.revoked, a.id)
+			}
+			if a.granted && !is.granted {
 				a.granted, a.revoked = false, is.revoked
-				r.revoked = append(r.revoked, a.id)
-			} else if is.serial > a.serial {
+			}
+			if is.serial > a.serial {
 				a.serial, a.key, a.keyAt = is.serial, is.key, is.keyAt
-				r.revoked = append(r.revoked, a.id)
 			}
 		}
 		if a.granted && missed {
@@ -995,7 +997,9 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 		switch {
 		case !a.granted && is != nil && is.granted:
 			next.note(audit.AgentRevoked, next.actors[0])
-		case a.granted && (is == nil || is.serial != a.serial):
+		case a.granted && is == nil:
+			next.note(audit.AgentCreated, next.actors[0])
+		case a.granted && is.serial != a.serial:
 			next.note(audit.AgentKeyRotated, next.actors[0])
 		}
 	}

@@ -280,6 +280,9 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checke
 		l.version = v.newest[ev.ResourceID].version
 	}
 	v.newest[ev.ResourceID] = l
+	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what comes there next is another
+		delete(v.tiers, ev.ResourceID)
+	}
 	if l.tier > v.tiers[ev.ResourceID] || l.tier > 0 && checked && by == audit.Owner {
 		v.tiers[ev.ResourceID] = l.tier
 	}
