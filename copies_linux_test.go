@@ -167,6 +167,9 @@ func TestRestoreFromAReadOnlyDisk(t *testing.T) {
 // A rekey that was cut off left the vault's key as next_key. It opens with the passphrase
 // of the key before, which is asked for once, and outlives a logout.
 func TestRekeyCutOffWithAPassphrase(t *testing.T) {
+	if underRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	home := t.TempDir()
 	config := filepath.Join(home, ".config/ass/config.json")
 	run := func(args ...string) string {

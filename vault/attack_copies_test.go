@@ -352,6 +352,9 @@ func TestRestoreTellsOfAgents(t *testing.T) {
 // A file may be made so that reading it never ends: elements that all are the same huge
 // bytes, entries with numbers far apart, versions with numbers that cannot be.
 func TestHostileFilesEnd(t *testing.T) {
+	if UnderRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	page := func(elements func(i int) (key, at, size uint32)) []byte {
 		p := make([]byte, pageSize)
 		order.PutUint16(p[8:], leafPage)

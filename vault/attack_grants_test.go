@@ -117,6 +117,9 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 // why an integrity key may not survive a revocation, and an epoch is the vault's
 // and not a node's (section 8 of the design).
 func TestOldKeysOpenNothing(t *testing.T) {
+	if UnderRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	ends := func(t *testing.T, err error) {
 		if err != nil {
 			t.Fatal(err)

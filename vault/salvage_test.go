@@ -32,6 +32,9 @@ func salvaged(t *testing.T, damaged string, v *vaulttest.Vault) (*vaulttest.Vaul
 // TestSalvage zeroes each page of a vault in turn. Whatever is there afterwards is
 // right, and what is not is named.
 func TestSalvage(t *testing.T) {
+	if underRace {
+		t.Skip("it takes too long, and nothing here runs at once")
+	}
 	v := vaulttest.New(t)
 	values := map[string]string{}
 	for i := range 16 {
