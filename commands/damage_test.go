@@ -86,7 +86,15 @@ func (h *damagedHome) put(vault []byte) {
 			h.t.Fatal(err)
 		}
 	}
-	_ = os.Remove(h.vault + ".new")
+	err := filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
+		if _, kept := h.files[path]; err == nil && d.Type().IsRegular() && !kept {
+			err = os.Remove(path)
+		}
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // idIn finds an id in what --json printed.
@@ -134,8 +142,14 @@ var damageKinds = []struct {
 	}},
 }
 
-// unchecked are the commands that show what needs no key as it stands in the file.
-var unchecked = []string{"audit", "status", "vault info"}
+// unchecked are the commands that show what needs no key as it stands in the file, and
+// those that make the best of what they find.
+var unchecked = []string{"audit", "status", "vault info", restoring, salvaging}
+
+const (
+	restoring = "vault restore kept.bak --force"
+	salvaging = "vault salvage vault.db new.db"
+)
 
 const damagePage = 4096
 
@@ -181,6 +195,7 @@ func TestDamage(t *testing.T) {
 	token := h.must(0, "as", key, "tokens", "issue", "--scopes", "secrets:read:production/*", "--ttl", "30m")
 	tokenID := idIn(t, h.must(0, "tokens", "list", "--json"), "token_id")
 	ask := idIn(t, h.must(0, "approvals", "list", "--json"), "id")
+	h.must(0, "vault", "backup", "kept.bak")
 	h.keep()
 	for path := range h.files {
 		if filepath.Base(path) == "vault.db" {
@@ -201,7 +216,9 @@ func TestDamage(t *testing.T) {
 		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID, "--force"},
 		{"approvals", "list"}, {"approvals", "approve", ask, "--force"}, {"approvals", "deny", ask, "--reason", "no"},
 		{"explain", "production/K03"}, {"audit"}, {"audit", "verify"},
-		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"}, {"open", "--no-browser"},
+		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"},
+		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring), {"vault", "salvage", h.vault, "new.db"},
+		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
 		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list"}, {"as", token, "secrets", "get", "production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
 	}
 	if runtime.GOOS != "windows" {
@@ -223,7 +240,7 @@ func TestDamage(t *testing.T) {
 				name = "by a token: " + strings.Join(args[2:], " ")
 			}
 		}
-		name = strings.NewReplacer(tokenID, "ID", ask, "ID").Replace(name)
+		name = strings.NewReplacer(tokenID, "ID", ask, "ID", h.vault, "vault.db").Replace(name)
 		for _, kind := range damageKinds {
 			pages := []int{random.IntN(len(whole) / damagePage)}
 			if every {
@@ -237,6 +254,10 @@ func TestDamage(t *testing.T) {
 				stdout, stderr, exit := h.run(args...)
 				what := fmt.Sprintf("%s, page %d %s: exit code %d, %q", name, page, kind.name, exit, stderr)
 				switch {
+				case exit == exitDone && name == restoring:
+					if got, _, _ := h.run("secrets", "get", "production/K03"); got != fmt.Sprintf("hunter2-3-%0200d", 3) {
+						t.Errorf("%s: what was restored is another value", what)
+					}
 				case exit == exitDone && slices.Contains(unchecked, name):
 				case exit == exitDone && same && plain(stdout) != first:
 					t.Errorf("%s: it printed %q", what, stdout)

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -197,81 +196,6 @@ func (w *tree) grow(n uint64) []byte {
 		w.buf = append(w.buf, make([]byte, n-uint64(len(w.buf)))...)
 	}
 	return w.buf[:n]
-}
-
-// freeList reads the list of free pages that transaction txid left at page id, and
-// reports whether its sum stands behind it. The ids are valid until the next page is
-// read.
-func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error) {
-	broken := func() ([]byte, bool, error) { return nil, false, w.bad("page %d is no list of free pages", id) }
-	if id < 2 || id >= high {
-		return broken()
-	}
-	var head [pageHeader + 8]byte
-	if err := w.readAt(head[:], id*pageSize); err != nil {
-		return nil, false, err
-	}
-	pages, count, from := uint64(order.Uint32(head[12:]))+1, uint64(order.Uint16(head[10:])), uint64(pageHeader)
-	if count == math.MaxUint16 { // then the first of them is the count
-		count, from = order.Uint64(head[pageHeader:]), from+8
-	}
-	if order.Uint64(head[:]) != id || order.Uint16(head[8:]) != freePage || pages > high-id || count > high {
-		return broken()
-	}
-	// bbolt reckons how many pages it needs before it takes them from the list.
-	if size := from + 8*count; pages < size/pageSize+1 || pages > (size+8*pages)/pageSize+1 {
-		return broken()
-	}
-	b := w.grow(pages * pageSize)
-	if err := w.readAt(b, id*pageSize); err != nil {
-		return nil, false, err
-	}
-	ids = b[from:][:8*count]
-	last := uint64(1)
-	for i := range count {
-		n := order.Uint64(ids[8*i:])
-		if n <= last || n >= high || n >= id && n < id+pages {
-			return broken()
-		}
-		last = n
-	}
-	return ids, bytes.Equal(b[len(b)-freeSum:], listSum(b, txid)), nil
-}
-
-// listSum binds a list of free pages to the transaction that wrote it. No accident
-// makes it right.
-func listSum(page []byte, txid uint64) []byte {
-	h := sha256.New()
-	h.Write(u64([]byte("ass list of free pages"), txid))
-	h.Write(page[:len(page)-freeSum])
-	return h.Sum(nil)[:freeSum]
-}
-
-// sumFreeList writes the sum of the list of free pages of the newest transaction into the
-// bytes behind it, of which bbolt always leaves some. It is not synced: a list
-// without a sum is compared with all the pages at the next opening, and gets one then.
-func sumFreeList(f *os.File, path string) error {
-	w := &tree{f: f, path: path, buf: make([]byte, pageSize)}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := w.meta(uint64(info.Size() / pageSize)); err != nil {
-		return err
-	}
-	if _, sum, err := w.freeList(w.free, w.txid, w.high); err != nil || sum {
-		return err
-	}
-	pages := uint64(order.Uint32(w.buf[12:])) + 1
-	_, err = f.WriteAt(listSum(w.buf[:pages*pageSize], w.txid), int64((w.free+pages)*pageSize-freeSum))
-	return err
-}
-
-// isFree reports whether a page is listed as free.
-func (w *tree) isFree(id uint64) bool {
-	n := len(w.freeIDs) / 8
-	i := sort.Search(n, func(i int) bool { return order.Uint64(w.freeIDs[8*i:]) >= id })
-	return i < n && order.Uint64(w.freeIDs[8*i:]) == id
 }
 
 // page checks the page that is pointed at from a place, where it is said which key is

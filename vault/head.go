@@ -1,0 +1,142 @@
+package vault
+
+import (
+	"encoding/json"
+	"time"
+
+	"ass/audit"
+)
+
+// head is what the newest transaction left: how far the audit log is, and the
+// sum of all records.
+type head struct {
+	log    audit.Position
+	count  uint64
+	digest digest
+	lapse  time.Time // when the first thing has to be cleared; zero for never
+
+	// backup says that the next audit key was left out, so that nobody but the owner
+	// can go on with the log of a copy.
+	backup bool
+}
+
+type headJSON struct {
+	Seq     uint64 `json:"seq"`
+	LastMAC []byte `json:"lastMAC"`
+	KNext   []byte `json:"kNext,omitempty"` // none in a backup
+	Count   uint64 `json:"count"`
+	Digest  []byte `json:"digest"`
+	Lapse   int64  `json:"lapse,omitempty"` // Unix seconds
+}
+
+func (h head) encode() ([]byte, error) {
+	j := headJSON{Seq: h.log.Seq, LastMAC: h.log.LastMAC[:], KNext: h.log.Key[:], Count: h.count, Digest: h.digest.bytes()}
+	if !h.lapse.IsZero() {
+		j.Lapse = h.lapse.Unix()
+	}
+	if h.backup {
+		j.KNext = nil
+	}
+	return json.Marshal(j)
+}
+
+func decodeHead(b []byte) (h head, err error) {
+	var j headJSON
+	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil || len(j.Digest) != 64 {
+		return head{}, damaged("meta/head", "it is not a head")
+	}
+	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
+	if h.backup = j.KNext == nil; !h.backup {
+		h.log.Key = [32]byte(j.KNext)
+	}
+	h.count = j.Count
+	h.digest, _ = digestFrom(j.Digest)
+	if j.Lapse != 0 {
+		h.lapse = time.Unix(j.Lapse, 0)
+	}
+	return h, nil
+}
+
+func (t *tx) readHead() error {
+	sealed, err := t.get(bucketMeta, []byte(metaHead))
+	if err != nil {
+		return err
+	}
+	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), sealed)
+	if err != nil {
+		return damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
+	}
+	t.head, err = decodeHead(plain)
+	return err
+}
+
+// checkLogEnd checks that the log ends where the head says. An older head would
+// have the next entry written over one that is there.
+func (t *tx) checkLogEnd() error {
+	if _, err := t.pages.last(bucketAudit); err != nil {
+		return err
+	}
+	log, err := t.bucket(bucketAudit)
+	if err != nil {
+		return err
+	}
+	if k, v := log.Cursor().Last(); audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
+		return damaged(t.b.DB().Path(), "its audit log does not end with entry %d, as its head says: the log was cut, or the head put back", t.head.log.Seq)
+	}
+	return nil
+}
+
+func (t *tx) checkDigest() error {
+	sum, count, err := t.sum()
+	if err == nil && (sum != t.head.digest || count != t.head.count) {
+		err = t.blame()
+	}
+	return err
+}
+
+// blame names, as far as it can be known, what made the digest wrong: a record
+// that does not hold. One that was removed, or put back as it once was, has no
+// name here; a verification finds it in the log.
+func (t *tx) blame() error {
+	for _, name := range recordBuckets {
+		if err := t.allHold(name); err != nil {
+			return err
+		}
+	}
+	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+}
+
+// sum adds up what stands in the file.
+func (t *tx) sum() (d digest, count uint64, err error) {
+	for _, name := range recordBuckets {
+		err := t.walk(name, nil, func(k, v []byte) error {
+			m := macOf(v)
+			d.add(t.digest(name, k, m[:]))
+			count++
+			return nil
+		})
+		if err != nil {
+			return d, 0, err
+		}
+	}
+	return d, count, nil
+}
+
+func (t *tx) saveHead() error {
+	plain, err := t.head.encode()
+	if err != nil {
+		return err
+	}
+	sealed, err := seal(t.epoch.headKey(), t.epoch.headContext(), plain)
+	if err != nil {
+		return err
+	}
+	return t.putMeta(metaHead, sealed)
+}
+
+// mark is how far the log is.
+func (t *tx) mark() mark { return mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC} }
+
+// seq is the number of the next audit entry, which the records that it tells of
+// carry.
+func (t *tx) seq() uint64 { return t.head.log.Seq + 1 }

@@ -1,0 +1,332 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// What a restore finds: the backup, what can be read of the vault that is there, and
+// what follows from both.
+
+// history is what the log of a vault tells, as far as it can be read.
+type history struct {
+	*verification
+	last    audit.Position
+	entries iter.Seq2[[]byte, []byte]
+	walked  error                // why entries ended before the last one
+	agents  map[string]agentBody // records that hold
+	problem string
+	epoch   uint32
+}
+
+// readThere reads the log of what is in the vault's place: as a vault, or else as
+// whatever can be found in the file.
+func (r *restore) readThere() error {
+	o := r.o
+	o.ReadOnly = true
+	v := &Vault{path: r.path, opts: o, lock: &fileLock{}, st: &store{path: r.path}}
+	err := checkFile(r.path)
+	if errors.Is(err, ErrNoVault) { // a folder, a link
+		return err
+	}
+	if err == nil {
+		if err = v.open(); err == nil && v.vid != r.from.v.vid {
+			err = r.another()
+		}
+	}
+	r.there = v
+	r.plan.There = true
+	if err == nil {
+		var s *Session
+		if s, err = v.Owner(r.id); err == nil {
+			err = r.readWhole(s)
+		}
+	}
+	if err == nil || !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return r.readDamaged(err)
+}
+
+func (r *restore) another() error {
+	return errorOf(ErrExists, "the vault at %s is another one than that of the backup: choose another place, with --api-url", r.path)
+}
+
+func (r *restore) readWhole(s *Session) error {
+	h := &history{verification: newVerification(s), agents: map[string]agentBody{}, epoch: s.epoch.n}
+	r.history = h
+	h.entries = func(yield func(k, v []byte) bool) {
+		more := true
+		h.walked = s.v.st.each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
+	}
+	return s.view(func(t *tx) error {
+		h.t = t
+		cp, err := t.checkpoint()
+		if err == nil {
+			err = h.begin(cp)
+		}
+		if err != nil {
+			return err
+		}
+		if h.last, err = h.log(); err != nil {
+			return err
+		}
+		if len(h.Problems) > 0 {
+			h.problem = h.Problems[0]
+		}
+		return t.agents(func(id string, body agentBody) error { h.agents[id] = body; return nil })
+	})
+}
+
+// readDamaged reads what can be found of the log. Its keys and signatures come from
+// the root, which is the backup's.
+func (r *restore) readDamaged(why error) error {
+	found, err := scanFile(r.path)
+	if err != nil {
+		return err
+	}
+	w := &salvage{path: r.path, found: found, id: r.id}
+	s := r.from
+	if w.findEpoch(s.root, r.o); w.s != nil {
+		s = w.s
+		w.findEnd()
+	} else if err := w.findKeys(r.o); err == nil {
+		return r.another()
+	}
+	if err := w.readLog(s); err != nil {
+		return err
+	}
+	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.n, problem: why.Error(), last: w.last, entries: w.log.each}
+	if w.s != nil {
+		for at, c := range w.records() {
+			var body agentBody
+			rec, err := parseRecord(c.value)
+			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && s.epoch.signatureHolds(at.bucket, []byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
+				h.agents[at.key] = body
+			}
+		}
+	}
+	h.epoch = max(h.epoch, w.told.Epoch)
+	if w.s == nil {
+		h.epoch += 1 << 16 // which epochs there were cannot be seen, and no number is used again
+	}
+	r.history = h
+	return nil
+}
+
+// compare makes the plan.
+func (r *restore) compare(t *tx) error {
+	if err := t.readHead(); err != nil {
+		return err
+	}
+	p, h := &r.plan, r.history
+	p.Entry = t.head.log.Seq
+	entries, _, err := r.from.v.Log(1, nil)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		p.Taken = entries[0].CreatedAt
+	}
+	r.last = t.head.log
+	r.raise = map[tokens.Path]tokens.Tier{}
+	seen := memory{r.o.MemoryDir}.recall(r.from.v.vid)
+	unread := seen != mark{t.head.log.Seq, t.head.log.LastMAC} // then there may be entries that this machine has not seen
+	if h != nil {
+		p.Damaged, p.Newest = h.problem, h.last.Seq
+		unread = seen.Seq > h.last.Seq || h.problem != ""
+		extends, err := r.extends(t)
+		if err != nil {
+			return err
+		}
+		// Entries that do not hold would accuse the vault for ever; they stay in the
+		// file that is kept.
+		if p.KeepsLog = extends && len(h.Problems) == 0; p.KeepsLog {
+			r.last = h.last
+		}
+	}
+	here := map[string]bool{}
+	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
+		_, head, err := t.decodeHead(k, v)
+		if err != nil {
+			return err
+		}
+		path, err := tokens.ParsePath(string(k))
+		if err != nil {
+			return err
+		}
+		here[string(k)] = true
+		if head.DeletedAt == nil {
+			p.Secrets++
+		}
+		if h == nil {
+			return nil
+		}
+		now, known := h.newest[string(k)]
+		// A whole log that does not tell of it has had that part archived.
+		gone := known && (!now.left || now.deleted) || !known && h.problem == ""
+		switch written, err := t.writtenBy(path, now.version); {
+		case err != nil:
+			return err
+		case head.DeletedAt == nil && gone:
+			p.Returning = append(p.Returning, string(k))
+		case now.left && written != h.versions[string(versionKey(path, now.version))].seq:
+			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version, now.version)))
+		}
+		if tier := h.tiers[string(k)]; tier > head.Tier {
+			r.raise[path] = tier
+			p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", k, tier))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if h != nil {
+		for _, name := range slices.Sorted(maps.Keys(h.newest)) {
+			if l := h.newest[name]; l.left && !l.deleted && !here[name] && !isAgentID(name) {
+				p.Leaving = append(p.Leaving, name)
+			}
+		}
+	}
+	return r.planAgents(t, unread)
+}
+
+// writtenBy is the entry that tells of a version; 0 if there is no such version. A
+// number can come again, after a purge.
+func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
+	k := versionKey(p, n)
+	v, err := t.get(bucketVersions, k)
+	if v == nil || err != nil {
+		return 0, err
+	}
+	var body versionBody
+	_, err = t.decode(bucketVersions, k, v, &body)
+	return body.Seq, err
+}
+
+func versionOf(n, other uint64) string {
+	if n == other {
+		return "another " + versionName(n)
+	}
+	return versionName(n)
+}
+
+// extends reports whether the log of what is there goes on from the backup's.
+func (r *restore) extends(t *tx) (bool, error) {
+	if r.history.from.Cut >= r.plan.Entry {
+		return true, nil
+	}
+	want, extends := t.head.log, false
+	for k, v := range r.history.entries {
+		if audit.Seq(k) == want.Seq {
+			extends = macOf(v) == want.LastMAC
+		}
+	}
+	return extends, nil
+}
+
+// planAgents decides on each agent: rights are as the newest log says, and no entry
+// is believed to give any that was not checked.
+func (r *restore) planAgents(t *tx, unread bool) error {
+	p, h := &r.plan, r.history
+	have := map[string]bool{}
+	r.serials = map[string]uint32{}
+	err := t.agents(func(id string, body agentBody) error {
+		have[id] = true
+		name, active := fmt.Sprintf("%s (%s)", body.Name, id), body.RevokedAt == nil
+		if active && !p.KeepsLog {
+			r.serials[id] = body.Serial
+		}
+		serial := body.Serial
+		if h != nil {
+			h.narrow(id, &body, t.now)
+		}
+		switch {
+		case active && body.RevokedAt != nil:
+			p.Revoked = append(p.Revoked, name)
+		case active && body.Serial > serial:
+			p.Revoked = append(p.Revoked, name+", the key before its newest")
+		}
+		if body.RevokedAt == nil && unread {
+			p.Reviving = append(p.Reviving, name)
+		}
+		r.agents = append(r.agents, agentAt{id, body})
+		return nil
+	})
+	if err != nil || h == nil {
+		return err
+	}
+	if p.KeepsLog {
+		for id, now := range h.known {
+			if isAgentID(id) {
+				r.serials[id] = now.key.serial
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.newest)) {
+		if !isAgentID(id) || have[id] {
+			continue
+		}
+		body, ok := h.agents[id]
+		now, active := h.known[id]
+		switch {
+		case ok:
+			h.narrow(id, &body, t.now)
+		case active && now.key.checked:
+			name, _ := now.key.note["name"].(string)
+			body = agentBody{Seq: h.newest[id].seq, Name: name, Namespaces: stringsIn(now.key.note["namespaces"]), Scopes: now.scopes.Strings(), Serial: now.key.serial, CreatedAt: now.key.at, IssuedAt: now.key.at}
+		case active:
+			p.Lost = append(p.Lost, id)
+			continue
+		default:
+			continue // revoked, and not in the backup: nothing is left of it
+		}
+		r.agents = append(r.agents, agentAt{id, body})
+	}
+	return nil
+}
+
+// narrow takes from an agent what the log, or the agent's newest record, says that it
+// lost.
+func (h *history) narrow(id string, body *agentBody, at time.Time) {
+	// So many keys no agent had since: whoever wrote that did not sign it.
+	const most = 1 << 16
+	own, read := h.agents[id]
+	now, known := h.known[id]
+	_, told := h.newest[id]
+	switch {
+	case body.RevokedAt != nil:
+	case read && own.RevokedAt != nil:
+		body.RevokedAt = own.RevokedAt
+	case told && !known, !now.key.checked && now.key.serial > body.Serial && now.key.serial-body.Serial > most:
+		body.RevokedAt = &at
+	}
+	if read && own.Serial > body.Serial {
+		body.Serial, body.IssuedAt = own.Serial, own.IssuedAt
+	}
+	if body.RevokedAt == nil && now.key.serial > body.Serial {
+		body.Serial = now.key.serial
+		if now.key.at.After(body.IssuedAt) { // it is zero where the entry is archived
+			body.IssuedAt = now.key.at
+		}
+	}
+}
+
+func stringsIn(list any) []string {
+	items, _ := list.([]any)
+	texts := []string{}
+	for _, x := range items {
+		if text, ok := x.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
