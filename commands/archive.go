@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 
 	"ass/vault"
@@ -15,7 +17,8 @@ type auditArchive struct {
 func (auditArchive) Help() string {
 	return `Moves the old entries of the log into a file that the owner signs, and cuts them off. The
 file verifies by itself, without a key: ass audit verify --archive FILE. It is lines of
-JSON, for jq and grep. What is left verifies as before: the owner vouches for what the
+JSON, for jq and grep. Anybody can make such a file of a vault of their own: compare the
+vault's id with yours (ass vault info). What is left verifies as before: the owner vouches for what the
 old entries told.`
 }
 
@@ -50,11 +53,16 @@ func (c auditArchive) Run(a *app) error {
 // verifyArchive checks a file of archived entries.
 func (a *app) verifyArchive(file string) error {
 	done, problems, err := vault.VerifyArchive(file, nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errorf(fs.ErrNotExist, "there is no archive %s", file)
+	case errors.Is(err, vault.ErrDamaged):
+		return errorf(vault.ErrDamaged, "%v; nothing that it says can be believed: use another copy of the file", err)
+	case err != nil:
 		return err
 	}
 	if a.JSON {
-		if err := a.out.json(map[string]any{"first": done.First, "last": done.Last, "problems": list(problems)}); err != nil {
+		if err := a.out.json(map[string]any{"vault": done.Vault, "first": done.First, "last": done.Last, "problems": list(problems)}); err != nil {
 			return err
 		}
 	} else {

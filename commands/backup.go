@@ -103,7 +103,7 @@ func folderOf(file string) error {
 // freeName is a name in a folder at which nothing is.
 func freeName(dir, base, ext string) string {
 	for n, file := 2, filepath.Join(dir, base+ext); ; n++ {
-		if _, err := os.Lstat(file); err != nil {
+		if _, err := os.Lstat(file); err != nil { // what else it is than free, the making says
 			return file
 		}
 		file = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, n, ext))
@@ -172,7 +172,7 @@ func (c vaultRestore) Run(a *app) error {
 		err = a.out.json(map[string]any{
 			"vault": h.at.path, "file": file, "audit_entry": done.Entry, "epoch": done.Epoch, "secret_count": done.Secrets, "replaced": done.Replaced,
 			"returning": list(done.Returning), "older": list(done.Older), "leaving": list(done.Leaving), "raised": list(done.Raised),
-			"revoked": list(done.Revoked), "reviving": list(done.Reviving), "lost_agents": list(done.Lost),
+			"revoked": list(done.Revoked), "unread": done.Unread, "reviving": list(done.Reviving), "lost_agents": list(done.Lost),
 		})
 	} else {
 		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
@@ -180,7 +180,7 @@ func (c vaultRestore) Run(a *app) error {
 	if done.Replaced != "" {
 		a.out.note("the file that was there is kept: %s", tilde(done.Replaced))
 	}
-	if err != nil || text == "" {
+	if err != nil || text == "" || h.cred.kind == ownerCredential {
 		return err
 	}
 	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
@@ -206,7 +206,7 @@ func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought stri
 		brought = string(b)
 	case cred.kind == ownerCredential:
 	case cred.kind != "":
-		return nil, "", errorf(vault.ErrDenied, "only the owner can do this, and %s holds %s; run it with the owner's key", cred.from, withArticle(kindName(cred.kind)))
+		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s; run it with the owner's key", cred.from, withArticle(kindName(cred.kind)))
 	case a.interactive():
 		if brought, err = a.askHidden("Owner key: "); err != nil {
 			return nil, "", err
@@ -217,7 +217,7 @@ func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought stri
 	if brought != "" {
 		cred = credential{ownerCredential, withoutComments(brought), keyFile}
 		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
-			return nil, "", errors.Join(err, usagef("this is no owner key: one begins with AGE-SECRET-KEY-"))
+			return nil, "", usagef("this is no owner key: one begins with AGE-SECRET-KEY-")
 		}
 	}
 	key, err := a.readKey(cred)
@@ -247,7 +247,7 @@ func backupFault(err error, file string) error {
 
 // showRestoration says what a restore will do.
 func (a *app) showRestoration(file, path string, r vault.Restoration) {
-	a.out.note("%s: %s, up to log entry %d of %s", tilde(file), plural(r.Secrets, "secret"), r.Entry, a.when(r.Taken))
+	a.out.note("%s: %s; its newest log entry is %d, %s", tilde(file), plural(r.Secrets, "secret"), r.Entry, a.when(r.Taken))
 	say := func(what string, names []string) {
 		const most = 20
 		if n := len(names); n > most {
@@ -261,16 +261,19 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 	case !r.There:
 		a.out.note("no vault is at %s now", tilde(path))
 	case r.Damaged != "":
-		a.out.note("the vault at %s does not hold (%s); its log can be read up to entry %d", tilde(path), r.Damaged, r.Newest)
+		a.out.note("the vault does not hold (%s); its log can be read up to entry %d", r.Damaged, r.Newest)
 	default:
 		a.out.note("the vault at %s is at log entry %d", tilde(path), r.Newest)
+	}
+	if r.Unread != "" {
+		a.out.note("  %s: what was deleted, purged, revoked or raised in a tier since, and cannot be read, is not known", r.Unread)
 	}
 	say("come back to life (deleted or purged since)", r.Returning)
 	say("go back to an older value", r.Older)
 	say("are newer than the backup and will be gone", r.Leaving)
 	say("stay at the tier that they were raised to", r.Raised)
 	say("stay revoked", r.Revoked)
-	say("COME BACK TO LIFE, unless they were never revoked: nothing that can be read says so", r.Reviving)
+	say("WILL BE ACTIVE, though they may have been revoked since", r.Reviving)
 	say("agents that are newer than the backup and cannot be read", r.Lost)
 	if r.There && !r.KeepsLog {
 		a.out.note("  its log is not gone on with: that stays in the file that is kept")
@@ -316,15 +319,18 @@ func (c vaultSalvage) Run(a *app) error {
 	if a.JSON {
 		return a.out.json(map[string]any{
 			"file": to, "secret_count": r.Secrets, "version_count": r.Versions, "agent_count": r.Agents, "audit_entries": r.Entries,
-			"log_file": r.LogFile, "lost": list(r.Lost), "epoch": r.Epoch,
+			"log_file": r.LogFile, "lost": list(r.Lost), "reviving": list(r.Reviving), "epoch": r.Epoch,
 		})
 	}
 	for _, name := range r.Lost {
-		a.out.line("lost  %s", clean(name))
+		a.out.line("lost  %s", name)
 	}
 	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"), plural(r.Agents, "agent"))
 	if r.LogFile != "" {
 		a.out.note("the log has holes, so it is kept beside the new vault: %s", tilde(r.LogFile))
+	}
+	if len(r.Reviving) > 0 {
+		a.out.warn("these agents are active, though they may have been revoked in what cannot be read: %s; end those that should not be with: ass agents revoke", strings.Join(r.Reviving, ", "))
 	}
 	a.out.note("look at it with: ass --api-url %s secrets list '*'; then put it in the place of the damaged file", shellWord(to))
 	return nil

@@ -37,7 +37,7 @@ type exitMeaning struct {
 var exits = []exitMeaning{
 	{exitDone, "done"},
 	{exitFailed, "failed, for a reason that the message names"},
-	{exitUsage, "the command line, a name or a value is not of the form it must have; nothing was opened"},
+	{exitUsage, "the command line, a name or a value is not of the form it must have, or a confirmation is missing; nothing was changed"},
 	{exitNoVault, "there is no vault, or no credential for it"},
 	{exitNotFound, "there is no such secret, version, agent, token or request"},
 	{exitDenied, "denied: the credential does not open it, has lapsed, or does not cover it; or a human said no"},

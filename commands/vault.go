@@ -243,6 +243,9 @@ func (c vaultRekey) newOwner(a *app) error {
 		}
 	}
 	a.out.note("the log up to now is in %s", tilde(logFile))
+	if p.locked() {
+		a.out.note("its passphrase is that of the old key; for another, log in with the new key once more: ass login --key-file FILE")
+	}
 	a.noteCopies(copies)
 	if unstored != nil {
 		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the key of the profile", unstored, tilde(h.cfg.path))

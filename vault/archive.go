@@ -113,7 +113,7 @@ func checkFree(file string) error {
 // checkTarget refuses names for a new file that are taken, or that files have which
 // ass makes and removes by itself.
 func checkTarget(file string) error {
-	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix} {
+	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix, gateSuffix} {
 		if strings.HasSuffix(file, suffix) {
 			return errorOf(ErrConflict, "%s: files whose name ends in %s are made and removed by ass itself: choose another name", file, suffix)
 		}
@@ -122,6 +122,18 @@ func checkTarget(file string) error {
 		_ = os.Remove(part)
 	}
 	return checkFree(file)
+}
+
+// isOurs reports whether a file can be one that ass began to write: it is empty, a
+// database, or an archive.
+func isOurs(f *os.File) bool {
+	head := make([]byte, 2*pageSize)
+	n, err := f.ReadAt(head, 0)
+	if head = head[:n]; n == 0 || err != nil && !errors.Is(err, io.EOF) {
+		return n == 0 && errors.Is(err, io.EOF)
+	}
+	return bytes.HasPrefix(head, []byte(`{"format":"`+audit.ArchiveFormat+`"`)) ||
+		len(head) >= pageHeader+4 && order.Uint32(head[pageHeader:]) == metaMagic
 }
 
 // clearPart removes what a run that died left at the name of an unfinished file. What
@@ -138,6 +150,10 @@ func clearPart(part, source string) error {
 	if sameFile(part, source) {
 		f.Close()
 		return errorOf(ErrConflict, "%s would be written over on the way: choose another name", part)
+	}
+	if !isOurs(f) {
+		f.Close()
+		return errorOf(ErrExists, "%s is in the way, and ass did not make it: remove it, or choose another name", part)
 	}
 	err = tryLock(f, false)
 	f.Close()
@@ -202,6 +218,7 @@ func (v *verification) pass() {
 	for _, what := range slices.Sorted(maps.Keys(v.told)) {
 		c.Told = append(c.Told, toldAt{what, v.told[what]})
 	}
+	c.Copies = append(slices.Clone(v.from.Copies), v.copies...)
 	v.passed = c
 }
 

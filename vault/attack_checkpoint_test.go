@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ass/audit"
+	"ass/tokens"
 )
 
 // archive cuts the log off up to now.
@@ -226,5 +228,143 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	})
 	if found := v.problems(); found != "" {
 		t.Error(found)
+	}
+}
+
+// A revoked agent that brings an old copy of the vault, with a log of its own making,
+// into the vault's place is named before a backup is put back over it.
+func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
+	for name, newer := range map[string]bool{"an agent of the backup": false, "an agent that is newer": true} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			var agent Agent
+			var key tokens.AgentKey
+			create := func() {
+				v.do(func(s *Session) {
+					scopes, err := tokens.ScopesOf([]string{"secrets:read:a/*"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if agent, key, err = s.CreateAgent(AgentSpec{Name: "worker", Scopes: scopes}); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			if !newer {
+				create()
+			}
+			file := filepath.Join(t.TempDir(), "backup.db")
+			var b Backup
+			v.do(func(s *Session) {
+				var err error
+				if b, err = s.BackUp(file); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if _, err := b.Verify(v.owner, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			if newer {
+				create()
+			}
+			old, err := os.ReadFile(v.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.do(func(s *Session) {
+				if _, err := s.RevokeAgent(agent.ID); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if err := os.WriteFile(v.path, old, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for range 6 { // until its log is the longer one
+				opened, err := Open(v.path, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := opened.Agent(key)
+				if err == nil {
+					_, _, err = s.Get(v.p("a/K"), 0)
+				}
+				if err := errors.Join(err, opened.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan.Unread == "" || len(plan.Reviving) != 1 || !strings.Contains(plan.Reviving[0], agent.ID) {
+				t.Errorf("nobody is told: %+v", plan)
+			}
+		})
+	}
+}
+
+// What the owner was shown is what is put back: a backup that somebody changes while
+// the question stands is refused.
+func TestRestoreChecksTheBackupAgain(t *testing.T) {
+	v := newVictim(t)
+	file := filepath.Join(t.TempDir(), "backup.db")
+	old := v.take(bucketSecrets, []byte("a/K"))
+	var b Backup
+	v.do(func(s *Session) {
+		v.set(s, "a/K", "four")
+		var err error
+		if b, err = s.BackUp(file); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if _, err := b.Verify(v.owner, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(v.path); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&victim{t: t, path: file, owner: v.owner}).give(bucketSecrets, []byte("a/K"), old)
+	if _, err := Restore(v.path, file, v.owner, plan, v.opts); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a backup that was changed meanwhile: %v", err)
+	}
+	if _, err := os.Lstat(v.path); err == nil {
+		t.Error("something was put in the vault's place")
+	}
+}
+
+// A vault whose root, id or format is hurt is still the one that a backup is for.
+func TestRestoreOverAHurtBeginning(t *testing.T) {
+	for _, name := range []string{metaRoot, metaVault, metaFormat, metaBind, metaEpoch, metaHead} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			file := filepath.Join(t.TempDir(), "backup.db")
+			var b Backup
+			v.do(func(s *Session) {
+				var err error
+				if b, err = s.BackUp(file); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if _, err := b.Verify(v.owner, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			value := v.take(bucketMeta, []byte(name))
+			value[len(value)-1] ^= 1
+			v.give(bucketMeta, []byte(name), value)
+			plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Restore(v.path, file, v.owner, plan, v.opts); err != nil {
+				t.Fatal(err)
+			}
+			if found := v.problems(); found != "" {
+				t.Error(found)
+			}
+		})
 	}
 }

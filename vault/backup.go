@@ -208,21 +208,41 @@ type Copy struct {
 // Copies lists the copies that were made since a time, oldest first: keys that
 // open nothing in the vault any more still open them.
 func (s *Session) Copies(since time.Time) (list []Copy, err error) {
-	entries, _, err := s.v.Log(0, func(ev audit.Event) bool {
-		return (ev.Type == audit.VaultBackedUp || ev.Type == audit.VaultRestored) && !ev.CreatedAt.Before(since)
+	var all []copyAt
+	err = s.view(func(t *tx) error {
+		c, err := t.checkpoint()
+		all = c.Copies
+		return err
 	})
-	seen := map[string]bool{}
+	if err != nil {
+		return nil, err
+	}
+	entries, _, err := s.v.Log(0, func(ev audit.Event) bool { return len(copiesIn(ev)) > 0 })
 	for _, e := range slices.Backward(entries) {
-		for _, name := range []string{"file", "replaced", "to"} {
-			file, is := e.Metadata[name].(string)
-			if name == "to" { // stdout
-				file = ""
-			}
-			if is && (file == "" || !seen[file]) {
-				list = append(list, Copy{file, e.CreatedAt})
-				seen[file] = true
-			}
+		all = append(all, copiesIn(e.Event)...)
+	}
+	seen := map[string]bool{}
+	for _, c := range all {
+		if !c.At.Before(since) && (c.File == "" || !seen[c.File]) {
+			list = append(list, Copy(c))
+			seen[c.File] = true
 		}
 	}
 	return list, err
+}
+
+// copiesIn are the copies that an entry tells of.
+func copiesIn(ev audit.Event) (list []copyAt) {
+	if ev.Type != audit.VaultBackedUp && ev.Type != audit.VaultRestored {
+		return nil
+	}
+	for _, name := range []string{"file", "replaced"} {
+		if file, ok := ev.Metadata[name].(string); ok && file != "" {
+			list = append(list, copyAt{file, ev.CreatedAt})
+		}
+	}
+	if _, ok := ev.Metadata["to"]; ok { // stdout
+		list = append(list, copyAt{"", ev.CreatedAt})
+	}
+	return list
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"ass/audit"
 	"ass/tokens"
@@ -24,14 +25,21 @@ import (
 // An older checkpoint that somebody puts back does not pass: it tells of records,
 // or of a first entry, that are not those of the vault.
 type checkpoint struct {
-	Seq     uint64     `json:"seq"`     // Records are those after this entry
-	Cut     uint64     `json:"cut"`     // the last entry that was archived; 0 for none
-	CutMAC  []byte     `json:"cut_mac"` // of that entry
-	Epoch   uint32     `json:"epoch"`   // that the entry Cut is of
-	Began   uint64     `json:"began"`   // the entry that began that epoch; 0 if the next entry begins one
-	Actors  []actorAt  `json:"actors"`  // who may have signed entries behind Cut
-	Told    []toldAt   `json:"told"`    // what the entries up to Cut tell of, besides Records
+	Seq     uint64     `json:"seq"`              // Records are those after this entry
+	Cut     uint64     `json:"cut"`              // the last entry that was archived; 0 for none
+	CutMAC  []byte     `json:"cut_mac"`          // of that entry
+	Epoch   uint32     `json:"epoch"`            // that the entry Cut is of
+	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
+	Actors  []actorAt  `json:"actors"`           // who may have signed entries behind Cut
+	Told    []toldAt   `json:"told"`             // what the entries up to Cut tell of, besides Records
+	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, that the entries up to Cut tell of
 	Records []recordAt `json:"records"`
+}
+
+// copyAt is a copy of the vault that was made.
+type copyAt struct {
+	File string    `json:"file,omitempty"` // none for stdout
+	At   time.Time `json:"at"`
 }
 
 type actorAt struct {

@@ -200,7 +200,7 @@ func (w *wait) holder() string {
 		h := readHolder(f)
 		f.Close()
 		// Who was killed could not take its name out of the file.
-		if h != (holder{}) && isAlive(h.PID) {
+		if h != (holder{}) && isAlive(h.PID) && (w.inGate.me == nil || h != *w.inGate.me) {
 			return h.String()
 		}
 	}

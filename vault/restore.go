@@ -31,13 +31,14 @@ type Restoration struct {
 	Damaged  string // how it does not hold; "" if it does
 	Newest   uint64 // its newest entry that can be read
 	KeepsLog bool   // whether its log goes on, with the entries that the backup does not have
+	Unread   string // why there may be newer entries than those that can be read; "" if there are none
 
 	Returning []string // secrets that were deleted or purged since
 	Older     []string // secrets that go back to an older version
 	Leaving   []string // secrets that are newer than the backup
 	Raised    []string // secrets that stay at a higher tier than the backup's
 	Revoked   []string // agents of the backup that stay revoked, or keep a newer key
-	Reviving  []string // agents of the backup of which nothing says that they were not revoked since
+	Reviving  []string // agents that will be active, though the entries that cannot be read may have revoked them
 	Lost      []string // agents that are newer than the backup and cannot be read
 
 	Replaced string // where the file is kept that was there
@@ -82,6 +83,14 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	defer lock.release()
 	defer r.close()
 	if err := r.read(); err != nil {
+		return r.plan, err
+	}
+	// Once more: the plan was shown to a person, and the file is not locked meanwhile.
+	report, err := r.from.Check()
+	if err == nil && len(report.Problems) > 0 {
+		err = damaged(backup, "it does not hold any more, so nothing is put back from it: %s", report.Problems[0])
+	}
+	if err != nil {
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
@@ -170,7 +179,10 @@ func (r *restore) do() error {
 		if err := dropSecondNames(r.path, r.backup); err != nil {
 			return err
 		}
-		r.plan.Replaced = unusedName(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405"))
+		var err error
+		if r.plan.Replaced, err = unusedName(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405")); err != nil {
+			return err
+		}
 	}
 	var done mark
 	err := r.from.inspect(func(old *tx) error {
@@ -327,10 +339,13 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 }
 
 // unusedName is name, or one like it at which nothing is.
-func unusedName(name string) string {
+func unusedName(name string) (string, error) {
 	for n, free := 1, name; ; free = fmt.Sprintf("%s-%d", name, n) {
-		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {
-			return free
+		switch _, err := os.Lstat(free); {
+		case errors.Is(err, fs.ErrNotExist):
+			return free, nil
+		case err != nil:
+			return "", err
 		}
 		n++
 	}

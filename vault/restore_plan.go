@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,6 +24,7 @@ type history struct {
 	walked  error                // why entries ended before the last one
 	agents  map[string]agentBody // records that hold
 	problem string
+	toEnd   bool // whether the log holds up to the entry that the head tells of
 	epoch   uint32
 }
 
@@ -37,22 +39,29 @@ func (r *restore) readThere() error {
 		return err
 	}
 	if err == nil {
-		if err = v.open(); err == nil && v.vid != r.from.v.vid {
-			err = r.another()
-		}
+		err = v.open()
 	}
+	its := err != nil || v.vid == r.from.v.vid
 	r.there = v
 	r.plan.There = true
 	if err == nil {
 		var s *Session
-		if s, err = v.Owner(r.id); err == nil {
+		if s, err = v.Owner(r.id); err == nil && s.epoch.vid != r.from.v.vid {
+			return r.another()
+		}
+		if err == nil {
 			err = r.readWhole(s)
 		}
 	}
-	if err == nil || !errors.Is(err, ErrDamaged) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrWrongKey), errors.Is(err, ErrFormat):
+		// It may be the vault with its root, its id or its format hurt, and then a backup
+		// is what helps; or another one, of which nothing holds under this root.
+		return r.readDamaged(err, its && errors.Is(err, ErrDamaged))
 	}
-	return r.readDamaged(err)
+	return err
 }
 
 func (r *restore) another() error {
@@ -87,7 +96,7 @@ func (r *restore) readWhole(s *Session) error {
 
 // readDamaged reads what can be found of the log. Its keys and signatures come from
 // the root, which is the backup's.
-func (r *restore) readDamaged(why error) error {
+func (r *restore) readDamaged(why error, its bool) error {
 	found, err := scanFile(r.path)
 	if err != nil {
 		return err
@@ -103,22 +112,43 @@ func (r *restore) readDamaged(why error) error {
 	if err := w.readLog(s); err != nil {
 		return err
 	}
+	if !its && w.s == nil && w.told.Epoch == 0 {
+		return r.another()
+	}
 	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.n, problem: why.Error(), last: w.last, entries: w.log.each}
 	if w.s != nil {
 		for at, c := range w.records() {
 			var body agentBody
 			rec, err := parseRecord(c.value)
+			if err == nil {
+				h.raisedBy(at, rec)
+			}
 			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && s.epoch.signatureHolds(at.bucket, []byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
 				h.agents[at.key] = body
 			}
 		}
 	}
+	h.toEnd = w.sure && w.last.Seq >= w.end && len(h.Problems) == 0
 	h.epoch = max(h.epoch, w.told.Epoch)
 	if w.s == nil {
 		h.epoch += 1 << 16 // which epochs there were cannot be seen, and no number is used again
 	}
 	r.history = h
 	return nil
+}
+
+// raisedBy notes the tier that a record gives a secret: where the log cannot be read,
+// the records of the newest epoch may still tell that a tier was raised.
+func (h *history) raisedBy(at where, r record) {
+	path, body := at.key, struct {
+		Tier tokens.Tier `json:"tier"`
+	}{}
+	if at.bucket == bucketVersions {
+		path, _, _ = cutVersionKey([]byte(at.key))
+	}
+	if (at.bucket == bucketVersions || at.bucket == bucketSecrets) && json.Unmarshal(r.body, &body) == nil {
+		h.tiers[path] = max(h.tiers[path], body.Tier)
+	}
 }
 
 // compare makes the plan.
@@ -138,10 +168,19 @@ func (r *restore) compare(t *tx) error {
 	r.last = t.head.log
 	r.raise = map[tokens.Path]tokens.Tier{}
 	seen := memory{r.o.MemoryDir}.recall(r.from.v.vid)
-	unread := seen != mark{t.head.log.Seq, t.head.log.LastMAC} // then there may be entries that this machine has not seen
+	switch {
+	case h == nil && seen == mark{}:
+		p.Unread = "this machine has not seen the vault before"
+	case h == nil && seen != mark{t.head.log.Seq, t.head.log.LastMAC}:
+		p.Unread = fmt.Sprintf("this machine saw another entry than the last one of the backup: %d", seen.Seq)
+	case h == nil:
+	case h.problem != "" && !h.toEnd:
+		p.Unread = "its log cannot be read to its end"
+	case !h.has(seen):
+		p.Unread = fmt.Sprintf("this machine saw entry %d of another log: the vault is an older copy, or one that went its own way", seen.Seq)
+	}
 	if h != nil {
 		p.Damaged, p.Newest = h.problem, h.last.Seq
-		unread = seen.Seq > h.last.Seq || h.problem != ""
 		extends, err := r.extends(t)
 		if err != nil {
 			return err
@@ -196,7 +235,19 @@ func (r *restore) compare(t *tx) error {
 			}
 		}
 	}
-	return r.planAgents(t, unread)
+	return r.planAgents(t)
+}
+
+// has reports whether the history has an entry that this machine saw.
+func (h *history) has(seen mark) bool {
+	if seen.Seq <= h.from.Cut { // the zero mark as well
+		return true
+	}
+	found := false
+	for k, v := range h.entries {
+		found = found || audit.Seq(k) == seen.Seq && macOf(v) == seen.MAC
+	}
+	return found
 }
 
 // writtenBy is the entry that tells of a version; 0 if there is no such version. A
@@ -235,7 +286,7 @@ func (r *restore) extends(t *tx) (bool, error) {
 
 // planAgents decides on each agent: rights are as the newest log says, and no entry
 // is believed to give any that was not checked.
-func (r *restore) planAgents(t *tx, unread bool) error {
+func (r *restore) planAgents(t *tx) error {
 	p, h := &r.plan, r.history
 	have := map[string]bool{}
 	r.serials = map[string]uint32{}
@@ -255,7 +306,7 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 		case active && body.Serial > serial:
 			p.Revoked = append(p.Revoked, name+", the key before its newest")
 		}
-		if body.RevokedAt == nil && unread {
+		if body.RevokedAt == nil && p.Unread != "" {
 			p.Reviving = append(p.Reviving, name)
 		}
 		r.agents = append(r.agents, agentAt{id, body})
@@ -288,6 +339,9 @@ func (r *restore) planAgents(t *tx, unread bool) error {
 			continue
 		default:
 			continue // revoked, and not in the backup: nothing is left of it
+		}
+		if body.RevokedAt == nil && p.Unread != "" {
+			p.Reviving = append(p.Reviving, fmt.Sprintf("%s (%s)", body.Name, id))
 		}
 		r.agents = append(r.agents, agentAt{id, body})
 	}

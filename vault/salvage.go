@@ -22,6 +22,7 @@ type Salvaged struct {
 	Entries  int      // of the log
 	Lost     []string // what the log, or a record, says should be there
 	LogFile  string   // where the log is, if it does not hold in everything; else it is in the vault
+	Reviving []string // agents that are active, though the entries that cannot be read may have revoked them
 	Epoch    uint32
 }
 
@@ -56,9 +57,13 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w.findEnd()
-	w.end = max(w.end, memory{o.MemoryDir}.recall(w.s.epoch.vid).Seq)
+	seen := memory{o.MemoryDir}.recall(w.s.epoch.vid)
+	w.end = max(w.end, seen.Seq)
 	if err := w.readLog(w.s); err != nil {
 		return r, err
+	}
+	if v, ok := w.log.values[seen.Seq]; ok && macOf(v) != seen.MAC {
+		w.told.found("audit log: this machine saw another entry %d", seen.Seq)
 	}
 	lock, err := lockVault(to, false, o)
 	if err != nil {
@@ -98,6 +103,7 @@ type salvage struct {
 	s     *Session
 	epoch []byte // as it is stored
 	end   uint64 // the last entry that there was; 0 if that is not known
+	sure  bool   // whether that is what the newest head says
 	log   scannedLog
 	told  *verification
 	last  audit.Position
@@ -173,7 +179,7 @@ func (w *salvage) findEnd() {
 			w.end, rank = max(w.end, h.log.Seq), e.rank
 		}
 	}
-	if rank != inNewest {
+	if w.sure = rank == inNewest; !w.sure {
 		return
 	}
 	w.found = slices.DeleteFunc(w.found, func(e element) bool {
@@ -445,7 +451,11 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		if err := clearPart(logFile+partSuffix, w.path); err != nil {
 			return r, err
 		}
-		a, err := w.s.writeArchive(unusedName(logFile), w.told.from, w.last.Seq, w.log.each)
+		name, err := unusedName(logFile)
+		if err != nil {
+			return r, err
+		}
+		a, err := w.s.writeArchive(name, w.told.from, w.last.Seq, w.log.each)
 		if err != nil {
 			return r, err
 		}
@@ -465,6 +475,17 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 	}
 	r.Epoch = w.s.epoch.n
 	return r, w.s.view(func(t *tx) error {
+		if plan.cut {
+			err := t.agents(func(id string, body agentBody) error {
+				if body.RevokedAt == nil {
+					r.Reviving = append(r.Reviving, fmt.Sprintf("%s (%s)", body.Name, id))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
 		for bucket, n := range map[string]*int{bucketSecrets: &r.Secrets, bucketVersions: &r.Versions, bucketAgents: &r.Agents} {
 			if *n, err = t.count(bucket); err != nil {
 				return err

@@ -77,6 +77,9 @@ func TestSalvage(t *testing.T) {
 			if _, _, err := vault.VerifyArchive(r.LogFile, nil); err != nil {
 				t.Errorf("page %d: the file of the log: %v", page, err)
 			}
+			if r.Agents > 0 && len(r.Reviving) == 0 {
+				t.Errorf("page %d: with holes in the log, nobody says that an agent may have been revoked", page)
+			}
 			logs++
 		}
 		for name, want := range values {

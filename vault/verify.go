@@ -73,6 +73,7 @@ type verification struct {
 	from        checkpoint            // what was learned before the first entry
 	logHolds    bool                  // every entry that is here
 	cutAt       uint64                // the entry behind which to keep what was learned, 0 for none
+	copies      []copyAt              // of the vault, that the entries up to there tell of
 	passed      checkpoint            // what was learned up to there
 	inEpoch     uint32                // of the entries that come
 	began       uint64                // the entry that began it
@@ -245,6 +246,9 @@ func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool
 	}
 	if ev.Epoch != 0 {
 		v.inEpoch, v.began = ev.Epoch, seq
+	}
+	if v.cutAt == 0 || seq <= v.cutAt {
+		v.copies = append(v.copies, copiesIn(ev)...)
 	}
 	v.learnActor(seq, by, ev, checked)
 	if seq > v.from.Seq { // else the checkpoint says what came of it
