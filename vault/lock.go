@@ -190,7 +190,7 @@ func (w *wait) end() {
 // holder says who is to be waited for, as far as the files tell.
 func (w *wait) holder() string {
 	for _, path := range []string{w.path, w.gate} {
-		if path == "" {
+		if path == "" || path == w.gate && w.inGate.f != nil { // there it is us
 			continue
 		}
 		f, err := openNoFollow(path, os.O_RDONLY, 0)
@@ -200,7 +200,7 @@ func (w *wait) holder() string {
 		h := readHolder(f)
 		f.Close()
 		// Who was killed could not take its name out of the file.
-		if h != (holder{}) && isAlive(h.PID) && (w.inGate.me == nil || h != *w.inGate.me) {
+		if h != (holder{}) && isAlive(h.PID) {
 			return h.String()
 		}
 	}
