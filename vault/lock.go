@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,6 +86,7 @@ func lockVault(path string, shared bool, o Options) (*fileLock, error) {
 			return nil, err
 		}
 		w.inGate = gate
+		w.passed.Store(gate.f != nil)
 	}
 	err = w.take(l, shared)
 	w.inGate.release()
@@ -113,6 +115,7 @@ type wait struct {
 	path   string    // of the lock
 	gate   string    // of its gate; "" for none
 	inGate *fileLock // the gate, once it is passed; until then nothing
+	passed atomic.Bool
 	opts   Options
 
 	limit, notice *time.Timer // nil before it has to wait
@@ -190,7 +193,7 @@ func (w *wait) end() {
 // holder says who is to be waited for, as far as the files tell.
 func (w *wait) holder() string {
 	for _, path := range []string{w.path, w.gate} {
-		if path == "" || path == w.gate && w.inGate.f != nil { // there it is us
+		if path == "" || path == w.gate && w.passed.Load() { // there it is us
 			continue
 		}
 		f, err := openNoFollow(path, os.O_RDONLY, 0)
