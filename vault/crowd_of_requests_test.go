@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,6 +82,50 @@ func TestTenThousandRequests(t *testing.T) {
 		}
 		if list, err := s.Requests(); err != nil || len(list) != 0 {
 			t.Errorf("%d requests outlive their asker, %v", len(list), err)
+		}
+	})
+}
+
+// A request does not vanish from the list because the record of its asker was altered.
+func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
+	v := newVictim(t)
+	var k tokens.AgentKey
+	var agent Agent
+	v.do(func(s *Session) {
+		if _, _, err := s.Set(v.p("a/CARD"), []byte("x"), SetOptions{Tier: tokens.Critical}); err != nil {
+			t.Fatal(err)
+		}
+		scopes, err := tokens.ScopesOf([]string{"secrets:read:a/*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if agent, k, err = s.CreateAgent(AgentSpec{Name: "worker", Scopes: scopes}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := opened.Agent(k)
+	if err == nil {
+		_, _, err = s.Get(v.p("a/CARD"), 0)
+	}
+	if cerr := opened.Close(); !errors.Is(err, ErrApproval) || cerr != nil {
+		t.Fatal(err, cerr)
+	}
+	// More records than those whose digest every command looks at.
+	v.do(func(s *Session) {
+		for i := range smallVault {
+			v.set(s, fmt.Sprintf("b/K%d", i), "x")
+		}
+	})
+	r := v.take(bucketAgents, []byte(agent.ID))
+	r[len(r)/2] ^= 1
+	v.give(bucketAgents, []byte(agent.ID), r)
+	v.do(func(s *Session) {
+		if list, err := s.Requests(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%d requests, %v", len(list), err)
 		}
 	})
 }

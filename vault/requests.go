@@ -323,9 +323,11 @@ func (s *Session) Requests() ([]Request, error) {
 		if list, err = t.asksOf(asker); err != nil {
 			return err
 		}
-		// None is said not to be there because its record was altered.
-		if err := t.allHold(bucketAsks); err != nil {
-			return err
+		// None is said not to be there because its record, or its asker's, was altered.
+		for _, bucket := range []string{bucketAsks, bucketAgents, bucketTokens} {
+			if err := t.allHold(bucket); err != nil {
+				return err
+			}
 		}
 		return t.describe(list)
 	})
