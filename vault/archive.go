@@ -45,11 +45,9 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	}
 	v := newVerification(s)
 	v.cutAt = cut
-	if _, err := v.verify(); err != nil {
+	report, err := v.verify()
+	if err := report.mustHold(err, s.v.path, "nothing is cut off a log that does not hold"); err != nil {
 		return a, err
-	}
-	if len(v.Problems) > 0 {
-		return a, damaged(s.v.path, "nothing is cut off a log that does not hold: %s", v.Problems[0])
 	}
 	if cut <= v.from.Cut {
 		return a, errorOf(ErrConflict, "the log has no entry from before %s", before.UTC().Format(time.RFC3339))

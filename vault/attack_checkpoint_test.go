@@ -31,25 +31,9 @@ func (v *victim) archive() {
 // copyBack restores a backup that was made now, after a secret was changed.
 func (v *victim) copyBack() {
 	v.t.Helper()
-	file := filepath.Join(v.t.TempDir(), "backup.db")
-	var b Backup
-	v.do(func(s *Session) {
-		var err error
-		if b, err = s.BackUp(file); err != nil {
-			v.t.Fatal(err)
-		}
-	})
-	if _, err := b.Verify(v.owner, Options{}); err != nil {
-		v.t.Fatal(err)
-	}
+	file := v.backUp()
 	v.do(func(s *Session) { v.set(s, "a/K", "newer") })
-	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
-	if err == nil {
-		_, err = Restore(v.path, file, v.owner, plan, v.opts)
-	}
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	v.restore(file)
 }
 
 func (v *victim) remove(bucket string, k []byte) {
@@ -173,17 +157,7 @@ func TestCheckpointAttacks(t *testing.T) {
 // who can damage the file and write an entry of his own making gives himself none.
 func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	v := newVictim(t)
-	file := filepath.Join(t.TempDir(), "backup.db")
-	var b Backup
-	v.do(func(s *Session) {
-		var err error
-		if b, err = s.BackUp(file); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if _, err := b.Verify(v.owner, Options{}); err != nil {
-		t.Fatal(err)
-	}
+	file := v.backUp()
 	// An entry that begins a hole in the log, and is by the owner in name alone.
 	const forged = "agt_0badc0de"
 	var newest uint64
@@ -253,17 +227,7 @@ func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
 			if !newer {
 				create()
 			}
-			file := filepath.Join(t.TempDir(), "backup.db")
-			var b Backup
-			v.do(func(s *Session) {
-				var err error
-				if b, err = s.BackUp(file); err != nil {
-					t.Fatal(err)
-				}
-			})
-			if _, err := b.Verify(v.owner, Options{}); err != nil {
-				t.Fatal(err)
-			}
+			file := v.backUp()
 			if newer {
 				create()
 			}
@@ -307,19 +271,9 @@ func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
 // the question stands is refused.
 func TestRestoreChecksTheBackupAgain(t *testing.T) {
 	v := newVictim(t)
-	file := filepath.Join(t.TempDir(), "backup.db")
 	old := v.take(bucketSecrets, []byte("a/K"))
-	var b Backup
-	v.do(func(s *Session) {
-		v.set(s, "a/K", "four")
-		var err error
-		if b, err = s.BackUp(file); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if _, err := b.Verify(v.owner, Options{}); err != nil {
-		t.Fatal(err)
-	}
+	v.do(func(s *Session) { v.set(s, "a/K", "four") })
+	file := v.backUp()
 	if err := os.Remove(v.path); err != nil {
 		t.Fatal(err)
 	}
@@ -341,17 +295,7 @@ func TestRestoreOverAHurtBeginning(t *testing.T) {
 	for _, name := range []string{metaRoot, metaVault, metaFormat, metaBind, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
-			file := filepath.Join(t.TempDir(), "backup.db")
-			var b Backup
-			v.do(func(s *Session) {
-				var err error
-				if b, err = s.BackUp(file); err != nil {
-					t.Fatal(err)
-				}
-			})
-			if _, err := b.Verify(v.owner, Options{}); err != nil {
-				t.Fatal(err)
-			}
+			file := v.backUp()
 			value := v.take(bucketMeta, []byte(name))
 			value[len(value)-1] ^= 1
 			v.give(bucketMeta, []byte(name), value)

@@ -165,24 +165,26 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return list, t.walk(bucketAgents, nil, func(k, v []byte) error {
+	err = t.walk(bucketAgents, nil, func(k, v []byte) error {
 		var body agentBody
 		r, err := t.decode(bucketAgents, k, v, &body)
 		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by})
 		return err
 	})
+	return list, err
 }
 
 // cutBehind is a checkpoint of a new file without the log of the old one, which ended
 // at a position of an epoch: who may sign what comes next is said by its records.
 func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
 	c := checkpoint{Cut: at.Seq, CutMAC: at.LastMAC[:], Epoch: epoch, Actors: []actorAt{}, Told: []toldAt{}}
-	return c, t.agents(func(id string, body agentBody) error {
+	err := t.agents(func(id string, body agentBody) error {
 		if body.RevokedAt == nil {
 			c.Actors = append(c.Actors, actorAt{ID: id, Pub: body.Pub, Scopes: body.Scopes, Serial: body.Serial})
 		}
 		return nil
 	})
+	return c, err
 }
 
 // begin takes from a checkpoint what a verification would have learned from the

@@ -114,10 +114,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		return a, nil, err
 	}
 	r, err := s.Verify(true)
-	if err == nil && len(r.Problems) > 0 {
-		err = damaged(s.v.path, "what does not hold gets no new key: %s", r.Problems[0])
-	}
-	if err != nil {
+	if err := r.mustHold(err, s.v.path, "what does not hold gets no new key"); err != nil {
 		return a, nil, err
 	}
 	err = s.view(func(t *tx) error {

@@ -51,10 +51,7 @@ type Restoration struct {
 func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	report, err := VerifyBackup(backup, id, o)
-	if err == nil && len(report.Problems) > 0 {
-		err = damaged(backup, "it does not hold, so nothing is put back from it: %s", report.Problems[0])
-	}
-	if err != nil {
+	if err := report.mustHold(err, backup, "it does not hold, so nothing is put back from it"); err != nil {
 		return Restoration{}, err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -87,16 +84,14 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	}
 	// Once more: the plan was shown to a person, and the file is not locked meanwhile.
 	report, err := r.from.Check()
-	if err == nil && len(report.Problems) > 0 {
-		err = damaged(backup, "it does not hold any more, so nothing is put back from it: %s", report.Problems[0])
-	}
-	if err != nil {
+	if err := report.mustHold(err, backup, "it does not hold any more, so nothing is put back from it"); err != nil {
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
 		return r.plan, errorOf(ErrConflict, "the vault, or the backup, is not what was shown any more: look again")
 	}
-	return r.plan, r.do()
+	err = r.do() // which completes the plan
+	return r.plan, err
 }
 
 // restore is one run.

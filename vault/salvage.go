@@ -474,7 +474,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		r.Lost = append(r.Lost, left+": it does not hold")
 	}
 	r.Epoch = w.s.epoch.n
-	return r, w.s.view(func(t *tx) error {
+	err = w.s.view(func(t *tx) error {
 		if plan.cut {
 			err := t.agents(func(id string, body agentBody) error {
 				if body.RevokedAt == nil {
@@ -493,4 +493,5 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		}
 		return nil
 	})
+	return r, err
 }

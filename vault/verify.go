@@ -24,6 +24,15 @@ type Report struct {
 	Remembered bool
 }
 
+// mustHold is err, or else an error about the first thing that does not hold; otherwise
+// says what follows from that.
+func (r Report) mustHold(err error, where, otherwise string) error {
+	if err == nil && len(r.Problems) > 0 {
+		err = damaged(where, "%s: %s", otherwise, r.Problems[0])
+	}
+	return err
+}
+
 // Verify checks the whole vault as only the owner can: every record's place,
 // MAC and signature, the digest over all of them, every entry of the log from
 // the root, what this machine remembers of it, and that each secret's record is
