@@ -148,7 +148,8 @@ func (p *traced) run() (killed bool, err error) {
 		deliver := 0
 		switch sig := status.StopSignal(); {
 		case sig == syscall.SIGTRAP|0x80:
-			if kill, err := p.call(tid); kill || err != nil {
+			// The child's exit takes a stopped thread away; what comes next says how it went.
+			if kill, err := p.call(tid); kill || err != nil && !errors.Is(err, syscall.ESRCH) {
 				return kill, err
 			}
 		case sig == syscall.SIGUSR1:
