@@ -16,6 +16,8 @@ require (
 // For the tests.
 require github.com/rogpeppe/go-internal v1.16.0
 
+require github.com/cloudflare/circl v1.6.5
+
 require (
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect

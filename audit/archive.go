@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -13,6 +12,8 @@ import (
 	"io"
 	"iter"
 	"unicode/utf8"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 )
 
 // An archive is a part of a log that was cut off, kept as a file of lines of JSON:

@@ -2,11 +2,12 @@ package audit
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 )
 
 // ownerOf stands for what ties an owner's key to a vault.

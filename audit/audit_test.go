@@ -2,9 +2,10 @@ package audit
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"fmt"
 	"testing"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 )
 
 // log is a log in memory, with all that its owner knows.

@@ -2,10 +2,11 @@ package audit
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"fmt"
 	"iter"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 )
 
 // Finding is one thing that a check found wrong.

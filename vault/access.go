@@ -1,12 +1,13 @@
 package vault
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
 	"ass/tokens"

@@ -3,7 +3,6 @@ package vault
 import (
 	"bufio"
 	"bytes"
-	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
 )

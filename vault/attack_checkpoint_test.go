@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed25519"
 	"go.etcd.io/bbolt"
 
 	"ass/audit"

@@ -2,10 +2,11 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
 	"ass/tokens"

@@ -1,13 +1,14 @@
 package vault
 
 import (
-	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/tokens"
 )

@@ -1,12 +1,13 @@
 package vault
 
 import (
-	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"math/bits"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 )
 
 // recordVersion is the first byte of every record.

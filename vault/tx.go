@@ -1,12 +1,12 @@
 package vault
 
 import (
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 

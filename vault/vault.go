@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
 )

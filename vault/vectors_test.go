@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
 	"ass/tokens"

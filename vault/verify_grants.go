@@ -2,12 +2,12 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"math"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
 
 	"ass/audit"

@@ -2,10 +2,11 @@ package vault
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"reflect"
 	"testing"
 	"unsafe"
+
+	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/tokens"
 )
