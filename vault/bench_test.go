@@ -8,7 +8,7 @@ import (
 	"ass/tokens"
 )
 
-func benchVault(b *testing.B, secrets int) *Session {
+func benchVault(b testing.TB, secrets int) *Session {
 	b.Helper()
 	owner, err := NewIdentity()
 	if err != nil {
@@ -17,7 +17,7 @@ func benchVault(b *testing.B, secrets int) *Session {
 	return benchVaultOf(b, owner, secrets)
 }
 
-func benchVaultOf(b *testing.B, owner *Identity, secrets int) *Session {
+func benchVaultOf(b testing.TB, owner *Identity, secrets int) *Session {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "vault.db")
 	if _, err := Create(path, owner, Options{}); err != nil {
@@ -51,7 +51,7 @@ func benchVaultOf(b *testing.B, owner *Identity, secrets int) *Session {
 	return s
 }
 
-func benchPath(b *testing.B, i int) tokens.Path {
+func benchPath(b testing.TB, i int) tokens.Path {
 	p, err := tokens.ParsePath(fmt.Sprintf("production/service%d/KEY%d", i/100, i))
 	if err != nil {
 		b.Fatal(err)
