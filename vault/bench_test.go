@@ -1,10 +1,14 @@
 package vault
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"ass/audit"
 	"ass/tokens"
 )
 
@@ -85,10 +89,45 @@ func BenchmarkSet(b *testing.B) {
 }
 
 func BenchmarkList(b *testing.B) {
-	s := benchVault(b, 10000)
+	for _, n := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := benchVault(b, n)
+			for b.Loop() {
+				if list, err := s.List(tokens.Namespace{}, false); err != nil || len(list) != n {
+					b.Fatal(len(list), err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGetAll is an export of 1,000, in one transaction.
+func BenchmarkGetAll(b *testing.B) {
+	s := benchVault(b, 1000)
 	for b.Loop() {
-		if list, err := s.List(tokens.Namespace{}, false); err != nil || len(list) != 10000 {
-			b.Fatal(len(list), err)
+		if values, err := s.GetAll(tokens.Namespace{}); err != nil || len(values) != 1000 {
+			b.Fatal(len(values), err)
+		}
+	}
+}
+
+// BenchmarkImport is one transaction that makes 1,000 secrets, in a vault that has as
+// many for each run before.
+func BenchmarkImport(b *testing.B) {
+	s := benchVault(b, 10)
+	items := make([]Item, 1000)
+	for i := range items {
+		items[i] = Item{fmt.Sprint("KEY", i), []byte("a value of a usual length")}
+	}
+	run := 0
+	for b.Loop() {
+		run++
+		ns, err := tokens.ParseNamespace(fmt.Sprint("run", run))
+		if err == nil {
+			_, err = s.Import(ns, items, ImportOptions{})
+		}
+		if err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -144,12 +183,87 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkDerive is what comes before anything is opened: the keys of a secret, of a
+// grantee, and of the owner's root.
 func BenchmarkDerive(b *testing.B) {
-	tier := randomKey()
+	k := randomKey()
 	p := benchPath(b, 1)
-	for b.Loop() {
-		secretKey(tier, p)
+	for _, derive := range []struct {
+		what string
+		from func()
+	}{
+		{"path", func() { secretKey(k, p) }},
+		{"grantee", func() { newGrantee(k) }},
+		{"root", func() { newRootKeys(k) }},
+	} {
+		b.Run(derive.what, func(b *testing.B) {
+			for b.Loop() {
+				derive.from()
+			}
+		})
 	}
+}
+
+// BenchmarkRecord is what making and checking one record takes: of the head of a secret,
+// as it is stored.
+func BenchmarkRecord(b *testing.B) {
+	root := newRootKeys(randomKey())
+	e := epoch{vid: root.vid, n: 1, mk: randomKey()}
+	at := time.Unix(1e9, 0).UTC()
+	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
+	if err != nil {
+		b.Fatal(err)
+	}
+	k := secretBucketKey(benchPath(b, 1))
+	r := e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body)
+	for _, step := range []struct {
+		what string
+		do   func() bool
+	}{
+		{"MAC", func() bool { return e.macHolds(bucketSecrets, k, r) }},
+		{"sign", func() bool { return e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body).sig != nil }}, // and MAC
+		{"signature", func() bool { return e.signatureHolds(bucketSecrets, k, r, root.pub) }},
+		{"JSON", func() bool { var into secretBody; return audit.DecodeStrict(r.body, &into) == nil }},
+	} {
+		b.Run(step.what, func(b *testing.B) {
+			for b.Loop() {
+				if !step.do() {
+					b.Fatal("it does not hold")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHead is what every transaction begins and ends with.
+func BenchmarkHead(b *testing.B) {
+	s := benchVault(b, 1000)
+	b.Run("read", func(b *testing.B) {
+		err := s.inspect(func(t *tx) error {
+			for b.Loop() {
+				if err := errors.Join(t.readHead(), t.checkLogEnd()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("save", func(b *testing.B) {
+		err := s.update(func(t *tx) error {
+			for b.Loop() {
+				if err := t.saveHead(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
 }
 
 // BenchmarkWalkPages measures the walk over all pages of a file, which a verification
