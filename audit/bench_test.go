@@ -34,19 +34,6 @@ func BenchmarkVerify(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*entries), "ns/entry")
 }
 
-func BenchmarkDecodeStrict(b *testing.B) {
-	body, err := benchEvent.Encode()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		var ev Event
-		if err := DecodeStrict(body, &ev); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkNextKey(b *testing.B) {
 	var k [32]byte
 	for b.Loop() {
