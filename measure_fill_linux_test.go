@@ -177,6 +177,16 @@ func (f filling) enter(t *testing.T, home string) world {
 	return w
 }
 
+// copy returns another home like that of w.
+func (w world) copy(t *testing.T, name string) string {
+	t.Helper()
+	to := w.home + "-" + name
+	if err := copyAll(w.home, to); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 func vaultFile(home string) string { return filepath.Join(home, ".local/share/ass/vault.db") }
 
 func copyAll(from, to string) error {
