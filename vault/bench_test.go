@@ -101,37 +101,6 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkGetAll is an export of 1,000, in one transaction.
-func BenchmarkGetAll(b *testing.B) {
-	s := benchVault(b, 1000)
-	for b.Loop() {
-		if values, err := s.GetAll(tokens.Namespace{}); err != nil || len(values) != 1000 {
-			b.Fatal(len(values), err)
-		}
-	}
-}
-
-// BenchmarkImport is one transaction that makes 1,000 secrets, in a vault that has as
-// many for each run before.
-func BenchmarkImport(b *testing.B) {
-	s := benchVault(b, 10)
-	items := make([]Item, 1000)
-	for i := range items {
-		items[i] = Item{fmt.Sprint("KEY", i), []byte("a value of a usual length")}
-	}
-	run := 0
-	for b.Loop() {
-		run++
-		ns, err := tokens.ParseNamespace(fmt.Sprint("run", run))
-		if err == nil {
-			_, err = s.Import(ns, items, ImportOptions{})
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // BenchmarkDigest is what every command pays in a vault of the largest size of
 // which the digest is always checked.
 func BenchmarkDigest(b *testing.B) {
