@@ -185,13 +185,12 @@ func (a *app) offerPassphrase() error {
 	if h.cred.kind != ownerCredential || p == nil || p.locked() || !h.at.exists() {
 		return nil
 	}
-	first := false
-	err = a.look(func(v *vault.Vault, _ *vault.Session) error {
-		info, err := v.Info()
-		first = info.Agents == 0
+	found := false
+	err = a.look(func(v *vault.Vault, _ *vault.Session) (err error) {
+		found, err = v.HasAgents()
 		return err
 	})
-	if err != nil || !first {
+	if err != nil || found {
 		return err
 	}
 	if !a.interactive() {

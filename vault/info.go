@@ -56,7 +56,7 @@ func (v *Vault) Info() (Info, error) {
 		}
 	}
 	err = v.st.each(bucketAgents, func(_, value []byte) {
-		if !bytes.Contains(value, []byte(`"revoked_at":`)) {
+		if isActive(value) {
 			info.Agents++
 		}
 	})
@@ -69,6 +69,18 @@ func (v *Vault) Info() (Info, error) {
 		info.Newest = &entries[0]
 	}
 	return info, err
+}
+
+// isActive reports whether the record of an agent says that it was not revoked.
+func isActive(value []byte) bool { return !bytes.Contains(value, []byte(`"revoked_at":`)) }
+
+// HasAgents reports whether there is an agent that was not revoked.
+func (v *Vault) HasAgents() (found bool, err error) {
+	err = v.st.newestFirst(bucketAgents, func(_, value []byte) bool {
+		found = isActive(value)
+		return !found
+	})
+	return found, err
 }
 
 // Names are what a vault calls things.
