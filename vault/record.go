@@ -2,9 +2,11 @@ package vault
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"math/bits"
 
 	"github.com/cloudflare/circl/sign/ed25519"
@@ -67,7 +69,10 @@ func (r record) encode() []byte {
 // signedBytes is what the author signs and, with the signature behind it, what
 // the MAC covers.
 func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
-	b := make([]byte, 0, 96+len(key)+len(r.body))
+	return e.appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), bucket, key, r)
+}
+
+func (e epoch) appendSigned(b []byte, bucket string, key []byte, r record) []byte {
 	b = lp(b, "ass/1 record")
 	b = append(b, e.vid[:]...)
 	b = u32(b, e.n)
@@ -79,18 +84,48 @@ func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
 
 // newRecord makes a record; sign is nil for the kinds that carry no signature.
 func (e epoch) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
-	r := record{by: by, body: body}
-	signed := e.signedBytes(bucket, key, r)
-	if sign != nil {
-		r.sig = ed25519.Sign(sign, signed)
-	}
-	r.mac = mac(e.mk, signed, lp(nil, r.sig))
-	return r
+	return e.hasher().newRecord(bucket, key, by, sign, body)
 }
 
 func (e epoch) macHolds(bucket string, key []byte, r record) bool {
-	want := mac(e.mk, e.signedBytes(bucket, key, r), lp(nil, r.sig))
+	return e.hasher().macHolds(bucket, key, r)
+}
+
+// hasher makes and checks the MACs of records, and computes their terms of the
+// digest. It is for one goroutine: its hashes have their keys in them.
+type hasher struct {
+	epoch
+	hmac   hash.Hash
+	digest digester
+	signed []byte // room for those of the record at hand
+}
+
+func (e epoch) hasher() *hasher {
+	return &hasher{epoch: e, hmac: hmac.New(sha256.New, e.mk[:]), digest: e.digester()}
+}
+
+func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
+	r := record{by: by, body: body}
+	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	if sign != nil {
+		r.sig = ed25519.Sign(sign, h.signed)
+	}
+	r.mac = h.mac(r.sig)
+	return r
+}
+
+func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
+	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	want := h.mac(r.sig)
 	return hmac.Equal(want[:], r.mac[:])
+}
+
+// mac is that of the record whose signed bytes are at hand.
+func (h *hasher) mac(sig []byte) (sum [32]byte) {
+	h.signed = lp(h.signed, sig)
+	h.hmac.Reset()
+	h.hmac.Write(h.signed)
+	return [32]byte(h.hmac.Sum(h.signed[:0]))
 }
 
 func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
@@ -143,12 +178,12 @@ type digester func(bucket string, key []byte, mac []byte) digest
 func (e epoch) digester() digester {
 	k := e.digestKey()
 	h := hmac.New(sha512.New, k[:])
+	var b []byte
 	return func(bucket string, key, mac []byte) digest {
+		b = append(lp(lp(b[:0], bucket), key), mac...)
 		h.Reset()
-		h.Write(lp(nil, bucket))
-		h.Write(lp(nil, key))
-		h.Write(mac)
-		d, _ := digestFrom(h.Sum(nil))
+		h.Write(b)
+		d, _ := digestFrom(h.Sum(b[:0]))
 		return d
 	}
 }

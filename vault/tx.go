@@ -27,13 +27,12 @@ type actor struct {
 // tx is one transaction of one actor: records whose MACs are checked on the way
 // out and made on the way in, and the log that goes with them.
 type tx struct {
-	b      *bbolt.Tx
-	pages  *tree // as they were last committed; nil in a file that is being built
-	epoch  epoch
-	by     actor
-	now    time.Time
-	head   head
-	digest digester
+	*hasher
+	b     *bbolt.Tx
+	pages *tree // as they were last committed; nil in a file that is being built
+	by    actor
+	now   time.Time
+	head  head
 
 	author  func(*tx, string) (signer, error) // who signed a record
 	signers map[string]signer                 // those that were found
@@ -109,8 +108,8 @@ func (t *tx) mayGoOn() error {
 
 func (s *Session) newTx(b *bbolt.Tx) *tx {
 	return &tx{
-		b: b, epoch: s.epoch, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
-		digest: s.epoch.digester(), author: s.author, signers: map[string]signer{},
+		hasher: s.epoch.hasher(), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		author: s.author, signers: map[string]signer{},
 	}
 }
 
@@ -146,7 +145,7 @@ func (t *tx) allHold(bucket string) error {
 }
 
 func (t *tx) checkMAC(bucket string, k, v []byte) error {
-	if r, err := parseRecord(v); err != nil || !t.epoch.macHolds(bucket, k, r) {
+	if r, err := parseRecord(v); err != nil || !t.macHolds(bucket, k, r) {
 		return badMAC(bucket, k)
 	}
 	return nil
@@ -248,7 +247,7 @@ func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 	if !signed {
 		sign = nil
 	}
-	r := t.epoch.newRecord(bucket, k, t.by.id, sign, b)
+	r := t.newRecord(bucket, k, t.by.id, sign, b)
 	if err := t.forget(bucket, k); err != nil {
 		return err
 	}
@@ -371,7 +370,7 @@ func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
 	if err != nil {
 		return record{}, damaged(recordName(bucket, k), "it is not a record")
 	}
-	if !t.epoch.macHolds(bucket, k, r) {
+	if !t.macHolds(bucket, k, r) {
 		return record{}, badMAC(bucket, k)
 	}
 	if err := audit.DecodeStrict(r.body, body); err != nil {
