@@ -2,12 +2,14 @@ package vault
 
 import (
 	"bytes"
+	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -59,16 +61,56 @@ func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// decrypt has age open the header. The payload is opened here, as age-encryption.org/v1
+// describes it: age's own readers have buffers of 64 and of 128 KiB for each file, and
+// what is in here is mostly a few bytes.
 func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), id)
+	// The last line of a header is the first that begins with three dashes.
+	end := bytes.Index(sealed, []byte("\n---")) + 1
+	end += bytes.IndexByte(sealed[end:], '\n') + 1
+	header, payload := sealed[:end], sealed[end:]
+	fileKey, err := age.DecryptHeader(header, id)
+	if err != nil || len(payload) < payloadNonce {
+		return nil, errSealed
+	}
+	streamKey, err := hkdf.Key(sha256.New, fileKey, payload[:payloadNonce], "payload", chacha20poly1305.KeySize)
 	if err != nil {
 		return nil, errSealed
 	}
-	plain := bytes.NewBuffer(make([]byte, 0, len(sealed)))
-	if _, err := io.Copy(plain, r); err != nil {
+	return openPayload(streamKey, payload[payloadNonce:])
+}
+
+const (
+	payloadNonce = 16
+	payloadChunk = 64 << 10
+)
+
+// openPayload opens chunks, each of which is sealed under its number and whether it is
+// the last. Only the last may be short, and be empty if there is no other.
+func openPayload(streamKey, sealed []byte) ([]byte, error) {
+	aead, err := chacha20poly1305.New(streamKey)
+	if err != nil {
 		return nil, errSealed
 	}
-	return plain.Bytes(), nil
+	plain := make([]byte, 0, len(sealed))
+	var nonce [chacha20poly1305.NonceSize]byte // 11 bytes of number, 1 that says whether it is the last
+	for n := uint64(0); ; n++ {
+		chunk := sealed[:min(len(sealed), payloadChunk+aead.Overhead())]
+		sealed = sealed[len(chunk):]
+		binary.BigEndian.PutUint64(nonce[3:], n)
+		if len(sealed) == 0 {
+			nonce[11] = 1
+		}
+		if n > 0 && len(chunk) == aead.Overhead() {
+			return nil, errSealed
+		}
+		if plain, err = aead.Open(plain, nonce[:], chunk, nil); err != nil {
+			return nil, errSealed
+		}
+		if nonce[11] == 1 {
+			return plain, nil
+		}
+	}
 }
 
 // keyWrap wraps a file key under a symmetric key. The wrapping key is used
