@@ -5,11 +5,15 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash"
 	"math/bits"
 
 	"github.com/cloudflare/circl/sign/ed25519"
+
+	"ass/audit"
+	"ass/tokens"
 )
 
 // recordVersion is the first byte of every record.
@@ -44,6 +48,12 @@ func parseRecord(value []byte) (record, error) {
 		return record{}, errRecord
 	}
 	return record{by: string(by), sig: sig, body: body, mac: [32]byte(rest)}, nil
+}
+
+// authorIn is who stored bytes say that they are by, "" for bytes that are no record.
+func authorIn(value []byte) string {
+	r, _ := parseRecord(value)
+	return r.by
 }
 
 func cutLP(b []byte) (x, rest []byte, ok bool) {
@@ -112,6 +122,76 @@ func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.Pr
 	}
 	r.mac = h.mac(r.sig)
 	return r
+}
+
+// stored is a record as it is to be stored.
+type stored struct {
+	bucket     string
+	key, value []byte
+	term       digest
+}
+
+// make makes a record, by who writes it, signed if its kind asks for it.
+func (h *hasher) make(by actor, bucket string, k []byte, signed bool, body any) (stored, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return stored{}, err
+	}
+	sign := by.sign
+	if !signed {
+		sign = nil
+	}
+	r := h.newRecord(bucket, k, by.id, sign, b)
+	return stored{bucket, k, r.encode(), h.digest(bucket, k, r.mac[:])}, nil
+}
+
+// decode checks the form and the MAC of stored bytes and decodes their body. The
+// record aliases v.
+func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
+	r, err := parseRecord(v)
+	if err != nil {
+		return record{}, damaged(recordName(bucket, k), "it is not a record")
+	}
+	if !h.macHolds(bucket, k, r) {
+		return record{}, badMAC(bucket, k)
+	}
+	if err := audit.DecodeStrict(r.body, body); err != nil {
+		return record{}, damaged(recordName(bucket, k), "%v", err)
+	}
+	return r, nil
+}
+
+// checkSignature checks the signature of a record whose MAC holds, which says that
+// it is by who.
+func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
+	switch {
+	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
+		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
+	case who.err != nil:
+		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
+	}
+	h.signed = h.appendSigned(h.signed[:0], bucket, k, r)
+	if !who.signed(h.signed, r.sig) {
+		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
+	}
+	return nil
+}
+
+// decodeHead checks the head of a secret, which says that it is by who. Who may
+// delete and not write can make one that is deleted, and no other.
+func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error) {
+	var body secretBody
+	r, err := h.decode(bucketSecrets, k, v, &body)
+	if err == nil {
+		err = h.checkSignature(who, bucketSecrets, k, r)
+	}
+	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
+		return r, body, err
+	}
+	if p, perr := tokens.ParsePath(string(k)); perr != nil || !who.scopes.Allow(tokens.Write, p) {
+		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
+	}
+	return r, body, err
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
