@@ -248,6 +248,7 @@ func (t *tx) clear() error {
 
 // signer is who a signature is by, and what that gives it the right to.
 type signer struct {
+	by     string // the name that was looked up
 	pub    ed25519.PublicKey
 	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see signed
 	owner  bool

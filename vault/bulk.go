@@ -86,7 +86,8 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 			if err != nil {
 				return err
 			}
-			if err := add(reading{k: k, v: bytes.Clone(v), who: t.signer(bucketSecrets, authorIn(v)), path: p}, len(v)); err != nil {
+			v = bytes.Clone(v)
+			if err := add(reading{k: k, v: v, who: t.signer(bucketSecrets, authorIn(v)), path: p}, len(v)); err != nil {
 				return err
 			}
 		}
@@ -129,7 +130,8 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 			if err != nil {
 				return err
 			}
-			if err := add(reading{k: k, v: bytes.Clone(v), who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]}, len(v)); err != nil {
+			v = bytes.Clone(v)
+			if err := add(reading{k: k, v: v, who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]}, len(v)); err != nil {
 				return err
 			}
 		}

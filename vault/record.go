@@ -161,8 +161,8 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	return r, nil
 }
 
-// checkSignature checks the signature of a record whose MAC holds, which says that
-// it is by who.
+// checkSignature checks the signature of a record whose MAC holds, and that it says
+// that it is by who.
 func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
 	switch {
 	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
@@ -171,7 +171,7 @@ func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) e
 		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
 	}
 	h.signed = h.appendSigned(h.signed[:0], bucket, k, r)
-	if !who.signed(h.signed, r.sig) {
+	if who.by != r.by || !who.signed(h.signed, r.sig) {
 		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
 	}
 	return nil

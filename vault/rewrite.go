@@ -183,7 +183,8 @@ type copying struct {
 }
 
 func (t *tx) copying(bucket string, k, v []byte) copying {
-	return copying{k: bytes.Clone(k), v: bytes.Clone(v), who: t.signer(bucket, authorIn(v))}
+	v = bytes.Clone(v)
+	return copying{k: bytes.Clone(k), v: v, who: t.signer(bucket, authorIn(v))}
 }
 
 // copied puts what was made of a record into the new file.

@@ -255,6 +255,9 @@ func (t *tx) place(r stored) error {
 	if err != nil {
 		return err
 	}
+	if t.pages == nil { // a new file, which is filled in order
+		into.FillPercent = 0.9
+	}
 	t.head.digest.add(r.term)
 	t.head.count++
 	return into.Put(r.key, r.value)
@@ -360,10 +363,10 @@ var errNoRight = errors.New("no right to write it")
 // signer looks up who a record says that it is by.
 func (t *tx) signer(bucket, by string) signer {
 	if !maySignAny(bucket, by) { // before its author is looked up, which reads such records
-		return signer{err: errNoRight}
+		return signer{by: by, err: errNoRight}
 	}
 	who, err := t.author(t, by)
-	who.err = err
+	who.by, who.err = by, err
 	return who
 }
 
