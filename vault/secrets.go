@@ -317,6 +317,9 @@ func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	err := s.view(func(t *tx) error {
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
 			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
+				if len(list) == cap(list) { // double it: append adds a quarter, and copies as often
+					list = slices.Grow(list, len(list)+1)
+				}
 				list = append(list, head.secret(p))
 			}
 		})
@@ -329,8 +332,9 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 	if ns != (tokens.Namespace{}) {
 		prefix = []byte(ns.String() + "/")
 	}
+	var head secretBody
 	return t.walk(bucketSecrets, prefix, func(k, v []byte) error {
-		var head secretBody
+		head = secretBody{}
 		if _, err := t.decode(bucketSecrets, k, v, &head); err != nil {
 			return err
 		}
