@@ -47,10 +47,10 @@ readers modules:
 fuzz pkg target time="1m":
     go test {{pkg}} -run '^$' -fuzz '^{{target}}$' -fuzztime {{time}}
 
-# Measure whole processes beside a floor program, as a table
-measure *args:
+# Measure whole processes beside a floor program and other tools, as a table; see docs/performance.md
+bench *args:
     go test . -run '^TestMeasure$' -v -timeout 1h -args -measure {{args}}
 
-# Benchmarks of the inner pieces, as a table
-bench *args:
-    go test ./vault -run '^$' -bench . -benchmem {{args}}
+# Benchmarks of the inner pieces
+benchmarks *args:
+    go test ./vault ./audit -run '^$' -bench . -benchmem {{args}}

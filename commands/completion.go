@@ -3,7 +3,6 @@ package commands
 import (
 	_ "embed"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -141,7 +140,7 @@ var fixed = map[string][]string{
 }
 
 // plainName is what a shell can be handed: a file could hold other names.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+var plainName = pattern(`^[A-Za-z0-9._/-]+$`)
 
 func (a *app) candidates(at *kong.Node, name, enum string) []string {
 	if list, ok := fixed[name]; ok {
@@ -183,7 +182,7 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 			}
 		}
 	}
-	list = slices.DeleteFunc(list, func(s string) bool { return !plainName.MatchString(s) })
+	list = slices.DeleteFunc(list, func(s string) bool { return !plainName().MatchString(s) })
 	slices.Sort(list)
 	return slices.Compact(list)
 }

@@ -29,8 +29,11 @@ shows the vault as it was then; run it again for another.`
 //go:embed dashboard.html
 var dashboardHTML string
 
-// Texts that others wrote go through clean, as on a terminal.
-var dashboard = template.Must(template.New("dashboard").Funcs(template.FuncMap{"clean": clean}).Parse(dashboardHTML))
+// dashboard is the template of the page. Texts that others wrote go through clean, as
+// on a terminal.
+func dashboard() *template.Template {
+	return template.Must(template.New("dashboard").Funcs(template.FuncMap{"clean": clean}).Parse(dashboardHTML))
+}
 
 // How many entries of the log, and how many requests, the page has.
 const (
@@ -202,7 +205,7 @@ func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 
 func (d dashboardData) render() ([]byte, error) {
 	var b bytes.Buffer
-	err := dashboard.Execute(&b, d)
+	err := dashboard().Execute(&b, d)
 	return b.Bytes(), err
 }
 

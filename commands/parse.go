@@ -4,10 +4,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/alecthomas/kong"
 
@@ -25,15 +27,53 @@ func (a *app) parse(args []string) (func() error, error) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
 	forgetEmptyVariables()
-	var cli CLI
+	if grammar, ok := pruned(args); ok {
+		if p, err := a.newParser(grammar); err == nil {
+			if ctx, err := p.Parse(args); err == nil {
+				return a.parsed(grammar, ctx)
+			}
+		}
+	}
+	grammar := reflect.ValueOf(&CLI{})
+	p, err := a.newParser(grammar)
+	if err != nil {
+		return nil, err // the grammar itself is wrong: a bug that every test finds
+	}
+	if len(args) > 0 && args[0] == "help" {
+		if args, err = a.help(p.Model.Node, args[1:]); args == nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == completeCommand:
+		return func() error { return a.complete(p.Model.Node, args[1:]) }, nil
+	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
+		// Kong's help for a group says nothing of the command that it runs by itself.
+		args = []string{"audit", hiddenDefault, args[1]}
+	}
 	helped := false
+	p.Exit = func(int) { helped = true }
+	ctx, err := p.Parse(args)
+	switch {
+	case helped:
+		return nil, nil
+	case err != nil:
+		return nil, explainParse(err, args)
+	}
+	return a.parsed(grammar, ctx)
+}
+
+// newParser makes a parser for a grammar: a pointer to [CLI], or to what is left of
+// it.
+func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 	// Help goes to stdout because it was asked for; kong's writer for errors is
 	// never used.
-	parser, err := kong.New(&cli,
+	return kong.New(grammar.Interface(),
 		kong.Name("ass"),
 		kong.Description("The offline Agent Secret Store: encrypted secrets in one file, scoped keys for agents, and an audit log that proves itself."),
 		kong.Writers(a.out.w, io.Discard),
-		kong.Exit(func(int) { helped = true }),
 		kong.Bind(a),
 		kong.DefaultEnvars("ASS"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
@@ -45,31 +85,11 @@ func (a *app) parse(args []string) (func() error, error) {
 			{Key: "utilities", Title: "Utilities"},
 		}),
 	)
-	if err != nil {
-		return nil, err // the grammar itself is wrong: a bug that every test finds
-	}
-	if len(args) > 0 && args[0] == "help" {
-		if args, err = a.help(parser.Model.Node, args[1:]); args == nil {
-			return nil, err
-		}
-	}
-	switch {
-	case len(args) == 0:
-		args = []string{"--help"}
-	case args[0] == completeCommand:
-		return func() error { return a.complete(parser.Model.Node, args[1:]) }, nil
-	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
-		// Kong's help for a group says nothing of the command that it runs by itself.
-		args = []string{"audit", hiddenDefault, args[1]}
-	}
-	ctx, err := parser.Parse(args)
-	if helped {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, explainParse(err, args)
-	}
-	a.Globals = cli.Globals
+}
+
+// parsed takes over what was parsed, and returns what runs it.
+func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, error) {
+	a.Globals = grammar.Elem().FieldByName("Globals").Interface().(Globals)
 	if a.Profile == "" {
 		return nil, usagef("--profile is empty")
 	}
@@ -116,10 +136,16 @@ func commandName(n *kong.Node) string {
 const hiddenDefault = "log"
 
 var (
-	suggestion = regexp.MustCompile(`, did you mean (.*)\?$`)
-	missing    = regexp.MustCompile(`^(expected|missing flags:) (.*)$`)
-	flagValue  = regexp.MustCompile(`^(--[a-z-]+): `)
+	suggestion = pattern(`, did you mean (.*)\?$`)
+	missing    = pattern(`^(expected|missing flags:) (.*)$`)
+	flagValue  = pattern(`^(--[a-z-]+): `)
 )
+
+// pattern is a regular expression that is compiled when it is first used: those of
+// all commands would cost each of them a quarter of a millisecond.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // takesValue are the commands whose value may begin with a dash.
 var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
@@ -139,17 +165,17 @@ func explainParse(err error, args []string) error {
 	if errors.As(err, &syntax) {
 		return usagef("%v", syntax)
 	}
-	if m := flagValue.FindStringSubmatch(text); m != nil {
+	if m := flagValue().FindStringSubmatch(text); m != nil {
 		if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, m[1]) }) {
 			m[1] = "ASS_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(m[1], "--"), "-", "_"))
 		}
 		return usagef("%s has a value of the wrong form; %s", m[1], see)
 	}
-	if m := missing.FindStringSubmatch(text); m != nil {
+	if m := missing().FindStringSubmatch(text); m != nil {
 		return usagef("missing: %s; %s", m[2], see)
 	}
 	hint := ""
-	if m := suggestion.FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
+	if m := suggestion().FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
 		hint = ", did you mean " + m[1] + "?"
 	}
 	switch {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -72,7 +71,7 @@ func formsOf(value []byte) []string {
 	forms := []string{s, hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)), url.QueryEscape(s), url.PathEscape(s)}
 	for _, kept := range []string{"", "/", "!'()*", "/!'()*"} { // by RFC 3986, by Python, by JavaScript
 		upper := percentEncoded(value, kept)
-		forms = append(forms, upper, percentEscape.ReplaceAllStringFunc(upper, strings.ToLower))
+		forms = append(forms, upper, percentEscape().ReplaceAllStringFunc(upper, strings.ToLower))
 	}
 	for _, html := range []bool{false, true} {
 		var b bytes.Buffer
@@ -103,7 +102,7 @@ func formsOf(value []byte) []string {
 	return forms
 }
 
-var percentEscape = regexp.MustCompile(`%[0-9A-F]{2}`)
+var percentEscape = pattern(`%[0-9A-F]{2}`)
 
 // percentEncoded is value as in a URL, with nothing but letters, digits, -_.~ and
 // what is kept left as it is.

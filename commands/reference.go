@@ -2,7 +2,6 @@ package commands
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"ass/tokens"
@@ -39,20 +38,20 @@ func gather(s *vault.Session, paths []tokens.Path) (gathered, error) {
 	return g, nil
 }
 
-var placeholder = regexp.MustCompile(`\{\{[ \t]*ass://([^ \t{}]*)[ \t]*\}\}`)
+var placeholder = pattern(`\{\{[ \t]*ass://([^ \t{}]*)[ \t]*\}\}`)
 
 // begunPlaceholder is what no template has by accident.
-var begunPlaceholder = regexp.MustCompile(`\{\{\s*ass://`)
+var begunPlaceholder = pattern(`\{\{\s*ass://`)
 
 // placeholders lists the secrets that a template names, each once.
 func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	var paths []tokens.Path
-	found := placeholder.FindAllSubmatchIndex(template, -1)
+	found := placeholder().FindAllSubmatchIndex(template, -1)
 	whole := map[int]bool{} // where a placeholder begins
 	for _, m := range found {
 		whole[m[0]] = true
 	}
-	for _, begun := range begunPlaceholder.FindAllIndex(template, -1) {
+	for _, begun := range begunPlaceholder().FindAllIndex(template, -1) {
 		if !whole[begun[0]] {
 			return nil, usagef("line %d of the template: a placeholder is {{ ass://path }}, and this is none", 1+bytes.Count(template[:begun[0]], []byte("\n")))
 		}
@@ -79,7 +78,7 @@ const maxFilled = 256 << 20
 func (a *app) fill(template []byte, g gathered) ([]byte, error) {
 	var out []byte
 	rest := 0
-	for _, m := range placeholder.FindAllSubmatchIndex(template, -1) {
+	for _, m := range placeholder().FindAllSubmatchIndex(template, -1) {
 		p, err := a.path(string(template[m[2]:m[3]]))
 		if err != nil {
 			return nil, err

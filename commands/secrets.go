@@ -12,7 +12,7 @@ import (
 )
 
 type secretsGroup struct {
-	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+	Flags namespaceFlag `embed:""`
 
 	List     secretsList     `cmd:"" aliases:"ls" help:"List the secrets in a namespace and below it."`
 	Get      secretsGet      `cmd:"" help:"Print the value of a secret."`
@@ -25,9 +25,13 @@ type secretsGroup struct {
 	Purge    secretsPurge    `cmd:"" help:"Remove a secret and all its versions, bytes included."`
 }
 
+type namespaceFlag struct {
+	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+}
+
 // AfterApply hands the namespace to whoever completes a name.
-func (g *secretsGroup) AfterApply(a *app) error {
-	a.namespace = g.Namespace
+func (f namespaceFlag) AfterApply(a *app) error {
+	a.namespace = f.Namespace
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
@@ -52,6 +54,29 @@ func TestKnownToken(t *testing.T) {
 		}
 		if err := token.Verify([32]byte(k)); err != nil {
 			t.Errorf("it does not verify: %v", err)
+		}
+	}
+}
+
+// A token is a JWT to others as well.
+func TestTokenIsJWT(t *testing.T) {
+	key := [32]byte{1}
+	signed, err := goodClaims(t).Signed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := TokenText(signed, Signature(signed, key))
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	for _, k := range [][]byte{key[:], make([]byte, 32)} {
+		token, err := parser.Parse(text, func(*jwt.Token) (any, error) { return k, nil })
+		if want := bytes.Equal(k, key[:]); (err == nil) != want {
+			t.Fatalf("it verifies under key %x: %v, want %v", k, err, want)
+		}
+		if err != nil {
+			continue
+		}
+		if jti := token.Claims.(jwt.MapClaims)["jti"]; jti != goodClaims(t).ID {
+			t.Errorf("its jti is %v", jti)
 		}
 	}
 }

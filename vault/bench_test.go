@@ -1,14 +1,18 @@
 package vault
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"ass/audit"
 	"ass/tokens"
 )
 
-func benchVault(b *testing.B, secrets int) *Session {
+func benchVault(b testing.TB, secrets int) *Session {
 	b.Helper()
 	owner, err := NewIdentity()
 	if err != nil {
@@ -17,7 +21,7 @@ func benchVault(b *testing.B, secrets int) *Session {
 	return benchVaultOf(b, owner, secrets)
 }
 
-func benchVaultOf(b *testing.B, owner *Identity, secrets int) *Session {
+func benchVaultOf(b testing.TB, owner *Identity, secrets int) *Session {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "vault.db")
 	if _, err := Create(path, owner, Options{}); err != nil {
@@ -51,7 +55,7 @@ func benchVaultOf(b *testing.B, owner *Identity, secrets int) *Session {
 	return s
 }
 
-func benchPath(b *testing.B, i int) tokens.Path {
+func benchPath(b testing.TB, i int) tokens.Path {
 	p, err := tokens.ParsePath(fmt.Sprintf("production/service%d/KEY%d", i/100, i))
 	if err != nil {
 		b.Fatal(err)
@@ -85,11 +89,15 @@ func BenchmarkSet(b *testing.B) {
 }
 
 func BenchmarkList(b *testing.B) {
-	s := benchVault(b, 10000)
-	for b.Loop() {
-		if list, err := s.List(tokens.Namespace{}, false); err != nil || len(list) != 10000 {
-			b.Fatal(len(list), err)
-		}
+	for _, n := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := benchVault(b, n)
+			for b.Loop() {
+				if list, err := s.List(tokens.Namespace{}, false); err != nil || len(list) != n {
+					b.Fatal(len(list), err)
+				}
+			}
+		})
 	}
 }
 
@@ -144,12 +152,87 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkDerive is what comes before anything is opened: the keys of a secret, of a
+// grantee, and of the owner's root.
 func BenchmarkDerive(b *testing.B) {
-	tier := randomKey()
+	k := randomKey()
 	p := benchPath(b, 1)
-	for b.Loop() {
-		secretKey(tier, p)
+	for _, derive := range []struct {
+		what string
+		from func()
+	}{
+		{"path", func() { secretKey(k, p) }},
+		{"grantee", func() { newGrantee(k) }},
+		{"root", func() { newRootKeys(k) }},
+	} {
+		b.Run(derive.what, func(b *testing.B) {
+			for b.Loop() {
+				derive.from()
+			}
+		})
 	}
+}
+
+// BenchmarkRecord is what making and checking one record takes: of the head of a secret,
+// as it is stored.
+func BenchmarkRecord(b *testing.B) {
+	root := newRootKeys(randomKey())
+	e := epoch{vid: root.vid, n: 1, mk: randomKey()}
+	at := time.Unix(1e9, 0).UTC()
+	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
+	if err != nil {
+		b.Fatal(err)
+	}
+	k := secretBucketKey(benchPath(b, 1))
+	r := e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body)
+	for _, step := range []struct {
+		what string
+		do   func() bool
+	}{
+		{"MAC", func() bool { return e.macHolds(bucketSecrets, k, r) }},
+		{"sign", func() bool { return e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body).sig != nil }}, // and MAC
+		{"signature", func() bool { return e.signatureHolds(bucketSecrets, k, r, root.pub) }},
+		{"JSON", func() bool { var into secretBody; return audit.DecodeStrict(r.body, &into) == nil }},
+	} {
+		b.Run(step.what, func(b *testing.B) {
+			for b.Loop() {
+				if !step.do() {
+					b.Fatal("it does not hold")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHead is what every transaction begins and ends with.
+func BenchmarkHead(b *testing.B) {
+	s := benchVault(b, 1000)
+	b.Run("read", func(b *testing.B) {
+		err := s.inspect(func(t *tx) error {
+			for b.Loop() {
+				if err := errors.Join(t.readHead(), t.checkLogEnd()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("save", func(b *testing.B) {
+		err := s.update(func(t *tx) error {
+			for b.Loop() {
+				if err := t.saveHead(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
 }
 
 // BenchmarkWalkPages measures the walk over all pages of a file, which a verification

@@ -17,7 +17,7 @@ import (
 type Identity struct {
 	text string // as age writes it
 	id   age.Identity
-	to   age.Recipient
+	to   func() age.Recipient // only needed to seal, and costs as much as the rest
 }
 
 // NewIdentity makes a post-quantum hybrid identity (ML-KEM-768 with X25519).
@@ -26,7 +26,7 @@ func NewIdentity() (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{id.String(), id, id.Recipient()}, nil
+	return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
 }
 
 // LooksLikeIdentity reports whether s has the form of an age identity, right
@@ -40,10 +40,10 @@ func LooksLikeIdentity(s string) bool {
 func ParseIdentity(s string) (*Identity, error) {
 	line := strings.ToUpper(strings.TrimSpace(s))
 	if id, err := age.ParseHybridIdentity(line); err == nil {
-		return &Identity{id.String(), id, id.Recipient()}, nil
+		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
 	}
 	if id, err := age.ParseX25519Identity(line); err == nil {
-		return &Identity{id.String(), id, id.Recipient()}, nil
+		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
 	}
 	if !LooksLikeIdentity(line) {
 		return nil, &tokens.SyntaxError{What: "owner key", Problem: "it does not begin with AGE-SECRET-KEY-"}
@@ -111,7 +111,7 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 	return ParseIdentity(string(text))
 }
 
-func (i *Identity) seal(plain []byte) ([]byte, error) { return encrypt(i.to, plain) }
+func (i *Identity) seal(plain []byte) ([]byte, error) { return encrypt(i.to(), plain) }
 
 // open decrypts what was sealed to this identity; everything else is errSealed.
 func (i *Identity) open(sealed []byte) ([]byte, error) { return decrypt(i.id, sealed) }

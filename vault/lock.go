@@ -36,8 +36,9 @@ func (e *BusyError) Unwrap() error { return ErrBusy }
 // but polls it, so that some waiters starve; this one sleeps in the kernel and
 // is handed on. The file is never deleted: a process may hold a lock on it.
 type fileLock struct {
-	f  *os.File // nil where there is nothing to lock
-	me *holder  // what the file says of us; nil if it does not
+	f      *os.File // nil where there is nothing to lock
+	shared bool     // with other readers
+	me     *holder  // what the file says of us; nil if it does not
 }
 
 const (
@@ -130,6 +131,7 @@ func (w *wait) take(l *fileLock, shared bool) error {
 	if l.f == nil {
 		return nil
 	}
+	l.shared = shared
 	err := tryLock(l.f, shared)
 	if errors.Is(err, errWouldBlock) {
 		if w.opts.LockTimeout < 0 {
@@ -226,7 +228,7 @@ func (l *fileLock) release() {
 	if l.f == nil {
 		return
 	}
-	if l.me != nil && readHolder(l.f) == *l.me { // and not a reader that came after us
+	if l.me != nil && (!l.shared || readHolder(l.f) == *l.me) { // and not a reader that came after us
 		_ = l.f.Truncate(0)
 	}
 	l.f.Close() // closing unlocks

@@ -37,6 +37,27 @@ func BenchmarkOpenGet(b *testing.B) {
 	}
 }
 
+// BenchmarkOpenVault opens the file and the owner's root, and closes it: all that is done
+// before a transaction.
+func BenchmarkOpenVault(b *testing.B) {
+	v, owner := benchFile(b, 1000)
+	if err := v.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		v, err := Open(v.path, Options{})
+		if err == nil {
+			_, err = v.Owner(owner)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := v.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkCheckTouched is what the checks of the pages add to that: at opening, on the
 // way to a value, and for the sum of the list of free pages.
 func BenchmarkCheckTouched(b *testing.B) {

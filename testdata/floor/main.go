@@ -53,6 +53,7 @@ func check(err error) {
 // another counts as that one's.
 func run(args []string) {
 	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
 	check(cmd.Run())
 	fmt.Fprintln(os.Stderr, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 }

@@ -1,0 +1,184 @@
+package vault
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+
+	"ass/tokens"
+)
+
+// TestGetDoesNotGrow compares what a get costs in two vaults, of which one has several
+// times as many secrets, log entries and agents: pages, reads and allocations. Only the
+// depth of the trees may grow with a vault, and in these two it is the same. Then all
+// pages that were not among those are made unreadable, and the get is none the wiser:
+// neither bbolt nor anything else looks at them.
+func TestGetDoesNotGrow(t *testing.T) {
+	if UnderRace {
+		t.Skip("the race detector allocates, too")
+	}
+	small, large := newPopulation(t, 1500, 60), newPopulation(t, 8000, 300)
+	if s, l := small.depths(t), large.depths(t); s != l {
+		t.Fatalf("the trees are not of the same depth, so choose other sizes: %s\n%s", s, l)
+	}
+	for _, who := range []string{"owner", "agent", "token"} {
+		s, l := small.leastCost(t, who), large.leastCost(t, who)
+		t.Logf("%s: %+v", who, l)
+		if l.pages > s.pages+chance.pages || l.reads > s.reads+chance.reads || l.bytes > s.bytes+chance.bytes || l.allocs > s.allocs+chance.allocs {
+			t.Errorf("a get of the %s costs %+v in a vault of %d secrets, and %+v in one of %d", who, s, small.secrets, l, large.secrets)
+		}
+	}
+	for _, who := range []string{"owner", "agent", "token"} {
+		large.getFromTheRest(t, who)
+	}
+}
+
+// population is a vault of many secrets, each with an entry in the log, and agents.
+type population struct {
+	path    string
+	secrets int
+	owner   *Identity
+	agent   tokens.AgentKey // of one of them
+	token   string
+}
+
+func newPopulation(t *testing.T, secrets, agents int) population {
+	t.Helper()
+	owner, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := benchVaultOf(t, owner, secrets)
+	p := population{path: s.v.path, secrets: secrets, owner: owner}
+	scopes, err := tokens.ParseScopes("secrets:read:production/*")
+	for i := 0; i < agents && err == nil; i++ {
+		_, p.agent, err = s.CreateAgent(AgentSpec{Name: fmt.Sprint("agent", i), Scopes: scopes})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := s.IssueToken(TokenSpec{Scopes: scopes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.token = issued.Text
+	if err := s.v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// depths says how deep each tree of the file is.
+func (p population) depths(t *testing.T) string {
+	t.Helper()
+	f, err := os.Open(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := readTree(f, p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, name := range allBuckets {
+		steps, _, err := w.descend(name, toLast)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s %d, ", name, len(steps))
+	}
+	return b.String()
+}
+
+// cost is what one get takes, with opening and closing the vault.
+type cost struct{ pages, reads, bytes, allocs int }
+
+// chance is by how much two gets may differ: ids are random, and a grant or an agent that
+// is the last of its tree has no page beside it, which would be checked, too; digits of a
+// number in the lock file; a slice that grew. The shortest walk that there could be, over
+// the agents, is of some 50 pages in the large vault and of 10 in the small one.
+var chance = cost{pages: 2, reads: 2, bytes: 2*pageSize + 64, allocs: 16}
+
+// get opens the vault, reads the i-th secret and closes the vault. It returns the pages
+// that were looked at.
+func (p population) get(t *testing.T, who string, i int) (w *tree) {
+	v, err := Open(p.path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	w = v.st.pages
+	var s *Session
+	switch who {
+	case "owner":
+		s, err = v.Owner(p.owner)
+	case "agent":
+		s, err = v.Agent(p.agent)
+	case "token":
+		s, err = v.Token(p.token)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, value, err := s.Get(benchPath(t, i), 0); err != nil || len(value) == 0 {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// leastCost is the least of each that a get of some secrets takes. A leaf that is full
+// when the entry comes, or that is the last below its branch, costs a page more.
+func (p population) leastCost(t *testing.T, who string) (least cost) {
+	for n := range 20 {
+		var (
+			c      cost
+			before = readsSoFar(t)
+			w      = p.get(t, who, p.secrets*(n+1)/25)
+			after  = readsSoFar(t)
+		)
+		c.pages, c.reads, c.bytes = len(w.seen), after.reads-before.reads, after.bytes-before.bytes
+		c.allocs = int(testing.AllocsPerRun(1, func() { p.get(t, who, p.secrets*(n+1)/25) }))
+		if n == 0 {
+			least = c
+		}
+		least = cost{min(least.pages, c.pages), min(least.reads, c.reads), min(least.bytes, c.bytes), min(least.allocs, c.allocs)}
+	}
+	return least
+}
+
+// readsSoFar is what this process has read.
+func readsSoFar(t *testing.T) (c cost) {
+	b, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Skip("the system does not count what a process reads")
+	}
+	var written int
+	if _, err := fmt.Sscanf(string(b), "rchar: %d\nwchar: %d\nsyscr: %d\n", &c.bytes, &written, &c.reads); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// getFromTheRest reads a secret out of a vault of which nothing is left but the pages that
+// reading it looks at.
+func (p population) getFromTheRest(t *testing.T, who string) {
+	whole, err := os.ReadFile(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := p.get(t, who, p.secrets/2)
+	rest := bytes.Repeat([]byte{0xff}, len(whole))
+	keep := func(id, pages uint64) { copy(rest[id*pageSize:], whole[id*pageSize:(id+pages)*pageSize]) }
+	keep(0, 2)
+	keep(w.free, 1+uint64(order.Uint32(whole[w.free*pageSize+12:])))
+	for id, page := range w.seen {
+		keep(id, 1+page.over)
+	}
+	p.path += "." + who
+	if err := os.WriteFile(p.path, rest, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.get(t, who, p.secrets/2)
+}

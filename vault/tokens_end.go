@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"errors"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// How a token ends: taken back, with the secret that it is for, or by its time.
+
+// RevokeToken ends a token. The owner's revocation rewrites the vault; an agent
+// can take back what it issued, and a token give itself up, by dropping the
+// grant. It reports whether the vault was rewritten.
+func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
+	if s.root == nil {
+		return false, s.update(func(t *tx) error {
+			if _, err := s.admit(t, audit.TokenRevoked, s.by.id); err != nil {
+				return err
+			}
+			body, c, err := t.token(id)
+			if err == nil && c.Issuer != s.by.id && c.ID != s.by.id || errors.Is(err, ErrNotFound) {
+				return &refusal{errorOf(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id, "scope"}
+			}
+			if err == nil {
+				err = t.checkActive(body, c)
+			}
+			if err != nil {
+				return err
+			}
+			return t.revokeToken(body, c, "")
+		})
+	}
+	err = s.view(func(t *tx) error {
+		body, c, err := t.token(id)
+		if err == nil {
+			err = t.checkActive(body, c)
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return true, s.rewrite(&rewritePlan{
+		why: "token revoked", what: id, token: id,
+		then: func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", id, nil) },
+	})
+}
+
+func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
+	info, err := t.tokenInfo(body, c)
+	if err == nil && info.State != TokenActive {
+		err = errorOf(ErrConflict, "token %s is not active: it is %s", c.ID, info.State)
+	}
+	return err
+}
+
+// revokeToken drops a token's grant; because says with what, if with anything.
+func (t *tx) revokeToken(body tokenBody, c tokens.Claims, because string) error {
+	if err := t.remove(bucketGrants, body.Index); err != nil {
+		return err
+	}
+	var note map[string]any
+	if because != "" {
+		note = map[string]any{"because": because}
+	}
+	return t.log(audit.TokenRevoked, "token", c.ID, note)
+}
+
+// TokensOf are the tokens that a deleted secret leaves behind.
+type TokensOf struct {
+	Revoked int // for that path alone
+	Broader int // for its namespace or more, which go on
+}
+
+// revokeTokensFor ends the tokens all of whose scopes name exactly this secret.
+func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
+	type one struct {
+		body tokenBody
+		c    tokens.Claims
+	}
+	var narrow []one
+	err = t.eachToken(func(body tokenBody, c tokens.Claims) error {
+		exact, covers := true, false
+		for _, scope := range c.Scopes {
+			exact = exact && scope.Pattern == tokens.Exactly(p)
+			covers = covers || scope.Pattern.Covers(p)
+		}
+		if !covers {
+			return nil
+		}
+		info, err := t.tokenInfo(body, c)
+		if err != nil || info.State != TokenActive {
+			return err
+		}
+		if exact {
+			narrow = append(narrow, one{body, c})
+		} else {
+			done.Broader++
+		}
+		return nil
+	})
+	for _, n := range narrow {
+		if err == nil {
+			err = t.revokeToken(n.body, n.c, "its secret was deleted")
+			done.Revoked++
+		}
+	}
+	return done, err
+}
+
+// clearTokens removes the tokens that have expired. The record of one that could
+// write stays until the next rewrite, because it vouches for what that one wrote;
+// that of one that asked, for as long as its requests are listed.
+func (t *tx) clearTokens() error {
+	type one struct {
+		body tokenBody
+		c    tokens.Claims
+	}
+	var expired []one
+	err := t.eachToken(func(body tokenBody, c tokens.Claims) error {
+		if t.now.Before(c.Expires) {
+			t.lapsesAt(c.Expires)
+			return nil
+		}
+		expired = append(expired, one{body, c})
+		return nil
+	})
+	for _, x := range expired {
+		asked := false // by whom is then still of interest
+		if err == nil {
+			err = t.walk(bucketAsks, askPrefix(x.c.ID), func(_, _ []byte) error { asked = true; return nil })
+		}
+		remove := [][2][]byte{{[]byte(bucketGrants), x.body.Index}, {[]byte(bucketUses), []byte(x.c.ID)}}
+		if !asked && len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
+			remove = append(remove, [2][]byte{[]byte(bucketTokens), []byte(x.c.ID)})
+		}
+		for _, r := range remove {
+			if err == nil {
+				err = t.remove(string(r[0]), r[1])
+			}
+		}
+	}
+	return err
+}
