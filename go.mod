@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	filippo.io/age v1.3.2 // the encryption of everything secret, and the owner's identity
+	filippo.io/edwards25519 v1.2.0 // arithmetic of Ed25519's numbers: whether a key made a signature
 	github.com/alecthomas/kong v1.17.0 // the command line
 	github.com/golang-jwt/jwt/v5 v5.3.1 // tokens
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries

@@ -5,12 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 )
 
-// DecodeStrict decodes data into v and refuses what encoding/json lets pass:
-// fields that v does not have, text behind the value, and names that stand
-// twice or in another case. Two programs must not read one body differently.
+// DecodeStrict sets v, which points to a zero value, to what data says, and refuses
+// what encoding/json lets pass: fields that v does not have, text behind the value,
+// and names that stand twice or in another case. Two programs must not read one body
+// differently.
 func DecodeStrict(data []byte, v any) error {
+	if quickDecode(data, v) {
+		return nil
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return decodeStrict(data, v)
+}
+
+// decodeStrict is the judge of what strict means.
+func decodeStrict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

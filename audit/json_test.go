@@ -3,7 +3,9 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
+	"time"
 )
 
 func TestStrictJSON(t *testing.T) {
@@ -54,4 +56,112 @@ func FuzzStrictJSON(f *testing.F) {
 			t.Errorf("%q was accepted, with a name twice", b)
 		}
 	})
+}
+
+// everyKind has a field of every kind that bodies have.
+type everyKind struct {
+	Text  string         `json:"text"`
+	Whole uint64         `json:"whole"`
+	Small uint8          `json:"small"`
+	Int   int64          `json:"int"`
+	Yes   bool           `json:"yes"`
+	Bytes []byte         `json:"bytes"`
+	Lapse int64          `json:"lapse,omitempty"`
+	At    time.Time      `json:"at"`
+	Maybe *time.Time     `json:"maybe,omitempty"`
+	Texts []string       `json:"texts"`
+	List  []everyKind    `json:"list,omitempty"`
+	Any   map[string]any `json:"any,omitempty"`
+	Level level          `json:"level"`
+}
+
+// level writes itself as text, as tiers do.
+type level uint8
+
+func (l level) MarshalText() ([]byte, error)  { return bytes.Repeat([]byte("+"), int(l)), nil }
+func (l *level) UnmarshalText(b []byte) error { *l = level(len(b)); return nil }
+
+func manyKinds() everyKind {
+	at := time.Date(2026, 6, 1, 10, 30, 0, 5e6, time.UTC)
+	return everyKind{
+		Text: "a/b", Whole: 12, Small: 255, Int: 7, Yes: true, Bytes: []byte{0, 1, 255, 4}, Lapse: 9, At: at, Maybe: &at, Texts: []string{"x", ""},
+		List: []everyKind{{Bytes: []byte{}, At: at, Texts: []string{}}, {Bytes: []byte{1}, At: at, Texts: []string{"y"}}},
+		Any:  map[string]any{"version": 3.0, "tiers": []any{"x", true, false, map[string]any{}}, "note": map[string]any{"a_1": "b"}}, Level: 2,
+	}
+}
+
+// What json.Marshal wrote is read the quick way, and says what it said.
+func TestQuickJSON(t *testing.T) {
+	for _, want := range []any{
+		manyKinds(),
+		Event{ID: "x", Type: SecretImported, Metadata: map[string]any{"keys": []any{"A", "B"}, "versions": []any{1.0, 22.0}}, CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)},
+	} {
+		b, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reflect.New(reflect.TypeOf(want))
+		if !quickDecode(b, got.Interface()) {
+			t.Errorf("not the quick way: %s", b)
+		}
+		if !reflect.DeepEqual(got.Elem().Interface(), want) {
+			t.Errorf("%s\nis read as %+v", b, got.Elem())
+		}
+	}
+	type unnamed struct{ A int }
+	var u unnamed
+	if quickDecode([]byte(`{"":1}`), &u) {
+		t.Error("a field without a name was read")
+	}
+}
+
+// The quick way accepts nothing that the judge refuses, and reads the same in it.
+func FuzzQuickJSON(f *testing.F) {
+	b, err := json.Marshal(manyKinds())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	for _, s := range []string{
+		`{"text":"","whole":1,"small":256,"int":0,"yes":false,"bytes":"","at":"2026-06-01T10:30:00Z","texts":[],"level":""}`,
+		`{"text":"","whole":01,"small":1,"int":0,"yes":false,"bytes":"AA=","at":"2026-06-01T10:30:00Z","texts":[],"level":""}`,
+		`{"text":"","whole":1,"small":1,"int":0,"yes":false,"bytes":"AB==","at":"2026-06-01T10:30:00z","texts":[],"any":{"a":1,"a":2},"level":""}`,
+		`{"text":"","whole":1,"small":1,"int":0,"yes":false,"bytes":"","at":"2026-06-01T10:30:00Z","texts":["a",],"any":{"A":1},"level":"\u002b"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		checkQuick[everyKind](t, b)
+		checkQuick[Event](t, b)
+	})
+}
+
+func checkQuick[T any](t *testing.T, b []byte) {
+	var got, want T
+	if !quickDecode(b, &got) {
+		return
+	}
+	if err := decodeStrict(b, &want); err != nil {
+		t.Errorf("%q: %v", b, err)
+	} else if !reflect.DeepEqual(got, want) {
+		t.Errorf("%q is read as %+v instead of %+v", b, got, want)
+	}
+}
+
+func BenchmarkDecodeStrict(b *testing.B) {
+	body, err := Event{ID: "8c6dd8f2-6b35-4c7c-8a4e-7d0f0a1b2c3d", Type: SecretRead, ActorID: "owner", ActorType: Human, ResourceType: "secret", ResourceID: "production/service1/KEY", Metadata: map[string]any{"version": 1, "tier": "standard"}, CreatedAt: time.Now()}.Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, decode := range map[string]func([]byte, any) error{"quick": DecodeStrict, "judge": decodeStrict} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var ev Event
+				if err := decode(body, &ev); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -138,7 +138,7 @@ func jsonLine(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bytes.IndexFunc(b, isUnseen) < 0 {
+	if isPlain(b) || bytes.IndexFunc(b, isUnseen) < 0 {
 		return append(b, '\n'), nil
 	}
 	var out []byte
@@ -220,7 +220,7 @@ func (o *output) table(rows [][]cell) {
 			}
 		}
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	for _, row := range rows {
 		pad := 0
 		for i, c := range row {
@@ -235,7 +235,7 @@ func (o *output) table(rows [][]cell) {
 		}
 		b.WriteByte('\n')
 	}
-	o.write(b.String())
+	o.print(b.Bytes())
 }
 
 // isUnseen reports whether a character is not seen as itself: control characters,
@@ -244,10 +244,20 @@ func isUnseen(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
+// isPlain reports whether all of a text is printable ASCII, as next to every text is.
+func isPlain[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // clean escapes what is not seen as itself in a text, so that a name out of a file
 // that somebody else made cannot move the cursor or colour a lie.
 func clean(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, isUnseen) < 0 {
+	if isPlain(s) || utf8.ValidString(s) && strings.IndexFunc(s, isUnseen) < 0 {
 		return s
 	}
 	var b strings.Builder

@@ -248,9 +248,18 @@ func (t *tx) clear() error {
 
 // signer is who a signature is by, and what that gives it the right to.
 type signer struct {
+	by     string // the name that was looked up
 	pub    ed25519.PublicKey
+	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see signed
 	owner  bool
 	scopes tokens.Scopes
+	err    error // why nobody signs in this name
+}
+
+// signed reports whether a signature is by s. Most are the owner's, and who is the
+// owner knows its own.
+func (s signer) signed(message, sig []byte) bool {
+	return s.sign != nil && audit.Made(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
 }
 
 // maySignAny reports whether such an author can sign records of a bucket at all.
@@ -291,7 +300,11 @@ func (s signer) maySign(bucket string, k []byte, by string) bool {
 // author finds the key and the rights of who signed a record.
 func (s *Session) author(t *tx, by string) (signer, error) {
 	if by == audit.Owner {
-		return signer{pub: s.pub, owner: true}, nil
+		who := signer{pub: s.pub, owner: true}
+		if s.root != nil {
+			who.sign = s.root.sign
+		}
+		return who, nil
 	}
 	if known, ok := t.signers[by]; ok {
 		return known, nil

@@ -199,7 +199,7 @@ func (c *company) insider(who string, fn func(*Session, *tx) error) {
 
 // insert stores bytes as they are, and makes the digest right. None removes.
 func insert(t *tx, bucket string, k, value []byte) error {
-	if err := t.forget(bucket, k); err != nil {
+	if _, err := t.forget(bucket, k); err != nil {
 		return err
 	}
 	b, err := t.bucket(bucket)

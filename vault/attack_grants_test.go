@@ -272,10 +272,12 @@ func TestForgedGrants(t *testing.T) {
 			change(&g)
 			plain, jerr := json.Marshal(g)
 			sealed, serr := seal(s.as.seal, grantContext(c.vid, c.id[id]), plain)
-			e := t.epoch
-			t.epoch.mk = key(g.MK)
+			own, other := t.hasher, t.epoch
+			other.mk = key(g.MK)
+			t.hasher = other.hasher()
+			t.digest = own.digest
 			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(), Grantee: c.id[id], Sealed: sealed}))
-			t.epoch = e
+			t.hasher = own
 			return err
 		}
 	}

@@ -348,7 +348,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 			attack.do(v, func(bucket string, k, value []byte) {
 				v.do(func(s *Session) {
 					err := s.update(func(t *tx) error {
-						if err := t.forget(bucket, k); err != nil {
+						if _, err := t.forget(bucket, k); err != nil {
 							return err
 						}
 						b, err := t.bucket(bucket)

@@ -121,7 +121,7 @@ func (w *builder) actFor(s *Session) { w.t = s.newTx(w.t.b) }
 
 // wrote counts what was written, and commits now and then.
 func (w *builder) wrote(bytes int) error {
-	const most = 16 << 20
+	const most = 2 << 20
 	if w.n += bytes; w.n < most {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,29 +40,107 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 		if err := s.enter(t, tokens.Read, audit.SecretRead, all...); err != nil {
 			return err
 		}
-		need := &needed{}
-		values = make([]Value, 0, len(all))
-		for i, p := range all {
-			v, err := s.read(t, p, 0)
-			var one *needed
-			switch {
-			case errors.As(err, &one):
-				need.requests = append(need.requests, one.requests...)
-			case err != nil:
-				return err
-			}
-			values = append(values, v)
-			s.v.opts.step(i+1, len(all))
+		heads, err := t.liveHeads(all)
+		if err != nil {
+			return err
 		}
-		if len(need.requests) > 0 {
-			return need
-		}
-		return nil
+		values, err = s.readAll(t, all, heads)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return values, nil
+}
+
+// reading is a secret that is being read.
+type reading struct {
+	k, v []byte
+	who  signer
+	path tokens.Path
+	head secretBody
+
+	version versionBody
+	value   []byte
+	err     error
+}
+
+// liveHeads reads the heads of secrets, none of which is deleted.
+func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
+	heads = make([]secretBody, 0, len(paths))
+	worker := func() func(*reading) {
+		h := t.epoch.hasher()
+		return func(r *reading) {
+			if _, r.head, r.err = h.decodeHead(r.who, r.k, r.v); r.err == nil {
+				r.err = r.head.checkLive(r.path)
+			}
+		}
+	}
+	done := func(r *reading) error {
+		heads = append(heads, r.head)
+		return r.err
+	}
+	return heads, inBatches(worker, done, func(add func(reading, int) error) error {
+		for _, p := range paths {
+			k, v, err := t.storedHead(p)
+			if err != nil {
+				return err
+			}
+			v = bytes.Clone(v)
+			if err := add(reading{k: k, v: v, who: t.signer(bucketSecrets, authorIn(v)), path: p}, len(v)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readAll opens the current versions of secrets on all cores, while their entries in
+// the log, each of which is signed over the one before, are made on this one.
+func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (values []Value, err error) {
+	values = make([]Value, 0, len(paths))
+	need := &needed{}
+	worker := func() func(*reading) {
+		own, h := s.inOrder(), t.epoch.hasher()
+		return func(r *reading) {
+			r.version, r.value, r.err = own.openStored(h, r.who, r.path, r.head.Version, r.k, r.v)
+		}
+	}
+	done := func(r *reading) error {
+		v, err := s.handOut(t, r.path, r.head, r.head.Version, r.version, r.value, r.err)
+		var one *needed
+		switch {
+		case errors.As(err, &one):
+			need.requests = append(need.requests, one.requests...)
+		case err != nil:
+			return err
+		}
+		values = append(values, v)
+		s.v.opts.step(len(values), len(paths))
+		return nil
+	}
+	err = inBatches(worker, done, func(add func(reading, int) error) error {
+		for i, p := range paths {
+			n := heads[i].Version
+			k := versionKey(p, n)
+			v, err := t.stored(bucketVersions, k)
+			if errors.Is(err, ErrNotFound) {
+				err = noVersion(p, n)
+			}
+			if err != nil {
+				return err
+			}
+			v = bytes.Clone(v)
+			if err := add(reading{k: k, v: v, who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]}, len(v)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && len(need.requests) > 0 {
+		err = need
+	}
+	return values, err
 }
 
 // step reports progress now and then.
@@ -181,20 +260,19 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	var keys []string
 	var versions []uint64
 	var tiers []tokens.Tier
-	for i, p := range paths {
-		s.v.opts.step(i+1, len(paths))
+	plan := func(i int, p tokens.Path, write func(writing) error) error {
 		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
 		var one *needed
 		if errors.As(err, &one) && o.DryRun { // a preview asks nobody
 			done = append(done, Imported{Secret{Path: p}, ImportAsks})
-			continue
+			return nil
 		}
 		if errors.As(err, &one) {
 			need.requests = append(need.requests, one.requests...)
-			continue
+			return nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		outcome := ImportCreated
 		if w.before.Version > 0 {
@@ -203,13 +281,13 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 			same = same && raised[p] == 0
 			switch {
 			case err != nil:
-				return nil, nil, err
+				return err
 			case same:
 				outcome = ImportUnchanged
 			case o.OnConflict == OnConflictSkip:
 				outcome = ImportSkipped
 			case o.OnConflict == OnConflictError:
-				return nil, nil, errorOf(ErrConflict, "%s is there already, with another value; nothing was imported", p)
+				return errorOf(ErrConflict, "%s is there already, with another value; nothing was imported", p)
 			}
 		}
 		result := Imported{w.before, outcome}
@@ -218,13 +296,32 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 				raise[p] = w.head.Tier
 			}
 			if len(raise) == 0 {
-				if result.Secret, err = s.store(t, p, &w, items[i].Value); err != nil {
-					return nil, nil, err
+				body, err := s.versionOf(t, p, &w)
+				if err == nil {
+					err = write(writing{path: p, head: w.head, version: body, value: items[i].Value})
 				}
+				if err != nil {
+					return err
+				}
+				result.Secret = w.head.secret(p)
 			}
 			keys, versions, tiers = append(keys, p.Key()), append(versions, w.head.Version), append(tiers, w.head.Tier)
 		}
 		done = append(done, result)
+		return nil
+	}
+	err = inBatches(s.makes, func(w *writing) error { return s.put(t, w) }, func(add func(writing, int) error) error {
+		for i, p := range paths {
+			s.v.opts.step(i+1, len(paths))
+			err := plan(i, p, func(w writing) error { return add(w, len(w.value)) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if len(need.requests) > 0 {
 		return nil, nil, need
@@ -233,6 +330,53 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 		return done, raise, nil
 	}
 	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions, "tiers": tiers})
+}
+
+// writing is a version on its way into the file, with the head of its secret.
+type writing struct {
+	path    tokens.Path
+	head    secretBody
+	version versionBody
+	value   []byte
+
+	own  bool // it is sealed, under the secret's own key
+	made [2]stored
+	err  error
+}
+
+// makes returns what seals and signs.
+func (s *Session) makes() func(*writing) {
+	own, h := s.inOrder(), s.epoch.hasher()
+	return func(w *writing) {
+		w.own, w.err = own.sealOwn(w.path, w.head.Version, &w.version, w.value)
+		if !w.own || w.err != nil {
+			return
+		}
+		if w.made[0], w.err = h.make(s.by, bucketVersions, versionKey(w.path, w.head.Version), true, w.version); w.err == nil {
+			w.made[1], w.err = h.make(s.by, bucketSecrets, secretBucketKey(w.path), true, w.head)
+		}
+	}
+}
+
+// put puts into the file what was made. A version that its writer cannot read is
+// sealed only here, to the recipient that the file names.
+func (s *Session) put(t *tx, w *writing) error {
+	if w.err != nil {
+		return w.err
+	}
+	if !w.own {
+		if err := s.writeVersion(t, w.path, w.head.Version, w.version, w.value); err != nil {
+			return err
+		}
+		return t.put(bucketSecrets, secretBucketKey(w.path), true, w.head)
+	}
+	err := t.remove(bucketUnsealed, w.made[0].key)
+	for _, r := range w.made {
+		if err == nil {
+			err = t.place(r)
+		}
+	}
+	return err
 }
 
 // isCurrent reports whether a write would change nothing, as far as the session

@@ -84,6 +84,15 @@ func (n node) derive(to node) (node, bool) {
 type keyring struct {
 	nodes []node
 	files map[string][]byte // by version key: the file key of an age file
+	last  *node             // the namespace of the last secret, for one goroutine; nil: it is not kept
+}
+
+// inOrder is the session for a goroutine that goes through many secrets in the order of
+// their paths: it does not derive the key of their namespace anew for each.
+func (s *Session) inOrder() *Session {
+	own := *s
+	own.ring.last = &node{}
+	return &own
 }
 
 // ownerRing holds the root of every tier.
@@ -97,6 +106,16 @@ func ownerRing(epochSecret key) keyring {
 
 // derive fills in the key of a node, if the keyring has it.
 func (r keyring) derive(to node) (node, bool) {
+	if r.last != nil && to.kind == kindSecret {
+		if got, ok := r.last.derive(to); ok {
+			return got, true
+		}
+		above := node{tier: to.tier, kind: kindNamespace, path: to.path[:strings.LastIndexByte(to.path, '/')]}
+		if ns, ok := (keyring{nodes: r.nodes}).derive(above); ok {
+			*r.last = ns
+			return ns.derive(to)
+		}
+	}
 	for _, n := range r.nodes {
 		if got, ok := n.derive(to); ok {
 			return got, true

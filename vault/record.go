@@ -2,12 +2,18 @@ package vault
 
 import (
 	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"hash"
 	"math/bits"
 
 	"github.com/cloudflare/circl/sign/ed25519"
+
+	"ass/audit"
+	"ass/tokens"
 )
 
 // recordVersion is the first byte of every record.
@@ -44,6 +50,12 @@ func parseRecord(value []byte) (record, error) {
 	return record{by: string(by), sig: sig, body: body, mac: [32]byte(rest)}, nil
 }
 
+// authorIn is who stored bytes say that they are by, "" for bytes that are no record.
+func authorIn(value []byte) string {
+	r, _ := parseRecord(value)
+	return r.by
+}
+
 func cutLP(b []byte) (x, rest []byte, ok bool) {
 	if len(b) < 4 {
 		return nil, nil, false
@@ -67,7 +79,10 @@ func (r record) encode() []byte {
 // signedBytes is what the author signs and, with the signature behind it, what
 // the MAC covers.
 func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
-	b := make([]byte, 0, 96+len(key)+len(r.body))
+	return e.appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), bucket, key, r)
+}
+
+func (e epoch) appendSigned(b []byte, bucket string, key []byte, r record) []byte {
 	b = lp(b, "ass/1 record")
 	b = append(b, e.vid[:]...)
 	b = u32(b, e.n)
@@ -79,18 +94,118 @@ func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
 
 // newRecord makes a record; sign is nil for the kinds that carry no signature.
 func (e epoch) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
-	r := record{by: by, body: body}
-	signed := e.signedBytes(bucket, key, r)
-	if sign != nil {
-		r.sig = ed25519.Sign(sign, signed)
-	}
-	r.mac = mac(e.mk, signed, lp(nil, r.sig))
-	return r
+	return e.hasher().newRecord(bucket, key, by, sign, body)
 }
 
 func (e epoch) macHolds(bucket string, key []byte, r record) bool {
-	want := mac(e.mk, e.signedBytes(bucket, key, r), lp(nil, r.sig))
+	return e.hasher().macHolds(bucket, key, r)
+}
+
+// hasher makes and checks the MACs of records, and computes their terms of the
+// digest. It is for one goroutine: its hashes have their keys in them.
+type hasher struct {
+	epoch
+	hmac   hash.Hash
+	digest digester
+	signed []byte // room for those of the record at hand
+}
+
+func (e epoch) hasher() *hasher {
+	return &hasher{epoch: e, hmac: hmac.New(sha256.New, e.mk[:]), digest: e.digester()}
+}
+
+func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
+	r := record{by: by, body: body}
+	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	if sign != nil {
+		r.sig = ed25519.Sign(sign, h.signed)
+	}
+	r.mac = h.mac(r.sig)
+	return r
+}
+
+// stored is a record as it is to be stored.
+type stored struct {
+	bucket     string
+	key, value []byte
+	term       digest
+}
+
+// make makes a record, by who writes it, signed if its kind asks for it.
+func (h *hasher) make(by actor, bucket string, k []byte, signed bool, body any) (stored, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return stored{}, err
+	}
+	sign := by.sign
+	if !signed {
+		sign = nil
+	}
+	r := h.newRecord(bucket, k, by.id, sign, b)
+	return stored{bucket, k, r.encode(), h.digest(bucket, k, r.mac[:])}, nil
+}
+
+// decode checks the form and the MAC of stored bytes and decodes their body. The
+// record aliases v.
+func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
+	r, err := parseRecord(v)
+	if err != nil {
+		return record{}, damaged(recordName(bucket, k), "it is not a record")
+	}
+	if !h.macHolds(bucket, k, r) {
+		return record{}, badMAC(bucket, k)
+	}
+	if err := audit.DecodeStrict(r.body, body); err != nil {
+		return record{}, damaged(recordName(bucket, k), "%v", err)
+	}
+	return r, nil
+}
+
+// checkSignature checks the signature of a record whose MAC holds, and that it says
+// that it is by who.
+func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
+	switch {
+	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
+		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
+	case who.err != nil:
+		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
+	}
+	h.signed = h.appendSigned(h.signed[:0], bucket, k, r)
+	if who.by != r.by || !who.signed(h.signed, r.sig) {
+		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
+	}
+	return nil
+}
+
+// decodeHead checks the head of a secret, which says that it is by who. Who may
+// delete and not write can make one that is deleted, and no other.
+func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error) {
+	var body secretBody
+	r, err := h.decode(bucketSecrets, k, v, &body)
+	if err == nil {
+		err = h.checkSignature(who, bucketSecrets, k, r)
+	}
+	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
+		return r, body, err
+	}
+	if p, perr := tokens.ParsePath(string(k)); perr != nil || !who.scopes.Allow(tokens.Write, p) {
+		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
+	}
+	return r, body, err
+}
+
+func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
+	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	want := h.mac(r.sig)
 	return hmac.Equal(want[:], r.mac[:])
+}
+
+// mac is that of the record whose signed bytes are at hand.
+func (h *hasher) mac(sig []byte) (sum [32]byte) {
+	h.signed = lp(h.signed, sig)
+	h.hmac.Reset()
+	h.hmac.Write(h.signed)
+	return [32]byte(h.hmac.Sum(h.signed[:0]))
 }
 
 func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
@@ -143,12 +258,12 @@ type digester func(bucket string, key []byte, mac []byte) digest
 func (e epoch) digester() digester {
 	k := e.digestKey()
 	h := hmac.New(sha512.New, k[:])
+	var b []byte
 	return func(bucket string, key, mac []byte) digest {
+		b = append(lp(lp(b[:0], bucket), key), mac...)
 		h.Reset()
-		h.Write(lp(nil, bucket))
-		h.Write(lp(nil, key))
-		h.Write(mac)
-		d, _ := digestFrom(h.Sum(nil))
+		h.Write(b)
+		d, _ := digestFrom(h.Sum(b[:0]))
 		return d
 	}
 }

@@ -253,7 +253,7 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 		return err
 	}
 	p := &rewritePlan{tier: r.raise}
-	heads, err := r.from.copyHeads(old, w, p)
+	heads, err := r.from.copyHeads(old, next, w, p)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ var errReadOnly = errors.New("a vault that was opened for reading is not rewritt
 // is why this makes a new file.
 //
 // Every record is checked as it is on any other day, opened, sealed for the new
-// epoch, and signed by the owner.
+// epoch, and signed by the owner; on all cores, for that is most of the work.
 func (s *Session) rewrite(p *rewritePlan) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
@@ -123,7 +124,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 			return err
 		}
 	}
-	heads, err := s.copyHeads(old, w, p)
+	heads, err := s.copyHeads(old, next, w, p)
 	if err != nil {
 		return err
 	}
@@ -169,69 +170,122 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	return w.t.putCheckpoint(cp)
 }
 
+// copying is a record on its way from the old file into the new.
+type copying struct {
+	k, v []byte
+	who  signer
+	path tokens.Path
+	n    uint64 // of a version
+
+	left error // why it does not hold
+	made stored
+	err  error
+}
+
+func (t *tx) copying(bucket string, k, v []byte) copying {
+	v = bytes.Clone(v)
+	return copying{k: bytes.Clone(k), v: v, who: t.signer(bucket, authorIn(v))}
+}
+
+// copied puts what was made of a record into the new file.
+func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
+	if c.left != nil {
+		return p.leave(recordName(bucket, c.k), c.left)
+	}
+	err := c.err
+	if err == nil {
+		err = w.t.place(c.made)
+	}
+	if err == nil {
+		err = w.wrote(len(c.v))
+	}
+	return err
+}
+
 // copyHeads copies the heads of the secrets, and returns the paths of those that it
 // copied.
-func (s *Session) copyHeads(old *tx, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
+func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
 	copied = map[string]bool{}
-	return copied, old.walk(bucketSecrets, nil, func(k, v []byte) error {
-		path, err := tokens.ParsePath(string(k))
-		if err == nil && p.drop[path] {
-			return nil
+	worker := func() func(*copying) {
+		from, into := old.epoch.hasher(), next.epoch.hasher()
+		return func(c *copying) {
+			var head secretBody
+			if _, head, c.left = from.decodeHead(c.who, c.k, c.v); c.left == nil {
+				head.Tier = max(head.Tier, p.tier[c.path])
+				c.made, c.err = into.make(next.by, bucketSecrets, c.k, true, head)
+			}
 		}
-		if err != nil {
-			return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "it is not at a path"))
-		}
-		_, head, err := old.decodeHead(k, v)
-		if err != nil {
-			return p.leave(recordName(bucketSecrets, k), err)
-		}
-		head.Tier = max(head.Tier, p.tier[path])
-		if err := w.t.put(bucketSecrets, k, true, head); err != nil {
-			return err
-		}
-		copied[string(k)] = true
-		return w.wrote(len(v))
+	}
+	done := func(c *copying) error {
+		copied[string(c.k)] = c.left == nil
+		return w.copied(c, p, bucketSecrets)
+	}
+	return copied, inBatches(worker, done, func(add func(copying, int) error) error {
+		return old.walk(bucketSecrets, nil, func(k, v []byte) error {
+			path, err := tokens.ParsePath(string(k))
+			if err == nil && p.drop[path] {
+				return nil
+			}
+			if err != nil {
+				return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "it is not at a path"))
+			}
+			c := old.copying(bucketSecrets, k, v)
+			c.path = path
+			return add(c, len(v))
+		})
 	})
 }
 
 // copyVersions seals every version anew, of the secrets that have a head.
 func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]bool) error {
-	done := 0
 	total, err := old.count(bucketVersions)
 	if err != nil {
 		return err
 	}
-	return old.walk(bucketVersions, nil, func(k, v []byte) error {
-		if done++; done%64 == 0 || done == total {
-			s.v.opts.Progress(done, total)
+	worker := func() func(*copying) {
+		from, into := old.epoch.hasher(), next.epoch.hasher()
+		own, anew := s.inOrder(), next.inOrder()
+		return func(c *copying) {
+			var body versionBody
+			var r record
+			if r, c.left = from.decode(bucketVersions, c.k, c.v, &body); c.left == nil {
+				c.left = from.checkSignature(c.who, bucketVersions, c.k, r)
+			}
+			if c.left != nil {
+				return
+			}
+			value, err := own.openVersion(old.epoch, body, c.path, c.n)
+			if err != nil {
+				c.left = fmt.Errorf("rewrite: %w", err)
+				return
+			}
+			body.Tier = max(body.Tier, p.tier[c.path])
+			_, c.err = anew.sealOwn(c.path, c.n, &body, value)
+			if clear(value); c.err == nil {
+				c.made, c.err = into.make(next.by, bucketVersions, c.k, true, body)
+			}
 		}
-		text, n, _ := cutVersionKey(k)
-		path, err := tokens.ParsePath(text)
-		if err == nil && p.drop[path] {
-			return nil
-		}
-		name := recordName(bucketVersions, k)
-		switch {
-		case err != nil:
-			return p.leave(name, damaged(name, "it is not at a path and a version"))
-		case !heads[text]:
-			return p.leave(name, damaged(name, "its secret has no record"))
-		}
-		var body versionBody
-		_, err = old.decodeSigned(bucketVersions, k, v, &body)
-		if err != nil {
-			return p.leave(name, err)
-		}
-		value, err := s.openVersion(old.epoch, body, path, n)
-		if err != nil {
-			return p.leave(name, fmt.Errorf("rewrite: %w", err))
-		}
-		body.Tier = max(body.Tier, p.tier[path])
-		err = next.writeVersion(w.t, path, n, body, value)
-		clear(value)
-		if err != nil {
-			return err
-		}
-		return w.wrote(len(v))
+	}
+	done := 0
+	return inBatches(worker, func(c *copying) error { return w.copied(c, p, bucketVersions) }, func(add func(copying, int) error) error {
+		return old.walk(bucketVersions, nil, func(k, v []byte) error {
+			done++
+			s.v.opts.step(done, total)
+			text, n, _ := cutVersionKey(k)
+			path, err := tokens.ParsePath(text)
+			if err == nil && p.drop[path] {
+				return nil
+			}
+			name := recordName(bucketVersions, k)
+			switch {
+			case err != nil:
+				return p.leave(name, damaged(name, "it is not at a path and a version"))
+			case !heads[text]:
+				return p.leave(name, damaged(name, "its secret has no record"))
+			}
+			c := old.copying(bucketVersions, k, v)
+			c.path, c.n = path, n
+			return add(c, len(v))
+		})
 	})
 }

@@ -119,8 +119,14 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	if n == 0 {
 		n = head.Version
 	}
-	note := map[string]any{"version": n}
 	version, value, err := s.readVersion(t, p, n)
+	return s.handOut(t, p, head, n, version, value, err)
+}
+
+// handOut logs that a version is read, which was opened, or to which the session has
+// no key and may have an approval.
+func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte, err error) (Value, error) {
+	note := map[string]any{"version": n}
 	if errors.Is(err, errNoKey) {
 		value, note["approval"], err = s.readApproved(t, p, n, version)
 	}
@@ -138,15 +144,31 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 
 // readVersion opens one version, after its MAC and its signature held.
 func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []byte, error) {
-	var body versionBody
-	_, err := t.signed(bucketVersions, versionKey(p, n), &body)
+	k := versionKey(p, n)
+	v, err := t.stored(bucketVersions, k)
 	if errors.Is(err, ErrNotFound) {
-		return body, nil, errorOf(ErrNotFound, "%s has no version %d", p, n)
+		err = noVersion(p, n)
+	}
+	if err != nil {
+		return versionBody{}, nil, err
+	}
+	return s.openStored(t.hasher, t.signer(bucketVersions, authorIn(v)), p, n, k, v)
+}
+
+func noVersion(p tokens.Path, n uint64) error {
+	return errorOf(ErrNotFound, "%s has no version %d", p, n)
+}
+
+// openStored opens the stored bytes of a version, which say that they are by who.
+func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody, value []byte, err error) {
+	r, err := h.decode(bucketVersions, k, v, &body)
+	if err == nil {
+		err = h.checkSignature(who, bucketVersions, k, r)
 	}
 	if err != nil {
 		return body, nil, err
 	}
-	value, err := s.openVersion(t.epoch, body, p, n)
+	value, err = s.openVersion(h.epoch, body, p, n)
 	if errors.Is(err, errNoKey) && body.Tier == tokens.Standard {
 		err = errorOf(ErrDenied, "%s version %d was written by somebody who may not read it, after %s got its scopes; with a new token it can be read", p, n, s.Who())
 	}
@@ -172,19 +194,18 @@ func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64
 // writeVersion seals a value and stores it: under the secret's key or, by those
 // who do not have that, to a published recipient.
 func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody, value []byte) (err error) {
-	ctx, k := t.epoch.versionContext(body.Tier, p, n), versionKey(p, n)
-	if own, ok := s.ring.derive(nodeOf(body.Tier, tokens.Exactly(p))); ok {
-		body.Recipient = nil
-		if body.Sealed, err = seal(own.key, ctx, value); err == nil {
-			err = t.remove(bucketUnsealed, k)
-		}
-	} else {
+	k := versionKey(p, n)
+	own, err := s.sealOwn(p, n, &body, value)
+	switch {
+	case own && err == nil:
+		err = t.remove(bucketUnsealed, k)
+	case !own:
 		at, to, rerr := t.recipientFor(body.Tier, p)
 		if rerr != nil {
 			return rerr
 		}
 		body.Recipient = at.id()
-		if body.Sealed, err = sealPub(to, ctx, value); err == nil {
+		if body.Sealed, err = sealPub(to, t.epoch.versionContext(body.Tier, p, n), value); err == nil {
 			err = t.put(bucketUnsealed, k, false, unsealedBody{Seq: t.seq()})
 		}
 	}
@@ -194,36 +215,36 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 	return t.put(bucketVersions, k, true, body)
 }
 
+// sealOwn seals a value under the secret's key, if the session has that.
+func (s *Session) sealOwn(p tokens.Path, n uint64, body *versionBody, value []byte) (ok bool, err error) {
+	own, ok := s.ring.derive(nodeOf(body.Tier, tokens.Exactly(p)))
+	if ok {
+		body.Recipient = nil
+		body.Sealed, err = seal(own.key, s.epoch.versionContext(body.Tier, p, n), value)
+	}
+	return ok, err
+}
+
 // secretHead reads the head of a secret, deleted or not.
 func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
-	k := secretBucketKey(p)
-	v, err := t.get(bucketSecrets, k)
+	k, v, err := t.storedHead(p)
 	if err != nil {
 		return secretBody{}, err
-	}
-	if v == nil {
-		if err := t.absent(bucketSecrets, k); err != nil {
-			return secretBody{}, err
-		}
-		return secretBody{}, errorOf(ErrNotFound, "no secret at %s", p)
 	}
 	_, body, err := t.decodeHead(k, v)
 	return body, err
 }
 
-// decodeHead checks the head of a secret. Who may delete and not write can make
-// one that is deleted, and no other.
+func (t *tx) storedHead(p tokens.Path) (k, v []byte, err error) {
+	k = secretBucketKey(p)
+	if v, err = t.stored(bucketSecrets, k); errors.Is(err, ErrNotFound) {
+		err = errorOf(ErrNotFound, "no secret at %s", p)
+	}
+	return k, v, err
+}
+
 func (t *tx) decodeHead(k, v []byte) (record, secretBody, error) {
-	var body secretBody
-	r, err := t.decodeSigned(bucketSecrets, k, v, &body)
-	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
-		return r, body, err
-	}
-	who, err := t.author(t, r.by)
-	if p, perr := tokens.ParsePath(string(k)); err != nil || perr != nil || !who.scopes.Allow(tokens.Write, p) {
-		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
-	}
-	return r, body, err
+	return t.hasher.decodeHead(t.signer(bucketSecrets, authorIn(v)), k, v)
 }
 
 // live reads the head of a secret that is not deleted.
@@ -296,6 +317,9 @@ func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	err := s.view(func(t *tx) error {
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
 			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
+				if len(list) == cap(list) { // double it: append adds a quarter, and copies as often
+					list = slices.Grow(list, len(list)+1)
+				}
 				list = append(list, head.secret(p))
 			}
 		})
@@ -308,8 +332,9 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 	if ns != (tokens.Namespace{}) {
 		prefix = []byte(ns.String() + "/")
 	}
+	var head secretBody
 	return t.walk(bucketSecrets, prefix, func(k, v []byte) error {
-		var head secretBody
+		head = secretBody{}
 		if _, err := t.decode(bucketSecrets, k, v, &head); err != nil {
 			return err
 		}

@@ -1,7 +1,7 @@
 package vault
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,13 +27,12 @@ type actor struct {
 // tx is one transaction of one actor: records whose MACs are checked on the way
 // out and made on the way in, and the log that goes with them.
 type tx struct {
-	b      *bbolt.Tx
-	pages  *tree // as they were last committed; nil in a file that is being built
-	epoch  epoch
-	by     actor
-	now    time.Time
-	head   head
-	digest digester
+	*hasher
+	b     *bbolt.Tx
+	pages *tree // as they were last committed; nil in a file that is being built
+	by    actor
+	now   time.Time
+	head  head
 
 	author  func(*tx, string) (signer, error) // who signed a record
 	signers map[string]signer                 // those that were found
@@ -109,8 +108,8 @@ func (t *tx) mayGoOn() error {
 
 func (s *Session) newTx(b *bbolt.Tx) *tx {
 	return &tx{
-		b: b, epoch: s.epoch, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
-		digest: s.epoch.digester(), author: s.author, signers: map[string]signer{},
+		hasher: s.epoch.hasher(), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		author: s.author, signers: map[string]signer{},
 	}
 }
 
@@ -146,7 +145,7 @@ func (t *tx) allHold(bucket string) error {
 }
 
 func (t *tx) checkMAC(bucket string, k, v []byte) error {
-	if r, err := parseRecord(v); err != nil || !t.epoch.macHolds(bucket, k, r) {
+	if r, err := parseRecord(v); err != nil || !t.macHolds(bucket, k, r) {
 		return badMAC(bucket, k)
 	}
 	return nil
@@ -240,39 +239,40 @@ func (t *tx) logEvent(ev audit.Event) error {
 // put writes a record: signed by the actor if its kind asks for it, MACed, and
 // in the digest.
 func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
-	b, err := json.Marshal(body)
+	r, err := t.make(t.by, bucket, k, signed, body)
 	if err != nil {
 		return err
 	}
-	sign := t.by.sign
-	if !signed {
-		sign = nil
-	}
-	r := t.epoch.newRecord(bucket, k, t.by.id, sign, b)
-	if err := t.forget(bucket, k); err != nil {
-		return err
-	}
-	into, err := t.bucketAt(bucket, k)
-	if err != nil {
-		return err
-	}
-	t.head.digest.add(t.digest(bucket, k, r.mac[:]))
-	t.head.count++
-	return into.Put(k, r.encode())
+	return t.place(r)
 }
 
-// forget takes what stands at k out of the digest.
-func (t *tx) forget(bucket string, k []byte) error {
-	old, err := t.get(bucket, k)
+// place writes a record that was made.
+func (t *tx) place(r stored) error {
+	if _, err := t.forget(r.bucket, r.key); err != nil {
+		return err
+	}
+	into, err := t.bucketAt(r.bucket, r.key)
 	if err != nil {
 		return err
 	}
-	if old != nil {
-		m := macOf(old)
-		t.head.digest.sub(t.digest(bucket, k, m[:]))
-		t.head.count--
+	if t.pages == nil { // a new file, which is filled in order
+		into.FillPercent = 0.9
 	}
-	return nil
+	t.head.digest.add(r.term)
+	t.head.count++
+	return into.Put(r.key, r.value)
+}
+
+// forget takes what stands at k out of the digest, if anything does.
+func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
+	old, err := t.get(bucket, k)
+	if err != nil || old == nil {
+		return false, err
+	}
+	m := macOf(old)
+	t.head.digest.sub(t.digest(bucket, k, m[:]))
+	t.head.count--
+	return true, nil
 }
 
 // get returns the stored bytes at k, nil for none. They are valid until the
@@ -292,7 +292,7 @@ func (t *tx) get(bucket string, k []byte) ([]byte, error) {
 
 // remove takes a record away, if it is there.
 func (t *tx) remove(bucket string, k []byte) error {
-	if err := t.forget(bucket, k); err != nil {
+	if there, err := t.forget(bucket, k); err != nil || !there {
 		return err
 	}
 	if err := t.pages.removal(bucket, k); err != nil {
@@ -314,17 +314,23 @@ func (t *tx) count(bucket string) (n int, err error) {
 // signed reads a record of a kind that carries a signature, checks it and decodes
 // it into body. It returns ErrNotFound if there is none.
 func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
-	v, err := t.get(bucket, k)
+	v, err := t.stored(bucket, k)
 	if err != nil {
 		return record{}, err
 	}
-	if v == nil {
-		if err := t.absent(bucket, k); err != nil {
-			return record{}, err
-		}
-		return record{}, ErrNotFound
-	}
 	return t.decodeSigned(bucket, k, v, body)
+}
+
+// stored is get for what has to be there: it returns ErrNotFound if it is not.
+func (t *tx) stored(bucket string, k []byte) ([]byte, error) {
+	v, err := t.get(bucket, k)
+	if err != nil || v != nil {
+		return v, err
+	}
+	if err := t.absent(bucket, k); err != nil {
+		return nil, err
+	}
+	return nil, ErrNotFound
 }
 
 // absent returns an error unless the records hold among which k would stand: a
@@ -349,35 +355,19 @@ func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) 
 }
 
 func (t *tx) checkSignature(bucket string, k []byte, r record) error {
-	if !maySignAny(bucket, r.by) { // before its author is looked up, which reads such records
-		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
-	}
-	who, err := t.author(t, r.by)
-	switch {
-	case err != nil:
-		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
-	case !who.maySign(bucket, k, r.by):
-		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
-	case !t.epoch.signatureHolds(bucket, k, r, who.pub):
-		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
-	}
-	return nil
+	return t.hasher.checkSignature(t.signer(bucket, r.by), bucket, k, r)
 }
 
-// decode checks the form and the MAC of stored bytes and decodes their body. The
-// record aliases v, so it does not outlive the transaction.
-func (t *tx) decode(bucket string, k, v []byte, body any) (record, error) {
-	r, err := parseRecord(v)
-	if err != nil {
-		return record{}, damaged(recordName(bucket, k), "it is not a record")
+var errNoRight = errors.New("no right to write it")
+
+// signer looks up who a record says that it is by.
+func (t *tx) signer(bucket, by string) signer {
+	if !maySignAny(bucket, by) { // before its author is looked up, which reads such records
+		return signer{by: by, err: errNoRight}
 	}
-	if !t.epoch.macHolds(bucket, k, r) {
-		return record{}, badMAC(bucket, k)
-	}
-	if err := audit.DecodeStrict(r.body, body); err != nil {
-		return record{}, damaged(recordName(bucket, k), "%v", err)
-	}
-	return r, nil
+	who, err := t.author(t, by)
+	who.by, who.err = by, err
+	return who
 }
 
 // walk calls fn for every key of a bucket that begins with prefix, in order,

@@ -175,18 +175,27 @@ func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, er
 
 // store writes the records of a write.
 func (s *Session) store(t *tx, p tokens.Path, w *write, value []byte) (Secret, error) {
-	w.head.Seq = t.seq()
-	if w.head.Tier < w.was {
-		if err := s.lowerVersions(t, p, w.head.Tier); err != nil {
-			return Secret{}, err
-		}
-		w.note["tier_before"] = w.was
+	body, err := s.versionOf(t, p, w)
+	if err == nil {
+		err = s.writeVersion(t, p, w.head.Version, body, value)
 	}
-	body := versionBody{Seq: w.head.Seq, Tier: w.head.Tier, Author: t.by.id, CreatedAt: t.now}
-	if err := s.writeVersion(t, p, w.head.Version, body, value); err != nil {
+	if err != nil {
 		return Secret{}, err
 	}
 	return w.head.secret(p), t.put(bucketSecrets, secretBucketKey(p), true, w.head)
+}
+
+// versionOf is the version that a write makes, before it is sealed. Where the tier is
+// lowered, so are the versions that there are.
+func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error) {
+	w.head.Seq = t.seq()
+	if w.head.Tier < w.was {
+		if err := s.lowerVersions(t, p, w.head.Tier); err != nil {
+			return versionBody{}, err
+		}
+		w.note["tier_before"] = w.was
+	}
+	return versionBody{Seq: w.head.Seq, Tier: w.head.Tier, Author: t.by.id, CreatedAt: t.now}, nil
 }
 
 // lowerVersions seals every stored version anew at a lower tier. To lower a

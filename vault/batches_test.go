@@ -1,0 +1,73 @@
+package vault
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+)
+
+// Whatever the sizes and numbers of jobs, each is done once, and they come out in the
+// order in which they went in; up to the first that fails.
+func TestInBatches(t *testing.T) {
+	stop := errors.New("stop")
+	for _, n := range []int{0, 1, 63, 64, 65, 1000} {
+		for _, bytes := range []int{1, 1 << 18, 2 << 20} {
+			for _, failAt := range []int{-1, 0, n / 2} {
+				var worked atomic.Int64
+				var out []int
+				err := inBatches(
+					func() func(*int) { return func(j *int) { worked.Add(1); *j *= 2 } },
+					func(j *int) error {
+						if len(out) == failAt {
+							return stop
+						}
+						out = append(out, *j)
+						return nil
+					},
+					func(add func(int, int) error) error {
+						for i := range n {
+							if err := add(i, bytes); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				want := n
+				if failAt >= 0 && n > 0 {
+					want = failAt
+				}
+				if (err != nil) != (want < n) || err != nil && !errors.Is(err, stop) {
+					t.Errorf("%d jobs, one of which fails at %d: %v", n, failAt, err)
+				}
+				for i, j := range out {
+					if j != 2*i {
+						t.Fatalf("%d jobs: %v", n, out)
+					}
+				}
+				if len(out) != want || err == nil && int(worked.Load()) != n {
+					t.Errorf("%d jobs: %d came out, %d were done", n, len(out), worked.Load())
+				}
+			}
+		}
+	}
+	if err := inBatches(func() func(*int) { return func(*int) {} }, func(*int) error { return nil }, func(add func(int, int) error) error {
+		return errors.Join(add(1, 1), stop)
+	}); !errors.Is(err, stop) {
+		t.Errorf("what feeds fails: %v", err)
+	}
+	// A few are one batch.
+	workers := 0
+	var seen []int
+	_ = inBatches(func() func(*int) { workers++; return func(j *int) { seen = append(seen, *j) } }, func(*int) error { return nil }, func(add func(int, int) error) error {
+		for i := range 64 {
+			if err := add(i, 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if workers != 1 || !slices.IsSorted(seen) {
+		t.Errorf("%d workers did 64 small jobs, in the order %v", workers, seen)
+	}
+}
