@@ -6,12 +6,13 @@ import "runtime"
 // what worker returns does one; and done takes them in the order in which they were
 // added. feed and done run on the goroutine of the caller, which alone may touch the
 // file, so a job has copies of what it needs. A batch is done by one goroutine in its
-// order: what a few jobs draw of a given randomness depends on no scheduler.
+// order: what a few jobs draw of a given randomness depends on no scheduler. A panic of
+// a worker is one of the caller's.
 func inBatches[J any](worker func() func(*J), done func(*J) error, feed func(add func(j J, bytes int) error) error) error {
 	const most, mostBytes = 64, 1 << 20
 	type batch struct {
 		jobs  []J
-		ready chan struct{}
+		ready chan any // what it panicked with, nil for nothing
 	}
 	var running []batch
 	defer func() {
@@ -22,8 +23,11 @@ func inBatches[J any](worker func() func(*J), done func(*J) error, feed func(add
 	wait := func(leave int) error {
 		for len(running) > leave {
 			b := running[0]
-			<-b.ready
+			p := <-b.ready
 			running = running[1:]
+			if p != nil {
+				panic(p)
+			}
 			for i := range b.jobs {
 				if err := done(&b.jobs[i]); err != nil {
 					return err
@@ -35,11 +39,11 @@ func inBatches[J any](worker func() func(*J), done func(*J) error, feed func(add
 	var jobs []J
 	size := 0
 	start := func() error {
-		b := batch{jobs, make(chan struct{})}
+		b := batch{jobs, make(chan any, 1)}
 		jobs, size = nil, 0
 		running = append(running, b)
 		go func() {
-			defer close(b.ready)
+			defer func() { b.ready <- recover() }()
 			do := worker()
 			for i := range b.jobs {
 				do(&b.jobs[i])

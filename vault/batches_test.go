@@ -56,6 +56,15 @@ func TestInBatches(t *testing.T) {
 	}); !errors.Is(err, stop) {
 		t.Errorf("what feeds fails: %v", err)
 	}
+	func() {
+		defer func() {
+			if p := recover(); p != "bug" {
+				t.Errorf("a worker's panic became %v", p)
+			}
+		}()
+		err := inBatches(func() func(*int) { return func(*int) { panic("bug") } }, func(*int) error { return nil }, func(add func(int, int) error) error { return add(1, 1) })
+		t.Errorf("a worker panicked, and it went on: %v", err)
+	}()
 	// A few are one batch.
 	workers := 0
 	var seen []int

@@ -91,6 +91,7 @@ type keyring struct {
 // their paths: it does not derive the key of their namespace anew for each.
 func (s *Session) inOrder() *Session {
 	own := *s
+	own.secret = key{} // which is not wiped in a copy
 	own.ring.last = &node{}
 	return &own
 }
