@@ -103,7 +103,10 @@ func (e Entry) encode() []byte {
 // signedBytes is what the actor signs: the entry and everything that fixes its
 // place. The MAC of the entry before makes it a chain.
 func (e Entry) signedBytes(at Place, seq uint64, prev [32]byte) []byte {
-	b := make([]byte, 0, 128+len(e.By)+len(e.Body))
+	return e.appendSigned(make([]byte, 0, 128+len(e.By)+len(e.Body)), at, seq, prev)
+}
+
+func (e Entry) appendSigned(b []byte, at Place, seq uint64, prev [32]byte) []byte {
 	b = lp(b, []byte("ass/1 audit entry"))
 	b = append(b, at.Vault[:]...)
 	b = binary.BigEndian.AppendUint32(b, at.Epoch)

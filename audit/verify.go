@@ -32,8 +32,13 @@ type Verifier struct {
 	FirstKey func(epoch uint32, seq uint64) [32]byte
 
 	// SignedBy returns the public key of an actor. The owner's must be known
-	// from outside of the log.
+	// from outside of the log, the others from what Visit was told of agents and
+	// tokens, and of nothing else.
 	SignedBy func(by string) (ed25519.PublicKey, bool)
+
+	// Own is the owner's key, which knows its own signatures at once; nil where it is
+	// not at hand. See [Made].
+	Own ed25519.PrivateKey
 
 	// Last is the number of the last entry, as the vault's head counts them; 0 if
 	// that is not known.
@@ -64,6 +69,8 @@ const maxGap = 1 << 20
 // the walk goes on behind it, even when it began an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
 	w := walk{Verifier: v, at: v.After, epoch: v.Epoch}
+	w.start(v.Own)
+	defer w.stop()
 	for key, value := range entries {
 		seq := Seq(key)
 		gap := seq - w.at.Seq - 1
@@ -73,7 +80,7 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 		}
 		if gap > 0 {
 			w.missing += gap
-			w.findings = append(w.findings, Finding{w.at.Seq + 1, seq - 1, "missing"})
+			w.add(Finding{w.at.Seq + 1, seq - 1, "missing"})
 			for w.at.Seq+1 < seq {
 				w.pass([MACSize]byte{})
 			}
@@ -81,6 +88,7 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 		}
 		w.entry(seq, value)
 	}
+	w.settle()
 	return w.at, w.epoch, w.findings
 }
 
@@ -93,6 +101,8 @@ type walk struct {
 	broken   []begun // entries that did not hold, since the last that did
 	torn     bool    // the entry before is missing, so the chain to it cannot be checked
 	findings []Finding
+	signed   []byte // of the entry that is looked at
+	signatures
 }
 
 // begun is an entry that may have begun the next epoch.
@@ -103,7 +113,12 @@ type begun struct {
 }
 
 func (w *walk) found(seq uint64, format string, args ...any) {
-	w.findings = append(w.findings, Finding{Seq: seq, Problem: fmt.Sprintf(format, args...)})
+	w.add(Finding{Seq: seq, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (w *walk) add(f Finding) {
+	w.settle()
+	w.findings = append(w.findings, f)
 }
 
 // pass goes on behind an entry that did not hold.
@@ -142,32 +157,37 @@ func (w *walk) entry(seq uint64, value []byte) {
 		return
 	}
 	begins := epoch != w.epoch && ev.Epoch == epoch
+	if w.unsure {
+		w.settle()
+	}
 	pub, known := w.SignedBy(e.By)
+	c := claim{seq: seq, by: e.By, ev: ev, pub: pub}
 	switch {
 	case err != nil:
 		w.found(seq, "%v", err)
 	case !known:
 		w.found(seq, "it is by %q, who is not known here", e.By)
-	case !ed25519.Verify(pub, e.signedBytes(Place{w.Vault, epoch}, seq, w.at.LastMAC), e.Sig):
-		w.found(seq, "it is not signed by %q, whose name it bears", e.By)
 	case ev.ActorID != e.By:
-		w.found(seq, "it names %q as its actor and is signed by %q", ev.ActorID, e.By)
+		c.otherwise = fmt.Sprintf("it names %q as its actor and is signed by %q", ev.ActorID, e.By)
 	case begins && epoch > w.epoch+1 && len(w.broken) == 0 && ev.Type != VaultRestored:
-		w.found(seq, "it begins epoch %d behind epoch %d", epoch, w.epoch)
+		c.otherwise = fmt.Sprintf("it begins epoch %d behind epoch %d", epoch, w.epoch)
 	case ev.Epoch != 0 && !begins:
-		w.found(seq, "it claims to begin epoch %d", ev.Epoch)
-	case w.Visit != nil:
-		w.Visit(seq, e.By, ev, true)
+		c.otherwise = fmt.Sprintf("it claims to begin epoch %d", ev.Epoch)
+	}
+	if err == nil && known {
+		w.claim(c, e.Sig)
 	}
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
 }
 
 // keyOf finds the key under which the entry's MAC holds: the next of this epoch;
 // the first of the epoch that the entry begins; or, where entries before it did
-// not hold, one of the epoch that one of them may have begun.
+// not hold, one of the epoch that one of them may have begun. It leaves in w.signed what
+// the entry's actor has signed.
 func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
 	holds := func(k [32]byte, epoch uint32) bool {
-		mac := e.mac(k, e.signedBytes(Place{w.Vault, epoch}, seq, w.at.LastMAC))
+		w.signed = e.appendSigned(w.signed[:0], Place{w.Vault, epoch}, seq, w.at.LastMAC)
+		mac := e.mac(k, w.signed)
 		return hmac.Equal(mac[:], e.MAC[:])
 	}
 	if ev.Epoch > w.epoch && e.By == Owner {

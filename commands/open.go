@@ -148,7 +148,7 @@ func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 		return d, err
 	}
 	d.Size = size(d.Info.Bytes)
-	report, err := s.Verify(false)
+	report, err := s.Reverify()
 	if err != nil {
 		return d, err
 	}

@@ -208,8 +208,11 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 }
 
 // pass keeps what was learned up to the entry at which the log is to be cut.
-func (v *verification) pass() {
-	c := checkpoint{Cut: v.cutAt, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
+func (v *verification) pass() { v.passed = v.learned(v.cutAt) }
+
+// learned is what was learned of the entries up to the one that was looked at last.
+func (v *verification) learned(seq uint64) checkpoint {
+	c := checkpoint{Cut: seq, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(v.known)) {
 		who := v.known[id]
 		c.Actors = append(c.Actors, actorAt{ID: id, Pub: who.pub, Issuer: who.issuer, Scopes: who.scopes.Strings(), Serial: who.key.serial})
@@ -218,7 +221,7 @@ func (v *verification) pass() {
 		c.Told = append(c.Told, toldAt{what, v.told[what]})
 	}
 	c.Copies = append(slices.Clone(v.from.Copies), v.copies...)
-	v.passed = c
+	return c
 }
 
 // writeArchive writes entries up to last into a file, syncs it and reads it back.

@@ -97,6 +97,13 @@ func (v *victim) problems() string {
 	var r Report
 	v.do(func(s *Session) {
 		var err error
+		// From where the last one that found nothing ended, the same is found as from the
+		// first entry on.
+		again, aerr := s.Reverify()
+		all, err := s.Verify(false)
+		if !slices.Equal(again.Problems, all.Problems) || (aerr == nil) != (err == nil) {
+			v.t.Errorf("verified from entry %d on: %q, %v\nfrom the first on: %q, %v", again.Verified+1, again.Problems, aerr, all.Problems, err)
+		}
 		if r, err = s.Verify(true); err != nil {
 			r.Problems = append(r.Problems, err.Error())
 		}

@@ -35,6 +35,8 @@ type checkpoint struct {
 	Told    []toldAt   `json:"told"`             // what the entries up to Cut tell of, besides Records
 	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, that the entries up to Cut tell of
 	Records []recordAt `json:"records"`
+
+	next *key // of the entry behind Cut; nil if it has to be computed
 }
 
 // copyAt is a copy of the vault that was made.
@@ -220,7 +222,12 @@ func (c checkpoint) after(root *rootKeys) (at audit.Position) {
 	if c.Cut == 0 || len(c.CutMAC) != len(at.LastMAC) {
 		return at
 	}
-	at = audit.Position{Seq: c.Cut, LastMAC: [32]byte(c.CutMAC), Key: root.auditKey(c.Epoch, c.Began)}
+	at = audit.Position{Seq: c.Cut, LastMAC: [32]byte(c.CutMAC)}
+	if c.next != nil {
+		at.Key = *c.next
+		return at
+	}
+	at.Key = root.auditKey(c.Epoch, c.Began)
 	if c.Began > 0 {
 		for range c.Cut - c.Began + 1 {
 			at.Key = audit.NextKey(at.Key)

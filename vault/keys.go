@@ -101,6 +101,11 @@ func (r *rootKeys) epochWrap(epoch uint32) (key, []byte) {
 	return kdf(r.root, nil, "ass/1 epoch wrap"), u32(append(lp(nil, "epoch"), r.vid[:]...), epoch)
 }
 
+// verifiedKey seals what the owner's machine remembers of a verification.
+func (r *rootKeys) verifiedKey() (key, []byte) {
+	return kdf(r.root, nil, "ass/1 verified"), append(lp(nil, "verified"), r.vid[:]...)
+}
+
 // agentSecret derives the secret of an agent. Another serial is another
 // secret: that is what rotating an agent's key changes.
 func (r *rootKeys) agentSecret(id string, serial uint32) key {

@@ -64,9 +64,13 @@ func (m memory) note(vid vaultID, k mark, alone bool) {
 		return
 	}
 	b = append(b, bytes.Repeat([]byte{' '}, noteLen-len(b))...)
-	if alone && m.writeOver(m.file(vid), b) == nil {
-		return
+	if !alone || writeOver(m.file(vid), b) != nil {
+		m.write(m.file(vid), b)
 	}
+}
+
+// write makes a file of the memory anew.
+func (m memory) write(file string, b []byte) {
 	if os.MkdirAll(m.dir, 0o700) != nil {
 		return
 	}
@@ -76,14 +80,14 @@ func (m memory) note(vid vaultID, k mark, alone bool) {
 	}
 	_, err = temp.Write(b)
 	if cerr := temp.Close(); err == nil && cerr == nil {
-		err = os.Rename(temp.Name(), m.file(vid))
+		err = os.Rename(temp.Name(), file)
 	}
 	if err != nil {
 		_ = os.Remove(temp.Name())
 	}
 }
 
-func (m memory) writeOver(path string, b []byte) error {
+func writeOver(path string, b []byte) error {
 	f, err := openNoFollow(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err

@@ -303,12 +303,17 @@ func (st *store) each(bucket string, fn func(k, v []byte)) error {
 // walk calls fn for every key of a bucket that begins with prefix, in order, and
 // checks each page before bbolt goes there.
 func (w *tree) walk(bucket string, b *bbolt.Bucket, prefix []byte, fn func(k, v []byte) error) error {
-	leaf, err := w.from(bucket, prefix, 1)
+	return w.walkFrom(bucket, b, prefix, prefix, fn)
+}
+
+// walkFrom is walk from a key on.
+func (w *tree) walkFrom(bucket string, b *bbolt.Bucket, start, prefix []byte, fn func(k, v []byte) error) error {
+	leaf, err := w.from(bucket, start, 1)
 	if err != nil {
 		return err
 	}
 	c := b.Cursor()
-	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if leaf.until != nil && bytes.Compare(k, leaf.until) >= 0 {
 			if leaf, err = w.from(bucket, k, 1); err != nil {
 				return err

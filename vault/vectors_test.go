@@ -41,6 +41,9 @@ func TestVectors(t *testing.T) {
 	wrap, wrapContext := root.epochWrap(1)
 	put("epoch wrap key", wrap[:])
 	put("epoch wrap context", wrapContext)
+	verified, verifiedContext := root.verifiedKey()
+	put("verified key", verified[:])
+	put("verified context", verifiedContext)
 	put("mac key", e.mk[:])
 	putKey := func(name string, k key) { put(name, k[:]) }
 	putKey("head key", e.headKey())

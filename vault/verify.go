@@ -1,8 +1,10 @@
 package vault
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 	"slices"
 	"time"
@@ -18,6 +20,11 @@ type Report struct {
 	Records  uint64
 	Epoch    uint32
 	Problems []string // empty if everything holds
+
+	// Verified is the last entry that an earlier verification on this machine found to
+	// hold, at that time, and that was only seen to be the same; 0 for none.
+	Verified   uint64
+	VerifiedAt time.Time
 
 	// Remembered says whether this machine had seen the vault before. If not, it
 	// cannot know an older copy when it sees one.
@@ -50,6 +57,18 @@ func (s *Session) Verify(values bool) (Report, error) {
 	return v.verify()
 }
 
+// Reverify is Verify, but what an earlier verification by the owner, on this machine,
+// found in the log is not checked entry for entry, as long as it is the same to the
+// byte.
+func (s *Session) Reverify() (Report, error) {
+	v := newVerification(s)
+	v.again = true
+	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
+		return v.Report, err
+	}
+	return v.verify()
+}
+
 func (v *verification) verify() (Report, error) {
 	if err := checkPages(v.s.v.path); err != nil {
 		return v.Report, err
@@ -67,6 +86,7 @@ type verification struct {
 	s           *Session
 	t           *tx
 	values      bool
+	again       bool                   // begin where an earlier one ended
 	newest      map[string]logged      // by path, or id of an agent: the newest entry that changed its record
 	versions    map[string]logged      // by version key: the entry that wrote it
 	numbers     map[string][]uint64    // by path: the versions in that
@@ -80,12 +100,15 @@ type verification struct {
 	told        map[string]uint64     // by id: the entry that tells of a token, a request or an answer
 	grants      map[string]bool       // by grantee: those that hold
 	from        checkpoint            // what was learned before the first entry
-	logHolds    bool                  // every entry that is here
-	cutAt       uint64                // the entry behind which to keep what was learned, 0 for none
-	copies      []copyAt              // of the vault, that the entries up to there tell of
-	passed      checkpoint            // what was learned up to there
-	inEpoch     uint32                // of the entries that come
-	began       uint64                // the entry that began it
+	earlier     uint64                // entries that were only seen to be the same
+	sum         hash.Hash             // of what stands in the log, up to where the walk is
+	scratch     []byte
+	logHolds    bool       // every entry that is here
+	cutAt       uint64     // the entry behind which to keep what was learned, 0 for none
+	copies      []copyAt   // of the vault, that the entries up to there tell of
+	passed      checkpoint // what was learned up to there
+	inEpoch     uint32     // of the entries that come
+	began       uint64     // the entry that began it
 	suspects    []suspect
 	lastAt      time.Time // of the newest entry
 }
@@ -93,7 +116,7 @@ type verification struct {
 func newVerification(s *Session) *verification {
 	return &verification{
 		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{}, tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
-		heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{}, told: map[string]uint64{}, grants: map[string]bool{},
+		sum: sha256.New(), heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{}, told: map[string]uint64{}, grants: map[string]bool{},
 	}
 }
 
@@ -126,13 +149,16 @@ func (v *verification) run() error {
 		v.found("meta/head: it does not open, so nothing says which records and entries there should be")
 	}
 	from, err := v.t.checkpoint()
+	v.Archived = from.Cut
+	if err == nil && v.again {
+		from = v.recall(from)
+	}
 	if err == nil {
 		err = v.begin(from)
 	}
 	if err != nil {
 		v.found("%v", err)
 	}
-	v.Archived = v.from.Cut
 	last, err := v.log()
 	if err != nil {
 		return err
@@ -178,13 +204,16 @@ func (v *verification) run() error {
 			v.found("records: they are not those that the head counts (%d here, %d there): one was put back, removed or replaced", count, v.t.head.count)
 		}
 	}
+	if len(v.Problems) == 0 {
+		return v.keep(last)
+	}
 	return nil
 }
 
 // log checks the audit log and learns from it what the records should be.
 func (v *verification) log() (audit.Position, error) {
 	var walked error
-	last := v.checkLog(v.t.head.log.Seq, v.t.ownLog(&walked))
+	last := v.checkLog(v.t.head.log.Seq, v.behind(&walked))
 	if n := v.s.epoch.n; v.Epoch != n {
 		if v.logHolds {
 			v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", v.Epoch, n)
@@ -203,15 +232,14 @@ func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) au
 		Vault:    v.s.epoch.vid,
 		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
 		SignedBy: v.signedBy,
+		Own:      v.s.root.sign,
 		Visit:    v.learn,
 		Last:     end,
 	}
 	v.inEpoch, v.began = v.from.Epoch, v.from.Began
 	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
 		for k, val := range stored {
-			if v.Entries++; v.Entries%1000 == 0 {
-				v.s.v.opts.Progress(int(v.Entries), int(end))
-			}
+			v.count(end)
 			if !yield(k, val) {
 				return
 			}
@@ -234,6 +262,12 @@ func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) au
 	}
 	v.logHolds, v.Epoch = len(findings) == 0, epoch
 	return last
+}
+
+func (v *verification) count(end uint64) {
+	if v.Entries++; v.Entries%1000 == 0 {
+		v.s.v.opts.Progress(int(v.Entries), int(end))
+	}
 }
 
 var errStop = errors.New("no more is asked for")

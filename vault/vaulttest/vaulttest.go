@@ -4,7 +4,9 @@ package vaulttest
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,11 +96,19 @@ func (v *Vault) Get(t testing.TB, path string) (value string, err error) {
 	return value, err
 }
 
-// Verify checks everything, values included.
+// Verify checks everything, values included. What is found from where the last
+// verification ended must be what is found from the first entry on.
 func (v *Vault) Verify() (r vault.Report) {
-	err := v.Do(func(s *vault.Session) (err error) {
-		r, err = s.Verify(true)
-		return err
+	err := v.Do(func(s *vault.Session) error {
+		again, aerr := s.Reverify()
+		all, err := s.Verify(false)
+		if !slices.Equal(again.Problems, all.Problems) {
+			return fmt.Errorf("verified from entry %d on: %q; from the first on: %q", again.Verified+1, again.Problems, all.Problems)
+		}
+		if err == nil && aerr == nil {
+			r, err = s.Verify(true)
+		}
+		return errors.Join(aerr, err)
 	})
 	if err != nil {
 		r.Problems = append(r.Problems, err.Error())

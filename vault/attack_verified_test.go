@@ -1,0 +1,119 @@
+package vault
+
+import (
+	"bytes"
+	"os"
+	"testing"
+)
+
+// What a machine remembers of a verification may be anything: it shortens the next one,
+// or it does not, and hides nothing.
+func TestVerifiedNotes(t *testing.T) {
+	v := newVictim(t)
+	var file string
+	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.vid) })
+	note := func() []byte {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	// verified is how far the note is believed.
+	verified := func(b []byte) (to uint64) {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v.do(func(s *Session) {
+			r, err := s.Reverify()
+			if err != nil || len(r.Problems) > 0 {
+				t.Errorf("%q, %v", r.Problems, err)
+			}
+			to = r.Verified
+		})
+		return to
+	}
+	if found := v.problems(); found != "" {
+		t.Fatal(found)
+	}
+	old, oldEnd := note(), v.end()
+	v.do(func(s *Session) { v.set(s, "a/K", "later") })
+	if found := v.problems(); found != "" {
+		t.Fatal(found)
+	}
+	now, end := note(), v.end()
+	if got := verified(now); got != end || end <= oldEnd {
+		t.Errorf("the newest note reaches to %d, want %d", got, end)
+	}
+	if got := verified(old); got != oldEnd {
+		t.Errorf("an older note reaches to %d, want %d", got, oldEnd)
+	}
+	if bytes.Contains(now, []byte("a/K")) || bytes.Contains(now, []byte("records")) {
+		t.Error("a note can be read")
+	}
+
+	other := newVictim(t)
+	var foreign []byte
+	other.problems()
+	other.do(func(s *Session) {
+		foreign, _ = os.ReadFile(memory{other.opts.MemoryDir}.verifiedFile(s.epoch.vid))
+	})
+	var insider []byte // sealed with what everybody who may do anything has
+	v.do(func(s *Session) {
+		_, ctx := s.root.verifiedKey()
+		var err error
+		if insider, err = seal(s.epoch.mk, ctx, []byte(`{"state":{"cut":1}}`)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if len(foreign) == 0 {
+		t.Fatal("the other vault has no note")
+	}
+	for name, b := range map[string][]byte{
+		"of another vault": foreign, "by an insider": insider, "empty": {}, "cut": now[:len(now)-1], "altered": append(bytes.Clone(now[:len(now)-1]), now[len(now)-1]^1),
+	} {
+		if got := verified(b); got != 0 {
+			t.Errorf("a note %s is believed up to entry %d", name, got)
+		}
+	}
+
+	// A rewrite copies the log, and a cut takes what the note is about.
+	verified(now)
+	v.do(func(s *Session) {
+		if _, err := s.Rekey(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got := verified(now); got != end {
+		t.Errorf("after a rewrite the note reaches to %d, want %d", got, end)
+	}
+	if found := v.problems(); found != "" {
+		t.Error(found)
+	}
+	v.archive()
+	if got := verified(now); got != 0 {
+		t.Errorf("after a cut a note is believed up to entry %d", got)
+	}
+	if found := v.problems(); found != "" {
+		t.Error(found)
+	}
+
+	// One of a log that went another way.
+	v = newVictim(t)
+	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.vid) })
+	copied, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) { v.set(s, "a/K", "one way") })
+	if found := v.problems(); found != "" {
+		t.Fatal(found)
+	}
+	if err := os.WriteFile(v.path, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) { v.set(s, "a/K", "the other") })
+	if found := v.problems(); found == "" {
+		t.Error("an older copy that went its own way holds")
+	}
+}
