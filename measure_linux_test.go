@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -327,6 +328,8 @@ func (m *meter) measureAll(t *testing.T) {
 		r.took, r.cpu = append(r.took, took), append(r.cpu, cpu)
 	}
 	for round := range *measureRounds {
+		// In another order each time: whoever comes behind a large program finds cold caches.
+		rand.Shuffle(len(quick), func(i, j int) { quick[i], quick[j] = quick[j], quick[i] })
 		for _, r := range quick {
 			if round%each[r] == 0 {
 				took, cpu, err := m.run(r)

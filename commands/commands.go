@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"ass/tokens"
@@ -71,6 +72,8 @@ type Program struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Now    func() time.Time // the clock
+
+	process bool // this is all that the process does
 }
 
 // Main runs ass with the arguments of this process, and exits.
@@ -79,6 +82,7 @@ func Main() { Program{}.Main() }
 // Main is [Main] in this world: one with another clock, say.
 func (p Program) Main() {
 	keepMemory()
+	p.process = true
 	os.Exit(p.Run(os.Args[1:]))
 }
 
@@ -97,7 +101,7 @@ func (p Program) Run(args []string) (exit int) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now}
+	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now, frugal: !p.process}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -134,7 +138,20 @@ type app struct {
 	asked       *askedKey // once the owner's key was read
 
 	usedPassphrase string // that opened the owner's key
+	frugal         bool   // collect garbage as the process has it; see manyRecords
 	now            func() time.Time
 
 	projectNamespace *tokens.Namespace // once it was looked for; see defaultNamespace
+}
+
+// manyRecords is called where thousands of records may be gone through. It has garbage
+// collected less often for the rest of the process, which saves a long list a sixth of
+// its time and a rewrite a tenth,
+// up to 1 GiB.
+func (a *app) manyRecords() {
+	if !a.frugal {
+		a.frugal = true // once
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(1 << 30)
+	}
 }

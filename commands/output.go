@@ -220,7 +220,12 @@ func (o *output) table(rows [][]cell) {
 			}
 		}
 	}
+	wide := 1
+	for _, n := range widths {
+		wide += n + 2
+	}
 	var b bytes.Buffer
+	b.Grow(wide * len(rows))
 	for _, row := range rows {
 		pad := 0
 		for i, c := range row {

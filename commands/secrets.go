@@ -100,6 +100,7 @@ func (c secretsList) Run(a *app) error {
 		return err
 	}
 	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+		a.manyRecords()
 		list, err := s.List(ns, c.Deleted)
 		if err != nil {
 			return err
@@ -111,9 +112,10 @@ func (c secretsList) Run(a *app) error {
 			}
 			return a.out.json(map[string]any{"namespace": ns.String(), "items": items})
 		}
-		rows := make([][]cell, len(list))
+		rows, cells := make([][]cell, len(list)), make([][4]cell, len(list))
 		for i, secret := range list {
-			rows[i] = []cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt), dim}}
+			cells[i] = [...]cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt), dim}}
+			rows[i] = cells[i][:]
 		}
 		a.out.table(rows)
 		if len(list) == 0 {

@@ -361,6 +361,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	o.ReadOnly = how.readOnly
 	step, end := a.out.progress(orElse(how.progress, "re-encrypting"), a.now)
 	o.Progress = func(done, total int) {
+		a.manyRecords()
 		if step(done, total); done == total {
 			end()
 		}
