@@ -204,10 +204,15 @@ func (c *spec) commit(by *specActor) {
 			continue
 		}
 		a.granted, a.used = false, 0
-		asked := slices.ContainsFunc(c.asks, func(q *specAsk) bool { return q.asker == a.id })
-		writes := slices.ContainsFunc(a.scopes, func(s string) bool { return !strings.HasPrefix(s, "secrets:read:") })
-		a.record = a.record && (asked || writes)
+		a.record = c.recorded(a)
 	}
+}
+
+// recorded reports whether there is a record of a token once what has lapsed is cleared.
+func (c *spec) recorded(a *specActor) bool {
+	asked := slices.ContainsFunc(c.asks, func(q *specAsk) bool { return q.asker == a.id && !c.cleared(q) })
+	writes := slices.ContainsFunc(a.scopes, func(s string) bool { return !strings.HasPrefix(s, "secrets:read:") })
+	return a.record && (!c.expired(a) || asked || writes)
 }
 
 // end turns what stopped an act into what its actor is told.
@@ -813,7 +818,7 @@ func (c *spec) revokeToken(a, token *specActor) error {
 	}
 	own := a == token || token.issuer == a.id
 	switch {
-	case !a.isOwner() && (!own || !token.record):
+	case !a.isOwner() && (!own || !c.recorded(token)): // an agent's act clears first
 		return c.end(a, specRefusal{vault.ErrDenied, audit.TokenRevoked})
 	case !token.record:
 		return vault.ErrNotFound
