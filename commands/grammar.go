@@ -16,7 +16,7 @@ import (
 // pruned returns a CLI with the command alone that args name; false if that cannot
 // be told without parsing, or if help may be asked for.
 func pruned(args []string) (grammar reflect.Value, ok bool) {
-	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+	if slices.ContainsFunc(args, func(arg string) bool { return arg == "-h" || strings.HasPrefix(arg, "--help") }) {
 		return grammar, false
 	}
 	for len(args) > 0 && args[0] == "--json" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -76,4 +77,14 @@ func describe(n *kong.Node) string {
 		}
 	}
 	return b.String()
+}
+
+// Help ends a run and no process, however it is asked for.
+func TestHelpDoesNotExit(t *testing.T) {
+	for _, help := range []string{"--help", "-h", "--help=true"} {
+		stdout, stderr, exit := run(t, t.TempDir(), time.Now(), "secrets", "list", help)
+		if exit != exitDone || !strings.Contains(stdout, "Usage: ass secrets list") || stderr != "" {
+			t.Errorf("%s: %d %q %q", help, exit, stdout, stderr)
+		}
+	}
 }

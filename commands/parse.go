@@ -27,9 +27,12 @@ func (a *app) parse(args []string) (func() error, error) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
 	forgetEmptyVariables()
+	helped := false
+	help := func(int) { helped = true }
 	if grammar, ok := pruned(args); ok {
 		if p, err := a.newParser(grammar); err == nil {
-			if ctx, err := p.Parse(args); err == nil {
+			p.Exit = help
+			if ctx, err := p.Parse(args); err == nil && !helped {
 				return a.parsed(grammar, ctx)
 			}
 		}
@@ -53,8 +56,7 @@ func (a *app) parse(args []string) (func() error, error) {
 		// Kong's help for a group says nothing of the command that it runs by itself.
 		args = []string{"audit", hiddenDefault, args[1]}
 	}
-	helped := false
-	p.Exit = func(int) { helped = true }
+	p.Exit = help
 	ctx, err := p.Parse(args)
 	switch {
 	case helped:

@@ -195,8 +195,17 @@ func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
 func (v *verification) begin(c checkpoint) error {
 	v.from = c
 	for _, a := range c.Actors {
-		scopes, err := tokens.ScopesOf(a.Scopes)
-		if err != nil || len(a.Pub) != ed25519.PublicKeySize {
+		// Those of a token are what it has of its issuer's: it may be none, or more than
+		// anybody would be given at once.
+		var scopes tokens.Scopes
+		for _, text := range a.Scopes {
+			scope, err := tokens.ParseScope(text)
+			if err != nil {
+				return errors.New("audit checkpoint: it names an actor that cannot be")
+			}
+			scopes = append(scopes, scope)
+		}
+		if len(a.Pub) != ed25519.PublicKeySize {
 			return errors.New("audit checkpoint: it names an actor that cannot be")
 		}
 		v.known[a.ID] = knownActor{pub: a.Pub, issuer: a.Issuer, scopes: scopes, key: agentKeyAt{serial: a.Serial}}

@@ -54,10 +54,11 @@ func (n node) covers(p tokens.Path) bool {
 	return ok && (rest == "") == (n.kind == kindSecret)
 }
 
-// derive fills in the key of to, if n is at or above it.
+// derive fills in the key of to, if n is at or above it. The zero node has no key and is
+// above nothing.
 func (n node) derive(to node) (node, bool) {
 	rest, ok := n.below(to.path)
-	if !ok || n.tier != to.tier {
+	if !ok || n.tier != to.tier || !n.tier.Valid() {
 		return to, false
 	}
 	if rest == "" {

@@ -1,10 +1,8 @@
 package vault
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,26 +43,16 @@ func (m memory) recall(vid vaultID) mark {
 	return mark{j.Seq, [32]byte(sum)}
 }
 
-// noteLen is the length of every note, filled up with spaces, so that one can be
-// written over another.
-const noteLen = 128
-
 // note remembers k. It is called under the lock of the vault, so it never goes
 // back. A machine that cannot remember, a read-only home say, still works; the
-// owner sees it in the report of a verification.
-//
-// Who has the vault alone writes over the note that is there, as nobody reads it
-// meanwhile; a new file and its rename take a tenth of the time of a whole command.
-func (m memory) note(vid vaultID, k mark, alone bool) {
+// owner sees it in the report of a verification. It is a new file each time: copies of a
+// vault have locks of their own, and one memory.
+func (m memory) note(vid vaultID, k mark) {
 	if m.dir == "" {
 		return
 	}
 	b, err := json.Marshal(markJSON{k.Seq, hex.EncodeToString(k.MAC[:])})
-	if err != nil {
-		return
-	}
-	b = append(b, bytes.Repeat([]byte{' '}, noteLen-len(b))...)
-	if !alone || writeOver(m.file(vid), b) != nil {
+	if err == nil {
 		m.write(m.file(vid), b)
 	}
 }
@@ -85,19 +73,6 @@ func (m memory) write(file string, b []byte) {
 	if err != nil {
 		_ = os.Remove(temp.Name())
 	}
-}
-
-func writeOver(path string, b []byte) error {
-	f, err := openNoFollow(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	if hasOtherNames(f) {
-		err = otherNames(path)
-	} else {
-		_, err = f.WriteAt(b, 0)
-	}
-	return errors.Join(err, f.Close())
 }
 
 // Rollback says that a vault is not the one that this machine saw last.

@@ -185,6 +185,9 @@ func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error)
 	if err == nil {
 		err = h.checkSignature(who, bucketSecrets, k, r)
 	}
+	if err == nil && !body.Tier.Valid() {
+		err = noTier(bucketSecrets, k)
+	}
 	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
 		return r, body, err
 	}
@@ -192,6 +195,11 @@ func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error)
 		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
 	}
 	return r, body, err
+}
+
+// noTier refuses a body that says no tier, which JSON lets it do: there is no key for it.
+func noTier(bucket string, k []byte) error {
+	return damaged(recordName(bucket, k), "it is of no tier")
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {

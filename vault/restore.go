@@ -216,7 +216,7 @@ func (r *restore) do() error {
 		return err
 	}
 	if err == nil {
-		memory{r.o.MemoryDir}.note(v.vid, done, false)
+		memory{r.o.MemoryDir}.note(v.vid, done)
 	}
 	r.plan.Epoch = next.epoch.n
 	return err

@@ -260,8 +260,14 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 				return
 			}
 			body.Tier = max(body.Tier, p.tier[c.path])
-			_, c.err = anew.sealOwn(c.path, c.n, &body, value)
-			if clear(value); c.err == nil {
+			ok, err := anew.sealOwn(c.path, c.n, &body, value)
+			clear(value)
+			switch {
+			case err != nil:
+				c.err = err
+			case !ok:
+				c.err = errNoKey
+			default:
 				c.made, c.err = into.make(next.by, bucketVersions, c.k, true, body)
 			}
 		}

@@ -249,7 +249,7 @@ func (v *Vault) compareMemory() error {
 // when the file is an old copy.
 func (v *Vault) remember(k mark) {
 	if v.back == nil && k.Seq > v.seen.Seq {
-		memory{v.opts.MemoryDir}.note(v.vid, k, !v.opts.ReadOnly)
+		memory{v.opts.MemoryDir}.note(v.vid, k)
 		v.seen = k
 	}
 }

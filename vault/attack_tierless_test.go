@@ -1,0 +1,185 @@
+package vault
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+
+	"ass/audit"
+	"ass/tokens"
+)
+
+// insider commits what an agent with its key can write, whatever its program would.
+func (v *victim) insider(k tokens.AgentKey, fn func(s *Session, t *tx) error) {
+	v.t.Helper()
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer opened.Close()
+	s, err := opened.Agent(k)
+	if err == nil {
+		err = s.commit(func(t *tx) error { return fn(s, t) })
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// keyOfNobody is what a secret's key would be below a node that is all zeros: everybody
+// can compute it.
+func keyOfNobody(p tokens.Path) key {
+	var k key
+	segments := strings.Split(p.String(), "/")
+	for i, segment := range segments {
+		kind := kindNamespace
+		if i == len(segments)-1 {
+			kind = kindSecret
+		}
+		k = childKey(k, kind, segment)
+	}
+	return k
+}
+
+// A record that says no tier must not lead anybody to seal a value under no key.
+func TestASecretWithoutATier(t *testing.T) {
+	for _, scope := range []string{"secrets:delete:a/*", "secrets:write:a/*"} {
+		t.Run(scope, func(t *testing.T) {
+			v := newVictim(t)
+			scopes, err := tokens.ScopesOf([]string{scope})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var k tokens.AgentKey
+			v.do(func(s *Session) {
+				if _, k, err = s.CreateAgent(AgentSpec{Name: "mallory", Scopes: scopes}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			p := v.p("a/NEW")
+			v.insider(k, func(s *Session, t *tx) error {
+				head := map[string]any{"seq": t.seq(), "id": "x", "version": 1, "type": DefaultType, "created_at": t.now, "updated_at": t.now}
+				event := audit.SecretCreated
+				if strings.Contains(scope, "delete") {
+					head["deleted_at"], event = t.now, audit.SecretDeleted
+				} else if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id, "created_at": t.now, "sealed": []byte("x")}); err != nil {
+					return err
+				}
+				if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
+					return err
+				}
+				return t.log(event, "secret", p.String(), map[string]any{"version": 1})
+			})
+			if found := v.problems(); !strings.Contains(found, "it is of no tier") {
+				t.Errorf("verified: %s", found)
+			}
+			ns, err := tokens.ParseNamespace("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.do(func(s *Session) {
+				if _, err := s.Import(ns, []Item{{"NEW", []byte("password")}}, ImportOptions{}); err == nil {
+					t.Error("a value was imported there")
+				}
+				if _, _, err := s.Set(p, []byte("password"), SetOptions{}); err == nil {
+					t.Error("a value was set there")
+				}
+				if _, _, err := s.Get(p, 0); err == nil {
+					t.Error("it was read")
+				}
+			})
+		})
+	}
+}
+
+// What an agent sealed under no key is left behind when the agent is revoked.
+func TestAVersionWithoutATier(t *testing.T) {
+	v := newVictim(t)
+	id, k := v.agent("mallory")
+	p := v.p("a/AAA")
+	v.insider(k, func(s *Session, t *tx) error {
+		sealed, err := seal(keyOfNobody(p), t.epoch.versionContext(0, p, 1), []byte("x"))
+		if err != nil {
+			return err
+		}
+		head := secretBody{Seq: t.seq(), ID: "x", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
+		if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
+			return err
+		}
+		if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id, "created_at": t.now, "sealed": sealed}); err != nil {
+			return err
+		}
+		return t.log(audit.SecretCreated, "secret", p.String(), map[string]any{"version": 1, "tier": "standard"})
+	})
+	v.revoke(id)
+	v.do(func(s *Session) {
+		if _, value, err := s.Get(p, 0); err == nil {
+			t.Errorf("it is still there, and reads %q", value)
+		}
+		if _, value, err := s.Get(v.p("a/K"), 0); err != nil || string(value) != "three" {
+			t.Errorf("another secret: %q, %v", value, err)
+		}
+	})
+	var left bool
+	v.edit(func(b func(string) *bbolt.Bucket) { left = b(bucketVersions).Get(versionKey(p, 1)) != nil })
+	if left {
+		t.Error("the owner has signed it")
+	}
+}
+
+// An actor may have more scopes than anybody is given at once, or none: what a token has
+// of its issuer's. A verification that begins with it finds what any other finds.
+func TestActorsOfAnyNumberOfScopes(t *testing.T) {
+	var many []string
+	for i := range 22 {
+		many = append(many, fmt.Sprintf("secrets:*:a/K%d", i))
+	}
+	scopes, err := tokens.ScopesOf(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := tokens.ScopesOf([]string{"secrets:read:a/*", "secrets:write:a/*", "secrets:delete:a/*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVictim(t)
+	var k tokens.AgentKey
+	v.do(func(s *Session) {
+		if _, k, err = s.CreateAgent(AgentSpec{Name: "reader", Scopes: three}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := opened.Agent(k)
+	if err == nil {
+		_, err = s.IssueToken(TokenSpec{Scopes: scopes})
+	}
+	if err = errors.Join(err, opened.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, junk := range [][]string{{"secrets:read:zzz/*"}, {}, {"junk"}} {
+		v.insider(k, func(s *Session, t *tx) error {
+			return t.log(audit.TokenIssued, "token", uuid.NewString(), map[string]any{"public_key": base64.StdEncoding.EncodeToString(s.pub), "scopes": junk})
+		})
+	}
+	for range 2 { // the second begins where the first has ended
+		if found := v.problems(); found != "" {
+			t.Error(found)
+		}
+	}
+	v.archive()
+	for range 2 {
+		if found := v.problems(); found != "" {
+			t.Errorf("after a cut: %s", found)
+		}
+	}
+	v.backUp()
+}
