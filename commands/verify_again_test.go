@@ -64,7 +64,7 @@ func TestVerifyAgain(t *testing.T) {
 		t.Fatalf("%d notes", len(notes))
 	}
 	b, err := os.ReadFile(notes[0])
-	if err != nil || bytes.Contains(b, []byte("a/K")) {
+	if err != nil || bytes.Contains(b, []byte("many/K1")) {
 		t.Fatal("the note tells the names of secrets", err)
 	}
 	b[len(b)-1] ^= 1
