@@ -12,10 +12,11 @@ import (
 
 // newValue is where the value of a write comes from.
 type newValue struct {
-	File     string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
-	Generate bool   `help:"Make a random value." env:"-"`
-	Length   *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
-	Charset  string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
+	File       string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
+	Generate   bool   `help:"Make a random value." env:"-"`
+	AllowEmpty bool   `help:"Store an empty value; without it, an empty value is taken for a mistake." env:"-"`
+	Length     *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
+	Charset    string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
 }
 
 // read returns the value: given is the argument or flag, nil for none.
@@ -86,6 +87,9 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 	value, err := n.read(a, p, given)
 	if err != nil {
 		return err
+	}
+	if len(value) == 0 && !n.AllowEmpty { // as from a pipe whose program failed
+		return usagef("value: it is empty, so nothing was stored at %s; to store an empty value: --allow-empty", p)
 	}
 	if err := vault.CheckSet(value, o); err != nil {
 		return err // before a vault is made on the way

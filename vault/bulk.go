@@ -168,7 +168,12 @@ type ImportOptions struct {
 	Tier       tokens.Tier // as in [SetOptions]
 	Type       string      // as in [SetOptions]
 	OnConflict string      // "" is [OnConflictUpdate]
-	DryRun     bool        // say what would be done, and do nothing
+
+	// MayReplace says which secrets may be replaced: those that a person saw. When
+	// another one would be, the import is [ErrConflict]. nil is all.
+	MayReplace func(tokens.Path) bool
+
+	DryRun bool // say what would be done, and do nothing
 }
 
 // Imported says what became of each item, in their order.
@@ -288,6 +293,8 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 				outcome = ImportSkipped
 			case o.OnConflict == OnConflictError:
 				return errorOf(ErrConflict, "%s is there already, with another value; nothing was imported", p)
+			case o.MayReplace != nil && !o.MayReplace(p):
+				return errorOf(ErrConflict, "%s was stored meanwhile; nothing was imported: run it again", p)
 			}
 		}
 		result := Imported{w.before, outcome}

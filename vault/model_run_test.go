@@ -619,8 +619,8 @@ func (m *model) lookAtAgents(s *vault.Session) error {
 	return err
 }
 
-// value is a new value: mostly a short one, now and then one of many pages or of
-// bytes that no text has.
+// value is a new value: mostly a short one, now and then one of many pages, of bytes
+// that no text has, or an empty one.
 func (m *model) value() string {
 	text := fmt.Sprintf("value %d", m.random.Uint32())
 	switch m.random.IntN(20) {
@@ -628,6 +628,8 @@ func (m *model) value() string {
 		return strings.Repeat(text, 1+m.random.IntN(1500))
 	case 1:
 		return "\x00\xff" + text + "\n"
+	case 2:
+		return ""
 	}
 	return text
 }

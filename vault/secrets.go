@@ -12,7 +12,7 @@ import (
 	"ass/tokens"
 )
 
-// MaxValueBytes is the size of the largest value.
+// MaxValueBytes is the size of the largest value. The smallest is empty.
 const MaxValueBytes = 1 << 20
 
 // Types are what a secret can be said to be. They are for display and for

@@ -237,10 +237,7 @@ func CheckSet(value []byte, o SetOptions) error {
 	if o.Type != "" && !slices.Contains(Types, o.Type) {
 		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
 	}
-	switch n := len(value); {
-	case n == 0:
-		return &tokens.SyntaxError{What: "value", Problem: "it is empty; a value has at least 1 byte"}
-	case n > MaxValueBytes:
+	if len(value) > MaxValueBytes {
 		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than the %d bytes that are allowed", MaxValueBytes)}
 	}
 	return nil
