@@ -39,9 +39,9 @@ crash kills="1000" seed="0":
 model steps="100000" *args:
     go test ./vault -run '^TestModel$' -v -timeout 0 -args -model-steps {{steps}} {{args}}
 
-# Read what env export writes with the real node dotenv, from a node_modules folder
+# Read what env export writes with the real readers; node's dotenv from node_modules folders
 readers modules:
-    ASS_TEST_DOTENV={{modules}} go test ./commands -run TestReal -v
+    ASS_TEST_DOTENV={{modules}} go test ./commands -run '^(TestReal|TestFamilies)' -v
 
 # Fuzz one target for as long as you like: just fuzz ./tokens FuzzPath 10m
 fuzz pkg target time="1m":

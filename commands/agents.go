@@ -94,10 +94,10 @@ func (agentsList) Run(a *app) error {
 }
 
 type agentsCreate struct {
-	Name        string `help:"Name of the agent: at most 64 of A-Z a-z 0-9 _ -." placeholder:"NAME" env:"-"`
-	Description string `help:"What it is for." placeholder:"TEXT" env:"-"`
-	Namespace   string `help:"Namespaces outside of which it gets nothing, separated by commas." placeholder:"NS,…" env:"-"`
-	Scopes      string `help:"What it may do, separated by commas; to read the namespaces if omitted." placeholder:"SCOPE,…" env:"-"`
+	Name        string `help:"Name of the agent: at most 64 of A-Z a-z 0-9 _ -." placeholder:"NAME"`
+	Description string `help:"What it is for." placeholder:"TEXT"`
+	Namespace   string `help:"Namespaces outside of which it gets nothing, separated by commas." placeholder:"NS,…"`
+	Scopes      string `help:"What it may do, separated by commas; to read the namespaces if omitted." placeholder:"SCOPE,…"`
 }
 
 func (agentsCreate) Help() string {
@@ -125,9 +125,24 @@ func (c agentsCreate) Run(a *app) error {
 		if made, key, err = s.CreateAgent(spec); err != nil {
 			return err
 		}
-		return a.showAgentKey(made, key, "created")
+		err = a.showAgentKey(made, key, "created")
+		a.noteWriter(made)
+		return err
 	})
 	return a.keyWasShown(made, err)
+}
+
+// noteWriter says what a right to write means for the programs that read there.
+func (a *app) noteWriter(g vault.Agent) {
+	patterns := g.Scopes.Patterns(tokens.Write)
+	if len(patterns) == 0 || a.JSON {
+		return
+	}
+	names := make([]string, len(patterns))
+	for i, p := range patterns {
+		names[i] = p.String()
+	}
+	a.out.note("it may write %s, so it decides the values that ass run and ass env export hand to programs from there; names that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
 }
 
 // keyWasShown says what to do when a key could not be printed: it is kept nowhere.
@@ -272,7 +287,7 @@ func (c agentsShow) Run(a *app) error {
 
 type agentsRevoke struct {
 	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
-	Force bool   `help:"Skip the confirmation." env:"-"`
+	Force bool   `short:"f" help:"Skip the confirmation."`
 }
 
 func (agentsRevoke) Help() string {
@@ -327,7 +342,7 @@ func (a *app) confirmNarrowing(agent string, force bool, question string) (id st
 
 type agentsRotateKey struct {
 	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
-	Force bool   `help:"Skip the confirmation." env:"-"`
+	Force bool   `help:"Skip the confirmation."`
 }
 
 func (agentsRotateKey) Help() string {

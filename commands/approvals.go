@@ -18,8 +18,8 @@ type approvalsGroup struct {
 }
 
 type approvalsList struct {
-	Status string `help:"pending (if omitted), approved, denied, expired, or all." default:"pending" env:"-"`
-	Limit  int    `help:"Number of requests to list; 0 for all. Where there are more, agents take turns." default:"50" env:"-"`
+	Status string `short:"s" help:"pending (if omitted), approved, denied, expired, or all." default:"pending"`
+	Limit  int    `short:"l" help:"Number of requests to list; 0 for all. Where there are more, agents take turns." default:"50"`
 }
 
 func (approvalsList) Help() string {
@@ -128,7 +128,7 @@ func (a *app) requestState(q vault.Request) cell {
 
 type approvalsApprove struct {
 	IDs   []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
-	Force bool     `help:"Skip the confirmation; the passphrase is asked for all the same." env:"-"`
+	Force bool     `short:"f" help:"Skip the confirmation; the passphrase is asked for all the same."`
 }
 
 func (approvalsApprove) Help() string {
@@ -155,8 +155,8 @@ func (c approvalsApprove) Run(a *app) error {
 
 type approvalsDeny struct {
 	IDs    []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
-	Reason string   `help:"Why; it is told to the agent." required:"" placeholder:"TEXT" env:"-"`
-	Force  bool     `help:"Skip the confirmation." env:"-"`
+	Reason string   `short:"r" help:"Why; it is told to the agent." required:"" placeholder:"TEXT"`
+	Force  bool     `short:"f" help:"Skip the confirmation."`
 }
 
 func (c approvalsDeny) Run(a *app) error {

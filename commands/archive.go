@@ -10,8 +10,8 @@ import (
 
 type auditArchive struct {
 	File   string `arg:"" help:"File to write, at which nothing may be."`
-	Before string `help:"Archive the entries from before then: a date, an RFC 3339 time, or how long ago (90d)." default:"90d" placeholder:"TIME" env:"-"`
-	Force  bool   `help:"Skip the confirmation." env:"-"`
+	Before string `help:"Archive the entries from before then: a date, an RFC 3339 time, or how long ago (90d)." default:"90d" placeholder:"TIME"`
+	Force  bool   `help:"Skip the confirmation."`
 }
 
 func (auditArchive) Help() string {

@@ -21,13 +21,13 @@ type auditGroup struct {
 }
 
 type auditShow struct {
-	Limit     int    `help:"Number of entries to show; 0 for all." default:"25"`
-	Tail      bool   `help:"Follow new entries as they come." env:"-"`
-	Namespace string `help:"Only entries about secrets in this namespace and below." placeholder:"NS" env:"-"`
-	Agent     string `help:"Only entries of this actor: owner, or the id of an agent or a token." placeholder:"ID" env:"-"`
-	Action    string `help:"Only this event, such as secret.read, or a group of them, such as secret." placeholder:"EVENT" env:"-"`
-	Since     string `help:"Only entries from then on: a date, an RFC 3339 time, or how long ago (2h, 7d)." placeholder:"TIME" env:"-"`
-	Until     string `help:"Only entries up to then: a date (inclusive), an RFC 3339 time, or how long ago." placeholder:"TIME" env:"-"`
+	Limit     int    `short:"l" help:"Number of entries to show; 0 for all." default:"25"`
+	Tail      bool   `help:"Follow new entries as they come."`
+	Namespace string `help:"Only entries about secrets in this namespace and below." placeholder:"NS"`
+	Agent     string `help:"Only entries of this actor: owner, or the id of an agent or a token." placeholder:"ID"`
+	Action    string `help:"Only this event, such as secret.read, or a group of them, such as secret." placeholder:"EVENT"`
+	Since     string `help:"Only entries from then on: a date, an RFC 3339 time, or how long ago (2h, 7d)." placeholder:"TIME"`
+	Until     string `help:"Only entries up to then: a date (inclusive), an RFC 3339 time, or how long ago." placeholder:"TIME"`
 }
 
 func (c auditShow) Help() string {
@@ -255,8 +255,8 @@ func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 }
 
 type auditVerify struct {
-	All     bool   `help:"Check every log entry again, also those that held before." env:"-"`
-	Archive string `help:"Verify a file of archived entries instead, without a key." placeholder:"FILE" env:"-"`
+	All     bool   `help:"Check every log entry again, also those that held before."`
+	Archive string `help:"Verify a file of archived entries instead, without a key." placeholder:"FILE"`
 }
 
 func (auditVerify) Help() string {

@@ -16,7 +16,7 @@ import (
 
 type vaultBackup struct {
 	File     string `arg:"" optional:"" help:"File to write, at which nothing may be; of a folder, a name in it is made."`
-	ToStdout bool   `help:"Write the backup to stdout." env:"-"`
+	ToStdout bool   `help:"Write the backup to stdout."`
 }
 
 func (vaultBackup) Help() string {
@@ -124,9 +124,9 @@ func (a *app) optionsFor(what string) vault.Options {
 
 type vaultRestore struct {
 	File       string `arg:"" help:"Backup to put in the place of the vault."`
-	VerifyOnly bool   `help:"Verify the backup, and change nothing." env:"-"`
-	KeyFile    string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE" env:"-"`
-	Force      bool   `help:"Skip the confirmation." env:"-"`
+	VerifyOnly bool   `help:"Verify the backup, and change nothing."`
+	KeyFile    string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE"`
+	Force      bool   `help:"Skip the confirmation."`
 }
 
 func (vaultRestore) Help() string {
@@ -284,7 +284,7 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 type vaultSalvage struct {
 	Damaged string `arg:"" help:"Damaged file of a vault, which is only read."`
 	New     string `arg:"" help:"File to write, at which nothing may be."`
-	KeyFile string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE" env:"-"`
+	KeyFile string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE"`
 }
 
 func (vaultSalvage) Help() string {

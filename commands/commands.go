@@ -21,8 +21,6 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
-
-	"ass/tokens"
 )
 
 // CLI is every command and every global flag.
@@ -63,7 +61,7 @@ type Globals struct {
 	Profile      string        `help:"Stored credential to use." default:"default" placeholder:"NAME"`
 	APIURL       string        `name:"api-url" help:"Vault to use: file:///path/to/vault.db, or a path." placeholder:"URL"`
 	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault; 0 for not at all." default:"10s"`
-	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD" env:"-"`
+	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
 }
 
 // Program is the world of one run. The zero Program is that of this process.
@@ -141,7 +139,8 @@ type app struct {
 	frugal         bool   // collect garbage as the process has it; see manyRecords
 	now            func() time.Time
 
-	projectNamespace *tokens.Namespace // once it was looked for; see defaultNamespace
+	namespaceGiven bool             // --namespace is on the command line
+	chosen         *chosenNamespace // the default one, once it was looked for
 }
 
 // manyRecords is called where thousands of records may be gone through. It has garbage

@@ -114,7 +114,7 @@ func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag,
 				flags = flagsOf(at.DefaultCmd)
 			}
 			for _, f := range flags {
-				if w == "--"+f.Name && !f.IsBool() {
+				if (w == "--"+f.Name || f.Short != 0 && w == "-"+string(f.Short)) && !f.IsBool() {
 					waiting = f
 				}
 			}
@@ -129,14 +129,15 @@ func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag,
 
 // fixed are the values of flags that are words of a list.
 var fixed = map[string][]string{
-	"tier":        {"standard", "sensitive", "critical"},
-	"type":        vault.Types,
-	"status":      {vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"},
-	"format":      formatNames(),
-	"on-conflict": {vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError},
-	"charset":     {"alnum", "alpha", "digits", "hex", "ascii"},
-	"shell":       {"bash", "zsh", "fish"},
-	"ttl":         {"15m", "1h", "24h"},
+	"tier":         {"standard", "sensitive", "critical"},
+	"type":         vault.Types,
+	"status":       {vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"},
+	"format":       formatNames(),
+	"on-conflict":  onConflict,
+	"on-duplicate": {duplicateError, duplicateLast},
+	"charset":      {"alnum", "alpha", "digits", "hex", "ascii"},
+	"shell":        {"bash", "zsh", "fish"},
+	"ttl":          {"15m", "1h", "24h"},
 }
 
 // plainName is what a shell can be handed: a file could hold other names.

@@ -59,7 +59,7 @@ func configPath() (string, error) {
 func loadConfig() (*config, error) {
 	path, err := configPath()
 	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
-	if errors.Is(err, errNoHome) && os.Getenv("ASS_AGENT_KEY") != "" {
+	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables, func(name string) bool { return os.Getenv(name) != "" }) {
 		return c, nil // a program with a key of its own needs no stored one
 	}
 	if err != nil {

@@ -2,23 +2,56 @@ package commands
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"ass/tokens"
+	"ass/vault"
 )
 
-// The dialect of .env files is written down in docs/env.md. There is no expansion:
-// a $ is a $. What is not understood is an error with its line, never a guess.
+// A parser for .env files. docs/env.md describes the dialect. The parser does not
+// guess: a line that it cannot read is an error with its number, and it reports all of
+// them at once.
 //
-// It is our own because no well-kept parser reads a value as it stands:
-// docs/env.md says which were tried.
+// It is our own because no well-kept parser leaves a value as it stands: docs/env.md
+// lists those that were tried.
 
 // variable is one assignment of a .env file.
 type variable struct {
 	name  string
 	value []byte
-	line  int // where it begins, from 1
+	line  int         // where the assignment begins, from 1; 0 in a format without lines
+	refs  []int       // offsets in value of the references that expand fills in
+	path  tokens.Path // the secret behind it, when it is handed over
 }
+
+// dialect is how a family of readers writes values.
+type dialect struct {
+	quotes  string        // the quotes in which a value can stand
+	escapes map[byte]byte // what stands behind a backslash in double quotes, and what it means
+	single  string        // what a backslash escapes in the other quotes
+	keeps   bool          // in those, a backslash before a quote keeps it from closing
+	shell   bool          // 'it'\''s' is one value, and so is 'a'$'\r''b'
+	hash    bool          // every # ends a bare value, not only one behind a blank
+	plain   bool          // a bare value is letters, digits and a few signs, and no comment follows
+	nothing bool          // ${:-text} is text: how env export writes ${ for python-dotenv
+}
+
+// The dialects. Each reads every value that env export writes for its readers.
+var (
+	ourDialect = dialect{quotes: "'\"`", shell: true, escapes: map[byte]byte{
+		'n': '\n', 'r': '\r', 't': '\t', '"': '"', '\\': '\\', '$': '$', '`': '`'}}
+	nodeDialect   = dialect{quotes: "'\"`", keeps: true, hash: true, escapes: map[byte]byte{'n': '\n', 'r': '\r'}}
+	pythonDialect = dialect{quotes: "'\"", keeps: true, single: `\'`, nothing: true, escapes: map[byte]byte{
+		'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '\\': '\\', '\'': '\'', '"': '"'}}
+	composeDialect = dialect{quotes: "'\"", keeps: true, single: "'", escapes: map[byte]byte{
+		'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '\\': '\\', '$': '$', '"': '"'}}
+	systemdDialect = dialect{quotes: `"`, plain: true, escapes: map[byte]byte{'"': '"', '\\': '\\', '$': '$', '`': '`'}}
+)
 
 // dotenvError says what is wrong with a line. It does not repeat the line, which
 // may hold a value.
@@ -28,35 +61,118 @@ type dotenvError struct {
 }
 
 func (e *dotenvError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.problem) }
-func (e *dotenvError) Unwrap() error { return errUsage }
 
-// parseDotenv reads a whole file. Names come in their order; one that stands twice
-// is an error.
-func parseDotenv(file []byte) ([]variable, error) {
+// unreadable are the lines that a parser could not read, in their order.
+type unreadable []*dotenvError
+
+// most is how many lines an error names.
+const mostNamed = 20
+
+func (u unreadable) Error() string {
+	if len(u) == 1 {
+		return u[0].Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d lines cannot be read: ", len(u))
+	for i, e := range u[:min(len(u), mostNamed)] {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(e.Error())
+	}
+	if more := len(u) - mostNamed; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
+}
+
+func (u unreadable) Unwrap() error { return errUsage }
+
+// checkEncoding refuses a file that is not in an encoding in which ASCII is ASCII.
+func checkEncoding(file []byte) error {
+	const way = "; convert it with: iconv -f %s -t UTF-8 FILE > NEW"
+	is := func(mark string) bool { return bytes.HasPrefix(file, []byte(mark)) }
+	switch {
+	case is("\xff\xfe\x00\x00"), is("\x00\x00\xfe\xff"):
+		return usagef("it is UTF-32, not UTF-8"+way, "UTF-32")
+	case is("\xff\xfe"), is("\xfe\xff"):
+		return usagef("it is UTF-16, not UTF-8"+way, "UTF-16")
+	case len(file) >= 2 && file[1] == 0 && file[0] != 0:
+		return usagef("it is UTF-16, not UTF-8"+way, "UTF-16LE")
+	case len(file) >= 2 && file[0] == 0 && file[1] != 0:
+		return usagef("it is UTF-16, not UTF-8"+way, "UTF-16BE")
+	}
+	return nil
+}
+
+// parse reads a whole file: all assignments in their order, or an [unreadable].
+func (dialect dialect) parse(file []byte) ([]variable, error) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
-	d := &dotenvParser{rest: string(file), line: 1}
+	d := &dotenvParser{dialect: dialect, rest: string(file), line: 1}
+	wrong := loneReturns(file)
 	var list []variable
-	seen := map[string]int{}
 	for d.rest != "" {
 		v, ok, err := d.assignment()
-		if err != nil {
-			return nil, err
+		var e *dotenvError
+		switch {
+		case errors.As(err, &e):
+			wrong = append(wrong, e)
+			d.take(strings.IndexByte(d.rest+"\n", '\n'))
+			d.newline()
+		case ok:
+			list = append(list, v)
 		}
-		if !ok {
-			continue
-		}
-		if before := seen[v.name]; before > 0 {
-			return nil, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already", v.name, before)}
-		}
-		seen[v.name] = v.line
-		list = append(list, v)
 	}
-	return list, nil
+	if len(wrong) == 0 {
+		return list, nil
+	}
+	slices.SortStableFunc(wrong, func(a, b *dotenvError) int { return a.line - b.line })
+	return nil, slices.CompactFunc(wrong, func(a, b *dotenvError) bool { return a.line == b.line })
+}
+
+// loneReturns finds carriage returns that end no line. Readers differ on them: some
+// end the line there, and the rest of a value would be an assignment of its own.
+func loneReturns(file []byte) (wrong unreadable) {
+	lines := bytes.Split(file, []byte("\n"))
+	for i, line := range lines {
+		if i < len(lines)-1 {
+			line = bytes.TrimSuffix(line, []byte("\r"))
+		}
+		if bytes.IndexByte(line, '\r') >= 0 {
+			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in double quotes`})
+		}
+	}
+	return wrong
+}
+
+// settleDuplicates keeps one assignment of each name: the last, or it is an error.
+func settleDuplicates(list []variable, last bool) ([]variable, error) {
+	at := map[string]int{}
+	var kept []variable
+	var wrong unreadable
+	for _, v := range list {
+		before, twice := at[v.name]
+		switch {
+		case !twice:
+			at[v.name] = len(kept)
+			kept = append(kept, v)
+		case last:
+			kept[before] = v
+		default:
+			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last one: --on-duplicate last", v.name, kept[before].line)})
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return kept, nil
 }
 
 type dotenvParser struct {
+	dialect
 	rest string
-	line int // of rest
+	line int   // of rest
+	refs []int // of the value that is being read
 }
 
 func (d *dotenvParser) fail(format string, args ...any) error {
@@ -71,10 +187,11 @@ func (d *dotenvParser) take(n int) string {
 	return s
 }
 
-const blanks = " \t"
+// isBlank reports whether a character is a blank within a line, of any script.
+func isBlank(r rune) bool { return unicode.IsSpace(r) && r != '\n' && r != '\r' }
 
-func (d *dotenvParser) skipBlanks() {
-	d.take(len(d.rest) - len(strings.TrimLeft(d.rest, blanks)))
+func (d *dotenvParser) skipBlanks() (skipped bool) {
+	return d.take(len(d.rest)-len(strings.TrimLeftFunc(d.rest, isBlank))) != ""
 }
 
 // lineEnd is how many bytes there are up to the end of the line, which is LF or
@@ -94,17 +211,13 @@ func (d *dotenvParser) lineEnd() int {
 // for an empty line and a comment.
 func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 	d.skipBlanks()
-	if end := d.lineEnd(); end == 0 || d.rest[0] == '#' {
+	if end := d.lineEnd(); end == 0 || d.rest[0] == '#' || d.plain && d.rest[0] == ';' {
 		d.take(end)
 		d.newline()
 		return v, false, nil
 	}
-	v.line = d.line
-	if after, found := strings.CutPrefix(d.rest, "export"); found && after != "" && strings.ContainsRune(blanks, rune(after[0])) {
-		if trimmed := strings.TrimLeft(after, blanks); !strings.HasPrefix(trimmed, "=") { // else it is a variable of that name
-			d.take(len(d.rest) - len(trimmed))
-		}
-	}
+	v.line, d.refs = d.line, nil
+	d.skipExport()
 	v.name = d.take(nameLength(d.rest))
 	if v.name == "" {
 		return v, false, d.fail("a line is NAME=value, a comment, or empty; a name begins with a letter or _")
@@ -114,12 +227,12 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has no quotes?")
 	}
 	d.take(1)
-	before := len(d.rest)
-	d.skipBlanks()
-	if d.rest != "" && (d.rest[0] == '\'' || d.rest[0] == '"') {
+	blank := d.skipBlanks()
+	switch {
+	case d.rest != "" && strings.IndexByte(d.quotes, d.rest[0]) >= 0:
 		v.value, err = d.quoted()
-	} else {
-		v.value = d.bare(len(d.rest) < before)
+	default:
+		v.value, err = d.bare(blank)
 	}
 	if err == nil && bytes.IndexByte(v.value, 0) >= 0 {
 		err = d.fail("the value of %s holds a zero byte", v.name)
@@ -127,7 +240,17 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 	if err == nil && !d.newline() {
 		err = d.fail("there is something behind the closing quote of %s", v.name)
 	}
+	v.refs = d.refs
 	return v, true, err
+}
+
+// skipExport takes the word export in front of a name.
+func (d *dotenvParser) skipExport() {
+	after, found := strings.CutPrefix(d.rest, "export")
+	trimmed := strings.TrimLeftFunc(after, isBlank)
+	if found && trimmed != after && !strings.HasPrefix(trimmed, "=") { // else it is a variable of that name
+		d.take(len(d.rest) - len(trimmed))
+	}
 }
 
 // newline takes the end of a line, or of the file.
@@ -157,71 +280,212 @@ func nameLength(s string) int {
 
 // bare reads a value without quotes: up to the end of the line, or to a # with a
 // blank before it; blank is whether one stands before the value.
-func (d *dotenvParser) bare(blank bool) []byte {
+func (d *dotenvParser) bare(blank bool) ([]byte, error) {
 	line := d.take(d.lineEnd())
+	if d.plain {
+		if line = strings.TrimRight(line, " \t"); !plainValue([]byte(line)) {
+			return nil, d.fail("the value needs double quotes")
+		}
+		return []byte(line), nil
+	}
 	for i := range len(line) {
-		if line[i] == '#' && (i == 0 && blank || i > 0 && strings.IndexByte(blanks, line[i-1]) >= 0) {
+		if line[i] != '#' {
+			continue
+		}
+		before, _ := utf8.DecodeLastRuneInString(line[:i])
+		if d.hash || i == 0 && blank || i > 0 && isBlank(before) {
 			line = line[:i]
 			break
 		}
 	}
-	return []byte(strings.Trim(line, blanks))
+	line = strings.TrimFunc(line, isBlank)
+	for i := range len(line) {
+		if d.isRef(line[i:]) {
+			d.refs = append(d.refs, i)
+		}
+	}
+	return []byte(line), nil
 }
 
-// quoted reads a value in quotes, and what may stand behind it. As in a shell,
-// 'it'\”s' is one value.
+// isRef reports whether a reference to another variable begins here.
+func (d *dotenvParser) isRef(s string) bool {
+	return strings.HasPrefix(s, "${") && (nameLength(s[2:]) > 0 || d.nothing && strings.HasPrefix(s[2:], ":-"))
+}
+
+// quoted reads a value in quotes, and what may stand behind it.
 func (d *dotenvParser) quoted() (value []byte, err error) {
 	for {
 		quote, start := d.rest[0], d.line
 		d.take(1)
-		part, closed := d.until(quote)
+		part, closed := d.until(quote, len(value))
 		if !closed {
 			return nil, &dotenvError{start, "a quote is not closed"}
 		}
 		value = append(value, part...)
-		if quote == '\'' && strings.HasPrefix(d.rest, `\''`) {
-			d.take(2)
+		shell := d.shell && quote == '\''
+		switch {
+		case shell && strings.HasPrefix(d.rest, `\''`):
+			d.take(len(`\'`))
 			value = append(value, '\'')
+			continue
+		case shell && strings.HasPrefix(d.rest, bashReturn+"'"):
+			d.take(len(bashReturn))
+			value = append(value, '\r')
 			continue
 		}
 		break
 	}
-	blank := len(d.rest) - len(strings.TrimLeft(d.rest, blanks))
-	d.take(blank)
-	if blank > 0 && strings.HasPrefix(d.rest, "#") {
-		d.take(d.lineEnd())
-	}
+	d.comment()
 	return value, nil
 }
 
-// until reads up to a closing quote. Between single quotes everything is itself;
-// between double quotes there are escapes, and an unknown one is itself.
-func (d *dotenvParser) until(quote byte) (part []byte, closed bool) {
+// comment takes what may stand behind a closing quote.
+func (d *dotenvParser) comment() {
+	d.skipBlanks()
+	if strings.HasPrefix(d.rest, "#") && !d.plain {
+		d.take(d.lineEnd())
+	}
+}
+
+// until reads up to a closing quote, of a value of which so many bytes were read.
+// Between double quotes there are escapes, and an unknown one is itself.
+func (d *dotenvParser) until(quote byte, before int) (part []byte, closed bool) {
+	refs := len(d.refs)
 	for i := 0; i < len(d.rest); i++ {
 		c := d.rest[i]
+		next := byte(0)
+		if i+1 < len(d.rest) {
+			next = d.rest[i+1]
+		}
 		switch {
 		case c == quote:
 			d.take(i + 1)
 			return part, true
-		case c == '\\' && quote == '"' && i+1 < len(d.rest):
+		case c == '\\' && quote == '"' && d.escapes[next] != 0:
 			i++
-			switch e := d.rest[i]; e {
-			case 'n':
-				part = append(part, '\n')
-			case 'r':
-				part = append(part, '\r')
-			case 't':
-				part = append(part, '\t')
-			case '"', '\\', '$', '`':
-				part = append(part, e)
-			default:
-				part = append(part, '\\', e)
-			}
+			part = append(part, d.escapes[next])
+		case c == '\\' && quote == '"' && next == '\n' && d.plain: // the line goes on
+			i++
+		case c == '\\' && quote != '"' && strings.IndexByte(d.single, next) >= 0:
+			i++
+			part = append(part, next)
+		case c == '\\' && next == quote && (quote == '"' || d.keeps):
+			i++
+			part = append(part, c, next)
 		default:
+			if quote != '\'' && d.isRef(d.rest[i:]) {
+				d.refs = append(d.refs, before+len(part))
+			}
 			part = append(part, c)
 		}
 	}
+	d.refs = d.refs[:refs]
 	return nil, false
+}
+
+// expand fills references in: ${NAME} with the value that an earlier line of the same
+// file gives that name, ${NAME:-text} and ${NAME-text} with text where none does, and
+// ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what stands for itself in the dialect of python-dotenv.
+//
+// The errors do not repeat the name that is missing: it may be a part of a password.
+func expand(list []variable, fill bool) error {
+	set := map[string][]byte{}
+	var wrong unreadable
+	for i := range list {
+		v := &list[i]
+		var problem string
+		if len(v.refs) > 0 {
+			v.value, v.refs, problem = v.filled(set, fill)
+		}
+		if problem != "" {
+			wrong = append(wrong, &dotenvError{v.line, v.name + " " + problem})
+		}
+		set[v.name] = v.value
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	return nil
+}
+
+// filled returns the value with its references filled in, and where those are that
+// were left.
+func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left []int, problem string) {
+	rest := 0
+	for _, at := range v.refs {
+		if at < rest {
+			continue // within the text of the one before
+		}
+		value = append(value, v.value[rest:at]...)
+		rest = at
+		name, text, length := cutReference(string(v.value[at:]))
+		known, isSet := set[name]
+		switch {
+		case length > 0 && name == "":
+			value = append(value, text.text...)
+		case !fill:
+			left = append(left, len(value))
+			continue
+		case length == 0:
+			return nil, nil, "has a reference of another form than ${NAME}; put the value into single quotes to keep it as it is"
+		case isSet && !(text.ifEmpty && len(known) == 0):
+			value = append(value, known...)
+		case text.given:
+			value = append(value, text.text...)
+		default:
+			return nil, nil, "refers to a name that no earlier line sets; put the value into single quotes to keep it as it is"
+		}
+		if rest += length; len(value) > vault.MaxValueBytes {
+			return nil, nil, fmt.Sprintf("is, with its references filled in, larger than the %d bytes that are allowed", vault.MaxValueBytes)
+		}
+	}
+	return append(value, v.value[rest:]...), left, ""
+}
+
+// otherwise is the text of a reference for when its name is not set.
+type otherwise struct {
+	text    string
+	given   bool
+	ifEmpty bool // also when it is set and empty
+}
+
+// cutReference reads the reference with which s begins; length is 0 for a form that is
+// not known.
+func cutReference(s string) (name string, text otherwise, length int) {
+	end := strings.IndexByte(s, '}')
+	if end < 0 {
+		return "", text, 0
+	}
+	inner := s[len("${"):end]
+	n := nameLength(inner)
+	if cut := strings.IndexByte(inner[:n], '-'); cut >= 0 { // it stands before the text
+		n = cut
+	}
+	name, inner = inner[:n], inner[n:]
+	switch {
+	case inner == "":
+	case strings.HasPrefix(inner, ":-"):
+		text = otherwise{inner[2:], true, true}
+	case strings.HasPrefix(inner, "-"):
+		text = otherwise{inner[1:], true, false}
+	case strings.HasPrefix(inner, ":?"): // it must be set, and not be empty
+		text.ifEmpty = true
+	case strings.HasPrefix(inner, "?"):
+	default:
+		return "", text, 0
+	}
+	return name, text, end + 1
+}
+
+// unfilled are the names of the variables that have references in them, which stay
+// as they are.
+func unfilled(list []variable) (names []string) {
+	for _, v := range list {
+		if len(v.refs) > 0 {
+			names = append(names, v.name)
+		}
+	}
+	return names
 }
 
 // hint shows that a value is there and how long it is: never more than a masked

@@ -7,7 +7,7 @@ import (
 
 type explainCmd struct {
 	Path  string `arg:"" optional:"" help:"Secret of which to say who can open it."`
-	Agent string `help:"Agent of which to say what it can open: its id or name." placeholder:"AGENT" env:"-"`
+	Agent string `help:"Agent of which to say what it can open: its id or name." placeholder:"AGENT"`
 }
 
 func (explainCmd) Help() string {

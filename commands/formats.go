@@ -10,74 +10,110 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ass/tokens"
 	"ass/vault"
 )
 
-// The formats of env export. Each says what it cannot carry: an export is right
-// in every byte, or it is an error that names the key. docs/env.md says which
-// reader each format is for.
+// The formats of env export, each named after the program that reads it. An export is
+// right in every byte, or it is an error that names the key. docs/env.md has a table
+// of what each reader can take. env import reads every format back.
 
-// envFormat writes assignments for one kind of reader.
+// envFormat writes assignments for one reader, and reads them.
 type envFormat struct {
 	name  string
-	whole func([]variable) (string, error) // for formats that are not lines
-	line  func(variable) (string, error)
+	other string                           // another name for it, "" for none
+	takes func(name string) bool           // whether the reader takes a variable of this name
+	line  func(variable) (string, error)   // one assignment, or why the reader cannot take it
+	join  func([]string) string            // makes a file of assignments; nil for lines
+	read  func([]byte) ([]variable, error) // the inverse; the error can be an [unreadable]
+	fills bool                             // readers of this format know ${NAME}
+	zeros bool                             // it carries zero bytes
 }
 
 var envFormats = []envFormat{
-	{name: "dotenv", line: dotenvLine},
-	{name: "shell", line: shellLine},
-	{name: "docker", line: dockerLine},
-	{name: "json", whole: jsonObject},
-	{name: "github", line: githubLines},
-	{name: "systemd", line: systemdLine},
+	{name: "dotenv", takes: isVariable, line: dotenvLine, read: ourDialect.parse, fills: true},
+	{name: "node", takes: isVariable, line: nodeLine, read: nodeDialect.parse, fills: true},
+	{name: "python", takes: isVariable, line: pythonLine, read: pythonDialect.parse, fills: true},
+	{name: "compose", takes: isVariable, line: composeLine, read: composeDialect.parse, fills: true},
+	{name: "bash", other: "shell", takes: isVariable, line: bashLine, read: ourDialect.parse, fills: true},
+	{name: "docker", takes: isName, line: dockerLine, read: readDocker},
+	{name: "json", takes: isName, line: jsonMember, join: jsonObject, read: readJSON, zeros: true},
+	{name: "github", takes: isVariable, line: githubLines, read: readGithub},
+	{name: "systemd", takes: isVariable, line: systemdLine, read: systemdDialect.parse},
 }
 
+// formatNames are the names for --format.
 func formatNames() []string {
-	names := make([]string, len(envFormats))
-	for i, f := range envFormats {
-		names[i] = f.name
+	var names []string
+	for _, f := range envFormats {
+		if names = append(names, f.name); f.other != "" {
+			names = append(names, f.other)
+		}
 	}
 	return names
 }
 
-// writeEnv renders assignments.
-func writeEnv(format string, list []variable) (string, error) {
-	at := slices.IndexFunc(envFormats, func(f envFormat) bool { return f.name == format })
+// formatNamed finds a format by its name.
+func formatNamed(name string) (envFormat, error) {
+	at := slices.IndexFunc(envFormats, func(f envFormat) bool { return f.name == name || f.other == name && name != "" })
 	if at < 0 {
-		return "", usagef("--format must be one of %s", strings.Join(formatNames(), ", "))
+		return envFormat{}, usagef("--format must be one of %s", strings.Join(formatNames(), ", "))
 	}
-	f := envFormats[at]
-	var b strings.Builder
-	for _, v := range list {
-		if f.whole != nil {
-			if !utf8.Valid(v.value) {
-				return "", cannotCarry(f.name, v, errNotText)
-			}
-			continue
-		}
-		line, err := f.line(v)
-		if bytes.IndexByte(v.value, 0) >= 0 {
-			err = errors.New("it holds a zero byte")
-		}
+	return envFormats[at], nil
+}
+
+// write renders assignments. The error names the first that the reader cannot take.
+func (f envFormat) write(list []variable) (string, error) {
+	parts := make([]string, len(list))
+	for i, v := range list {
+		part, err := f.assignment(v)
 		if err != nil {
-			return "", cannotCarry(f.name, v, err)
+			return "", f.cannotCarry(v, err)
 		}
-		b.WriteString(line + "\n")
+		parts[i] = part
 	}
-	if f.whole != nil {
-		return f.whole(list)
+	if f.join != nil {
+		return f.join(parts), nil
 	}
-	return b.String(), nil
+	return strings.Join(append(parts, ""), "\n"), nil
+}
+
+func (f envFormat) assignment(v variable) (string, error) {
+	if !f.zeros && bytes.IndexByte(v.value, 0) >= 0 {
+		return "", errZero
+	}
+	return f.line(v)
 }
 
 var (
 	errNotText = errors.New("it is not text (UTF-8)")
-	errCR      = errors.New("it holds a carriage return, which the readers of this format take for the end of a line")
+	errCR      = errors.New("it holds a carriage return, which readers of this format take for the end of a line")
+	errZero    = errors.New("it holds a zero byte, which no environment can carry")
 )
 
-func cannotCarry(format string, v variable, why error) error {
-	return usagef("the format %s cannot carry the value of %s: %v; another --format may, or leave it out with --keys", format, v.name, why)
+// cannotCarry says why a reader cannot take a value, and which can.
+func (f envFormat) cannotCarry(v variable, why error) error {
+	var can []string
+	for _, other := range envFormats {
+		if _, err := other.assignment(v); err == nil && other.takes(v.name) {
+			can = append(can, other.name)
+		}
+	}
+	key := v.name
+	if v.path != (tokens.Path{}) {
+		key = v.path.Key()
+	}
+	others := "no other format can either"
+	if len(can) > 0 {
+		others = "these formats can: " + strings.Join(can, ", ")
+	}
+	return usagef("the format %s cannot carry the value of %s: %v; %s; or leave it out with: --exclude %s", f.name, v.name, why, others, key)
+}
+
+// isName reports whether s can be the name of a variable for programs that take any
+// name without blanks, such as docker.
+func isName(s string) bool {
+	return s != "" && !strings.ContainsAny(s, "=\x00") && strings.IndexFunc(s, unicode.IsSpace) < 0
 }
 
 // plainValue reports whether a value needs no quotes for any reader.
@@ -90,9 +126,9 @@ func plainValue(value []byte) bool {
 	return true
 }
 
-// dotenvLine writes what bash, node's dotenv, Python's python-dotenv and env import
-// read alike. They agree on single quotes without backslashes in odd places, and on
-// double quotes around what has nothing to escape; on nothing else.
+// dotenvLine writes what bash, node's dotenv, python-dotenv, docker compose and env
+// import read alike. They agree on single quotes without backslashes in odd places, and
+// on double quotes around what has nothing to escape; on nothing else.
 func dotenvLine(v variable) (string, error) {
 	s := string(v.value)
 	switch {
@@ -114,10 +150,79 @@ func dotenvLine(v variable) (string, error) {
 	return "", errors.New("readers of .env files differ on how its quotes and backslashes are written")
 }
 
-// shellLine writes what a POSIX shell reads, as does env import.
-func shellLine(v variable) (string, error) {
-	return "export " + v.name + "='" + strings.ReplaceAll(string(v.value), "'", `'\''`) + "'", nil
+// nodeLine writes what node's dotenv reads. It knows no escapes but \n and \r in
+// double quotes, and it finds a closing quote by what stands in the whole file.
+func nodeLine(v variable) (string, error) {
+	s := string(v.value)
+	switch {
+	case plainValue(v.value):
+		return v.name + "=" + s, nil
+	case !utf8.ValidString(s):
+		return "", errNotText
+	}
+	if !strings.HasSuffix(s, `\`) { // which would keep the quote from closing
+		for _, quote := range []string{"'", "`"} {
+			if !strings.Contains(s, quote) && !strings.Contains(s, "\r") {
+				return v.name + "=" + quote + s + quote, nil
+			}
+		}
+		if !strings.Contains(s, `"`) && !strings.Contains(s, `\n`) && !strings.Contains(s, `\r`) {
+			return v.name + `="` + strings.ReplaceAll(s, "\r", `\r`) + `"`, nil
+		}
+	}
+	if s == strings.TrimFunc(s, isJSBlank) && !strings.ContainsAny(s, "#\r\n\u2028\u2029") && !strings.ContainsAny(s[:1], "'\"`") {
+		return v.name + "=" + s, nil
+	}
+	return "", errors.New("node's dotenv has no escapes for its quotes, backslashes or carriage returns")
 }
+
+// isJSBlank reports whether JavaScript's trim removes a character.
+func isJSBlank(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+
+// pythonLine writes what python-dotenv reads, with its interpolation on, as it is by
+// default: a name that cannot be set, with the text that stands for it, is text.
+func pythonLine(v variable) (string, error) {
+	s := string(v.value)
+	switch {
+	case plainValue(v.value):
+		return v.name + "=" + s, nil
+	case !utf8.ValidString(s):
+		return "", errNotText
+	}
+	s = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "${", "${:-$}{").Replace(s)
+	if body, ends := strings.CutSuffix(s, `\\`); ends { // behind which no quote closes
+		s = body + `${:-\\}`
+	}
+	return v.name + `="` + s + `"`, nil
+}
+
+// composeLine writes what docker compose reads from an env_file.
+func composeLine(v variable) (string, error) {
+	if plainValue(v.value) {
+		return v.name + "=" + string(v.value), nil
+	}
+	return v.name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`).Replace(string(v.value)) + `"`, nil
+}
+
+// bashLine writes what POSIX shells read. A carriage return that ends no line stands in
+// quotes of its own: as itself it would be lost where line ends are converted, and env
+// import refuses it. A shell that does not know $'\r', such as dash, reads another value
+// then, and still finds every quote closed: nothing of a value is ever run.
+func bashLine(v variable) (string, error) {
+	s := strings.ReplaceAll(string(v.value), "'", `'\''`)
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] == '\r' && !strings.HasPrefix(s[i+1:], "\n") {
+			b.WriteString("'" + bashReturn + "'")
+		} else {
+			b.WriteByte(s[i])
+		}
+	}
+	return "export " + v.name + "='" + b.String() + "'", nil
+}
+
+// bashReturn is a carriage return, for bash.
+const bashReturn = `$'\r'`
 
 // dockerLine writes what docker --env-file reads: everything up to the end of the
 // line, quotes included.
@@ -136,17 +241,106 @@ func dockerLine(v variable) (string, error) {
 	return v.name + "=" + string(v.value), nil
 }
 
-func jsonObject(list []variable) (string, error) {
+// readDocker reads as docker does (docker/cli, pkg/kvfile).
+func readDocker(file []byte) (list []variable, err error) {
+	var wrong unreadable
+	for i, line := range strings.Split(strings.TrimPrefix(string(file), "\ufeff"), "\n") {
+		line = strings.TrimLeftFunc(strings.TrimSuffix(line, "\r"), unicode.IsSpace)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		switch name, value, found := strings.Cut(line, "="); {
+		case !found:
+			wrong = append(wrong, &dotenvError{i + 1, "a line is NAME=value, a comment, or empty"})
+		case !isName(name):
+			wrong = append(wrong, &dotenvError{i + 1, "a name is without blanks, and not empty"})
+		case strings.IndexByte(value, 0) >= 0:
+			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s holds a zero byte", name)})
+		default:
+			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return list, nil
+}
+
+// jsonMember writes one member of the object.
+func jsonMember(v variable) (string, error) {
+	if !utf8.Valid(v.value) {
+		return "", errNotText
+	}
+	name, err := jsonString(v.name)
+	if err != nil {
+		return "", err
+	}
+	value, err := jsonString(string(v.value))
+	return "  " + name + ": " + value, err
+}
+
+// jsonString is s in JSON, with <, > and & as they are.
+func jsonString(s string) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	object := make(map[string]string, len(list))
-	for _, v := range list {
-		object[v.name] = string(v.value)
+	err := e.Encode(s)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+func jsonObject(members []string) string { return "{\n" + strings.Join(members, ",\n") + "\n}\n" }
+
+// readJSON reads one object whose values are strings. Package json repairs what is no
+// text; here that is an error.
+func readJSON(file []byte) ([]variable, error) {
+	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
+	if !utf8.Valid(file) {
+		return nil, usagef("it is not text (UTF-8)")
 	}
-	err := e.Encode(object) // in the order of the names
-	return b.String(), err
+	d := json.NewDecoder(bytes.NewReader(file))
+	line := func() int { return 1 + bytes.Count(file[:min(int(d.InputOffset()), len(file))], []byte("\n")) }
+	notOne := func(problem string) error { return unreadable{{line(), problem}} }
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil, notOne(`it is not one JSON object, such as {"NAME":"value"}`)
+	}
+	var list []variable
+	var wrong unreadable
+	for d.More() {
+		name, err := d.Token()
+		at := line()
+		var raw json.RawMessage
+		if err == nil {
+			err = d.Decode(&raw)
+		}
+		if err != nil {
+			return nil, notOne("it is not JSON from here on")
+		}
+		var value string
+		switch {
+		case raw[0] != '"' || json.Unmarshal(raw, &value) != nil:
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %v is not a string", name)})
+		case repaired(raw, value):
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`, name)})
+		}
+		list = append(list, variable{name: name.(string), value: []byte(value), line: at})
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, notOne("it is not JSON from here on")
+	}
+	if _, err := d.Token(); err == nil || err.Error() != "EOF" {
+		return nil, notOne("something stands behind the object")
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return list, nil
+}
+
+// repaired reports whether package json put a replacement character where the text has
+// none.
+func repaired(raw []byte, value string) bool {
+	const r = "\ufffd"
+	return strings.Count(value, r) > bytes.Count(raw, []byte(r))+strings.Count(strings.ToLower(string(raw)), `\ufffd`)
 }
 
 // githubLines writes what the file $GITHUB_ENV takes. The delimiter is random, so
@@ -160,6 +354,44 @@ func githubLines(v variable) (string, error) {
 	}
 	end, err := vault.Generate(26, "alnum")
 	return fmt.Sprintf("%s<<ass_%s\n%s\nass_%s", v.name, end, v.value, end), err
+}
+
+// readGithub reads NAME<<DELIMITER and NAME=value, as the runner does.
+func readGithub(file []byte) (list []variable, err error) {
+	if wrong := loneReturns(file); len(wrong) > 0 {
+		return nil, wrong
+	}
+	lines := strings.Split(strings.ReplaceAll(string(file), "\r\n", "\n"), "\n")
+	var wrong unreadable
+	for i := 0; i < len(lines); i++ {
+		if lines[i] == "" {
+			continue
+		}
+		at := i + 1
+		name, value, equals := strings.Cut(lines[i], "=")
+		before, end, here := strings.Cut(lines[i], "<<")
+		if here && (!equals || len(before) < len(name)) {
+			n := slices.Index(lines[i+1:], end)
+			if n < 0 || end == "" {
+				wrong = append(wrong, &dotenvError{at, "its delimiter does not come"})
+				continue
+			}
+			name, value, equals = before, strings.Join(lines[i+1:i+1+n], "\n"), true
+			i += 1 + n
+		}
+		switch {
+		case !equals || !isName(name):
+			wrong = append(wrong, &dotenvError{at, "a line is NAME=value, or NAME<<DELIMITER"})
+		case strings.IndexByte(value, 0) >= 0:
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s holds a zero byte", name)})
+		default:
+			list = append(list, variable{name: name, value: []byte(value), line: at})
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return list, nil
 }
 
 // systemdLine writes what EnvironmentFile= takes (systemd.exec(5)).

@@ -18,19 +18,49 @@ import (
 type values map[string]string
 
 // envReaders are the readers of each format, from their documented grammars. The
-// real ones are in readers_test.go.
+// real ones are in readers_test.go. Each format is also read by env import.
 var envReaders = map[string][]func(string) (values, error){
-	"dotenv":  {readDotenv, readPython},
-	"shell":   {readDotenv},
-	"docker":  {readDocker},
-	"json":    {readJSON},
-	"github":  {readGithub},
-	"systemd": {readSystemd},
+	"dotenv":  {specDotenv, specPython},
+	"python":  {specPython},
+	"bash":    {specDotenv},
+	"docker":  {specDocker},
+	"json":    {specJSON},
+	"github":  {specGithub},
+	"systemd": {specSystemd},
+}
+
+// writeEnv writes a file of a format.
+func writeEnv(format string, list []variable) (string, error) {
+	f, err := formatNamed(format)
+	if err != nil {
+		return "", err
+	}
+	return f.write(list)
+}
+
+// importEnv reads a file as env import --format does.
+func importEnv(format, text string) (values, error) {
+	f, err := formatNamed(format)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.read([]byte(text))
+	if err == nil {
+		err = expand(list, false)
+	}
+	if err == nil {
+		list, err = settleDuplicates(list, false)
+	}
+	got := values{}
+	for _, v := range list {
+		got[v.name] = string(v.value)
+	}
+	return got, err
 }
 
 // nasty are values on which readers of such files are known to differ.
 var nasty = []string{
-	"x", "plain-value_1.2/3:4@5%6+7,8", " ", "\t", "\n", " x ", "x\n", "\nx", "a\n\nb", "a\r\nb", "\r", "x\r", "a\rb", "\x00", "a\x00b",
+	"", "x", "plain-value_1.2/3:4@5%6+7,8", " ", "\t", "\n", " x ", "x\n", "\nx", "a\n\nb", "a\r\nb", "\r", "x\r", "a\rb", "\x00", "a\x00b",
 	"'", "''", `"`, `""`, "`", `'"`, "'\"`", "it's", `say "so"`, `\`, `\\`, `a\`, `a\\`, `a\\b`, `a\b`, `\n`, `\\n`, `a\nb`, `\'`, `\"`, `"\`, `'\`, `\x41`,
 	`'\''`, `a\` + "\n" + `b`, "$", "$X", "${X}", "${X:-d}", "$$", "$(id)", "`id`", `\$`, "$'x'", "#", "a#b", "a #b", "a # b", "#fff", "=", "a=b", "==", "!", "!!", "a!b",
 	"~", "*", "?", "[a]", "{a,b}", "&", ";", "|", "<", ">", "(", ")", "a;b", "a&b", "%s", "export X=1", "X=1\nY=2", "'\nA='stolen'\nB='", "\"\nA=\"stolen\"\nB=\"",
@@ -51,7 +81,8 @@ func roundTrip(t *testing.T, format string, value []byte) {
 		return
 	}
 	want := values{"A": "first", "MIDDLE_1": string(value), "Z": "last one"}
-	for _, read := range envReaders[format] {
+	readers := append([]func(string) (values, error){func(text string) (values, error) { return importEnv(format, text) }}, envReaders[format]...)
+	for _, read := range readers {
 		if got, err := read(text); err != nil || !maps.Equal(got, want) {
 			t.Errorf("%s: %q became %q, and then %q: %v", format, value, text, got, err)
 		}
@@ -72,8 +103,10 @@ func FuzzFormats(f *testing.F) {
 // What each format refuses, and what it must not. Where a format can carry little,
 // refusing too much would make it useless.
 func TestFormatsRefuse(t *testing.T) {
-	const carried = "dotenv shell docker json github systemd"
+	const carried = "dotenv node python compose bash docker json github systemd"
+	const lines = "node python compose bash json github systemd"
 	for value, want := range map[string]string{
+		"":                                carried,
 		"postgres://u:p@h:5432/d?a=b&c=d": carried,
 		"pa$$word!#1":                     carried,
 		`{"a": "b"}`:                      carried,
@@ -81,21 +114,22 @@ func TestFormatsRefuse(t *testing.T) {
 		"ü 日本":                            carried,
 		" blanks ":                        carried,
 		`C:\dir\file`:                     carried,
-		"a\nb\n":                          "dotenv shell json github systemd",
-		`it's "so"`:                       "shell docker json github systemd",
-		`end\`:                            "shell docker json github systemd",
-		"${X}":                            "shell docker json github systemd",
-		"a\rb":                            "shell docker json",
-		"a\r\nb":                          "shell json",
-		"a\x1bb":                          "dotenv shell docker json github",
-		"a\ufffeb":                        "dotenv shell docker json github",
+		"a\nb\n":                          "dotenv " + lines,
+		`it's "so"`:                       "node python compose bash docker json github systemd",
+		`end\`:                            "node python compose bash docker json github systemd",
+		" end\\":                          "python compose bash docker json github systemd",
+		"${X}":                            "node python compose bash docker json github systemd",
+		"a\rb":                            "node python compose bash docker json",
+		"a\r\nb":                          "node python compose bash json",
+		"a\x1bb":                          "dotenv node python compose bash docker json github",
+		"a\ufffeb":                        "dotenv node python compose bash docker json github",
 		"\x00":                            "json",
-		"\xff":                            "shell",
+		"\xff":                            "compose bash",
 	} {
 		var got []string
-		for _, format := range formatNames() {
-			if _, err := writeEnv(format, []variable{{name: "K", value: []byte(value)}}); err == nil {
-				got = append(got, format)
+		for _, f := range envFormats {
+			if _, err := writeEnv(f.name, []variable{{name: "K", value: []byte(value)}}); err == nil {
+				got = append(got, f.name)
 			}
 		}
 		if strings.Join(got, " ") != want {
@@ -128,21 +162,14 @@ func TestGithubDelimiter(t *testing.T) {
 	}
 }
 
-func readDotenv(text string) (values, error) {
-	list, err := parseDotenv([]byte(text))
-	got := values{}
-	for _, v := range list {
-		got[v.name] = string(v.value)
-	}
-	return got, err
-}
+func specDotenv(text string) (values, error) { return importEnv("dotenv", text) }
 
-func readJSON(text string) (got values, err error) {
+func specJSON(text string) (got values, err error) {
 	return got, json.Unmarshal([]byte(text), &got)
 }
 
-// readDocker reads as docker does (docker/cli, opts/envfile and pkg/kvfile).
-func readDocker(text string) (values, error) {
+// specDocker reads as docker does (docker/cli, opts/envfile and pkg/kvfile).
+func specDocker(text string) (values, error) {
 	got := values{}
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for first := true; lines.Scan(); first = false {
@@ -166,9 +193,9 @@ func readDocker(text string) (values, error) {
 	return got, lines.Err()
 }
 
-// readGithub reads NAME<<DELIMITER as the runner does. It counts what a runner on
+// specGithub reads NAME<<DELIMITER as the runner does. It counts what a runner on
 // Windows takes for the end of a line, too.
-func readGithub(text string) (values, error) {
+func specGithub(text string) (values, error) {
 	got := values{}
 	if strings.Contains(text, "\r") {
 		return nil, errors.New("runners differ on a carriage return")
@@ -192,10 +219,10 @@ func readGithub(text string) (values, error) {
 	return got, nil
 }
 
-// readSystemd reads as systemd.exec(5) says of EnvironmentFile=: in a value, quoted
+// specSystemd reads as systemd.exec(5) says of EnvironmentFile=: in a value, quoted
 // parts follow each other, and blanks between and behind them do not count. What is
 // left out here, such as values without quotes, is an error.
-func readSystemd(text string) (values, error) {
+func specSystemd(text string) (values, error) {
 	got := values{}
 	for strings.TrimLeft(text, " \t\n\r") != "" {
 		name, rest, found := strings.Cut(strings.TrimLeft(text, " \t\n\r"), "=")
@@ -251,9 +278,9 @@ var (
 	pythonComment  = regexp.MustCompile(`[\s\x{1c}-\x{1f}\x{85}\x{a0}\pZ]+#.*`)
 )
 
-// readPython reads as python-dotenv does: the expressions of its parser, in a
+// specPython reads as python-dotenv does: the expressions of its parser, in a
 // program that has none of the variables that a value may name.
-func readPython(text string) (values, error) {
+func specPython(text string) (values, error) {
 	got := values{}
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // a text file in Python
 	space := func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }

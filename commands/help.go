@@ -132,17 +132,18 @@ func document(n *kong.Node) map[string]any {
 }
 
 func commandJSON(n *kong.Node) map[string]any {
+	name := commandName(n)
 	flags, args := []map[string]any{}, []map[string]any{}
 	for _, f := range flagsOf(n) {
 		flags = append(flags, map[string]any{
 			"name": "--" + f.Name, "short": nullable(shortOf(f)), "help": f.Help, "default": nullable(f.Default), "environment": append([]string{}, f.Envs...),
-			"required": f.Required, "takes_value": !f.IsBool(), "repeatable": f.IsCumulative(), "placeholder": nullable(f.PlaceHolder),
+			"flag_only": nullable(whyFlagOnly(name, f.Name)),
+			"required":  f.Required, "takes_value": !f.IsBool(), "repeatable": f.IsCumulative(), "placeholder": nullable(f.PlaceHolder),
 		})
 	}
 	for _, p := range n.Positional {
 		args = append(args, map[string]any{"name": p.Name, "help": p.Help, "required": p.Required, "repeatable": p.IsCumulative(), "default": nullable(p.Default)})
 	}
-	name := commandName(n)
 	return map[string]any{
 		"command": "ass " + name, "aliases": append([]string{}, n.Aliases...), "help": n.Help, "detail": nullable(n.Detail),
 		"arguments": args, "flags": flags, "json": nullable(shapes[name]),
@@ -158,7 +159,8 @@ func shortOf(f *kong.Flag) string {
 
 // environment lists the variables that are not flags.
 var environment = []map[string]string{
-	{"name": "ASS_AGENT_KEY", "help": "Agent key or token to act with, instead of the stored credential."},
+	{"name": "ASS_API_KEY", "help": "Agent key or token to act with, instead of the stored credential."},
+	{"name": "ASS_AGENT_KEY", "help": "The same; ASS_API_KEY is read before it."},
 	{"name": "ASS_API_URL", "help": "Vault to use: file:///path/to/vault.db, or a path."},
 	{"name": "ASS_NAMESPACE", "help": "Namespace of names without a slash."},
 	{"name": "NO_COLOR", "help": "No colours, if it is set."},
@@ -184,9 +186,9 @@ var shapes = map[string]string{
 	"secrets rollback":  `{` + secretShape + `}`,
 	"secrets history":   `{"path","deleted","items":[{"version","access_tier","author","created_at","current"}]}`,
 	"secrets purge":     `{"path","versions"}`,
-	"env import":        `{"namespace","imported","skipped","keys":[…],"skipped_keys":[…],"dry_run"}`,
-	"env export":        `{"output","exported","keys":[…]}, with --output; without, the file itself`,
-	"run":               ``,
+	"env import":        `{"namespace","imported","skipped","keys":[…],"skipped_keys":[…],"dry_run","references"?}; references are the keys whose values have ${NAME} in them`,
+	"env export":        `{"output","exported","keys":[…],"left_out":[{"path","reason"}]}, with --output; without, the file itself, and {"left_out":[…]} on stderr`,
+	"run":               `nothing but {"left_out":[{"path","reason"}]} on stderr, where secrets are left out`,
 	"inject":            `{"output","secrets"}, with -o; without, the file itself`,
 	"agents list":       `{"items":[{"id","name","description","api_key_prefix","allowed_namespaces","allowed_scopes","active","created_at","key_issued_at","last_active_at","revoked_at"?}]}`,
 	"agents create":     `an agent, with "api_key"`,
@@ -211,7 +213,7 @@ var shapes = map[string]string{
 	"vault compact":     `{"size_bytes_before","size_bytes"}`,
 	"vault rekey":       `{"epoch"}; with --new-key {"vault_id","owner_key","agents":[{"id","name","api_key"}],"log_file"}`,
 	"vault accept":      `{"seen","have"}`,
-	"init":              `{"namespace","path","created","ignored"}`,
+	"init":              `{"namespace","path","created","ignored"}; with --trust {"namespace","path","trusted"}`,
 	"open":              `{"path","url"}`,
 	"completion":        ``,
 	"version":           `{"version"}`,

@@ -2,14 +2,16 @@ package commands
 
 import (
 	"io"
+	"os"
 
 	"ass/vault"
 )
 
 type injectCmd struct {
-	In        string `short:"i" help:"Template to read; - is stdin." default:"-" placeholder:"FILE" env:"-"`
-	Out       string `short:"o" help:"File to write, for its owner alone; - is stdout." default:"-" placeholder:"FILE" env:"-"`
-	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+	In        string `short:"i" help:"Template to read; - is stdin." default:"-" placeholder:"FILE"`
+	Out       string `short:"o" help:"File to write, for its owner alone; - is stdout." default:"-" placeholder:"FILE"`
+	Force     bool   `help:"Overwrite a file that ass did not write."`
+	Namespace string `short:"n" help:"Namespace of names without a slash." placeholder:"NS"`
 	asking
 }
 
@@ -19,7 +21,12 @@ byte. All of them are filled, or nothing is written.`
 }
 
 func (c injectCmd) Run(a *app) error {
-	a.namespace = c.Namespace
+	a.namespace = a.namedNamespace(c.Namespace)
+	if c.Out != "-" && !sameFile(c.In, c.Out) {
+		if err := a.mayOverwrite(c.Out, c.Force); err != nil {
+			return err
+		}
+	}
 	template, err := c.read(a)
 	if err != nil {
 		return err
@@ -47,6 +54,16 @@ func (c injectCmd) Run(a *app) error {
 	return c.write(a, text, len(paths))
 }
 
+// sameFile reports whether a template is to be filled in place.
+func sameFile(in, out string) bool {
+	a, err := os.Stat(in)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(out)
+	return err == nil && os.SameFile(a, b)
+}
+
 func (c injectCmd) read(a *app) ([]byte, error) {
 	const most = 16 << 20
 	if c.In != "-" {
@@ -68,7 +85,7 @@ func (c injectCmd) write(a *app, text []byte, secrets int) error {
 		clear(text)
 		return nil
 	}
-	if err := writePrivate(c.Out, text); err != nil {
+	if err := a.writeOutput(c.Out, text); err != nil {
 		return err
 	}
 	if a.JSON {

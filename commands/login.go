@@ -9,8 +9,8 @@ import (
 )
 
 type loginCmd struct {
-	Key     string `help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY" env:"-"`
-	KeyFile string `help:"Read the credential from a file." placeholder:"FILE" env:"-"`
+	Key     string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
+	KeyFile string `help:"Read the credential from a file." placeholder:"FILE"`
 }
 
 func (c loginCmd) Help() string {

@@ -8,8 +8,8 @@ import (
 )
 
 type logoutCmd struct {
-	All   bool `help:"Log out of all profiles." env:"-"`
-	Force bool `help:"Keep no copy of an owner key that was never confirmed as kept." env:"-"`
+	All   bool `help:"Log out of all profiles."`
+	Force bool `help:"Keep no copy of an owner key that was never confirmed as kept."`
 }
 
 func (c logoutCmd) Help() string {

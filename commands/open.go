@@ -16,7 +16,7 @@ import (
 )
 
 type openCmd struct {
-	NoBrowser bool `help:"Write the page and print where it is, and open nothing." env:"-"`
+	NoBrowser bool `help:"Write the page and print where it is, and open nothing."`
 }
 
 func (openCmd) Help() string {

@@ -174,6 +174,13 @@ func (o *output) note(format string, args ...any) {
 	fmt.Fprintf(o.errw, "ass: %s\n", clean(fmt.Sprintf(format, args...)))
 }
 
+// jsonNote says on stderr, to a program, what it should know.
+func (o *output) jsonNote(v any) {
+	if b, err := jsonLine(v); err == nil && !o.quiet {
+		_, _ = o.errw.Write(b)
+	}
+}
+
 // aside says on stderr what goes with the answer on stdout.
 func (o *output) aside(format string, args ...any) {
 	if !o.quiet {

@@ -23,7 +23,7 @@ import (
 // error says what kind of thing is wrong and which command's help to read.
 func (a *app) parse(args []string) (func() error, error) {
 	a.JSON = wantsJSON(args)
-	if len(args) == 1 && (args[0] == "--version" || args[0] == "-V") {
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v" || args[0] == "-V") {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
 	forgetEmptyVariables()
@@ -32,6 +32,7 @@ func (a *app) parse(args []string) (func() error, error) {
 	if grammar, ok := pruned(args); ok {
 		if p, err := a.newParser(grammar); err == nil {
 			p.Exit = help
+			nameByKey(p.Model.Node, args)
 			if ctx, err := p.Parse(args); err == nil && !helped {
 				return a.parsed(grammar, ctx)
 			}
@@ -57,6 +58,7 @@ func (a *app) parse(args []string) (func() error, error) {
 		args = []string{"audit", hiddenDefault, args[1]}
 	}
 	p.Exit = help
+	nameByKey(p.Model.Node, args)
 	ctx, err := p.Parse(args)
 	switch {
 	case helped:
@@ -77,7 +79,7 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 		kong.Description("The offline Agent Secret Store: encrypted secrets in one file, scoped keys for agents, and an audit log that proves itself."),
 		kong.Writers(a.out.w, io.Discard),
 		kong.Bind(a),
-		kong.DefaultEnvars("ASS"),
+		kong.PostBuild(readVariables),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "auth", Title: "Authentication"},
@@ -96,7 +98,26 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 		return nil, usagef("--profile is empty")
 	}
 	a.command = commandName(ctx.Selected())
+	for _, p := range ctx.Path {
+		if p.Flag != nil && p.Flag.Name == "namespace" {
+			a.namespaceGiven = true
+		}
+	}
+	a.namespace = a.namedNamespace(a.namespace)
 	return func() error { return ctx.Run(a) }, nil
+}
+
+// nameByKey lets secrets get do without its argument where --key names the secret, as
+// with the hosted CLI: kong knows no argument that a flag can stand in for.
+func nameByKey(root *kong.Node, args []string) {
+	secrets := childNamed(root, "secrets")
+	if secrets == nil {
+		return
+	}
+	get := childNamed(secrets, "get")
+	if get != nil && slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-k") || strings.HasPrefix(arg, "--key") }) {
+		get.Positional[0].Required = false
+	}
 }
 
 // forgetEmptyVariables makes an empty ASS_… variable none at all, which is how
@@ -168,8 +189,8 @@ func explainParse(err error, args []string) error {
 		return usagef("%v", syntax)
 	}
 	if m := flagValue().FindStringSubmatch(text); m != nil {
-		if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, m[1]) }) {
-			m[1] = "ASS_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(m[1], "--"), "-", "_"))
+		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && os.Getenv(v) != "" && !givenIn(args, parse, m[1]) {
+			m[1] = v
 		}
 		return usagef("%s has a value of the wrong form; %s", m[1], see)
 	}
@@ -194,6 +215,23 @@ func explainParse(err error, args []string) error {
 		return usagef("too many arguments; %s", see)
 	}
 	return usagef("the command line is not understood; %s", see)
+}
+
+// givenIn reports whether a flag is on the command line, in its long form or its short.
+func givenIn(args []string, err *kong.ParseError, flag string) bool {
+	forms := []string{flag}
+	at := err.Context.Selected()
+	if at != nil && at.DefaultCmd != nil {
+		at = at.DefaultCmd
+	}
+	for _, f := range flagsOf(at) {
+		if "--"+f.Name == flag && f.Short != 0 {
+			forms = append(forms, "-"+string(f.Short))
+		}
+	}
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return slices.ContainsFunc(forms, func(form string) bool { return strings.HasPrefix(arg, form) })
+	})
 }
 
 // secretsCommands are what people type without the word secrets.

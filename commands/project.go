@@ -23,44 +23,45 @@ type project struct {
 	Version   int    `json:"version"`
 }
 
-// findProject looks for a project file in the working folder and above it. It
-// returns "" where there is none.
+// findProject looks for a project file in the working folder and above it, and
+// returns what it holds as well. The path is "" where there is none.
 //
 // As with git's safe.directory, one that another user could have put there, say in
 // /tmp, does not decide where secrets go. To root, it is named.
-func (a *app) findProject() (path string, p project, err error) {
+func (a *app) findProject() (path string, content []byte, p project, err error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", p, err
+		return "", nil, p, err
 	}
 	for {
 		path = filepath.Join(dir, projectFile)
-		b, info, err := readAndStat(path, 64<<10)
+		var info fs.FileInfo
+		content, info, err = readAndStat(path, 64<<10)
 		switch {
 		case err == nil && (ofStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
-			return path, p, usagef("%s belongs to another user, or can be written by all, so it decides no namespace; name one with --namespace or ASS_NAMESPACE", path)
+			return path, content, p, usagef("%s belongs to another user, or can be written by all, so it decides no namespace; name one with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
-			if json.Unmarshal(b, &p) != nil {
-				return path, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
+			if json.Unmarshal(content, &p) != nil {
+				return path, content, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
 			}
 			if p.Version != 1 {
-				return path, p, usagef("%s is of version %d and this program knows version 1", path, p.Version)
+				return path, content, p, usagef("%s is of version %d and this program knows version 1", path, p.Version)
 			}
 			if _, err := tokens.ParseNamespace(p.Namespace); err != nil {
-				return path, p, usagef("%s: %v", path, err)
+				return path, content, p, usagef("%s: %v", path, err)
 			}
 			if ofAnother(info) {
 				a.out.note("the namespace %s is that of %s, which belongs to another user", p.Namespace, path)
 			}
-			return path, p, nil
+			return path, content, p, nil
 		case errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, fs.ErrPermission) && !isThere(path): // the folder cannot be looked into
 		default:
-			return path, p, err
+			return path, content, p, err
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", p, nil
+			return "", nil, p, nil
 		}
 		dir = parent
 	}
@@ -71,39 +72,92 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// defaultNamespace completes flat names of secrets: the flag or ASS_NAMESPACE,
-// then the project's, then "default". The project's is read once in a run, so that
-// all names in a template lie in one namespace.
-func (a *app) defaultNamespace(flag string) (tokens.Namespace, error) {
-	if flag != "" {
-		return tokens.ParseNamespace(flag)
+// chosenNamespace is a namespace, and who chose it.
+type chosenNamespace struct {
+	ns      tokens.Namespace
+	from    namespaceSource
+	file    string // the project file, if that chose it
+	content []byte // of that file
+}
+
+type namespaceSource int
+
+const (
+	fromFlag     namespaceSource = iota // the command line
+	fromVariable                        // ASS_NAMESPACE
+	fromProject                         // .assrc
+	fromNowhere                         // "default"
+)
+
+const namespaceVariable = "ASS_NAMESPACE"
+
+// namedNamespace is the value of the flag --namespace, "" unless it is on the command
+// line: kong hands ASS_NAMESPACE over as the flag, and that is looked at after it.
+func (a *app) namedNamespace(flag string) string {
+	if a.namespaceGiven {
+		return flag
 	}
-	if a.projectNamespace != nil {
-		return *a.projectNamespace, nil
+	return ""
+}
+
+// chooseNamespace finds the namespace of a command, and of flat names of secrets: what
+// the command line names, then ASS_NAMESPACE, then the project's, then "default". The
+// project file is read once in a run, so that all names in a template lie in one
+// namespace.
+func (a *app) chooseNamespace(named string) (c chosenNamespace, err error) {
+	if named != "" {
+		c.ns, err = tokens.ParseNamespace(named)
+		return c, err
 	}
-	name := "default"
-	path, p, err := a.findProject()
-	if err != nil {
-		return tokens.Namespace{}, err
+	if a.chosen != nil {
+		return *a.chosen, nil
 	}
-	if path != "" {
-		name = p.Namespace
+	c.from = fromVariable
+	if text := os.Getenv(namespaceVariable); text != "" {
+		if c.ns, err = tokens.ParseNamespace(text); err != nil {
+			err = usagef("%s: %v", namespaceVariable, err)
+		}
+	} else {
+		var p project
+		c.from = fromProject
+		if c.file, c.content, p, err = a.findProject(); c.file == "" {
+			c.from, p.Namespace = fromNowhere, "default"
+		}
+		if err == nil {
+			c.ns, err = tokens.ParseNamespace(p.Namespace)
+		}
 	}
-	ns, err := tokens.ParseNamespace(name)
-	a.projectNamespace = &ns
-	return ns, err
+	if err == nil {
+		a.chosen = &c
+	}
+	return c, err
+}
+
+// defaultNamespace is the namespace alone of chooseNamespace.
+func (a *app) defaultNamespace(named string) (tokens.Namespace, error) {
+	c, err := a.chooseNamespace(named)
+	return c.ns, err
 }
 
 type initCmd struct {
-	Namespace string `help:"Default namespace for this project." placeholder:"NS"`
+	Namespace string `short:"n" help:"Default namespace for this project." placeholder:"NS"`
+	Trust     bool   `help:"Trust the .assrc that is here, or in a folder above, though you did not write it."`
+	Force     bool   `help:"With --trust, skip the confirmation."`
 }
 
 func (c initCmd) Help() string {
 	return `Writes .assrc into the working folder, and adds it to .gitignore there. Names of
-secrets without a slash then lie in that namespace, here and in every folder below.`
+secrets without a slash then lie in that namespace, here and in every folder below, and
+ass run and ass env export hand that namespace over.
+
+An .assrc that came with a repository may be a stranger's: it hands over nothing until
+you trust it, as it is then, with --trust.`
 }
 
 func (c initCmd) Run(a *app) error {
+	if c.Trust {
+		return c.trust(a)
+	}
 	if c.Namespace == "" && a.interactive() {
 		answer, err := a.ask("Default namespace for this project [default]: ")
 		if err != nil {
@@ -122,9 +176,13 @@ func (c initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	created, err := createProject(append(content, '\n'))
+	content = append(content, '\n')
+	created, err := createProject(content)
 	if err != nil {
 		return err
+	}
+	if err := a.trust(projectFile, content); err != nil {
+		a.out.warn("%s is there, but cannot be remembered as trusted: %v", projectFile, err)
 	}
 	ignored, err := ignoreProject()
 	if err != nil {
@@ -141,6 +199,38 @@ func (c initCmd) Run(a *app) error {
 	if ignored {
 		a.out.done("Added %s to .gitignore", projectFile)
 	}
+	return nil
+}
+
+// trust trusts the project file that is found, after showing what it says.
+func (c initCmd) trust(a *app) error {
+	if c.Namespace != "" {
+		return usagef("--trust takes the namespace that the .assrc names; leave --namespace out")
+	}
+	path, content, p, err := a.findProject()
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return usagef("there is no .assrc to trust, here or in a folder above; to make one: ass init --namespace NS")
+	}
+	already, err := isTrusted(path, content)
+	if err != nil {
+		return err
+	}
+	if !already {
+		a.out.note("%s hands over the namespace %s to what is run here with ass run, and to ass env export", path, p.Namespace)
+		if err := a.confirm(c.Force, "Trust it as it is?"); err != nil {
+			return err
+		}
+		if err := a.trust(path, content); err != nil {
+			return err
+		}
+	}
+	if a.JSON {
+		return a.out.json(map[string]any{"namespace": p.Namespace, "path": path, "trusted": true})
+	}
+	a.out.done("Trusted %s: namespace %s", path, p.Namespace)
 	return nil
 }
 

@@ -18,7 +18,8 @@ import (
 
 // The real programs read what was written for them, byte for byte. Each test is
 // skipped where its program is missing; node's package is looked for in
-// ASS_TEST_DOTENV, a node_modules folder.
+// ASS_TEST_DOTENV, a list of node_modules folders. With -v, they print the table of
+// docs/env.md.
 
 // nastyValues are the known ones and as many random ones as make n.
 func nastyValues(n int) []string {
@@ -35,8 +36,11 @@ func nastyValues(n int) []string {
 	return list
 }
 
-// readBack writes n values into files of several variables, lets a program read
-// all of them, and compares.
+// tried is how many values each reader gets.
+const tried = 1000
+
+// readBack writes n values into files of several variables, but for those that the
+// format refuses, lets a program read all of them, and compares.
 func readBack(t *testing.T, program, format string, n int, names []string, read func(files []string) ([]values, error)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -59,10 +63,13 @@ func readBack(t *testing.T, program, format string, n int, names []string, read 
 		}
 		files, want, list = append(files, file), append(want, all), nil
 	}
-	all := nastyValues(4 * n)
-	for i := 0; carried < n && i < len(all); i++ {
-		v := variable{name: names[len(list)], value: []byte(all[i])}
-		if _, err := writeEnv(format, []variable{v}); err != nil {
+	for _, value := range nastyValues(n) {
+		v := variable{name: names[len(list)], value: []byte(value)}
+		_, err := writeEnv(format, []variable{v})
+		if err == nil && program == "dash" && strings.Contains(strings.ReplaceAll(value, "\r\n", ""), "\r") {
+			continue // in $'\r', which it does not know
+		}
+		if err != nil {
 			refused++
 			continue
 		}
@@ -92,7 +99,7 @@ func readBack(t *testing.T, program, format string, n int, names []string, read 
 			}
 		}
 	}
-	t.Logf("%s, format %s: %d values in %d files, %d refused, %d files read otherwise", program, format, carried, len(files), refused, wrong)
+	t.Logf("| %s | `%s` | %d | %d | %d | (%d files read otherwise)", program, format, n, carried, refused, wrong)
 }
 
 func find(t *testing.T, program string) string {
@@ -120,11 +127,12 @@ func outputOf(stdin string, env []string, program string, args ...string) ([]byt
 var fiveNames = []string{"V0", "_v1", "V_2x", "V3", "MIDDLE_4"}
 
 func TestRealShells(t *testing.T) {
-	const script = `for f in "$@"; do (set -a; . "$f"; for n in V0 _v1 V_2x V3 MIDDLE_4; do eval "printf '%s\\0' \"\${$n-}\""; done); done`
+	const unset = "(unset)"
+	const script = `for f in "$@"; do (set -a; . "$f"; for n in V0 _v1 V_2x V3 MIDDLE_4; do eval "printf '%s\\0' \"\${$n-(unset)}\""; done); done`
 	for _, c := range []struct{ shell, format, locale string }{
 		{"bash", "dotenv", "C.UTF-8"}, {"bash", "dotenv", "C"},
-		{"bash", "shell", "C.UTF-8"}, {"bash", "shell", "C"},
-		{"dash", "shell", "C"}, {"zsh", "shell", "C.UTF-8"}, {"ksh", "shell", "C.UTF-8"}, {"busybox", "shell", "C"},
+		{"bash", "bash", "C.UTF-8"}, {"bash", "bash", "C"}, {"bash", "shell", "C"},
+		{"dash", "bash", "C"}, {"zsh", "bash", "C.UTF-8"}, {"ksh", "bash", "C.UTF-8"}, {"busybox", "bash", "C"},
 	} {
 		t.Run(c.shell+"/"+c.format+"/"+c.locale, func(t *testing.T) {
 			args := []string{"-c", script, "sh"}
@@ -132,14 +140,14 @@ func TestRealShells(t *testing.T) {
 				args = append([]string{"sh"}, args...)
 			}
 			shell := find(t, c.shell)
-			readBack(t, c.shell, c.format, 1000, fiveNames, func(files []string) ([]values, error) {
+			readBack(t, c.shell, c.format, tried, fiveNames, func(files []string) ([]values, error) {
 				out, err := outputOf("", []string{"LC_ALL=" + c.locale}, shell, append(args, files...)...)
 				parts := strings.Split(string(out), "\x00")
 				var got []values
 				for ; len(parts) > len(fiveNames); parts = parts[len(fiveNames):] {
 					all := values{}
 					for i, name := range fiveNames {
-						if parts[i] != "" {
+						if parts[i] != unset {
 							all[name] = parts[i]
 						}
 					}
@@ -148,6 +156,37 @@ func TestRealShells(t *testing.T) {
 				return got, err
 			})
 		})
+	}
+}
+
+// No shell runs anything of a value, whatever the value and whichever POSIX shell reads it.
+func TestShellsRunNothing(t *testing.T) {
+	dir := t.TempDir()
+	for i, value := range []string{
+		"\r'; touch owned; '", "'\r; touch owned\r'", `\'; touch owned; \'`, "$(touch owned)", "`touch owned`", "\r\n'; touch owned; '",
+		"'$'\r; touch owned #", "x\ntouch owned", `'"; touch owned; "'`, "\\\r' ; touch owned ; '\\", "\r\\'; touch owned; '",
+	} {
+		for _, format := range []string{"bash", "dotenv"} {
+			text, err := writeEnv(format, []variable{{name: "V", value: []byte(value)}})
+			if err != nil {
+				continue
+			}
+			file := filepath.Join(dir, fmt.Sprintf("%s%d.env", format, i))
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, shell := range [][]string{{"bash"}, {"dash"}, {"zsh"}, {"ksh"}, {"busybox", "sh"}, {"sh"}} {
+				if _, err := exec.LookPath(shell[0]); err != nil {
+					continue
+				}
+				cmd := exec.Command(shell[0], append(shell[1:], "-c", `set -a; . "$1"`, "sh", file)...)
+				cmd.Dir = dir
+				out, err := cmd.CombinedOutput()
+				if _, there := os.Stat(filepath.Join(dir, "owned")); there == nil || err != nil || len(out) > 0 {
+					t.Fatalf("%s runs a part of %q, or complains: %v, %s", shell[0], text, err, out)
+				}
+			}
+		}
 	}
 }
 
@@ -167,30 +206,180 @@ func readAsJSON(program, script string, env ...string) func([]string) ([]values,
 	}
 }
 
-func TestRealNodeDotenv(t *testing.T) {
-	node := find(t, "node")
-	modules := os.Getenv("ASS_TEST_DOTENV")
-	if modules == "" {
+// nodeFolders are node_modules folders with dotenv in them.
+func nodeFolders(t *testing.T) []string {
+	t.Helper()
+	folders := filepath.SplitList(os.Getenv("ASS_TEST_DOTENV"))
+	if len(folders) == 0 {
 		t.Skip("ASS_TEST_DOTENV names no node_modules folder with dotenv in it (npm install dotenv)")
 	}
-	version, err := outputOf("", nil, node, "-p", fmt.Sprintf("require(%q).version", filepath.Join(modules, "dotenv/package.json")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, call := range []string{"d.parse(fs.readFileSync(f))", "d.parse(fs.readFileSync(f), {fast: true})", "d.config({path: f, processEnv: {}, quiet: true}).parsed"} {
-		readBack(t, "node's dotenv "+strings.TrimSpace(string(version))+", "+call, "dotenv", 1000, fiveNames, readAsJSON(node,
-			fmt.Sprintf(`const fs = require("fs"), d = require(%q); console.log(JSON.stringify(JSON.parse(fs.readFileSync(0)).map(f => %s)))`, filepath.Join(modules, "dotenv"), call)))
+	return folders
+}
+
+func nodeScript(modules, call string) string {
+	return fmt.Sprintf(`const fs = require("fs"), d = require(%q); console.log(JSON.stringify(JSON.parse(fs.readFileSync(0)).map(f => %s)))`, filepath.Join(modules, "dotenv"), call)
+}
+
+func TestRealNodeDotenv(t *testing.T) {
+	node := find(t, "node")
+	for _, modules := range nodeFolders(t) {
+		b, err := os.ReadFile(filepath.Join(modules, "dotenv/package.json"))
+		var about struct{ Version string }
+		if err == nil {
+			err = json.Unmarshal(b, &about)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"dotenv", "node"} {
+			for _, call := range []string{"d.parse(fs.readFileSync(f))", "d.parse(fs.readFileSync(f), {fast: true})", "d.config({path: f, processEnv: {}, quiet: true}).parsed"} {
+				readBack(t, "node's dotenv "+about.Version+", "+call, format, tried, fiveNames, readAsJSON(node, nodeScript(modules, call)))
+			}
+		}
 	}
 }
 
-func TestRealPythonDotenv(t *testing.T) {
-	python := find(t, "python3")
-	version, err := outputOf("", nil, python, "-c", "import dotenv.version; print(dotenv.version.__version__)")
-	if err != nil {
-		t.Skip("python3 has no python-dotenv here")
+const pythonScript = `import dotenv, json, sys; print(json.dumps([dotenv.dotenv_values(f) for f in json.load(sys.stdin)]))`
+
+// pythonWithDotenv finds a Python that has python-dotenv, and the version of that.
+func pythonWithDotenv(t *testing.T) (python, version string) {
+	t.Helper()
+	for _, python := range []string{"python3", "/usr/bin/python3"} { // Debian's python3-dotenv is for the latter
+		if out, err := outputOf("", nil, python, "-c", "import dotenv.version; print(dotenv.version.__version__)"); err == nil {
+			return python, strings.TrimSpace(string(out))
+		}
 	}
-	readBack(t, "python-dotenv "+strings.TrimSpace(string(version)), "dotenv", 1000, fiveNames, readAsJSON(python,
-		`import dotenv, json, sys; print(json.dumps([dotenv.dotenv_values(f) for f in json.load(sys.stdin)]))`, "X=expanded", "PYTHONUTF8=1"))
+	t.Skip("no python3 here has python-dotenv (apt-get install python3-dotenv)")
+	return "", ""
+}
+
+func TestRealPythonDotenv(t *testing.T) {
+	python, version := pythonWithDotenv(t)
+	for _, format := range []string{"dotenv", "python"} {
+		readBack(t, "python-dotenv "+version, format, tried, fiveNames, readAsJSON(python, pythonScript, "X=expanded", "PYTHONUTF8=1"))
+	}
+}
+
+// goReader builds the readers of Go modules that are none of ours: they have a module of
+// their own in testdata. It returns what reads files with one of them.
+func goReader(t *testing.T, parser string, env ...string) func([]string) ([]values, error) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "reader")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = filepath.Join("..", "testdata", "goreaders")
+	build.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("compose-go and godotenv cannot be built here: %v: %s", err, out)
+	}
+	return func(files []string) (got []values, err error) {
+		names, _ := json.Marshal(files)
+		out, err := outputOf(string(names), env, program, parser)
+		var read []map[string][]byte
+		if err == nil {
+			err = json.Unmarshal(out, &read)
+		}
+		for _, file := range read {
+			all := values{}
+			for name, value := range file {
+				all[name] = string(value)
+			}
+			got = append(got, all)
+		}
+		return got, err
+	}
+}
+
+func TestRealCompose(t *testing.T) {
+	read := goReader(t, "compose", "X=expanded")
+	for _, format := range []string{"dotenv", "compose"} {
+		readBack(t, "docker compose (compose-go 2.16.2)", format, tried, fiveNames, read)
+	}
+}
+
+// A file in the way of each family of parsers goes in, and its own parser reads the same.
+func TestFamilies(t *testing.T) {
+	fixtures, err := filepath.Glob("testdata/dotenv/*.env")
+	if err != nil || len(fixtures) < 5 {
+		t.Fatalf("%d fixtures, %v", len(fixtures), err)
+	}
+	for _, file := range fixtures {
+		family := strings.TrimSuffix(filepath.Base(file), ".env")
+		t.Run(family, func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected, err := os.ReadFile(strings.TrimSuffix(file, ".env") + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := values{}
+			if err := json.Unmarshal(expected, &want); err != nil {
+				t.Fatal(err)
+			}
+			list, err := ourDialect.parse(b)
+			if err == nil {
+				err = expand(list, true)
+			}
+			if err == nil {
+				list, err = settleDuplicates(list, false)
+			}
+			got := values{}
+			for _, v := range list {
+				got[v.name] = string(v.value)
+			}
+			compareValues(t, "env import", got, want, err)
+			whole, _ := filepath.Abs(file)
+			real := familyReader(t, family)
+			files, err := real([]string{whole})
+			if err != nil || len(files) != 1 {
+				t.Fatal(err)
+			}
+			compareValues(t, "its own parser", files[0], want, nil)
+		})
+	}
+}
+
+func compareValues(t *testing.T, who string, got, want values, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", who, err)
+	}
+	for name := range want {
+		if value, ok := got[name]; !ok || value != want[name] {
+			t.Errorf("%s reads %s as %q, want %q", who, name, value, want[name])
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s reads a %s as well", who, name)
+		}
+	}
+}
+
+// familyReader is the real parser of a family; where it is missing, the test ends.
+func familyReader(t *testing.T, family string) func([]string) ([]values, error) {
+	switch family {
+	case "node":
+		return readAsJSON(find(t, "node"), nodeScript(nodeFolders(t)[0], "d.parse(fs.readFileSync(f))"))
+	case "python":
+		python, _ := pythonWithDotenv(t)
+		return readAsJSON(python, pythonScript)
+	case "ruby":
+		ruby := find(t, "ruby")
+		if _, err := outputOf("", nil, ruby, "-rdotenv", "-e", "0"); err != nil {
+			t.Skip("ruby has no dotenv here (apt-get install ruby-dotenv)")
+		}
+		return func(files []string) (got []values, err error) {
+			names, _ := json.Marshal(files)
+			out, err := outputOf(string(names), nil, ruby, "-rdotenv", "-rjson", "-e", "puts JSON.generate(JSON.parse(STDIN.read).map { |f| Dotenv::Parser.call(File.read(f)) })")
+			if err == nil {
+				err = json.Unmarshal(out, &got)
+			}
+			return got, err
+		}
+	}
+	return goReader(t, family)
 }
 
 // The docker command reads the file itself, and hands the variables to a daemon:
@@ -227,7 +416,7 @@ func TestRealDocker(t *testing.T) {
 		names = append(names, fmt.Sprintf("V%d", i))
 	}
 	config := t.TempDir()
-	readBack(t, "docker", "docker", 1000, names, func(files []string) ([]values, error) {
+	readBack(t, "docker", "docker", tried, names, func(files []string) ([]values, error) {
 		for _, file := range files {
 			cmd := exec.Command(docker, "create", "--env-file", file, "image")
 			cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+strings.TrimPrefix(daemon.URL, "http://"), "DOCKER_CONFIG="+config, "DOCKER_CONTEXT=", "DOCKER_TLS_VERIFY=")
@@ -276,9 +465,7 @@ func TestRealSystemd(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				if value := strings.TrimPrefix(string(b), "v="); value != "" {
-					all[name] = value
-				}
+				all[name] = strings.TrimPrefix(string(b), "v=")
 			}
 			got = append(got, all)
 		}

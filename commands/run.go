@@ -18,15 +18,14 @@ import (
 )
 
 type runCmd struct {
-	Namespace string `help:"Give the child every secret in this namespace and below it, by key." placeholder:"NS" env:"-"`
+	Namespace string `short:"n" help:"Give the child every secret in this namespace and below it, by key." placeholder:"NS"`
 	naming
-	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH" env:"-"`
-	File         []string `help:"Give it the name of a file in memory that holds one secret; can stand several times." placeholder:"NAME=PATH" env:"-"`
-	Stdin        string   `help:"Give it one secret on its stdin." placeholder:"PATH" env:"-"`
-	Pristine     bool     `help:"Give it no other variables than PATH, HOME, TERM and the like, and those that hold ass://path." env:"-"`
-	Strict       bool     `help:"Fail if a variable of the form NAME=ass://path names no secret, instead of leaving it as it is." env:"-"`
-	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY in the child's environment." env:"-"`
-	NoRedact     bool     `help:"Do not replace values in the child's output." env:"-"`
+	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH"`
+	File         []string `help:"Give it the name of a file in memory that holds one secret; can stand several times." placeholder:"NAME=PATH"`
+	Stdin        string   `help:"Give it one secret on its stdin." placeholder:"PATH"`
+	Pristine     bool     `help:"Give it no other variables than PATH, HOME, TERM and the like, and those that hold ass://path."`
+	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY and ASS_API_KEY in the child's environment."`
+	NoRedact     bool     `help:"Do not replace values in the child's output."`
 	asking
 	Command []string `arg:"" passthrough:"" help:"Program to run, with its arguments, behind --."`
 }
@@ -35,6 +34,10 @@ func (runCmd) Help() string {
 	return `The child gets secrets in its environment; nothing is written to disk, and nothing is
 printed. A variable that holds ass://path gets the value of that secret. There is no
 shell in between, the vault is not held open, and the child's exit code is that of ass.
+
+When nothing says what to give, the child gets the namespace of ASS_NAMESPACE or of the
+project's .assrc, if that is trusted (ass init). A namespace gives no variable that acts
+on the program itself, such as PATH, BASH_ENV or NODE_OPTIONS; --allow and --env do.
 
 Where the output is no terminal, values that appear in it are replaced by [redacted:KEY],
 also in base64, hex, URL and JSON escapes: a seat belt, not a wall.
@@ -51,9 +54,6 @@ func (c runCmd) Run(a *app) error {
 	}
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
-	}
-	if c.Namespace == "" && (c.Keys != "" || c.Prefix) {
-		return usagef("--keys and --prefix go with --namespace")
 	}
 	program, err := exec.LookPath(c.Command[0])
 	if err != nil {
@@ -72,7 +72,7 @@ type child struct {
 	args    []string
 	env     []string
 	secrets []variable // what it was given, for redaction
-	stdin   []byte     // nil: that of ass
+	stdin   *[]byte    // nil: that of ass
 	files   []variable // in memory: name is the variable, value the content
 	open    []*os.File // those files, once they are there
 	redact  bool
@@ -92,43 +92,81 @@ func asVariable(c *child, v variable) {
 	c.env = append(dropVariable(c.env, v.name), v.name+"="+string(v.value))
 }
 func asFile(c *child, v variable)  { c.files = append(c.files, v) }
-func asStdin(c *child, v variable) { c.stdin = v.value }
+func asStdin(c *child, v variable) { c.stdin = &v.value }
 
 // equip reads what the child is to get, in one transaction.
 func (c runCmd) equip(a *app, child *child) error {
+	c.Namespace = a.namedNamespace(c.Namespace)
 	a.namespace = c.Namespace // of names without a slash
 	child.env = c.environment()
 	wishes, err := c.wishes(a, child.env)
 	if err != nil {
 		return err
 	}
-	if len(wishes) == 0 && c.Namespace == "" {
+	bulk, err := c.bulk(a, child.env)
+	if err != nil {
+		return err
+	}
+	if len(wishes) == 0 && bulk == nil {
 		return nil
 	}
 	return a.with(access{}, func(s *vault.Session) error {
-		if c.Namespace != "" {
-			ns, err := tokens.ParseNamespace(c.Namespace)
-			if err != nil {
+		if bulk != nil {
+			for _, w := range wishes {
+				bulk.given = append(bulk.given, w.name)
+			}
+			if err := bulk.choose(s); err != nil {
 				return err
 			}
-			paths, err := c.paths(s, ns)
-			if err != nil {
+			if err := c.enough(a, s, bulk); err != nil {
 				return err
 			}
-			if len(paths) == 0 {
-				a.out.note("no secrets in %s", ns)
-			}
-			var all []wish
-			for _, p := range paths {
-				all = append(all, wish{c.name(ns, p), p, asVariable, true, false})
-			}
-			wishes = append(all, wishes...) // those that were named win
 		}
-		if wishes, err = fillable(a, s, wishes); err != nil {
+		able, err := fillable(a, s, wishes)
+		if err != nil {
 			return err
 		}
-		return c.grant(a, s, child, wishes)
+		return c.grant(a, s, child, bulk, able)
 	})
+}
+
+// bulk is the hand-over of a whole namespace: of the one that is named or, when nothing
+// else says what to give, of ASS_NAMESPACE or the project. It is nil for none: the
+// namespace "default" is never handed over unasked.
+func (c runCmd) bulk(a *app, env []string) (*handover, error) {
+	unsaid := len(c.Env) == 0 && len(c.File) == 0 && c.Stdin == "" && !slices.ContainsFunc(env, func(pair string) bool {
+		_, text, _ := strings.Cut(pair, "=")
+		return strings.HasPrefix(text, referencePrefix)
+	})
+	if c.Namespace != "" || unsaid {
+		chosen, err := a.chooseNamespace(c.Namespace)
+		if err == nil {
+			err = a.mayHandOver(chosen, "ass run --namespace "+chosen.ns.String())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if chosen.from != fromNowhere {
+			return &handover{naming: c.naming, ns: chosen.ns, takes: isVariable, child: true}, nil
+		}
+	}
+	if c.Keys != "" || c.Exclude != "" || c.Prefix || c.Allow != "" {
+		return nil, usagef("--keys, --exclude, --prefix and --allow go with --namespace")
+	}
+	return nil, nil
+}
+
+// enough refuses to hand over nothing of a namespace that was named. One that nobody
+// named on the command line may have nothing: the child then runs as it is.
+func (c runCmd) enough(a *app, s *vault.Session, bulk *handover) error {
+	err := bulk.nothing(s)
+	if err != nil && c.Namespace == "" {
+		if bulk.empty {
+			a.out.note("no secrets in %s", bulk.ns)
+		}
+		return nil
+	}
+	return err
 }
 
 // fillable leaves out the placeholders that cannot be filled, where that is allowed.
@@ -149,15 +187,32 @@ func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) 
 	return able, nil
 }
 
-// grant reads the wished secrets and hands them to the child.
-func (c runCmd) grant(a *app, s *vault.Session, child *child, wishes []wish) error {
-	paths := make([]tokens.Path, len(wishes))
-	for i, w := range wishes {
-		paths[i] = w.path
+// grant reads the secrets and hands them to the child. Those that were named win over
+// those of the namespace.
+func (c runCmd) grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish) error {
+	var paths []tokens.Path
+	if bulk != nil {
+		paths = bulk.paths()
+	}
+	for _, w := range wishes {
+		paths = append(paths, w.path)
 	}
 	g, err := gather(s, paths)
 	if err != nil {
 		return err
+	}
+	if bulk != nil {
+		if err := bulk.fill(g); err != nil {
+			return err
+		}
+		if err := c.enough(a, s, bulk); err != nil {
+			return err
+		}
+		bulk.tell(a)
+		for _, v := range bulk.list {
+			asVariable(child, v)
+			child.secrets = append(child.secrets, variable{name: v.path.Key(), value: v.value})
+		}
 	}
 	for _, w := range wishes {
 		v := variable{name: w.name, value: g[w.path].Value}
@@ -181,7 +236,9 @@ func (c runCmd) environment() []string {
 		})
 	}
 	if !c.KeepAgentKey {
-		env = dropVariable(env, "ASS_AGENT_KEY")
+		for _, name := range keyVariables {
+			env = dropVariable(env, name)
+		}
 	}
 	return env
 }
@@ -257,7 +314,7 @@ func (c *child) run(a *app) error {
 	cmd.Args, cmd.Env, cmd.ExtraFiles = c.args, c.env, c.open
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
 	if c.stdin != nil {
-		cmd.Stdin = bytes.NewReader(c.stdin)
+		cmd.Stdin = bytes.NewReader(*c.stdin)
 	}
 	var needles *needles
 	if redactOut || redactErr {
@@ -300,7 +357,7 @@ func (c *child) run(a *app) error {
 // searched for, and its stdin, stay as long as it lives.
 func (c *child) forget() {
 	for _, v := range slices.Concat(c.secrets, c.files) {
-		if !sameMemory(v.value, c.stdin) {
+		if c.stdin == nil || !sameMemory(v.value, *c.stdin) {
 			clear(v.value)
 		}
 	}

@@ -26,7 +26,7 @@ type secretsGroup struct {
 }
 
 type namespaceFlag struct {
-	Namespace string `help:"Namespace of names without a slash." placeholder:"NS"`
+	Namespace string `short:"n" help:"Namespace of names without a slash." placeholder:"NS"`
 }
 
 // AfterApply hands the namespace to whoever completes a name.
@@ -146,16 +146,17 @@ func (c secretsList) namespaces(a *app) error {
 
 type secretsGet struct {
 	Path    string  `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
-	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N" env:"-"`
+	Key     string  `short:"k" help:"The same, as a flag: -n production/gemini -k GEMINI_API_KEY." placeholder:"KEY"`
+	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N"`
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 	asking
-	Wait    bool          `help:"Where a human must approve, wait for the decision." env:"-"`
-	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0" env:"-"`
+	Wait    bool          `help:"Where a human must approve, wait for the decision."`
+	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0"`
 }
 
 // asking is the flag of the acts that may need a human's yes.
 type asking struct {
-	Reason string `help:"Why, for the human who must approve." placeholder:"TEXT" env:"-"`
+	Reason string `help:"Why, for the human who must approve." placeholder:"TEXT"`
 }
 
 // AfterApply hands the reason to whoever makes the request.
@@ -173,7 +174,10 @@ the request: exit code 6 names it, and --wait waits for the decision.`
 }
 
 func (c secretsGet) Run(a *app) error {
-	p, err := a.path(c.Path)
+	if c.Path != "" && c.Key != "" {
+		return usagef("the secret is named once: as an argument, or with --key")
+	}
+	p, err := a.path(orElse(c.Path, c.Key))
 	if err != nil {
 		return err
 	}
@@ -219,10 +223,10 @@ func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
 type secretsSet struct {
 	Path  string      `arg:"" help:"Secret to create or update, such as production/gemini/GEMINI_API_KEY."`
 	Value *string     `arg:"" optional:"" help:"The value. Better left out: it is then read from stdin, or asked for."`
-	Tier  tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER" env:"-"`
+	Tier  tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
 	asking
-	Type      string  `help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE" env:"-"`
-	IfVersion *uint64 `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N" env:"-"`
+	Type      string  `short:"t" help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
+	IfVersion *uint64 `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N"`
 	newValue
 }
 
@@ -258,8 +262,8 @@ func (a *app) wrote(secret, before vault.Secret, said string) error {
 
 type secretsRotate struct {
 	Path  string  `arg:"" help:"Secret to rotate."`
-	Value *string `help:"Replacement value. Better left out: it is then read from stdin, or asked for." placeholder:"VALUE" env:"-"`
-	Force bool    `help:"Skip the confirmation on a terminal." env:"-"`
+	Value *string `help:"Replacement value. Better left out: it is then read from stdin, or asked for." placeholder:"VALUE"`
+	Force bool    `short:"f" help:"Skip the confirmation on a terminal."`
 	asking
 	newValue
 }
@@ -280,7 +284,7 @@ func (c secretsRotate) Run(a *app) error {
 
 type secretsDelete struct {
 	Path  string `arg:"" help:"Secret to delete."`
-	Force bool   `help:"Skip the confirmation." env:"-"`
+	Force bool   `short:"f" help:"Skip the confirmation."`
 	asking
 }
 
@@ -376,8 +380,8 @@ func (c secretsHistory) Run(a *app) error {
 
 type secretsRollback struct {
 	Path  string `arg:"" help:"Secret to roll back."`
-	To    uint64 `required:"" help:"Version whose value becomes the next version." placeholder:"N" env:"-"`
-	Force bool   `help:"Skip the confirmation on a terminal." env:"-"`
+	To    uint64 `required:"" help:"Version whose value becomes the next version." placeholder:"N"`
+	Force bool   `help:"Skip the confirmation on a terminal."`
 	asking
 }
 
@@ -402,7 +406,7 @@ func (c secretsRollback) Run(a *app) error {
 
 type secretsPurge struct {
 	Path  string `arg:"" help:"Secret to remove for good, deleted or not."`
-	Force bool   `help:"Skip the confirmation." env:"-"`
+	Force bool   `help:"Skip the confirmation."`
 }
 
 func (c secretsPurge) Help() string {

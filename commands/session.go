@@ -76,17 +76,36 @@ type credential struct {
 	from string // where it was found, for people
 }
 
-// findCredential takes ASS_AGENT_KEY, or what the profile has.
+// keyVariables can hold an agent key or a token. The first that is set counts, as with
+// the hosted CLI.
+var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY"}
+
+// keyFromEnvironment returns the key of the environment, and the variable that holds it;
+// "" for none. When two of them differ, it says which one counts.
+func (a *app) keyFromEnvironment() (key, from string) {
+	for _, name := range keyVariables {
+		switch text := strings.TrimSpace(os.Getenv(name)); {
+		case text == "", text == key:
+		case from == "":
+			key, from = text, name
+		default:
+			a.out.warn("%s and %s hold different keys; %s is used", from, name, from)
+		}
+	}
+	return key, from
+}
+
+// findCredential takes the key of the environment, or what the profile has.
 func (a *app) findCredential(cfg *config) (credential, error) {
-	if key := strings.TrimSpace(os.Getenv("ASS_AGENT_KEY")); key != "" {
+	if key, from := a.keyFromEnvironment(); key != "" {
 		kind, err := credentialKind(key)
 		if err == nil && kind == ownerCredential {
-			err = usagef("ASS_AGENT_KEY holds an owner key, which is not for programs; store it with: ass login --key -")
+			err = usagef("%s holds an owner key, which is not for programs; store it with: ass login --key -", from)
 		}
 		if err != nil {
 			return credential{}, err
 		}
-		return credential{kind, key, "ASS_AGENT_KEY"}, nil
+		return credential{kind, key, from}, nil
 	}
 	if p := cfg.Profiles[a.Profile]; p != nil {
 		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + tilde(cfg.path)}, nil

@@ -16,11 +16,11 @@ type tokensGroup struct {
 }
 
 type tokensIssue struct {
-	Scopes  string `help:"What the token may do, separated by commas." placeholder:"SCOPE,…" required:"" env:"-"`
-	TTL     string `name:"ttl" help:"How long it lives: 15m, 1h, 24h, or seconds; at most 24h." default:"1h" env:"-"`
-	MaxUses *int64 `help:"How many reads, writes and deletions it is good for; any number if omitted." placeholder:"N" env:"-"`
-	IPs     string `name:"ip-allowlist" help:"Addresses or CIDR ranges of which the machine must have one, separated by commas." placeholder:"IP,…" env:"-"`
-	Tier    string `help:"sensitive: it reads sensitive secrets without approval, too; the owner alone can issue such a token." placeholder:"TIER" env:"-"`
+	Scopes  string `short:"s" help:"What the token may do, separated by commas." placeholder:"SCOPE,…" required:""`
+	TTL     string `name:"ttl" help:"How long it lives: 15m, 1h, 24h, or seconds; at most 24h." default:"1h"`
+	MaxUses *int64 `help:"How many reads, writes and deletions it is good for; any number if omitted." placeholder:"N"`
+	IPs     string `name:"ip-allowlist" help:"Addresses or CIDR ranges of which the machine must have one, separated by commas." placeholder:"IP,…"`
+	Tier    string `help:"sensitive: it reads sensitive secrets without approval, too; the owner alone can issue such a token." placeholder:"TIER"`
 }
 
 func (tokensIssue) Help() string {
@@ -85,7 +85,7 @@ func (c tokensIssue) Run(a *app) error {
 }
 
 type tokensList struct {
-	All bool `help:"List those that are no longer active as well." env:"-"`
+	All bool `help:"List those that are no longer active as well."`
 }
 
 func (c tokensList) Run(a *app) error {
@@ -151,7 +151,7 @@ func tokenUses(t vault.TokenInfo) string {
 
 type tokensRevoke struct {
 	Token string `arg:"" name:"token-id" help:"Id of a token."`
-	Force bool   `help:"Skip the confirmation." env:"-"`
+	Force bool   `help:"Skip the confirmation."`
 }
 
 func (tokensRevoke) Help() string {

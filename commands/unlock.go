@@ -61,8 +61,8 @@ func (a *app) forgetUnlock() bool {
 }
 
 type unlockCmd struct {
-	TTL  string `name:"ttl" help:"For how long: 15m, 1h, 24h, or seconds; at most 24h." default:"1h" env:"-"`
-	Tier string `help:"sensitive: reads sensitive secrets, too." placeholder:"TIER" env:"-"`
+	TTL  string `name:"ttl" help:"For how long: 15m, 1h, 24h, or seconds; at most 24h." default:"1h"`
+	Tier string `help:"sensitive: reads sensitive secrets, too." placeholder:"TIER"`
 }
 
 func (unlockCmd) Help() string {

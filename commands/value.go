@@ -12,11 +12,11 @@ import (
 
 // newValue is where the value of a write comes from.
 type newValue struct {
-	File       string `help:"Read the value from a file, exactly." placeholder:"FILE" env:"-"`
-	Generate   bool   `help:"Make a random value." env:"-"`
-	AllowEmpty bool   `help:"Store an empty value; without it, an empty value is taken for a mistake." env:"-"`
-	Length     *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N" env:"-"`
-	Charset    string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET" env:"-"`
+	File       string `help:"Read the value from a file, exactly." placeholder:"FILE"`
+	Generate   bool   `help:"Make a random value."`
+	AllowEmpty bool   `help:"Store an empty value; without it, an empty value is taken for a mistake."`
+	Length     *int   `help:"Characters of a generated value; 32 if omitted." placeholder:"N"`
+	Charset    string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET"`
 }
 
 // read returns the value: given is the argument or flag, nil for none.

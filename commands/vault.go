@@ -94,9 +94,9 @@ func (vaultCompact) Run(a *app) error {
 }
 
 type vaultRekey struct {
-	NewKey  bool   `help:"Make a new owner key and new keys for all agents, for when the old owner key may be known." env:"-"`
-	LogFile string `help:"With --new-key: file for the log up to now; beside the vault, if not given." placeholder:"FILE" env:"-"`
-	Force   bool   `help:"Skip the confirmation." env:"-"`
+	NewKey  bool   `help:"Make a new owner key and new keys for all agents, for when the old owner key may be known."`
+	LogFile string `help:"With --new-key: file for the log up to now; beside the vault, if not given." placeholder:"FILE"`
+	Force   bool   `help:"Skip the confirmation."`
 }
 
 func (vaultRekey) Help() string {
@@ -137,7 +137,7 @@ func (c vaultRekey) Run(a *app) error {
 }
 
 type vaultAccept struct {
-	Force bool `help:"Skip the confirmation." env:"-"`
+	Force bool `help:"Skip the confirmation."`
 }
 
 func (vaultAccept) Help() string {

@@ -1,0 +1,86 @@
+package commands
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// otherNamespaces names the namespaces that look like one that is empty, or says how
+// to list all.
+func otherNamespaces(s *vault.Session, ns tokens.Namespace) string {
+	const all = "all namespaces: ass secrets list '*'"
+	there, err := s.Namespaces()
+	if err != nil {
+		return all
+	}
+	var names []string
+	for _, n := range there { // with those above
+		name := n.Namespace.String()
+		for i := range name {
+			if name[i] == '/' {
+				names = append(names, name[:i])
+			}
+		}
+		names = append(names, name)
+	}
+	if like := alike(ns.String(), names); len(like) > 0 {
+		return "did you mean " + strings.Join(like, " or ") + "? " + all
+	}
+	return all
+}
+
+// alike returns the names that somebody may have meant, the likeliest first: at most
+// three.
+func alike(typed string, names []string) []string {
+	const most, partly = 3, 1000
+	slices.Sort(names)
+	names = slices.Compact(names)
+	far := map[string]int{}
+	var like []string
+	for _, name := range names {
+		a, b := strings.ToLower(typed), strings.ToLower(name)
+		d := distance(a, b)
+		switch {
+		case d <= 1+min(len(a), len(b))/5:
+		case strings.HasPrefix(b, a), strings.HasSuffix(b, "/"+a), strings.HasPrefix(a, b+"/"), strings.HasSuffix(a, "/"+b):
+			d += partly
+		default:
+			continue
+		}
+		far[name] = d
+		like = append(like, name)
+	}
+	slices.SortStableFunc(like, func(a, b string) int { return cmp.Compare(far[a], far[b]) })
+	if len(like) > 0 && far[like[0]] < partly { // then it is a slip, and not a part
+		like = slices.DeleteFunc(like, func(name string) bool { return far[name] >= partly })
+	}
+	return like[:min(len(like), most)]
+}
+
+// distance is how many letters must be added, left out, replaced or swapped with the
+// next to make b of a (the optimal string alignment distance).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := last[j]
+			if a[i] != b[j] {
+				replaced++
+			}
+			row[j+1] = min(replaced, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,220 @@
+package commands
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+var writeDocs = flag.Bool("write-docs", false, "write the tables that the docs have from the code")
+
+// Tables in the docs are those of the code. To write them again:
+//
+//	go test ./commands -run TestDocsTables -args -write-docs
+func TestDocsTables(t *testing.T) {
+	for _, table := range []struct{ file, name, text string }{
+		{"../docs/environment.md", "settable", settableTable(t)},
+		{"../docs/environment.md", "flag-only", flagOnlyTable()},
+		{"../docs/env.md", "names", actingTableText()},
+	} {
+		b, err := os.ReadFile(table.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, rest, found := strings.Cut(string(b), "<!-- table: "+table.name+" -->\n")
+		is, behind, ends := strings.Cut(rest, "<!-- end -->")
+		switch {
+		case !found || !ends:
+			t.Errorf("%s has no place for the table %s", table.file, table.name)
+		case is == table.text:
+		case *writeDocs:
+			if err := os.WriteFile(table.file, []byte(before+"<!-- table: "+table.name+" -->\n"+table.text+"<!-- end -->"+behind), 0o644); err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Errorf("%s, table %s, is not that of the code; write it with: go test ./commands -run TestDocsTables -args -write-docs", table.file, table.name)
+		}
+	}
+}
+
+func settableTable(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("| variable | flag | commands |\n| --- | --- | --- |\n")
+	for _, name := range settable {
+		var commands []string
+		for _, n := range allLeaves(t) {
+			if slices.ContainsFunc(flagsOf(n), func(f *kong.Flag) bool { return f.Name == name }) && variableOf(commandName(n), name) != "" {
+				commands = append(commands, "`"+commandName(n)+"`")
+			}
+		}
+		which := strings.Join(commands, ", ")
+		if len(commands) > 20 {
+			which = "all"
+		}
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s |\n", variableOf("", name), name, which)
+	}
+	return b.String()
+}
+
+func flagOnlyTable() string {
+	var b strings.Builder
+	b.WriteString("| flags | because |\n| --- | --- |\n")
+	for _, g := range flagOnly {
+		flags := make([]string, len(g.Flags))
+		for i, f := range g.Flags {
+			flags[i] = "`--" + f + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(flags, " "), g.Reason)
+	}
+	return b.String()
+}
+
+func actingTableText() string {
+	var b strings.Builder
+	b.WriteString("| names | what a program does with it |\n| --- | --- |\n")
+	for _, row := range actingRows {
+		text := "`" + strings.Join(strings.Fields(row.names), "` `") + "`"
+		if row.but != "" {
+			text += ", without `" + strings.Join(strings.Fields(row.but), "` `") + "`"
+		}
+		does := row.does
+		if row.fold {
+			does += " (in any case)"
+		}
+		if row.whole {
+			does += " (all of the family)"
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", text, does)
+	}
+	return b.String()
+}
+
+// allLeaves are all commands, with their variables.
+func allLeaves(t *testing.T) []*kong.Node {
+	t.Helper()
+	p, err := (&app{out: newOutput(nil, nil)}).newParser(reflect.ValueOf(&CLI{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaves(p.Model.Node)
+}
+
+// Every flag is in one table, with its variable or its reason; no table has a flag that
+// there is not; and the help says the same.
+func TestFlagTables(t *testing.T) {
+	known := map[string]bool{}
+	for _, n := range allLeaves(t) {
+		command := commandName(n)
+		help, _, _ := run(t, t.TempDir(), time.Now(), append(strings.Fields(command), "--help")...)
+		for _, f := range flagsOf(n) {
+			known[f.Name] = true
+			v, why := variableOf(command, f.Name), whyFlagOnly(command, f.Name)
+			switch {
+			case (v == "") == (why == ""):
+				t.Errorf("%s --%s: the variable %q, and the reason %q", command, f.Name, v, why)
+			case v != "" && !slices.Equal(f.Envs, []string{v}) || v == "" && len(f.Envs) > 0:
+				t.Errorf("%s --%s: kong reads %q, want %q", command, f.Name, f.Envs, v)
+			}
+			own := flagInHelp(help, f.Name)
+			if shows := strings.Contains(own, "$ASS_"); shows != (v != "") || shows && !strings.Contains(own, "$"+v+")") {
+				t.Errorf("%s --help says of --%s: %s", command, f.Name, own)
+			}
+		}
+	}
+	tables := slices.Clone(settable)
+	for _, g := range flagOnly {
+		tables = append(tables, g.Flags...)
+	}
+	slices.Sort(tables)
+	if one := slices.Compact(slices.Clone(tables)); len(one) != len(tables) {
+		t.Errorf("a flag is in two tables: %q", tables)
+	}
+	for _, name := range tables {
+		if !known[name] {
+			t.Errorf("the tables have a flag --%s, and no command has", name)
+		}
+	}
+}
+
+// flagInHelp is what a page of help says of one flag.
+func flagInHelp(help, name string) string {
+	_, help, _ = strings.Cut(help, "\nFlags:\n")
+	at := regexp.MustCompile(`(?m)^ +(-\w, )?--` + name + `\b(=|\s|\[|$)`).FindStringIndex(help)
+	if at == nil {
+		return ""
+	}
+	own := help[at[0]+strings.Index(help[at[0]:], "--"+name)+2:]
+	if next := regexp.MustCompile(`(?m)^ +(-\w, )?--|^$`).FindStringIndex(own); next != nil {
+		own = own[:next[0]]
+	}
+	return strings.Join(strings.Fields(own), " ")
+}
+
+// Each flag does what the tables say: a variable of the wrong form is refused where it is
+// read, and means nothing where it is not. A flag wins.
+func TestVariablesSetFlags(t *testing.T) {
+	for _, n := range allLeaves(t) {
+		args := strings.Fields(commandName(n))
+		for _, f := range flagsOf(n) {
+			v := "ASS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+			set := func(value string) *kong.Context {
+				t.Setenv(v, value)
+				defer os.Unsetenv(v)
+				grammar := reflect.ValueOf(&CLI{})
+				a := &app{out: newOutput(nil, nil)}
+				p, err := a.newParser(grammar)
+				if err != nil {
+					t.Fatal(err)
+				}
+				line := slices.Clone(args)
+				for _, pos := range n.Positional {
+					if pos.Required {
+						line = append(line, "x")
+					}
+				}
+				for _, other := range flagsOf(n) {
+					if other.Required && other.Name != f.Name {
+						line = append(line, "--"+other.Name, "1")
+					}
+				}
+				ctx, err := p.Parse(line)
+				if err != nil {
+					return nil
+				}
+				return ctx
+			}
+			value := "7"
+			if f.IsBool() {
+				value = "true"
+			} else if f.Target.Kind() == reflect.Int64 && f.Name != "max-uses" { // a duration
+				value = "7s"
+			}
+			if f.Name == "help" || f.Name == "tier" {
+				continue
+			}
+			want := variableOf(commandName(n), f.Name) != ""
+			ctx := set(value)
+			got := false
+			if ctx != nil {
+				for _, fl := range ctx.Flags() {
+					if fl.Name == f.Name {
+						target := reflect.Indirect(fl.Target)
+						text := fmt.Sprint(target)
+						got = text == value
+					}
+				}
+			}
+			if got != want && !(f.Required && !want) {
+				t.Errorf("%v: %s=%s sets --%s: %v, want %v", args, v, value, f.Name, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package commands
+
+import (
+	"ass/vault"
+)
+
+type envExport struct {
+	In        string `arg:"" optional:"" name:"namespace" help:"Namespace to export, with all below it; the default one if omitted."`
+	Namespace string `short:"n" help:"The same, as a flag." placeholder:"NS"`
+	Output    string `short:"o" help:"Write to this file, for its owner alone, instead of stdout." placeholder:"FILE"`
+	Force     bool   `help:"Overwrite a file that ass did not write."`
+	naming
+	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd." default:"dotenv"`
+	asking
+}
+
+func (envExport) Help() string {
+	return `A variable is named after the key of its secret. A format is named after its reader,
+which reads back every byte, or the export fails and names the key:
+
+  dotenv   what node, python, compose, bash and ass env import read alike
+  node     dotenv of npm            python   python-dotenv
+  compose  env_file of compose      bash     bash and other POSIX shells (also: shell)
+  docker   docker --env-file        systemd  EnvironmentFile=
+  json     one object of strings    github   $GITHUB_ENV
+
+Secrets are left out, and named, where the variable would act on the program that gets it
+(PATH, BASH_ENV, NODE_OPTIONS and the like; docs/env.md), or can be no variable.`
+}
+
+func (c envExport) Run(a *app) error {
+	format, err := formatNamed(c.Format)
+	if err != nil {
+		return err
+	}
+	chosen, err := a.chooseNamespace(orElse(c.In, a.namedNamespace(c.Namespace)))
+	if err != nil {
+		return err
+	}
+	if err := a.mayHandOver(chosen, "ass env export "+chosen.ns.String()); err != nil {
+		return err
+	}
+	if c.toFile() {
+		if err := a.mayOverwrite(c.Output, c.Force); err != nil {
+			return err
+		}
+	}
+	h := handover{naming: c.naming, ns: chosen.ns, takes: format.takes, zeros: format.zeros}
+	text := ""
+	err = a.with(access{progress: "exporting"}, func(s *vault.Session) error {
+		if err := h.choose(s); err != nil {
+			return err
+		}
+		if err := h.nothing(s); err != nil {
+			return err
+		}
+		g, err := gather(s, h.paths())
+		if err == nil {
+			err = h.fill(g)
+		}
+		if err == nil {
+			err = h.nothing(s)
+		}
+		if err == nil {
+			text, err = format.write(h.list)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.deliver(a, text, &h)
+}
+
+func (c envExport) toFile() bool { return c.Output != "" && c.Output != "-" }
+
+func (c envExport) deliver(a *app, text string, h *handover) error {
+	if !c.toFile() {
+		h.tell(a)
+		a.out.write(text)
+		return nil
+	}
+	if err := a.writeOutput(c.Output, []byte(text)); err != nil {
+		return err
+	}
+	if a.JSON {
+		names := make([]string, len(h.list))
+		for i, v := range h.list {
+			names[i] = v.name
+		}
+		return a.out.json(map[string]any{"output": c.Output, "exported": len(h.list), "keys": names, "left_out": append([]leftOut{}, h.left...)})
+	}
+	h.tell(a)
+	a.out.done("Exported %s to %s", plural(len(h.list), "secret"), c.Output)
+	return nil
+}

@@ -1,0 +1,282 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+type envGroup struct {
+	Import envImport `cmd:"" help:"Store the variables of a .env file as secrets."`
+	Export envExport `cmd:"" help:"Write the secrets of a namespace as variables."`
+}
+
+type envImport struct {
+	File        string      `arg:"" optional:"" default:".env" help:"File to read; - is stdin."`
+	Namespace   string      `short:"n" help:"Namespace to store the variables in." placeholder:"NS"`
+	DryRun      bool        `help:"Say what would be done, and do nothing."`
+	Format      string      `help:"How to read the file: as a .env file, or as what env export --format writes." default:"dotenv"`
+	Expand      bool        `help:"Fill $${NAME} in from earlier lines of the file; without it, it stays as it is."`
+	OnDuplicate string      `help:"Where two lines set one name: error, or last to take the last one." default:"error"`
+	OnConflict  string      `help:"Where a secret exists with another value: update (if omitted), skip or error." placeholder:"ACT"`
+	Force       bool        `help:"Replace secrets without asking, in a namespace that .assrc alone names."`
+	Tier        tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
+	Type        string      `help:"Type of the secrets; a new one is custom." placeholder:"TYPE"`
+	asking
+}
+
+func (envImport) Help() string {
+	return `All of the file is stored, or nothing. A value that is stored already makes no new
+version. The dialect is in docs/env.md; a $ stays a $, unless --expand fills ${NAME} in.`
+}
+
+// How an import settles two lines with one name.
+const (
+	duplicateError = "error"
+	duplicateLast  = "last"
+)
+
+func (c envImport) Run(a *app) error {
+	if c.OnConflict != "" && !slices.Contains(onConflict, c.OnConflict) {
+		return usagef("--on-conflict must be update, skip or error")
+	}
+	if c.OnDuplicate != duplicateError && c.OnDuplicate != duplicateLast {
+		return usagef("--on-duplicate must be error or last")
+	}
+	format, err := formatNamed(c.Format)
+	if err != nil {
+		return err
+	}
+	if c.Expand && !format.fills {
+		return usagef("--expand goes with no file of the format %s, whose readers fill nothing in", format.name)
+	}
+	chosen, err := a.chooseNamespace(a.namedNamespace(c.Namespace))
+	if err != nil {
+		return err
+	}
+	list, err := c.read(a, format)
+	if err != nil {
+		return err
+	}
+	items := make([]vault.Item, len(list))
+	for i, v := range list {
+		items[i] = vault.Item{Key: v.name, Value: v.value}
+	}
+	o := vault.ImportOptions{Tier: c.Tier, Type: c.Type, OnConflict: c.OnConflict, DryRun: c.DryRun}
+	if _, err := vault.CheckImport(chosen.ns, items, o); err != nil {
+		return err // before a vault is made on the way
+	}
+	there, err := c.vaultIsThere(a)
+	if err != nil {
+		return err
+	}
+	if c.DryRun && !there {
+		done := make([]vault.Imported, len(items)) // all of them would be new
+		for i := range done {
+			done[i].Outcome = vault.ImportCreated
+		}
+		return c.report(a, chosen.ns, list, done)
+	}
+	// A stranger's .assrc must not choose which secrets are replaced.
+	asked := chosen.from == fromProject && c.OnConflict == "" && !c.Force && !c.DryRun && there
+	if asked {
+		if err := c.ask(a, chosen, items, &o); err != nil {
+			return err
+		}
+	}
+	err = a.with(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"}, func(s *vault.Session) error {
+		done, err := s.Import(chosen.ns, items, o)
+		if err != nil {
+			return err
+		}
+		if !asked && !c.DryRun && a.out.errTTY && !a.JSON {
+			a.listReplaced("replaced", done)
+		}
+		return c.report(a, chosen.ns, list, done)
+	})
+	if err == nil && !c.DryRun && a.out.errTTY && c.File != "-" {
+		a.hintAtGit(c.File)
+	}
+	return err
+}
+
+var onConflict = []string{vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError}
+
+// vaultIsThere reports false for a person who has no vault yet, and gets one on the way.
+func (c envImport) vaultIsThere(a *app) (bool, error) {
+	h, err := a.find()
+	return err != nil || h.at.exists() || !h.nothingYet(a.Profile), nil
+}
+
+// ask finds the secrets that the import would replace, and asks whether it may. What is
+// replaced then is what was shown.
+func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *vault.ImportOptions) error {
+	var replaced []vault.Imported
+	preview := *o
+	preview.DryRun = true
+	err := a.with(access{itself: c.Tier != 0}, func(s *vault.Session) error {
+		done, err := s.Import(chosen.ns, items, preview)
+		replaced = slices.DeleteFunc(done, func(d vault.Imported) bool { return !replaces(d) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	o.MayReplace = func(p tokens.Path) bool {
+		return slices.ContainsFunc(replaced, func(d vault.Imported) bool { return d.Path == p })
+	}
+	if len(replaced) == 0 {
+		return nil
+	}
+	what := plural(len(replaced), "secret")
+	if !a.interactive() {
+		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was imported; to replace: --force; or name the namespace: --namespace %s",
+			what, pathsOf(replaced, 3), chosen.ns, chosen.file, chosen.ns)
+	}
+	a.listReplaced("would replace", replaced)
+	return a.confirm(false, fmt.Sprintf("Replace %s in %s, the namespace that %s names?", what, chosen.ns, chosen.file))
+}
+
+// replaces reports whether an import replaces the current version of a secret.
+func replaces(d vault.Imported) bool {
+	return d.Outcome == vault.ImportUpdated || d.Outcome == vault.ImportAsks
+}
+
+// listReplaced names the secrets that an import replaces, a line each.
+func (a *app) listReplaced(did string, done []vault.Imported) {
+	for _, d := range done {
+		if replaces(d) {
+			a.out.note("%s: %s", did, d.Path)
+		}
+	}
+}
+
+func pathsOf(done []vault.Imported, most int) string {
+	var names []string
+	for i, d := range done {
+		if i == most {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, d.Path.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// defaultEnvFile is what is imported where no file is named.
+const defaultEnvFile = ".env"
+
+// read reads and parses the file, and settles what its lines leave open.
+func (c envImport) read(a *app, format envFormat) ([]variable, error) {
+	b, err := c.bytes(a)
+	if err != nil {
+		return nil, err
+	}
+	var list []variable
+	if err = checkEncoding(b); err == nil {
+		list, err = format.read(b)
+	}
+	if err == nil {
+		err = expand(list, c.Expand)
+	}
+	if err == nil {
+		list, err = settleDuplicates(list, c.OnDuplicate == duplicateLast)
+	}
+	var lines unreadable
+	switch {
+	case errors.As(err, &lines) && len(lines) == 1:
+		return nil, usagef("%s, %v; nothing was imported", c.File, err)
+	case err != nil:
+		return nil, usagef("%s: %v; nothing was imported", c.File, err)
+	case len(list) == 0:
+		return nil, usagef("%s has no variables", c.File)
+	}
+	if a.JSON {
+		return list, nil
+	}
+	if names := unfilled(list); len(names) > 0 {
+		a.out.note("${…} stays as it is in the value of %s; to fill it in from earlier lines: --expand", some(names))
+	}
+	var acting []string
+	for _, v := range list {
+		if acts := actsOnProgram(v.name); acts != nil && (acts.harmless == nil || !acts.harmless(string(v.value))) {
+			acting = append(acting, v.name)
+		}
+	}
+	if len(acting) > 0 {
+		a.out.note("%s would act on the program that gets it, so ass run and ass env export leave it out, unless --allow names it", some(acting))
+	}
+	return list, nil
+}
+
+// some lists names, the first of them if they are many.
+func some(names []string) string {
+	if len(names) > mostNamed {
+		return strings.Join(names[:mostNamed], ", ") + " and " + strconv.Itoa(len(names)-mostNamed) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
+// bytes reads the file.
+func (c envImport) bytes(a *app) ([]byte, error) {
+	const most = 64 << 20
+	from := a.in
+	if c.File == "-" {
+		if err := a.stdinIsFree(); err != nil {
+			return nil, err
+		}
+	} else {
+		// Who names a pipe waits for it; the one that a repository has is not named.
+		if info, err := os.Stat(c.File); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
+			return nil, usagef("%s is not a regular file; name the file to read", c.File)
+		}
+		f, err := os.Open(c.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
+	}
+	b, err := io.ReadAll(io.LimitReader(from, most+1))
+	if err == nil && len(b) > most {
+		err = usagef("%s is larger than %s", c.File, size(most))
+	}
+	return b, err
+}
+
+func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []vault.Imported) error {
+	imported, skipped := []string{}, []string{}
+	rows := make([][]cell, len(done))
+	for i, d := range done {
+		if rows[i] = []cell{{list[i].name, ""}, {d.Outcome, dim}, {hint(list[i].value), dim}}; d.Written() {
+			imported = append(imported, list[i].name)
+		} else {
+			skipped = append(skipped, list[i].name)
+		}
+	}
+	if a.JSON {
+		answer := map[string]any{"namespace": ns.String(), "imported": len(imported), "skipped": len(skipped), "keys": imported, "skipped_keys": skipped, "dry_run": c.DryRun}
+		if names := unfilled(list); len(names) > 0 && !c.DryRun {
+			answer["references"] = names
+		}
+		return a.out.json(answer)
+	}
+	left := ""
+	if len(skipped) > 0 {
+		left = " (" + strconv.Itoa(len(skipped)) + " left as they were)"
+	}
+	if c.DryRun {
+		a.out.table(rows)
+		a.out.note("this would import %s to %s%s", plural(len(imported), "secret"), ns, left)
+		return nil
+	}
+	a.out.done("Imported %s to %s%s", plural(len(imported), "secret"), ns, left)
+	return nil
+}

@@ -1,0 +1,90 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Which flags the environment can set. The hosted CLI says "all", for CI and for
+// Docker. Here a flag is either in settable or, with the reason, in flagOnly; a test
+// holds that no flag is in neither, and that docs/environment.md says the same.
+
+// settable are the flags that a variable can set: --dry-run is ASS_DRY_RUN. A flag on
+// the command line wins over its variable.
+var settable = []string{
+	// of the hosted CLI
+	"json", "profile", "api-url", "namespace", "type", "dry-run", "output", "name", "description", "scopes", "ttl",
+	"max-uses", "ip-allowlist", "status", "reason", "limit", "tail", "silent",
+	// ours
+	"lock-timeout", "deleted", "wait", "timeout", "no-browser",
+}
+
+// notHere are the commands in which a settable flag means something else than its
+// variable, and is a flag only.
+var notHere = map[string][]string{
+	"namespace": {"agents create", "audit"}, // a limit, and a filter; ASS_NAMESPACE is a default
+}
+
+// flagOnlyGroup are flags that the command line alone sets, for one reason.
+type flagOnlyGroup struct {
+	Reason string   `json:"reason"`
+	Flags  []string `json:"flags"`
+}
+
+var flagOnly = []flagOnlyGroup{
+	{"a person confirms with it", []string{"force", "trust"}},
+	{"it is a value, or says how one is made", []string{"value", "generate", "length", "charset", "allow-empty"}},
+	{"it can lower a tier", []string{"tier"}},
+	{"it names a credential, or where one is", []string{"key", "key-file", "passphrase-fd"}},
+	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "keep-agent-key", "pristine", "if-version"}},
+	{"it says what is handed over, and in which form", []string{"env", "file", "stdin", "keys", "exclude", "prefix", "format", "in", "out"}},
+	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key", "log-file", "before", "to", "to-stdout", "verify-only"}},
+	{"it says what one command is about", []string{"version", "agent", "action", "since", "until", "archive"}},
+	{"it asks for help", []string{"help"}},
+}
+
+// variableOf is the variable that sets a flag of a command, "" for none.
+func variableOf(command, flag string) string {
+	if !slices.Contains(settable, flag) || slices.Contains(notHere[flag], command) {
+		return ""
+	}
+	return "ASS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// readVariables makes kong read flags from the environment, and name their variables in
+// the help.
+func readVariables(k *kong.Kong) error {
+	var visit func(*kong.Node)
+	visit = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			if v := variableOf(commandName(n), f.Name); v != "" {
+				f.Envs = []string{v}
+				f.Value.Tag.Envs = f.Envs
+			}
+		}
+		for _, c := range n.Children {
+			visit(c)
+		}
+	}
+	visit(k.Model.Node)
+	return nil
+}
+
+// whyFlagOnly is the reason that no variable sets a flag of a command, "" if one does.
+func whyFlagOnly(command, flag string) string {
+	if variableOf(command, flag) != "" {
+		return ""
+	}
+	if slices.Contains(notHere[flag], command) {
+		return fmt.Sprintf("%s is a default, and here the flag is none", variableOf("", flag))
+	}
+	for _, g := range flagOnly {
+		if slices.Contains(g.Flags, flag) {
+			return g.Reason
+		}
+	}
+	return ""
+}

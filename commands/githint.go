@@ -1,0 +1,53 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// hintAtGit says when git has, or could take, a file whose secrets are in the vault by
+// now. The repository may be a stranger's, so git gets no variable that could lead it
+// elsewhere, and runs nothing that the repository's configuration names.
+func (a *app) hintAtGit(file string) {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	exits := func(args ...string) int {
+		cmd := exec.CommandContext(ctx, git, append([]string{"--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull}, args...)...)
+		cmd.Dir = filepath.Dir(file)
+		for _, pair := range os.Environ() {
+			if !strings.HasPrefix(pair, "GIT_") && !strings.HasPrefix(pair, "ASS_") {
+				cmd.Env = append(cmd.Env, pair)
+			}
+		}
+		err := cmd.Run()
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+			return 0
+		case errors.As(err, &exit):
+			return exit.ExitCode()
+		}
+		return -1
+	}
+	name := filepath.Base(file)
+	switch exits("ls-files", "--error-unmatch", "--", name) {
+	case 0:
+		a.out.note("git tracks %s, so these secrets are in its history; take the file out with git rm --cached %s, and rotate them", file, shellWord(file))
+		return
+	case 1: // it is not tracked; other codes say that there is no repository
+	default:
+		return
+	}
+	if exits("check-ignore", "--quiet", "--", name) == 1 {
+		a.out.note("git does not ignore %s; the vault has its secrets now, so remove the file, or add it to .gitignore", file)
+	}
+}

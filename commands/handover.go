@@ -1,0 +1,331 @@
+package commands
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ass/tokens"
+	"ass/vault"
+)
+
+// A bulk hand-over gives a program every secret of a namespace as variables: env export
+// in a file, run in an environment. Whoever may write in the namespace chooses the
+// values. The names are chosen here: see loadernames.go.
+
+// naming says which secrets become variables, and under which names.
+type naming struct {
+	Keys    string `help:"Only these keys, separated by commas." placeholder:"KEY,…"`
+	Exclude string `help:"Not these keys, separated by commas." placeholder:"KEY,…"`
+	Prefix  bool   `help:"Name the variables after the path below the namespace: stripe/api-key becomes STRIPE_API_KEY."`
+	Allow   string `help:"Hand over these variables though they act on the program itself, such as PATH; '*' for all." placeholder:"VARIABLE,…"`
+	Strict  bool   `help:"Fail, instead of leaving a secret out, or a variable that names none as it is."`
+}
+
+// handover is what a namespace gives: the secrets, each with its name, and those that
+// are left out.
+type handover struct {
+	naming
+	ns    tokens.Namespace
+	takes func(name string) bool // whether the reader takes a variable of this name
+	zeros bool                   // it takes values with zero bytes
+	child bool                   // it is the environment of a child
+	given []string               // variables that it gets from elsewhere
+
+	empty bool       // there are no secrets in the namespace
+	list  []variable // without values, until they are read
+	left  []leftOut
+}
+
+// leftOut is a secret that is not handed over.
+type leftOut struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+	kind   leftKind
+	name   string // of a variable that acts on the program
+}
+
+// leftKind is why a secret is left out.
+type leftKind int
+
+const (
+	actsThere leftKind = iota // its name acts on the program
+	obeyed                    // ass itself would read it in a child
+	noName                    // its name is no variable's
+	zeroByte                  // its value has a zero byte
+)
+
+// choose settles the names before anything is read, so that a clash costs no entry in
+// the log.
+func (h *handover) choose(s *vault.Session) error {
+	secrets, err := s.List(h.ns, false)
+	if err != nil {
+		return err
+	}
+	all := make([]tokens.Path, len(secrets))
+	for i, secret := range secrets {
+		all[i] = secret.Path
+	}
+	if h.empty = len(all) == 0; h.empty {
+		return nil
+	}
+	paths, err := h.selected(all)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(paths, tokens.Path.Compare)
+	taken := map[string]tokens.Path{}
+	for _, p := range paths {
+		name := h.name(p)
+		if slices.Contains(h.given, name) {
+			continue
+		}
+		if out := h.omit(p, name); out != nil {
+			if err := h.leaveOut(p, *out); err != nil {
+				return err
+			}
+			continue
+		}
+		if other, clash := taken[sameVariable(name)]; clash {
+			return h.clash(other, p, name)
+		}
+		taken[sameVariable(name)] = p
+		h.list = append(h.list, variable{name: name, path: p})
+	}
+	return nil
+}
+
+// omit says why a secret is not handed over; nil if it is, as far as its name tells.
+func (h *handover) omit(p tokens.Path, name string) *leftOut {
+	if !h.takes(name) {
+		return &leftOut{Reason: name + " is no name of a variable", kind: noName}
+	}
+	if acts := actsOnProgram(name); acts != nil && acts.harmless == nil && !h.allowed(p, name) {
+		return h.acting(p, name, acts)
+	}
+	return nil
+}
+
+func (h *handover) acting(p tokens.Path, name string, acts *acting) *leftOut {
+	out := &leftOut{Reason: acts.does, kind: actsThere, name: name}
+	if name != p.Key() {
+		out.Reason = name + ": " + acts.does
+	}
+	if h.child && isOurs(name) {
+		out.kind = obeyed
+	}
+	return out
+}
+
+// isOurs reports whether ass itself reads a variable.
+func isOurs(name string) bool { return strings.HasPrefix(sameVariable(name), "ASS_") }
+
+// allowed reports whether the person asked for a variable that acts on the program: by
+// --allow, or by a key that is its whole name. A variable that ass reads never reaches a
+// child so.
+func (h *handover) allowed(p tokens.Path, name string) bool {
+	if h.child && isOurs(name) {
+		return false
+	}
+	allow := commas(h.Allow)
+	return slices.Contains(allow, "*") || slices.Contains(allow, name) || h.Keys != "" && p.Key() == name
+}
+
+// leaveOut takes a secret out. What was asked for by its key, and can be no variable, is
+// an error; with --strict, everything is.
+func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
+	out.Path = p.String()
+	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
+	if h.Strict || named {
+		return usagef("%s cannot be handed over: %s; %s", p, out.Reason, h.ways([]leftOut{out}))
+	}
+	h.left = append(h.left, out)
+	return nil
+}
+
+// fill takes the values that were read, and leaves out those that cannot be handed over.
+func (h *handover) fill(g gathered) error {
+	list := h.list
+	h.list = nil
+	for _, v := range list {
+		v.value = g[v.path].Value
+		var out *leftOut
+		if acts := actsOnProgram(v.name); acts != nil && acts.harmless != nil && !acts.harmless(string(v.value)) && !h.allowed(v.path, v.name) {
+			out = h.acting(v.path, v.name, acts)
+		} else if !h.zeros && bytes.IndexByte(v.value, 0) >= 0 {
+			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}
+		}
+		if out == nil {
+			h.list = append(h.list, v)
+		} else if err := h.leaveOut(v.path, *out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// paths are the secrets that are to be read.
+func (h *handover) paths() []tokens.Path {
+	paths := make([]tokens.Path, len(h.list))
+	for i, v := range h.list {
+		paths[i] = v.path
+	}
+	return paths
+}
+
+// nothing is the error of a hand-over of which nothing is left; nil if something is, or
+// if all of it is given from elsewhere.
+func (h *handover) nothing(s *vault.Session) error {
+	switch {
+	case h.empty:
+		return errorf(vault.ErrNotFound, "no secrets in %s; %s", h.ns, otherNamespaces(s, h.ns))
+	case len(h.list) > 0, len(h.left) == 0 && h.Exclude == "":
+		return nil
+	case len(h.left) > 0:
+		return errorf(vault.ErrNotFound, "nothing in %s is handed over; left out: %s", h.ns, h.leftText())
+	}
+	return errorf(vault.ErrNotFound, "nothing in %s is handed over: --exclude leaves nothing", h.ns)
+}
+
+// tell says once what was left out, and how to hand it over.
+func (h *handover) tell(a *app) {
+	switch {
+	case len(h.left) == 0:
+	case a.JSON:
+		a.out.jsonNote(map[string]any{"left_out": h.left})
+	default:
+		a.out.note("left out: %s", h.leftText())
+	}
+}
+
+// leftText lists what was left out, each with its reason, and then the ways out.
+func (h *handover) leftText() string {
+	texts := make([]string, 0, mostNamed+1)
+	for i, out := range h.left {
+		if i == mostNamed {
+			texts = append(texts, fmt.Sprintf("and %d more", len(h.left)-mostNamed))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%s (%s)", out.Path, out.Reason))
+	}
+	return strings.Join(texts, ", ") + "; " + h.ways(h.left)
+}
+
+// ways says how secrets that were left out can be handed over all the same.
+func (h *handover) ways(left []leftOut) string {
+	var names []string
+	has := map[leftKind]bool{}
+	for _, out := range left {
+		if has[out.kind] = true; out.kind == actsThere && !slices.Contains(names, out.name) {
+			names = append(names, out.name)
+		}
+	}
+	var ways []string
+	if has[actsThere] {
+		if len(names) > mostNamed {
+			names = append(names[:mostNamed], "…")
+		}
+		ways = append(ways, "--allow "+strings.Join(names, ",")+", or --allow '*' for a whole copy")
+	}
+	one := has[actsThere] || has[obeyed] || has[noName]
+	switch {
+	case h.child && one:
+		ways = append(ways, "--env NAME=path for one of them")
+	case has[noName] && !h.Prefix:
+		ways = append(ways, "--prefix, or --format json")
+	case has[noName]:
+		ways = append(ways, "--format json")
+	case one:
+		ways = append(ways, "ass run --env NAME=path for one of them")
+	}
+	switch {
+	case has[zeroByte] && h.child:
+		ways = append(ways, "--file NAME=path for a value with a zero byte")
+	case has[zeroByte]:
+		ways = append(ways, "--format json for a value with a zero byte")
+	}
+	return "to hand it over: " + strings.Join(ways, "; ")
+}
+
+// selected are the secrets that --keys names, or all, without those that --exclude
+// names. A name of either that fits none is an error: a mistyped --exclude would hand
+// over what was to stay.
+func (h *handover) selected(all []tokens.Path) ([]tokens.Path, error) {
+	some := slices.Clone(all)
+	if h.Keys != "" {
+		var err error
+		if some, err = h.named("--keys", h.Keys, all); err != nil {
+			return nil, err
+		}
+	}
+	if h.Exclude == "" {
+		return some, nil
+	}
+	not, err := h.named("--exclude", h.Exclude, all)
+	return slices.DeleteFunc(some, func(p tokens.Path) bool { return slices.Contains(not, p) }), err
+}
+
+// named are the secrets with one of these keys, each once.
+func (h *handover) named(flag, keys string, all []tokens.Path) (some []tokens.Path, err error) {
+	for _, key := range commas(keys) {
+		if key == "" {
+			return nil, usagef("%s has an empty name in it", flag)
+		}
+		found := false
+		for _, p := range all {
+			if p.Key() != key {
+				continue
+			}
+			if found = true; !slices.Contains(some, p) {
+				some = append(some, p)
+			}
+		}
+		if !found {
+			return nil, errorf(vault.ErrNotFound, "no secret %s in %s, which %s names", key, h.ns, flag)
+		}
+	}
+	return some, nil
+}
+
+// commas splits a list that a flag gives.
+func commas(list string) []string {
+	items := strings.Split(list, ",")
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	return items
+}
+
+func (h *handover) clash(a, b tokens.Path, name string) error {
+	if h.Prefix {
+		return usagef("%s and %s would both be %s; leave one out with --exclude, or choose with --keys", a, b, name)
+	}
+	return usagef("%s and %s would both be %s; name variables after paths with --prefix, or choose keys with --keys", a, b, name)
+}
+
+// name is the variable that a secret becomes.
+func (h *handover) name(p tokens.Path) string {
+	if !h.Prefix {
+		return p.Key()
+	}
+	below := strings.TrimPrefix(p.String(), h.ns.String()+"/")
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, below)
+	if name[0] >= '0' && name[0] <= '9' {
+		name = "_" + name
+	}
+	return name
+}
+
+// isVariable reports whether s can be the name of a variable in every shell.
+func isVariable(s string) bool {
+	return s != "" && nameLength(s) == len(s) && !strings.ContainsAny(s, ".-")
+}

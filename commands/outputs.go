@@ -1,0 +1,119 @@
+package commands
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ass/vault"
+)
+
+// Files that a command writes for a person: an export, a filled template. One that ass
+// did not write is not overwritten unasked; ass remembers those that it wrote, as they
+// were then.
+
+// output is a file as ass wrote it. It has no sum over the content, from which a value
+// could be guessed.
+type writtenFile struct {
+	Size    int64 `json:"size"`
+	ModTime int64 `json:"mtime"` // Unix nanoseconds
+}
+
+// writtenFiles are those that ass wrote, by their absolute paths.
+type writtenFiles map[string]writtenFile
+
+func writtenPath() (string, error) {
+	dir, err := stateDir()
+	return filepath.Join(dir, "outputs.json"), err
+}
+
+// loadWritten reads the memory; whatever is wrong with it, it is empty, and ass asks.
+func loadWritten() writtenFiles {
+	files := writtenFiles{}
+	if path, err := writtenPath(); err == nil {
+		if b, err := readOwn(path, 1<<20); err == nil && json.Unmarshal(b, &files) != nil {
+			files = writtenFiles{}
+		}
+	}
+	return files
+}
+
+// asWritten reports whether a file is as ass wrote it.
+func (w writtenFiles) asWritten(path string, info fs.FileInfo) bool {
+	was, known := w[path]
+	return known && was == writtenFile{info.Size(), info.ModTime().UnixNano()}
+}
+
+// mayOverwrite asks before a file is overwritten that ass did not write, or that was
+// changed since. An empty file holds nothing that could be lost.
+func (a *app) mayOverwrite(path string, force bool) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || force {
+		return nil
+	}
+	if err == nil {
+		err = checkRegular(path)
+	}
+	if err != nil {
+		return err
+	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 || loadWritten().asWritten(whole, info) {
+		return nil
+	}
+	if !a.interactive() {
+		return usagef("%s is there already, and ass did not write it, or it was changed since; to overwrite it: --force", path)
+	}
+	return a.confirm(false, fmt.Sprintf("%s is there already, and ass did not write it, or it was changed since. Overwrite it?", path))
+}
+
+// writeOutput replaces a file, and remembers that ass wrote it. When that cannot be
+// remembered, ass asks the next time.
+func (a *app) writeOutput(path string, content []byte) error {
+	if err := writePrivate(path, content); err != nil {
+		return err
+	}
+	_ = a.remember(path)
+	return nil
+}
+
+func (a *app) remember(path string) error {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	memory, err := writtenPath()
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(memory), 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	release, err := vault.LockFile(memory+".lock", a.options())
+	if err != nil {
+		return err
+	}
+	defer release()
+	files := loadWritten()
+	for name := range files { // those that are gone or changed are of no use
+		if info, err := os.Lstat(name); err != nil || !files.asWritten(name, info) {
+			delete(files, name)
+		}
+	}
+	info, err := os.Lstat(whole)
+	if err != nil {
+		return err
+	}
+	files[whole] = writtenFile{info.Size(), info.ModTime().UnixNano()}
+	b, err := json.Marshal(files)
+	if err != nil {
+		return err
+	}
+	return writePrivate(memory, append(b, '\n'))
+}

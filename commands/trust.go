@@ -1,0 +1,112 @@
+package commands
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ass/vault"
+)
+
+// A project file may be a stranger's: it came with a repository. It completes flat names
+// all the same, but it hands over no whole namespace unless the person trusts it: by path
+// and content, remembered outside of the project.
+
+// trusted are the contents of the project files that are trusted, by their paths.
+type trusted map[string]string
+
+// longestTrusted bounds what is remembered of a project file, in bytes.
+const longestTrusted = 4 << 10
+
+func trustedPath() (string, error) {
+	dir, err := configDir()
+	return filepath.Join(dir, "trusted.json"), err
+}
+
+func loadTrusted() (trusted, error) {
+	path, err := trustedPath()
+	if err != nil {
+		return nil, err
+	}
+	t := trusted{}
+	b, err := readOwn(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	if err == nil && json.Unmarshal(b, &t) != nil {
+		err = fmt.Errorf("%s is not the JSON that ass writes; remove it, and trust projects again with: ass init --trust", path)
+	}
+	return t, err
+}
+
+// realPath is a path without links on the way, so that it is the same however a person
+// came there.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(dir, filepath.Base(path)), err
+}
+
+// isTrusted reports whether a project file is trusted as it is.
+func isTrusted(path string, content []byte) (bool, error) {
+	t, err := loadTrusted()
+	if err != nil {
+		return false, err
+	}
+	path, err = realPath(path)
+	known, ok := t[path]
+	return err == nil && ok && known == string(content), err
+}
+
+// trust remembers a project file as it is.
+func (a *app) trust(path string, content []byte) error {
+	if len(content) > longestTrusted {
+		return usagef("%s is larger than %s, so it is not trusted", path, size(longestTrusted))
+	}
+	path, err := realPath(path)
+	if err != nil {
+		return err
+	}
+	memory, err := trustedPath()
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(memory), 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	release, err := vault.LockFile(strings.TrimSuffix(memory, ".json")+".lock", a.options())
+	if err != nil {
+		return err
+	}
+	defer release()
+	t, err := loadTrusted()
+	if err != nil || t[path] == string(content) {
+		return err
+	}
+	t[path] = string(content)
+	b, err := json.MarshalIndent(t, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writePrivate(memory, append(b, '\n'))
+}
+
+// mayHandOver refuses to hand over a whole namespace because of a project file that is
+// not trusted; by name is the command that names the namespace instead.
+func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
+	if chosen.from != fromProject {
+		return nil
+	}
+	ok, err := isTrusted(chosen.file, chosen.content)
+	if err == nil && !ok {
+		err = usagef("the namespace %s is that of %s, which may be a stranger's and is not trusted yet, so it hands over nothing; name the namespace: %s; or trust the file: ass init --trust", chosen.ns, chosen.file, byName)
+	}
+	return err
+}
