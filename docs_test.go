@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +53,45 @@ func TestTranscripts(t *testing.T) {
 				t.Errorf("$ %s\ngot:\n%s\nthe README says:\n%s", command, got, want)
 			}
 		}
+	}
+}
+
+// The MCP client's config of the README works: the server gets the secret, and what it says
+// to the client comes through.
+func TestMCPConfig(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no sh")
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```json\n(.*?)```").FindSubmatch(readme)
+	var config struct {
+		Servers map[string]struct {
+			Command string
+			Args    []string
+		} `json:"mcpServers"`
+	}
+	if block == nil || json.Unmarshal(block[1], &config) != nil {
+		t.Fatal("the README has no config of an MCP client")
+	}
+	server := config.Servers["github"]
+	dashes := slices.Index(server.Args, "--")
+	if server.Command != "ass" || dashes < 0 {
+		t.Fatalf("the server is %+v", server)
+	}
+	home := t.TempDir()
+	if out, err := assIn(home, "secrets", "set", "production/github/GITHUB_TOKEN", marker); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const stub = `read -r asked; test "$GITHUB_TOKEN" = ` + marker + ` && printf '{"jsonrpc":"2.0","id":1,"result":%s}\n' "$asked"`
+	cmd := exec.Command("ass", append(slices.Clone(server.Args[:dashes+1]), "sh", "-c", stub)...)
+	cmd.Env = withHome(home)
+	cmd.Stdin = strings.NewReader("{\"method\":\"initialize\"}\n")
+	out, err := cmd.CombinedOutput()
+	if want := `{"jsonrpc":"2.0","id":1,"result":{"method":"initialize"}}` + "\n"; err != nil || string(out) != want {
+		t.Errorf("%v: the client got %q, want %q", err, out, want)
 	}
 }
 
