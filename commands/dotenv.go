@@ -31,27 +31,39 @@ type variable struct {
 
 // dialect is how a family of readers writes values.
 type dialect struct {
-	quotes  string        // the quotes in which a value can stand
-	escapes map[byte]byte // what stands behind a backslash in double quotes, and what it means
-	single  string        // what a backslash escapes in the other quotes
-	keeps   bool          // in those, a backslash before a quote keeps it from closing
-	shell   bool          // 'it'\''s' is one value, and so is 'a'$'\r''b'
-	hash    bool          // every # ends a bare value, not only one behind a blank
-	plain   bool          // a bare value is letters, digits and a few signs, and no comment follows
-	nothing bool          // ${:-text} is text: how env export writes ${ for python-dotenv
+	quotes  string // the quotes in which a value can stand
+	escapes string // what stands behind a backslash in double quotes, each with what it means
+	single  string // what a backslash escapes in the other quotes
+	keeps   bool   // in those, a backslash before a quote keeps it from closing
+	shell   bool   // 'it'\''s' is one value, and so is 'a'$'\r''b'
+	hash    bool   // every # ends a bare value, not only one behind a blank
+	plain   bool   // a bare value is letters, digits and a few signs, and no comment follows
+	nothing bool   // ${:-text} is text: how env export writes ${ for python-dotenv
 }
+
+const (
+	lineEscapes = "n\nr\r"
+	cEscapes    = lineEscapes + "a\ab\bf\ft\tv\v\\\\\"\""
+)
 
 // The dialects. Each reads every value that env export writes for its readers.
 var (
-	ourDialect = dialect{quotes: "'\"`", shell: true, escapes: map[byte]byte{
-		'n': '\n', 'r': '\r', 't': '\t', '"': '"', '\\': '\\', '$': '$', '`': '`'}}
-	nodeDialect   = dialect{quotes: "'\"`", keeps: true, hash: true, escapes: map[byte]byte{'n': '\n', 'r': '\r'}}
-	pythonDialect = dialect{quotes: "'\"", keeps: true, single: `\'`, nothing: true, escapes: map[byte]byte{
-		'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '\\': '\\', '\'': '\'', '"': '"'}}
-	composeDialect = dialect{quotes: "'\"", keeps: true, single: "'", escapes: map[byte]byte{
-		'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '\\': '\\', '$': '$', '"': '"'}}
-	systemdDialect = dialect{quotes: `"`, plain: true, escapes: map[byte]byte{'"': '"', '\\': '\\', '$': '$', '`': '`'}}
+	ourDialect     = &dialect{quotes: "'\"`", shell: true, escapes: lineEscapes + "t\t\"\"\\\\$$``"}
+	nodeDialect    = &dialect{quotes: "'\"`", keeps: true, hash: true, escapes: lineEscapes}
+	pythonDialect  = &dialect{quotes: "'\"", keeps: true, single: `\'`, nothing: true, escapes: cEscapes + "''"}
+	composeDialect = &dialect{quotes: "'\"", keeps: true, single: "'", escapes: cEscapes + "$$"}
+	systemdDialect = &dialect{quotes: `"`, plain: true, escapes: "\"\"\\\\$$``"}
 )
+
+// escape is what a character means behind a backslash in double quotes.
+func (d *dialect) escape(c byte) (meaning byte, ok bool) {
+	for i := 0; i < len(d.escapes); i += 2 {
+		if d.escapes[i] == c {
+			return d.escapes[i+1], true
+		}
+	}
+	return 0, false
+}
 
 // dotenvError says what is wrong with a line. It does not repeat the line, which
 // may hold a value.
@@ -106,7 +118,7 @@ func checkEncoding(file []byte) error {
 }
 
 // parse reads a whole file: all assignments in their order, or an [unreadable].
-func (dialect dialect) parse(file []byte) ([]variable, error) {
+func (dialect *dialect) parse(file []byte) ([]variable, error) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	d := &dotenvParser{dialect: dialect, rest: string(file), line: 1}
 	wrong := loneReturns(file)
@@ -169,7 +181,7 @@ func settleDuplicates(list []variable, last bool) ([]variable, error) {
 }
 
 type dotenvParser struct {
-	dialect
+	*dialect
 	rest string
 	line int   // of rest
 	refs []int // of the value that is being read
@@ -357,13 +369,17 @@ func (d *dotenvParser) until(quote byte, before int) (part []byte, closed bool) 
 		if i+1 < len(d.rest) {
 			next = d.rest[i+1]
 		}
+		meaning, escaped := byte(0), false
+		if c == '\\' && quote == '"' {
+			meaning, escaped = d.escape(next)
+		}
 		switch {
 		case c == quote:
 			d.take(i + 1)
 			return part, true
-		case c == '\\' && quote == '"' && d.escapes[next] != 0:
+		case escaped:
 			i++
-			part = append(part, d.escapes[next])
+			part = append(part, meaning)
 		case c == '\\' && quote == '"' && next == '\n' && d.plain: // the line goes on
 			i++
 		case c == '\\' && quote != '"' && strings.IndexByte(d.single, next) >= 0:

@@ -290,7 +290,7 @@ func TestOtherFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := f.read([]byte(c.file))
+		list, err := f.parse([]byte(c.file))
 		if err == nil {
 			err = expand(list, false)
 		}
@@ -323,7 +323,7 @@ func FuzzOtherFormats(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, format := range envFormats {
-			list, err := format.read(file)
+			list, err := format.parse(file)
 			if err != nil && !errors.Is(err, errUsage) {
 				t.Errorf("%s: %v", format.name, err)
 			}

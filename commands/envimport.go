@@ -181,7 +181,7 @@ func (c envImport) read(a *app, format envFormat) ([]variable, error) {
 	}
 	var list []variable
 	if err = checkEncoding(b); err == nil {
-		list, err = format.read(b)
+		list, err = format.parse(b)
 	}
 	if err == nil {
 		err = expand(list, c.Expand)
@@ -206,7 +206,7 @@ func (c envImport) read(a *app, format envFormat) ([]variable, error) {
 	}
 	var acting []string
 	for _, v := range list {
-		if acts := actsOnProgram(v.name); acts != nil && (acts.harmless == nil || !acts.harmless(string(v.value))) {
+		if actsWith(v.name, v.value) != "" {
 			acting = append(acting, v.name)
 		}
 	}

@@ -20,26 +20,27 @@ import (
 
 // envFormat writes assignments for one reader, and reads them.
 type envFormat struct {
-	name  string
-	other string                           // another name for it, "" for none
-	takes func(name string) bool           // whether the reader takes a variable of this name
-	line  func(variable) (string, error)   // one assignment, or why the reader cannot take it
-	join  func([]string) string            // makes a file of assignments; nil for lines
-	read  func([]byte) ([]variable, error) // the inverse; the error can be an [unreadable]
-	fills bool                             // readers of this format know ${NAME}
-	zeros bool                             // it carries zero bytes
+	name    string
+	other   string                           // another name for it, "" for none
+	takes   func(name string) bool           // whether the reader takes a variable of this name
+	line    func(variable) (string, error)   // one assignment, or why the reader cannot take it
+	join    func([]string) string            // makes a file of assignments; nil for lines
+	read    func([]byte) ([]variable, error) // the inverse
+	dialect *dialect                         // in place of read, for .env files
+	fills   bool                             // readers of this format know ${NAME}
+	zeros   bool                             // it carries zero bytes
 }
 
 var envFormats = []envFormat{
-	{name: "dotenv", takes: isVariable, line: dotenvLine, read: ourDialect.parse, fills: true},
-	{name: "node", takes: isVariable, line: nodeLine, read: nodeDialect.parse, fills: true},
-	{name: "python", takes: isVariable, line: pythonLine, read: pythonDialect.parse, fills: true},
-	{name: "compose", takes: isVariable, line: composeLine, read: composeDialect.parse, fills: true},
-	{name: "bash", other: "shell", takes: isVariable, line: bashLine, read: ourDialect.parse, fills: true},
+	{name: "dotenv", takes: isVariable, line: dotenvLine, dialect: ourDialect, fills: true},
+	{name: "node", takes: isVariable, line: nodeLine, dialect: nodeDialect, fills: true},
+	{name: "python", takes: isVariable, line: pythonLine, dialect: pythonDialect, fills: true},
+	{name: "compose", takes: isVariable, line: composeLine, dialect: composeDialect, fills: true},
+	{name: "bash", other: "shell", takes: isVariable, line: bashLine, dialect: ourDialect, fills: true},
 	{name: "docker", takes: isName, line: dockerLine, read: readDocker},
 	{name: "json", takes: isName, line: jsonMember, join: jsonObject, read: readJSON, zeros: true},
 	{name: "github", takes: isVariable, line: githubLines, read: readGithub},
-	{name: "systemd", takes: isVariable, line: systemdLine, read: systemdDialect.parse},
+	{name: "systemd", takes: isVariable, line: systemdLine, dialect: systemdDialect},
 }
 
 // formatNames are the names for --format.
@@ -76,6 +77,14 @@ func (f envFormat) write(list []variable) (string, error) {
 		return f.join(parts), nil
 	}
 	return strings.Join(append(parts, ""), "\n"), nil
+}
+
+// parse reads a file. The error can be an [unreadable].
+func (f envFormat) parse(file []byte) ([]variable, error) {
+	if f.dialect != nil {
+		return f.dialect.parse(file)
+	}
+	return f.read(file)
 }
 
 func (f envFormat) assignment(v variable) (string, error) {

@@ -44,7 +44,7 @@ func importEnv(format, text string) (values, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := f.read([]byte(text))
+	list, err := f.parse([]byte(text))
 	if err == nil {
 		err = expand(list, false)
 	}

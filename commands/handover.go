@@ -101,16 +101,16 @@ func (h *handover) omit(p tokens.Path, name string) *leftOut {
 	if !h.takes(name) {
 		return &leftOut{Reason: name + " is no name of a variable", kind: noName}
 	}
-	if acts := actsOnProgram(name); acts != nil && acts.harmless == nil && !h.allowed(p, name) {
-		return h.acting(p, name, acts)
+	if does, depends := actsOnProgram(name); does != "" && !depends && !h.allowed(p, name) {
+		return h.acting(p, name, does)
 	}
 	return nil
 }
 
-func (h *handover) acting(p tokens.Path, name string, acts *acting) *leftOut {
-	out := &leftOut{Reason: acts.does, kind: actsThere, name: name}
+func (h *handover) acting(p tokens.Path, name, does string) *leftOut {
+	out := &leftOut{Reason: does, kind: actsThere, name: name}
 	if name != p.Key() {
-		out.Reason = name + ": " + acts.does
+		out.Reason = name + ": " + does
 	}
 	if h.child && isOurs(name) {
 		out.kind = obeyed
@@ -151,8 +151,8 @@ func (h *handover) fill(g gathered) error {
 	for _, v := range list {
 		v.value = g[v.path].Value
 		var out *leftOut
-		if acts := actsOnProgram(v.name); acts != nil && acts.harmless != nil && !acts.harmless(string(v.value)) && !h.allowed(v.path, v.name) {
-			out = h.acting(v.path, v.name, acts)
+		if does := actsWith(v.name, v.value); does != "" && !h.allowed(v.path, v.name) {
+			out = h.acting(v.path, v.name, does)
 		} else if !h.zeros && bytes.IndexByte(v.value, 0) >= 0 {
 			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}
 		}

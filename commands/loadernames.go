@@ -26,16 +26,20 @@ type actingRow struct {
 // member of a family, which is a pattern with a *.
 var secretEnds = []string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_USERNAME", "_ID"}
 
-// harmless are the values with which a name does nothing.
-var harmless = map[string]func(value string) bool{
-	// sh -i expands the value of ENV, and reads the file of that name. As a word, it says
-	// where a program runs, as in ENV=production.
-	"ENV": func(value string) bool {
+// harmless reports whether a name does nothing with this value; depends is false for a
+// name that acts whatever its value.
+func harmless(name, value string) (harmless, depends bool) {
+	switch name {
+	case "ENV":
+		// sh -i expands the value of ENV, and reads the file of that name. As a word, it says
+		// where a program runs, as in ENV=production.
 		return strings.IndexFunc(value, func(r rune) bool {
 			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-		}) < 0
-	},
-	"BROWSER": func(value string) bool { return value == "" || value == "none" || value == "false" },
+		}) < 0, true
+	case "BROWSER":
+		return value == "" || value == "none" || value == "false", true
+	}
+	return false, false
 }
 
 // pipSwitches say how pip works, and not where from.
@@ -289,20 +293,25 @@ var actingRows = []actingRow{
 		GEMINI_SANDBOX_PROXY_COMMAND SANDBOX_FLAGS AIDER_{TEST_CMD,LINT_CMD,EDITOR,NOTIFICATIONS_COMMAND}`},
 }
 
-// acting is what a variable does to the program that gets it.
-type acting struct {
-	does     string
-	harmless func(value string) bool // with such a value it does nothing; nil: with none
+// actsOnProgram says what a variable of this name does to the program that gets it, ""
+// for nothing; depends is whether its value decides that, see [harmless]. The name is the
+// final one, after --prefix.
+func actsOnProgram(name string) (does string, depends bool) {
+	name = sameVariable(name)
+	if row := actingNames().row(name); row != nil {
+		_, depends = harmless(name, "")
+		return row.does, depends
+	}
+	return "", false
 }
 
-// actsOnProgram says what a variable of this name does to the program that gets it;
-// nil for nothing. The name is the final one, after --prefix.
-func actsOnProgram(name string) *acting {
-	row := actingNames().row(sameVariable(name))
-	if row == nil {
-		return nil
+// actsWith is actsOnProgram for a variable with its value.
+func actsWith(name string, value []byte) (does string) {
+	does, depends := actsOnProgram(name)
+	if none, _ := harmless(sameVariable(name), string(value)); depends && none {
+		return ""
 	}
-	return &acting{row.does, harmless[sameVariable(name)]}
+	return does
 }
 
 // sameVariable is the form in which two names of one variable are equal: on Windows,
