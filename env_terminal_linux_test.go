@@ -144,7 +144,7 @@ func TestImportHintsAtGit(t *testing.T) {
 	git("config", "--unset", "core.fsmonitor")
 	git("add", ".env")
 	git("commit", "-qm", "x")
-	importing("ass: git tracks .env, so these secrets are in its history; take the file out with git rm --cached .env, and rotate them\r\n")
+	importing("ass: git tracks .env, so these secrets may be in its history; take the file out with git rm --cached .env, and rotate them\r\n")
 	git("rm", "-q", "--cached", ".env")
 	write(t, ".gitignore", ".env\n")
 	importing("")

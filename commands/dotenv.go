@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -74,31 +75,53 @@ type dotenvError struct {
 
 func (e *dotenvError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.problem) }
 
-// unreadable are the lines that a parser could not read, in their order.
+// unreadable are the lines that a parser could not read.
 type unreadable []*dotenvError
 
-// most is how many lines an error names.
+// mostNamed is how many things of a kind a message names.
 const mostNamed = 20
 
+// Error names the lines in their order, those with one problem together.
 func (u unreadable) Error() string {
 	if len(u) == 1 {
 		return u[0].Error()
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d lines cannot be read: ", len(u))
-	for i, e := range u[:min(len(u), mostNamed)] {
-		if i > 0 {
-			b.WriteString("; ")
+	lines, problems := map[string][]string{}, []string{}
+	for _, e := range u[:min(len(u), mostNamed)] {
+		if lines[e.problem] == nil {
+			problems = append(problems, e.problem)
 		}
-		b.WriteString(e.Error())
+		lines[e.problem] = append(lines[e.problem], strconv.Itoa(e.line))
 	}
-	if more := len(u) - mostNamed; more > 0 {
-		fmt.Fprintf(&b, "; and %d more", more)
+	for i, problem := range problems {
+		noun := "lines "
+		if len(lines[problem]) == 1 {
+			noun = "line "
+		}
+		problems[i] = noun + strings.Join(lines[problem], ", ") + ": " + problem
 	}
-	return b.String()
+	more := ""
+	if n := len(u) - mostNamed; n > 0 {
+		more = fmt.Sprintf("; and %d more", n)
+	}
+	return fmt.Sprintf("%d lines cannot be read: %s%s", len(u), strings.Join(problems, "; "), more)
 }
 
 func (u unreadable) Unwrap() error { return errUsage }
+
+// inOrder sorts by lines, and keeps the first problem of each.
+func (u unreadable) inOrder() unreadable {
+	slices.SortStableFunc(u, func(a, b *dotenvError) int { return a.line - b.line })
+	return slices.CompactFunc(u, func(a, b *dotenvError) bool { return a.line == b.line })
+}
+
+// orNil is u as an error.
+func (u unreadable) orNil() error {
+	if len(u) == 0 {
+		return nil
+	}
+	return u
+}
 
 // checkEncoding refuses a file that is not in an encoding in which ASCII is ASCII.
 func checkEncoding(file []byte) error {
@@ -117,12 +140,11 @@ func checkEncoding(file []byte) error {
 	return nil
 }
 
-// parse reads a whole file: all assignments in their order, or an [unreadable].
-func (dialect *dialect) parse(file []byte) ([]variable, error) {
+// parse reads a whole file: the assignments in their order, and what cannot be read.
+func (dialect *dialect) parse(file []byte) (list []variable, wrong unreadable) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	d := &dotenvParser{dialect: dialect, rest: string(file), line: 1}
-	wrong := loneReturns(file)
-	var list []variable
+	wrong = loneReturns(file)
 	for d.rest != "" {
 		v, ok, err := d.assignment()
 		var e *dotenvError
@@ -135,11 +157,7 @@ func (dialect *dialect) parse(file []byte) ([]variable, error) {
 			list = append(list, v)
 		}
 	}
-	if len(wrong) == 0 {
-		return list, nil
-	}
-	slices.SortStableFunc(wrong, func(a, b *dotenvError) int { return a.line - b.line })
-	return nil, slices.CompactFunc(wrong, func(a, b *dotenvError) bool { return a.line == b.line })
+	return list, wrong.inOrder()
 }
 
 // loneReturns finds carriage returns that end no line. Readers differ on them: some
@@ -151,17 +169,15 @@ func loneReturns(file []byte) (wrong unreadable) {
 			line = bytes.TrimSuffix(line, []byte("\r"))
 		}
 		if bytes.IndexByte(line, '\r') >= 0 {
-			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in double quotes`})
+			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in double quotes or, if all lines end so, convert the file with: tr '\r' '\n'`})
 		}
 	}
 	return wrong
 }
 
-// settleDuplicates keeps one assignment of each name: the last, or it is an error.
-func settleDuplicates(list []variable, last bool) ([]variable, error) {
+// settleDuplicates keeps one assignment of each name: the last, if it may be.
+func settleDuplicates(list []variable, last bool) (kept []variable, wrong unreadable) {
 	at := map[string]int{}
-	var kept []variable
-	var wrong unreadable
 	for _, v := range list {
 		before, twice := at[v.name]
 		switch {
@@ -174,10 +190,7 @@ func settleDuplicates(list []variable, last bool) ([]variable, error) {
 			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last one: --on-duplicate last", v.name, kept[before].line)})
 		}
 	}
-	if len(wrong) > 0 {
-		return nil, wrong
-	}
-	return kept, nil
+	return kept, wrong
 }
 
 type dotenvParser struct {
@@ -235,6 +248,9 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		return v, false, d.fail("a line is NAME=value, a comment, or empty; a name begins with a letter or _")
 	}
 	d.skipBlanks()
+	if strings.HasPrefix(d.rest, ":") {
+		return v, false, d.fail("there is a : behind the name, where a = belongs")
+	}
 	if !strings.HasPrefix(d.rest, "=") {
 		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has no quotes?")
 	}
@@ -250,7 +266,11 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		err = d.fail("the value of %s holds a zero byte", v.name)
 	}
 	if err == nil && !d.newline() {
-		err = d.fail("there is something behind the closing quote of %s", v.name)
+		problem := "there is something behind the closing quote of " + v.name
+		if v.line < d.line {
+			problem += fmt.Sprintf(", whose value begins on line %d; is a quote missing there?", v.line)
+		}
+		err = &dotenvError{d.line, problem}
 	}
 	v.refs = d.refs
 	return v, true, err
@@ -404,9 +424,8 @@ func (d *dotenvParser) until(quote byte, before int) (part []byte, closed bool) 
 // ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what stands for itself in the dialect of python-dotenv.
 //
 // The errors do not repeat the name that is missing: it may be a part of a password.
-func expand(list []variable, fill bool) error {
+func expand(list []variable, fill bool) (wrong unreadable) {
 	set := map[string][]byte{}
-	var wrong unreadable
 	for i := range list {
 		v := &list[i]
 		var problem string
@@ -418,10 +437,7 @@ func expand(list []variable, fill bool) error {
 		}
 		set[v.name] = v.value
 	}
-	if len(wrong) > 0 {
-		return wrong
-	}
-	return nil
+	return wrong
 }
 
 // filled returns the value with its references filled in, and where those are that
@@ -449,7 +465,7 @@ func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left [
 		case text.given:
 			value = append(value, text.text...)
 		default:
-			return nil, nil, "refers to a name that no earlier line sets; put the value into single quotes to keep it as it is"
+			return nil, nil, "refers to a name that no earlier line sets; give it a value with ${NAME:-text}, or put the whole into single quotes to keep it as it is"
 		}
 		if rest += length; len(value) > vault.MaxValueBytes {
 			return nil, nil, fmt.Sprintf("is, with its references filled in, larger than the %d bytes that are allowed", vault.MaxValueBytes)

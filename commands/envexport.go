@@ -6,8 +6,8 @@ import (
 
 type envExport struct {
 	In        string `arg:"" optional:"" name:"namespace" help:"Namespace to export, with all below it; the default one if omitted."`
-	Namespace string `short:"n" help:"The same, as a flag." placeholder:"NS"`
-	Output    string `short:"o" help:"Write to this file, for its owner alone, instead of stdout." placeholder:"FILE"`
+	Namespace string `short:"n" help:"Namespace to export, as the argument." placeholder:"NS"`
+	Output    string `short:"o" help:"Write to this file, for its owner alone, instead of stdout; missing folders are made." placeholder:"FILE"`
 	Force     bool   `help:"Overwrite a file that ass did not write."`
 	naming
 	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd." default:"dotenv"`
@@ -33,7 +33,11 @@ func (c envExport) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := a.chooseNamespace(orElse(c.In, a.namedNamespace(c.Namespace)))
+	named, err := a.namedOnce(c.In, c.Namespace)
+	if err != nil {
+		return err
+	}
+	chosen, err := a.chooseNamespace(named)
 	if err != nil {
 		return err
 	}

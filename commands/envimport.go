@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -19,7 +21,7 @@ type envGroup struct {
 }
 
 type envImport struct {
-	File        string      `arg:"" optional:"" default:".env" help:"File to read; - is stdin."`
+	File        string      `arg:"" optional:"" default:".env" help:"File to read; .env if omitted, - is stdin."`
 	Namespace   string      `short:"n" help:"Namespace to store the variables in." placeholder:"NS"`
 	DryRun      bool        `help:"Say what would be done, and do nothing."`
 	Format      string      `help:"How to read the file: as a .env file, or as what env export --format writes." default:"dotenv"`
@@ -61,7 +63,11 @@ func (c envImport) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	list, err := c.read(a, format)
+	o := vault.ImportOptions{Tier: c.Tier, Type: c.Type, OnConflict: c.OnConflict, DryRun: c.DryRun}
+	if err := vault.CheckSet(nil, vault.SetOptions{Type: c.Type}); err != nil {
+		return err
+	}
+	list, err := c.read(a, format, chosen.ns)
 	if err != nil {
 		return err
 	}
@@ -69,14 +75,11 @@ func (c envImport) Run(a *app) error {
 	for i, v := range list {
 		items[i] = vault.Item{Key: v.name, Value: v.value}
 	}
-	o := vault.ImportOptions{Tier: c.Tier, Type: c.Type, OnConflict: c.OnConflict, DryRun: c.DryRun}
-	if _, err := vault.CheckImport(chosen.ns, items, o); err != nil {
-		return err // before a vault is made on the way
-	}
 	there, err := c.vaultIsThere(a)
 	if err != nil {
 		return err
 	}
+	asks := chosen.from == fromProject && c.OnConflict == "" && !c.Force && there
 	if c.DryRun && !there {
 		done := make([]vault.Imported, len(items)) // all of them would be new
 		for i := range done {
@@ -85,7 +88,7 @@ func (c envImport) Run(a *app) error {
 		return c.report(a, chosen.ns, list, done)
 	}
 	// A stranger's .assrc must not choose which secrets are replaced.
-	asked := chosen.from == fromProject && c.OnConflict == "" && !c.Force && !c.DryRun && there
+	asked := asks && !c.DryRun
 	if asked {
 		if err := c.ask(a, chosen, items, &o); err != nil {
 			return err
@@ -98,6 +101,9 @@ func (c envImport) Run(a *app) error {
 		}
 		if !asked && !c.DryRun && a.out.errTTY && !a.JSON {
 			a.listReplaced("replaced", done)
+		}
+		if c.DryRun && asks && slices.ContainsFunc(done, replaces) && !a.JSON {
+			a.out.note("the import will ask before it replaces secrets, because %s alone names the namespace; in a pipe it needs --force or --namespace %s", chosen.file, chosen.ns)
 		}
 		return c.report(a, chosen.ns, list, done)
 	})
@@ -173,47 +179,74 @@ func pathsOf(done []vault.Imported, most int) string {
 // defaultEnvFile is what is imported where no file is named.
 const defaultEnvFile = ".env"
 
-// read reads and parses the file, and settles what its lines leave open.
-func (c envImport) read(a *app, format envFormat) ([]variable, error) {
+// read reads and parses the file, and checks all of it before a vault is made on the way.
+func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variable, error) {
+	if c.File == "" {
+		return nil, usagef("the name of the file is empty")
+	}
 	b, err := c.bytes(a)
 	if err != nil {
 		return nil, err
 	}
 	var list []variable
+	var wrong unreadable
 	if err = checkEncoding(b); err == nil {
-		list, err = format.parse(b)
+		list, wrong, err = format.parse(b)
 	}
-	if err == nil {
-		err = expand(list, c.Expand)
-	}
-	if err == nil {
-		list, err = settleDuplicates(list, c.OnDuplicate == duplicateLast)
-	}
-	var lines unreadable
-	switch {
-	case errors.As(err, &lines) && len(lines) == 1:
-		return nil, usagef("%s, %v; nothing was imported", c.File, err)
-	case err != nil:
+	if err != nil {
 		return nil, usagef("%s: %v; nothing was imported", c.File, err)
+	}
+	// A line that cannot be read may set what another refers to.
+	if unset := expand(list, c.Expand); len(wrong) == 0 {
+		wrong = unset
+	}
+	list, twice := settleDuplicates(list, c.OnDuplicate == duplicateLast)
+	wrong = append(wrong, twice...)
+	for _, v := range list {
+		if _, err := vault.CheckImport(ns, []vault.Item{{Key: v.name, Value: v.value}}, vault.ImportOptions{}); err != nil {
+			wrong = append(wrong, &dotenvError{v.line, err.Error()})
+		}
+	}
+	switch wrong = wrong.inOrder(); {
+	case len(wrong) > 0 && format.dialect != nil && bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")):
+		return nil, usagef("%s looks like JSON, which --format json reads; nothing was imported", c.File)
+	case len(wrong) == 1:
+		return nil, usagef("%s, %v; nothing was imported", c.File, wrong)
+	case len(wrong) > 1:
+		return nil, usagef("%s: %v; nothing was imported", c.File, wrong)
 	case len(list) == 0:
 		return nil, usagef("%s has no variables", c.File)
 	}
-	if a.JSON {
-		return list, nil
-	}
+	return list, nil
+}
+
+// notes tells, after an import, what of it will not be as one may think.
+func (c envImport) notes(a *app, list []variable) {
 	if names := unfilled(list); len(names) > 0 {
 		a.out.note("${…} stays as it is in the value of %s; to fill it in from earlier lines: --expand", some(names))
 	}
-	var acting []string
+	acting, ours := actingIn(list)
+	if len(acting) > 0 {
+		a.out.note("ass run and ass env export leave out what acts on the program itself, unless --allow names it: %s", some(acting))
+	}
+	if len(ours) > 0 {
+		a.out.note("a program gets what ass itself reads through ass run --env alone: %s", some(ours))
+	}
+}
+
+// actingIn are the variables that act on the program that gets them, and among those the
+// ones that ass itself reads.
+func actingIn(list []variable) (acting, ours []string) {
 	for _, v := range list {
-		if actsWith(v.name, v.value) != "" {
+		switch {
+		case actsWith(v.name, v.value) == "":
+		case isOurs(v.name):
+			ours = append(ours, v.name)
+		default:
 			acting = append(acting, v.name)
 		}
 	}
-	if len(acting) > 0 {
-		a.out.note("%s would act on the program that gets it, so ass run and ass env export leave it out, unless --allow names it", some(acting))
-	}
-	return list, nil
+	return acting, ours
 }
 
 // some lists names, the first of them if they are many.
@@ -238,6 +271,9 @@ func (c envImport) bytes(a *app) ([]byte, error) {
 			return nil, usagef("%s is not a regular file; name the file to read", c.File)
 		}
 		f, err := os.Open(c.File)
+		if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
+			return nil, errorf(fs.ErrNotExist, "there is no %s here; name the file to read: ass env import FILE", c.File)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -266,12 +302,16 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 		if names := unfilled(list); len(names) > 0 && !c.DryRun {
 			answer["references"] = names
 		}
+		if acting, ours := actingIn(list); len(acting)+len(ours) > 0 && !c.DryRun {
+			answer["acting"] = append(acting, ours...)
+		}
 		return a.out.json(answer)
 	}
 	left := ""
 	if len(skipped) > 0 {
 		left = " (" + strconv.Itoa(len(skipped)) + " left as they were)"
 	}
+	c.notes(a, list)
 	if c.DryRun {
 		a.out.table(rows)
 		a.out.note("this would import %s to %s%s", plural(len(imported), "secret"), ns, left)

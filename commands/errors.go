@@ -39,7 +39,7 @@ var exits = []exitMeaning{
 	{exitFailed, "failed, for a reason that the message names"},
 	{exitUsage, "the command line, a name or a value is not of the form it must have, or a confirmation is missing; nothing was changed"},
 	{exitNoVault, "there is no vault, or no credential for it"},
-	{exitNotFound, "there is no such secret, version, agent, token or request"},
+	{exitNotFound, "there is no such secret, version, agent, token or request, or nothing to hand over"},
 	{exitDenied, "denied: the credential does not open it, has lapsed, or does not cover it; or a human said no"},
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},

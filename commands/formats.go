@@ -63,28 +63,39 @@ func formatNamed(name string) (envFormat, error) {
 	return envFormats[at], nil
 }
 
-// write renders assignments. The error names the first that the reader cannot take.
+// write renders assignments. The error names all that the reader cannot take.
 func (f envFormat) write(list []variable) (string, error) {
 	parts := make([]string, len(list))
+	var refused []variable
+	var why []error
 	for i, v := range list {
 		part, err := f.assignment(v)
 		if err != nil {
-			return "", f.cannotCarry(v, err)
+			refused, why = append(refused, v), append(why, err)
 		}
 		parts[i] = part
 	}
-	if f.join != nil {
+	switch {
+	case len(refused) > 0:
+		return "", f.cannotCarry(refused, why)
+	case f.join != nil:
 		return f.join(parts), nil
 	}
 	return strings.Join(append(parts, ""), "\n"), nil
 }
 
-// parse reads a file. The error can be an [unreadable].
-func (f envFormat) parse(file []byte) ([]variable, error) {
+// parse reads a file: the assignments in their order, and what cannot be read. The error
+// is of a file that is no such file at all.
+func (f envFormat) parse(file []byte) (list []variable, wrong unreadable, err error) {
 	if f.dialect != nil {
-		return f.dialect.parse(file)
+		list, wrong = f.dialect.parse(file)
+		return list, wrong, nil
 	}
-	return f.read(file)
+	list, err = f.read(file)
+	if errors.As(err, &wrong) {
+		err = nil
+	}
+	return list, wrong, err
 }
 
 func (f envFormat) assignment(v variable) (string, error) {
@@ -100,23 +111,40 @@ var (
 	errZero    = errors.New("it holds a zero byte, which no environment can carry")
 )
 
-// cannotCarry says why a reader cannot take a value, and which can.
-func (f envFormat) cannotCarry(v variable, why error) error {
-	var can []string
+// cannotCarry says why a reader cannot take some values, and which readers can.
+func (f envFormat) cannotCarry(list []variable, why []error) error {
+	var can, keys []string
 	for _, other := range envFormats {
-		if _, err := other.assignment(v); err == nil && other.takes(v.name) {
+		if !slices.ContainsFunc(list, func(v variable) bool { _, err := other.assignment(v); return err != nil || !other.takes(v.name) }) {
 			can = append(can, other.name)
 		}
 	}
-	key := v.name
-	if v.path != (tokens.Path{}) {
-		key = v.path.Key()
+	for _, v := range list {
+		if key := v.key(); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
 	}
 	others := "no other format can either"
 	if len(can) > 0 {
 		others = "these formats can: " + strings.Join(can, ", ")
 	}
-	return usagef("the format %s cannot carry the value of %s: %v; %s; or leave it out with: --exclude %s", f.name, v.name, why, others, key)
+	ways := others + "; or leave it out with: --exclude " + strings.Join(keys, ",")
+	if len(list) == 1 {
+		return usagef("the format %s cannot carry the value of %s: %v; %s", f.name, list[0].name, why[0], ways)
+	}
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = fmt.Sprintf("%s (%v)", v.name, why[i])
+	}
+	return usagef("the format %s cannot carry the values of %s; %s", f.name, some(texts), ways)
+}
+
+// key is the key of the secret behind a variable.
+func (v variable) key() string {
+	if v.path == (tokens.Path{}) {
+		return v.name
+	}
+	return v.path.Key()
 }
 
 // isName reports whether s can be the name of a variable for programs that take any
@@ -269,10 +297,7 @@ func readDocker(file []byte) (list []variable, err error) {
 			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
 		}
 	}
-	if len(wrong) > 0 {
-		return nil, wrong
-	}
-	return list, nil
+	return list, wrong.orNil()
 }
 
 // jsonMember writes one member of the object.
@@ -339,10 +364,7 @@ func readJSON(file []byte) ([]variable, error) {
 	if _, err := d.Token(); err == nil || err.Error() != "EOF" {
 		return nil, notOne("something stands behind the object")
 	}
-	if len(wrong) > 0 {
-		return nil, wrong
-	}
-	return list, nil
+	return list, wrong.orNil()
 }
 
 // repaired reports whether package json put a replacement character where the text has
@@ -367,11 +389,8 @@ func githubLines(v variable) (string, error) {
 
 // readGithub reads NAME<<DELIMITER and NAME=value, as the runner does.
 func readGithub(file []byte) (list []variable, err error) {
-	if wrong := loneReturns(file); len(wrong) > 0 {
-		return nil, wrong
-	}
+	wrong := loneReturns(file)
 	lines := strings.Split(strings.ReplaceAll(string(file), "\r\n", "\n"), "\n")
-	var wrong unreadable
 	for i := 0; i < len(lines); i++ {
 		if lines[i] == "" {
 			continue
@@ -397,10 +416,7 @@ func readGithub(file []byte) (list []variable, err error) {
 			list = append(list, variable{name: name, value: []byte(value), line: at})
 		}
 	}
-	if len(wrong) > 0 {
-		return nil, wrong
-	}
-	return list, nil
+	return list, wrong.orNil()
 }
 
 // systemdLine writes what EnvironmentFile= takes (systemd.exec(5)).

@@ -44,18 +44,28 @@ func importEnv(format, text string) (values, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := f.parse([]byte(text))
-	if err == nil {
-		err = expand(list, false)
-	}
-	if err == nil {
-		list, err = settleDuplicates(list, false)
-	}
+	list, err := readFile(f, text, false)
 	got := values{}
 	for _, v := range list {
 		got[v.name] = string(v.value)
 	}
 	return got, err
+}
+
+// readFile reads a file as env import does, and fills references in if that is wanted.
+func readFile(f envFormat, text string, fill bool) ([]variable, error) {
+	list, wrong, err := f.parse([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if unset := expand(list, fill); len(wrong) == 0 {
+		wrong = unset
+	}
+	list, twice := settleDuplicates(list, false)
+	if wrong = append(wrong, twice...).inOrder(); len(wrong) > 0 {
+		return nil, wrong
+	}
+	return list, nil
 }
 
 // nasty are values on which readers of such files are known to differ.

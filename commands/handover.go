@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ass/audit"
 	"ass/tokens"
 	"ass/vault"
 )
@@ -16,11 +17,11 @@ import (
 
 // naming says which secrets become variables, and under which names.
 type naming struct {
-	Keys    string `help:"Only these keys, separated by commas." placeholder:"KEY,…"`
+	Keys    string `help:"Only these keys, the last parts of paths, separated by commas." placeholder:"KEY,…"`
 	Exclude string `help:"Not these keys, separated by commas." placeholder:"KEY,…"`
 	Prefix  bool   `help:"Name the variables after the path below the namespace: stripe/api-key becomes STRIPE_API_KEY."`
 	Allow   string `help:"Hand over these variables though they act on the program itself, such as PATH; '*' for all." placeholder:"VARIABLE,…"`
-	Strict  bool   `help:"Fail, instead of leaving a secret out, or a variable that names none as it is."`
+	Strict  bool   `help:"Fail instead of leaving a secret out or, in run, an ass:// variable as it is."`
 }
 
 // handover is what a namespace gives: the secrets, each with its name, and those that
@@ -54,6 +55,8 @@ const (
 	obeyed                    // ass itself would read it in a child
 	noName                    // its name is no variable's
 	zeroByte                  // its value has a zero byte
+
+	leftKinds // how many there are
 )
 
 // choose settles the names before anything is read, so that a clash costs no entry in
@@ -138,7 +141,7 @@ func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
 	out.Path = p.String()
 	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
 	if h.Strict || named {
-		return usagef("%s cannot be handed over: %s; %s", p, out.Reason, h.ways([]leftOut{out}))
+		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, h.way(out.kind, []leftOut{out}), p.Key())
 	}
 	h.left = append(h.left, out)
 	return nil
@@ -178,6 +181,8 @@ func (h *handover) paths() []tokens.Path {
 // if all of it is given from elsewhere.
 func (h *handover) nothing(s *vault.Session) error {
 	switch {
+	case h.empty && s.ID() != audit.Owner:
+		return errorf(vault.ErrNotFound, "no secrets that %s may read in %s; %s", s.ID(), h.ns, otherNamespaces(s, h.ns))
 	case h.empty:
 		return errorf(vault.ErrNotFound, "no secrets in %s; %s", h.ns, otherNamespaces(s, h.ns))
 	case len(h.list) > 0, len(h.left) == 0 && h.Exclude == "":
@@ -199,53 +204,63 @@ func (h *handover) tell(a *app) {
 	}
 }
 
-// leftText lists what was left out, each with its reason, and then the ways out.
+// leftText lists what was left out, by kinds: each with its reason, and behind them the
+// way to hand it over all the same.
 func (h *handover) leftText() string {
-	texts := make([]string, 0, mostNamed+1)
-	for i, out := range h.left {
-		if i == mostNamed {
-			texts = append(texts, fmt.Sprintf("and %d more", len(h.left)-mostNamed))
-			break
+	var texts []string
+	for kind := range leftKinds {
+		var left []leftOut
+		for _, out := range h.left {
+			if out.kind == kind {
+				left = append(left, out)
+			}
 		}
-		texts = append(texts, fmt.Sprintf("%s (%s)", out.Path, out.Reason))
+		if len(left) > 0 {
+			texts = append(texts, withReasons(left)+"; to hand it over: "+h.way(kind, left))
+		}
 	}
-	return strings.Join(texts, ", ") + "; " + h.ways(h.left)
+	return strings.Join(texts, "; ")
 }
 
-// ways says how secrets that were left out can be handed over all the same.
-func (h *handover) ways(left []leftOut) string {
-	var names []string
-	has := map[leftKind]bool{}
-	for _, out := range left {
-		if has[out.kind] = true; out.kind == actsThere && !slices.Contains(names, out.name) {
-			names = append(names, out.name)
+// withReasons names secrets that were left out.
+func withReasons(left []leftOut) string {
+	texts := make([]string, len(left))
+	for i, out := range left {
+		texts[i] = fmt.Sprintf("%s (%s)", out.Path, out.Reason)
+	}
+	return some(texts)
+}
+
+// way says how secrets that were left out can be handed over all the same.
+func (h *handover) way(kind leftKind, left []leftOut) string {
+	one := "ass run --env NAME=path"
+	if h.child {
+		one = "--env NAME=path"
+	}
+	switch kind {
+	case actsThere:
+		var names []string
+		for _, out := range left[:min(len(left), mostNamed)] {
+			if !slices.Contains(names, out.name) {
+				names = append(names, out.name)
+			}
 		}
-	}
-	var ways []string
-	if has[actsThere] {
-		if len(names) > mostNamed {
-			names = append(names[:mostNamed], "…")
+		return "--allow " + strings.Join(names, ",") + ", --allow '*' for a whole copy, or " + one + " for one"
+	case noName:
+		switch {
+		case h.child:
+			return one
+		case h.Prefix:
+			return "--format json"
 		}
-		ways = append(ways, "--allow "+strings.Join(names, ",")+", or --allow '*' for a whole copy")
+		return "--prefix, or --format json"
+	case zeroByte:
+		if h.child {
+			return "--file NAME=path, or --stdin path"
+		}
+		return "--format json"
 	}
-	one := has[actsThere] || has[obeyed] || has[noName]
-	switch {
-	case h.child && one:
-		ways = append(ways, "--env NAME=path for one of them")
-	case has[noName] && !h.Prefix:
-		ways = append(ways, "--prefix, or --format json")
-	case has[noName]:
-		ways = append(ways, "--format json")
-	case one:
-		ways = append(ways, "ass run --env NAME=path for one of them")
-	}
-	switch {
-	case has[zeroByte] && h.child:
-		ways = append(ways, "--file NAME=path for a value with a zero byte")
-	case has[zeroByte]:
-		ways = append(ways, "--format json for a value with a zero byte")
-	}
-	return "to hand it over: " + strings.Join(ways, "; ")
+	return one
 }
 
 // selected are the secrets that --keys names, or all, without those that --exclude
@@ -281,7 +296,10 @@ func (h *handover) named(flag, keys string, all []tokens.Path) (some []tokens.Pa
 				some = append(some, p)
 			}
 		}
-		if !found {
+		switch {
+		case !found && strings.Contains(key, "/"):
+			return nil, usagef("%s takes keys, which are the last parts of paths: KEY, not below/KEY", flag)
+		case !found:
 			return nil, errorf(vault.ErrNotFound, "no secret %s in %s, which %s names", key, h.ns, flag)
 		}
 	}

@@ -186,7 +186,7 @@ var shapes = map[string]string{
 	"secrets rollback":  `{` + secretShape + `}`,
 	"secrets history":   `{"path","deleted","items":[{"version","access_tier","author","created_at","current"}]}`,
 	"secrets purge":     `{"path","versions"}`,
-	"env import":        `{"namespace","imported","skipped","keys":[…],"skipped_keys":[…],"dry_run","references"?}; references are the keys whose values have ${NAME} in them`,
+	"env import":        `{"namespace","imported","skipped","keys":[…],"skipped_keys":[…],"dry_run","references"?,"acting"?}; references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them`,
 	"env export":        `{"output","exported","keys":[…],"left_out":[{"path","reason"}]}, with --output; without, the file itself, and {"left_out":[…]} on stderr`,
 	"run":               `nothing but {"left_out":[{"path","reason"}]} on stderr, where secrets are left out`,
 	"inject":            `{"output","secrets"}, with -o; without, the file itself`,

@@ -94,18 +94,23 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 // parsed takes over what was parsed, and returns what runs it.
 func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, error) {
 	a.Globals = grammar.Elem().FieldByName("Globals").Interface().(Globals)
-	if a.Profile == "" {
-		return nil, usagef("--profile is empty")
-	}
 	a.command = commandName(ctx.Selected())
 	for _, p := range ctx.Path {
-		if p.Flag != nil && p.Flag.Name == "namespace" {
-			a.namespaceGiven = true
+		if p.Flag == nil {
+			continue
 		}
+		// As from a variable of a script that is not set: it must not mean "all".
+		if p.Flag.Target.Kind() == reflect.String && p.Flag.Target.String() == "" && !slices.Contains(mayBeEmpty, p.Flag.Name) {
+			return nil, usagef("--%s is empty; leave it out, or give it a value", p.Flag.Name)
+		}
+		a.namespaceGiven = a.namespaceGiven || p.Flag.Name == "namespace"
 	}
 	a.namespace = a.namedNamespace(a.namespace)
 	return func() error { return ctx.Run(a) }, nil
 }
+
+// mayBeEmpty are the flags with which an empty text means something.
+var mayBeEmpty = []string{"value", "description", "reason", "key"}
 
 // nameByKey lets secrets get do without its argument where --key names the secret, as
 // with the hosted CLI: kong knows no argument that a flag can stand in for.

@@ -100,6 +100,15 @@ func (a *app) namedNamespace(flag string) string {
 	return ""
 }
 
+// namedOnce is the namespace of an argument or of the flag --namespace, which may not
+// name two.
+func (a *app) namedOnce(arg, flag string) (string, error) {
+	if flag = a.namedNamespace(flag); arg != "" && flag != "" && arg != flag {
+		return "", usagef("the namespace is named once: as an argument, or with --namespace")
+	}
+	return orElse(arg, flag), nil
+}
+
 // chooseNamespace finds the namespace of a command, and of flat names of secrets: what
 // the command line names, then ASS_NAMESPACE, then the project's, then "default". The
 // project file is read once in a run, so that all names in a template lie in one
@@ -146,7 +155,7 @@ type initCmd struct {
 }
 
 func (c initCmd) Help() string {
-	return `Writes .assrc into the working folder, and adds it to .gitignore there. Names of
+	return `Writes .assrc into the working folder, and in a git repository into .gitignore there. Names of
 secrets without a slash then lie in that namespace, here and in every folder below, and
 ass run and ass env export hand that namespace over.
 
@@ -181,7 +190,11 @@ func (c initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.trust(projectFile, content); err != nil {
+	trusted, err := a.trust(projectFile, content)
+	if trusted && !created && err == nil && !a.JSON {
+		a.out.note("%s is trusted from now on: ass run and ass env export hand the namespace %s over here", projectFile, ns)
+	}
+	if err != nil {
 		a.out.warn("%s is there, but cannot be remembered as trusted: %v", projectFile, err)
 	}
 	ignored, err := ignoreProject()
@@ -214,7 +227,7 @@ func (c initCmd) trust(a *app) error {
 	if path == "" {
 		return usagef("there is no .assrc to trust, here or in a folder above; to make one: ass init --namespace NS")
 	}
-	already, err := isTrusted(path, content)
+	already, _, err := isTrusted(path, content)
 	if err != nil {
 		return err
 	}
@@ -223,7 +236,7 @@ func (c initCmd) trust(a *app) error {
 		if err := a.confirm(c.Force, "Trust it as it is?"); err != nil {
 			return err
 		}
-		if err := a.trust(path, content); err != nil {
+		if _, err := a.trust(path, content); err != nil {
 			return err
 		}
 	}

@@ -317,13 +317,7 @@ func TestFamilies(t *testing.T) {
 			if err := json.Unmarshal(expected, &want); err != nil {
 				t.Fatal(err)
 			}
-			list, err := ourDialect.parse(b)
-			if err == nil {
-				err = expand(list, true)
-			}
-			if err == nil {
-				list, err = settleDuplicates(list, false)
-			}
+			list, err := readFile(envFormats[0], string(b), true)
 			got := values{}
 			for _, v := range list {
 				got[v.name] = string(v.value)

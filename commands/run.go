@@ -49,8 +49,11 @@ also in base64, hex, URL and JSON escapes: a seat belt, not a wall.
 var errNoProgram = errors.New("the program cannot be started")
 
 func (c runCmd) Run(a *app) error {
-	if len(c.Command) > 0 && c.Command[0] == "--" {
+	switch {
+	case c.Command[0] == "--":
 		c.Command = c.Command[1:]
+	case strings.HasPrefix(c.Command[0], "-"):
+		return usagef("unknown flag in front of the program; see: ass run --help")
 	}
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
@@ -118,7 +121,7 @@ func (c runCmd) equip(a *app, child *child) error {
 			if err := bulk.choose(s); err != nil {
 				return err
 			}
-			if err := c.enough(a, s, bulk); err != nil {
+			if err := bulk.nothing(s); err != nil {
 				return err
 			}
 		}
@@ -126,7 +129,7 @@ func (c runCmd) equip(a *app, child *child) error {
 		if err != nil {
 			return err
 		}
-		return c.grant(a, s, child, bulk, able)
+		return grant(a, s, child, bulk, able)
 	})
 }
 
@@ -156,19 +159,6 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	return nil, nil
 }
 
-// enough refuses to hand over nothing of a namespace that was named. One that nobody
-// named on the command line may have nothing: the child then runs as it is.
-func (c runCmd) enough(a *app, s *vault.Session, bulk *handover) error {
-	err := bulk.nothing(s)
-	if err != nil && c.Namespace == "" {
-		if bulk.empty {
-			a.out.note("no secrets in %s", bulk.ns)
-		}
-		return nil
-	}
-	return err
-}
-
 // fillable leaves out the placeholders that cannot be filled, where that is allowed.
 func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) {
 	for _, w := range wishes {
@@ -189,7 +179,7 @@ func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) 
 
 // grant reads the secrets and hands them to the child. Those that were named win over
 // those of the namespace.
-func (c runCmd) grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish) error {
+func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish) error {
 	var paths []tokens.Path
 	if bulk != nil {
 		paths = bulk.paths()
@@ -205,7 +195,7 @@ func (c runCmd) grant(a *app, s *vault.Session, child *child, bulk *handover, wi
 		if err := bulk.fill(g); err != nil {
 			return err
 		}
-		if err := c.enough(a, s, bulk); err != nil {
+		if err := bulk.nothing(s); err != nil {
 			return err
 		}
 		bulk.tell(a)

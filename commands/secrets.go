@@ -95,7 +95,11 @@ func (c secretsList) Run(a *app) error {
 	if c.In == "*" {
 		return c.namespaces(a)
 	}
-	ns, err := a.defaultNamespace(orElse(c.In, a.namespace))
+	named, err := a.namedOnce(c.In, a.namespace)
+	if err != nil {
+		return err
+	}
+	ns, err := a.defaultNamespace(named)
 	if err != nil {
 		return err
 	}

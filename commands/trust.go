@@ -54,48 +54,49 @@ func realPath(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), err
 }
 
-// isTrusted reports whether a project file is trusted as it is.
-func isTrusted(path string, content []byte) (bool, error) {
+// isTrusted reports whether a project file is trusted as it is; was, whether one with
+// another content was trusted there.
+func isTrusted(path string, content []byte) (is, was bool, err error) {
 	t, err := loadTrusted()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	path, err = realPath(path)
-	known, ok := t[path]
-	return err == nil && ok && known == string(content), err
+	known, there := t[path]
+	is = err == nil && there && known == string(content)
+	return is, there && !is, err
 }
 
-// trust remembers a project file as it is.
-func (a *app) trust(path string, content []byte) error {
+// trust remembers a project file as it is. It reports whether that is new.
+func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 	if len(content) > longestTrusted {
-		return usagef("%s is larger than %s, so it is not trusted", path, size(longestTrusted))
+		return false, usagef("%s is larger than %s, so it is not trusted", path, size(longestTrusted))
 	}
-	path, err := realPath(path)
-	if err != nil {
-		return err
+	if path, err = realPath(path); err != nil {
+		return false, err
 	}
 	memory, err := trustedPath()
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(memory), 0o700)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	release, err := vault.LockFile(strings.TrimSuffix(memory, ".json")+".lock", a.options())
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer release()
 	t, err := loadTrusted()
 	if err != nil || t[path] == string(content) {
-		return err
+		return false, err
 	}
 	t[path] = string(content)
 	b, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
-		return err
+		return false, err
 	}
-	return writePrivate(memory, append(b, '\n'))
+	return true, writePrivate(memory, append(b, '\n'))
 }
 
 // mayHandOver refuses to hand over a whole namespace because of a project file that is
@@ -104,9 +105,13 @@ func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if chosen.from != fromProject {
 		return nil
 	}
-	ok, err := isTrusted(chosen.file, chosen.content)
-	if err == nil && !ok {
-		err = usagef("the namespace %s is that of %s, which may be a stranger's and is not trusted yet, so it hands over nothing; name the namespace: %s; or trust the file: ass init --trust", chosen.ns, chosen.file, byName)
+	ok, was, err := isTrusted(chosen.file, chosen.content)
+	if err != nil || ok {
+		return err
 	}
-	return err
+	why := "may be a stranger's and is not trusted yet"
+	if was {
+		why = "has changed since you trusted it"
+	}
+	return usagef("the namespace %s is that of %s, which %s, so it hands over nothing; name the namespace: %s; or trust the file: ass init --trust", chosen.ns, chosen.file, why, byName)
 }
