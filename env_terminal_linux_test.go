@@ -144,7 +144,7 @@ func TestImportHintsAtGit(t *testing.T) {
 	git("config", "--unset", "core.fsmonitor")
 	git("add", ".env")
 	git("commit", "-qm", "x")
-	importing("ass: git tracks .env, so these secrets may be in its history; take the file out with git rm --cached .env, and rotate them\r\n")
+	importing("ass: git tracks .env, so these secrets may be in its history; take the file out with git rm --cached -- .env, and rotate them\r\n")
 	git("rm", "-q", "--cached", ".env")
 	write(t, ".gitignore", ".env\n")
 	importing("")
@@ -152,6 +152,59 @@ func TestImportHintsAtGit(t *testing.T) {
 	cmd.Env = withHome(home)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "git") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A repository that lacks an object, and names a command to fetch it with, gets nothing run.
+func TestImportHintsFetchNothing(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git here")
+	}
+	home, dir := t.TempDir(), t.TempDir()
+	t.Chdir(dir)
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
+		cmd.Env = append(os.Environ(), "HOME="+home, "GIT_CONFIG_NOSYSTEM=1")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Skipf("this git cannot do it: git %v: %v", args, err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "-q")
+	for _, folder := range []string{"gone", "kept"} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, folder+"/f", folder)
+	}
+	git("add", "gone", "kept")
+	git("commit", "-qm", "x")
+	git("sparse-checkout", "set", "--cone", "--sparse-index", "kept")
+	tree := git("rev-parse", "HEAD:gone")
+	if err := os.Remove(filepath.Join(".git/objects", tree[:2], tree[2:])); err != nil {
+		t.Skip(err)
+	}
+	for name, value := range map[string]string{
+		"remote.origin.url": "ext::sh -c touch% " + dir + "/ran", "protocol.ext.allow": "always", "remote.origin.promisor": "true",
+		"core.repositoryformatversion": "1", "extensions.partialClone": "origin",
+	} {
+		git("config", name, value)
+	}
+	write(t, ".env", "A=hunter2\n")
+	term := startOnTerminal(t, home, "env", "import", ".env", "--namespace", "prod")
+	term.await("to prod")
+	if code := term.exitCode(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, term.text())
+	}
+	if _, err := os.Stat("ran"); err == nil {
+		t.Error("git ran a command of the repository's")
+	}
+	ls := exec.Command("git", "ls-files", "--error-unmatch", "--", ".env") // which shows that it would
+	_ = ls.Run()
+	if _, err := os.Stat("ran"); err != nil {
+		t.Skip("this git fetches nothing by itself")
 	}
 }
 

@@ -135,7 +135,7 @@ func (c agentsCreate) Run(a *app) error {
 // noteWriter says what a right to write means for the programs that read there.
 func (a *app) noteWriter(g vault.Agent) {
 	patterns := g.Scopes.Patterns(tokens.Write)
-	if len(patterns) == 0 || a.JSON {
+	if len(patterns) == 0 {
 		return
 	}
 	names := make([]string, len(patterns))

@@ -151,8 +151,11 @@ func (dialect *dialect) parse(file []byte) (list []variable, wrong unreadable) {
 		switch {
 		case errors.As(err, &e):
 			wrong = append(wrong, e)
-			d.take(strings.IndexByte(d.rest+"\n", '\n'))
-			d.newline()
+			if end := strings.IndexByte(d.rest, '\n'); end >= 0 {
+				d.take(end + 1)
+			} else {
+				d.take(len(d.rest))
+			}
 		case ok:
 			list = append(list, v)
 		}
@@ -187,10 +190,19 @@ func settleDuplicates(list []variable, last bool) (kept []variable, wrong unread
 		case last:
 			kept[before] = v
 		default:
-			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last one: --on-duplicate last", v.name, kept[before].line)})
+			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last one: --on-duplicate last", shownName(v.name), kept[before].line)})
 		}
 	}
 	return kept, wrong
+}
+
+// shownName is a name for an error: as it is if it looks like one, because a piece of a
+// value that stands on a line of its own can be taken for a name.
+func shownName(name string) string {
+	if len(name) <= 64 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "" && (len(name) <= 16 || strings.Contains(name, "_")) {
+		return name
+	}
+	return "its name"
 }
 
 type dotenvParser struct {
@@ -443,14 +455,14 @@ func expand(list []variable, fill bool) (wrong unreadable) {
 // filled returns the value with its references filled in, and where those are that
 // were left.
 func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left []int, problem string) {
-	rest := 0
+	rest, whole := 0, string(v.value)
 	for _, at := range v.refs {
 		if at < rest {
 			continue // within the text of the one before
 		}
 		value = append(value, v.value[rest:at]...)
 		rest = at
-		name, text, length := cutReference(string(v.value[at:]))
+		name, text, length := cutReference(whole[at:])
 		known, isSet := set[name]
 		switch {
 		case length > 0 && name == "":

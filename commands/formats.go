@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"ass/tokens"
@@ -36,7 +38,7 @@ var envFormats = []envFormat{
 	{name: "node", takes: isVariable, line: nodeLine, dialect: nodeDialect, fills: true},
 	{name: "python", takes: isVariable, line: pythonLine, dialect: pythonDialect, fills: true},
 	{name: "compose", takes: isVariable, line: composeLine, dialect: composeDialect, fills: true},
-	{name: "bash", other: "shell", takes: isVariable, line: bashLine, dialect: ourDialect, fills: true},
+	{name: "bash", other: "shell", takes: isBashVariable, line: bashLine, dialect: ourDialect, fills: true},
 	{name: "docker", takes: isName, line: dockerLine, read: readDocker},
 	{name: "json", takes: isName, line: jsonMember, join: jsonObject, read: readJSON, zeros: true},
 	{name: "github", takes: isVariable, line: githubLines, read: readGithub},
@@ -151,6 +153,18 @@ func (v variable) key() string {
 // name without blanks, such as docker.
 func isName(s string) bool {
 	return s != "" && !strings.ContainsAny(s, "=\x00") && strings.IndexFunc(s, unicode.IsSpace) < 0
+}
+
+// isBashVariable reports whether s can be set in bash, which keeps some names for itself:
+// setting them is an error, or does nothing.
+func isBashVariable(s string) bool {
+	switch s {
+	case "UID", "EUID", "PPID", "BASHPID", "GROUPS", "SECONDS", "LINENO", "EPOCHSECONDS", "EPOCHREALTIME", "FUNCNAME",
+		"DIRSTACK", "PIPESTATUS", "RANDOM", "SRANDOM", "HISTCMD", "OPTIND", "_",
+		"BASH_VERSINFO", "BASH_SUBSHELL", "BASH_COMMAND", "BASH_ARGC", "BASH_ARGV", "BASH_LINENO", "BASH_SOURCE":
+		return false
+	}
+	return isVariable(s)
 }
 
 // plainValue reports whether a value needs no quotes for any reader.
@@ -332,7 +346,13 @@ func readJSON(file []byte) ([]variable, error) {
 		return nil, usagef("it is not text (UTF-8)")
 	}
 	d := json.NewDecoder(bytes.NewReader(file))
-	line := func() int { return 1 + bytes.Count(file[:min(int(d.InputOffset()), len(file))], []byte("\n")) }
+	lines, counted := 1, 0
+	line := func() int {
+		at := min(int(d.InputOffset()), len(file))
+		lines += bytes.Count(file[counted:at], []byte("\n"))
+		counted = at
+		return lines
+	}
 	notOne := func(problem string) error { return unreadable{{line(), problem}} }
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
 		return nil, notOne(`it is not one JSON object, such as {"NAME":"value"}`)
@@ -353,7 +373,7 @@ func readJSON(file []byte) ([]variable, error) {
 		switch {
 		case raw[0] != '"' || json.Unmarshal(raw, &value) != nil:
 			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %v is not a string", name)})
-		case repaired(raw, value):
+		case halfPair(raw):
 			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`, name)})
 		}
 		list = append(list, variable{name: name.(string), value: []byte(value), line: at})
@@ -367,11 +387,31 @@ func readJSON(file []byte) ([]variable, error) {
 	return list, wrong.orNil()
 }
 
-// repaired reports whether package json put a replacement character where the text has
-// none.
-func repaired(raw []byte, value string) bool {
-	const r = "\ufffd"
-	return strings.Count(value, r) > bytes.Count(raw, []byte(r))+strings.Count(strings.ToLower(string(raw)), `\ufffd`)
+// halfPair reports whether a string in JSON has half of a character: a \u escape of a
+// pair, without the other one.
+func halfPair(raw []byte) bool {
+	escape := func(at int) rune { // of a \u escape at this place, 0 for none
+		if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
+			return 0
+		}
+		n, _ := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
+		return rune(n)
+	}
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		r := escape(i)
+		switch {
+		case !utf16.IsSurrogate(r):
+			i++ // whatever is escaped
+		case utf16.DecodeRune(r, escape(i+6)) == '\ufffd':
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
 }
 
 // githubLines writes what the file $GITHUB_ENV takes. The delimiter is random, so
@@ -391,6 +431,10 @@ func githubLines(v variable) (string, error) {
 func readGithub(file []byte) (list []variable, err error) {
 	wrong := loneReturns(file)
 	lines := strings.Split(strings.ReplaceAll(string(file), "\r\n", "\n"), "\n")
+	next := map[string][]int{} // where a line of this text stands, the first first
+	for i, line := range lines {
+		next[line] = append(next[line], i)
+	}
 	for i := 0; i < len(lines); i++ {
 		if lines[i] == "" {
 			continue
@@ -399,7 +443,15 @@ func readGithub(file []byte) (list []variable, err error) {
 		name, value, equals := strings.Cut(lines[i], "=")
 		before, end, here := strings.Cut(lines[i], "<<")
 		if here && (!equals || len(before) < len(name)) {
-			n := slices.Index(lines[i+1:], end)
+			places := next[end]
+			for len(places) > 0 && places[0] <= i {
+				places = places[1:]
+			}
+			next[end] = places
+			n := -1
+			if len(places) > 0 {
+				n = places[0] - (i + 1)
+			}
 			if n < 0 || end == "" {
 				wrong = append(wrong, &dotenvError{at, "its delimiter does not come"})
 				continue

@@ -21,13 +21,16 @@ func (a *app) hintAtGit(file string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	exits := func(args ...string) int {
-		cmd := exec.CommandContext(ctx, git, append([]string{"--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull}, args...)...)
+		cmd := exec.CommandContext(ctx, git, append([]string{"--no-optional-locks", "-c", "core.fsmonitor=false",
+			"-c", "core.hooksPath=" + os.DevNull, "-c", "safe.bareRepository=explicit"}, args...)...)
 		cmd.Dir = filepath.Dir(file)
 		for _, pair := range os.Environ() {
 			if !strings.HasPrefix(pair, "GIT_") && !strings.HasPrefix(pair, "ASS_") {
 				cmd.Env = append(cmd.Env, pair)
 			}
 		}
+		// A sparse index can make git fetch what is missing, with a command of the repository's.
+		cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_TERMINAL_PROMPT=0")
 		err := cmd.Run()
 		var exit *exec.ExitError
 		switch {
@@ -39,9 +42,9 @@ func (a *app) hintAtGit(file string) {
 		return -1
 	}
 	name := filepath.Base(file)
-	switch exits("ls-files", "--error-unmatch", "--", name) {
+	switch exits("--literal-pathspecs", "ls-files", "--error-unmatch", "--", name) {
 	case 0:
-		a.out.note("git tracks %s, so these secrets may be in its history; take the file out with git rm --cached %s, and rotate them", file, shellWord(file))
+		a.out.note("git tracks %s, so these secrets may be in its history; take the file out with git rm --cached -- %s, and rotate them", file, shellWord(file))
 		return
 	case 1: // it is not tracked; other codes say that there is no repository
 	default:

@@ -34,9 +34,10 @@ type handover struct {
 	child bool                   // it is the environment of a child
 	given []string               // variables that it gets from elsewhere
 
-	empty bool       // there are no secrets in the namespace
-	list  []variable // without values, until they are read
-	left  []leftOut
+	empty   bool       // there are no secrets in the namespace
+	covered bool       // some of its variables come from elsewhere
+	list    []variable // without values, until they are read
+	left    []leftOut
 }
 
 // leftOut is a secret that is not handed over.
@@ -82,6 +83,7 @@ func (h *handover) choose(s *vault.Session) error {
 	for _, p := range paths {
 		name := h.name(p)
 		if slices.Contains(h.given, name) {
+			h.covered = true
 			continue
 		}
 		if out := h.omit(p, name); out != nil {
@@ -101,7 +103,11 @@ func (h *handover) choose(s *vault.Session) error {
 
 // omit says why a secret is not handed over; nil if it is, as far as its name tells.
 func (h *handover) omit(p tokens.Path, name string) *leftOut {
-	if !h.takes(name) {
+	switch {
+	case h.takes(name):
+	case isVariable(name):
+		return &leftOut{Reason: name + " is a variable that the reader sets itself", kind: noName}
+	default:
 		return &leftOut{Reason: name + " is no name of a variable", kind: noName}
 	}
 	if does, depends := actsOnProgram(name); does != "" && !depends && !h.allowed(p, name) {
@@ -154,9 +160,12 @@ func (h *handover) fill(g gathered) error {
 	for _, v := range list {
 		v.value = g[v.path].Value
 		var out *leftOut
-		if does := actsWith(v.name, v.value); does != "" && !h.allowed(v.path, v.name) {
+		switch does, allowed := actsWith(v.name, v.value), h.allowed(v.path, v.name); {
+		case does != "" && !allowed:
 			out = h.acting(v.path, v.name, does)
-		} else if !h.zeros && bytes.IndexByte(v.value, 0) >= 0 {
+		case bytes.HasPrefix(v.value, []byte(referencePrefix)) && !allowed:
+			out = h.acting(v.path, v.name, "its value is a reference, which an ass run inside would fill in")
+		case !h.zeros && bytes.IndexByte(v.value, 0) >= 0:
 			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}
 		}
 		if out == nil {
@@ -185,7 +194,7 @@ func (h *handover) nothing(s *vault.Session) error {
 		return errorf(vault.ErrNotFound, "no secrets that %s may read in %s; %s", s.ID(), h.ns, otherNamespaces(s, h.ns))
 	case h.empty:
 		return errorf(vault.ErrNotFound, "no secrets in %s; %s", h.ns, otherNamespaces(s, h.ns))
-	case len(h.list) > 0, len(h.left) == 0 && h.Exclude == "":
+	case len(h.list) > 0, h.covered:
 		return nil
 	case len(h.left) > 0:
 		return errorf(vault.ErrNotFound, "nothing in %s is handed over; left out: %s", h.ns, h.leftText())

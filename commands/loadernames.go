@@ -36,8 +36,16 @@ func harmless(name, value string) (harmless, depends bool) {
 		return strings.IndexFunc(value, func(r rune) bool {
 			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
 		}) < 0, true
-	case "BROWSER":
+	case "BROWSER", "REACT_EDITOR":
 		return value == "" || value == "none" || value == "false", true
+	case "RANDOM", "SRANDOM", "HISTCMD", "OPTIND", "SECONDS", "BASHPID", "PPID", "PGRP", "PIPESTATUS", "TMOUT", "LINENO":
+		return strings.Trim(value, "0123456789") == "", true // a number
+	case "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "POSTEDIT":
+		return !strings.ContainsAny(value, "$`"), true
+	case "ZIP":
+		return !strings.HasPrefix(value, "-") && !strings.Contains(value, " -"), true // a postal code
+	case "FLASK_APP":
+		return !strings.Contains(value, "("), true // flask calls module:function("text")
 	}
 	return false, false
 }
@@ -69,6 +77,12 @@ var actingRows = []actingRow{
 	{does: "a shell takes options or code from it", names: `
 		SHELLOPTS BASHOPTS BASH_LOADABLES_PATH BASH_XTRACEFD IFS PS0 PS1 PS2 PS4 PROMPT_COMMAND NULLCMD
 		READNULLCMD FCEDIT MAILPATH TEXTDOMAINDIR PSExecutionPolicyPreference`},
+	{does: "a shell calculates its value, and runs commands in it", names: `
+		RANDOM SRANDOM HISTCMD OPTIND SECONDS BASHPID PPID PGRP PIPESTATUS TMOUT LINENO`},
+	{does: "zsh shows it as a prompt, and may run commands in it", names: `
+		PROMPT PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 RPS1 RPS2 SPROMPT POSTEDIT`},
+	{does: "zsh takes it for a list of folders, as its name in capitals", names: `
+		path fpath cdpath manpath mailpath module_path`},
 	{does: "a shell reads or writes the file that it names", names: `
 		HISTFILE INPUTRC EDITRC XONSHRC DIRENV_CONFIG STARSHIP_CONFIG
 		BASH_COMPLETION_{USER_FILE,USER_DIR,COMPAT_DIR}`},
@@ -102,7 +116,7 @@ var actingRows = []actingRow{
 		TS_NODE_* ELECTRON_RUN_AS_NODE ESBUILD_BINARY_PATH PRISMA_QUERY_ENGINE_LIBRARY PUPPETEER_EXECUTABLE_PATH
 		NAPI_RS_NATIVE_LIBRARY_PATH PLAYWRIGHT_{NODEJS,BROWSERS}_PATH CYPRESS_RUN_BINARY ELECTRON_OVERRIDE_DIST_PATH
 		PRISMA_{QUERY,SCHEMA,MIGRATION,INTROSPECTION}_ENGINE_BINARY SASS_BINARY_PATH SWC_BINARY_PATH
-		TURBO_BINARY_PATH LAUNCH_EDITOR VSCODE_*`},
+		TURBO_BINARY_PATH {LAUNCH,REACT}_EDITOR VSCODE_*`},
 	{does: "a JavaScript tool downloads programs from there", names: `
 		PLAYWRIGHT_DOWNLOAD_HOST PUPPETEER_DOWNLOAD_{HOST,BASE_URL} CYPRESS_{INSTALL_BINARY,DOWNLOAD_MIRROR}
 		ELECTRON_MIRROR PRISMA_{ENGINES,BINARIES}_MIRROR SASS_BINARY_SITE SENTRYCLI_CDNURL CHROMEDRIVER_CDNURL`},
@@ -128,7 +142,7 @@ var actingRows = []actingRow{
 	{does: "poetry sends passwords there", names: "POETRY_REPOSITORIES_*_URL"},
 	{does: "a Python tool runs or loads what is there", names: `
 		VIRTUAL_ENV PYENV_ROOT IPYTHONDIR JUPYTER_{PATH,CONFIG_DIR} MPLBACKEND MATPLOTLIBRC GUNICORN_CMD_ARGS
-		PYTEST_{ADDOPTS,PLUGINS} PIPENV_PIPFILE PYLINTRC COVERAGE_PROCESS_START PRE_COMMIT_HOME
+		FLASK_APP PYTEST_{ADDOPTS,PLUGINS} PIPENV_PIPFILE PYLINTRC COVERAGE_PROCESS_START PRE_COMMIT_HOME
 		PYSPARK_{PYTHON,DRIVER_PYTHON,SUBMIT_ARGS} RETICULATE_PYTHON`},
 	{does: "a program packed with Python loads code because of it", whole: true, names: `
 		PEX_* _PYI_* _MEIPASS2`},
@@ -158,7 +172,7 @@ var actingRows = []actingRow{
 
 	// java, .net
 	{does: "java takes options from it, such as code to load", names: `
-		*JAVA_OPTIONS JAVA_TOOL_OPTIONS JDK_JAVAC_OPTIONS *_JAVA_OPTS JAVA_OPTS* JAVA_ARGS JVM_OPTS *_JVM_OPTS
+		*JAVA_OPTIONS JAVA_TOOL_OPTIONS JDK_JAVAC_OPTIONS *_JAVA_OPTS JAVA_OPTS* JAVA_ARGS JVM_ARGS JVM_OPTS *_JVM_OPTS
 		*_VM_OPTIONS JPDA_* KAFKA_{OPTS,JMX_OPTS,LOG4J_OPTS} SPARK_SUBMIT_OPTS CLASSPATH`},
 	{does: "a Java tool runs, or takes options from, what it names", names: `
 		JAVA_HOME JRE_HOME JAVACMD JAVA_CMD M2_HOME LOADER_PATH LOG4J_CONFIGURATION_FILE MVNW_REPOURL
@@ -189,7 +203,7 @@ var actingRows = []actingRow{
 	{does: "make takes options or files from it", names: "MAKEFLAGS GNUMAKEFLAGS MFLAGS MAKEFILES"},
 	{does: "a build runs it, or takes options or files from it", but: "CMAKE_BUILD_TYPE", names: `
 		CMAKE_* CC CXX LD AR AS CPP CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CPATH LIBRARY_PATH COMPILER_PATH
-		GCC_EXEC_PREFIX {C,CPLUS,OBJC}_INCLUDE_PATH CCACHE_* DISTCC_{HOSTS,SSH} PKG_CONFIG* PROTOC LIBCLANG_PATH
+		GCC_EXEC_PREFIX {C,CPLUS,OBJC}_INCLUDE_PATH CCACHE_* DISTCC_{HOSTS,SSH} PKG_CONFIG* RM YACC LEX FC M4 LDSHARED PROTOC LIBCLANG_PATH
 		LLVM_CONFIG_PATH OPENSSL_{DIR,LIB_DIR,INCLUDE_DIR} DEVELOPER_DIR SDKROOT`},
 	{does: "a build tool is taken, or takes packages, from there", names: `
 		BAZEL_{REAL,SH} BAZELISK_{BASE_URL,HOME,FORMAT_URL} USE_BAZEL_VERSION VCPKG_ROOT PUB_HOSTED_URL
@@ -212,7 +226,7 @@ var actingRows = []actingRow{
 	{does: "keys and options are looked for there", names: "GNUPGHOME"},
 	{does: "pass takes its folder, its keys or its options from it", names: "PASSWORD_STORE_*", whole: true},
 	{does: "a program runs it to reach another machine", names: `
-		SVN_SSH CVS_RSH HGRCPATH RSYNC_{RSH,CONNECT_PROG,PROXY} BORG_{RSH,REMOTE_PATH}`},
+		SVN_SSH CVS_RSH HGRCPATH HGEDITOR SVN_EDITOR RSYNC_{RSH,CONNECT_PROG,PROXY} BORG_{RSH,REMOTE_PATH}`},
 	{does: "a program runs it to get a password or a key", names: `
 		RESTIC_PASSWORD_COMMAND BORG_PASSCOMMAND RCLONE_PASSWORD_COMMAND
 		SOPS_{AGE_KEY_CMD,GPG_EXEC,EDITOR,KEYSERVICE} AWS_VAULT_PASS_CMD`},
@@ -235,11 +249,11 @@ var actingRows = []actingRow{
 		EDITOR VISUAL PAGER MANPAGER BROWSER ALTERNATE_EDITOR BAT_PAGER SYSTEMD_{PAGER,EDITOR} COMSPEC`},
 	{does: "a pager or man takes options or commands from it", names: `
 		MANOPT MANROFFOPT MANPATH LESS LESSOPEN LESSCLOSE LESSECHO LESSGLOBALTAGS LESSKEY* LESSEDIT MORE
-		BAT_CONFIG_PATH SYSTEMD_LESS`},
+		BAT_{CONFIG_PATH,OPTS} SYSTEMD_LESS`},
 	{does: "an editor runs code from it", names: "VIMINIT EXINIT GVIMINIT VIMRUNTIME EMACSLOADPATH NVIM_*"},
 	{does: "a tool takes options or code from it", names: `
 		FZF_DEFAULT_* RIPGREP_CONFIG_PATH TAR_OPTIONS SCREENRC TMUX_TMPDIR TERMINFO* TERMCAP
-		MAGICK_CONFIGURE_PATH SYSTEMD_UNIT_PATH`},
+		MAGICK_{CONFIGURE,CODER_MODULE}_PATH SYSTEMD_UNIT_PATH ZIPOPT ZIP GROFF_BIN_PATH`},
 	{does: "an interpreter loads code because of it", names: `
 		LUA_{PATH,CPATH,INIT}* R_{PROFILE,ENVIRON,LIBS}* JULIA_LOAD_PATH ERL_{FLAGS,AFLAGS,ZFLAGS}
 		ELIXIR_ERL_OPTIONS ERL_LIBS GHCRTS OCAMLPARAM CAML_LD_LIBRARY_PATH GUILE_LOAD_PATH
@@ -252,7 +266,7 @@ var actingRows = []actingRow{
 		PG{SERVICEFILE,SYSCONFDIR,SERVICE,HOSTADDR,SSLROOTCERT,SSLKEY,PASSFILE,LOCALEDIR} PGOAUTHCAFILE
 		MYSQL_HOME MYSQL_TEST_LOGIN_FILE MARIADB_PLUGIN_DIR ODBCINI ODBCINSTINI ODBCSYSINI TNS_ADMIN`},
 	{does: "a database client runs it, or takes commands or modules from there", names: `
-		PSQLRC PSQL_{PAGER,WATCH_PAGER,EDITOR} LIBMYSQL_* REDISCLI_RCFILE`},
+		PSQLRC SQLPATH PSQL_{PAGER,WATCH_PAGER,EDITOR} LIBMYSQL_* REDISCLI_RCFILE`},
 
 	// cloud, containers, desktop, agents
 	{does: "docker works on another machine, or with other settings, because of it", names: `
@@ -265,7 +279,7 @@ var actingRows = []actingRow{
 		HELM_{PLUGINS,BIN,CONFIG_HOME,DATA_HOME,CACHE_HOME,REPOSITORY_CONFIG,KUBEAPISERVER,KUBECAFILE}
 		HELM_SECRETS_* KUSTOMIZE_PLUGIN_HOME`},
 	{does: "terraform takes options or plugins from it", names: `
-		TF_{CLI_CONFIG_FILE,CLI_ARGS*,DATA_DIR,PLUGIN_CACHE_DIR,REATTACH_PROVIDERS,LOG_PATH} TERRAFORM_CONFIG
+		TF_{CLI_CONFIG_FILE,CLI_ARGS*,DATA_DIR,PLUGIN_CACHE_DIR,REATTACH_PROVIDERS,LOG_PATH} TERRAFORM_CONFIG TF_ENCRYPTION
 		TERRAGRUNT_* TG_{TF_PATH,AUTH_PROVIDER_CMD} PACKER_{CONFIG,PLUGIN_PATH} PULUMI_{HOME,DEBUG_PROVIDERS}
 		VAGRANT_{HOME,VAGRANTFILE,CWD}`},
 	{does: "ansible takes its configuration from it", but: "ANSIBLE_{FORCE_COLOR,NOCOLOR,FORKS,TIMEOUT}", names: `
@@ -279,7 +293,8 @@ var actingRows = []actingRow{
 	{does: "a desktop program loads modules from there", names: `
 		GTK_{MODULES,PATH} GIO_EXTRA_MODULES QT_PLUGIN_PATH QT_QPA_PLATFORM_PLUGIN_PATH QML_IMPORT_PATH
 		QML2_IMPORT_PATH GST_PLUGIN_PATH* VK_{LAYER_PATH,ADD_LAYER_PATH,ICD_FILENAMES,DRIVER_FILES}
-		OCL_ICD_FILENAMES LIBGL_DRIVERS_PATH OMP_TOOL_LIBRARIES`},
+		OCL_ICD_FILENAMES LIBGL_DRIVERS_PATH OMP_TOOL_LIBRARIES
+		GDK_PIXBUF_{MODULE_FILE,MODULEDIR} CUDA_INJECTION64_PATH SDL_DYNAMIC_API`},
 	{does: "desktop programs take commands from that bus", names: `
 		DBUS_*_BUS_ADDRESS DBUS_STARTER_ADDRESS AT_SPI_BUS_ADDRESS`},
 	{does: "the runner of a build runs the file that it names", names: `

@@ -15,7 +15,7 @@ import (
 // did not write is not overwritten unasked; ass remembers those that it wrote, as they
 // were then.
 
-// output is a file as ass wrote it. It has no sum over the content, from which a value
+// writtenFile is a file as ass wrote it. It has no sum over the content, from which a value
 // could be guessed.
 type writtenFile struct {
 	Size    int64 `json:"size"`
@@ -32,11 +32,14 @@ func writtenPath() (string, error) {
 
 // loadWritten reads the memory; whatever is wrong with it, it is empty, and ass asks.
 func loadWritten() writtenFiles {
-	files := writtenFiles{}
+	var files writtenFiles
 	if path, err := writtenPath(); err == nil {
-		if b, err := readOwn(path, 1<<20); err == nil && json.Unmarshal(b, &files) != nil {
-			files = writtenFiles{}
+		if b, err := readOwn(path, 1<<20); err != nil || json.Unmarshal(b, &files) != nil {
+			files = nil
 		}
+	}
+	if files == nil { // null is JSON too
+		files = writtenFiles{}
 	}
 	return files
 }

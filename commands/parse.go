@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -23,7 +22,7 @@ import (
 // error says what kind of thing is wrong and which command's help to read.
 func (a *app) parse(args []string) (func() error, error) {
 	a.JSON = wantsJSON(args)
-	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v" || args[0] == "-V") {
+	if isVersion(args) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
 	forgetEmptyVariables()
@@ -135,10 +134,20 @@ func forgetEmptyVariables() {
 	}
 }
 
+// isVersion reports whether a command line asks for the version, with or without --json.
+func isVersion(args []string) bool {
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--json" })
+	return len(args) == 1 && slices.Contains([]string{"--version", "-v", "-V"}, args[0])
+}
+
 // wantsJSON answers before the command line is parsed, because an error of
 // parsing must be in the form that was asked for.
 func wantsJSON(args []string) bool {
-	on, _ := strconv.ParseBool(os.Getenv("ASS_JSON"))
+	on := false
+	switch strings.ToLower(os.Getenv("ASS_JSON")) {
+	case "true", "1", "yes": // as kong reads it
+		on = true
+	}
 	for _, arg := range args {
 		switch arg {
 		case "--":

@@ -209,6 +209,9 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish
 		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
 			return usagef("%s holds a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
 		}
+		if w.inEnv && strings.HasPrefix(string(v.value), referencePrefix) {
+			a.out.warn("the value of %s is a reference itself, which an ass run inside would fill in", w.path)
+		}
 		w.as(child, v)
 		child.secrets = append(child.secrets, variable{name: w.path.Key(), value: v.value})
 	}

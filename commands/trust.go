@@ -37,7 +37,7 @@ func loadTrusted() (trusted, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return t, nil
 	}
-	if err == nil && json.Unmarshal(b, &t) != nil {
+	if err == nil && (json.Unmarshal(b, &t) != nil || t == nil) {
 		err = fmt.Errorf("%s is not the JSON that ass writes; remove it, and trust projects again with: ass init --trust", path)
 	}
 	return t, err
