@@ -68,7 +68,7 @@ func TestImportOnATerminal(t *testing.T) {
 	}
 }
 
-// What a person saw is what is replaced: a secret that came meanwhile is not.
+// An import replaces the secrets that a person saw, and not one that came meanwhile.
 func TestImportReplacesWhatWasShown(t *testing.T) {
 	home := t.TempDir()
 	t.Chdir(t.TempDir())
@@ -238,7 +238,7 @@ func TestAsksOnATerminal(t *testing.T) {
 		t.Errorf("after no: %q", out)
 	}
 	term = startOnTerminal(t, home, "init", "--trust")
-	term.await(".assrc hands over the namespace prod to what is run here")
+	term.await("ass run and ass env export hand over the namespace prod here")
 	term.await("Trust it as it is? [y/N] ")
 	term.typeIn("y\r")
 	term.await("Trusted ")

@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"ass/tokens"
-	"ass/vault"
 )
 
 // A parser for .env files. docs/env.md describes the dialect. The parser does not
@@ -140,7 +139,8 @@ func checkEncoding(file []byte) error {
 	return nil
 }
 
-// parse reads a whole file: the assignments in their order, and what cannot be read.
+// parse reads a whole file: the assignments in their order, and the lines that it could
+// not read.
 func (dialect *dialect) parse(file []byte) (list []variable, wrong unreadable) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	d := &dotenvParser{dialect: dialect, rest: string(file), line: 1}
@@ -190,7 +190,8 @@ func settleDuplicates(list []variable, last bool) (kept []variable, wrong unread
 		case last:
 			kept[before] = v
 		default:
-			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last one: --on-duplicate last", shownName(v.name), kept[before].line)})
+			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last "+
+				"one: --on-duplicate last", shownName(v.name), kept[before].line)})
 		}
 	}
 	return kept, wrong
@@ -264,7 +265,8 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		return v, false, d.fail("there is a : behind the name, where a = belongs")
 	}
 	if !strings.HasPrefix(d.rest, "=") {
-		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has no quotes?")
+		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has " +
+			"no quotes?")
 	}
 	d.take(1)
 	blank := d.skipBlanks()
@@ -356,7 +358,7 @@ func (d *dotenvParser) isRef(s string) bool {
 	return strings.HasPrefix(s, "${") && (nameLength(s[2:]) > 0 || d.nothing && strings.HasPrefix(s[2:], ":-"))
 }
 
-// quoted reads a value in quotes, and what may stand behind it.
+// quoted reads a value in quotes, and a comment behind it.
 func (d *dotenvParser) quoted() (value []byte, err error) {
 	for {
 		quote, start := d.rest[0], d.line
@@ -383,7 +385,7 @@ func (d *dotenvParser) quoted() (value []byte, err error) {
 	return value, nil
 }
 
-// comment takes what may stand behind a closing quote.
+// comment takes blanks and a comment behind a closing quote.
 func (d *dotenvParser) comment() {
 	d.skipBlanks()
 	if strings.HasPrefix(d.rest, "#") && !d.plain {
@@ -429,107 +431,6 @@ func (d *dotenvParser) until(quote byte, before int) (part []byte, closed bool) 
 	}
 	d.refs = d.refs[:refs]
 	return nil, false
-}
-
-// expand fills references in: ${NAME} with the value that an earlier line of the same
-// file gives that name, ${NAME:-text} and ${NAME-text} with text where none does, and
-// ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what stands for itself in the dialect of python-dotenv.
-//
-// The errors do not repeat the name that is missing: it may be a part of a password.
-func expand(list []variable, fill bool) (wrong unreadable) {
-	set := map[string][]byte{}
-	for i := range list {
-		v := &list[i]
-		var problem string
-		if len(v.refs) > 0 {
-			v.value, v.refs, problem = v.filled(set, fill)
-		}
-		if problem != "" {
-			wrong = append(wrong, &dotenvError{v.line, v.name + " " + problem})
-		}
-		set[v.name] = v.value
-	}
-	return wrong
-}
-
-// filled returns the value with its references filled in, and where those are that
-// were left.
-func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left []int, problem string) {
-	rest, whole := 0, string(v.value)
-	for _, at := range v.refs {
-		if at < rest {
-			continue // within the text of the one before
-		}
-		value = append(value, v.value[rest:at]...)
-		rest = at
-		name, text, length := cutReference(whole[at:])
-		known, isSet := set[name]
-		switch {
-		case length > 0 && name == "":
-			value = append(value, text.text...)
-		case !fill:
-			left = append(left, len(value))
-			continue
-		case length == 0:
-			return nil, nil, "has a reference of another form than ${NAME}; put the value into single quotes to keep it as it is"
-		case isSet && !(text.ifEmpty && len(known) == 0):
-			value = append(value, known...)
-		case text.given:
-			value = append(value, text.text...)
-		default:
-			return nil, nil, "refers to a name that no earlier line sets; give it a value with ${NAME:-text}, or put the whole into single quotes to keep it as it is"
-		}
-		if rest += length; len(value) > vault.MaxValueBytes {
-			return nil, nil, fmt.Sprintf("is, with its references filled in, larger than the %d bytes that are allowed", vault.MaxValueBytes)
-		}
-	}
-	return append(value, v.value[rest:]...), left, ""
-}
-
-// otherwise is the text of a reference for when its name is not set.
-type otherwise struct {
-	text    string
-	given   bool
-	ifEmpty bool // also when it is set and empty
-}
-
-// cutReference reads the reference with which s begins; length is 0 for a form that is
-// not known.
-func cutReference(s string) (name string, text otherwise, length int) {
-	end := strings.IndexByte(s, '}')
-	if end < 0 {
-		return "", text, 0
-	}
-	inner := s[len("${"):end]
-	n := nameLength(inner)
-	if cut := strings.IndexByte(inner[:n], '-'); cut >= 0 { // it stands before the text
-		n = cut
-	}
-	name, inner = inner[:n], inner[n:]
-	switch {
-	case inner == "":
-	case strings.HasPrefix(inner, ":-"):
-		text = otherwise{inner[2:], true, true}
-	case strings.HasPrefix(inner, "-"):
-		text = otherwise{inner[1:], true, false}
-	case strings.HasPrefix(inner, ":?"): // it must be set, and not be empty
-		text.ifEmpty = true
-	case strings.HasPrefix(inner, "?"):
-	default:
-		return "", text, 0
-	}
-	return name, text, end + 1
-}
-
-// unfilled are the names of the variables that have references in them, which stay
-// as they are.
-func unfilled(list []variable) (names []string) {
-	for _, v := range list {
-		if len(v.refs) > 0 {
-			names = append(names, v.name)
-		}
-	}
-	return names
 }
 
 // hint shows that a value is there and how long it is: never more than a masked

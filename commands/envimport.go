@@ -103,7 +103,8 @@ func (c envImport) Run(a *app) error {
 			a.listReplaced("replaced", done)
 		}
 		if c.DryRun && asks && slices.ContainsFunc(done, replaces) && !a.JSON {
-			a.out.note("the import will ask before it replaces secrets, because %s alone names the namespace; in a pipe it needs --force or --namespace %s", chosen.file, chosen.ns)
+			a.out.note("the import will ask before it replaces secrets, because %s alone names the namespace; in a "+
+				"pipe it needs --force or --namespace %s", chosen.file, chosen.ns)
 		}
 		return c.report(a, chosen.ns, list, done)
 	})
@@ -121,8 +122,8 @@ func (c envImport) vaultIsThere(a *app) (bool, error) {
 	return err != nil || h.at.exists() || !h.nothingYet(a.Profile), nil
 }
 
-// ask finds the secrets that the import would replace, and asks whether it may. What is
-// replaced then is what was shown.
+// ask finds the secrets that the import would replace, and asks whether it may. The
+// import then replaces those and no others.
 func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *vault.ImportOptions) error {
 	var replaced []vault.Imported
 	preview := *o
@@ -143,7 +144,8 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 	}
 	what := plural(len(replaced), "secret")
 	if !a.interactive() {
-		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was imported; to replace: --force; or name the namespace: --namespace %s",
+		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was "+
+			"imported; to replace: --force; or name the namespace: --namespace %s",
 			what, pathsOf(replaced, 3), chosen.ns, chosen.file, chosen.ns)
 	}
 	a.listReplaced("would replace", replaced)
@@ -176,7 +178,7 @@ func pathsOf(done []vault.Imported, most int) string {
 	return strings.Join(names, ", ")
 }
 
-// defaultEnvFile is what is imported where no file is named.
+// defaultEnvFile is imported when no file is named.
 const defaultEnvFile = ".env"
 
 // read reads and parses the file, and checks all of it before a vault is made on the way.
@@ -220,17 +222,20 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 	return list, nil
 }
 
-// notes tells, after an import, what of it will not be as one may think.
+// notes says, after an import, which variables programs will not get as they stand in
+// the file.
 func (c envImport) notes(a *app, list []variable) {
 	if names := unfilled(list); len(names) > 0 {
-		a.out.note("${…} stays as it is in the value of %s; to fill it in from earlier lines: --expand", some(names))
+		a.out.note("these values contain ${…}, which is stored as it stands: %s; to fill it in from earlier lines: "+
+			"--expand", some(names))
 	}
 	acting, ours := actingIn(list)
 	if len(acting) > 0 {
-		a.out.note("ass run and ass env export leave out what acts on the program itself, unless --allow names it: %s", some(acting))
+		a.out.note("stored, but ass run and ass env export leave these out unless --allow names them, because they "+
+			"act on the program itself: %s", some(acting))
 	}
 	if len(ours) > 0 {
-		a.out.note("a program gets what ass itself reads through ass run --env alone: %s", some(ours))
+		a.out.note("stored, but a program gets these through ass run --env alone, because ass itself reads them: %s", some(ours))
 	}
 }
 

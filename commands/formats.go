@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"ass/tokens"
@@ -86,8 +84,8 @@ func (f envFormat) write(list []variable) (string, error) {
 	return strings.Join(append(parts, ""), "\n"), nil
 }
 
-// parse reads a file: the assignments in their order, and what cannot be read. The error
-// is of a file that is no such file at all.
+// parse reads a file: the assignments in their order, and the lines that it could not
+// read. It returns an error when the whole file is of another kind.
 func (f envFormat) parse(file []byte) (list []variable, wrong unreadable, err error) {
 	if f.dialect != nil {
 		list, wrong = f.dialect.parse(file)
@@ -292,28 +290,6 @@ func dockerLine(v variable) (string, error) {
 	return v.name + "=" + string(v.value), nil
 }
 
-// readDocker reads as docker does (docker/cli, pkg/kvfile).
-func readDocker(file []byte) (list []variable, err error) {
-	var wrong unreadable
-	for i, line := range strings.Split(strings.TrimPrefix(string(file), "\ufeff"), "\n") {
-		line = strings.TrimLeftFunc(strings.TrimSuffix(line, "\r"), unicode.IsSpace)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		switch name, value, found := strings.Cut(line, "="); {
-		case !found:
-			wrong = append(wrong, &dotenvError{i + 1, "a line is NAME=value, a comment, or empty"})
-		case !isName(name):
-			wrong = append(wrong, &dotenvError{i + 1, "a name is without blanks, and not empty"})
-		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s holds a zero byte", name)})
-		default:
-			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
-		}
-	}
-	return list, wrong.orNil()
-}
-
 // jsonMember writes one member of the object.
 func jsonMember(v variable) (string, error) {
 	if !utf8.Valid(v.value) {
@@ -338,82 +314,6 @@ func jsonString(s string) (string, error) {
 
 func jsonObject(members []string) string { return "{\n" + strings.Join(members, ",\n") + "\n}\n" }
 
-// readJSON reads one object whose values are strings. Package json repairs what is no
-// text; here that is an error.
-func readJSON(file []byte) ([]variable, error) {
-	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
-	if !utf8.Valid(file) {
-		return nil, usagef("it is not text (UTF-8)")
-	}
-	d := json.NewDecoder(bytes.NewReader(file))
-	lines, counted := 1, 0
-	line := func() int {
-		at := min(int(d.InputOffset()), len(file))
-		lines += bytes.Count(file[counted:at], []byte("\n"))
-		counted = at
-		return lines
-	}
-	notOne := func(problem string) error { return unreadable{{line(), problem}} }
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return nil, notOne(`it is not one JSON object, such as {"NAME":"value"}`)
-	}
-	var list []variable
-	var wrong unreadable
-	for d.More() {
-		name, err := d.Token()
-		at := line()
-		var raw json.RawMessage
-		if err == nil {
-			err = d.Decode(&raw)
-		}
-		if err != nil {
-			return nil, notOne("it is not JSON from here on")
-		}
-		var value string
-		switch {
-		case raw[0] != '"' || json.Unmarshal(raw, &value) != nil:
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %v is not a string", name)})
-		case halfPair(raw):
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`, name)})
-		}
-		list = append(list, variable{name: name.(string), value: []byte(value), line: at})
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, notOne("it is not JSON from here on")
-	}
-	if _, err := d.Token(); err == nil || err.Error() != "EOF" {
-		return nil, notOne("something stands behind the object")
-	}
-	return list, wrong.orNil()
-}
-
-// halfPair reports whether a string in JSON has half of a character: a \u escape of a
-// pair, without the other one.
-func halfPair(raw []byte) bool {
-	escape := func(at int) rune { // of a \u escape at this place, 0 for none
-		if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
-			return 0
-		}
-		n, _ := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
-		return rune(n)
-	}
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		r := escape(i)
-		switch {
-		case !utf16.IsSurrogate(r):
-			i++ // whatever is escaped
-		case utf16.DecodeRune(r, escape(i+6)) == '\ufffd':
-			return true
-		default:
-			i += 11
-		}
-	}
-	return false
-}
-
 // githubLines writes what the file $GITHUB_ENV takes. The delimiter is random, so
 // that no value can end itself.
 func githubLines(v variable) (string, error) {
@@ -425,50 +325,6 @@ func githubLines(v variable) (string, error) {
 	}
 	end, err := vault.Generate(26, "alnum")
 	return fmt.Sprintf("%s<<ass_%s\n%s\nass_%s", v.name, end, v.value, end), err
-}
-
-// readGithub reads NAME<<DELIMITER and NAME=value, as the runner does.
-func readGithub(file []byte) (list []variable, err error) {
-	wrong := loneReturns(file)
-	lines := strings.Split(strings.ReplaceAll(string(file), "\r\n", "\n"), "\n")
-	next := map[string][]int{} // where a line of this text stands, the first first
-	for i, line := range lines {
-		next[line] = append(next[line], i)
-	}
-	for i := 0; i < len(lines); i++ {
-		if lines[i] == "" {
-			continue
-		}
-		at := i + 1
-		name, value, equals := strings.Cut(lines[i], "=")
-		before, end, here := strings.Cut(lines[i], "<<")
-		if here && (!equals || len(before) < len(name)) {
-			places := next[end]
-			for len(places) > 0 && places[0] <= i {
-				places = places[1:]
-			}
-			next[end] = places
-			n := -1
-			if len(places) > 0 {
-				n = places[0] - (i + 1)
-			}
-			if n < 0 || end == "" {
-				wrong = append(wrong, &dotenvError{at, "its delimiter does not come"})
-				continue
-			}
-			name, value, equals = before, strings.Join(lines[i+1:i+1+n], "\n"), true
-			i += 1 + n
-		}
-		switch {
-		case !equals || !isName(name):
-			wrong = append(wrong, &dotenvError{at, "a line is NAME=value, or NAME<<DELIMITER"})
-		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s holds a zero byte", name)})
-		default:
-			list = append(list, variable{name: name, value: []byte(value), line: at})
-		}
-	}
-	return list, wrong.orNil()
 }
 
 // systemdLine writes what EnvironmentFile= takes (systemd.exec(5)).

@@ -29,7 +29,8 @@ func (a *app) hintAtGit(file string) {
 				cmd.Env = append(cmd.Env, pair)
 			}
 		}
-		// A sparse index can make git fetch what is missing, with a command of the repository's.
+		// In a sparse repository, git may fetch missing objects with a command that the
+		// repository names.
 		cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_TERMINAL_PROMPT=0")
 		err := cmd.Run()
 		var exit *exec.ExitError

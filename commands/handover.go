@@ -12,8 +12,8 @@ import (
 )
 
 // A bulk hand-over gives a program every secret of a namespace as variables: env export
-// in a file, run in an environment. Whoever may write in the namespace chooses the
-// values. The names are chosen here: see loadernames.go.
+// in a file, run in an environment. Each writer in the namespace chooses values. This
+// file decides on the names: see loadernames.go.
 
 // naming says which secrets become variables, and under which names.
 type naming struct {
@@ -141,8 +141,8 @@ func (h *handover) allowed(p tokens.Path, name string) bool {
 	return slices.Contains(allow, "*") || slices.Contains(allow, name) || h.Keys != "" && p.Key() == name
 }
 
-// leaveOut takes a secret out. What was asked for by its key, and can be no variable, is
-// an error; with --strict, everything is.
+// leaveOut takes a secret out of the hand-over. It is an error with --strict, or when
+// --keys asks for a secret that can be no variable.
 func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
 	out.Path = p.String()
 	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
@@ -202,7 +202,7 @@ func (h *handover) nothing(s *vault.Session) error {
 	return errorf(vault.ErrNotFound, "nothing in %s is handed over: --exclude leaves nothing", h.ns)
 }
 
-// tell says once what was left out, and how to hand it over.
+// tell names the secrets that were left out, in one note.
 func (h *handover) tell(a *app) {
 	switch {
 	case len(h.left) == 0:
@@ -213,8 +213,8 @@ func (h *handover) tell(a *app) {
 	}
 }
 
-// leftText lists what was left out, by kinds: each with its reason, and behind them the
-// way to hand it over all the same.
+// leftText lists the secrets that were left out, by kind: each with its reason, and
+// behind each kind the way to hand them over.
 func (h *handover) leftText() string {
 	var texts []string
 	for kind := range leftKinds {
@@ -273,8 +273,8 @@ func (h *handover) way(kind leftKind, left []leftOut) string {
 }
 
 // selected are the secrets that --keys names, or all, without those that --exclude
-// names. A name of either that fits none is an error: a mistyped --exclude would hand
-// over what was to stay.
+// names. A name that fits no secret is an error: a mistyped --exclude would hand over a
+// secret that was to stay.
 func (h *handover) selected(all []tokens.Path) ([]tokens.Path, error) {
 	some := slices.Clone(all)
 	if h.Keys != "" {

@@ -9,8 +9,8 @@ import (
 
 // Names of variables that act on the program that gets them: they name code to load, a
 // file to run, a configuration to read, a proxy to use, a certificate to trust.
-// Whoever may write in a namespace chooses its keys. A bulk hand-over leaves these
-// names out, because a writer could otherwise run code in its readers' programs.
+// Each writer in a namespace chooses keys. A bulk hand-over leaves these names out,
+// because a writer could otherwise run code in its readers' programs.
 // docs/threat-model.md makes the promise.
 
 // actingRow is some names, and what they do.
@@ -88,7 +88,7 @@ var actingRows = []actingRow{
 		BASH_COMPLETION_{USER_FILE,USER_DIR,COMPAT_DIR}`},
 
 	// managers of versions
-	{does: "a version manager runs what lies there", names: `
+	{does: "a version manager runs programs from there", names: `
 		{NVM,FNM,SDKMAN,ASDF}_DIR ASDF_{DATA_DIR,CONFIG_FILE} VOLTA_HOME N_PREFIX
 		{NODENV,PLENV,PHPENV,GOENV,JENV}_ROOT {PYENV,RBENV,NODENV}_HOOK_PATH`},
 	{does: "a version manager downloads programs from there", names: `
@@ -106,13 +106,13 @@ var actingRows = []actingRow{
 	{does: "a package reads its configuration from there, as code", names: "NODE_CONFIG_{DIR,PARSER}"},
 	{does: "npm takes its configuration from it, such as a registry or a shell", fold: true, names: `
 		npm_config_* pnpm_config_* npm_execpath npm_node_execpath`},
-	{does: "a package manager runs or asks what it names", fold: true, names: `
+	{does: "a package manager runs it, or asks it for packages", fold: true, names: `
 		YARN_{RC_FILENAME,YARN_PATH,PLUGINS,NPM_REGISTRY_SERVER,NPM_PUBLISH_REGISTRY}
 		YARN_{REGISTRY,HTTP_PROXY,HTTPS_PROXY,HTTPS_CA_FILE_PATH,CA_FILE_PATH}
 		YARN_{ENABLE_STRICT_SSL,GLOBAL_FOLDER}`},
 	{does: "a package manager is taken from there, unchecked", names: `
 		COREPACK_{NPM_REGISTRY,HOME,INTEGRITY_KEYS} PNPM_HOME NODE_GYP_FORCE_PYTHON`},
-	{does: "a JavaScript tool runs or loads what it names", names: `
+	{does: "a JavaScript tool runs it, or loads code from there", names: `
 		TS_NODE_* ELECTRON_RUN_AS_NODE ESBUILD_BINARY_PATH PRISMA_QUERY_ENGINE_LIBRARY PUPPETEER_EXECUTABLE_PATH
 		NAPI_RS_NATIVE_LIBRARY_PATH PLAYWRIGHT_{NODEJS,BROWSERS}_PATH CYPRESS_RUN_BINARY ELECTRON_OVERRIDE_DIST_PATH
 		PRISMA_{QUERY,SCHEMA,MIGRATION,INTROSPECTION}_ENGINE_BINARY SASS_BINARY_PATH SWC_BINARY_PATH
@@ -140,7 +140,7 @@ var actingRows = []actingRow{
 		CONDARC MAMBARC CONDA_{EXE,PYTHON_EXE,ROOT,PREFIX,CHANNELS,DEFAULT_CHANNELS,CHANNEL_ALIAS,SSL_VERIFY}
 		MAMBA_{EXE,ROOT_PREFIX}`},
 	{does: "poetry sends passwords there", names: "POETRY_REPOSITORIES_*_URL"},
-	{does: "a Python tool runs or loads what is there", names: `
+	{does: "a Python tool runs it, or loads code from there", names: `
 		VIRTUAL_ENV PYENV_ROOT IPYTHONDIR JUPYTER_{PATH,CONFIG_DIR} MPLBACKEND MATPLOTLIBRC GUNICORN_CMD_ARGS
 		FLASK_APP PYTEST_{ADDOPTS,PLUGINS} PIPENV_PIPFILE PYLINTRC COVERAGE_PROCESS_START PRE_COMMIT_HOME
 		PYSPARK_{PYTHON,DRIVER_PYTHON,SUBMIT_ARGS} RETICULATE_PYTHON`},
@@ -174,7 +174,7 @@ var actingRows = []actingRow{
 	{does: "java takes options from it, such as code to load", names: `
 		*JAVA_OPTIONS JAVA_TOOL_OPTIONS JDK_JAVAC_OPTIONS *_JAVA_OPTS JAVA_OPTS* JAVA_ARGS JVM_ARGS JVM_OPTS *_JVM_OPTS
 		*_VM_OPTIONS JPDA_* KAFKA_{OPTS,JMX_OPTS,LOG4J_OPTS} SPARK_SUBMIT_OPTS CLASSPATH`},
-	{does: "a Java tool runs, or takes options from, what it names", names: `
+	{does: "a Java tool runs it, or takes options from it", names: `
 		JAVA_HOME JRE_HOME JAVACMD JAVA_CMD M2_HOME LOADER_PATH LOG4J_CONFIGURATION_FILE MVNW_REPOURL
 		MAVEN_{OPTS,ARGS,HOME,CONFIG} GRADLE_{OPTS,USER_HOME,HOME} SBT_OPTS ANT_{OPTS,ARGS} CATALINA_*`},
 	{does: ".NET loads code because of it", names: `
@@ -183,7 +183,7 @@ var actingRows = []actingRow{
 		CORECLR_* COR_* MONO_{PATH,CONFIG,ENV_OPTIONS,GAC_PREFIX}`},
 	{does: ".NET loads code because of it", fold: true, names: `
 		COMPlus_* {ASPNETCORE,DOTNET}_HOSTINGSTARTUPASSEMBLIES DOTNET_{GCName,GCPath,JitName}`},
-	{does: "a .NET tool runs or loads what is there", fold: true, names: `
+	{does: "a .NET tool runs it, or loads code from there", fold: true, names: `
 		MSBUILD_EXE_PATH MSBuildSDKsPath MSBuildExtensionsPath* CustomBeforeMicrosoft* CustomAfterMicrosoft*
 		DirectoryBuild{Props,Targets}Path
 		NUGET_{PLUGIN_PATHS,NETCORE_PLUGIN_PATHS,NETFX_PLUGIN_PATHS,CREDENTIALPROVIDERS_PATH,PACKAGES}
@@ -220,7 +220,7 @@ var actingRows = []actingRow{
 	{does: "git works on the repository or files that it names", names: `
 		GIT_{DIR,WORK_TREE,COMMON_DIR,INDEX_FILE,OBJECT_DIRECTORY,ALTERNATE_OBJECT_DIRECTORIES,TRACE*}`},
 	{does: "gh runs it, or sends its token there", names: "GH_{CONFIG_DIR,EDITOR,PAGER,BROWSER,HOST}"},
-	{does: "ssh runs or asks what it names", names: `
+	{does: "ssh runs it, or asks it for keys", names: `
 		SSH_{ASKPASS,AUTH_SOCK,SK_PROVIDER,SK_HELPER,PKCS11_HELPER}`},
 	{does: "sudo runs it", names: "SUDO_{ASKPASS,EDITOR}"},
 	{does: "keys and options are looked for there", names: "GNUPGHOME"},
@@ -232,7 +232,7 @@ var actingRows = []actingRow{
 		SOPS_{AGE_KEY_CMD,GPG_EXEC,EDITOR,KEYSERVICE} AWS_VAULT_PASS_CMD`},
 
 	// network, TLS
-	{does: "programs send what they say through it", fold: true, names: `
+	{does: "programs send their traffic through it", fold: true, names: `
 		{HTTP,HTTPS,ALL,FTP,NO,SOCKS,WS,WSS,GRPC}_PROXY SOCKS_SERVER`},
 	{does: "programs trust the certificates that are there", names: `
 		SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE AWS_CA_BUNDLE NIX_SSL_CERT_FILE
@@ -303,7 +303,7 @@ var actingRows = []actingRow{
 		CLAUDE_CONFIG_DIR CODEX_HOME GEMINI_CLI_{SYSTEM_SETTINGS_PATH,SYSTEM_DEFAULTS_PATH,HOME}
 		OPENCODE_{CONFIG,CONFIG_DIR,CONFIG_CONTENT,PERMISSION} COPILOT_HOME CURSOR_CONFIG_DIR
 		AIDER_{CONFIG,ENV_FILE,LOAD}`},
-	{does: "an AI agent runs it, or sends what it says there", names: `
+	{does: "an AI agent runs it, or sends its traffic there", names: `
 		CLAUDE_CODE_{SHELL,SHELL_PREFIX,GIT_BASH_PATH} CLAUDE_ENV_FILE ANTHROPIC_UNIX_SOCKET
 		GEMINI_SANDBOX_PROXY_COMMAND SANDBOX_FLAGS AIDER_{TEST_CMD,LINT_CMD,EDITOR,NOTIFICATIONS_COMMAND}`},
 }

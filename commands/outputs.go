@@ -30,7 +30,7 @@ func writtenPath() (string, error) {
 	return filepath.Join(dir, "outputs.json"), err
 }
 
-// loadWritten reads the memory; whatever is wrong with it, it is empty, and ass asks.
+// loadWritten reads the memory. When it cannot be read, it counts as empty, and ass asks.
 func loadWritten() writtenFiles {
 	var files writtenFiles
 	if path, err := writtenPath(); err == nil {
@@ -71,9 +71,11 @@ func (a *app) mayOverwrite(path string, force bool) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usagef("%s is there already, and ass did not write it, or it was changed since; to overwrite it: --force", path)
+		return usagef("%s is there already, and ass did not write it, or it was changed since; to overwrite it: "+
+			"--force", path)
 	}
-	return a.confirm(false, fmt.Sprintf("%s is there already, and ass did not write it, or it was changed since. Overwrite it?", path))
+	return a.confirm(false, fmt.Sprintf("%s is there already, and ass did not write it, or it was changed since. "+
+		"Overwrite it?", path))
 }
 
 // writeOutput replaces a file, and remembers that ass wrote it. When that cannot be

@@ -232,7 +232,7 @@ func (c initCmd) trust(a *app) error {
 		return err
 	}
 	if !already {
-		a.out.note("%s hands over the namespace %s to what is run here with ass run, and to ass env export", path, p.Namespace)
+		a.out.note("with %s, ass run and ass env export hand over the namespace %s here", path, p.Namespace)
 		if err := a.confirm(c.Force, "Trust it as it is?"); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ import (
 // trusted are the contents of the project files that are trusted, by their paths.
 type trusted map[string]string
 
-// longestTrusted bounds what is remembered of a project file, in bytes.
+// longestTrusted is the size of the largest project file that is remembered, in bytes.
 const longestTrusted = 4 << 10
 
 func trustedPath() (string, error) {
@@ -38,7 +38,8 @@ func loadTrusted() (trusted, error) {
 		return t, nil
 	}
 	if err == nil && (json.Unmarshal(b, &t) != nil || t == nil) {
-		err = fmt.Errorf("%s is not the JSON that ass writes; remove it, and trust projects again with: ass init --trust", path)
+		err = fmt.Errorf("%s is not the JSON that ass writes; remove it, and trust projects again with: ass init "+
+			"--trust", path)
 	}
 	return t, err
 }
@@ -113,5 +114,6 @@ func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if was {
 		why = "has changed since you trusted it"
 	}
-	return usagef("the namespace %s is that of %s, which %s, so it hands over nothing; name the namespace: %s; or trust the file: ass init --trust", chosen.ns, chosen.file, why, byName)
+	return usagef("the namespace %s is that of %s, which %s, so it hands over nothing; name the namespace: %s; or "+
+		"trust the file: ass init --trust", chosen.ns, chosen.file, why, byName)
 }
