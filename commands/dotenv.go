@@ -90,14 +90,10 @@ func (u unreadable) Error() string {
 		if lines[e.problem] == nil {
 			problems = append(problems, e.problem)
 		}
-		lines[e.problem] = append(lines[e.problem], strconv.Itoa(e.line))
+		lines[e.problem] = append(lines[e.problem], "line "+strconv.Itoa(e.line))
 	}
 	for i, problem := range problems {
-		noun := "lines "
-		if len(lines[problem]) == 1 {
-			noun = "line "
-		}
-		problems[i] = noun + strings.Join(lines[problem], ", ") + ": " + problem
+		problems[i] = strings.Join(lines[problem], ", ") + ": " + problem
 	}
 	more := ""
 	if n := len(u) - mostNamed; n > 0 {
@@ -197,13 +193,19 @@ func settleDuplicates(list []variable, last bool) (kept []variable, wrong unread
 	return kept, wrong
 }
 
-// shownName is a name for an error: as it is if it looks like one, because a piece of a
-// value that stands on a line of its own can be taken for a name.
+// shownName is a name for an error.
 func shownName(name string) string {
-	if len(name) <= 64 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == "" && (len(name) <= 16 || strings.Contains(name, "_")) {
+	if isShown(name) {
 		return name
 	}
 	return "its name"
+}
+
+// isShown reports whether a message may repeat a name: if it looks like one, because a
+// piece of a value can be taken for a name.
+func isShown(name string) bool {
+	const most, letters = 64, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	return len(name) <= most && strings.Trim(name, letters) == "" && (len(name) <= 16 || strings.Contains(name, "_"))
 }
 
 type dotenvParser struct {

@@ -122,7 +122,7 @@ func TestDotenvErrors(t *testing.T) {
 		{"A='b'\"hunter2\"\n", "line 1: there is something behind the closing quote of A"},
 		{"A='b\n\nc'hunter2\n", "line 3: there is something behind the closing quote of A, whose value begins on line 1; is a quote missing there?"},
 		{"A: hunter2\n", "line 1: there is a : behind the name, where a = belongs"},
-		{"A: x\nB: x\nhunter2\nC: x\nA=1\nA=2\n", "5 lines cannot be read: lines 1, 2, 4: there is a : behind the name, where a = belongs; line 3: there is no = "},
+		{"A: x\nB: x\nhunter2\nC: x\nA=1\nA=2\n", "5 lines cannot be read: line 1, line 2, line 4: there is a : behind the name, where a = belongs; line 3: there is no = "},
 		{"A=b\nB=hunter2\x00\n", "line 2: the value of B holds a zero byte"},
 		{"A='hunter2\x00'\n", "line 1: the value of A holds a zero byte"},
 
@@ -154,7 +154,7 @@ func TestDotenvErrors(t *testing.T) {
 // An error names twenty lines, and says how many more there are.
 func TestDotenvManyErrors(t *testing.T) {
 	_, err := readOurs(strings.Repeat("hunter2\n", 1000))
-	if err == nil || !strings.HasPrefix(err.Error(), "1000 lines cannot be read: lines 1, 2, 3, ") || !strings.Contains(err.Error(), ", 19, 20: there is no =") || !strings.HasSuffix(err.Error(), "; and 980 more") {
+	if err == nil || !strings.HasPrefix(err.Error(), "1000 lines cannot be read: line 1, line 2, line 3, ") || !strings.Contains(err.Error(), ", line 19, line 20: there is no =") || !strings.HasSuffix(err.Error(), "; and 980 more") {
 		t.Errorf("%v", err)
 	}
 }
@@ -197,11 +197,11 @@ func TestExpand(t *testing.T) {
 		{"A=\nB=${A:-x y}${A-z}${A}\nC=${N-z}${N:-}\n", `A="" B="x y" C="z"`, "B C"},
 		{"A=1\nB=${A:?must}${A?must}\n", `A="1" B="11"`, "B"},
 		{"A=$B $(c) ${} ${1} $\n", `A="$B $(c) ${} ${1} $"`, ""},
-		{"A-B.c=1\nB=${A}\n", "line 2: B refers to a name that no earlier line sets", "B"},
+		{"A-B.c=1\nB=${A}\n", "line 2: B refers to A, which no earlier line sets", "B"},
 		{"A=1\nB='x'\\''${A}'\n", `A="1" B="x'${A}"`, ""},
-		{"A=${hunter2}\nhunter2=x\n", "line 1: A refers to a name that no earlier line sets", "A"},
-		{"A=${A}\n", "line 1: A refers to a name that no earlier line sets", "A"},
-		{"A=\nB=${A:?hunter2}\n", "line 2: B refers to a name that no earlier line sets", "B"},
+		{"A=${hunter2}\nhunter2=x\n", "line 1: A refers to a name, which no earlier line sets", "A"},
+		{"A=${A}\n", "line 1: A refers to A, which no earlier line sets", "A"},
+		{"A=\nB=${A:?hunter2}\n", "line 2: B refers to A, which no earlier line sets", "B"},
 		{"A=1\n\nB=${A\n", "line 3: B has a reference of another form than ${NAME}", "B"},
 		{"A=1\nB=${A/hunter2/x}\nC=${D}\n", "2 lines cannot be read: line 2: B has a reference of another form", "B C"},
 	} {
@@ -209,7 +209,8 @@ func TestExpand(t *testing.T) {
 		if len(wrong) > 0 {
 			t.Fatalf("%q: %v", c.file, wrong)
 		}
-		if got := strings.Join(unfilled(list), " "); got != c.unfilled {
+		names, shown := unfilled(list)
+		if got := strings.Join(names, " "); got != c.unfilled || strings.Contains(fmt.Sprint(shown), "hunter2") {
 			t.Errorf("%q: unfilled are %q, want %q", c.file, got, c.unfilled)
 		}
 		before := pairs(list)
@@ -224,6 +225,10 @@ func TestExpand(t *testing.T) {
 		if !strings.HasPrefix(got, c.want) || strings.Contains(got, "hunter2") || wrong == nil && got != c.want {
 			t.Errorf("%q became %s, want %s", c.file, got, c.want)
 		}
+	}
+	list, _ := ourDialect.parse([]byte("URL=http://${HOST}:${PORT}/${HOST}\nPASSWORD=a${b}c\n"))
+	if _, shown := unfilled(list); fmt.Sprint(shown) != "[URL (${HOST}, ${PORT}) PASSWORD]" {
+		t.Errorf("the note names %q", shown)
 	}
 	var bomb strings.Builder
 	bomb.WriteString("A0=xxxxxxxxxx\n")

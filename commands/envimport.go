@@ -225,9 +225,9 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 // notes says, after an import, which variables programs will not get as they stand in
 // the file.
 func (c envImport) notes(a *app, list []variable) {
-	if names := unfilled(list); len(names) > 0 {
-		a.out.note("these values contain ${…}, which is stored as it stands: %s; to fill it in from earlier lines: "+
-			"--expand", some(names))
+	if _, shown := unfilled(list); len(shown) > 0 {
+		a.out.note("these values have references in them, which are stored as they stand: %s; to fill them in from "+
+			"earlier lines: --expand", some(shown))
 	}
 	acting, ours := actingIn(list)
 	if len(acting) > 0 {
@@ -304,7 +304,7 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 	}
 	if a.JSON {
 		answer := map[string]any{"namespace": ns.String(), "imported": len(imported), "skipped": len(skipped), "keys": imported, "skipped_keys": skipped, "dry_run": c.DryRun}
-		if names := unfilled(list); len(names) > 0 && !c.DryRun {
+		if names, _ := unfilled(list); len(names) > 0 && !c.DryRun {
 			answer["references"] = names
 		}
 		if acting, ours := actingIn(list); len(acting)+len(ours) > 0 && !c.DryRun {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ass/vault"
@@ -13,7 +14,8 @@ import (
 // file gives that name, ${NAME:-text} and ${NAME-text} with text where none does, and
 // ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what stands for itself in the dialect of python-dotenv.
 //
-// The errors do not repeat the name that is missing: it may be a part of a password.
+// An error repeats the name that is missing only if it looks like one: it may be a part
+// of a password.
 func expand(list []variable, fill bool) (wrong unreadable) {
 	set := map[string][]byte{}
 	for i := range list {
@@ -56,7 +58,11 @@ func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left [
 		case text.given:
 			value = append(value, text.text...)
 		default:
-			return nil, nil, "refers to a name that no earlier line sets; give it a value with ${NAME:-text}, or put " +
+			shown := "a name"
+			if isShown(name) {
+				shown = name
+			}
+			return nil, nil, "refers to " + shown + ", which no earlier line sets; give it a value with ${NAME:-text}, or put " +
 				"the whole into single quotes to keep it as it is"
 		}
 		if rest += length; len(value) > vault.MaxValueBytes {
@@ -74,10 +80,13 @@ type otherwise struct {
 	ifEmpty bool // also when it is set and empty
 }
 
+// longestReference bounds a reference in bytes, so that many without an end take no time.
+const longestReference = 4 << 10
+
 // cutReference reads the reference with which s begins; length is 0 for a form that is
 // not known.
 func cutReference(s string) (name string, text otherwise, length int) {
-	end := strings.IndexByte(s, '}')
+	end := strings.IndexByte(s[:min(len(s), longestReference)], '}')
 	if end < 0 {
 		return "", text, 0
 	}
@@ -102,13 +111,24 @@ func cutReference(s string) (name string, text otherwise, length int) {
 	return name, text, end + 1
 }
 
-// unfilled are the names of the variables that have references in them, which stay
-// as they are.
-func unfilled(list []variable) (names []string) {
+// unfilled are the variables whose values have references in them, which stay as they
+// are; shown, the same with the names that they refer to.
+func unfilled(list []variable) (names, shown []string) {
 	for _, v := range list {
-		if len(v.refs) > 0 {
-			names = append(names, v.name)
+		if len(v.refs) == 0 {
+			continue
+		}
+		var refs []string
+		whole := string(v.value)
+		for _, at := range v.refs[:min(len(v.refs), mostNamed)] {
+			if name, _, length := cutReference(whole[at:]); length > 0 && isShown(name) && !slices.Contains(refs, "${"+name+"}") {
+				refs = append(refs, "${"+name+"}")
+			}
+		}
+		names, shown = append(names, v.name), append(shown, v.name)
+		if len(refs) > 0 {
+			shown[len(shown)-1] += " (" + some(refs) + ")"
 		}
 	}
-	return names
+	return names, shown
 }
