@@ -16,12 +16,13 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// An archive is a part of a log that was cut off, kept as a file of lines of JSON:
-// a header, the entries as they were stored, and the owner's signature over all of
-// it. It verifies by itself: the header has the keys that its first entries need,
-// and the entries tell of all others. Only the MACs need the vault's root.
+// An archive is a file that holds the log entries that were cut off a log. Its lines
+// are JSON: a header, the entries as they were stored, and the owner's signature over
+// all of them. An archive verifies by itself: the header has the public keys that the
+// first entries need, and the entries announce all others. Only checking the MACs
+// needs the vault's root.
 
-// ArchiveFormat names the format, in the header.
+// ArchiveFormat is the name of the format, in [ArchiveHeader].
 const ArchiveFormat = "ass/1 audit archive"
 
 // ArchiveHeader is the first line of an archive.
@@ -31,19 +32,19 @@ type ArchiveHeader struct {
 	OwnerKey []byte         `json:"owner_key"` // Ed25519
 	First    uint64         `json:"first"`
 	Last     uint64         `json:"last"`
-	Epoch    uint32         `json:"epoch"`    // that the log was in before the first entry
-	PrevMAC  []byte         `json:"prev_mac"` // of the entry before the first
+	Epoch    uint32         `json:"epoch"`    // of the log before the first entry
+	PrevMAC  []byte         `json:"prev_mac"` // MAC of the entry before the first
 	Actors   []ArchiveActor `json:"actors"`   // who may have signed, besides the owner
 }
 
-// ArchiveActor is an agent or a token of which entries before the first tell.
+// ArchiveActor is an agent or a token that entries before the first introduced.
 type ArchiveActor struct {
 	ID        string `json:"id"`
 	PublicKey []byte `json:"public_key"`
-	Issuer    string `json:"issuer,omitempty"` // of a token
+	Issuer    string `json:"issuer,omitempty"` // id of the issuer, for a token
 }
 
-// archiveLine is an entry. What is not text is in base64.
+// archiveLine is one entry. Fields that are not text are in base64.
 type archiveLine struct {
 	Seq    uint64 `json:"seq"`
 	By     string `json:"by,omitempty"`
@@ -51,11 +52,11 @@ type archiveLine struct {
 	Body64 []byte `json:"body64,omitempty"`
 	Sig    []byte `json:"sig,omitempty"`
 	MAC    []byte `json:"mac,omitempty"`
-	Raw    []byte `json:"raw,omitempty"` // of one that has not the form of an entry
+	Raw    []byte `json:"raw,omitempty"` // the stored value, if it is malformed
 }
 
 type archiveEnd struct {
-	SHA256    string `json:"sha256"`    // of all lines before, in hex
+	SHA256    string `json:"sha256"`    // of all lines before this one, in hex
 	Signature []byte `json:"signature"` // Ed25519 by the owner
 }
 
@@ -63,8 +64,8 @@ func archiveSigned(vault, sum string) []byte {
 	return lp(lp(lp(nil, []byte("ass/1 audit archive")), []byte(vault)), []byte(sum))
 }
 
-// WriteArchive writes entries, as they are stored, signed by the owner. It returns
-// the SHA-256 sum, in hex, that the signature covers.
+// WriteArchive writes an archive to w: h, the entries as they are stored, and the
+// owner's signature. It returns the SHA-256 digest, in hex, that the signature covers.
 func WriteArchive(w io.Writer, h ArchiveHeader, owner ed25519.PrivateKey, entries iter.Seq2[[]byte, []byte]) (sum string, err error) {
 	h.Format = ArchiveFormat
 	hash := sha256.New()
@@ -91,15 +92,17 @@ func WriteArchive(w io.Writer, h ArchiveHeader, owner ed25519.PrivateKey, entrie
 	return sum, json.NewEncoder(w).Encode(archiveEnd{sum, ed25519.Sign(owner, archiveSigned(h.Vault, sum))})
 }
 
-// maxArchiveLine is far above what an entry can have; the one long line is that of
-// an import.
+// maxArchiveLine, in bytes, is far above the size of any entry. Only the entry of an
+// import makes a long line.
 const maxArchiveLine = 64 << 20
 
-// VerifyArchive checks an archive: its form, that the owner whose key it names
-// signed it, and that each entry is signed by its actor and follows the one before.
-// That the owner is the right one is for the caller to know, by the id of the vault.
-// visit, if set, is called for each entry that can be read. The error is for what is
-// no archive at all, or was altered since the owner signed it.
+// VerifyArchive checks the form of an archive, the signature of the owner whose key
+// it names, and, for each entry, that its actor signed it and that it follows the one
+// before. vaultOf returns the id, in hex, of the vault that an owner's key belongs to.
+// VerifyArchive cannot know whether the owner is the right one: the caller must check
+// the id of the vault. It calls visit, if set, for each entry that can be read. It
+// returns an error if r cannot be read, is not an archive, or was altered after the
+// owner signed it.
 func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, visit func(seq uint64, ev Event)) (ArchiveHeader, []Finding, error) {
 	var h ArchiveHeader
 	lines := bufio.NewScanner(r)
@@ -151,7 +154,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	return h, nil, errors.New("the owner's signature does not match: it was altered, or cut off")
 }
 
-// parseEnd reads the last line, which has one form.
+// parseEnd reads the last line. It accepts only the form that [WriteArchive] writes.
 func parseEnd(line []byte) (end archiveEnd, ok bool) {
 	if DecodeStrict(line, &end) != nil {
 		return end, false
@@ -166,7 +169,7 @@ type archiveWalk struct {
 	at       Position
 	torn     bool
 	actors   map[string]ed25519.PublicKey
-	issuers  map[string]string // of tokens
+	issuers  map[string]string // token id to the id of its issuer
 	visit    func(uint64, Event)
 	findings []Finding
 }
@@ -175,7 +178,7 @@ func (w *archiveWalk) found(from, to uint64, problem string) {
 	w.findings = append(w.findings, Finding{Seq: from, To: to, Problem: problem})
 }
 
-// line checks one entry. The error is for what no archive has.
+// line checks one entry. It returns an error for a line that no archive can have.
 func (w *archiveWalk) line(b []byte) error {
 	var line archiveLine
 	if DecodeStrict(b, &line) != nil || line.Seq <= w.at.Seq {
@@ -220,7 +223,8 @@ func (w *archiveWalk) line(b []byte) error {
 	return nil
 }
 
-// learn takes the keys of agents and tokens out of the entries that tell of them.
+// learn keeps the public keys of agents and tokens up to date, from the entries that
+// announce or end them.
 func (w *archiveWalk) learn(by string, ev Event) {
 	id := ev.ResourceID
 	text, _ := ev.Metadata["public_key"].(string)
@@ -232,7 +236,7 @@ func (w *archiveWalk) learn(by string, ev Event) {
 			return
 		}
 		delete(w.actors, id)
-		for token, issuer := range w.issuers { // which end with the key
+		for token, issuer := range w.issuers { // tokens end with the key of their issuer
 			if issuer == id {
 				delete(w.actors, token)
 			}

@@ -16,8 +16,8 @@ import (
 // MACSize is the size of an entry's MAC in bytes.
 const MACSize = sha256.Size
 
-// Position is where a log stands: all that the next entry needs, and nothing
-// from which an earlier key could be computed.
+// Position is the state of a log after an entry: everything that the next entry
+// needs, and nothing that reveals an earlier key.
 type Position struct {
 	Seq     uint64   // of the last entry; 0 before the first
 	LastMAC [32]byte // of the last entry; zeros before the first
@@ -39,8 +39,8 @@ type Entry struct {
 	MAC  [MACSize]byte
 }
 
-// Append makes the entry that follows p. It returns the key and the value to
-// store, and the position after it. The caller forgets p.
+// Append makes the entry that follows p. It returns the database key and the value
+// to store, and the position after the entry. The caller must then forget p.
 func (p Position) Append(at Place, by string, sign ed25519.PrivateKey, body []byte) (key, value []byte, next Position) {
 	seq := p.Seq + 1
 	e := Entry{By: by, Body: body}
@@ -54,8 +54,8 @@ func (p Position) Append(at Place, by string, sign ed25519.PrivateKey, body []by
 // sort as the entries do.
 func Key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-// Seq is the inverse of [Key]; it returns 0, which numbers no entry, for bytes
-// that are no key.
+// Seq is the inverse of [Key]. For bytes that are not a key it returns 0, which is
+// not the number of any entry.
 func Seq(key []byte) uint64 {
 	if len(key) != 8 {
 		return 0
@@ -100,8 +100,8 @@ func (e Entry) encode() []byte {
 	return append(b, e.MAC[:]...)
 }
 
-// signedBytes is what the actor signs: the entry and everything that fixes its
-// place. The MAC of the entry before makes it a chain.
+// signedBytes returns what the actor signs: the entry, and everything that fixes
+// its place in the log. prev, the MAC of the entry before, makes the log a chain.
 func (e Entry) signedBytes(at Place, seq uint64, prev [32]byte) []byte {
 	return e.appendSigned(make([]byte, 0, 128+len(e.By)+len(e.Body)), at, seq, prev)
 }
@@ -123,8 +123,8 @@ func (e Entry) mac(key [32]byte, signed []byte) [MACSize]byte {
 	return [MACSize]byte(h.Sum(nil))
 }
 
-// lp appends x to b with its length before it, so that no two lists of parts
-// have the same bytes.
+// lp appends x to b, prefixed with its length, so that two different lists of
+// parts never have the same encoding.
 func lp(b, x []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
 }

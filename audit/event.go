@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Names of events. Those of the hosted product where it has one; a refusal is
-// the name of the act with [Denied] behind it.
+// Names of events. If the hosted product has a name for an event, it is the same
+// here. A refusal has the name of the refused act, followed by [Denied].
 const (
 	SecretCreated    = "secret.created"
 	SecretUpdated    = "secret.updated"
@@ -35,7 +35,7 @@ const (
 	VaultCompacted = "vault.compacted"
 	VaultAccepted  = "vault.accepted"
 	VaultBackedUp  = "vault.backed_up"
-	VaultRestored  = "vault.restored" // begins an epoch, which may not be the next one
+	VaultRestored  = "vault.restored" // begins an epoch, not always the next one
 	VaultSalvaged  = "vault.salvaged"
 	LogArchived    = "audit.archived"
 
@@ -50,8 +50,8 @@ const (
 	System = "system"
 )
 
-// Event is the body of an entry, in the fields of the hosted product. It is
-// stored in clear: no value of a secret ever goes in.
+// Event is the body of an entry, with the field names of the hosted product. It
+// is stored unencrypted, so it must never contain the value of a secret.
 type Event struct {
 	ID           string         `json:"id"` // UUID
 	Type         string         `json:"event_type"`
@@ -67,7 +67,7 @@ type Event struct {
 	Epoch uint32 `json:"epoch,omitempty"`
 }
 
-// Encode returns the bytes that an entry signs and stores.
+// Encode returns the event in JSON: the bytes that an entry stores and its actor signs.
 func (e Event) Encode() ([]byte, error) {
 	if e.Metadata == nil {
 		e.Metadata = map[string]any{}
@@ -76,8 +76,8 @@ func (e Event) Encode() ([]byte, error) {
 	return json.Marshal(e)
 }
 
-// Writes reports whether the event says that the record of its secret changed,
-// and whether a record is left.
+// Writes reports whether, according to the event, the record of its secret
+// changed, and whether that record still exists afterwards.
 func (e Event) Writes() (changed, left bool) {
 	switch e.Type {
 	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack:
@@ -88,8 +88,8 @@ func (e Event) Writes() (changed, left bool) {
 	return false, false
 }
 
-// WritesValue reports whether the event says that a version was written, whose
-// number is in the metadata.
+// WritesValue reports whether, according to the event, a version was written. The
+// number of the version is in the metadata.
 func (e Event) WritesValue() bool {
 	switch e.Type {
 	case SecretCreated, SecretUpdated, SecretRotated, SecretRolledBack:

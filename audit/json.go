@@ -8,10 +8,10 @@ import (
 	"reflect"
 )
 
-// DecodeStrict sets v, which points to a zero value, to what data says, and refuses
-// what encoding/json lets pass: fields that v does not have, text behind the value,
-// and names that stand twice or in another case. Two programs must not read one body
-// differently.
+// DecodeStrict decodes the JSON in data into v, which points to a zero value. It
+// refuses what encoding/json accepts: unknown fields, text after the value, and names
+// that are duplicated or in the wrong case. Two programs must not read the same body
+// differently. No error quotes data.
 func DecodeStrict(data []byte, v any) error {
 	if quickDecode(data, v) {
 		return nil
@@ -20,7 +20,7 @@ func DecodeStrict(data []byte, v any) error {
 	return decodeStrict(data, v)
 }
 
-// decodeStrict is the judge of what strict means.
+// decodeStrict defines what strict means.
 func decodeStrict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -36,7 +36,7 @@ func decodeStrict(data []byte, v any) error {
 // checkNames checks the names of every object in data, which is valid JSON:
 // lower case, digits and '_', and none twice in one object.
 func checkNames(data []byte) error {
-	var open []map[string]bool // the names seen in each object or list around
+	var open []map[string]bool // the names seen so far in each enclosing object or list
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '{', '[':

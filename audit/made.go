@@ -8,14 +8,15 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// Made reports whether priv made a signature. Whoever has the key can tell without an
-// operation on the curve, in a tenth of the time: the second half of a signature (R, S)
-// is S = r + H(R ‖ A ‖ message)·a, and r = H(prefix ‖ message) comes from the key alone
-// (RFC 8032, 5.1.6). Who does not have the key knows neither r nor a, and can compute S
-// for no other message and no other R, as nobody can compute a MAC.
+// Made reports whether priv made the signature sig of message. With the private key,
+// this needs no operation on the curve and takes a tenth of the time: the second half of a
+// signature (R, S) is S = r + H(R ‖ A ‖ message)·a, and r = H(prefix ‖ message), where
+// prefix and a come from the key alone (RFC 8032, 5.1.6). Without the key, r and a are
+// unknown, so nobody can compute S for another message or another R, just as nobody can
+// compute a MAC.
 //
-// False is no verdict: a signature may hold that was not made in this way, and
-// [ed25519.Verify] knows.
+// False is not a verdict: a signature may be valid although it was made in another way.
+// In that case, ask [ed25519.Verify].
 func Made(priv ed25519.PrivateKey, message, sig []byte) bool {
 	if len(priv) != ed25519.PrivateKeySize || len(sig) != ed25519.SignatureSize {
 		return false
@@ -27,7 +28,7 @@ func Made(priv ed25519.PrivateKey, message, sig []byte) bool {
 	}
 	r, k := scalarOf(h[32:], message), scalarOf(sig[:32], priv[ed25519.SeedSize:], message)
 	s := edwards25519.NewScalar().MultiplyAdd(k, a, r).Bytes()
-	return subtle.ConstantTimeCompare(s, sig[32:]) == 1 // s is a signature to whoever learns it
+	return subtle.ConstantTimeCompare(s, sig[32:]) == 1 // an attacker who learns s has a signature
 }
 
 // scalarOf is SHA-512 of some bytes, as a number modulo the order of the group.

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// Bodies are what json.Marshal wrote of the very types that they are read into: fields
-// in their order, no spaces, and next to never an escape. What has exactly that form
-// needs no general parser, and cannot have a name twice or in another case. It is read
-// here, five times as fast; whatever else there may be is left to decodeStrict.
+// json.Marshal wrote the bodies from the same types that they are read into: fields in
+// order, no spaces, and almost never an escape. Text of exactly that form needs no general
+// parser, and cannot have a name that is duplicated or in the wrong case. The decoder here
+// reads it five times as fast. decodeStrict reads everything else.
 
-// quickDecode decodes data into v, which points to a zero value. False says nothing
-// about data, and leaves anything in v.
+// quickDecode decodes data into v, which points to a zero value. If it returns false,
+// data may still be valid, and v may hold anything.
 func quickDecode(data []byte, v any) bool {
 	q := quick{data}
 	return q.value(reflect.ValueOf(v).Elem()) && len(q.rest) == 0
 }
 
-// quick is what has not been read yet.
+// quick holds the data that has not been read yet.
 type quick struct{ rest []byte }
 
-// cut reads exactly text, if it is next.
+// cut reads text, if the data begins with it.
 func (q *quick) cut(text string) bool {
 	if len(q.rest) < len(text) || string(q.rest[:len(text)]) != text {
 		return false
@@ -58,7 +58,7 @@ func (q *quick) text() (text []byte, ok bool) {
 	return text, ok
 }
 
-// number reads a whole number of no more digits than every type of float holds.
+// number reads a whole number of at most 15 digits, which a float64 holds exactly.
 func (q *quick) number() (n uint64, ok bool) {
 	i := 0
 	for i < len(q.rest) && '0' <= q.rest[i] && q.rest[i] <= '9' {
@@ -149,7 +149,7 @@ func (q *quick) object(v reflect.Value) bool {
 	return (lead == "," || q.cut(lead)) && q.cut("}")
 }
 
-// list reads a list, or the bytes that a text in base64 stands for.
+// list reads a JSON array, or bytes in base64.
 func (q *quick) list(v reflect.Value) bool {
 	if elem := v.Type().Elem(); elem.Kind() == reflect.Uint8 && len(q.rest) > 0 && q.rest[0] == '"' {
 		text, ok := q.text()
@@ -176,7 +176,7 @@ func (q *quick) list(v reflect.Value) bool {
 	return true
 }
 
-// any reads what stands in a map: texts, numbers, and lists and maps of them.
+// any reads a value in a map: a string, a number, a boolean, or a list or map of these.
 func (q *quick) any(depth int) (x any, ok bool) {
 	switch {
 	case depth > 8 || len(q.rest) == 0:
@@ -222,7 +222,7 @@ func (q *quick) any(depth int) (x any, ok bool) {
 	return float64(n), ok
 }
 
-// quickField is what stands before the value of a field.
+// quickField is the text before the value of a field.
 type quickField struct {
 	name     string // in quotes, with the colon
 	optional bool
@@ -230,7 +230,7 @@ type quickField struct {
 
 var quickTypes sync.Map // of []quickField, by reflect.Type
 
-// fieldsOf are the fields of a struct, if its tags name each of them.
+// fieldsOf returns the fields of a struct. ok is false if a field has no plain name in its tag.
 func fieldsOf(t reflect.Type) (fields []quickField, ok bool) {
 	if known, ok := quickTypes.Load(t); ok {
 		return known.([]quickField), true

@@ -9,13 +9,13 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// A signature takes longer to verify than everything else that a walk does with an
-// entry, so all cores verify while the walk goes on. What comes of it is the same as
-// one by one: findings and visits are in the order of the entries, and where an entry
-// may change who can sign the next, the walk waits for it.
+// Verifying the signature of an entry takes longer than everything else that a walk does
+// with the entry, so all cores verify while the walk goes on. The result is the same as
+// one by one: findings and visits are in the order of the entries, and if an entry may
+// change who can sign the next one, the walk waits for it.
 
-// claim is an entry of which all but the signature has been looked at. Its bytes are
-// copies: those of the log are for the goroutine that walks it alone.
+// claim is an entry that was checked except for its signature. Its bytes are copies,
+// because only the goroutine that walks the log may use the log's own bytes.
 type claim struct {
 	seq       uint64
 	by        string
@@ -23,20 +23,20 @@ type claim struct {
 	pub       ed25519.PublicKey
 	signed    []byte
 	sig       []byte
-	otherwise string // what does not hold, if the signature does; "" for nothing
+	otherwise string // the problem, if the signature is valid; "" if there is none
 
 	holds bool
 	done  *sync.WaitGroup
 }
 
-// batch is claims that lie beside each other in the log.
+// batch is a run of claims that are adjacent in the log.
 type batch struct {
 	claims []claim
 	bytes  int
 	done   sync.WaitGroup
 }
 
-// The limits of a batch. There are two: one is filled while the other is verified.
+// The limits of a batch. There are two batches: one fills while the other is verified.
 const (
 	batchClaims = 256
 	batchBytes  = 1 << 20
@@ -45,7 +45,7 @@ const (
 type signatures struct {
 	jobs         chan *claim
 	filled, next *batch
-	unsure       bool // a claim that is open may change who can sign
+	unsure       bool // an open claim may change who can sign
 }
 
 func (s *signatures) start(own ed25519.PrivateKey) {
@@ -63,12 +63,12 @@ func (s *signatures) start(own ed25519.PrivateKey) {
 
 func (s *signatures) stop() { close(s.jobs) }
 
-// claim has the signature of the entry that is looked at verified.
+// claim hands the current entry to the goroutines that verify signatures.
 func (w *walk) claim(c claim, sig []byte) {
 	b := w.next
 	b.claims = b.claims[:len(b.claims)+1]
 	at := &b.claims[len(b.claims)-1]
-	c.signed, w.signed = w.signed, at.signed // which is not needed any more
+	c.signed, w.signed = w.signed, at.signed // reuses the buffer of an old claim
 	c.sig = append(at.sig[:0], sig...)
 	c.done = &b.done
 	*at = c
@@ -81,12 +81,12 @@ func (w *walk) claim(c claim, sig []byte) {
 	}
 }
 
-// changesActors reports whether an event may tell who can sign what comes next.
+// changesActors reports whether an event may change who can sign later entries.
 func (e Event) changesActors() bool {
 	return strings.HasPrefix(e.Type, "agent.") || strings.HasPrefix(e.Type, "token.")
 }
 
-// settle waits for every claim that is open.
+// settle waits for every open claim, and reports the results.
 func (w *walk) settle() {
 	w.settleBatch(w.filled)
 	w.settleBatch(w.next)

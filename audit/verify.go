@@ -27,46 +27,46 @@ func (f Finding) String() string {
 type Verifier struct {
 	Vault [16]byte
 
-	// FirstKey returns the key of the entry seq, with which epoch begins. Only
-	// the holder of the vault's root can compute it.
+	// FirstKey returns the key of the entry seq, if that entry begins epoch.
+	// Only the holder of the vault's root can compute it.
 	FirstKey func(epoch uint32, seq uint64) [32]byte
 
-	// SignedBy returns the public key of an actor. The owner's must be known
-	// from outside of the log, the others from what Visit was told of agents and
-	// tokens, and of nothing else.
+	// SignedBy returns the public key of an actor. The owner's key must come from
+	// outside the log. All other keys must depend only on the agent and token events
+	// that Visit was given.
 	SignedBy func(by string) (ed25519.PublicKey, bool)
 
-	// Own is the owner's key, which knows its own signatures at once; nil where it is
-	// not at hand. See [Made].
+	// Own is the owner's private key, which makes checking the owner's signatures
+	// faster; nil if it is not available. See [Made].
 	Own ed25519.PrivateKey
 
 	// Last is the number of the last entry, as the vault's head counts them; 0 if
 	// that is not known.
 	Last uint64
 
-	// After is where the log stood, and Epoch the epoch it was in, before the first
-	// entry that is here: those before were archived. The zero Position is the
-	// beginning.
+	// After is the position of the log before the first entry here, and Epoch is its
+	// epoch there. Earlier entries were archived. The zero Position is the beginning.
 	After Position
 	Epoch uint32
 
-	// Visit, if set, is called in order for every entry that holds, and, with checked
-	// being false, for those that cannot be checked because the one before them is
-	// missing, which is a finding by itself.
+	// Visit, if set, is called in order for every valid entry, with checked true. It is
+	// called with checked false for an entry that cannot be checked because the one
+	// before it is missing. Such an entry is also a finding.
 	Visit func(seq uint64, by string, ev Event, checked bool)
 }
 
 // Owner is the name under which the owner of a vault acts.
 const Owner = "owner"
 
-// maxGap is how many missing entries are believed in all. What lies behind more is
-// one odd key: a log of that size is checked in seconds, gaps up to 2^64 never.
+// maxGap is the maximum number of missing entries, over all gaps. A record beyond it
+// counts as one odd key: a walk over maxGap entries takes seconds, but a walk over a gap
+// of up to 2^64 would never end.
 const maxGap = 1 << 20
 
-// Verify walks a whole log, oldest entry first, and returns where it stands
-// after the last entry, in which epoch, and everything that does not hold. One
-// altered entry is one finding: the keys do not depend on what was logged, so
-// the walk goes on behind it, even when it began an epoch.
+// Verify walks a whole log, oldest entry first. It returns the position after the
+// last entry, the epoch there, and all findings. One altered entry is one finding:
+// the keys do not depend on what was logged, so the walk continues after it, even
+// if it began an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
 	w := walk{Verifier: v, at: v.After, epoch: v.Epoch}
 	w.start(v.Own)
@@ -95,20 +95,20 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 // walk is one run of [Verifier.Verify].
 type walk struct {
 	*Verifier
-	at       Position // of the entry before
+	at       Position // after the previous entry
 	epoch    uint32
 	missing  uint64  // entries, in all gaps
-	broken   []begun // entries that did not hold, since the last that did
+	broken   []begun // invalid or missing entries since the last valid one
 	torn     bool    // the entry before is missing, so the chain to it cannot be checked
 	findings []Finding
-	signed   []byte // of the entry that is looked at
+	signed   []byte // the signed bytes of the current entry
 	signatures
 }
 
 // begun is an entry that may have begun the next epoch.
 type begun struct {
 	seq uint64
-	at  uint64 // the entry that key is for; 0 before it was computed
+	at  uint64 // the entry that key is for; 0 if key is not computed yet
 	key [32]byte
 }
 
@@ -121,7 +121,7 @@ func (w *walk) add(f Finding) {
 	w.findings = append(w.findings, f)
 }
 
-// pass goes on behind an entry that did not hold.
+// pass moves on past an invalid or missing entry.
 func (w *walk) pass(mac [MACSize]byte) {
 	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: NextKey(w.at.Key)}
 	if w.broken = append(w.broken, begun{seq: w.at.Seq}); len(w.broken) > 64 {
@@ -134,7 +134,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 	if err != nil {
 		w.found(seq, "%v", err)
 		var mac [MACSize]byte
-		if len(value) >= MACSize { // most likely still where it was
+		if len(value) >= MACSize { // most likely, the MAC is still intact at the end
 			mac = [MACSize]byte(value[len(value)-MACSize:])
 		}
 		w.pass(mac)
@@ -180,10 +180,10 @@ func (w *walk) entry(seq uint64, value []byte) {
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
 }
 
-// keyOf finds the key under which the entry's MAC holds: the next of this epoch;
-// the first of the epoch that the entry begins; or, where entries before it did
-// not hold, one of the epoch that one of them may have begun. It leaves in w.signed what
-// the entry's actor has signed.
+// keyOf finds the key under which the entry's MAC is valid: the next key of this
+// epoch; the first key of the epoch that the entry begins; or, after invalid or missing
+// entries, a key of the epoch that one of them may have begun. It leaves the bytes that
+// the entry's actor signed in w.signed.
 func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
 	holds := func(k [32]byte, epoch uint32) bool {
 		w.signed = e.appendSigned(w.signed[:0], Place{w.Vault, epoch}, seq, w.at.LastMAC)
@@ -214,8 +214,8 @@ func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, o
 	return k, 0, false
 }
 
-// Differs says how the position that the vault's head records differs from the
-// one at which the log really ends; "" if it does not.
+// Differs says how head, the position that the vault's head records, differs from p,
+// the position at which the log really ends. It returns "" if they are equal.
 func (p Position) Differs(head Position) string {
 	switch {
 	case head.Seq > p.Seq:

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Claims are what a token says of itself. They are public: whoever holds the
-// token, or the vault's file, reads them.
+// Claims are what a token says about itself. They are public: anyone who holds the
+// token or the vault's file can read them.
 type Claims struct {
 	Vault   [16]byte // id of the vault that it is for
 	Issuer  string   // "owner", or the id of the agent that issued it
@@ -21,9 +21,9 @@ type Claims struct {
 	Issued  time.Time
 	Expires time.Time
 	Scopes  Scopes
-	Uses    uint64 // how many reads, writes and deletions it is good for; 0: any number
-	IPs     IPs    // from where; empty: from anywhere
-	Tier    Tier   // the highest tier that it reads without approval; 0 is standard
+	Uses    uint64 // number of reads, writes and deletions allowed; 0: unlimited
+	IPs     IPs    // addresses that may use the token; empty: any
+	Tier    Tier   // the highest tier that the token reads without approval; 0 means [Standard]
 }
 
 // wire is the payload of the JWT (RFC 7519). The order of its fields is part of
@@ -71,20 +71,20 @@ func Signature(signed string, key [32]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// TokenText joins what is signed and its signature to a token.
+// TokenText joins header.payload and its signature to the text of a token.
 func TokenText(signed string, signature [32]byte) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature[:])
 }
 
-// Token is a token taken apart, and not yet verified.
+// Token is a token that was parsed but not yet verified.
 type Token struct {
 	Claims
 	Signed    string   // header.payload
 	Signature [32]byte // its secret
 }
 
-// ParseToken takes the text of a token apart. Nothing of it is true before
-// [Token.Verify].
+// ParseToken parses the text of a token. Do not trust any part of the result
+// before [Token.Verify] succeeds.
 func ParseToken(text string) (Token, error) {
 	cut := strings.LastIndexByte(text, '.')
 	if len(text) > maxTokenBytes || cut < 0 {
@@ -95,14 +95,14 @@ func ParseToken(text string) (Token, error) {
 		return Token{}, errToken
 	}
 	claims, err := ParseSigned(text[:cut])
-	if err == nil && TokenText(text[:cut], [32]byte(sig)) != text { // the decoder passes over line breaks
+	if err == nil && TokenText(text[:cut], [32]byte(sig)) != text { // the decoder skips line breaks
 		err = errToken
 	}
 	return Token{claims, text[:cut], [32]byte(sig)}, err
 }
 
-// ParseSigned reads the claims of header.payload. One set of claims has one form:
-// what was not written by [Claims.Signed] is refused.
+// ParseSigned reads the claims of header.payload. Each set of claims has exactly
+// one encoding: ParseSigned refuses any text that [Claims.Signed] would not write.
 func ParseSigned(signed string) (Claims, error) {
 	payload, ok := strings.CutPrefix(signed, tokenHeader+".")
 	if !ok {
@@ -136,8 +136,8 @@ func ParseSigned(signed string) (Claims, error) {
 	return c, nil
 }
 
-// Verify checks the signature with the key of the token's issuer for this token.
-// HS256 is the only algorithm that is accepted.
+// Verify checks the signature. key is the issuer's key for this token. Verify
+// accepts no algorithm but HS256.
 func (t Token) Verify(key [32]byte) error {
 	want := Signature(t.Signed, key)
 	if !strings.HasPrefix(t.Signed, tokenHeader+".") || !hmac.Equal(t.Signature[:], want[:]) {

@@ -14,15 +14,15 @@ const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// AgentKey is what an agent's key carries: its secret, the first bytes of the
-// id of the vault that issued it, and a checksum that tells a mistyped key from
-// an unknown one.
+// AgentKey is the content of an agent's key: its secret and the first bytes of
+// the id of the vault that issued it. The text of the key also has a checksum,
+// which tells a mistyped key from an unknown one.
 type AgentKey struct {
 	Secret [32]byte
 	Vault  [4]byte
 }
 
-// LooksLikeAgentKey reports whether s has the form of an agent key, right or
+// LooksLikeAgentKey reports whether s begins like an agent key, valid or
 // mistyped.
 func LooksLikeAgentKey(s string) bool { return strings.HasPrefix(s, keyPrefix) }
 
@@ -61,8 +61,8 @@ func ParseAgentKey(s string) (AgentKey, error) {
 	return k, nil
 }
 
-// Text returns the key as an agent gets it. It is a secret; [AgentKey.String]
-// is what may be printed by mistake.
+// Text returns the key in the form that an agent gets. It is a secret;
+// [AgentKey.String] is safe to print.
 func (k AgentKey) Text() string {
 	n := new(big.Int).SetBytes(append(k.raw(), k.check()...))
 	digits, base, d := make([]byte, keyDigits), big.NewInt(62), new(big.Int)

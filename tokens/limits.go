@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Limits of the life of a token.
+// Limits of the lifetime of a token.
 const (
 	DefaultTTL = time.Hour
 	MaxTTL     = 24 * time.Hour
 )
 
-// ParseTTL reads how long a token lives: 15m, 1h, 24h, or bare seconds; whole
-// seconds, from 1 s to [MaxTTL].
+// ParseTTL reads the lifetime of a token: a duration such as 15m, 1h or 24h, or
+// a bare number of seconds. It must be whole seconds, from 1 s to [MaxTTL].
 func ParseTTL(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if n, nerr := strconv.ParseUint(s, 10, 32); nerr == nil {
@@ -32,8 +32,8 @@ func ParseTTL(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// IPs is a list of addresses and ranges from which a token may be used; an empty
-// one is from anywhere.
+// IPs lists the addresses and ranges from which a token may be used. An empty
+// list allows any address.
 type IPs []netip.Prefix
 
 const maxIPs = 64
@@ -78,7 +78,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return a.Prefix(a.BitLen())
 }
 
-// Allow reports whether one of the addresses is on the list.
+// Allow reports whether the list allows one of addrs. An empty list allows all.
 func (ips IPs) Allow(addrs []netip.Addr) bool {
 	for _, ip := range ips {
 		for _, a := range addrs {
@@ -90,7 +90,7 @@ func (ips IPs) Allow(addrs []netip.Addr) bool {
 	return len(ips) == 0
 }
 
-// Strings returns the list as it is written: single addresses without a range.
+// Strings returns the list as text. A single address has no prefix length.
 func (ips IPs) Strings() []string {
 	texts := make([]string, len(ips))
 	for i, ip := range ips {

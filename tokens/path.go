@@ -28,7 +28,7 @@ func ParsePath(s string) (Path, error) {
 // String returns the path as it was parsed.
 func (p Path) String() string { return p.text }
 
-// Compare orders paths as their texts are ordered.
+// Compare orders paths by their text.
 func (p Path) Compare(q Path) int { return strings.Compare(p.text, q.text) }
 
 // Namespace returns all but the last segment.

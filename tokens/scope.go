@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Action is what a scope allows to be done: a set of [Read], [Write], [Delete].
+// Action is the set of actions that a scope allows: [Read], [Write], [Delete].
 type Action uint8
 
 // The actions. To write is to create, update, rotate, restore and roll back.
@@ -36,7 +36,7 @@ func (a Action) String() string {
 // Pattern names one secret, or everything below a namespace at any depth: one
 // node in the tree of paths. The zero Pattern is everything.
 type Pattern struct {
-	below Namespace // where exact is the zero Path
+	below Namespace // used if exact is the zero Path
 	exact Path
 }
 
@@ -72,11 +72,11 @@ func parsePattern(s string) (Pattern, error) {
 // Exact returns the secret that the pattern names, if it names one.
 func (p Pattern) Exact() (Path, bool) { return p.exact, p.exact != Path{} }
 
-// Namespace is that below which everything is covered, of a pattern that is not
-// exact.
+// Namespace returns the namespace that the pattern covers. It has no meaning for
+// an exact pattern; see [Pattern.Exact].
 func (p Pattern) Namespace() Namespace { return p.below }
 
-// Covers reports whether a secret at path is one that the pattern names.
+// Covers reports whether the pattern covers the secret at path.
 func (p Pattern) Covers(path Path) bool {
 	if exact, ok := p.Exact(); ok {
 		return exact == path
@@ -105,7 +105,7 @@ func (p Pattern) String() string {
 	return p.below.text + "/*"
 }
 
-// Scope is a right: some actions on what a pattern covers.
+// Scope is a right: it allows some actions on everything that a pattern covers.
 type Scope struct {
 	Actions Action
 	Pattern Pattern
@@ -135,18 +135,18 @@ func ParseScope(s string) (Scope, error) {
 
 func (s Scope) String() string { return "secrets:" + s.Actions.String() + ":" + s.Pattern.String() }
 
-// Scopes are all the rights that somebody has.
+// Scopes are all the rights of one actor.
 type Scopes []Scope
 
 // MaxScopes is how many scopes one agent or token can have.
 const MaxScopes = 64
 
-// ParseScopes reads scopes that are separated by commas or spaces: at least one.
+// ParseScopes reads one or more scopes, separated by commas or spaces.
 func ParseScopes(s string) (Scopes, error) {
 	return ScopesOf(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }))
 }
 
-// ScopesOf reads scopes: at least one. One that stands twice is kept once.
+// ScopesOf reads one or more scopes, one per text. It drops duplicates.
 func ScopesOf(texts []string) (Scopes, error) {
 	var scopes Scopes
 	seen := map[Scope]bool{}
@@ -172,8 +172,8 @@ func ScopesOf(texts []string) (Scopes, error) {
 // Allow reports whether the scopes allow every action of a on a path.
 func (s Scopes) Allow(a Action, path Path) bool { return s.Contain(Scope{a, Exactly(path)}) }
 
-// Contain reports whether everything that o allows is allowed. Patterns are
-// nodes of a tree, so one scope has to contain it, for each action.
+// Contain reports whether s allows everything that o allows. Patterns are nodes
+// of a tree, so for each action a single scope must contain the pattern of o.
 func (s Scopes) Contain(o Scope) bool {
 	var have Action
 	for _, scope := range s {
@@ -204,7 +204,7 @@ func (s Scopes) Intersect(o Scopes) Scopes {
 	return both
 }
 
-// Patterns returns where an action is allowed: no pattern within another.
+// Patterns returns the patterns on which s allows a, none within another.
 func (s Scopes) Patterns(a Action) []Pattern {
 	var list []Pattern
 	for _, scope := range s {
@@ -217,7 +217,7 @@ func (s Scopes) Patterns(a Action) []Pattern {
 	return list
 }
 
-// Strings returns the scopes as they are written.
+// Strings returns the text of each scope.
 func (s Scopes) Strings() []string {
 	texts := make([]string, len(s))
 	for i, scope := range s {

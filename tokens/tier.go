@@ -1,7 +1,7 @@
 package tokens
 
 // Tier decides whether a human must approve a read. Tiers are ordered: a
-// higher one is stricter. The zero Tier is none.
+// higher one is stricter. The zero Tier is not a valid tier.
 type Tier uint8
 
 // The numbers are part of every key derivation and never change.

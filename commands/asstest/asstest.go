@@ -28,8 +28,8 @@ import (
 	"ass/vault"
 )
 
-// Isolate gives a script a HOME of its own and takes every ASS_ variable away.
-// The first ass secrets set makes a vault there.
+// Isolate gives a script its own HOME and removes every ASS_ variable. The first
+// command "ass secrets set" creates a vault there.
 func Isolate(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, ".home")
 	env.Vars = slices.DeleteFunc(env.Vars, func(pair string) bool { return len(pair) > 4 && pair[:4] == "ASS_" })
@@ -41,8 +41,8 @@ func Isolate(env *testscript.Env) error {
 	return os.MkdirAll(filepath.Join(home, "run"), 0o700)
 }
 
-// Setup is Isolate with a vault in which these secrets are, by path, all of the
-// standard tier. The script acts as its owner.
+// Setup calls [Isolate] and creates a vault that holds secrets, a map from path to
+// value, all of the standard tier. The script acts as the owner of the vault.
 func Setup(env *testscript.Env, secrets map[string]string) error {
 	if err := Isolate(env); err != nil {
 		return err

@@ -8,18 +8,18 @@ import (
 	"ass/vault"
 )
 
-// Actor opens the vault with one credential, calls fn and closes it. That of the
-// owner is [Vault.Do].
+// Actor opens the vault with one credential, calls fn and closes the vault. The
+// owner's Actor is [Vault.Do].
 type Actor func(fn func(*vault.Session) error) error
 
-// Agent acts with an agent's key.
+// Agent returns an Actor that acts with an agent's key.
 func (v *Vault) Agent(k tokens.AgentKey) Actor {
 	return func(fn func(*vault.Session) error) error {
 		return v.open(func(opened *vault.Vault) (*vault.Session, error) { return opened.Agent(k) }, fn)
 	}
 }
 
-// Token acts with a token.
+// Token returns an Actor that acts with a token, given as text.
 func (v *Vault) Token(text string) Actor {
 	return func(fn func(*vault.Session) error) error {
 		return v.open(func(opened *vault.Vault) (*vault.Session, error) { return opened.Token(text) }, fn)
@@ -39,7 +39,7 @@ func (v *Vault) open(as func(*vault.Vault) (*vault.Session, error), fn func(*vau
 	return fn(s)
 }
 
-// NewAgent registers an agent, which has to work.
+// NewAgent registers an agent. If that fails, the test fails.
 func (v *Vault) NewAgent(t testing.TB, name string, scopes ...string) (vault.Agent, Actor) {
 	t.Helper()
 	var (
@@ -53,7 +53,7 @@ func (v *Vault) NewAgent(t testing.TB, name string, scopes ...string) (vault.Age
 	return made, v.Agent(k)
 }
 
-// NewToken issues a token in the name of an actor, which has to work.
+// NewToken issues a token as issuer. If that fails, the test fails.
 func (v *Vault) NewToken(t testing.TB, issuer Actor, spec vault.TokenSpec) (vault.Issued, Actor) {
 	t.Helper()
 	var made vault.Issued
@@ -67,7 +67,7 @@ func (v *Vault) NewToken(t testing.TB, issuer Actor, spec vault.TokenSpec) (vaul
 	return made, v.Token(made.Text)
 }
 
-// Get reads a value; a failure is returned.
+// Get reads a value. It returns any error.
 func (a Actor) Get(t testing.TB, path string) (value string, err error) {
 	t.Helper()
 	err = a(func(s *vault.Session) error {
@@ -78,7 +78,7 @@ func (a Actor) Get(t testing.TB, path string) (value string, err error) {
 	return value, err
 }
 
-// Set stores a value; a failure is returned.
+// Set stores a value. It returns any error.
 func (a Actor) Set(t testing.TB, path, value string, o vault.SetOptions) error {
 	t.Helper()
 	return a(func(s *vault.Session) error {
@@ -87,7 +87,7 @@ func (a Actor) Set(t testing.TB, path, value string, o vault.SetOptions) error {
 	})
 }
 
-// Delete hides a secret; a failure is returned.
+// Delete hides a secret. It returns any error.
 func (a Actor) Delete(t testing.TB, path string) error {
 	t.Helper()
 	return a(func(s *vault.Session) error {
@@ -129,5 +129,5 @@ func (v *Vault) UseClock() *Clock {
 	return c
 }
 
-// Pass sets the clock forward; back, if d is negative.
+// Pass moves the clock forward, or back if d is negative.
 func (c *Clock) Pass(d time.Duration) { c.Time = c.Add(d) }

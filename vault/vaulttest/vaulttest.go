@@ -1,5 +1,5 @@
-// Package vaulttest gives tests a real vault in a folder of their own, which is
-// verified record by record when the test ends.
+// Package vaulttest gives each test a real vault in a folder of its own. When the
+// test ends, it verifies the vault record by record.
 package vaulttest
 
 import (
@@ -16,17 +16,17 @@ import (
 	"ass/vault"
 )
 
-// Vault is a vault on disk and the key of its owner.
+// Vault is a vault on disk and the identity of its owner.
 type Vault struct {
 	Path  string
 	Owner *vault.Identity
-	Opts  vault.Options // used at every opening; tests may change it
+	Opts  vault.Options // used by [Vault.Do] and every [Actor]; tests may change it
 
 	damaged bool
 }
 
-// New makes a vault. When the test ends, it is opened and verified, values
-// included, unless the test called [Vault.Damaged].
+// New creates a vault. When the test ends, [Check] verifies it, values included,
+// unless the test failed or called [Vault.Damaged].
 func New(t testing.TB) *Vault {
 	t.Helper()
 	owner, err := vault.NewIdentity()
@@ -68,7 +68,7 @@ func (v *Vault) Do(fn func(*vault.Session) error) error {
 	return fn(s)
 }
 
-// Must is Do for what has to work.
+// Must calls [Vault.Do]. If that fails, the test fails.
 func (v *Vault) Must(t testing.TB, fn func(*vault.Session) error) {
 	t.Helper()
 	if err := v.Do(fn); err != nil {
@@ -76,7 +76,7 @@ func (v *Vault) Must(t testing.TB, fn func(*vault.Session) error) {
 	}
 }
 
-// Set stores a value, which has to work.
+// Set stores a value as the owner. If that fails, the test fails.
 func (v *Vault) Set(t testing.TB, path, value string, o vault.SetOptions) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) error {
@@ -85,7 +85,7 @@ func (v *Vault) Set(t testing.TB, path, value string, o vault.SetOptions) {
 	})
 }
 
-// Get reads a value; a failure is returned.
+// Get reads a value as the owner. It returns any error.
 func (v *Vault) Get(t testing.TB, path string) (value string, err error) {
 	t.Helper()
 	err = v.Do(func(s *vault.Session) error {
@@ -96,8 +96,8 @@ func (v *Vault) Get(t testing.TB, path string) (value string, err error) {
 	return value, err
 }
 
-// Verify checks everything, values included. What is found from where the last
-// verification ended must be what is found from the first entry on.
+// Verify checks everything, values included. A verification that continues where the
+// last one ended must find the same problems as one that starts at the first entry.
 func (v *Vault) Verify() (r vault.Report) {
 	err := v.Do(func(s *vault.Session) error {
 		again, aerr := s.Reverify()
@@ -116,8 +116,8 @@ func (v *Vault) Verify() (r vault.Report) {
 	return r
 }
 
-// Check checks the file at path, which id must open: every page by bbolt's own
-// check, then every record, value and log entry. It returns what does not hold.
+// Check verifies the vault at path, which id must be able to open: every record, value
+// and log entry, then every page with bbolt's own check. It returns the problems found.
 func Check(path string, id *vault.Identity) ([]string, error) {
 	v, err := vault.Open(path, vault.Options{})
 	if err != nil {
