@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// addresses returns those that the interfaces of this machine have, loopback
-// included. It is the only use of package net: nothing is sent anywhere.
+// addresses returns the addresses of this machine's interfaces, loopback included.
+// Nothing else uses package net, and addresses sends nothing.
 func addresses() []netip.Addr {
 	var list []netip.Addr
 	found, err := net.InterfaceAddrs()

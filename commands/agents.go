@@ -47,7 +47,7 @@ func namespaceNames(g vault.Agent) []string {
 	return names
 }
 
-// stampOf is stamp for a time that may not have come.
+// stampOf is stamp for a time that may be unset.
 func stampOf(t *time.Time) *string {
 	if t == nil {
 		return nil
@@ -71,7 +71,7 @@ func (agentsList) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		defer func() { // what holds is listed, and what does not is named
+		defer func() { // list the valid records, and name an altered one
 			if err == nil {
 				err = s.Unlisted()
 			}
@@ -132,7 +132,8 @@ func (c agentsCreate) Run(a *app) error {
 	return a.keyWasShown(made, err)
 }
 
-// noteWriter says what a right to write means for the programs that read there.
+// noteWriter explains what a right to write means for programs that read the same
+// secrets.
 func (a *app) noteWriter(g vault.Agent) {
 	patterns := g.Scopes.Patterns(tokens.Write)
 	if len(patterns) == 0 {
@@ -189,8 +190,9 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 	return spec, err
 }
 
-// offerPassphrase offers, before the first agent, to put a passphrase on the
-// owner key: a program that runs as the owner could approve its own requests.
+// offerPassphrase offers, before the first agent is created, to set a passphrase on
+// the owner key. Without one, a program that runs as the owner could approve its own
+// requests.
 func (a *app) offerPassphrase() error {
 	h, err := a.find()
 	if err != nil {
@@ -228,7 +230,7 @@ func (a *app) offerPassphrase() error {
 	return err
 }
 
-// showAgentKey prints a key, this once.
+// showAgentKey prints a new key. The key cannot be shown again.
 func (a *app) showAgentKey(g vault.Agent, key tokens.AgentKey, done string) error {
 	if a.JSON {
 		return a.out.json(struct {
@@ -317,15 +319,16 @@ func (c agentsRevoke) Run(a *app) error {
 	})
 }
 
-// noteLeftBehind names the records that did not hold and are gone.
+// noteLeftBehind names the invalid records that a rewrite left out.
 func (a *app) noteLeftBehind(names []string) {
 	if len(names) > 0 {
 		a.out.warn("left behind, because it did not hold: %s", strings.Join(names, ", "))
 	}
 }
 
-// confirmNarrowing says what taking a right away will do, and asks. It returns the
-// id of the agent that was shown: by the time of the answer its name may be another's.
+// confirmNarrowing says what revoking an agent, or replacing its key, will do, and asks
+// for confirmation. It returns the id of the agent that it showed: by the time of the
+// answer, another agent may have the name.
 func (a *app) confirmNarrowing(agent string, force bool, question string) (id string, err error) {
 	var n vault.Narrowing
 	err = a.with(access{readOnly: true, owner: "revoke agents and replace their keys"}, func(s *vault.Session) (err error) {

@@ -68,8 +68,9 @@ func (c approvalsList) Run(a *app) error {
 	})
 }
 
-// inTurns chooses at most so many requests (0 is all), one of each agent in turn, so
-// that none that asks for much hides what another asks for. Their order stays.
+// inTurns chooses at most the given number of requests (0 for all), one of each agent
+// in turn, so that an agent with many requests cannot hide those of another. It keeps
+// their order.
 func inTurns(list []vault.Request, most int) []vault.Request {
 	if most == 0 || len(list) <= most {
 		return list
@@ -168,7 +169,7 @@ func (c approvalsDeny) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	// Nothing is given away by a denial, so where nobody can be asked it goes on.
+	// A denial gives nothing away, so without a terminal it needs no confirmation.
 	if a.interactive() {
 		if err := a.confirm(c.Force, "Deny "+these(len(shown))+"?"); err != nil {
 			return err
@@ -242,13 +243,13 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 	return shown, err
 }
 
-// reads are what some actors have read lately, the newest first.
+// reads maps the id of an actor to what it has read lately, newest first.
 type reads map[string][]vault.Entry
 
 // shownReads is how many reads are shown with a request.
 const shownReads = 5
 
-// fill looks through the log, once for all.
+// fill collects the reads of all actors in one pass over the log.
 func (r reads) fill(s *vault.Session) error {
 	_, _, err := s.Log(1, func(e audit.Event) bool {
 		if some, wanted := r[e.ActorID]; wanted && isRead(e) && len(some) < shownReads {
@@ -259,7 +260,7 @@ func (r reads) fill(s *vault.Session) error {
 	return err
 }
 
-// of returns what the asker of a request has read, as itself and as its agent.
+// of returns the latest reads of the asker of a request and of its agent.
 func (r reads) of(q vault.Request) []vault.Entry {
 	list := slices.Clone(r[q.Asker])
 	if q.Agent != q.Asker {
@@ -280,8 +281,8 @@ func findRequest(list []vault.Request, id string) (found vault.Request, err erro
 	return found, usagef("%d requests begin with %s; give the whole id", len(some), id)
 }
 
-// beginWith returns the one of this id or, if enough of one was typed, those whose
-// ids begin so.
+// beginWith returns the item whose id was typed. If there is none, and enough of an
+// id was typed, it returns all items whose ids begin with it.
 func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
 	const enough = 8 // characters
 	for _, x := range list {
@@ -324,8 +325,9 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	}
 }
 
-// waiting runs an act that may need approval, and runs it again once that is
-// decided. It holds no lock in between.
+// waiting runs act. If act needs approval, waiting polls until the owner has decided,
+// and runs act again. It gives up after most, if most is positive. It holds no lock
+// in between.
 func (a *app) waiting(most time.Duration, act func() error) error {
 	quietQuit()
 	start, told := a.now(), ""
@@ -335,7 +337,7 @@ func (a *app) waiting(most time.Duration, act func() error) error {
 		if !errors.As(err, &need) {
 			return err
 		}
-		if ids := strings.Join(need.IDs(), " "); ids != told { // another, if the secret moved on
+		if ids := strings.Join(need.IDs(), " "); ids != told { // again, if the secret changed
 			a.out.note("waiting for a human: ass approvals approve %s", ids)
 			told = ids
 		}
@@ -351,8 +353,8 @@ func (a *app) waiting(most time.Duration, act func() error) error {
 	}
 }
 
-// stillPending reports whether a request still waits. A denial, or that nobody
-// decided, ends the wait.
+// stillPending reports whether a request still waits for a decision. A denied or
+// expired request is an error, which ends the wait.
 func (a *app) stillPending(need *vault.ApprovalError, was error) (waits bool, err error) {
 	err = was
 	lookErr := a.with(access{readOnly: true}, func(s *vault.Session) error {

@@ -63,8 +63,8 @@ func (c auditShow) Run(a *app) error {
 	})
 }
 
-// ownEntries narrows a filter to what an agent or a token itself did; the log is
-// not encrypted, so this is for the view and protects nothing.
+// ownEntries narrows a filter to what an agent or a token did itself. This is a
+// convenience and protects nothing, because the log is not encrypted.
 func ownEntries(s *vault.Session, match func(audit.Event) bool) func(audit.Event) bool {
 	if s == nil {
 		return match
@@ -72,7 +72,8 @@ func ownEntries(s *vault.Session, match func(audit.Event) bool) func(audit.Event
 	return func(e audit.Event) bool { return e.ActorID == s.ID() && (match == nil || match(e)) }
 }
 
-// eventJSON is an event in the fields of the hosted product, with its number.
+// eventJSON is an event with the field names of the hosted product, and the number of
+// its log entry.
 type eventJSON struct {
 	Seq uint64 `json:"seq"`
 	audit.Event
@@ -96,8 +97,8 @@ func (c auditShow) print(a *app, entries []vault.Entry) {
 	a.out.table(trimColumn(rows))
 }
 
-// resource says what an event is about, as people see it: of a token its scopes,
-// of a request the secret.
+// resource says, for people, what an event is about: for a token, its scopes; for a
+// request, the secret.
 func resource(e audit.Event) string {
 	switch e.Type {
 	case audit.TokenIssued:
@@ -119,7 +120,7 @@ func joined(list any) string {
 	return strings.Join(texts, ",")
 }
 
-// trimColumn drops the last column where it says nothing in any row.
+// trimColumn drops the last column if it is empty in every row.
 func trimColumn(rows [][]cell) [][]cell {
 	for _, row := range rows {
 		if row[len(row)-1].text != "" {
@@ -140,12 +141,12 @@ func (a *app) clock(t time.Time) string {
 	return stamp(t)
 }
 
-// pollEvery is how often --tail looks. It holds no lock in between.
+// pollEvery is the interval at which --tail and waiting look at the vault. They hold no
+// lock in between.
 const pollEvery = 200 * time.Millisecond
 
-// follow prints the newest entries, and then every new one. Each look opens the
-// file that is at the path then, so a compaction, which puts a new one there,
-// goes unnoticed.
+// follow prints the newest entries, and then every new one. It opens the path anew each
+// time it looks, so a compaction, which replaces the file, does not disturb it.
 func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 	quietQuit()
 	var seen uint64
@@ -202,7 +203,7 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 	}
 }
 
-// filter is what the flags say; nil if they say nothing.
+// filter returns the filter that the flags describe; nil if they describe none.
 func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 	var tests []func(audit.Event) bool
 	if c.Namespace != "" {
@@ -323,8 +324,8 @@ func (a *app) report(r vault.Report) error {
 	return nil
 }
 
-// verifyError ends a verification that found something: what it found was
-// printed.
+// verifyError is the error of a verification that found problems. The problems
+// themselves were already printed.
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {

@@ -12,7 +12,7 @@ import (
 	"ass/vault"
 )
 
-// Copies of the vault: made, put back, and what is left of one that is damaged.
+// Copies of the vault: making a backup, restoring it, and salvaging a damaged vault.
 
 type vaultBackup struct {
 	File     string `arg:"" optional:"" help:"File to write, at which nothing may be; of a folder, a name in it is made."`
@@ -73,7 +73,7 @@ func (c vaultBackup) Run(a *app) error {
 	return nil
 }
 
-// target is the file to write; "" for stdout.
+// target returns the file to write; "" for stdout.
 func (c vaultBackup) target(now time.Time) (string, error) {
 	if c.ToStdout {
 		return "", nil
@@ -92,7 +92,7 @@ func (c vaultBackup) target(now time.Time) (string, error) {
 	return file, folderOf(file)
 }
 
-// folderOf refuses a new file in a folder that is not there.
+// folderOf returns an error if the folder of a new file does not exist.
 func folderOf(file string) error {
 	if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
 		return usagef("there is no folder %s; make it first", filepath.Dir(file))
@@ -100,17 +100,17 @@ func folderOf(file string) error {
 	return nil
 }
 
-// freeName is a name in a folder at which nothing is.
+// freeName returns the path of a file in dir that does not exist yet.
 func freeName(dir, base, ext string) string {
 	for n, file := 2, filepath.Join(dir, base+ext); ; n++ {
-		if _, err := os.Lstat(file); err != nil { // what else it is than free, the making says
+		if _, err := os.Lstat(file); err != nil { // creating the file reports any other error
 			return file
 		}
 		file = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, n, ext))
 	}
 }
 
-// optionsFor are options for opening a vault, with progress for what takes long.
+// optionsFor returns options for opening a vault, with progress for a slow operation.
 func (a *app) optionsFor(what string) vault.Options {
 	o := a.options()
 	step, end := a.out.progress(what, a.now)
@@ -193,8 +193,9 @@ func (c vaultRestore) Run(a *app) error {
 
 func list(names []string) []string { return append([]string{}, names...) }
 
-// ownerKey is the owner's key of the profile, or else one that was brought, whose
-// text is returned as well.
+// ownerKey returns the owner's identity: from keyFile, if set; else from the credential
+// in use; else as typed on the terminal. brought is the text of the key, if it comes from
+// keyFile or the terminal.
 func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought string, err error) {
 	cred := h.cred
 	switch {
@@ -229,11 +230,11 @@ func (a *app) verifyBackup(file string, id *vault.Identity) error {
 	if err != nil {
 		return backupFault(err, file)
 	}
-	r.Remembered = true // it is no matter here
+	r.Remembered = true // for a backup, it does not matter
 	return a.report(r)
 }
 
-// backupFault adds the way out to what is wrong with a backup.
+// backupFault adds advice to the error of a damaged backup.
 func backupFault(err error, file string) error {
 	var damage *vault.DamageError
 	switch {
@@ -336,8 +337,8 @@ func (c vaultSalvage) Run(a *app) error {
 	return nil
 }
 
-// noteCopies names the copies of the vault, made since a time, to which it makes no
-// difference that a right was just taken away in the vault.
+// noteCopies names the copies of the vault that still open with a right that was just
+// taken away in the vault itself.
 func (a *app) noteCopies(copies []vault.Copy) {
 	streamed := 0
 	var files []string

@@ -1,6 +1,6 @@
-// Package commands is the surface of ass: it parses, prompts and renders, and
-// leaves every decision about keys and records to package vault. There is no
-// cryptography and no database here.
+// Package commands is the command line of ass. It parses, prompts and renders, and
+// leaves every decision about keys and records to package vault. It contains no
+// cryptography and no database code.
 //
 // [Main] is the whole program, so that other projects can give their scripts an
 // ass command:
@@ -9,10 +9,9 @@
 //
 // Package asstest sets up a vault for such a script.
 //
-// [CLI] is the table of contents: every command is a field, and its Run method
-// is in the file named for its group. Read session.go for how a command gets at
-// the vault, output.go for the rules of what is printed where, errors.go for the
-// exit codes.
+// [CLI] is the table of contents: every command is a field, and its Run method is in
+// the file named for its group. Read session.go for how a command opens the vault,
+// output.go for what is printed where, and errors.go for the exit codes.
 package commands
 
 import (
@@ -64,20 +63,21 @@ type Globals struct {
 	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
 }
 
-// Program is the world of one run. The zero Program is that of this process.
+// Program holds the streams and the clock of one run. Those that are nil default to
+// those of this process.
 type Program struct {
 	Stdin  *os.File
 	Stdout io.Writer
 	Stderr io.Writer
 	Now    func() time.Time // the clock
 
-	process bool // this is all that the process does
+	process bool // ass is the whole process, not called by another program
 }
 
 // Main runs ass with the arguments of this process, and exits.
 func Main() { Program{}.Main() }
 
-// Main is [Main] in this world: one with another clock, say.
+// Main is [Main] with the streams and the clock of p.
 func (p Program) Main() {
 	keepMemory()
 	p.process = true
@@ -122,30 +122,30 @@ func (p Program) Run(args []string) (exit int) {
 	return exitDone
 }
 
-// app is one run: what the methods of the commands share.
+// app is the state of one run, which the methods of all commands share.
 type app struct {
 	Globals
 	command   string // such as "secrets get", without arguments
-	namespace string // of the flag --namespace of the secrets group
-	reason    string // of the flag --reason, for requests for approval
+	namespace string // value of --namespace of the secrets group
+	reason    string // value of --reason, for a request
 	in        *os.File
 	out       *output
 
-	passphrases *os.File  // of --passphrase-fd, once it was read from
-	keyboard    *keyboard // once something was asked
-	asked       *askedKey // once the owner's key was read
+	passphrases *os.File  // of --passphrase-fd; nil until it is used
+	keyboard    *keyboard // nil until the first prompt
+	asked       *askedKey // nil until the owner's key is read
 
-	usedPassphrase string // that opened the owner's key
-	frugal         bool   // collect garbage as the process has it; see manyRecords
+	usedPassphrase string // the one that opened the owner's key
+	frugal         bool   // leave the garbage collector alone; see manyRecords
 	now            func() time.Time
 
 	namespaceGiven bool             // --namespace is on the command line
-	chosen         *chosenNamespace // the default one, once it was looked for
+	chosen         *chosenNamespace // the default one; nil until it is looked for
 }
 
-// manyRecords is called where thousands of records may be gone through. It has garbage
-// collected less often for the rest of the process, up to 1 GiB: that saves a long list a
-// sixth of its time, and a rewrite a tenth.
+// manyRecords is called where a command may read thousands of records. For the rest of
+// the process, garbage is then collected less often, until memory use reaches 1 GiB.
+// This cuts the time of a long list by a sixth, and of a rewrite by a tenth.
 func (a *app) manyRecords() {
 	if !a.frugal {
 		a.frugal = true // once

@@ -12,9 +12,9 @@ import (
 	"ass/vault"
 )
 
-// Completion: a shell asks ass itself what may come next. What is answered names
-// secrets and agents; it opens nothing, asks for no passphrase, and logs nothing.
-// The scripts hand the answers on as they are: no shell expands them.
+// Completion: the shell calls ass to learn what may come next. The answer names secrets
+// and agents, but ass opens nothing, asks for no passphrase and logs nothing. The
+// scripts pass the answers on literally: no shell expands them.
 
 type completionCmd struct {
 	Shell string `arg:"" help:"bash, zsh or fish."`
@@ -48,8 +48,8 @@ func (c completionCmd) Run(a *app) error {
 	return nil
 }
 
-// completeCommand is what the scripts call, with the words of the command line up
-// to the one that is being typed.
+// completeCommand is the command that the scripts call. Its arguments are the words of
+// the command line, up to and including the one being typed.
 const completeCommand = "__complete"
 
 func (a *app) complete(root *kong.Node, words []string) error {
@@ -68,7 +68,7 @@ func (a *app) complete(root *kong.Node, words []string) error {
 	}
 	current := words[len(words)-1]
 	if slices.Contains(words[:len(words)-1], "--") {
-		return nil // these are words of another program
+		return nil // the words after -- belong to another program
 	}
 	at, previous, given := walkWords(root, words[:len(words)-1])
 	if at.DefaultCmd != nil && (previous != nil || strings.HasPrefix(current, "-")) {
@@ -100,8 +100,8 @@ func (a *app) complete(root *kong.Node, words []string) error {
 	return nil
 }
 
-// walkWords follows a command line. It returns the command that is reached, the
-// flag whose value comes next, if one does, and how many arguments were given.
+// walkWords follows a command line. It returns the command that it reaches, the flag
+// that still waits for its value (nil for none), and the number of arguments.
 func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag, given int) {
 	at = n
 	for _, w := range words {
@@ -127,7 +127,7 @@ func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag,
 	return at, waiting, given
 }
 
-// fixed are the values of flags that are words of a list.
+// fixed holds the candidates that never change, by the name of the flag or argument.
 var fixed = map[string][]string{
 	"tier":         {"standard", "sensitive", "critical"},
 	"type":         vault.Types,
@@ -140,7 +140,8 @@ var fixed = map[string][]string{
 	"ttl":          {"15m", "1h", "24h"},
 }
 
-// plainName is what a shell can be handed: a file could hold other names.
+// plainName matches the names that are safe to hand to a shell. A vault file could hold
+// other names.
 var plainName = pattern(`^[A-Za-z0-9._/-]+$`)
 
 func (a *app) candidates(at *kong.Node, name, enum string) []string {
@@ -161,7 +162,7 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 			list = append(list, p.String())
 		}
 	case "namespace", "in":
-		for _, p := range names.Paths { // with those above
+		for _, p := range names.Paths { // with its parents
 			ns := p.Namespace().String()
 			for i := range ns {
 				if ns[i] == '/' {
@@ -188,8 +189,8 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 	return slices.Compact(list)
 }
 
-// names are those in the vault, without a key and unchecked; what an agent may not
-// use is left out. Whatever goes wrong, there are none.
+// names lists the names in the vault, read without a key and not verified. It leaves
+// out the paths that an agent may not use. On an error, there are no candidates.
 func (a *app) names() (names vault.Names) {
 	a.LockTimeout = 0
 	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {

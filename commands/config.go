@@ -29,8 +29,8 @@ type config struct {
 type profile struct {
 	Credential string `json:"credential"`         // owner, agent or token
 	Key        string `json:"key"`                // the credential; an owner key may be encrypted with a passphrase
-	NextKey    string `json:"next_key,omitempty"` // a new owner key, while a rekey makes it the vault's
-	Kept       bool   `json:"kept,omitempty"`     // the person has the owner key elsewhere, too
+	NextKey    string `json:"next_key,omitempty"` // the new owner key, while a rekey is under way
+	Kept       bool   `json:"kept,omitempty"`     // the owner has the key elsewhere, too
 	Vault      string `json:"vault,omitempty"`    // id of the vault that it opens
 	APIURL     string `json:"api_url,omitempty"`  // where that vault is, if not in the default place
 }
@@ -44,8 +44,8 @@ const (
 
 func (p *profile) locked() bool { return vault.IsLocked(p.Key) }
 
-// onlyCopy reports whether an owner key may exist nowhere else. One that a rekey is
-// making, or was when it died, was never shown.
+// onlyCopy reports whether the profile may hold the only copy of an owner key. If a
+// rekey is under way or was interrupted, its new key was never shown.
 func (p *profile) onlyCopy() bool {
 	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "")
 }
@@ -55,12 +55,13 @@ func configPath() (string, error) {
 	return filepath.Join(dir, "config.json"), err
 }
 
-// loadConfig reads the stored credentials; none are an empty config.
+// loadConfig reads the stored credentials. If there is no file, it returns an empty
+// config.
 func loadConfig() (*config, error) {
 	path, err := configPath()
 	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
 	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables, func(name string) bool { return os.Getenv(name) != "" }) {
-		return c, nil // a program with a key of its own needs no stored one
+		return c, nil // a program that brings its own key needs no stored one
 	}
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func loadConfig() (*config, error) {
 			return nil, fmt.Errorf("%s: profile %q is empty; remove it", path, name)
 		case p.Credential != ownerCredential && p.Credential != agentCredential && p.Credential != tokenCredential:
 			return nil, fmt.Errorf("%s: the credential of profile %q is of no kind that there is; remove it", path, name)
-		case p.Vault != "" && !isVaultID(p.Vault): // it becomes a part of a file's name
+		case p.Vault != "" && !isVaultID(p.Vault): // it becomes part of a file name
 			return nil, fmt.Errorf("%s: the vault of profile %q is no id of a vault; remove it", path, name)
 		}
 	}
@@ -99,10 +100,9 @@ func isVaultID(s string) bool {
 	return err == nil && len(b) == 16
 }
 
-// updateConfig changes the stored credentials: fn gets what is stored now, under
-// a lock, and what it makes of it is written. Nothing that was read before, and
-// nothing that a person was asked about meanwhile, is written over what others
-// stored.
+// updateConfig changes the stored credentials. Under a lock, it reads the file again,
+// passes it to fn and writes the result. So it never overwrites what other runs stored
+// since an earlier read, or while a person was answering a prompt.
 func (a *app) updateConfig(fn func(*config) error) error {
 	path, err := configPath()
 	if err != nil {
@@ -116,7 +116,7 @@ func (a *app) updateConfig(fn func(*config) error) error {
 		return err
 	}
 	defer release()
-	sweep(path, 0) // nobody else writes it now
+	sweep(path, 0) // the lock is held: no other run writes it now
 	c, err := loadConfig()
 	if err != nil {
 		return err
@@ -127,8 +127,8 @@ func (a *app) updateConfig(fn func(*config) error) error {
 	return c.save()
 }
 
-// updateProfile is updateConfig for a profile that must still have the credential
-// that it had.
+// updateProfile is updateConfig for one profile. It returns an error if the profile no
+// longer has the credential of was. On success, was is the profile as stored.
 func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	return a.updateConfig(func(c *config) error {
 		now := c.Profiles[a.Profile]
@@ -141,7 +141,7 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	})
 }
 
-// save writes the file, or removes it when nothing is left to say.
+// save writes the file, or removes it if no profile is left.
 func (c *config) save() error {
 	if len(c.Profiles) == 0 {
 		if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -156,8 +156,9 @@ func (c *config) save() error {
 	return writePrivate(c.path, append(b, '\n'))
 }
 
-// StoreOwner writes a config file in which the default profile is the owner of a
-// vault. It is for package asstest; a person logs in.
+// StoreOwner writes a config file to path. Its default profile holds the owner key id
+// for the vault with the id vaultID. StoreOwner returns the error of writing the file.
+// Package asstest uses it; people run ass login.
 func StoreOwner(path string, id *vault.Identity, vaultID string) error {
 	p := &profile{Credential: ownerCredential, Key: id.Text(), Kept: true, Vault: vaultID}
 	return (&config{Version: 1, Profiles: map[string]*profile{defaultProfile: p}, path: path}).save()
@@ -168,9 +169,9 @@ func (c *config) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(c.Profiles)), ", ")
 }
 
-// rescue puts an owner key that may exist nowhere else into a file of its own,
-// and returns where. It overwrites nothing. One that a rekey was making when it died
-// gets another file.
+// rescue writes an owner key that may exist nowhere else to a recovery file, and
+// returns its path. It overwrites nothing. If a rekey was interrupted, its new key goes
+// into a second file.
 func (c *config) rescue(name string, p *profile) (string, error) {
 	if p.NextKey != "" {
 		next := profile{Key: p.NextKey, Vault: p.Vault}
@@ -201,8 +202,8 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 	}
 }
 
-// recoveryMark begins every recovery file. Who logs in with one may have the key
-// nowhere else.
+// recoveryMark begins every recovery file. A person who logs in with such a file may
+// have no other copy of the key.
 const recoveryMark = "# The owner key of the ass vault "
 
 // fileSafe makes a profile's name a part of a file name.

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// coreLimit is what this process had for the size of a core dump; nil before
+// coreLimit is the core dump limit that this process started with; nil before
 // keepMemory.
 var coreLimit *unix.Rlimit
 
-// keepMemory keeps what is in the memory of this process, keys and values, out of
-// core dumps and, where the system has a way, from the other programs of this user.
-// A failure is no reason to stop: it is one lock more.
+// keepMemory keeps the memory of this process, with its keys and values, out of core
+// dumps. Where the system has a way, it also hides the memory from the other programs
+// of this user. It ignores failures, because this is only one more line of defence.
 func keepMemory() {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
@@ -24,12 +24,13 @@ func keepMemory() {
 	noTracing()
 }
 
-// setCoreLimit leaves the hard limit as it is, or it could not be given back.
+// setCoreLimit sets the soft limit. It leaves the hard limit alone, because a lowered
+// hard limit could not be raised again.
 func setCoreLimit(most uint64) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: most, Max: coreLimit.Max})
 }
 
-// giveCoreLimit gives back the limit of core dumps, for a program that is about to be
+// giveCoreLimit restores the original core dump limit for a program that is about to be
 // started or to replace this one.
 func giveCoreLimit() {
 	if coreLimit != nil {
@@ -37,7 +38,7 @@ func giveCoreLimit() {
 	}
 }
 
-// start starts another program with the limit of core dumps that this one had.
+// start starts another program with the original core dump limit.
 func start(cmd *exec.Cmd) error {
 	giveCoreLimit()
 	err := cmd.Start()

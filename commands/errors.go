@@ -55,8 +55,8 @@ var (
 	errDeclined    = errors.New("nothing was changed")
 )
 
-// kinds says, for each kind of error, how the program ends and what programs are
-// told. The first that matches counts.
+// kinds maps each kind of error to the exit code and to the code in JSON. The first
+// match wins.
 var kinds = []struct {
 	err  error
 	exit int
@@ -142,12 +142,12 @@ func (a *app) fail(err error) int {
 	return exit
 }
 
-// vaultFault adds the way out to what the system says of the vault's own files.
-// There, nothing is ever half done.
+// vaultFault adds advice to a system error about the vault's own files. Changes to
+// these are never half done.
 func vaultFault(err error) error {
 	switch {
 	case errors.Is(err, vault.ErrMaybeDone):
-		return err // which says what is known
+		return err // its message says what is known
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w; nothing was changed: make room and run it again", err)
 	case errors.Is(err, syscall.EFBIG):
@@ -160,8 +160,8 @@ func vaultFault(err error) error {
 	return err
 }
 
-// withWayOut adds to an error what the person can do, where package vault cannot
-// know it.
+// withWayOut adds advice to an error, where package vault cannot know what the person
+// can do.
 func withWayOut(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	var damage *vault.DamageError
@@ -176,7 +176,8 @@ func withWayOut(err error) string {
 	return text
 }
 
-// bugError says where the program failed, without what it held in its hands.
+// bugError names the place of a panic and the type of its value. It leaves out the
+// value, which could contain a secret.
 func bugError(bug any) error {
 	where := "an unknown place"
 	pc := make([]uintptr, 64)

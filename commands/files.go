@@ -16,10 +16,10 @@ import (
 	"ass/vault"
 )
 
-// Where things lie, and how small files are written.
+// Where files are kept, and how small files are written.
 
-// folder returns the folder of ass for one purpose: under the XDG variable if it
-// is set, under the home folder otherwise, and in the native place on macOS and
+// folder returns the folder of ass for one purpose. If the XDG variable is set, it is
+// there. Otherwise it is under the home folder, and in the native place on macOS and
 // Windows.
 func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 	if dir := os.Getenv(xdg); dir != "" {
@@ -50,7 +50,7 @@ func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 	return filepath.Join(home, filepath.FromSlash(unix), "ass"), nil
 }
 
-// errNoHome says that nobody's home is known, as in a minimal container.
+// errNoHome says that the home folder is unknown, as in a minimal container.
 var errNoHome = errors.New("no home")
 
 func dataDir() (string, error) {
@@ -66,7 +66,7 @@ func configDir() (string, error) {
 	return folder("XDG_CONFIG_HOME", ".config", ".config", "APPDATA")
 }
 
-// vaultPath reads an --api-url: file:///path, or a path.
+// vaultPath parses the value of --api-url: file:///path, or a path.
 func vaultPath(text string) (string, error) {
 	switch scheme, _, found := strings.Cut(text, "://"); {
 	case found && (scheme == "http" || scheme == "https"):
@@ -111,8 +111,9 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// readOwn is readSmall for what decides where secrets go and who they are read as: a
-// file that somebody else made could send them elsewhere.
+// readOwn is readSmall for files that decide where secrets go and which credential
+// reads them. It refuses a file of another user, which could send the secrets
+// elsewhere.
 func readOwn(path string, limit int64) ([]byte, error) {
 	b, info, err := readAndStat(path, limit)
 	if err == nil && ofStranger(info) {
@@ -121,8 +122,8 @@ func readOwn(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// readAndStat reads a file, and says what was read: the name may be another's file
-// by now.
+// readAndStat reads a file and returns the FileInfo of the file that it opened: by now,
+// the name may belong to another file.
 func readAndStat(path string, limit int64) (b []byte, info fs.FileInfo, err error) {
 	if err := checkRegular(path); err != nil {
 		return nil, nil, err
@@ -155,7 +156,8 @@ func checkRegular(path string) error {
 	return nil
 }
 
-// fileFault is what failed in writing a file, by the name that the person knows.
+// fileFault returns a system error of writing a file, with the name that the person
+// knows.
 func fileFault(path string, err error) error {
 	var said syscall.Errno
 	if !errors.As(err, &said) {
@@ -168,7 +170,7 @@ func fileFault(path string, err error) error {
 	return err
 }
 
-// syncFolder makes last what was put into the folder of a file.
+// syncFolder syncs the folder of a file, so that the new file outlives a power cut.
 func syncFolder(path string) error {
 	if err := vault.SyncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("%s was written, but may not outlive a power cut: %w", path, err)
@@ -176,8 +178,8 @@ func syncFolder(path string) error {
 	return nil
 }
 
-// writePrivate replaces a file in one piece, for its owner alone. After an error,
-// the file is what it was, unless the error says otherwise.
+// writePrivate replaces a file in one piece, readable by its owner alone. After an
+// error, the file is unchanged unless the error says otherwise.
 func writePrivate(path string, content []byte) (err error) {
 	if err := checkRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -208,11 +210,12 @@ func writePrivate(path string, content []byte) (err error) {
 	return syncFolder(path)
 }
 
-// tempPrefix begins the names under which a file is written before it is there.
+// tempPrefix begins the names of the temporary files of path.
 func tempPrefix(path string) string { return ".ass-" + filepath.Base(path) + "-" }
 
-// sweep removes what a run that was killed left of a file that it was about to write:
-// it can hold an owner key, or values. What is younger may be another run's.
+// sweep removes the temporary files of path that a killed run left behind: they can
+// hold an owner key, or values. A file younger than age may belong to another run, so
+// it stays.
 func sweep(path string, age time.Duration) {
 	dir, prefix := filepath.Dir(path), tempPrefix(path)
 	entries, err := os.ReadDir(dir)
@@ -230,7 +233,8 @@ func sweep(path string, age time.Duration) {
 	}
 }
 
-// writeNew makes a file in one piece, and leaves alone one that is there.
+// writeNew creates a file. If writing fails, it removes the file again. If the file
+// exists already, it leaves the file alone and returns an error that is [fs.ErrExist].
 func writeNew(path string, content []byte, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -238,14 +242,14 @@ func writeNew(path string, content []byte, perm fs.FileMode) error {
 	}
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path) // a half of it is worse than none
+		_ = os.Remove(path) // half a file is worse than none
 		return fileFault(path, err)
 	}
 	return syncFolder(path)
 }
 
-// privateFolder makes the folder for what opens secrets, or is shown in a browser,
-// and refuses one in which others could put something in its place.
+// privateFolder creates the folder for files that open secrets or are shown in a
+// browser. It refuses a folder whose files others could replace.
 func privateFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -266,7 +270,7 @@ func privateFolder(dir string) error {
 	return nil
 }
 
-// shellWord is a path as a shell takes it.
+// shellWord quotes a path for a shell, where that is necessary.
 func shellWord(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+", r))
@@ -276,12 +280,12 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// exposures says which of our files and folders others can get at, and how to
-// mend it. A folder that is not ours alone, such as /tmp, is only of interest
-// when others could replace what lies in it, or a folder on the way to it.
+// exposures returns a warning for each of our files and folders that others can access,
+// with the way to mend it. A folder that others use too, such as /tmp, matters only if
+// they could replace the files in it, or a folder on the way to it.
 func exposures(paths ...string) (warnings []string) {
 	if runtime.GOOS == "windows" {
-		return nil // permissions are not in the mode there
+		return nil // there, the mode does not show the permissions
 	}
 	above := map[string]bool{}
 	for _, path := range paths {

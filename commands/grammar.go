@@ -7,14 +7,14 @@ import (
 	"unicode"
 )
 
-// Kong builds its grammar by reflection, a fortieth of a millisecond for each
-// command: for all of them that takes longer than a whole `secrets get` does
-// otherwise. So a command line that names its command gets a grammar with this one
-// command in it. Whatever cannot be parsed in there is parsed again with all of
-// them, which knows what to say.
+// Kong builds its grammar by reflection, which takes a fortieth of a millisecond per
+// command. For all commands, this takes longer than the rest of a whole `secrets get`.
+// So if a command line names its command, the grammar holds only this command. If the
+// command line cannot be parsed with it, the full grammar parses it again and gives the
+// right message.
 
-// pruned returns a CLI with the command alone that args name; false if that cannot
-// be told without parsing, or if help may be asked for.
+// pruned returns a CLI that holds only the command that args name. It reports false if
+// the command cannot be found without parsing, or if args may ask for help.
 func pruned(args []string) (grammar reflect.Value, ok bool) {
 	if slices.ContainsFunc(args, func(arg string) bool { return arg == "-h" || strings.HasPrefix(arg, "--help") }) {
 		return grammar, false
@@ -29,8 +29,8 @@ func pruned(args []string) (grammar reflect.Value, ok bool) {
 	return reflect.New(t), true
 }
 
-// prune leaves out of a group the commands that args do not name. Where they name
-// none, it reports false.
+// prune removes from a group the commands that args do not name. If args name none, it
+// reports false.
 func prune(group reflect.Type, args []string) (t reflect.Type, ok bool) {
 	var kept []reflect.StructField
 	for i := range group.NumField() {
@@ -52,7 +52,7 @@ func prune(group reflect.Type, args []string) (t reflect.Type, ok bool) {
 	return reflect.StructOf(kept), true
 }
 
-// namesOf are the words that name a command, as kong takes them from its field.
+// namesOf returns the words that name a command, as kong takes them from its field.
 func namesOf(f reflect.StructField) []string {
 	name := f.Tag.Get("name")
 	if name == "" {

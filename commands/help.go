@@ -8,11 +8,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Help is made from the definitions of the commands: for people page by page, as
-// one text with --all, and as one document for programs with --json.
+// Help is made from the definitions of the commands: page by page for people, as one
+// text with --all, and as one JSON document for programs with --json.
 
-// help answers ass help, with or without a command behind it. It returns the
-// command line that shows one page, and nil where it has shown all there is.
+// help answers ass help, with or without the name of a command. It returns the command
+// line that shows one page, or nil if it has already printed everything.
 func (a *app) help(node *kong.Node, words []string) (args []string, err error) {
 	all := slices.Contains(words, "--all")
 	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "-") })
@@ -44,7 +44,8 @@ func childNamed(n *kong.Node, name string) *kong.Node {
 	return nil
 }
 
-// leaves are the commands below a node that can be run, without the hidden ones.
+// leaves returns the commands below a node that can be run. It leaves out the hidden
+// ones, except the hidden default of a group.
 func leaves(n *kong.Node) []*kong.Node {
 	if len(n.Children) == 0 {
 		return []*kong.Node{n}
@@ -58,7 +59,7 @@ func leaves(n *kong.Node) []*kong.Node {
 	return list
 }
 
-// page is the help of one command, as a text without colours.
+// page returns the help of one command, as text without colours.
 func page(n *kong.Node) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "ass %s%s\n\n  %s\n", commandName(n), usageOf(n), n.Help)
@@ -103,7 +104,7 @@ func envNote(f *kong.Flag) string {
 	return " ($" + strings.Join(f.Envs, ", $") + ")"
 }
 
-// flagsOf are the flags of a command: its own first, then those of its groups, then
+// flagsOf returns the flags of a command: its own first, then those of its groups, then
 // the global ones.
 func flagsOf(n *kong.Node) []*kong.Flag {
 	var list []*kong.Flag
@@ -117,8 +118,7 @@ func flagsOf(n *kong.Node) []*kong.Flag {
 	return list
 }
 
-// document describes the program, or what of it lies below a node, for programs
-// that drive it.
+// document describes the program, or the part below a node, for programs that drive it.
 func document(n *kong.Node) map[string]any {
 	list := []map[string]any{}
 	for _, c := range leaves(n) {
@@ -168,7 +168,7 @@ var environment = []map[string]string{
 
 const secretShape = `"id","namespace","key","path","version","secret_type","access_tier","metadata","created_at","updated_at"`
 
-// shapes are the fields that each command prints with --json. A test compares the
+// shapes holds the fields that each command prints with --json. A test compares the
 // names of the commands.
 var shapes = map[string]string{
 	"login":             `{"profile","credential","config","vault","vault_id","passphrase","key_kept","created"?,"owner_key"?}`,

@@ -58,7 +58,7 @@ func (c loginCmd) Run(a *app) error {
 	return l.store(withoutComments(key))
 }
 
-// read returns the credential that was given, with comments; "" for none.
+// read returns the given credential, comments included; "" if none was given.
 func (c loginCmd) read(a *app) (string, error) {
 	switch {
 	case c.Key != "" && c.KeyFile != "":
@@ -82,11 +82,11 @@ func (c loginCmd) read(a *app) (string, error) {
 type login struct {
 	*app
 	at        place
-	old       *profile // what the profile has now; nil for nothing
-	recovered bool     // the key comes out of a recovery file
+	old       *profile // the profile as it is stored now; nil for none
+	recovered bool     // the key comes from a recovery file
 }
 
-// vaultID returns the id of the vault that is there. It needs no key.
+// vaultID returns the id of the existing vault. It needs no key.
 func (l *login) vaultID() (id string, err error) {
 	err = l.inVault(l.at, access{readOnly: true}, func(v *vault.Vault) error {
 		id = v.ID()
@@ -95,7 +95,7 @@ func (l *login) vaultID() (id string, err error) {
 	return id, err
 }
 
-// create makes a vault, for a new key or for one that was brought.
+// create makes a vault, for a new key or for the given one.
 func (l *login) create(cfg *config, key string) error {
 	if err := l.mayCreate(cfg); err != nil {
 		return err
@@ -124,8 +124,8 @@ func (l *login) create(cfg *config, key string) error {
 	return l.showKey(id, p)
 }
 
-// mayCreate refuses to make a vault where one is missing, or over the key of
-// another.
+// mayCreate returns an error if a stored credential shows that there was a vault at
+// this path, or if the profile has the credential of another vault.
 func (l *login) mayCreate(cfg *config) error {
 	for name, p := range cfg.Profiles {
 		if p.Vault == "" {
@@ -145,9 +145,9 @@ func (l *login) mayCreate(cfg *config) error {
 	return nil
 }
 
-// newOwner returns the identity that is to own a new vault, and the form in which
-// it is stored: the one that was brought, the one of a login that was cut off
-// before the vault was made, or a new one.
+// newOwner returns the identity that will own a new vault, and the form in which it is
+// stored. It takes the given key, else the key of a login that was cut off before the
+// vault was made, else a new one.
 func (l *login) newOwner(key string) (id *vault.Identity, stored string, err error) {
 	switch {
 	case key != "":
@@ -174,9 +174,9 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 	return id, stored, err
 }
 
-// createVault stores the credential first and makes the vault then, so that no
-// vault is ever there without its key. It returns vault.ErrExists if another
-// program was first.
+// createVault stores the credential before it makes the vault, so that no vault ever
+// exists without its key. If another program has made the vault, it returns
+// vault.ErrExists.
 func (l *login) createVault(p *profile, id *vault.Identity) error {
 	return l.updateConfig(func(c *config) error {
 		if l.at.exists() {
@@ -216,7 +216,7 @@ func (l *login) newProfile(kind, key string, kept bool) *profile {
 }
 
 func (l *login) defaultPath() string {
-	path, _ := defaultVault() // without one, no path equals it
+	path, _ := defaultVault() // on an error, it equals no vault's path
 	return path
 }
 
@@ -225,8 +225,8 @@ func (l *login) configName() string {
 	return tilde(path)
 }
 
-// protect returns the form in which an owner key is stored: encrypted, if the
-// person gives a passphrase.
+// protect returns the owner key as it is stored: encrypted, if the person gives a
+// passphrase.
 func (l *login) protect(id *vault.Identity) (string, error) {
 	pass, err := "", error(nil)
 	switch {
@@ -255,8 +255,8 @@ func (l *login) showKey(id *vault.Identity, p *profile) error {
 	return l.confirmKept(id, p)
 }
 
-// confirmKept asks for the last six characters of the key: whoever can type them
-// has it somewhere.
+// confirmKept asks for the last six characters of the key. A person who can type them
+// has a copy.
 func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 	const tail = 6
 	for range 3 {
@@ -278,11 +278,11 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 	return nil
 }
 
-// finish does what is left to do for an owner who is logged in: the key was not
-// confirmed, or it has no passphrase.
+// finish does what an earlier login of this owner left undone: it confirms the key,
+// sets a passphrase and notes the id of the vault.
 func (l *login) finish() error {
 	p, asks := l.old, l.interactive() && !l.JSON
-	cutOff := p.Vault == "" // the run that made the vault, before it noted which
+	cutOff := p.Vault == "" // the run that made the vault died before it noted the id
 	confirm, protect := asks && !p.Kept, (asks || l.PassphraseFD != nil) && !p.locked()
 	var (
 		id  *vault.Identity
@@ -325,7 +325,7 @@ func (l *login) finish() error {
 	return nil
 }
 
-// store keeps a credential for a vault that is there, and says so.
+// store keeps a credential for an existing vault, and says so.
 func (l *login) store(key string) error {
 	p, err := l.keep(key)
 	if err != nil {
@@ -338,7 +338,7 @@ func (l *login) store(key string) error {
 	return nil
 }
 
-// keep keeps a credential for a vault that is there, after trying it.
+// keep tries a credential on an existing vault, and stores it.
 func (l *login) keep(key string) (*profile, error) {
 	kind, err := credentialKind(key)
 	if err != nil {
@@ -364,7 +364,7 @@ func (l *login) keep(key string) (*profile, error) {
 			if _, err := l.rescue(c, l.Profile); err != nil {
 				return err
 			}
-		} else if old != nil && old.Credential == kind { // the same owner, whose vault a rekey may be at
+		} else if old != nil && old.Credential == kind { // the same owner: a rekey may be under way
 			p.NextKey = old.NextKey
 		}
 		c.Profiles[l.Profile] = p
@@ -397,8 +397,8 @@ func (l *login) summary(p *profile) map[string]any {
 	}
 }
 
-// rescue moves the owner key of a profile, which may exist nowhere else, into a
-// recovery file, and says where it is.
+// rescue copies the owner key of a profile, which may exist nowhere else, to a recovery
+// file, and tells the person where it is.
 func (a *app) rescue(cfg *config, name string) (path string, err error) {
 	if path, err = cfg.rescue(name, cfg.Profiles[name]); err == nil {
 		a.out.note("the owner key of profile %s was never confirmed as kept; it is now in %s", name, path)
@@ -406,15 +406,15 @@ func (a *app) rescue(cfg *config, name string) (path string, err error) {
 	return path, err
 }
 
-// createOnTheWay makes a vault for a person who has nothing yet. Where another
-// program was first, that one's vault is there to be used.
+// createOnTheWay makes a vault for a person who has nothing yet. If another program
+// made it first, that vault is used.
 func (a *app) createOnTheWay(h here) error {
 	l := login{app: a, at: h.at}
 	var (
 		id  *vault.Identity
 		err error
 	)
-	if p := h.cfg.Profiles[a.Profile]; p != nil { // stored, and no vault was made then
+	if p := h.cfg.Profiles[a.Profile]; p != nil { // an earlier run stored a key, but made no vault
 		id, err = vault.ParseIdentity(p.Key)
 	} else {
 		id, err = vault.NewIdentity()

@@ -35,7 +35,7 @@ func dashboard() *template.Template {
 	return template.Must(template.New("dashboard").Funcs(template.FuncMap{"clean": clean}).Parse(dashboardHTML))
 }
 
-// How many entries of the log, and how many requests, the page has.
+// How many log entries, and how many requests, the page has.
 const (
 	logShown      = 500
 	requestsShown = 200
@@ -43,7 +43,7 @@ const (
 
 // dashboardData is all that the page shows.
 type dashboardData struct {
-	Nonce    string // of its one script and its one style
+	Nonce    string // for its one script and its one style
 	Made     string
 	Version  string
 	Path     string
@@ -57,7 +57,7 @@ type dashboardData struct {
 	Active   int
 	Tokens   []vault.TokenInfo
 	Requests []vault.Request
-	Waiting  int // requests
+	Waiting  int // all pending requests, including those not shown
 	Log      []dashboardEntry
 	Total    int
 	now      time.Time
@@ -74,16 +74,16 @@ type dashboardEntry struct {
 	Denied   bool
 }
 
-// Stamp and Ago show times; Ago relative to when the page was made.
+// Stamp formats a time.
 func (dashboardData) Stamp(t time.Time) string { return stamp(t) }
 
-// Ago says how long before the page was made something was.
+// Ago formats the age of t when the page was made.
 func (d dashboardData) Ago(t time.Time) string { return ago(d.now.Sub(t)) }
 
-// Left says how long something is still good for.
+// Left formats the time from the making of the page to t, when something expires.
 func (d dashboardData) Left(t time.Time) string { return until(t.Sub(d.now)) }
 
-// Count is "1 secret", "2 secrets".
+// Count formats a number with its noun: "1 secret", "2 secrets".
 func (dashboardData) Count(n int, noun string) string { return plural(n, noun) }
 
 func (c openCmd) Run(a *app) error {
@@ -136,7 +136,7 @@ func (c openCmd) Run(a *app) error {
 	return nil
 }
 
-// collect gathers what the page shows, in one look at the vault.
+// collect gathers everything that the page shows, while the vault is open once.
 func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()), Tiers: map[string]int{}}
 	nonce, err := vault.Generate(24, "alnum")
@@ -209,7 +209,7 @@ func (d dashboardData) render() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// openBrowser asks the desktop to show a page. It waits for nothing.
+// openBrowser asks the desktop to show a page. It does not wait for the browser.
 func openBrowser(url string) error {
 	program := map[string][]string{
 		"darwin":  {"open", url},

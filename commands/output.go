@@ -18,12 +18,12 @@ import (
 
 // The rules of what is printed where:
 //
-//   - stdout is for what was asked for, stderr for everything else.
-//   - Colours, relative times and the marks ✓ and ● are for terminals. In a pipe
-//     the same words stand without them, and times are RFC 3339.
-//   - A value is printed as it is. In every other text that may come out of the file,
-//     or out of a name that somebody chose, what moves the cursor, turns the direction
-//     of writing or is not seen at all is escaped; in JSON, too.
+//   - stdout carries the answer, stderr everything else.
+//   - Colours, relative times and the marks ✓ and ● are for terminals. In a pipe, the
+//     same words appear without them, and times are RFC 3339.
+//   - A value is printed as it is. Every other text may come from the vault's file, or
+//     from a name that somebody chose. In it, characters that move the cursor, turn the
+//     direction of writing or are invisible are escaped, in JSON, too.
 //   - Warnings and notes are one line on stderr, and begin with "ass:".
 //
 // This is the only file that writes to stdout.
@@ -34,7 +34,7 @@ type output struct {
 	errTTY  bool // stderr is a terminal
 	quiet   bool // no warnings and no notes
 	warned  map[string]bool
-	held    *bytes.Buffer // what is printed when the vault is closed; nil: at once
+	held    *bytes.Buffer // output that waits for the vault to close; nil: print at once
 	err     error         // the first failure to write to stdout
 }
 
@@ -58,15 +58,15 @@ func (o *output) print(b []byte) {
 		return
 	}
 	if _, err := o.w.Write(b); err != nil {
-		o.err = fmt.Errorf("write to stdout: %v", err) // not wrapped: it says nothing about the vault
+		o.err = fmt.Errorf("write to stdout: %v", err) // not wrapped: it is not about the vault
 	}
 }
 
-// hold keeps what is printed until release, so that no reader who is slow keeps
-// the vault locked.
+// hold keeps the output back until release, so that a slow reader does not keep the
+// vault locked.
 func (o *output) hold() { o.held = &bytes.Buffer{} }
 
-// release prints what was held, and wipes it: it may be a value.
+// release prints the held output, and wipes it: it may hold a value.
 func (o *output) release() {
 	held := o.held.Bytes()
 	o.held = nil
@@ -74,7 +74,7 @@ func (o *output) release() {
 	clear(held)
 }
 
-// value prints a secret value: exactly its bytes, and on a terminal a newline.
+// value prints a secret value: exactly its bytes, and a newline on a terminal.
 func (o *output) value(b []byte) {
 	o.print(b)
 	if o.tty {
@@ -82,18 +82,18 @@ func (o *output) value(b []byte) {
 	}
 }
 
-// copy prints what r reads.
+// copy prints everything it reads from r.
 func (o *output) copy(r io.Reader) {
 	if _, err := io.Copy(o.w, r); err != nil {
 		o.err = fmt.Errorf("write to stdout: %v", err)
 	}
 }
 
-// line prints a line of what was asked for. The arguments are escaped as by clean.
+// line prints a line of the answer. It escapes the arguments as clean does.
 func (o *output) line(format string, args ...any) { o.write(sentence(format, args) + "\n") }
 
-// sentence is Sprintf with the texts among the arguments made clean: the format is
-// ours, and what is put into it is not.
+// sentence is Sprintf that escapes the texts among the arguments with clean. The format
+// is ours; the arguments are not.
 func sentence(format string, args []any) string {
 	shown := make([]any, len(args))
 	for i, x := range args {
@@ -111,7 +111,7 @@ func sentence(format string, args []any) string {
 	return fmt.Sprintf(format, shown...)
 }
 
-// done says that something was done.
+// done prints on stdout that something was done.
 func (o *output) done(format string, args ...any) {
 	mark := ""
 	if o.tty {
@@ -131,8 +131,8 @@ func (o *output) json(v any) error {
 	return nil
 }
 
-// jsonLine is v as one line of JSON. What would not be seen as it is on a terminal is
-// written as \u escapes, which mean the same.
+// jsonLine returns v as one line of JSON. If a terminal would not show a character as
+// itself, jsonLine writes it as a \u escape, which means the same.
 func jsonLine(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -142,7 +142,7 @@ func jsonLine(v any) ([]byte, error) {
 		return append(b, '\n'), nil
 	}
 	var out []byte
-	for _, r := range string(b) { // such characters are in the strings alone
+	for _, r := range string(b) { // such characters occur only in strings
 		switch {
 		case !isUnseen(r):
 			out = utf8.AppendRune(out, r)
@@ -156,8 +156,7 @@ func jsonLine(v any) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// warn says on stderr what the person should mend; once, however often it is
-// found.
+// warn tells the person on stderr what to mend. It prints each warning once.
 func (o *output) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if !o.warned[text] {
@@ -174,21 +173,21 @@ func (o *output) note(format string, args ...any) {
 	fmt.Fprintf(o.errw, "ass: %s\n", clean(fmt.Sprintf(format, args...)))
 }
 
-// jsonNote says on stderr, to a program, what it should know.
+// jsonNote is note for programs: it prints v as JSON on stderr.
 func (o *output) jsonNote(v any) {
 	if b, err := jsonLine(v); err == nil && !o.quiet {
 		_, _ = o.errw.Write(b)
 	}
 }
 
-// aside says on stderr what goes with the answer on stdout.
+// aside prints on stderr what belongs to the answer on stdout.
 func (o *output) aside(format string, args ...any) {
 	if !o.quiet {
 		fmt.Fprintln(o.errw, sentence(format, args))
 	}
 }
 
-// withArticle is "an agent key", "a token".
+// withArticle returns a noun with its article: "an agent key", "a token".
 func withArticle(noun string) string {
 	if strings.ContainsRune("aeiou", rune(noun[0])) {
 		return "an " + noun
@@ -213,9 +212,9 @@ func (o *output) colour(code, s string) string {
 // cell is one field of a table.
 type cell struct{ text, colour string }
 
-// table prints rows in columns, without spaces at the end of a line.
+// table prints rows in columns, without trailing spaces.
 func (o *output) table(rows [][]cell) {
-	const widest = 120 // a text that is longer, out of a hostile file say, moves its own line alone
+	const widest = 120 // a longer text, from a hostile file say, moves only its own line
 	var widths []int
 	for _, row := range rows {
 		for i, c := range row {
@@ -250,13 +249,14 @@ func (o *output) table(rows [][]cell) {
 	o.print(b.Bytes())
 }
 
-// isUnseen reports whether a character is not seen as itself: control characters,
-// those that turn the direction of writing, and those of no width.
+// isUnseen reports whether a terminal does not show a character as itself. These are
+// the control characters, those that turn the direction of writing, and those of no
+// width.
 func isUnseen(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// isPlain reports whether all of a text is printable ASCII, as next to every text is.
+// isPlain reports whether a text is all printable ASCII. Nearly every text is.
 func isPlain[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -266,8 +266,8 @@ func isPlain[T string | []byte](s T) bool {
 	return true
 }
 
-// clean escapes what is not seen as itself in a text, so that a name out of a file
-// that somebody else made cannot move the cursor or colour a lie.
+// clean escapes the characters that a terminal does not show as themselves. So a name
+// from a file that somebody else made cannot move the cursor, or deceive with colours.
 func clean(s string) string {
 	if isPlain(s) || utf8.ValidString(s) && strings.IndexFunc(s, isUnseen) < 0 {
 		return s
@@ -324,10 +324,10 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
-// plural is "1 secret", "2 secrets".
+// plural formats a number with its noun: "1 secret", "2 secrets".
 func plural(n int, noun string) string { return pluralOf(n, noun, noun+"s") }
 
-// pluralOf is plural for nouns that do not just take an s.
+// pluralOf is plural for nouns with an irregular plural.
 func pluralOf(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -337,8 +337,8 @@ func pluralOf(n int, one, many string) string {
 
 func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// progress returns a function that shows on a terminal how far a long act is,
-// once it has taken half a second, and one that removes it again.
+// progress returns two functions: step shows on a terminal how far a long operation is,
+// once it has taken half a second, and end removes the line again.
 func (o *output) progress(what string, now func() time.Time) (step func(done, total int), end func()) {
 	if !o.errTTY {
 		return func(int, int) {}, func() {}

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// ofStranger reports whether a file belongs to somebody who could use it against
-// this user: to neither this user nor root. Root is told nothing, because whoever
-// runs ass as root, with sudo or in a container, means the files that are there.
+// ofStranger reports whether a file belongs to a user who could use it against this
+// one: neither this user nor root. If ass runs as root, with sudo or in a container, it
+// reports false: that person means the files that are there.
 func ofStranger(info fs.FileInfo) bool {
 	owner, ok := ownerOf(info)
 	me := os.Geteuid()

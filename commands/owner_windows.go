@@ -2,7 +2,7 @@ package commands
 
 import "io/fs"
 
-// Whose a file is, its access list says here; it is not looked at.
+// On Windows, the access list of a file says who owns it; ass does not read the list.
 
 func ofStranger(fs.FileInfo) bool { return false }
 

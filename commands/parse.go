@@ -15,11 +15,12 @@ import (
 	"ass/tokens"
 )
 
-// parse reads the command line. It returns what to run, nil if help was shown.
+// parse reads the command line. It returns the function to run, or nil if help was
+// shown.
 //
-// Kong repeats in its errors what was typed, and what was typed may be a secret
-// that slipped into the wrong place. So no text of kong's reaches anybody: the
-// error says what kind of thing is wrong and which command's help to read.
+// Kong repeats in its errors what was typed, which may be a secret that slipped into
+// the wrong place. So ass never prints kong's text: its own error says what kind of
+// thing is wrong and which command's help to read.
 func (a *app) parse(args []string) (func() error, error) {
 	a.JSON = wantsJSON(args)
 	if isVersion(args) {
@@ -53,7 +54,8 @@ func (a *app) parse(args []string) (func() error, error) {
 	case args[0] == completeCommand:
 		return func() error { return a.complete(p.Model.Node, args[1:]) }, nil
 	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
-		// Kong's help for a group says nothing of the command that it runs by itself.
+		// Kong's help for a group does not mention the command that the group runs by
+		// default.
 		args = []string{"audit", hiddenDefault, args[1]}
 	}
 	p.Exit = help
@@ -68,10 +70,10 @@ func (a *app) parse(args []string) (func() error, error) {
 	return a.parsed(grammar, ctx)
 }
 
-// newParser makes a parser for a grammar: a pointer to [CLI], or to what is left of
+// newParser makes a parser for a grammar: a pointer to [CLI], or to a pruned copy of
 // it.
 func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
-	// Help goes to stdout because it was asked for; kong's writer for errors is
+	// Help goes to stdout because the person asked for it. Kong's writer for errors is
 	// never used.
 	return kong.New(grammar.Interface(),
 		kong.Name("ass"),
@@ -90,7 +92,7 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 	)
 }
 
-// parsed takes over what was parsed, and returns what runs it.
+// parsed takes over the parsed command line, and returns the function that runs it.
 func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, error) {
 	a.Globals = grammar.Elem().FieldByName("Globals").Interface().(Globals)
 	a.command = commandName(ctx.Selected())
@@ -98,7 +100,7 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 		if p.Flag == nil {
 			continue
 		}
-		// As from a variable of a script that is not set: it must not mean "all".
+		// An unset variable in a script gives an empty text, which must not mean "all".
 		if p.Flag.Target.Kind() == reflect.String && p.Flag.Target.String() == "" && !slices.Contains(mayBeEmpty, p.Flag.Name) {
 			return nil, usagef("--%s is empty; leave it out, or give it a value", p.Flag.Name)
 		}
@@ -108,11 +110,11 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 	return func() error { return ctx.Run(a) }, nil
 }
 
-// mayBeEmpty are the flags with which an empty text means something.
+// mayBeEmpty lists the flags for which an empty text means something.
 var mayBeEmpty = []string{"value", "description", "reason", "key"}
 
-// nameByKey lets secrets get do without its argument where --key names the secret, as
-// with the hosted CLI: kong knows no argument that a flag can stand in for.
+// nameByKey makes the argument of secrets get optional if --key names the secret, as in
+// the hosted CLI. In kong, a flag cannot stand in for an argument.
 func nameByKey(root *kong.Node, args []string) {
 	secrets := childNamed(root, "secrets")
 	if secrets == nil {
@@ -124,8 +126,8 @@ func nameByKey(root *kong.Node, args []string) {
 	}
 }
 
-// forgetEmptyVariables makes an empty ASS_… variable none at all, which is how
-// CI systems and compose files leave one out.
+// forgetEmptyVariables unsets the ASS_… variables that are empty. CI systems and
+// compose files leave a variable out by setting it to the empty text.
 func forgetEmptyVariables() {
 	for _, pair := range os.Environ() {
 		if name, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(name, "ASS_") {
@@ -140,8 +142,8 @@ func isVersion(args []string) bool {
 	return len(args) == 1 && slices.Contains([]string{"--version", "-v", "-V"}, args[0])
 }
 
-// wantsJSON answers before the command line is parsed, because an error of
-// parsing must be in the form that was asked for.
+// wantsJSON looks for --json before the command line is parsed, because even a parse
+// error must be in the form that was asked for.
 func wantsJSON(args []string) bool {
 	on := false
 	switch strings.ToLower(os.Getenv("ASS_JSON")) {
@@ -169,7 +171,7 @@ func commandName(n *kong.Node) string {
 	return strings.Join(words, " ")
 }
 
-// hiddenDefault names the command that a group runs when it is given none.
+// hiddenDefault names the command that a group runs if the command line names none.
 const hiddenDefault = "log"
 
 var (
@@ -178,13 +180,13 @@ var (
 	flagValue  = pattern(`^(--[a-z-]+): `)
 )
 
-// pattern is a regular expression that is compiled when it is first used: those of
-// all commands would cost each of them a quarter of a millisecond.
+// pattern returns a regular expression that is compiled on first use. Compiling those
+// of all commands would cost each command a quarter of a millisecond.
 func pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
-// takesValue are the commands whose value may begin with a dash.
+// takesValue lists the commands whose value may begin with a dash.
 var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
 
 func explainParse(err error, args []string) error {
@@ -231,7 +233,7 @@ func explainParse(err error, args []string) error {
 	return usagef("the command line is not understood; %s", see)
 }
 
-// givenIn reports whether a flag is on the command line, in its long form or its short.
+// givenIn reports whether a flag is on the command line, in its long or its short form.
 func givenIn(args []string, err *kong.ParseError, flag string) bool {
 	forms := []string{flag}
 	at := err.Context.Selected()
@@ -248,7 +250,7 @@ func givenIn(args []string, err *kong.ParseError, flag string) bool {
 	})
 }
 
-// secretsCommands are what people type without the word secrets.
+// secretsCommands lists the commands that people type without the word secrets.
 var secretsCommands = map[string]bool{
 	"list": true, "ls": true, "get": true, "set": true, "delete": true, "rm": true,
 	"rotate": true, "history": true, "rollback": true, "restore": true, "purge": true,

@@ -13,9 +13,9 @@ import (
 	"ass/vault"
 )
 
-// projectFile is what `ass init` writes into a project. It comes with
-// repositories that others wrote, so it can name a namespace and nothing else:
-// no vault, no credential, no profile.
+// projectFile is what `ass init` writes into a project. It may come with a repository
+// that others wrote, so it can name a namespace and nothing else: no vault, no
+// credential, no profile.
 const projectFile = ".assrc"
 
 type project struct {
@@ -23,11 +23,13 @@ type project struct {
 	Version   int    `json:"version"`
 }
 
-// findProject looks for a project file in the working folder and above it, and
-// returns what it holds as well. The path is "" where there is none.
+// findProject looks for a project file in the working folder and the folders above it.
+// It returns the path, the raw content and the parsed project; the path is "" if there
+// is no file.
 //
-// As with git's safe.directory, one that another user could have put there, say in
-// /tmp, does not decide where secrets go. To root, it is named.
+// As with git's safe.directory, a file that another user could have put there, say in
+// /tmp, does not decide where secrets go: it is an error. If ass runs as root, or if
+// root owns the file, the file counts, and a note names it.
 func (a *app) findProject() (path string, content []byte, p project, err error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -55,7 +57,7 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 			}
 			return path, content, p, nil
 		case errors.Is(err, fs.ErrNotExist):
-		case errors.Is(err, fs.ErrPermission) && !isThere(path): // the folder cannot be looked into
+		case errors.Is(err, fs.ErrPermission) && !isThere(path): // the folder cannot be searched
 		default:
 			return path, content, p, err
 		}
@@ -72,7 +74,7 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// chosenNamespace is a namespace, and who chose it.
+// chosenNamespace is a namespace, and what chose it.
 type chosenNamespace struct {
 	ns      tokens.Namespace
 	from    namespaceSource
@@ -91,8 +93,8 @@ const (
 
 const namespaceVariable = "ASS_NAMESPACE"
 
-// namedNamespace is the value of the flag --namespace, "" unless it is on the command
-// line: kong hands ASS_NAMESPACE over as the flag, and that is looked at after it.
+// namedNamespace returns the value of --namespace if the command line has it, else "".
+// Kong passes ASS_NAMESPACE on as the flag, but that variable counts after the flag.
 func (a *app) namedNamespace(flag string) string {
 	if a.namespaceGiven {
 		return flag
@@ -100,8 +102,8 @@ func (a *app) namedNamespace(flag string) string {
 	return ""
 }
 
-// namedOnce is the namespace of an argument or of the flag --namespace, which may not
-// name two.
+// namedOnce returns the namespace of an argument or of --namespace. If both name one,
+// they must agree.
 func (a *app) namedOnce(arg, flag string) (string, error) {
 	if flag = a.namedNamespace(flag); arg != "" && flag != "" && arg != flag {
 		return "", usagef("the namespace is named once: as an argument, or with --namespace")
@@ -109,10 +111,10 @@ func (a *app) namedOnce(arg, flag string) (string, error) {
 	return orElse(arg, flag), nil
 }
 
-// chooseNamespace finds the namespace of a command, and of flat names of secrets: what
-// the command line names, then ASS_NAMESPACE, then the project's, then "default". The
-// project file is read once in a run, so that all names in a template lie in one
-// namespace.
+// chooseNamespace finds the namespace of a command, and of secrets named without a
+// slash. It takes what the command line names, else ASS_NAMESPACE, else the project's,
+// else "default". It reads the project file once per run, so that all names in a
+// template lie in one namespace.
 func (a *app) chooseNamespace(named string) (c chosenNamespace, err error) {
 	if named != "" {
 		c.ns, err = tokens.ParseNamespace(named)
@@ -142,7 +144,7 @@ func (a *app) chooseNamespace(named string) (c chosenNamespace, err error) {
 	return c, err
 }
 
-// defaultNamespace is the namespace alone of chooseNamespace.
+// defaultNamespace is chooseNamespace without the source.
 func (a *app) defaultNamespace(named string) (tokens.Namespace, error) {
 	c, err := a.chooseNamespace(named)
 	return c.ns, err
@@ -215,7 +217,7 @@ func (c initCmd) Run(a *app) error {
 	return nil
 }
 
-// trust trusts the project file that is found, after showing what it says.
+// trust trusts the project file that findProject finds, after showing what it says.
 func (c initCmd) trust(a *app) error {
 	if c.Namespace != "" {
 		return usagef("--trust takes the namespace that the .assrc names; leave --namespace out")
@@ -247,7 +249,8 @@ func (c initCmd) trust(a *app) error {
 	return nil
 }
 
-// createProject writes the project file, and leaves alone one that is there.
+// createProject writes the project file. It leaves an existing one alone, and returns
+// an error if that one says something else.
 func createProject(content []byte) (created bool, err error) {
 	err = writeNew(projectFile, content, 0o644)
 	if errors.Is(err, fs.ErrExist) {
@@ -263,8 +266,8 @@ func createProject(content []byte) (created bool, err error) {
 	return err == nil, err
 }
 
-// ignoreProject adds the project file to .gitignore: to the one that is here, or
-// to a new one in a git repository.
+// ignoreProject adds the project file to the .gitignore in this folder. If there is
+// none, it makes one in a git repository, and does nothing elsewhere.
 func ignoreProject() (added bool, err error) {
 	old, err := readSmall(".gitignore", 1<<20)
 	switch {

@@ -23,11 +23,11 @@ import (
 //   - The vault is never open, and no lock is held, while a person thinks.
 //   - Ctrl-C and Ctrl-D end the program with the terminal as it was.
 
-// interactive reports whether a person can be asked.
+// interactive reports whether ass can ask the person: stdin is a terminal.
 func (a *app) interactive() bool { return isTerminal(a.in) }
 
-// keyboard hands on what is typed. One goroutine reads, for all prompts, so that
-// what was typed ahead of a prompt is not lost, and a wait for it can be given up.
+// keyboard passes on what is typed. One goroutine reads for all prompts, so that input
+// typed ahead of a prompt is not lost, and a prompt can stop waiting.
 type keyboard struct {
 	chunks chan []byte // an empty one is Ctrl-D; closed when the terminal is gone
 	held   []byte
@@ -55,8 +55,8 @@ func (a *app) keys() *keyboard {
 
 var errSilence = errors.New("nothing was typed")
 
-// next returns the next byte; errSilence if none comes while patience lasts, and
-// nil patience lasts for ever.
+// next returns the next byte. If none comes before patience ends, it returns
+// errSilence. A nil patience never ends.
 func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
 	if len(k.held) == 0 {
 		select {
@@ -76,7 +76,7 @@ func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
 	return b, nil
 }
 
-// line reads up to a newline, as the terminal edits and shows it.
+// line reads up to a newline. The terminal edits and shows the line.
 func (k *keyboard) line() (string, error) {
 	var line []byte
 	for {
@@ -102,8 +102,8 @@ const (
 	del           = 127
 )
 
-// hiddenLine reads up to Enter on a terminal in raw mode: it edits for itself,
-// and, unlike the terminal, sets no limit of 4095 bytes.
+// hiddenLine reads up to Enter on a terminal in raw mode. It handles the editing keys
+// itself and, unlike the terminal, has no limit of 4095 bytes.
 func (k *keyboard) hiddenLine() (string, error) {
 	var line []byte
 	for {
@@ -129,8 +129,8 @@ func (k *keyboard) hiddenLine() (string, error) {
 	}
 }
 
-// drained reports whether more was typed than the line that was read, as when
-// several are pasted, and takes it away, so that no shell gets to run it.
+// drained reads and drops what was typed after the line, as when several lines are
+// pasted, so that no shell runs it. It reports whether there was any text.
 func (k *keyboard) drained() (more bool, err error) {
 	for {
 		b, err := k.next(time.After(50 * time.Millisecond))
@@ -144,7 +144,7 @@ func (k *keyboard) drained() (more bool, err error) {
 	}
 }
 
-// ask reads a line.
+// ask shows a prompt and reads a line.
 func (a *app) ask(prompt string) (answer string, err error) {
 	err = a.onTerminal(prompt, "", func(k *keyboard) (err error) {
 		answer, err = k.line()
@@ -162,7 +162,8 @@ func (a *app) askHidden(prompt string) (answer string, err error) {
 	return answer, err
 }
 
-// askValue is askHidden for what must be one line and is easily pasted as many.
+// askValue is askHidden for a value. It refuses more than one line, which a person can
+// easily paste.
 func (a *app) askValue(prompt string) (value string, err error) {
 	err = a.hidden(prompt, func(k *keyboard) (err error) {
 		if value, err = k.hiddenLine(); err != nil {
@@ -177,8 +178,8 @@ func (a *app) askValue(prompt string) (value string, err error) {
 	return value, err
 }
 
-// hidden runs read with the terminal in raw mode. The newline that the person
-// typed and did not see is written behind it.
+// hidden runs read with the terminal in raw mode. Then it writes the newline that the
+// person typed and did not see.
 func (a *app) hidden(prompt string, read func(*keyboard) error) error {
 	return a.onTerminal(prompt, "\n", func(k *keyboard) error {
 		if _, err := term.MakeRaw(int(a.in.Fd())); err != nil {
@@ -196,7 +197,7 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 		w = tty
 	}
 	k, fd := a.keys(), int(a.in.Fd())
-	// For as long as the prompt stands: behind it, Ctrl-C ends the program again.
+	// Only while the prompt is shown: after it, Ctrl-C ends the program again.
 	signal.Notify(k.stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(k.stop)
 	state, err := term.GetState(fd)
@@ -218,8 +219,8 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 	return err
 }
 
-// confirm asks before an act that cannot be taken back. Where nobody can be
-// asked, the act needs --force.
+// confirm asks before an act that cannot be undone. If stdin is not a terminal, the act
+// needs --force.
 func (a *app) confirm(force bool, question string) error {
 	if force {
 		return nil
@@ -250,13 +251,14 @@ func (a *app) passphrase() (string, error) {
 	return a.askHidden("Passphrase: ")
 }
 
-// passphraseFromFD reads a line from the descriptor. An empty one is refused:
-// whatever was to give the passphrase has failed, and must not look like none.
+// passphraseFromFD reads a line from the descriptor. It refuses an empty one: the
+// program that should give the passphrase has failed, and this must not look like "no
+// passphrase".
 func (a *app) passphraseFromFD() (string, error) {
 	if *a.PassphraseFD < 0 {
 		return "", usagef("--passphrase-fd must not be negative")
 	}
-	if a.passphrases == nil { // once: the descriptor is closed with the file
+	if a.passphrases == nil { // once: closing the file closes the descriptor
 		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
 	}
 	line, err := readLine(a.passphrases)
@@ -269,7 +271,7 @@ func (a *app) passphraseFromFD() (string, error) {
 	return line, nil
 }
 
-// quietQuit makes Ctrl-\ end a program that waits as Ctrl-C does, without the stacks
+// quietQuit makes Ctrl-\ end a waiting program as Ctrl-C does, without the stack traces
 // that Go would print.
 func quietQuit() {
 	quit := make(chan os.Signal, 1)
@@ -280,8 +282,8 @@ func quietQuit() {
 	}()
 }
 
-// closePassphrases closes the descriptor of --passphrase-fd, before another program
-// could read on in it.
+// closePassphrases closes the descriptor of --passphrase-fd, so that no other program
+// can read the rest of it.
 func (a *app) closePassphrases() {
 	if a.PassphraseFD == nil || *a.PassphraseFD <= 2 {
 		return
@@ -292,8 +294,8 @@ func (a *app) closePassphrases() {
 	_ = a.passphrases.Close()
 }
 
-// readLine reads up to a newline or the end, a byte at a time, so that what
-// follows is left to others.
+// readLine reads up to a newline or the end. It reads a byte at a time, so that the
+// rest stays there for others.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); len(line) <= 64<<10; {
@@ -309,7 +311,7 @@ func readLine(r io.Reader) (string, error) {
 	return "", errors.New("too long")
 }
 
-// newPassphrase asks twice for a passphrase; empty is none.
+// newPassphrase asks for a passphrase twice. It returns "" if the person wants none.
 func (a *app) newPassphrase() (string, error) {
 	for {
 		first, err := a.askHidden("Passphrase for the owner key (empty for none): ")

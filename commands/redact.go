@@ -13,36 +13,36 @@ import (
 	"unicode/utf16"
 )
 
-// Redaction is a seat belt, not a wall: it keeps a value that a program prints by
-// mistake out of a build log. A program that wants to give a value away can.
+// Redaction is a seat belt, not a wall. If a program prints a value by mistake,
+// redaction keeps it out of a build log. A program that wants to give a value away can.
 
-// shortestRedacted is the length in bytes of the shortest text that is replaced;
-// shorter ones are in every output by chance.
+// shortestRedacted is the length in bytes of the shortest text that is replaced.
+// Shorter texts occur in any output by chance.
 const shortestRedacted = 4
 
 // needle is a form in which a value may appear.
 type needle struct {
 	text []byte
-	with []byte // what is written instead
+	with []byte // what is written in its place
 }
 
-// needles are by their first byte, the longest first. Most places in an output are
-// settled by their first four bytes.
+// needles holds the needles by their first byte, the longest first. In most places of
+// an output, its set of first four bytes shows that no needle begins there.
 type needles struct {
 	by    [256][]needle
 	first map[[shortestRedacted]byte]bool
 }
 
-// redactor replaces needles in a stream: at each place the longest that begins
-// there. It holds back no more than may still become one.
+// redactor replaces needles in a stream: at each place the longest that begins there.
+// It holds back only bytes that may still become a needle.
 type redactor struct {
 	w    io.Writer
 	by   *needles
 	held []byte
 }
 
-// needlesFor returns the forms of values: as they are, and in base64, hex, URL and
-// JSON escapes.
+// needlesFor returns the forms of the values that are replaced: as they are, and in
+// base64, hex, URL and JSON escapes.
 func needlesFor(list []variable) *needles {
 	n := &needles{first: map[[shortestRedacted]byte]bool{}}
 	seen := map[string]bool{}
@@ -88,8 +88,8 @@ func formsOf(value []byte) []string {
 	}
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		forms = append(forms, enc.EncodeToString(value))
-		// Inside of something longer, a value is encoded at one of three offsets.
-		// What depends on its neighbours is left out.
+		// Inside a longer text, a value is encoded at one of three offsets. The
+		// characters that depend on its neighbours are left out.
 		for offset := range 3 {
 			padded := append(make([]byte, offset), value...)
 			whole := enc.WithPadding(base64.NoPadding).EncodeToString(padded)
@@ -104,8 +104,8 @@ func formsOf(value []byte) []string {
 
 var percentEscape = pattern(`%[0-9A-F]{2}`)
 
-// percentEncoded is value as in a URL, with nothing but letters, digits, -_.~ and
-// what is kept left as it is.
+// percentEncoded returns value percent-encoded as in a URL. Only letters, digits, -_.~
+// and the bytes in kept stay as they are.
 func percentEncoded(value []byte, kept string) string {
 	var b strings.Builder
 	for _, c := range value {
@@ -118,7 +118,8 @@ func percentEncoded(value []byte, kept string) string {
 	return b.String()
 }
 
-// asciiJSON writes what is not ASCII in a JSON text as \u escapes, as Python does.
+// asciiJSON writes the non-ASCII characters of a JSON text as \u escapes, as Python
+// does.
 func asciiJSON(quoted string) string {
 	var b strings.Builder
 	for _, r := range quoted {

@@ -12,7 +12,7 @@ import (
 // template. As everywhere, a name without a slash lies in the default namespace.
 const referencePrefix = "ass://"
 
-// reference reads ass://path; ok is false for what is none.
+// reference parses ass://path; ok is false for any other text.
 func (a *app) reference(text string) (p tokens.Path, ok bool, err error) {
 	name, ok := strings.CutPrefix(text, referencePrefix)
 	if !ok {
@@ -22,10 +22,10 @@ func (a *app) reference(text string) (p tokens.Path, ok bool, err error) {
 	return p, true, err
 }
 
-// gathered are values by their paths.
+// gathered maps paths to values.
 type gathered map[tokens.Path]vault.Value
 
-// gather reads secrets: all of them, or none, in one transaction.
+// gather reads all of the secrets in one transaction, or none.
 func gather(s *vault.Session, paths []tokens.Path) (gathered, error) {
 	values, err := s.GetMany(nil, paths)
 	if err != nil {
@@ -40,14 +40,15 @@ func gather(s *vault.Session, paths []tokens.Path) (gathered, error) {
 
 var placeholder = pattern(`\{\{[ \t]*ass://([^ \t{}]*)[ \t]*\}\}`)
 
-// begunPlaceholder is what no template has by accident.
+// begunPlaceholder matches the beginning of a placeholder, which no template contains
+// by accident.
 var begunPlaceholder = pattern(`\{\{\s*ass://`)
 
 // placeholders lists the secrets that a template names, each once.
 func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	var paths []tokens.Path
 	found := placeholder().FindAllSubmatchIndex(template, -1)
-	whole := map[int]bool{} // where a placeholder begins
+	whole := map[int]bool{} // where complete placeholders begin
 	for _, m := range found {
 		whole[m[0]] = true
 	}
@@ -70,11 +71,12 @@ func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	return paths, nil
 }
 
-// maxFilled is the size of the largest text that comes out of a template: one that
-// names a large secret a million times fills no memory.
+// maxFilled is the largest size of a filled template, in bytes. Without this limit, a
+// template that names a large secret a million times would fill the memory.
 const maxFilled = 256 << 20
 
-// fill puts values into a template, in which placeholders found every name.
+// fill puts values into a template. The values must include every secret that
+// placeholders listed.
 func (a *app) fill(template []byte, g gathered) ([]byte, error) {
 	var out []byte
 	rest := 0

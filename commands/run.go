@@ -75,20 +75,20 @@ type child struct {
 	args    []string
 	env     []string
 	secrets []variable // what it was given, for redaction
-	stdin   *[]byte    // nil: that of ass
+	stdin   *[]byte    // nil: the stdin of ass
 	files   []variable // in memory: name is the variable, value the content
-	open    []*os.File // those files, once they are there
+	open    []*os.File // those files, once they are open
 	redact  bool
 }
 
-// wish is a secret that the child is to get, and as what.
+// wish is a secret that the child is to get, and the form in which it gets it.
 type wish struct {
 	name string
 	path tokens.Path
 	as   func(*child, variable)
 
 	inEnv bool // it becomes a variable
-	loose bool // it may stay what it is
+	loose bool // if it cannot be filled, the variable stays as it is
 }
 
 func asVariable(c *child, v variable) {
@@ -100,7 +100,7 @@ func asStdin(c *child, v variable) { c.stdin = &v.value }
 // equip reads what the child is to get, in one transaction.
 func (c runCmd) equip(a *app, child *child) error {
 	c.Namespace = a.namedNamespace(c.Namespace)
-	a.namespace = c.Namespace // of names without a slash
+	a.namespace = c.Namespace // for names without a slash
 	child.env = c.environment()
 	wishes, err := c.wishes(a, child.env)
 	if err != nil {
@@ -133,9 +133,9 @@ func (c runCmd) equip(a *app, child *child) error {
 	})
 }
 
-// bulk is the hand-over of a whole namespace: of the one that is named or, when nothing
-// else says what to give, of ASS_NAMESPACE or the project. It is nil for none: the
-// namespace "default" is never handed over unasked.
+// bulk returns the hand-over of a whole namespace: the one that --namespace names or,
+// if nothing else says what to give, that of ASS_NAMESPACE or the project. It returns
+// nil for none. The namespace "default" is never handed over unasked.
 func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	unsaid := len(c.Env) == 0 && len(c.File) == 0 && c.Stdin == "" && !slices.ContainsFunc(env, func(pair string) bool {
 		_, text, _ := strings.Cut(pair, "=")
@@ -159,7 +159,8 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	return nil, nil
 }
 
-// fillable leaves out the placeholders that cannot be filled, where that is allowed.
+// fillable returns the wishes that can be filled. If a loose wish cannot, fillable
+// drops it and warns.
 func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) {
 	for _, w := range wishes {
 		if w.loose {
@@ -177,8 +178,8 @@ func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) 
 	return able, nil
 }
 
-// grant reads the secrets and hands them to the child. Those that were named win over
-// those of the namespace.
+// grant reads the secrets and hands them to the child. A secret that was named wins
+// over one of the namespace.
 func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish) error {
 	var paths []tokens.Path
 	if bulk != nil {
@@ -218,7 +219,7 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish
 	return nil
 }
 
-// environment is what the child gets besides secrets.
+// environment returns the variables that the child gets besides secrets.
 func (c runCmd) environment() []string {
 	env := os.Environ()
 	if c.Pristine {
@@ -240,7 +241,7 @@ func dropVariable(env []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
 }
 
-// wishes are the secrets that the flags and the environment name.
+// wishes returns the secrets that the flags and the environment name.
 func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 	var list []wish
 	for _, pair := range env {
@@ -286,8 +287,8 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 	return list, nil
 }
 
-// run replaces this process by the child, where nothing stands in between, and
-// watches over it elsewhere.
+// run replaces this process with the child, if ass has nothing more to do for it.
+// Otherwise it starts the child and watches over it.
 func (c *child) run(a *app) error {
 	a.closePassphrases()
 	redactOut, redactErr := c.redact && !a.out.tty && len(c.secrets) > 0, c.redact && !a.out.errTTY && len(c.secrets) > 0
@@ -346,8 +347,8 @@ func (c *child) run(a *app) error {
 	return childResult(cmd, err)
 }
 
-// forget lets go of the values that the child has by now. Those that its output is
-// searched for, and its stdin, stay as long as it lives.
+// forget wipes the values that the child has received. It keeps those that redaction
+// searches for in the output, and the stdin of the child, as long as the child lives.
 func (c *child) forget() {
 	for _, v := range slices.Concat(c.secrets, c.files) {
 		if c.stdin == nil || !sameMemory(v.value, *c.stdin) {
@@ -387,12 +388,12 @@ func (c *child) handOver(name func(i int, f *os.File) (string, error)) error {
 	return nil
 }
 
-// extraFile names a file as the child of [exec.Cmd] finds it.
+// extraFile returns the path of a file for the child of [exec.Cmd].
 func extraFile(i int, _ *os.File) (string, error) { return fmt.Sprintf("/dev/fd/%d", 3+i), nil }
 
-// catchSignals keeps signals until pass names the process that is to get them, and
-// hands them on until stop is called. Those of the keyboard the child gets by
-// itself; ass waits for what it makes of them.
+// catchSignals holds signals back until pass names the process that gets them. Then it
+// passes them on until stop is called. The child gets signals from the keyboard
+// directly, and ass waits for what it does with them.
 func catchSignals(keyboard bool) (pass func(*os.Process), stop func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
@@ -413,7 +414,7 @@ func catchSignals(keyboard bool) (pass func(*os.Process), stop func()) {
 	}
 }
 
-// exitError carries the exit code of a child. There is nothing to say about it.
+// exitError carries the exit code of a child. It needs no message.
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
@@ -425,7 +426,7 @@ func childResult(cmd *exec.Cmd, err error) error {
 		return err
 	case errors.As(err, &exit):
 		code := exit.ExitCode()
-		if code < 0 { // by a signal, as shells say it
+		if code < 0 { // ended by a signal; the code is the one that shells use
 			code = 128 + signalOf(exit.ProcessState)
 		}
 		return &exitError{code}
@@ -433,7 +434,7 @@ func childResult(cmd *exec.Cmd, err error) error {
 	return err
 }
 
-// isProcess reports whether this run has the process for itself: not when another
+// isProcess reports whether this run has the process for itself. It does not if another
 // program calls it with writers of its own.
 func (a *app) isProcess() bool {
 	return a.in == os.Stdin && a.out.w == io.Writer(os.Stdout) && a.out.errw == io.Writer(os.Stderr)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileInMemory returns a file that is on no disk, at its beginning.
+// fileInMemory returns a file that is on no disk, positioned at its beginning.
 func fileInMemory(content []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("secret", unix.MFD_CLOEXEC)
 	if err != nil {

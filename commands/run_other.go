@@ -12,7 +12,7 @@ func fileInMemory(content []byte) (*os.File, error) {
 	if runtime.GOOS == "windows" {
 		return nil, usagef("--file needs a system with /dev/fd; use --env or --stdin here")
 	}
-	const fits = 4096 // in every pipe, before anybody reads
+	const fits = 4096 // every pipe holds this much before anybody reads
 	if len(content) > fits {
 		return nil, usagef("--file takes at most %d bytes on this system; use --stdin", fits)
 	}

@@ -14,7 +14,7 @@ var forwarded = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, sys
 
 func fromKeyboard(s os.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGQUIT }
 
-// atKeyboard reports whether what is typed on a terminal, Ctrl-C say, goes to this
+// atKeyboard reports whether the signals of a terminal, from Ctrl-C say, go to this
 // program and to its children at once.
 func atKeyboard() bool {
 	tty, err := os.Open("/dev/tty")
@@ -33,7 +33,8 @@ func replaceProcess(program string, args, env []string) error {
 	return syscall.Exec(program, args, env)
 }
 
-// replacedFile keeps a file open in the program that replaces this one.
+// replacedFile keeps a file open in the program that replaces this one, and returns its
+// path there.
 func replacedFile(_ int, f *os.File) (string, error) {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0)
 	return fmt.Sprintf("/dev/fd/%d", f.Fd()), err

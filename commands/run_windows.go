@@ -9,7 +9,8 @@ var forwarded = []os.Signal{os.Interrupt}
 
 func fromKeyboard(s os.Signal) bool { return s == os.Interrupt }
 
-// atKeyboard reports whether Ctrl-C goes to children as well: of a console, always.
+// atKeyboard reports whether Ctrl-C goes to children as well. On a console it always
+// does.
 func atKeyboard() bool { return true }
 
 const canReplace = false

@@ -29,13 +29,13 @@ type namespaceFlag struct {
 	Namespace string `short:"n" help:"Namespace of names without a slash." placeholder:"NS"`
 }
 
-// AfterApply hands the namespace to whoever completes a name.
+// AfterApply sets the namespace that completes names without a slash.
 func (f namespaceFlag) AfterApply(a *app) error {
 	a.namespace = f.Namespace
 	return nil
 }
 
-// path reads the name of a secret: a whole path, or a flat name in the default
+// path parses the name of a secret: a whole path, or a flat name in the default
 // namespace.
 func (a *app) path(name string) (tokens.Path, error) {
 	if strings.Contains(name, "/") || name == "" {
@@ -48,7 +48,7 @@ func (a *app) path(name string) (tokens.Path, error) {
 	return ns.Join(name)
 }
 
-// secretJSON is a secret in the fields of the hosted product, and a few of ours.
+// secretJSON is a secret with the fields of the hosted product, and a few of our own.
 type secretJSON struct {
 	ID        string         `json:"id"`
 	Namespace string         `json:"namespace"`
@@ -158,12 +158,12 @@ type secretsGet struct {
 	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0"`
 }
 
-// asking is the flag of the acts that may need a human's yes.
+// asking is the flag of the commands that may need a human's approval.
 type asking struct {
 	Reason string `help:"Why, for the human who must approve." placeholder:"TEXT"`
 }
 
-// AfterApply hands the reason to whoever makes the request.
+// AfterApply sets the reason that a request carries.
 func (f asking) AfterApply(a *app) error {
 	a.reason = f.Reason
 	return nil
@@ -247,8 +247,8 @@ func (c secretsSet) Run(a *app) error {
 	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion}, "stored at")
 }
 
-// wrote says what was done to a secret, and what it was before; the zero Secret
-// for nothing.
+// wrote reports what was done to a secret. If the secret is new, before is the zero
+// Secret.
 func (a *app) wrote(secret, before vault.Secret, said string) error {
 	if a.JSON {
 		return a.out.json(jsonOf(secret))
@@ -277,7 +277,8 @@ func (c secretsRotate) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	// Nothing is lost by a rotation, so where nobody can be asked it goes on.
+	// A rotation loses nothing, so if stdin is not a terminal, it needs no
+	// confirmation.
 	if a.interactive() {
 		if err := a.confirm(c.Force, "Rotate "+p.String()+"?"); err != nil {
 			return err

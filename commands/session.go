@@ -13,28 +13,29 @@ import (
 	"ass/vault"
 )
 
-// How a command gets at the vault: find the file, find the credential, ask for a
-// passphrase if it needs one, and only then open, act and close. The lock is
-// held for the act alone.
+// How a command opens the vault: it finds the file and the credential, asks for a
+// passphrase if the credential has one, and only then opens, acts and closes. It holds
+// the lock only while it acts.
 
-// place is where the vault is, and how that was found out.
+// place is where the vault is, and how ass found it.
 type place struct {
 	path   string
 	looked []looked
 }
 
-// looked is one place in which the location of the vault was looked for.
+// looked is one source that may say where the vault is.
 type looked struct {
 	where string // "--api-url", "profile default"
 	says  string // what it says, "" for nothing
 }
 
-// locate finds the vault: the flag, the environment, the profile, the default.
+// locate finds the vault. It looks at the flag, the environment, the profile and the
+// default, in this order.
 func (a *app) locate(cfg *config) (place, error) {
 	var p place
 	env := os.Getenv("ASS_API_URL")
 	flag := a.APIURL
-	if flag == env { // kong hands the variable over as the flag
+	if flag == env { // kong passes the variable on as the flag
 		flag = ""
 	}
 	stored := ""
@@ -63,7 +64,7 @@ func (p place) exists() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// defaultVault is where the vault is looked for when nothing else is said.
+// defaultVault returns the path of the vault if nothing else names one.
 func defaultVault() (string, error) {
 	dir, err := dataDir()
 	return filepath.Join(dir, "vault.db"), err
@@ -76,12 +77,12 @@ type credential struct {
 	from string // where it was found, for people
 }
 
-// keyVariables can hold an agent key or a token. The first that is set counts, as with
+// keyVariables can hold an agent key or a token. The first one that is set wins, as in
 // the hosted CLI.
 var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY"}
 
-// keyFromEnvironment returns the key of the environment, and the variable that holds it;
-// "" for none. When two of them differ, it says which one counts.
+// keyFromEnvironment returns the key in the environment, and the variable that holds
+// it; "" for none. If two variables differ, it warns and names the one that counts.
 func (a *app) keyFromEnvironment() (key, from string) {
 	for _, name := range keyVariables {
 		switch text := strings.TrimSpace(os.Getenv(name)); {
@@ -95,7 +96,8 @@ func (a *app) keyFromEnvironment() (key, from string) {
 	return key, from
 }
 
-// findCredential takes the key of the environment, or what the profile has.
+// findCredential returns the key in the environment, else the credential of the
+// profile.
 func (a *app) findCredential(cfg *config) (credential, error) {
 	if key, from := a.keyFromEnvironment(); key != "" {
 		kind, err := credentialKind(key)
@@ -113,7 +115,7 @@ func (a *app) findCredential(cfg *config) (credential, error) {
 	return credential{}, nil
 }
 
-// credentialKind tells a credential by its form.
+// credentialKind recognizes the kind of a credential by its form.
 func credentialKind(text string) (string, error) {
 	switch {
 	case vault.IsLocked(text):
@@ -128,8 +130,8 @@ func credentialKind(text string) (string, error) {
 	return "", usagef("this is no credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a token with ey")
 }
 
-// withoutComments returns what an identity file holds, as age-keygen writes it
-// and as a recovery file is.
+// withoutComments removes the comments from the content of an identity file, as
+// age-keygen writes it, or of a recovery file.
 func withoutComments(text string) string {
 	lines := slices.DeleteFunc(splitLines(text), func(line string) bool { return strings.HasPrefix(line, "#") })
 	return strings.TrimSpace(strings.Join(lines, "\n"))
@@ -143,7 +145,7 @@ func splitLines(text string) []string {
 	return lines
 }
 
-// options are how this program opens vaults.
+// options returns the options with which this program opens a vault.
 func (a *app) options() vault.Options {
 	o := vault.Options{
 		Now:         a.now,
@@ -163,7 +165,8 @@ func (a *app) options() vault.Options {
 	return o
 }
 
-// orNotAtAll is what package vault takes for no wait.
+// orNotAtAll returns d or, if d is not positive, the value that means "do not wait" to
+// package vault.
 func orNotAtAll(d time.Duration) time.Duration {
 	if d <= 0 {
 		return -1
@@ -202,7 +205,8 @@ func noProfile(name string, cfg *config) error {
 
 const defaultProfile = "default"
 
-// ready says what is missing for opening the vault; nil if nothing is.
+// ready returns an error that says what is missing for opening the vault; nil if
+// nothing is.
 func (a *app) ready(h here) error {
 	switch exists := h.at.exists(); {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
@@ -222,13 +226,13 @@ func (a *app) ready(h here) error {
 // access is how a command opens the vault.
 type access struct {
 	readOnly bool   // it reads out no secret and changes nothing
-	owner    string // what only the owner can do, such as "revoke agents"; "" for what others can, too
-	itself   bool   // with the stored credential, not with what ass unlock left
-	create   bool   // a person who has nothing yet gets a vault on the way
-	progress string // what takes long, "" for a rewrite
+	owner    string // what only the owner can do, such as "revoke agents"; "" if others may, too
+	itself   bool   // use the stored credential, not the token that ass unlock left
+	create   bool   // make a vault for a person who has nothing yet
+	progress string // name of the long operation; "" for a rewrite
 }
 
-// fault adds the way out to an error of the system's about the vault's files.
+// fault adds advice to a system error about the vault's files.
 func (how access) fault(err error) error {
 	if how.readOnly {
 		return err
@@ -236,8 +240,8 @@ func (how access) fault(err error) error {
 	return vaultFault(err)
 }
 
-// nothingYet reports whether this person has no vault at all: no credential, or
-// only that of a vault which another run is about to make, or was when it died.
+// nothingYet reports whether this person has no vault at all. They have no credential,
+// or only that of a vault which another run is about to make, or was when it died.
 func (h here) nothingYet(profile string) bool {
 	if p := h.cfg.Profiles[profile]; p != nil && p.Vault == "" && p.Credential == ownerCredential && !p.locked() {
 		return h.cred.kind == ownerCredential && len(h.cfg.Profiles) == 1
@@ -287,7 +291,7 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	case err == nil && h.cred.kind == ownerCredential:
 		err = a.noteVault(h, id)
 	case fromUnlock && (errors.Is(err, vault.ErrWrongKey) || errors.Is(err, vault.ErrLapsed)):
-		if a.forgetUnlock() { // it ended meanwhile, so the owner's key it is
+		if a.forgetUnlock() { // the token has ended: use the owner's key
 			return a.with(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
@@ -296,8 +300,9 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	return err
 }
 
-// takeNextKey makes the key that a rekey stored that of the profile, if it is the
-// vault's: then the run died between the two.
+// takeNextKey makes the key that a rekey stored the key of the profile, if it opens the
+// vault. Then the rekey died after it changed the vault, and before it updated the
+// profile.
 func (a *app) takeNextKey(h here) bool {
 	p := h.cfg.Profiles[a.Profile]
 	if p == nil || p.NextKey == "" {
@@ -319,8 +324,8 @@ func (a *app) takeNextKey(h here) bool {
 	return err == nil
 }
 
-// inVault opens the vault, calls fn and closes it; what fn printed is printed
-// then.
+// inVault opens the vault, calls fn and closes the vault. Then it prints what fn
+// printed.
 func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	v, err := a.openVault(at, how)
 	if err != nil {
@@ -328,13 +333,13 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	}
 	a.out.hold()
 	err = fn(v)
-	_ = v.Close() // what was done was synced before, and is not undone by this
+	_ = v.Close() // the changes are already synced; closing cannot undo them
 	a.out.release()
 	return how.fault(err)
 }
 
-// noteVault stores the id of the vault that a profile's owner key has opened,
-// where the run that made the vault was cut off before.
+// noteVault stores the id of the vault that a profile's owner key has opened, if the
+// run that made the vault died before it did so.
 func (a *app) noteVault(h here, id string) error {
 	p := h.cfg.Profiles[a.Profile]
 	if p == nil || p.Vault != "" {
@@ -343,10 +348,11 @@ func (a *app) noteVault(h here, id string) error {
 	return a.updateProfile(p, func(p *profile) { p.Vault = id })
 }
 
-// look opens the vault for what needs no key. The owner's is not asked for, as it
-// may cost a passphrase; every other credential must open the vault.
+// look opens the vault for commands that need no key. It does not ask for the owner's
+// key, which may have a passphrase. Every other credential must open the vault.
 //
-// fn gets the session of such a credential, and nil for the owner.
+// If the credential is the owner's, fn gets a nil session. Otherwise it gets the
+// session of the credential.
 func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 	h, err := a.find()
 	if err != nil {
@@ -374,7 +380,8 @@ func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 	})
 }
 
-// openVault opens the file and says what is wrong around it.
+// openVault opens the vault. It warns if others can access its files, or if the vault
+// is older than this machine remembers.
 func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	o := a.options()
 	o.ReadOnly = how.readOnly
@@ -398,7 +405,8 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	return v, nil
 }
 
-// exposed says what others can get at of the vault and the stored credentials.
+// exposed returns a warning for each way in which others can access the vault or the
+// stored credentials.
 func exposed(at place) []string {
 	config, err := configPath()
 	if err != nil {
@@ -414,8 +422,8 @@ type openKey struct {
 	token string
 }
 
-// readKey parses a credential, and asks for its passphrase if it has one: once in
-// a run.
+// readKey parses a credential. If it has a passphrase, readKey asks for it once per
+// run.
 func (a *app) readKey(c credential) (openKey, error) {
 	switch c.kind {
 	case ownerCredential:
@@ -440,8 +448,8 @@ type askedKey struct {
 	key  openKey
 }
 
-// readNextKey opens the key that a rekey stored, which has the passphrase of the one
-// before.
+// readNextKey opens the key that a rekey stored. It has the same passphrase as the key
+// before it.
 func (a *app) readNextKey(text string) (*vault.Identity, error) {
 	if vault.IsLocked(text) && a.usedPassphrase != "" {
 		return vault.UnlockIdentity(text, a.usedPassphrase)
@@ -465,7 +473,7 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	return id, err
 }
 
-// usable opens the vault, and sees whether the credential counts now.
+// usable opens the vault and returns an error if the credential cannot be used now.
 func (k openKey) usable(v *vault.Vault) error {
 	s, err := k.open(v)
 	if err != nil {

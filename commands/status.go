@@ -57,7 +57,7 @@ func (st *status) inspect() error {
 	}
 	st.info, err = v.Info()
 	if st.cred.kind != ownerCredential {
-		st.info.Newest = nil // it may be about what this credential does not cover
+		st.info.Newest = nil // it may concern something that this credential does not cover
 	}
 	if err == nil {
 		err = st.tryCredential(v)
@@ -93,7 +93,7 @@ func (st *status) warn(v *vault.Vault) {
 	st.warnings = append(st.warnings, st.ownerWarnings()...)
 }
 
-// ownerWarnings say what is wrong with how the owner key is kept.
+// ownerWarnings returns warnings about how the owner key is kept.
 func (st *status) ownerWarnings() (warnings []string) {
 	p := st.cfg.Profiles[st.Profile]
 	if p == nil || p.Credential != ownerCredential {
@@ -207,7 +207,8 @@ func (versionCmd) Run(a *app) error {
 	return nil
 }
 
-// version is the module's version if it was installed as one, else the commit.
+// version returns the version of the module if ass was installed as one, else the
+// commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// parseTime reads a date (2026-06-01, local), an RFC 3339 time, or how long ago
-// (90s, 2h, 7d). It reports whether it was a date, which means a whole day.
+// parseTime parses a date (2026-06-01, local), an RFC 3339 time, or an age (90s, 2h,
+// 7d). It reports whether s is a date, which stands for a whole day.
 func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
 	if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
 		return t, true, nil
@@ -22,7 +22,7 @@ func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
 	return t, false, errors.New("it must be a date (2026-06-01), an RFC 3339 time (2026-06-01T10:30:00Z), or how long ago (2h, 7d)")
 }
 
-// parseAge is time.ParseDuration with days.
+// parseAge is time.ParseDuration that also takes days and refuses negative durations.
 func parseAge(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)

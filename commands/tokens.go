@@ -54,7 +54,7 @@ func (c tokensIssue) spec() (spec vault.TokenSpec, err error) {
 	return spec, err
 }
 
-// tokenTier reads the highest tier that a token reads without approval.
+// tokenTier parses the highest tier that a token reads without approval.
 func tokenTier(s string) (tokens.Tier, error) {
 	t, err := tokens.ParseTier(orElse(s, tokens.Standard.String()))
 	if err != nil || t > tokens.Sensitive {
@@ -94,7 +94,7 @@ func (c tokensList) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		defer func() { // what holds is listed, and what does not is named
+		defer func() { // list the intact records, then name an altered one
 			if err == nil {
 				err = s.Unlisted()
 			}
@@ -183,8 +183,8 @@ func (c tokensRevoke) Run(a *app) error {
 	})
 }
 
-// find resolves what an id begins with, and says what the token is for. An id that
-// is not known here is tried as it is, so that the refusal is the vault's.
+// find completes the beginning of a token id, and returns what the token is for. It
+// returns an unknown id as it is, so that the vault refuses it.
 func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
 	err = a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
 		list, err := s.Tokens()
@@ -204,10 +204,10 @@ func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
 	return orElse(id, c.Token), scopes, err
 }
 
-// isRead is for filters: what somebody has read.
+// isRead reports whether somebody read a secret; it is used as a filter.
 func isRead(e audit.Event) bool { return strings.HasPrefix(e.Type, audit.SecretRead) }
 
-// until shows how long something is still good for.
+// until shows how long something is still valid.
 func until(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"

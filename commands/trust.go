@@ -12,14 +12,14 @@ import (
 	"ass/vault"
 )
 
-// A project file may be a stranger's: it came with a repository. It completes flat names
-// all the same, but it hands over no whole namespace unless the person trusts it: by path
-// and content, remembered outside of the project.
+// A project file may come from a stranger, with a repository. It still completes flat
+// names, but it hands over no whole namespace until the person trusts it. Trust is for
+// one path and one content, and is remembered outside of the project.
 
-// trusted are the contents of the project files that are trusted, by their paths.
+// trusted maps the paths of the trusted project files to their contents.
 type trusted map[string]string
 
-// longestTrusted is the size of the largest project file that is remembered, in bytes.
+// longestTrusted is the largest size of a trusted project file, in bytes.
 const longestTrusted = 4 << 10
 
 func trustedPath() (string, error) {
@@ -44,8 +44,8 @@ func loadTrusted() (trusted, error) {
 	return t, err
 }
 
-// realPath is a path without links on the way, so that it is the same however a person
-// came there.
+// realPath returns the absolute path, with the links in its folder resolved. So it is
+// the same, however a person got there.
 func realPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -55,8 +55,8 @@ func realPath(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), err
 }
 
-// isTrusted reports whether a project file is trusted as it is; was, whether one with
-// another content was trusted there.
+// isTrusted reports whether a project file is trusted with this content (is), or was
+// trusted with another content (was).
 func isTrusted(path string, content []byte) (is, was bool, err error) {
 	t, err := loadTrusted()
 	if err != nil {
@@ -68,7 +68,7 @@ func isTrusted(path string, content []byte) (is, was bool, err error) {
 	return is, there && !is, err
 }
 
-// trust remembers a project file as it is. It reports whether that is new.
+// trust remembers a project file with its content. It reports whether this is new.
 func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 	if len(content) > longestTrusted {
 		return false, usagef("%s is larger than %s, so it is not trusted", path, size(longestTrusted))
@@ -100,8 +100,8 @@ func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 	return true, writePrivate(memory, append(b, '\n'))
 }
 
-// mayHandOver refuses to hand over a whole namespace because of a project file that is
-// not trusted; by name is the command that names the namespace instead.
+// mayHandOver returns an error if the namespace to hand over comes from a project file
+// that is not trusted. byName is the command that names the namespace instead.
 func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if chosen.from != fromProject {
 		return nil

@@ -12,8 +12,9 @@ import (
 	"ass/vault"
 )
 
-// runtimeFolder is where what lives no longer than a session is kept: emptied by
-// the system at logout where there is one, and the state folder elsewhere.
+// runtimeFolder returns the folder for files that live no longer than a session. If the
+// system has a folder that it empties at logout, it is there. Otherwise it is the state
+// folder.
 func runtimeFolder() (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) && runtime.GOOS != "windows" {
 		return filepath.Join(dir, "ass"), nil
@@ -26,11 +27,11 @@ func (a *app) unlockFile() (string, error) {
 	return filepath.Join(dir, "unlocked-"+fileSafe(a.Profile)), err
 }
 
-// fromUnlock names where a credential was found.
+// fromUnlock is the source of a credential that ass unlock left.
 const fromUnlock = "ass unlock"
 
-// unlocked returns what ass unlock left, where the stored credential would cost a
-// passphrase, and the stored credential elsewhere.
+// unlocked returns the token that ass unlock left, if the stored credential has a
+// passphrase. Otherwise, or without such a token, it returns the stored credential.
 func (a *app) unlocked(h here) credential {
 	if h.cred.kind != ownerCredential || !vault.IsLocked(h.cred.text) || a.PassphraseFD != nil {
 		return h.cred
@@ -54,7 +55,7 @@ func (a *app) unlocked(h here) credential {
 	return credential{tokenCredential, string(text), fromUnlock}
 }
 
-// forgetUnlock removes what ass unlock left, and reports whether it is gone.
+// forgetUnlock removes the token that ass unlock left, and reports whether it did.
 func (a *app) forgetUnlock() bool {
 	path, err := a.unlockFile()
 	return err == nil && os.Remove(path) == nil
@@ -112,7 +113,7 @@ func (c unlockCmd) Run(a *app) error {
 		}
 	}
 	if err := writePrivate(path, []byte(t.Text)); err != nil {
-		_ = a.giveUp(t.Text) // which nobody has; otherwise it ends at its time
+		_ = a.giveUp(t.Text) // nobody has this token; if this fails, it expires
 		return err
 	}
 	if a.JSON {
@@ -139,7 +140,7 @@ func (lockCmd) Run(a *app) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	// The token gives itself up. One that has lapsed is as good as given up.
+	// The token revokes itself. If it has expired, there is no need to.
 	if err := a.giveUp(string(text)); err != nil {
 		a.out.note("the token itself could not be revoked (%v); it ends at its time", err)
 	}
@@ -158,7 +159,7 @@ func (a *app) giveUp(text string) error {
 	return a.inVault(h.at, access{}, func(v *vault.Vault) error {
 		s, err := v.Token(text)
 		if errors.Is(err, vault.ErrWrongKey) && v.ID() == hex.EncodeToString(token.Vault[:]) {
-			return nil // it opens nothing any more
+			return nil // the token no longer opens anything
 		}
 		if err == nil {
 			_, err = s.RevokeToken(token.ID)

@@ -10,7 +10,7 @@ import (
 	"ass/vault"
 )
 
-// newValue is where the value of a write comes from.
+// newValue holds the flags that say where a new value comes from.
 type newValue struct {
 	File       string `help:"Read the value from a file, exactly." placeholder:"FILE"`
 	Generate   bool   `help:"Make a random value."`
@@ -19,7 +19,7 @@ type newValue struct {
 	Charset    string `help:"What a generated value is made of: alnum (if omitted), alpha, digits, hex or ascii." placeholder:"SET"`
 }
 
-// read returns the value: given is the argument or flag, nil for none.
+// read returns the new value. given is the argument or flag; nil for none.
 func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	sources := 0
 	for _, has := range []bool{given != nil, n.File != "", n.Generate} {
@@ -64,7 +64,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	return value, err
 }
 
-// stdinIsFree says that what is read from stdin is not the passphrase.
+// stdinIsFree returns an error if the passphrase comes from stdin.
 func (a *app) stdinIsFree() error {
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
 		return usagef("--passphrase-fd is stdin, and so is what is to be read here; give one of them another way")
@@ -72,13 +72,13 @@ func (a *app) stdinIsFree() error {
 	return nil
 }
 
-// readValue reads a little more than a value may have, so that one that is too
-// large is seen to be.
+// readValue reads a byte more than a value may have, so that the caller notices a value
+// that is too large.
 func readValue(r io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, vault.MaxValueBytes+1))
 }
 
-// store reads the value and writes it; said is what is said of it then.
+// store reads the value and writes it. said is what the message says was done.
 func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, said string) error {
 	p, err := a.path(name)
 	if err != nil {
@@ -88,11 +88,11 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 	if err != nil {
 		return err
 	}
-	if len(value) == 0 && !n.AllowEmpty { // as from a pipe whose program failed
+	if len(value) == 0 && !n.AllowEmpty { // the program that feeds the pipe may have failed
 		return usagef("value: it is empty, so nothing was stored at %s; to store an empty value: --allow-empty", p)
 	}
 	if err := vault.CheckSet(value, o); err != nil {
-		return err // before a vault is made on the way
+		return err // before the write can create a vault
 	}
 	return a.with(access{create: !o.Rotate, itself: o.Tier != 0}, func(s *vault.Session) error {
 		secret, before, err := s.Set(p, value, o)

@@ -163,10 +163,10 @@ func (c vaultAccept) Run(a *app) error {
 	})
 }
 
-// newOwner gives the vault another owner key. The key is stored before the vault has
-// it, so that no vault is ever there without its key: while the vault is locked, and the
-// key of the profile has just opened it, so that what an earlier run stored in this place
-// is the key of no vault.
+// newOwner gives the vault another owner key. It stores the key before the vault has
+// it, so that no vault ever exists without its key. It does so while the vault is
+// locked and the key of the profile has just opened it. So a next key that an earlier
+// run left in the profile is the key of no vault, and can be overwritten.
 func (c vaultRekey) newOwner(a *app) error {
 	h, err := a.find()
 	if err != nil {
@@ -189,7 +189,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
 		return err
 	}
-	if _, err := a.readKey(h.cred); err != nil { // which asks for the passphrase, once
+	if _, err := a.readKey(h.cred); err != nil { // asks for the passphrase, once
 		return err
 	}
 	id, err := vault.NewIdentity()
@@ -215,7 +215,7 @@ func (c vaultRekey) newOwner(a *app) error {
 		switch err := a.updateProfile(p, func(p *profile) { p.NextKey = stored }); {
 		case errors.Is(err, vault.ErrBusy):
 			return err
-		case err != nil: // of the system's error the text alone: it is not about the vault
+		case err != nil: // not wrapped: it is not about the vault
 			return fmt.Errorf("the new owner key cannot be stored, so nothing was changed: %v", err)
 		}
 		_, agents, err = s.RekeyOwner(id, logFile)
@@ -256,7 +256,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	return err
 }
 
-// sayCopies is noteCopies for the copies of which the log tells.
+// sayCopies is noteCopies for the copies that the log records.
 func (a *app) sayCopies(s *vault.Session, since time.Time) error {
 	copies, err := s.Copies(since)
 	a.noteCopies(copies)
