@@ -13,15 +13,15 @@ import (
 	"ass/tokens"
 )
 
-// What this file enforces, the program enforces: lifetime, uses, addresses, the
-// clock, and answering for what is out of scope. That a grantee opens nothing
-// which its scopes do not cover is not decided here; it has no key for it.
+// The rules in this file are enforced by the program: lifetime, uses, addresses, the
+// clock, and the answer for secrets out of scope. Cryptography keeps a grantee from
+// opening secrets outside its scopes: it has no key for them.
 
-// clockGrace is how far the clock may stand before the last use of a credential.
+// clockGrace is how far the clock may be behind the last use of a credential.
 const clockGrace = 2 * time.Minute
 
-// refusal ends an act that a grantee may not do. Nothing of the act is kept, and
-// the refusal is logged, in the name of whoever was refused.
+// refusal ends an act that a grantee may not do. The act is rolled back, and the
+// refusal is logged in the grantee's name.
 type refusal struct {
 	err      error
 	event    string // of the act
@@ -32,9 +32,9 @@ type refusal struct {
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// update runs fn and keeps all that it did, or, on any error, nothing but what
-// the log says of a refusal. When it returns nil, everything is synced to the
-// disk, log entries included.
+// update runs fn and commits what it did. On any error, it rolls fn back; it then
+// still logs a refusal, and still makes the requests for an act that needs approval.
+// When it returns nil, everything is synced to the disk, log entries included.
 func (s *Session) update(fn func(*tx) error) error {
 	err := s.commit(fn)
 	var (
@@ -50,7 +50,7 @@ func (s *Session) update(fn func(*tx) error) error {
 	return err
 }
 
-// refused logs a refusal, and returns what to tell whoever was refused.
+// refused logs a refusal, and returns the error for the caller.
 func (s *Session) refused(r *refusal) error {
 	kind := "secret"
 	if _, err := tokens.ParsePath(r.resource); err != nil {
@@ -62,8 +62,8 @@ func (s *Session) refused(r *refusal) error {
 	return errors.Join(r.err, err)
 }
 
-// mayOnlyOwner refuses what a grantee has not the keys for; event is that of the
-// act, "" for looking at something, which is not logged.
+// mayOnlyOwner refuses an act for which a grantee lacks the keys. event is the log's
+// name for the act. It is "" for an act that only looks; its refusal is not logged.
 func (s *Session) mayOnlyOwner(what, event, resource string) error {
 	if s.root != nil {
 		return nil
@@ -75,9 +75,9 @@ func (s *Session) mayOnlyOwner(what, event, resource string) error {
 	return s.refused(&refusal{err, event, resource, "owner"})
 }
 
-// enter admits a grantee to an act on some secrets, and counts it as one use for
-// each of them. Where the act fails, nothing was counted. It answers the same for
-// what is out of scope, whether or not it exists.
+// enter admits a grantee to an act on some secrets, and counts one use for each
+// secret. If the act fails, nothing is counted. If a secret is out of scope, the
+// answer is the same whether or not the secret exists.
 func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Path) error {
 	if s.as == nil {
 		return nil
@@ -110,8 +110,8 @@ func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Pa
 	return t.putUses(s.by.id, uses)
 }
 
-// cannot says which scopes of the session are missing for an act on a secret; nil
-// if none is. It says the same whether or not the secret is there.
+// cannot returns an error if the session's scopes do not cover an act on a secret. The
+// error names the missing actions. It is the same whether or not the secret exists.
 func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 	if s.Can(a, p) {
 		return nil
@@ -124,8 +124,8 @@ func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 	return errorOf(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes)
 }
 
-// admit refuses a credential whose time, place or clock is wrong. It returns how
-// far the credential was used.
+// admit refuses a credential that has expired, that is used from a wrong address, or
+// whose last use is ahead of the clock. It returns the uses of the credential.
 func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
 	uses, why, err := s.standing(t)
 	if why != "" {
@@ -134,8 +134,8 @@ func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
 	return uses, err
 }
 
-// standing returns how far the credential was used, and, with an error, why it no
-// longer counts: "" where that could not be found out.
+// standing returns the uses of the credential. If the credential is not valid now, it
+// also returns an error, and why in a word; "" if the uses could not be read.
 func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
 	if s.as == nil {
 		return uses, "", nil
@@ -146,8 +146,8 @@ func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
 	return uses, why, err
 }
 
-// lapse says why a credential no longer counts, in a word for the log as well; nil
-// if it does.
+// lapse returns an error if a credential is not valid now, and why in a word for the
+// log.
 func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 	last := s.as.since
 	if uses.LastAt.After(last) {
@@ -175,9 +175,9 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 	return "", nil
 }
 
-// Usable says why the credential of the session cannot be used now, without
-// using it: it has lapsed, the machine or its clock is the wrong one. Such a
-// refusal is not logged, because nothing was asked for.
+// Usable returns an error if the credential of the session cannot be used now: it has
+// expired, or the address or the clock of this machine is wrong. Usable counts as no
+// use, and logs no refusal, because nothing was asked for.
 func (s *Session) Usable() error {
 	return s.inspect(s.countsNow)
 }
@@ -187,8 +187,8 @@ func (s *Session) countsNow(t *tx) error {
 	return err
 }
 
-// usesBody is how far something was used, under the id of an agent, a token, or
-// an approval that serves once. It carries a MAC alone.
+// usesBody counts the uses of an agent, of a token, or of an approval that serves
+// once, under its id. The record carries a MAC and no signature.
 type usesBody struct {
 	Seq    uint64    `json:"seq"`
 	Used   uint64    `json:"used"`
@@ -212,8 +212,8 @@ func (t *tx) putUses(id string, body usesBody) error {
 	return t.put(bucketUses, []byte(id), false, body)
 }
 
-// copyUses carries a count over into a rewritten vault. One that does not hold is
-// left behind, and a time that has not come is forgotten.
+// copyUses copies a count into a rewritten vault. It drops a count that fails its
+// checks. If the last use lies in the future, the copy says now instead.
 func (t *tx) copyUses(to *tx, id string) error {
 	body, err := t.usesOf(id)
 	if err != nil || body.Seq == 0 {
@@ -225,16 +225,16 @@ func (t *tx) copyUses(to *tx, id string) error {
 	return to.put(bucketUses, []byte(id), false, body)
 }
 
-// lapsesAt notes that something has to be cleared at a time, in the head, so that
-// no transaction looks for it before.
+// lapsesAt notes in the head when something has to be cleared, so that no transaction
+// looks for it earlier.
 func (t *tx) lapsesAt(at time.Time) {
 	if t.head.lapse.IsZero() || at.Before(t.head.lapse) {
 		t.head.lapse = at
 	}
 }
 
-// clear removes what has lapsed: grants of tokens, requests that nobody needs to
-// see any more. It does so in whatever transaction comes next.
+// clear removes what has lapsed: expired tokens, and requests that are no longer
+// listed. The next transaction after the lapse does it, whatever it is for.
 func (t *tx) clear() error {
 	if t.head.lapse.IsZero() || t.now.Before(t.head.lapse) {
 		return nil
@@ -246,23 +246,23 @@ func (t *tx) clear() error {
 	return t.clearTokens()
 }
 
-// signer is who a signature is by, and what that gives it the right to.
+// signer is the author of a signature, with the author's rights.
 type signer struct {
 	by     string // the name that was looked up
 	pub    ed25519.PublicKey
 	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see signed
 	owner  bool
 	scopes tokens.Scopes
-	err    error // why nobody signs in this name
+	err    error // why no signature in this name is valid
 }
 
-// signed reports whether a signature is by s. Most are the owner's, and who is the
-// owner knows its own.
+// signed reports whether a signature is by s. Most signatures are the owner's. The
+// owner's session recognises those with [audit.Made], which is faster.
 func (s signer) signed(message, sig []byte) bool {
 	return s.sign != nil && audit.Made(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
 }
 
-// maySignAny reports whether such an author can sign records of a bucket at all.
+// maySignAny reports whether an author may sign any record of a bucket.
 func maySignAny(bucket, by string) bool {
 	switch bucket {
 	case bucketAgents, bucketRecipients, bucketAnswers:
@@ -273,9 +273,9 @@ func maySignAny(bucket, by string) bool {
 	return true
 }
 
-// maySign reports whether a signature by s makes a record of a bucket, at k, one
-// that counts. Who may write is a matter of signatures: a key that reads
-// production cannot point it at another server.
+// maySign reports whether s has the right to sign the record at k of a bucket, for
+// the author by. Signatures decide who may write: a key that only reads production
+// cannot point it at another server.
 func (s signer) maySign(bucket string, k []byte, by string) bool {
 	if s.owner {
 		return true
@@ -289,7 +289,7 @@ func (s signer) maySign(bucket string, k []byte, by string) bool {
 		p, err := tokens.ParsePath(text)
 		return err == nil && s.scopes.Allow(tokens.Write, p)
 	case bucketTokens:
-		return true // that it is the issuer's is checked where claims are read
+		return true // readers of the claims check that the author is the issuer
 	case bucketAsks:
 		asker, _, ok := cutAskKey(k)
 		return ok && asker == by
@@ -297,7 +297,7 @@ func (s signer) maySign(bucket string, k []byte, by string) bool {
 	return false
 }
 
-// author finds the key and the rights of who signed a record.
+// author finds the public key and the rights of a record's author.
 func (s *Session) author(t *tx, by string) (signer, error) {
 	if by == audit.Owner {
 		who := signer{pub: s.pub, owner: true}

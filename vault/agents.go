@@ -12,8 +12,8 @@ import (
 	"ass/tokens"
 )
 
-// agentBody is the record of an agent, under its id. The owner signs it; that of
-// a revoked one stays, so that its id is never given again.
+// agentBody is the record of an agent, under the agent's id. The owner signs it. The
+// record of a revoked agent stays, so that its id is never used again.
 type agentBody struct {
 	Seq         uint64     `json:"seq"`
 	Name        string     `json:"name"`
@@ -27,7 +27,7 @@ type agentBody struct {
 	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
 }
 
-// scopes are those that the owner signed; a form that no owner writes is none.
+// scopes returns the scopes that the owner signed; none if they are malformed.
 func (b agentBody) scopes() tokens.Scopes {
 	scopes, err := tokens.ScopesOf(b.Scopes)
 	if err != nil {
@@ -48,20 +48,20 @@ type Agent struct {
 	RevokedAt             *time.Time // nil while it is active
 }
 
-// Limits of what people say about an agent or a request.
+// maxTextBytes limits what people write about an agent or a request.
 const maxTextBytes = 500
 
 func isAgentID(s string) bool { return strings.HasPrefix(s, tokens.AgentIDPrefix) }
 
-// AgentSpec is a new agent.
+// AgentSpec describes a new agent.
 type AgentSpec struct {
 	Name, Description string
-	Namespaces        []tokens.Namespace // bound the scopes; none bound nothing
-	Scopes            tokens.Scopes      // none means to read the namespaces
+	Namespaces        []tokens.Namespace // limit the scopes; if empty, nothing does
+	Scopes            tokens.Scopes      // if empty, the agent may read the namespaces
 }
 
-// Resolve fills in the scopes that follow from the namespaces, and refuses those
-// that are outside of them.
+// Resolve checks the spec. If it has no scopes, Resolve fills in scopes to read the
+// namespaces. A scope that reaches outside of the namespaces is an error.
 func (a AgentSpec) Resolve() (AgentSpec, error) {
 	if err := tokens.CheckAgentName(a.Name); err != nil {
 		return a, err
@@ -99,9 +99,8 @@ func (t *tx) agent(id string) (agentBody, error) {
 	return body, err
 }
 
-// agents calls fn for every agent, revoked ones included. A record that does not
-// hold is passed over, for it must not stand in the way of the others; a
-// verification names it.
+// agents calls fn for every agent, revoked ones included. It skips a record that fails
+// its checks, so that the record does not block the others; a verification names it.
 func (t *tx) agents(fn func(id string, body agentBody) error) error {
 	return t.walk(bucketAgents, nil, func(k, v []byte) error {
 		var body agentBody
@@ -112,8 +111,8 @@ func (t *tx) agents(fn func(id string, body agentBody) error) error {
 	})
 }
 
-// CreateAgent registers an agent and returns its key, which is kept nowhere: the
-// owner can only replace it.
+// CreateAgent registers an agent and returns its key. The key is not stored: if it is
+// lost, the owner can only replace it.
 func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 	spec, err := spec.Resolve()
 	if err == nil {
@@ -169,13 +168,15 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 	return s.agentOf(id, body), s.agentKey(id, body.Serial), nil
 }
 
-// logged is what the log says of an agent's key. With it, the log proves itself.
+// logged is what the log says about an agent's key. It includes the public key, so
+// that the log can be verified by itself.
 func (b agentBody) logged() map[string]any {
 	return map[string]any{"name": b.Name, "namespaces": b.Namespaces, "scopes": b.Scopes, "serial": b.Serial, "public_key": b.Pub}
 }
 
-// grantAgent writes an agent's grant, publishes the nodes that it reads, and
-// seals anew what was written to nodes above them by those who cannot read.
+// grantAgent writes an agent's grant and publishes the nodes that it reads. If
+// an author who cannot read has sealed versions below them to nodes above, grantAgent
+// reseals these.
 func (s *Session) grantAgent(t *tx, id string, body agentBody) error {
 	g, nodes, err := s.newGrant(body.scopes(), tokens.Standard)
 	if err != nil {
@@ -207,7 +208,7 @@ func (s *Session) agentOf(id string, b agentBody) Agent {
 	return a
 }
 
-// agentNow is agentOf with when the agent was last active.
+// agentNow is agentOf, and fills in when the agent was last active.
 func (s *Session) agentNow(t *tx, id string, b agentBody) (Agent, error) {
 	a := s.agentOf(id, b)
 	uses, err := t.usesOf(id)
@@ -234,8 +235,8 @@ func (s *Session) Agents() ([]Agent, error) {
 	return list, err
 }
 
-// Unlisted returns an error that names an agent or a token which Agents or Tokens
-// passed over because its record was altered; nil if there is none.
+// Unlisted returns an error if Agents or Tokens skipped an agent or a token because
+// its record was altered. The error names the record.
 func (s *Session) Unlisted() error {
 	return s.view(func(t *tx) error {
 		if err := t.allHold(bucketAgents); err != nil {
@@ -258,7 +259,7 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		return nil
 	})
 	if err == nil && id == "" {
-		err = t.allHold(bucketAgents) // it may be one that was passed over
+		err = t.allHold(bucketAgents) // a record that was skipped may have the name
 	}
 	if err == nil && id == "" {
 		err = errorOf(ErrUnknown, "no agent %q; those that there are: ass agents list", ref)
@@ -266,19 +267,19 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 	return id, body, err
 }
 
-// Narrowing is what taking a right away will cost.
+// Narrowing says what it costs to take a right away.
 type Narrowing struct {
 	Agent    Agent
-	Versions int // values to seal anew
-	Tokens   int // live tokens that end with it
+	Versions int // values to reseal
+	Tokens   int // live tokens that end as well
 
-	// LeftBehind names the records that did not hold when it was done. They are
-	// gone, for whoever loses a right must not be able to stop that with them.
+	// LeftBehind names the records that failed their checks in the rewrite. They were
+	// dropped: the agent must not be able to block the rewrite with bad records.
 	LeftBehind []string
 }
 
-// Narrow says what revoking an agent, or replacing its key, will do. ref is an id
-// or the name of an active agent; one that was revoked is [ErrConflict].
+// Narrow says what it costs to revoke an agent or to replace its key. ref is an id, or
+// the name of an active agent. If the agent was revoked, the error is [ErrConflict].
 func (s *Session) Narrow(ref string) (Narrowing, error) {
 	return s.narrow(ref, "")
 }
@@ -290,7 +291,7 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	}
 	return n, s.view(func(t *tx) error {
 		id, body, err := t.findAgent(ref)
-		if errors.Is(err, ErrDamaged) { // it can be revoked all the same
+		if errors.Is(err, ErrDamaged) { // an agent can be revoked even so
 			err = nil
 		}
 		if err != nil {
@@ -308,8 +309,8 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	})
 }
 
-// RevokeAgent ends an agent and all its tokens: the vault is rewritten under a
-// new epoch, in which their keys open nothing. ref is an id or a name.
+// RevokeAgent ends an agent and all its tokens. It rewrites the vault under a new
+// epoch, in which their keys open nothing. ref is an id or a name.
 func (s *Session) RevokeAgent(ref string) (Narrowing, error) {
 	n, err := s.narrow(ref, audit.AgentRevoked)
 	if err != nil {
@@ -327,8 +328,9 @@ func (s *Session) RevokeAgent(ref string) (Narrowing, error) {
 	return n, err
 }
 
-// RotateAgentKey gives an agent a new key. The old one, and the tokens that were
-// issued with it, open nothing in the rewritten vault.
+// RotateAgentKey gives an agent a new key, and rewrites the vault under a new epoch.
+// The old key, and the tokens that were issued with it, open nothing in that epoch.
+// ref is an id or a name.
 func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error) {
 	n, err := s.narrow(ref, audit.AgentKeyRotated)
 	if err != nil {
@@ -354,7 +356,7 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 	return n, k, err
 }
 
-// copyAgents carries the agents over into a rewritten vault, each with a new
+// copyAgents copies the agents into a rewritten vault. Each active one gets a new
 // grant.
 func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	return old.walk(bucketAgents, nil, func(k, _ []byte) error {
@@ -365,13 +367,13 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 		}
 		switch id {
 		case p.revoke:
-			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // behind the entry that begins the epoch
+			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
 		case p.rotate:
 			body.Serial++
 			body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
 			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
 		}
-		if p.owner != nil { // from whose root every agent's key follows
+		if p.owner != nil { // every agent's key is derived from the owner's root
 			body.Pub, body.IssuedAt = public(newGrantee(next.root.agentSecret(id, body.Serial)).sign), w.t.now
 		}
 		if err := w.t.put(bucketAgents, []byte(id), true, body); err != nil {

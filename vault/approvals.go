@@ -11,7 +11,7 @@ import (
 	"ass/tokens"
 )
 
-// answerBody is the owner's decision, under the key of its request.
+// answerBody is the record of the owner's decision, under the key of its request.
 type answerBody struct {
 	Seq      uint64    `json:"seq"`
 	Decision string    `json:"decision"` // approved or denied
@@ -19,7 +19,7 @@ type answerBody struct {
 	At       time.Time `json:"at"`
 	Exp      time.Time `json:"exp"`
 	Reason   string    `json:"reason,omitempty"` // of a denial
-	Key      []byte    `json:"key,omitempty"`    // the key of one age file, for the asker alone
+	Key      []byte    `json:"key,omitempty"`    // of one age file, sealed to the asker
 }
 
 // approvalContext binds a file key to its request, its asker and its version.
@@ -40,8 +40,8 @@ func (t *tx) answer(k []byte) (*answerBody, error) {
 	return &body, nil
 }
 
-// approvals lists the requests that are approved, oldest first. What waits costs
-// nothing here, however much of it there is.
+// approvals lists the approved requests, oldest first. It walks the decisions, so that
+// pending requests cost nothing, however many there are.
 func (t *tx) approvals() (list []Request, err error) {
 	err = t.walk(bucketAnswers, nil, func(k, _ []byte) error {
 		v, err := t.get(bucketAsks, k)
@@ -57,8 +57,8 @@ func (t *tx) approvals() (list []Request, err error) {
 	return list, err
 }
 
-// approved finds an approval that the session holds for an act; *needed if it
-// holds none. What the session asked for is read once in a transaction.
+// approved finds an approval that the session holds for an act. If there is none, the
+// error is a *needed. The session's requests are read only once in a transaction.
 func (s *Session) approved(t *tx, r request) (Request, error) {
 	if t.held == nil {
 		list, err := t.asksOf(s.by.id)
@@ -66,7 +66,7 @@ func (s *Session) approved(t *tx, r request) (Request, error) {
 			return Request{}, err
 		}
 		t.held = map[request]Request{}
-		for _, q := range slices.Backward(list) { // of several, the oldest
+		for _, q := range slices.Backward(list) { // so that the oldest of several is kept
 			if q.Status == Approved && !q.Used {
 				t.held[q.request()] = q
 			}
@@ -80,7 +80,7 @@ func (s *Session) approved(t *tx, r request) (Request, error) {
 
 func (q Request) request() request { return request{q.Action, q.Path, q.Version, q.Tier} }
 
-// spend marks an approval as used where it serves once: for a critical secret.
+// spend marks an approval for a critical secret as used, because it serves only once.
 func (t *tx) spend(q Request) error {
 	if q.Tier < tokens.Critical {
 		return nil
@@ -114,10 +114,10 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	return value, q.ID, t.spend(q)
 }
 
-// Approve answers requests with yes, all or none. Each must still be what the
-// person was shown: pending, and its secret at the version that it was at then.
-// The answer carries the key of the one age file that was asked for, sealed to
-// the asker: it opens that version and nothing that comes later.
+// Approve approves requests, all or none. Each must still be as it was shown to the
+// owner: pending, and its secret at the same version. If not, the error is
+// [ErrConflict]. The decision about a read carries the file key of the one age file
+// that was asked for, sealed to the asker. It opens that version and no later one.
 func (s *Session) Approve(shown []Request) error {
 	return s.decide(shown, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
 		answer := answerBody{Decision: Approved, Ask: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
@@ -163,8 +163,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	return seal(to.seal, t.epoch.approvalContext(ask, q.Asker, q.Tier, q.Path, q.Version), fileKey)
 }
 
-// renewAnswers puts the key of a version that was sealed anew into the approvals
-// for it.
+// renewAnswers puts the new file key of a resealed version into its approvals.
 func (s *Session) renewAnswers(t *tx, approvals []Request) error {
 	for _, q := range approvals {
 		k, err := q.key()
@@ -189,7 +188,9 @@ func (s *Session) renewAnswers(t *tx, approvals []Request) error {
 	return nil
 }
 
-// Deny answers requests with no, all or none. The reason is told to the asker.
+// Deny denies requests, all or none. The asker is shown the reason. If a request is no
+// longer pending, or its secret is at another version than was shown, the error is
+// [ErrConflict].
 func (s *Session) Deny(shown []Request, reason string) error {
 	if reason == "" || len(reason) > maxTextBytes {
 		return &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it must have 1 to %d bytes", maxTextBytes)}
@@ -205,8 +206,9 @@ func (s *Session) Deny(shown []Request, reason string) error {
 	})
 }
 
-// decide re-reads each request in its own transaction: two decisions about one
-// request are one decision, and a version that has moved on is not approved.
+// decide re-reads each request in the transaction that decides it. So a second decision
+// about a request fails, and so does a decision about a version that is no longer the
+// current one.
 func (s *Session) decide(shown []Request, what, event string, answer func(t *tx, k []byte, q Request) error) error {
 	if err := s.mayOnlyOwner(what, event, s.by.id); err != nil {
 		return err

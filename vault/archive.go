@@ -28,10 +28,10 @@ type Archived struct {
 	Vault       string // id of the vault
 }
 
-// ArchiveLog moves the entries of the log that are older than a time into a file,
-// where nothing may be, and cuts them off. The vault must hold in everything: what
-// the entries told of the records is vouched for by the owner from then on. The file
-// verifies by itself; see [VerifyArchive]. With no entry that old, it returns
+// ArchiveLog moves the log entries that are older than a time into a new file, and
+// cuts them off the log. The file must not exist yet. The whole vault must verify: from
+// then on, the owner vouches for what the entries proved about the records. The file
+// can be verified by itself; see [VerifyArchive]. If no entry is that old, the error is
 // [ErrConflict].
 func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err error) {
 	if err := s.mayOnlyOwner("archive the log", audit.LogArchived, s.v.ID()); err != nil {
@@ -86,7 +86,8 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	return a, a.orGone(err)
 }
 
-// orGone removes the file, if one was made, where what it was for did not come to pass.
+// orGone returns err, and removes the archive if archiving failed. If err is
+// [ErrMaybeDone], the log may have been cut, so the archive stays.
 func (a Archived) orGone(err error) error {
 	if a.File != "" && err != nil && !errors.Is(err, ErrMaybeDone) {
 		_ = os.Remove(a.File)
@@ -98,7 +99,7 @@ func (a Archived) logged() map[string]any {
 	return map[string]any{"file": a.File, "first": a.First, "last": a.Last, "sha256": a.SHA256}
 }
 
-// checkFree refuses a name at which something is.
+// checkFree refuses a name that is taken.
 func checkFree(file string) error {
 	switch _, err := os.Lstat(file); {
 	case err == nil:
@@ -109,21 +110,21 @@ func checkFree(file string) error {
 	return nil
 }
 
-// checkTarget refuses names for a new file that are taken, or that files have which
-// ass makes and removes by itself.
+// checkTarget refuses a name for a new file if it is taken, or if it ends like the
+// names of files that ass makes and removes by itself.
 func checkTarget(file string) error {
 	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix, gateSuffix} {
 		if strings.HasSuffix(file, suffix) {
 			return errorOf(ErrConflict, "%s: files whose name ends in %s are made and removed by ass itself: choose another name", file, suffix)
 		}
 	}
-	if part := file + partSuffix; isLinkOf(part, file) { // of a run that died between two names
+	if part := file + partSuffix; isLinkOf(part, file) { // a run died after the link, in moveNew
 		_ = os.Remove(part)
 	}
 	return checkFree(file)
 }
 
-// isOurs reports whether a file can be one that ass began to write: it is empty, a
+// isOurs reports whether ass may have begun to write a file: it is empty, a bbolt
 // database, or an archive.
 func isOurs(f *os.File) bool {
 	head := make([]byte, 2*pageSize)
@@ -135,9 +136,9 @@ func isOurs(f *os.File) bool {
 		len(head) >= pageHeader+4 && order.Uint32(head[pageHeader:]) == metaMagic
 }
 
-// clearPart removes what a run that died left at the name of an unfinished file. What
-// another process is at is [ErrBusy]. What is no such file, because it is the one that
-// is only to be read, or no file at all, is left alone.
+// clearPart removes an unfinished file that a dead run left behind. If another process
+// is writing the file, the error is [ErrBusy]. If the name is that of source, which is
+// only to be read, or ass did not make the file, clearPart refuses and removes nothing.
 func clearPart(part, source string) error {
 	f, err := openNoFollow(part, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -165,8 +166,8 @@ func clearPart(part, source string) error {
 	return os.Remove(part)
 }
 
-// lastBefore returns the number of the last entry behind which none is older than a
-// time; 0 if none is.
+// lastBefore returns the number of the entry up to which all entries are older than a
+// time; 0 if the first one is not.
 func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
 	young := false
 	err = s.v.st.each(bucketAudit, func(k, value []byte) {
@@ -178,7 +179,8 @@ func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
 	return seq, err
 }
 
-// cutOff is the checkpoint of a verification that passed the entry at which to cut.
+// cutOff returns the checkpoint of a verification that has passed the entry at which
+// to cut.
 func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	c = v.passed
 	value, err := t.get(bucketAudit, audit.Key(v.cutAt))
@@ -187,7 +189,7 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	}
 	m := macOf(value)
 	c.CutMAC = m[:]
-	// What has no record any more needs no entry that tells of it.
+	// If a record is gone, the checkpoint need not say which entry tells of it.
 	still := map[string]bool{}
 	for _, bucket := range []string{bucketTokens, bucketAsks} {
 		err := t.walk(bucket, nil, func(k, _ []byte) error {
@@ -207,10 +209,11 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	return c, nil
 }
 
-// pass keeps what was learned up to the entry at which the log is to be cut.
+// pass keeps what was learned up to the entry at which to cut the log.
 func (v *verification) pass() { v.passed = v.learned(v.cutAt) }
 
-// learned is what was learned of the entries up to the one that was looked at last.
+// learned returns, as a checkpoint, what the verification has learned from the entries
+// up to seq, the last one that it has checked.
 func (v *verification) learned(seq uint64) checkpoint {
 	c := checkpoint{Cut: seq, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(v.known)) {
@@ -224,8 +227,8 @@ func (v *verification) learned(seq uint64) checkpoint {
 	return c
 }
 
-// writeArchive writes entries up to last into a file, syncs it and reads it back.
-// from says where they begin.
+// writeArchive writes entries up to last into a file, syncs it and verifies it. from
+// is the checkpoint after which they begin.
 func (s *Session) writeArchive(file string, from checkpoint, last uint64, entries iter.Seq2[[]byte, []byte]) (a Archived, err error) {
 	a = Archived{File: file, First: from.Cut + 1, Last: last, Vault: s.v.ID()}
 	h := audit.ArchiveHeader{Vault: s.v.ID(), OwnerKey: s.pub, First: a.First, Last: last, Epoch: from.Epoch, PrevMAC: make([]byte, audit.MACSize), Actors: []audit.ArchiveActor{}}
@@ -264,7 +267,8 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	return a, err
 }
 
-// syncAndClose ends the writing of a file, which went as err says.
+// syncAndClose closes a file, and syncs it if err, the result of writing it, is nil. It
+// returns the first error.
 func syncAndClose(f *os.File, err error) error {
 	if err == nil {
 		err = f.Sync()
@@ -275,10 +279,10 @@ func syncAndClose(f *os.File, err error) error {
 	return err
 }
 
-// VerifyArchive checks a file of archived entries, for which it needs no key, and
-// calls visit, if set, for each entry that can be read. It returns which entries
-// should be there, and what does not hold. A file that is no archive, or was altered
-// since the owner signed it, is [ErrDamaged].
+// VerifyArchive checks a file of archived entries. It needs no key. It calls visit, if
+// set, for each entry that can be read. It returns which entries the file should have,
+// and the problems with them. If the file is not an archive, or was altered after the
+// owner signed it, the error is [ErrDamaged].
 func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []string, err error) {
 	f, err := openNoFollow(file, os.O_RDONLY, 0)
 	if err != nil {
@@ -304,7 +308,8 @@ func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []strin
 	return Archived{File: file, First: h.First, Last: h.Last, Vault: h.Vault}, problems, nil
 }
 
-// ownLog yields the entries of the log, without the checkpoint.
+// ownLog yields the entries of the log, without the checkpoint. The error of the walk
+// goes to walked.
 func (t *tx) ownLog(walked *error) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		*walked = t.walk(bucketAudit, nil, func(k, v []byte) error {

@@ -11,24 +11,25 @@ import (
 	"ass/audit"
 )
 
-// partSuffix ends the name of a backup that was not verified yet.
+// partSuffix ends the name of a backup or an archive that is not verified yet.
 const partSuffix = ".part"
 
-// Backup is a copy of a vault that was written and not verified yet.
+// Backup is a copy of a vault that is written but not verified yet.
 type Backup struct {
-	File  string // where it goes; "" for nowhere but the part
-	Entry uint64 // the newest entry of the log that is in it
+	File  string // the destination; "" if the copy is only streamed
+	Entry uint64 // the newest log entry in the copy
 
 	part string
-	held *os.File // the part, locked, so that nobody takes it for what a process that died left
+	held *os.File // the part, locked, so that nobody takes it for one that a dead process left
 }
 
-// BackUp writes a copy of the vault as it is, and logs that it did. The copy lies in a file of its own until [Backup.Verify] moves it to file, where nothing may
-// be yet; with "", it stays there, to be streamed. Where the copy fails behind the entry,
-// the error says so; else nothing was changed.
+// BackUp logs the backup and writes a copy of the vault. The copy lies in a temporary
+// file until [Backup.Verify] moves it to file, which must not exist yet. If file is "",
+// the copy stays in the temporary file, to be streamed. If the copy fails after the log
+// entry was written, the error says so. After any other error, nothing was changed.
 //
-// A copy can be read with the keys that open the vault, and its log cannot be gone
-// on with: the key of the next entry is left out, which the owner computes anew.
+// The keys that open the vault can read a copy. Only the owner can continue its log:
+// the key of the next entry is left out, and only the owner can compute it anew.
 func (s *Session) BackUp(file string) (b Backup, err error) {
 	if err := s.mayOnlyOwner("back up the vault", audit.VaultBackedUp, s.v.ID()); err != nil {
 		return b, err
@@ -53,10 +54,10 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 			_ = os.Remove(b.part)
 		}
 	}()
-	// First, so that the copy has the entry: whoever restores it on this machine has
-	// then missed nothing.
+	// The entry comes first, so that the copy has it. If the copy is restored on this
+	// machine, no entry is then missing.
 	err = s.commit(func(t *tx) error {
-		if err := t.checkDigest(); err != nil { // what does not hold is no backup
+		if err := t.checkDigest(); err != nil { // do not back up a damaged vault
 			return err
 		}
 		return t.log(audit.VaultBackedUp, "vault", s.v.ID(), note)
@@ -89,7 +90,8 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	return b, err
 }
 
-// notMade is an error of the system's about a file that was to be made.
+// notMade turns an error of the system, about a file that was to be made, into
+// [ErrNotMade]. It returns errors of the vault's own kinds as they are.
 func notMade(said string, err error) error {
 	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrMaybeDone} {
 		if errors.Is(err, kind) {
@@ -105,8 +107,9 @@ func (b Backup) close() {
 	}
 }
 
-// Verify opens the copy as its owner would, checks everything in it, every value
-// included, and moves it to where it goes. A copy that does not hold is removed.
+// Verify opens the copy as the owner, checks everything in it, every value included,
+// and moves it to its destination. On any error, it removes the copy. If the copy is
+// damaged, the error is [ErrDamaged].
 func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	r, err := VerifyBackup(b.part, id, o)
 	switch {
@@ -117,7 +120,7 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	case err != nil:
 		err = notMade("the backup could not be verified, and was removed", err)
 	case b.File != "":
-		if runtime.GOOS == "windows" { // which moves no open file
+		if runtime.GOOS == "windows" { // Windows cannot move an open file
 			b.close()
 		}
 		if err = moveNew(b.part, b.File); err != nil {
@@ -133,14 +136,15 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	return r, err
 }
 
-// Open returns the copy, of which no name is left. It is for one that goes nowhere.
+// Open opens a copy that is only streamed, and removes its name where the system lets
+// it; see [Backup.Discard]. The caller closes the file.
 func (b Backup) Open() (*os.File, error) {
 	defer b.close()
 	f, err := openNoFollow(b.part, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Remove(b.part); err != nil { // Windows: not while it is open
+	if err := os.Remove(b.part); err != nil { // Windows cannot remove an open file
 		return f, nil
 	}
 	return f, nil
@@ -149,10 +153,10 @@ func (b Backup) Open() (*os.File, error) {
 // Discard removes what is left of a copy that was only streamed.
 func (b Backup) Discard() { _ = os.Remove(b.part) }
 
-// moveNew gives a file another name, at which nothing may be.
+// moveNew gives a file another name, which must be free.
 func moveNew(from, to string) error {
 	if err := os.Link(from, to); err == nil || isLinkOf(to, from) {
-		_ = os.Remove(from) // it has both names then, which takes nothing from the new one
+		_ = os.Remove(from) // if that fails, the file keeps both names, which does no harm
 	} else if err = checkFree(to); err != nil {
 		return err
 	} else if err = os.Rename(from, to); err != nil { // on a file system without links
@@ -164,15 +168,16 @@ func moveNew(from, to string) error {
 	return nil
 }
 
-// isLinkOf reports whether two names are those of one file, and no symbolic links.
+// isLinkOf reports whether two names are hard links to one file. It follows no symbolic
+// links.
 func isLinkOf(a, b string) bool {
 	x, err1 := os.Lstat(a)
 	y, err2 := os.Lstat(b)
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// OpenCopy opens a backup, or any file of a vault that nobody writes to, for
-// looking at: it takes no lock, and this machine's memory is no matter.
+// OpenCopy opens a backup, or any vault file that nobody writes to, for reading. It
+// takes no lock, and ignores what this machine remembers of the vault.
 func OpenCopy(path string, o Options) (*Vault, error) {
 	o = o.withDefaults()
 	o.ReadOnly, o.MemoryDir = true, ""
@@ -199,14 +204,14 @@ func VerifyBackup(path string, id *Identity, o Options) (r Report, err error) {
 	return r, errors.Join(err, v.Close())
 }
 
-// Copy is a copy of the vault that the log tells of.
+// Copy is a copy of the vault that the log records.
 type Copy struct {
 	File string // "" for one that was written to stdout
 	At   time.Time
 }
 
-// Copies lists the copies that were made since a time, oldest first: keys that
-// open nothing in the vault any more still open them.
+// Copies lists the copies that were made since a time, oldest first. Keys that no
+// longer open anything in the vault still open its older copies.
 func (s *Session) Copies(since time.Time) (list []Copy, err error) {
 	var all []copyAt
 	err = s.view(func(t *tx) error {
@@ -231,7 +236,7 @@ func (s *Session) Copies(since time.Time) (list []Copy, err error) {
 	return list, err
 }
 
-// copiesIn are the copies that an entry tells of.
+// copiesIn returns the copies that a log entry records.
 func copiesIn(ev audit.Event) (list []copyAt) {
 	if ev.Type != audit.VaultBackedUp && ev.Type != audit.VaultRestored {
 		return nil

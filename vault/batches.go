@@ -2,21 +2,21 @@ package vault
 
 import "runtime"
 
-// inBatches has jobs done on all cores. feed calls add for each of them, with its size;
-// what worker returns does one; and done takes them in the order in which they were
-// added. feed and done run on the goroutine of the caller, which alone may touch the
-// file, so a job has copies of what it needs. A batch is done by one goroutine in its
-// order: what a few jobs draw of a given randomness depends on no scheduler. A panic of
-// a worker is one of the caller's.
+// inBatches runs jobs on all cores. feed calls add for each job, with its size in bytes.
+// The function that worker returns does one job. done gets the finished jobs, in the
+// order in which they were added. feed and done run on the caller's goroutine. Only that
+// goroutine may touch the file, so a job holds copies of what it needs. One goroutine
+// does a batch, in order: if there are few jobs, what they draw from a given source of
+// randomness does not depend on the scheduler. A panic of a worker reaches the caller.
 func inBatches[J any](worker func() func(*J), done func(*J) error, feed func(add func(j J, bytes int) error) error) error {
 	const most, mostBytes = 64, 1 << 20
 	type batch struct {
 		jobs  []J
-		ready chan any // what it panicked with, nil for nothing
+		ready chan any // the panic of the worker; nil for none
 	}
 	var running []batch
 	defer func() {
-		for _, b := range running { // they use keys that are wiped when the caller is done
+		for _, b := range running { // workers use keys that the caller wipes afterwards
 			<-b.ready
 		}
 	}()

@@ -17,9 +17,8 @@ import (
 // newSuffix ends the name of a file that is being built beside the vault.
 const newSuffix = ".new"
 
-// prepareFile builds what is to become the file at path, under another name.
-// publishFile puts it in place. Before its rename nothing happened; after it
-// everything did.
+// prepareFile builds the new file for path under another name. publishFile renames it
+// to path. Before that rename, nothing has changed; after it, everything has.
 func prepareFile(path string, fill func(*builder) error) error {
 	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -27,7 +26,7 @@ func prepareFile(path string, fill func(*builder) error) error {
 	return makeFile(path+newSuffix, fill)
 }
 
-// makeFile builds a file at path, where nothing may be. On an error, nothing is.
+// makeFile builds a file at path, which must be free. On an error, it leaves no file.
 func makeFile(path string, fill func(*builder) error) error {
 	if err := reserve(path); err != nil {
 		return err
@@ -39,7 +38,7 @@ func makeFile(path string, fill func(*builder) error) error {
 	return nil
 }
 
-// reserve makes an empty file at path, where nothing may be.
+// reserve makes an empty file at path, which must be free.
 func reserve(path string) error {
 	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -54,7 +53,8 @@ func reserve(path string) error {
 
 func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
-		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) { // a network file system can fail so
+		// A network file system can rename the file and still report an error.
+		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) {
 			return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
 		}
 		return false, err
@@ -116,10 +116,10 @@ func (w *builder) begin() (err error) {
 	return err
 }
 
-// actFor makes the builder's transaction one of the session.
+// actFor makes the session the actor of the builder's transaction.
 func (w *builder) actFor(s *Session) { w.t = s.newTx(w.t.b) }
 
-// wrote counts what was written, and commits now and then.
+// wrote counts the bytes that were written, and commits after every 2 MiB.
 func (w *builder) wrote(bytes int) error {
 	const most = 2 << 20
 	if w.n += bytes; w.n < most {
@@ -132,8 +132,8 @@ func (w *builder) wrote(bytes int) error {
 	return w.begin()
 }
 
-// copyRaw copies every bucket as it is, without the entries of the log up to cut.
-// What was freed in the old file is not in the new one.
+// copyRaw copies every bucket as it is, without the log entries up to cut. The new file
+// has none of the data in the old file's free pages.
 func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
 	done, total := 0, int(old.head.count+old.head.log.Seq)
 	for _, name := range allBuckets {
@@ -153,7 +153,7 @@ func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) e
 	return nil
 }
 
-// copyMeta copies what no epoch changes.
+// copyMeta copies values of the meta bucket that a new epoch does not change.
 func (w *builder) copyMeta(old *tx, names ...string) error {
 	for _, name := range names {
 		value, err := old.get(bucketMeta, []byte(name))
@@ -167,7 +167,7 @@ func (w *builder) copyMeta(old *tx, names ...string) error {
 	return nil
 }
 
-// putRaw stores bytes as they are.
+// putRaw stores a key and a value as they are.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
 	b, err := w.t.bucket(bucket)
 	if err != nil {

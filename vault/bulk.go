@@ -10,17 +10,18 @@ import (
 	"ass/tokens"
 )
 
-// Acts on many secrets at once are one transaction: all of it, or nothing.
+// An act on many secrets is one transaction: all or nothing.
 
-// GetAll reads the current values of all secrets in a namespace and below it that
-// the session may read, in the order of their paths: all of them, or none. Those
-// that need approval are asked for together.
+// GetAll reads the current values of all secrets in a namespace and below it that the
+// session may read. It returns them in the order of their paths, all or none. If some
+// need approval, GetAll makes the requests together, and the error is an
+// [ApprovalError].
 func (s *Session) GetAll(ns tokens.Namespace) ([]Value, error) {
 	return s.GetMany([]tokens.Namespace{ns}, nil)
 }
 
-// GetMany is GetAll for several namespaces and single paths. Each secret is read
-// once. A path that names no secret is [ErrNotFound].
+// GetMany is GetAll for several namespaces and single paths. Each secret is read once.
+// If a path names no secret, the error is [ErrNotFound].
 func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([]Value, error) {
 	var values []Value
 	err := s.update(func(t *tx) error {
@@ -53,7 +54,7 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 	return values, nil
 }
 
-// reading is a secret that is being read.
+// reading is the state of one secret while it is read.
 type reading struct {
 	k, v []byte
 	who  signer
@@ -65,7 +66,7 @@ type reading struct {
 	err     error
 }
 
-// liveHeads reads the heads of secrets, none of which is deleted.
+// liveHeads reads the heads of secrets. If one is deleted, that is an error.
 func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	heads = make([]secretBody, 0, len(paths))
 	worker := func() func(*reading) {
@@ -95,8 +96,8 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	})
 }
 
-// readAll opens the current versions of secrets on all cores, while their entries in
-// the log, each of which is signed over the one before, are made on this one.
+// readAll opens the current versions of secrets on all cores. The caller's goroutine
+// makes their log entries, because each entry is signed over the one before.
 func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (values []Value, err error) {
 	values = make([]Value, 0, len(paths))
 	need := &needed{}
@@ -143,7 +144,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	return values, err
 }
 
-// step reports progress now and then.
+// step reports progress after every 64 items, and at the end.
 func (o Options) step(done, total int) {
 	if done%64 == 0 || done == total {
 		o.Progress(done, total)
@@ -169,14 +170,15 @@ type ImportOptions struct {
 	Type       string      // as in [SetOptions]
 	OnConflict string      // "" is [OnConflictUpdate]
 
-	// MayReplace says which secrets may be replaced: those that a person saw. When
-	// another one would be, the import is [ErrConflict]. nil is all.
+	// MayReplace reports whether a secret may be replaced, because a person has seen that
+	// it would be. If the import would replace any other secret, the error is
+	// [ErrConflict]. If MayReplace is nil, every secret may be replaced.
 	MayReplace func(tokens.Path) bool
 
-	DryRun bool // say what would be done, and do nothing
+	DryRun bool // report what would be done, but do nothing
 }
 
-// Imported says what became of each item, in their order.
+// Imported says what became of one item.
 type Imported struct {
 	Secret
 	Outcome string // created, updated, unchanged, skipped, needs approval
@@ -196,9 +198,9 @@ func (i Imported) Written() bool { return i.Outcome == ImportCreated || i.Outcom
 
 var errDryRun = errors.New("nothing is to be kept")
 
-// Import stores many values directly in a namespace: all of them, or none. A value
-// that is the current one already makes no new version, where the session can see
-// that.
+// Import stores many values directly in a namespace, all or none. It returns one result
+// for each item, in the order of the items. If a value is already the current one, and
+// the session can read that, Import writes no new version.
 func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (done []Imported, err error) {
 	paths, err := CheckImport(ns, items, o)
 	if err != nil {
@@ -232,8 +234,8 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (do
 	return done, err
 }
 
-// CheckImport says whether Import would refuse an item for its form, and returns
-// the paths of the items. It needs no vault.
+// CheckImport returns an error if Import would refuse the form of an item; else it
+// returns the paths of the items. It needs no vault.
 func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.Path, error) {
 	paths := make([]tokens.Path, len(items))
 	seen := map[tokens.Path]bool{}
@@ -253,9 +255,9 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 	return paths, nil
 }
 
-// importAll decides on each item and writes it. It stops writing at the first one
-// whose tier is to be raised, and returns all of those. Those that were raised by a
-// rewrite get a version, whatever their value.
+// importAll decides on each item and writes it. It stops writing at the first item whose
+// tier has to be raised, and returns all such items in raise. An item that a rewrite has
+// raised gets a new version, whatever its value.
 func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions, raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
 	if err := s.enter(t, tokens.Write, audit.SecretImported, paths...); err != nil {
 		return nil, nil, err
@@ -268,7 +270,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	plan := func(i int, p tokens.Path, write func(writing) error) error {
 		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
 		var one *needed
-		if errors.As(err, &one) && o.DryRun { // a preview asks nobody
+		if errors.As(err, &one) && o.DryRun { // a dry run makes no requests
 			done = append(done, Imported{Secret{Path: p}, ImportAsks})
 			return nil
 		}
@@ -339,19 +341,19 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions, "tiers": tiers})
 }
 
-// writing is a version on its way into the file, with the head of its secret.
+// writing is a version that is to be written, with the head of its secret.
 type writing struct {
 	path    tokens.Path
 	head    secretBody
 	version versionBody
 	value   []byte
 
-	own  bool // it is sealed, under the secret's own key
+	own  bool // whether it is sealed under the secret's own key
 	made [2]stored
 	err  error
 }
 
-// makes returns what seals and signs.
+// makes returns a worker for [inBatches], which seals and signs versions and heads.
 func (s *Session) makes() func(*writing) {
 	own, h := s.inOrder(), s.epoch.hasher()
 	return func(w *writing) {
@@ -365,8 +367,8 @@ func (s *Session) makes() func(*writing) {
 	}
 }
 
-// put puts into the file what was made. A version that its writer cannot read is
-// sealed only here, to the recipient that the file names.
+// put writes the records that a worker made. If the author cannot read the version, put
+// seals it, to the recipient that the file names.
 func (s *Session) put(t *tx, w *writing) error {
 	if w.err != nil {
 		return w.err
@@ -386,8 +388,8 @@ func (s *Session) put(t *tx, w *writing) error {
 	return err
 }
 
-// isCurrent reports whether a write would change nothing, as far as the session
-// can open what is there.
+// isCurrent reports whether a write would change nothing. If the session cannot open
+// the current version, it reports false.
 func (s *Session) isCurrent(t *tx, p tokens.Path, w write, value []byte) (bool, error) {
 	if w.head.Tier != w.was || w.head.Type != w.before.Type {
 		return false, nil

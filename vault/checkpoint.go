@@ -13,35 +13,35 @@ import (
 	"ass/tokens"
 )
 
-// A checkpoint is the owner's signed word on what the log alone does not tell: that
-// entries up to one of them were archived, and which records there were after some
-// entry. A verification begins with it. It is made where the log and the records
-// part: when old entries are archived, when a backup's values come back behind
-// newer entries, when what was lost has to be given up, under a new owner key. It
-// lies in the bucket of the log, before the first entry:
+// A checkpoint is the owner's signed statement of what the log alone does not prove:
+// up to which entry the log was archived, and which records there were after some
+// entry. A verification begins with it. The owner makes one whenever the log and the
+// records diverge: when old entries are archived, when a backup brings back values that
+// are older than the newest entries, when a salvage gives up lost data, and under a new
+// owner key. It lies in the bucket of the log, before the first entry:
 //
 //	lp(owner's public key) ‖ lp(body) ‖ lp(sig)
 //	sig = Ed25519(owner, lp("ass/1 checkpoint") ‖ vid ‖ lp(body))
 //
-// An older checkpoint that somebody puts back does not pass: it tells of records,
-// or of a first entry, that are not those of the vault.
+// If somebody puts back an older checkpoint, verification fails: its records, or its
+// first entry, are not those of the vault.
 type checkpoint struct {
-	Seq     uint64     `json:"seq"`              // Records are those after this entry
+	Seq     uint64     `json:"seq"`              // Records lists the records after this entry
 	Cut     uint64     `json:"cut"`              // the last entry that was archived; 0 for none
 	CutMAC  []byte     `json:"cut_mac"`          // of that entry
-	Epoch   uint32     `json:"epoch"`            // that the entry Cut is of
+	Epoch   uint32     `json:"epoch"`            // of the entry Cut
 	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
-	Actors  []actorAt  `json:"actors"`           // who may have signed entries behind Cut
-	Told    []toldAt   `json:"told"`             // what the entries up to Cut tell of, besides Records
-	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, that the entries up to Cut tell of
+	Actors  []actorAt  `json:"actors"`           // who may have signed entries after Cut
+	Told    []toldAt   `json:"told"`             // tokens, requests and decisions up to Cut
+	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, as the entries up to Cut say
 	Records []recordAt `json:"records"`
 
-	next *key // of the entry behind Cut; nil if it has to be computed
+	next *key // of the entry after Cut; nil if it has to be computed
 }
 
 // copyAt is a copy of the vault that was made.
 type copyAt struct {
-	File string    `json:"file,omitempty"` // none for stdout
+	File string    `json:"file,omitempty"` // "" for stdout
 	At   time.Time `json:"at"`
 }
 
@@ -58,7 +58,7 @@ type toldAt struct {
 	Seq  uint64 `json:"seq"`
 }
 
-// recordAt is a secret, or an agent.
+// recordAt is what a checkpoint says about the record of a secret or an agent.
 type recordAt struct {
 	Name     string      `json:"name"`
 	Seq      uint64      `json:"seq"`
@@ -75,14 +75,14 @@ type versionAt struct {
 	By     string `json:"by"`
 }
 
-// checkpointKey sorts before every entry, and numbers none.
+// checkpointKey sorts before the key of every entry. No entry has its number, 0.
 var checkpointKey = audit.Key(0)
 
 func checkpointSigned(vid vaultID, body []byte) []byte {
 	return lp(append(lp(nil, "ass/1 checkpoint"), vid[:]...), body)
 }
 
-// encode signs the checkpoint.
+// encode signs and encodes the checkpoint.
 func (c checkpoint) encode(vid vaultID, owner ed25519.PrivateKey) ([]byte, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -93,8 +93,8 @@ func (c checkpoint) encode(vid vaultID, owner ed25519.PrivateKey) ([]byte, error
 	return lp(b, ed25519.Sign(owner, checkpointSigned(vid, body))), nil
 }
 
-// parseCheckpoint checks the signature, for which it needs no key: the vault's id
-// is that of its owner's.
+// parseCheckpoint checks the signature and decodes the checkpoint. It needs no key: the
+// vault's id is derived from the owner's public key, which the checkpoint carries.
 func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
 	pub, rest, ok1 := cutLP(value)
 	body, rest, ok2 := cutLP(rest)
@@ -110,7 +110,7 @@ func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
 	return c, nil
 }
 
-// checkpoint reads the checkpoint; the zero one if there is none.
+// checkpoint reads the checkpoint. If there is none, it returns the zero checkpoint.
 func (t *tx) checkpoint() (c checkpoint, err error) {
 	v, err := t.get(bucketAudit, checkpointKey)
 	if v == nil || err != nil {
@@ -119,8 +119,9 @@ func (t *tx) checkpoint() (c checkpoint, err error) {
 	return parseCheckpoint(t.epoch.vid, v)
 }
 
-// putCheckpoint vouches for the records as they are now, in the transaction that
-// just logged why. What was archived before stays so.
+// putCheckpoint writes a checkpoint that vouches for the current records, in the
+// transaction that has just logged why. What c says about archived
+// entries is kept.
 func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	c.Seq = t.head.log.Seq
 	if c.Records, err = t.recordsNow(); err != nil {
@@ -137,7 +138,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	return b.Put(checkpointKey, value)
 }
 
-// recordsNow lists what the log has to account for.
+// recordsNow lists the records that the log has to account for.
 func (t *tx) recordsNow() (list []recordAt, err error) {
 	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
 		var body secretBody
@@ -177,8 +178,9 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 	return list, err
 }
 
-// cutBehind is a checkpoint of a new file without the log of the old one, which ended
-// at a position of an epoch: who may sign what comes next is said by its records.
+// cutBehind returns a checkpoint for a new file without the log of the old one, which
+// ended at a position of an epoch. The records of agents say who may sign the entries
+// after it.
 func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
 	c := checkpoint{Cut: at.Seq, CutMAC: at.LastMAC[:], Epoch: epoch, Actors: []actorAt{}, Told: []toldAt{}}
 	err := t.agents(func(id string, body agentBody) error {
@@ -190,13 +192,13 @@ func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
 	return c, err
 }
 
-// begin takes from a checkpoint what a verification would have learned from the
-// entries before.
+// begin takes from a checkpoint what the verification would have learned from the
+// earlier entries.
 func (v *verification) begin(c checkpoint) error {
 	v.from = c
 	for _, a := range c.Actors {
-		// Those of a token are what it has of its issuer's: it may be none, or more than
-		// anybody would be given at once.
+		// A token's scopes were intersected with its issuer's. They may be empty, or more
+		// than [tokens.MaxScopes], so [tokens.ScopesOf] would refuse them.
 		var scopes tokens.Scopes
 		for _, text := range a.Scopes {
 			scope, err := tokens.ParseScope(text)
@@ -226,7 +228,7 @@ func (v *verification) begin(c checkpoint) error {
 	return nil
 }
 
-// after is where the log stood behind the last entry that was archived.
+// after returns the position of the log after the last entry that was archived.
 func (c checkpoint) after(root *rootKeys) (at audit.Position) {
 	if c.Cut == 0 || len(c.CutMAC) != len(at.LastMAC) {
 		return at

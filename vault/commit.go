@@ -12,27 +12,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// ErrMaybeDone says that the disk failed at a point from which there is no way
-// back: what was to be done may have been done, or may be undone by a power cut.
-// The message says which. After every other error of the system's, nothing was
-// changed.
+// ErrMaybeDone says that the disk failed at a point of no return: the act may have
+// been done, or a power cut may undo it. The message says which. After any other
+// system error, nothing was changed.
 var ErrMaybeDone = errors.New("it may have been done")
 
-// metaBytes is the size of the two pages at the beginning of the file, the newer
-// of which says what the file holds.
+// metaBytes is the size of the two meta pages at the beginning of the file. The newer
+// one says what the file holds.
 const metaBytes = 2 * pageSize
 
-// update runs fn in a transaction and keeps all that it did or, on any error,
-// nothing: the file is then put back as it was.
+// update runs fn in a transaction and commits it. On any error, nothing of it is kept:
+// the file is then put back as it was.
 //
-// bbolt syncs the pages of a transaction, writes the meta page that makes them
-// count, and syncs that. When the last sync fails, so does the commit; but the
-// system shows the new meta page to whoever opens the file next, and what was
-// said to have failed has happened. So the meta page that was there before is
-// put back. Pages are only ever written where nothing lies that counts, so both
-// stand for a whole vault, whichever of them is on the disk.
+// bbolt syncs the pages of a transaction, writes the meta page that makes them valid,
+// and syncs that. If the last sync fails, the commit fails. But the system shows the
+// new meta page to the next program that opens the file, so the failed commit would
+// take effect. So update puts back the old meta page. bbolt writes no page that is in
+// use, so both meta pages describe a whole vault, whichever of them is on the disk.
 func (st *store) update(fn func(*bbolt.Tx) error) error {
-	defer func() { st.pages = nil }() // they are not what is committed any more
+	defer func() { st.pages = nil }() // they no longer match the committed pages
 	var before [metaBytes]byte
 	committing := false
 	err := st.guard(func() error {
@@ -50,7 +48,7 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	})
 	switch {
 	case err == nil:
-		_ = sumFreeList(st.file, st.path) // it is done without; see there
+		_ = sumFreeList(st.file, st.path) // the sum is optional; see sumFreeList
 		return nil
 	case !committing:
 		return err // nothing was written
@@ -63,8 +61,7 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	return err
 }
 
-// putBack makes the meta pages what they were. The one that bbolt did not write is
-// not touched.
+// putBack restores the meta pages. It does not touch one that bbolt did not write.
 func (st *store) putBack(before []byte) error {
 	var now [metaBytes]byte
 	if _, err := st.file.ReadAt(now[:], 0); err != nil {
@@ -85,11 +82,11 @@ func (st *store) putBack(before []byte) error {
 	return nil
 }
 
-// diskErrors are those of a disk that does not take what is written to it.
+// diskErrors are the errors of a disk that refuses writes.
 var diskErrors = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO, syscall.EROFS}
 
-// diskError names the file in an error of bbolt's, and finds what the system
-// said where bbolt kept no more than its text.
+// diskError adds the name of the file to an error of bbolt's. If bbolt kept only the
+// text of a system error, diskError finds the error again.
 func diskError(path string, err error) error {
 	var (
 		named *fs.PathError

@@ -10,45 +10,47 @@ var (
 	// ErrNoVault says that there is no file where the vault should be.
 	ErrNoVault = errors.New("no vault")
 
-	// ErrExists says that a vault is there already; one is never overwritten.
+	// ErrExists says that a vault, or another file, is there already. It is never
+	// overwritten.
 	ErrExists = errors.New("a vault is there already")
 
-	// ErrFormat says that the file is of a format that this program does not know.
+	// ErrFormat says that this program does not know the format of the file.
 	ErrFormat = errors.New("unknown format")
 
-	// ErrDamaged says that the file, or a record in it, is not what an honest
-	// program wrote. [DamageError] carries which.
+	// ErrDamaged says that the file, or a record in it, is corrupt or tampered with.
+	// [DamageError] says which.
 	ErrDamaged = errors.New("damaged")
 
 	// ErrBusy says that another process held the lock for longer than the
-	// limit. [BusyError] carries which.
+	// limit. [BusyError] says which process.
 	ErrBusy = errors.New("busy")
 
 	// ErrWrongKey says that a credential does not open this vault.
 	ErrWrongKey = errors.New("wrong key")
 
-	// ErrNotMade says that a copy, or a file of the log, could not be written where it
-	// was to go. What the system said is in the message alone: it is not about the vault.
+	// ErrNotMade says that a backup, or an archive of the log, could not be written to
+	// its destination. Only the message carries the system's error, because that error
+	// is not about the vault.
 	ErrNotMade = errors.New("not made")
 
 	// ErrPassphrase says that a passphrase does not open the stored identity.
 	ErrPassphrase = errors.New("wrong passphrase")
 )
 
-// Errors of what a credential may do.
+// Errors about what a credential may do.
 var (
-	// ErrDenied says that the credential may not do it.
+	// ErrDenied says that the credential does not allow the act.
 	ErrDenied = errors.New("denied")
 
-	// ErrLapsed says that the credential has expired, or that the clock stands
-	// before its last use.
+	// ErrLapsed says that the credential has expired, or that the clock is behind its
+	// last use.
 	ErrLapsed = errors.New("lapsed")
 
 	// ErrApproval says that a human must approve first. [ApprovalError] carries
 	// the requests.
 	ErrApproval = errors.New("approval required")
 
-	// ErrRefused says that a human was asked, and said no.
+	// ErrRefused says that a human denied the request.
 	ErrRefused = errors.New("approval denied")
 )
 
@@ -61,16 +63,16 @@ var (
 	// ErrNotFound.
 	ErrUnknown error = &stateError{ErrNotFound, "not known"}
 
-	// ErrConflict says that the secret is not in the state that the caller
-	// asked for: another version, deleted, not deleted.
+	// ErrConflict says that the secret is not in the state that the caller asked for:
+	// it is at another version, deleted, or not deleted.
 	ErrConflict = errors.New("conflict")
 )
 
-// DamageError names what does not hold. It wraps [ErrDamaged].
+// DamageError names what is damaged. It wraps [ErrDamaged].
 type DamageError struct {
 	Where   string // a file, or bucket/key
 	Problem string
-	Whole   bool // nothing can be read of the file
+	Whole   bool // no part of the file can be read
 }
 
 func (e *DamageError) Error() string { return e.Where + ": " + e.Problem }
@@ -80,12 +82,12 @@ func damaged(where, format string, args ...any) error {
 	return &DamageError{Where: where, Problem: fmt.Sprintf(format, args...)}
 }
 
-// notVault is for a file of which nothing can be read.
+// notVault returns the error for a file that cannot be read at all.
 func notVault(path, problem string) error {
 	return &DamageError{Where: path, Problem: problem, Whole: true}
 }
 
-// stateError is a message that reads by itself and still has a kind.
+// stateError wraps the error of its kind, but has a complete message of its own.
 type stateError struct {
 	kind error
 	text string

@@ -7,11 +7,11 @@ import (
 	"ass/tokens"
 )
 
-// Right is how somebody comes to do something.
+// Right says whether an actor may do something, and whether that needs approval.
 type Right string
 
-// The rights. A standing one needs nothing more; an approval is a human's yes to
-// one version.
+// The rights. A standing right needs nothing more. An approval is a human's decision
+// about one version.
 const (
 	NoRight   Right = "no"
 	Standing  Right = "yes"
@@ -22,7 +22,7 @@ const (
 type Access struct {
 	Kind   string // audit.Human, audit.Agent, audit.Token
 	ID     string
-	Agent  string // of a token: who issued it
+	Agent  string // for a token: its issuer
 	Name   string // of the agent
 	Scopes tokens.Scopes
 	Read   Right
@@ -30,8 +30,8 @@ type Access struct {
 	Delete Right
 }
 
-// may fills in the rights that scopes give over a secret of a tier; top is the
-// highest tier that is read without asking.
+// may fills in the rights that scopes give over a secret of a tier. top is the highest
+// tier that can be read without approval.
 func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) Access {
 	right := func(action tokens.Action, asks bool) Right {
 		switch {
@@ -52,13 +52,14 @@ func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) 
 // PathExplanation says who can do what with a secret.
 type PathExplanation struct {
 	Path     tokens.Path
-	Secret   *Secret // nil if there is none: then it is what a new one would be
+	Secret   *Secret // nil if there is none; then the rest is about a new one
 	Tier     tokens.Tier
-	Access   []Access  // those that may do anything with it; the owner first
-	Approved []Request // approvals that are open for reading it now
+	Access   []Access  // actors that may do something with it; the owner first
+	Approved []Request // approvals for it, neither used nor expired
 }
 
-// ExplainPath says who can open a secret, and by which right.
+// ExplainPath says who may read, write or delete a secret, and by which right. Only the
+// owner may call it; for others, the error is [ErrDenied].
 func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 	x := PathExplanation{Path: p, Tier: tokens.Standard}
 	if err := s.mayOnlyOwner("explain who may open what", "", ""); err != nil {
@@ -130,12 +131,13 @@ type Reach struct {
 // AgentExplanation says what an agent can open.
 type AgentExplanation struct {
 	Agent  Agent
-	Reach  []Reach     // the secrets that there are, in the order of their paths
-	Tokens []TokenInfo // those that it issued and that are active
+	Reach  []Reach     // the secrets that exist now, in the order of their paths
+	Tokens []TokenInfo // the active ones that it issued
 }
 
-// ExplainAgent says what an agent could read: the secrets that there are now. What
-// comes to lie below its scopes later is covered as well. ref is an id or a name.
+// ExplainAgent says which of the existing secrets an agent may read, write or delete.
+// Its scopes also cover secrets that are added later. ref is an id or a name. Only the
+// owner may call it; for others, the error is [ErrDenied].
 func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 	var x AgentExplanation
 	if err := s.mayOnlyOwner("explain what an agent may open", "", ""); err != nil {

@@ -8,10 +8,10 @@ import (
 	"sort"
 )
 
-// The list of free pages: what bbolt takes from it, it writes over.
+// The list of free pages: bbolt writes over every page that it takes from the list.
 
 // freeList reads the list of free pages that transaction txid left at page id, and
-// reports whether its sum stands behind it. The ids are valid until the next page is
+// reports whether the list carries a valid sum. ids is usable until the next page is
 // read.
 func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error) {
 	broken := func() ([]byte, bool, error) { return nil, false, w.bad("page %d is no list of free pages", id) }
@@ -23,13 +23,13 @@ func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error)
 		return nil, false, err
 	}
 	pages, count, from := uint64(order.Uint32(head[12:]))+1, uint64(order.Uint16(head[10:])), uint64(pageHeader)
-	if count == math.MaxUint16 { // then the first of them is the count
+	if count == math.MaxUint16 { // then the first id is the count
 		count, from = order.Uint64(head[pageHeader:]), from+8
 	}
 	if order.Uint64(head[:]) != id || order.Uint16(head[8:]) != freePage || pages > high-id || count > high {
 		return broken()
 	}
-	// bbolt reckons how many pages it needs before it takes them from the list.
+	// bbolt computes how many pages it needs before it takes them from the list.
 	if size := from + 8*count; pages < size/pageSize+1 || pages > (size+8*pages)/pageSize+1 {
 		return broken()
 	}
@@ -49,8 +49,8 @@ func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error)
 	return ids, bytes.Equal(b[len(b)-freeSum:], listSum(b, txid)), nil
 }
 
-// listSum binds a list of free pages to the transaction that wrote it. No accident
-// makes it right.
+// listSum binds a list of free pages to the transaction that wrote it. Accidental
+// damage cannot produce a valid sum.
 func listSum(page []byte, txid uint64) []byte {
 	h := sha256.New()
 	h.Write(u64([]byte("ass list of free pages"), txid))
@@ -58,9 +58,10 @@ func listSum(page []byte, txid uint64) []byte {
 	return h.Sum(nil)[:freeSum]
 }
 
-// sumFreeList writes the sum of the list of free pages of the newest transaction into the
-// bytes behind it, of which bbolt always leaves some. It is not synced: a list
-// without a sum is compared with all the pages at the next opening, and gets one then.
+// sumFreeList writes the sum of the newest transaction's list of free pages to the end
+// of the list's last page, where bbolt always leaves room. It does not sync: if the sum
+// is missing, the next opening for writing compares the list with all the pages, and the
+// next commit writes a sum again.
 func sumFreeList(f *os.File, path string) error {
 	w := &tree{f: f, path: path, buf: make([]byte, pageSize)}
 	info, err := f.Stat()

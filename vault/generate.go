@@ -26,8 +26,9 @@ const (
 	MaxGenerated = 4096
 )
 
-// Generate makes a random value of length characters, each drawn evenly from
-// the named charset.
+// Generate makes a random value of length characters, each drawn uniformly from the
+// named charset. An unknown charset, or a length outside the limits, is a
+// [tokens.SyntaxError].
 func Generate(length int, charset string) ([]byte, error) {
 	set, ok := Charsets[charset]
 	if !ok {

@@ -12,27 +12,27 @@ import (
 	"ass/tokens"
 )
 
-// A grant is all that an agent or a token gets out of the file: an age file under
-// a key that only its own secret gives. No check of the code stands between a
-// grantee and the rest of the vault; there is nothing else that it can open.
+// A grant holds all the keys that an agent or a token gets. It is an age file under a
+// key that is derived from the grantee's own secret. No check in the code keeps a
+// grantee from the rest of the vault: it has no key for the rest.
 
-// grantBody is the record of a grant, under the grantee's index. It carries a MAC
-// and no signature: whoever can seal it holds all that is in it.
+// grantBody is the record of a grant, under the grantee's index. It carries a MAC and
+// no signature: anyone who can seal the grant already holds everything in it.
 type grantBody struct {
 	Seq     uint64 `json:"seq"`
 	Grantee string `json:"grantee"` // id of the agent or token
 	Sealed  []byte `json:"sealed"`  // a grant
 }
 
-// grant is what is sealed. From it, and from no plain record, a grantee takes the
-// epoch and the owner's public key.
+// grant is the content that is sealed. A grantee takes the epoch and the owner's public
+// key from it, and never from a plain record.
 type grant struct {
 	Epoch    uint32      `json:"epoch"`
 	MK       []byte      `json:"mk"`
 	OwnerPub []byte      `json:"owner_pub"`
 	Nodes    []grantNode `json:"nodes"`
 	Files    []grantFile `json:"files,omitempty"`
-	JWTKey   []byte      `json:"jwt_key,omitempty"` // of a token: verifies it
+	JWTKey   []byte      `json:"jwt_key,omitempty"` // for a token: verifies it
 }
 
 type grantNode struct {
@@ -42,8 +42,8 @@ type grantNode struct {
 	Key  []byte      `json:"key"`
 }
 
-// grantFile is the key of one version, which lies sealed to a node above those
-// that the grantee has.
+// grantFile is the file key of one version that is sealed to a node above the nodes of
+// the grantee.
 type grantFile struct {
 	Path    string `json:"path"`
 	Version uint64 `json:"version"`
@@ -55,7 +55,8 @@ func grantContext(vid vaultID, id string) []byte {
 	return lp(append(lp(nil, "grant"), vid[:]...), id)
 }
 
-// newGrant hands on nodes of the session's own keyring.
+// newGrant makes a grant of nodes from the session's own keyring: those that scopes may
+// read, in the tiers up to top.
 func (s *Session) newGrant(scopes tokens.Scopes, top tokens.Tier) (grant, []node, error) {
 	g := grant{Epoch: s.epoch.n, MK: s.epoch.mk[:], OwnerPub: s.pub, Nodes: []grantNode{}}
 	var nodes []node
@@ -88,8 +89,8 @@ func (t *tx) putGrant(to grantee, id string, g grant) error {
 	return t.put(bucketGrants, to.index[:], false, grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
 }
 
-// openGrant opens the grant of a secret. It returns [ErrNotFound] if there is
-// none, and the id of the grantee otherwise.
+// openGrant opens the grant of a grantee, and returns it with the grantee's id. If there
+// is no grant, the error is [ErrNotFound].
 func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
 	value, err := v.st.get(bucketGrants, to.index[:])
 	if err != nil {
@@ -137,7 +138,7 @@ func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
 	return g, nil
 }
 
-// ring is what a grant lets its grantee open.
+// ring returns the keyring that a grant gives its grantee.
 func (g grant) ring() keyring {
 	r := keyring{files: map[string][]byte{}}
 	for _, n := range g.Nodes {
@@ -151,17 +152,17 @@ func (g grant) ring() keyring {
 	return r
 }
 
-// acting is the grantee as which a session acts.
+// acting is the grantee that a session acts for.
 type acting struct {
 	grantee
 	secret key
 	agent  string         // the agent itself, or the issuer of the token
 	claims *tokens.Claims // of a token; nil for an agent
 	scopes tokens.Scopes
-	since  time.Time // no earlier time can be true
+	since  time.Time // when its key or token was issued; the clock cannot be earlier
 }
 
-// granteeSession opens the vault as the grantee of a secret.
+// granteeSession opens the vault for the grantee that holds secret.
 func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error) {
 	to := newGrantee(secret)
 	id, g, err := v.openGrant(to)
@@ -180,9 +181,9 @@ func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error)
 	return s, g, nil
 }
 
-// Agent opens the vault with an agent's key. Every key names the vault that
-// issued it, so a key of another vault and one that is not known here are told
-// apart; both are [ErrWrongKey].
+// Agent opens the vault with an agent's key. If the key is of another vault, or is not
+// known here, the error is [ErrWrongKey]. Every key names its vault, so the message says
+// which of the two it is.
 func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
 		return nil, errorOf(ErrWrongKey, "this agent key is of another vault, not of the one at %s", v.path)
@@ -208,8 +209,8 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	})
 }
 
-// Token opens the vault with a token. One that is not known here, or whose claims
-// were changed, is [ErrWrongKey].
+// Token opens the vault with a token. If the token is of another vault, is not known
+// here, or was altered, the error is [ErrWrongKey].
 func (v *Vault) Token(text string) (*Session, error) {
 	token, err := tokens.ParseToken(text)
 	if err != nil {
@@ -247,8 +248,8 @@ func samePublic(pub []byte, to grantee) bool { return bytes.Equal(pub, public(to
 
 func public(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
 
-// granteeOf recomputes the keys of a grantee, as only the owner can. It trusts
-// nothing in the file for it but what a signature covers.
+// granteeOf recomputes the keys of a grantee, which only the owner can do. It trusts
+// only the data in the file that a signature covers.
 func (s *Session) granteeOf(t *tx, id string) (grantee, error) {
 	if isAgentID(id) {
 		body, err := t.agent(id)
@@ -268,7 +269,7 @@ func (s *Session) granteeOf(t *tx, id string) (grantee, error) {
 	return newGrantee(tokens.Signature(body.Signed, k)), nil
 }
 
-// issuerKey is the key with which a token was signed, as the owner recomputes it.
+// issuerKey recomputes the key that signed a token, which only the owner can do.
 func (s *Session) issuerKey(t *tx, claims tokens.Claims) (key, error) {
 	if claims.Issuer == audit.Owner {
 		return s.root.ownerTokenKey(claims.ID), nil
@@ -288,7 +289,7 @@ func (s *Session) Who() string {
 	return s.by.kind + " " + s.by.id
 }
 
-// ID is the actor of the session as the log names it.
+// ID returns the id of the session's actor, as in the log.
 func (s *Session) ID() string { return s.by.id }
 
 // Can reports whether the session's scopes cover an act on a secret. The owner's

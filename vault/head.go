@@ -7,16 +7,16 @@ import (
 	"ass/audit"
 )
 
-// head is what the newest transaction left: how far the audit log is, and the
-// sum of all records.
+// head is the state that the newest transaction left: the end of the audit log, and the
+// digest of all records.
 type head struct {
 	log    audit.Position
 	count  uint64
 	digest digest
-	lapse  time.Time // when the first thing has to be cleared; zero for never
+	lapse  time.Time // when the next thing has to be cleared; zero for never
 
-	// backup says that the next audit key was left out, so that nobody but the owner
-	// can go on with the log of a copy.
+	// backup says that the next audit key was left out, so that only the owner can
+	// continue the log of a copy.
 	backup bool
 }
 
@@ -70,8 +70,8 @@ func (t *tx) readHead() error {
 	return err
 }
 
-// checkLogEnd checks that the log ends where the head says. An older head would
-// have the next entry written over one that is there.
+// checkLogEnd checks that the log ends where the head says. With an older head, the
+// next entry would overwrite an existing one.
 func (t *tx) checkLogEnd() error {
 	if _, err := t.pages.last(bucketAudit); err != nil {
 		return err
@@ -94,9 +94,9 @@ func (t *tx) checkDigest() error {
 	return err
 }
 
-// blame names, as far as it can be known, what made the digest wrong: a record
-// that does not hold. One that was removed, or put back as it once was, has no
-// name here; a verification finds it in the log.
+// blame returns an error that names, if possible, the record that made the digest wrong:
+// one whose MAC does not match. It cannot name a record that was removed or replaced by
+// an older one; a verification finds that with the log.
 func (t *tx) blame() error {
 	for _, name := range recordBuckets {
 		if err := t.allHold(name); err != nil {
@@ -106,7 +106,7 @@ func (t *tx) blame() error {
 	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
 }
 
-// sum adds up what stands in the file.
+// sum computes the digest and the number of the records in the file.
 func (t *tx) sum() (d digest, count uint64, err error) {
 	for _, name := range recordBuckets {
 		err := t.walk(name, nil, func(k, v []byte) error {
@@ -134,9 +134,9 @@ func (t *tx) saveHead() error {
 	return t.putMeta(metaHead, sealed)
 }
 
-// mark is how far the log is.
+// mark is the newest entry of the log.
 func (t *tx) mark() mark { return mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC} }
 
-// seq is the number of the next audit entry, which the records that it tells of
-// carry.
+// seq is the number of the next log entry. The records that the entry is about carry
+// that number.
 func (t *tx) seq() uint64 { return t.head.log.Seq + 1 }

@@ -12,12 +12,12 @@ import (
 	"ass/tokens"
 )
 
-// Identity is the owner's credential: an age identity. Whoever holds it is the
-// owner of every vault made with it.
+// Identity is the owner's credential: an age identity. Its holder owns every
+// vault made with it.
 type Identity struct {
 	text string // as age writes it
 	id   age.Identity
-	to   func() age.Recipient // only needed to seal, and costs as much as the rest
+	to   func() age.Recipient // needed only to seal; computing it costs as much as the rest
 }
 
 // NewIdentity makes a post-quantum hybrid identity (ML-KEM-768 with X25519).
@@ -29,14 +29,14 @@ func NewIdentity() (*Identity, error) {
 	return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
 }
 
-// LooksLikeIdentity reports whether s has the form of an age identity, right
-// or mistyped.
+// LooksLikeIdentity reports whether s has the form of an age identity, even a
+// mistyped one.
 func LooksLikeIdentity(s string) bool {
 	return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(s)), "AGE-SECRET-KEY-")
 }
 
 // ParseIdentity reads an owner key: a hybrid identity (AGE-SECRET-KEY-PQ-1…) or
-// an X25519 one (AGE-SECRET-KEY-1…). The error says what is wrong without the text.
+// an X25519 one (AGE-SECRET-KEY-1…). The error says what is wrong, but never quotes s.
 func ParseIdentity(s string) (*Identity, error) {
 	line := strings.ToUpper(strings.TrimSpace(s))
 	if id, err := age.ParseHybridIdentity(line); err == nil {
@@ -51,8 +51,8 @@ func ParseIdentity(s string) (*Identity, error) {
 	return nil, &tokens.SyntaxError{What: "owner key", Problem: "its checksum does not match; was it mistyped or cut off?"}
 }
 
-// Text returns the identity as it is kept on paper. It is a secret;
-// [Identity.String] is what may be printed by mistake.
+// Text returns the identity in the form that the owner keeps on paper. It is a
+// secret; the output of [Identity.String] is not.
 func (i *Identity) Text() string { return i.text }
 
 // String hides the secret.
@@ -61,8 +61,9 @@ func (*Identity) String() string { return "AGE-SECRET-KEY-…" }
 // GoString hides the secret.
 func (*Identity) GoString() string { return "AGE-SECRET-KEY-…" }
 
-// Lock encrypts the identity with a passphrase: an armored age file, scrypt
-// with 2^workFactor rounds; 0 means age's default, which takes about 0.6 s.
+// Lock encrypts the identity with a passphrase. The result is an armored age
+// file that uses scrypt with 2^workFactor rounds. If workFactor is 0, Lock uses
+// age's default, which takes about 0.6 s.
 func (i *Identity) Lock(passphrase string, workFactor int) (string, error) {
 	to, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
@@ -89,8 +90,8 @@ func (i *Identity) Lock(passphrase string, workFactor int) (string, error) {
 // IsLocked reports whether a stored identity is encrypted with a passphrase.
 func IsLocked(stored string) bool { return strings.HasPrefix(stored, armor.Header) }
 
-// UnlockIdentity is the inverse of [Identity.Lock]. A passphrase that does not
-// open it is [ErrPassphrase].
+// UnlockIdentity is the inverse of [Identity.Lock]. If the passphrase is wrong,
+// the error is [ErrPassphrase].
 func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 	id, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
@@ -113,5 +114,5 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 
 func (i *Identity) seal(plain []byte) ([]byte, error) { return encrypt(i.to(), plain) }
 
-// open decrypts what was sealed to this identity; everything else is errSealed.
+// open decrypts bytes that were sealed to this identity; any failure is errSealed.
 func (i *Identity) open(sealed []byte) ([]byte, error) { return decrypt(i.id, sealed) }

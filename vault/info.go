@@ -9,21 +9,21 @@ import (
 	"ass/tokens"
 )
 
-// What this file reads needs no key, and so nothing of it is checked: it is for
-// showing, never for deciding.
+// The functions in this file need no key, so they cannot check what they read. Show
+// their results, but never base a decision on them.
 
-// Info is what can be said of a vault without a key.
+// Info describes a vault, as far as that needs no key.
 type Info struct {
 	ID       string
 	Format   string
 	Bytes    int64  // size of the file
-	Secrets  int    // without the deleted ones
+	Secrets  int    // without deleted ones
 	Deleted  int    // deleted and not purged
 	Versions int    // stored values
-	Tokens   int    // of which there is a record, lapsed ones included
-	Agents   int    // registered ones that are active
-	Entries  uint64 // of the audit log
-	Newest   *Entry // of the audit log
+	Tokens   int    // tokens that have a record, including lapsed ones
+	Agents   int    // active agents
+	Entries  uint64 // entries in the audit log
+	Newest   *Entry // newest entry of the audit log; nil if there is none
 }
 
 // Entry is an audit event with its number in the log.
@@ -71,10 +71,10 @@ func (v *Vault) Info() (Info, error) {
 	return info, err
 }
 
-// isActive reports whether the record of an agent says that it was not revoked.
+// isActive reports whether the record of an agent contains no revocation.
 func isActive(value []byte) bool { return !bytes.Contains(value, []byte(`"revoked_at":`)) }
 
-// HasAgents reports whether there is an agent that was not revoked.
+// HasAgents reports whether the vault has an active agent.
 func (v *Vault) HasAgents() (found bool, err error) {
 	err = v.st.newestFirst(bucketAgents, func(_, value []byte) bool {
 		found = isActive(value)
@@ -83,15 +83,15 @@ func (v *Vault) HasAgents() (found bool, err error) {
 	return found, err
 }
 
-// Names are what a vault calls things.
+// Names are the names and ids in a vault.
 type Names struct {
 	Paths   []tokens.Path // of secrets that are not deleted
-	Agents  []string      // names of the active ones
+	Agents  []string      // names of active agents
 	Tokens  []string      // ids
-	Pending []string      // ids of requests without an answer
+	Pending []string      // ids of requests without a decision
 }
 
-// Names lists what can be named on a command line.
+// Names lists the names and ids that a command line can refer to.
 func (v *Vault) Names() (n Names, err error) {
 	err = v.st.each(bucketSecrets, func(k, value []byte) {
 		if p, err := tokens.ParsePath(string(k)); err == nil && !bytes.Contains(value, []byte(`"deleted_at":`)) {
@@ -123,8 +123,9 @@ func (v *Vault) Names() (n Names, err error) {
 	})
 }
 
-// Log returns the newest entries that match, newest first, at most limit (0 is
-// no limit), and how many match in all. A nil match matches everything.
+// Log returns the newest matching entries, newest first, and the number of all
+// matching entries. It returns at most limit entries; 0 means no limit. If match
+// is nil, every entry matches.
 func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
 	var (
 		entries []Entry
@@ -136,7 +137,7 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 	}
 	err = v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
 		if audit.Seq(k) == 0 {
-			return true // no entry has this key
+			return true // the checkpoint, not an entry
 		}
 		if match == nil && total == 0 {
 			total = int(audit.Seq(k)-first) + 1 // the log has no gaps
@@ -162,13 +163,14 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 // Info is [Vault.Info].
 func (s *Session) Info() (Info, error) { return s.v.Info() }
 
-// Log is [Vault.Log]: what is in the log needs no key.
+// Log is [Vault.Log]: reading the log needs no key.
 func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
 	return s.v.Log(limit, match)
 }
 
-// LogAfter returns the entries behind seq that match, oldest first, and the
-// number of the newest entry of all, which is less than seq in an older file.
+// LogAfter returns the matching entries after seq, oldest first, and the number of
+// the newest entry of the log. In an older copy of the file, that number can be
+// less than seq.
 func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uint64, error) {
 	var (
 		entries []Entry
@@ -189,8 +191,8 @@ func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uin
 	return entries, newest, err
 }
 
-// parseEntry shows an entry that cannot be read as such, so that one damaged
-// entry does not hide the others; a verification names it.
+// parseEntry returns an unreadable entry as an event of type "unreadable", so that
+// one damaged entry does not hide the others. A verification names it.
 func parseEntry(k, value []byte) Entry {
 	e := Entry{Seq: audit.Seq(k)}
 	stored, err := audit.Parse(value)

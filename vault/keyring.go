@@ -10,8 +10,8 @@ import (
 	"ass/tokens"
 )
 
-// node is one key of the tree of path keys. Whoever has it derives every key
-// below it, and none beside or above.
+// node is one key in the tree of path keys. Its holder can derive every key below
+// it, but no key beside or above it.
 type node struct {
 	tier tokens.Tier
 	kind byte
@@ -19,7 +19,7 @@ type node struct {
 	key  key
 }
 
-// nodeOf is the place in one tier's tree that a pattern names, without its key.
+// nodeOf returns the node that a pattern names in one tier's tree, without its key.
 func nodeOf(tier tokens.Tier, p tokens.Pattern) node {
 	if path, ok := p.Exact(); ok {
 		return node{tier: tier, kind: kindSecret, path: path.String()}
@@ -38,8 +38,8 @@ func nodeFrom(id []byte) (n node, ok bool) {
 	return node{tier: tokens.Tier(id[0]), kind: id[1], path: string(id[2:])}, true
 }
 
-// below reports whether path names n itself or lies below it, and what is left of
-// it below n.
+// below reports whether path is n itself or lies below it. rest is the part of path
+// below n.
 func (n node) below(path string) (rest string, ok bool) {
 	if n.path == "" || n.path == path {
 		return strings.TrimPrefix(path, n.path), true
@@ -54,8 +54,8 @@ func (n node) covers(p tokens.Path) bool {
 	return ok && (rest == "") == (n.kind == kindSecret)
 }
 
-// derive fills in the key of to, if n is at or above it. The zero node has no key and is
-// above nothing.
+// derive fills in the key of to, if n is at or above it. The zero node has no key and
+// derives none.
 func (n node) derive(to node) (node, bool) {
 	rest, ok := n.below(to.path)
 	if !ok || n.tier != to.tier || !n.tier.Valid() {
@@ -80,24 +80,25 @@ func (n node) derive(to node) (node, bool) {
 	return to, true
 }
 
-// keyring is what a session can open: everything below its nodes, and single
-// files whose keys it was given.
+// keyring holds the keys of a session. They open everything below its nodes, and
+// single age files whose keys the session was given.
 type keyring struct {
 	nodes []node
 	files map[string][]byte // by version key: the file key of an age file
-	last  *node             // the namespace of the last secret, for one goroutine; nil: it is not kept
+	last  *node             // namespace of the last secret, for one goroutine; nil if not cached
 }
 
-// inOrder is the session for a goroutine that goes through many secrets in the order of
-// their paths: it does not derive the key of their namespace anew for each.
+// inOrder returns a copy of the session for one goroutine that visits many secrets in
+// the order of their paths. The copy caches the key of the last namespace, so it does not
+// derive that key again for each secret.
 func (s *Session) inOrder() *Session {
 	own := *s
-	own.secret = key{} // which is not wiped in a copy
+	own.secret = key{} // nothing would wipe it in a copy
 	own.ring.last = &node{}
 	return &own
 }
 
-// ownerRing holds the root of every tier.
+// ownerRing returns a keyring with the root of every tier.
 func ownerRing(epochSecret key) keyring {
 	var r keyring
 	for _, tier := range tokens.Tiers {
@@ -126,11 +127,12 @@ func (r keyring) derive(to node) (node, bool) {
 	return to, false
 }
 
-// errNoKey says that a session cannot open a version: nothing that it holds is
-// at or above it.
+// errNoKey says that a session cannot open a version: it holds no key at or above
+// that version's node.
 var errNoKey = errors.New("no key")
 
-// identity returns what opens a version, errNoKey if the keyring does not have it.
+// identity returns the age identity that opens a version. If the keyring has no key
+// for it, the error is errNoKey.
 func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (age.Identity, error) {
 	ctx := e.versionContext(body.Tier, p, n)
 	to := nodeOf(body.Tier, tokens.Exactly(p))
@@ -153,7 +155,7 @@ func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (a
 	return keyWrap{to.key, ctx}, nil
 }
 
-// fileKeyIdentity opens one age file, whose key it is.
+// fileKeyIdentity is the file key of one age file, and opens that file.
 type fileKeyIdentity []byte
 
 func (k fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
@@ -163,7 +165,8 @@ func (k fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
 	return k, nil
 }
 
-// fileKeyOf returns the key of one age file, for handing on.
+// fileKeyOf returns the file key of one age file, so that it can be given to an agent
+// or token.
 func fileKeyOf(id age.Identity, sealed []byte) ([]byte, error) {
 	got := &capture{Identity: id}
 	if _, err := age.Decrypt(bytes.NewReader(sealed), got); err != nil {

@@ -13,16 +13,16 @@ import (
 	"ass/tokens"
 )
 
-// key is 32 secret bytes, from which others are derived.
+// key is 32 secret bytes, from which other keys are derived.
 type key [32]byte
 
-// vaultID is derived from the owner's public key, so it cannot be claimed by a
-// vault of somebody else.
+// vaultID is derived from the owner's public key, so nobody else's vault can
+// claim it.
 type vaultID [16]byte
 
 // kdf derives a key: HKDF-SHA256 (RFC 5869) with info = lp(label) ‖ ctx. Each
-// label stands in one place of this package, which is what keeps two uses of
-// one key apart.
+// label occurs only once in this package. This keeps different uses of one key
+// apart.
 func kdf(k key, salt []byte, label string, ctx ...[]byte) key {
 	return kdfBytes(k[:], salt, label, ctx...)
 }
@@ -34,13 +34,13 @@ func kdfBytes(ikm, salt []byte, label string, ctx ...[]byte) key {
 	}
 	out, err := hkdf.Key(sha256.New, ikm, salt, string(info), len(key{}))
 	if err != nil {
-		panic(err) // unreachable: 32 bytes are within what HKDF gives
+		panic(err) // unreachable: HKDF can give 32 bytes
 	}
 	return key(out)
 }
 
-// lp appends x with its length before it. Parts joined in this way cannot be
-// taken apart differently: ("svc1", 2) and ("svc", 12) stay two things.
+// lp appends the length of x, then x. Parts joined in this way can be split in
+// only one way: ("svc1", 2) and ("svc", 12) stay different.
 func lp[T string | []byte](b []byte, x T) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
 }
@@ -61,8 +61,8 @@ func randomKey() (k key) {
 	return k
 }
 
-// rootKeys is what the owner's identity opens: the root, for the life of the
-// vault, and what is derived from it alone.
+// rootKeys holds the root, which the owner's identity opens, and the keys that are
+// derived from the root alone. The root lasts for the life of the vault.
 type rootKeys struct {
 	root key
 	sign ed25519.PrivateKey
@@ -83,14 +83,13 @@ func vaultIDOf(owner ed25519.PublicKey) vaultID {
 	return vaultID(sum[:16])
 }
 
-// bind ties a root to the identity that opens it. Anyone can seal a root of
-// their own making to the owner's public recipient; only the owner can have
-// computed this.
+// bind ties a root to the identity that opens it. Anyone can seal their own root
+// to the owner's public recipient, but only the owner can compute this MAC.
 func (r *rootKeys) bind(identity string) [32]byte {
 	return mac(kdfBytes([]byte(identity), nil, "ass/1 owner bind"), r.vid[:], r.root[:])
 }
 
-// auditKey is the key of the entry with which an epoch begins.
+// auditKey derives the key of the log entry that begins an epoch.
 func (r *rootKeys) auditKey(epoch uint32, seq uint64) key {
 	return kdf(r.root, nil, "ass/1 audit", u32(nil, epoch), u64(nil, seq))
 }
@@ -101,32 +100,33 @@ func (r *rootKeys) epochWrap(epoch uint32) (key, []byte) {
 	return kdf(r.root, nil, "ass/1 epoch wrap"), u32(append(lp(nil, "epoch"), r.vid[:]...), epoch)
 }
 
-// verifiedKey seals what the owner's machine remembers of a verification.
+// verifiedKey returns the key and the context that seal what the owner's machine
+// remembers of a verification.
 func (r *rootKeys) verifiedKey() (key, []byte) {
 	return kdf(r.root, nil, "ass/1 verified"), append(lp(nil, "verified"), r.vid[:]...)
 }
 
-// agentSecret derives the secret of an agent. Another serial is another
-// secret: that is what rotating an agent's key changes.
+// agentSecret derives the secret of an agent. Rotating the agent's key changes the
+// serial, and so the secret.
 func (r *rootKeys) agentSecret(id string, serial uint32) key {
 	return kdf(r.root, nil, "ass/1 agent", lp(nil, id), u32(nil, serial))
 }
 
-// ownerTokenKey signs a token that the owner issues.
+// ownerTokenKey derives the key that signs a token issued by the owner.
 func (r *rootKeys) ownerTokenKey(jti string) key {
 	return kdf(r.root, nil, "ass/1 owner token", lp(nil, jti))
 }
 
-// tokenKey signs a token that an agent issues, whose secret is issuer. The
-// signature is the token's own secret.
+// tokenKey derives the key that signs a token issued by an agent. issuer is the
+// agent's secret. The signature is the token's own secret.
 func tokenKey(issuer key, jti string) key {
 	return kdf(issuer, nil, "ass/1 token", lp(nil, jti))
 }
 
-// grantee is what the secret of an agent or a token gives it.
+// grantee holds the keys that are derived from the secret of an agent or a token.
 type grantee struct {
-	seal  key      // opens its grant
-	index [16]byte // where its grant lies
+	seal  key      // the key that opens its grant
+	index [16]byte // where its grant is stored
 	sign  ed25519.PrivateKey
 }
 
@@ -140,9 +140,8 @@ func newGrantee(secret key) grantee {
 	}
 }
 
-// epoch is the public number and the shared secrets of an epoch: everything
-// that a holder of any right needs to check and to add records, and nothing
-// that opens a secret.
+// epoch is the public number of an epoch, and its shared key. With it, every holder
+// of a right can check and add records. It opens no secret.
 type epoch struct {
 	vid vaultID
 	n   uint32
@@ -157,7 +156,7 @@ func (e epoch) digestKey() key { return kdf(e.mk, nil, "ass/1 digest") }
 // headContext binds the sealed head to its vault and epoch.
 func (e epoch) headContext() []byte { return u32(append(lp(nil, "head"), e.vid[:]...), e.n) }
 
-// versionContext is everything that a sealed version is bound to.
+// versionContext encodes everything that a sealed version is bound to.
 func (e epoch) versionContext(tier tokens.Tier, p tokens.Path, version uint64) []byte {
 	b := u32(append(lp(make([]byte, 0, 128), "version"), e.vid[:]...), e.n)
 	return u64(lp(append(b, byte(tier)), p.String()), version)
@@ -169,7 +168,7 @@ const (
 	kindSecret    byte = 2
 )
 
-// tierKey is the root of one tier's tree of path keys.
+// tierKey derives the root of one tier's tree of path keys.
 func tierKey(epochSecret key, t tokens.Tier) key {
 	return kdf(epochSecret, nil, "ass/1 tier", []byte{byte(t)})
 }
@@ -180,8 +179,8 @@ func childKey(parent key, kind byte, segment string) key {
 
 var kem = hpke.MLKEM768X25519()
 
-// nodePrivate is the private half of a node's published recipient, to which
-// those seal who may write below it and not read.
+// nodePrivate derives the private half of a node's published recipient. Writers who
+// may not read below the node seal to the public half.
 func nodePrivate(node key) hpke.PrivateKey {
 	seed := kdf(node, nil, "ass/1 node pub")
 	k, err := kem.DeriveKeyPair(seed[:])

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// DefaultLockTimeout is how long a command waits for the vault.
+// DefaultLockTimeout is how long a command waits for the vault's lock.
 const DefaultLockTimeout = 10 * time.Second
 
-// BusyError says who holds the vault. It wraps [ErrBusy].
+// BusyError says which process holds the lock. It wraps [ErrBusy].
 type BusyError struct {
 	Path   string // of the vault
 	Holder string // "pid 4121 (ass secrets set), since 10:30:01"; "" if unknown
@@ -32,13 +32,14 @@ func (e *BusyError) Error() string {
 
 func (e *BusyError) Unwrap() error { return ErrBusy }
 
-// fileLock is a lock on a file beside the vault. bbolt has a lock of its own,
-// but polls it, so that some waiters starve; this one sleeps in the kernel and
-// is handed on. The file is never deleted: a process may hold a lock on it.
+// fileLock is a lock on a file beside the vault. bbolt has its own lock, but polls
+// it, so some waiters starve. A process that waits for a fileLock sleeps in the
+// kernel, which hands the lock on. The file is never deleted: a process may hold a
+// lock on it.
 type fileLock struct {
-	f      *os.File // nil where there is nothing to lock
+	f      *os.File // nil if there is nothing to lock
 	shared bool     // with other readers
-	me     *holder  // what the file says of us; nil if it does not
+	me     *holder  // what this process wrote into the file; nil if nothing
 }
 
 const (
@@ -46,8 +47,9 @@ const (
 	gateSuffix = ".gate"
 )
 
-// LockFile locks path, which it makes if need be, for small files beside a vault
-// that several processes write. It returns how to let go.
+// LockFile locks path, and creates it if it is missing. Such locks guard small files
+// that several processes write. It returns a function that releases the lock. If
+// another process holds the lock for too long, the error is a [BusyError].
 func LockFile(path string, o Options) (release func(), err error) {
 	w := &wait{path: path, opts: o.withDefaults(), inGate: &fileLock{}}
 	defer w.end()
@@ -62,14 +64,14 @@ func LockFile(path string, o Options) (release func(), err error) {
 	return l.release, nil
 }
 
-// lockVault locks the vault at path, alone or together with other readers: first
-// come, first served. The lock alone would not do that, as the kernel lets readers
-// in beside readers while a writer waits, who starves when they overlap without
-// end. So everybody passes a gate, one at a time, and waits for the lock in it.
-// Who would not wait (LockTimeout < 0) does not stand in line either.
+// lockVault locks the vault at path, alone or shared with other readers: first come,
+// first served. The lock alone is not fair: while a writer waits, the kernel still
+// lets in more readers, so overlapping readers can starve the writer. So every
+// process passes a gate, one at a time, and waits for the lock inside the gate. A
+// process that will not wait (LockTimeout < 0) skips the gate.
 //
-// Where the lock file cannot be made because the disk is read-only, a reader goes
-// on without: nobody can write there.
+// If the lock file cannot be created because the disk is read-only, a reader goes on
+// without a lock: nobody can write there.
 func lockVault(path string, shared bool, o Options) (*fileLock, error) {
 	w := &wait{path: path + lockSuffix, gate: path + gateSuffix, opts: o, inGate: &fileLock{}}
 	defer w.end()
@@ -110,23 +112,23 @@ func isReadOnly(err error) bool {
 	return errors.Is(err, errReadOnlyFS) || errors.Is(err, fs.ErrPermission)
 }
 
-// wait is what a process goes through for a lock: one time limit, and one notice
-// to whoever watches.
+// wait is one process's wait for a lock. It has one time limit, and sends at most one
+// notice to Options.Waiting.
 type wait struct {
 	path   string    // of the lock
-	gate   string    // of its gate; "" for none
-	inGate *fileLock // the gate, once it is passed; until then nothing
+	gate   string    // path of its gate; "" for none
+	inGate *fileLock // the gate, once it is locked; before, a fileLock without a file
 	passed atomic.Bool
 	opts   Options
 
-	limit, notice *time.Timer // nil before it has to wait
+	limit, notice *time.Timer // nil until the process has to wait
 }
 
 var errWouldBlock = errors.New("the lock is held")
 
-// take locks l.f, or closes it. It blocks in the kernel, and gives up after the
-// limit. The goroutine of a wait that was given up lets go of the lock again should
-// it get it after all.
+// take locks l.f. On an error, l.f is closed. take blocks in the kernel and gives up
+// at the time limit. If the goroutine of an abandoned wait still gets the lock, it
+// releases the lock again.
 func (w *wait) take(l *fileLock, shared bool) error {
 	if l.f == nil {
 		return nil
@@ -148,7 +150,7 @@ func (w *wait) take(l *fileLock, shared bool) error {
 
 func (w *wait) block(l *fileLock, shared bool) error {
 	w.begin()
-	f := l.f // l is the caller's again when this returns
+	f := l.f // the goroutine must not use l, which is the caller's again after a return
 	got, gaveUp := make(chan error), make(chan struct{})
 	go func() {
 		err := blockLock(f, shared)
@@ -170,8 +172,8 @@ func (w *wait) block(l *fileLock, shared bool) error {
 	}
 }
 
-// begin starts the clock, once. Who waits inside of the gate says so there: should
-// that process be stopped, it is the one that keeps all others waiting.
+// begin starts the clock, once. A process that waits inside the gate writes its name
+// into the gate's file: if that process is stopped, it keeps all others waiting.
 func (w *wait) begin() {
 	w.inGate.write(w.opts)
 	if w.limit != nil {
@@ -192,10 +194,10 @@ func (w *wait) end() {
 	}
 }
 
-// holder says who is to be waited for, as far as the files tell.
+// holder names the process that blocks this one, as far as the files tell.
 func (w *wait) holder() string {
 	for _, path := range []string{w.path, w.gate} {
-		if path == "" || path == w.gate && w.passed.Load() { // there it is us
+		if path == "" || path == w.gate && w.passed.Load() { // this process holds the gate itself
 			continue
 		}
 		f, err := openNoFollow(path, os.O_RDONLY, 0)
@@ -204,7 +206,7 @@ func (w *wait) holder() string {
 		}
 		h := readHolder(f)
 		f.Close()
-		// Who was killed could not take its name out of the file.
+		// A killed process leaves its name in the file.
 		if h != (holder{}) && isAlive(h.PID) {
 			return h.String()
 		}
@@ -212,8 +214,8 @@ func (w *wait) holder() string {
 	return ""
 }
 
-// holder is what whoever has a lock writes into its file. Of several readers it is
-// the one that came last.
+// holder is what a process writes into the file of a lock that it holds. With several
+// readers, the file names the last one.
 type holder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
@@ -228,16 +230,16 @@ func (l *fileLock) release() {
 	if l.f == nil {
 		return
 	}
-	if l.me != nil && (!l.shared || readHolder(l.f) == *l.me) { // and not a reader that came after us
+	if l.me != nil && (!l.shared || readHolder(l.f) == *l.me) { // keep a later reader's name
 		_ = l.f.Truncate(0)
 	}
 	l.f.Close() // closing unlocks
 	l.f = nil
 }
 
-// write names the holder. It is a courtesy to those who wait, so a failure is
-// no reason to stop. It is one write, and what a longer name leaves behind it is
-// not read, so that readers who write at once spoil nothing.
+// write names the holder in the lock file. The name only informs those who wait, so
+// errors are ignored. Readers may write at the same time and spoil nothing: each makes
+// a single write, and readHolder ignores the rest of a longer, older name.
 func (l *fileLock) write(o Options) {
 	if l.f == nil {
 		return
@@ -255,6 +257,6 @@ func readHolder(f *os.File) (h holder) {
 	if json.NewDecoder(io.NewSectionReader(f, 0, 1<<10)).Decode(&h) != nil || h.PID <= 0 {
 		return holder{}
 	}
-	h.Since = h.Since.UTC() // so that it compares
+	h.Since = h.Since.UTC() // so that == compares only the time
 	return h
 }

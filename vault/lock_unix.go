@@ -13,8 +13,8 @@ import (
 
 const errReadOnlyFS = unix.EROFS
 
-// openNoFollow opens a regular file and no link to one: in a folder that others
-// may write to, a link would point us at a file of their choice.
+// openNoFollow opens a regular file. It refuses symbolic links: in a folder that
+// others can write to, a link could point to any file that they choose.
 func openNoFollow(path string, flag int, perm os.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, perm)
 	if errors.Is(err, unix.ELOOP) {
@@ -30,9 +30,9 @@ func openNoFollow(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// openLockFile opens the lock file, and makes it where it is missing. A reader
-// is content with one that it may only read. Who holds the lock writes into the file,
-// so it must be no other file as well.
+// openLockFile opens the lock file, and creates it if it is missing. For a reader, a
+// file that it may only read is enough. The holder of the lock writes into the file,
+// so openLockFile refuses a file that has other hard links.
 func openLockFile(path string, shared bool) (*os.File, error) {
 	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil && hasOtherNames(f) {
@@ -79,15 +79,16 @@ func flock(f *os.File, shared bool, flags int) error {
 	}
 }
 
-// isAlive reports whether there is such a process. Those of other machines and of
-// other containers cannot be seen, and count as gone.
+// isAlive reports whether the process exists. Processes on other machines or in other
+// containers are not visible, and count as gone.
 func isAlive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
-// unlock gives a lock back that closing the file would not: a mapping of it keeps
-// the lock.
+// unlock releases the lock on a file that is still mapped into memory. Closing the
+// file would not release it, because the mapping keeps the lock.
 func unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
-// SyncDir makes last what was made or renamed in a folder.
+// SyncDir syncs the folder at path, so that files created or renamed in it survive a
+// power cut. If the file system cannot sync folders, it returns nil.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -96,7 +97,7 @@ func SyncDir(path string) error {
 	defer d.Close()
 	err = d.Sync()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
-		return nil // this file system syncs no folders
+		return nil // this file system cannot sync folders
 	}
 	return err
 }

@@ -11,7 +11,7 @@ import (
 
 const errReadOnlyFS = windows.ERROR_WRITE_PROTECT
 
-// openNoFollow opens a regular file and no link to one.
+// openNoFollow opens a regular file. It refuses symbolic links.
 func openNoFollow(path string, flag int, perm os.FileMode) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("it is not a regular file")}
@@ -25,8 +25,8 @@ func openLockFile(path string, shared bool) (*os.File, error) {
 
 func hasOtherNames(*os.File) bool { return false }
 
-// The lock lies far behind the content, because on Windows a locked range
-// cannot be read, and those who wait read who holds it.
+// The locked range lies far behind the content: on Windows, other processes cannot
+// read a locked range, but waiting processes must read the holder's name.
 const lockOffset = 1 << 30
 
 func tryLock(f *os.File, shared bool) error {
@@ -49,12 +49,13 @@ func lockRange(f *os.File, shared bool, flags uint32) error {
 	return nil
 }
 
-// isAlive does not know better than the file: Windows keeps numbers of processes
-// that ended for as long as anybody looks at them.
+// isAlive always believes the lock file: Windows keeps the id of an ended process as
+// long as another process looks at it.
 func isAlive(int) bool { return true }
 
-// unlock does nothing: closing a file ends its locks here.
+// unlock does nothing: on Windows, closing a file releases its locks.
 func unlock(*os.File) {}
 
-// SyncDir does nothing: Windows has no such call, and its rename lasts.
+// SyncDir does nothing and returns nil: Windows has no such call, and its renames are
+// durable.
 func SyncDir(string) error { return nil }

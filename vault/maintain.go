@@ -7,10 +7,10 @@ import (
 	"ass/tokens"
 )
 
-// What an owner does for the file itself.
+// How the owner maintains the file itself.
 
-// Check is Verify with every stored value opened, and with bbolt's own check of the
-// pages, free ones included.
+// Check is [Session.Verify] with every stored value opened. It also runs bbolt's own
+// check of all pages, including free ones.
 func (s *Session) Check() (Report, error) {
 	r, err := s.Verify(true)
 	if err != nil {
@@ -21,8 +21,8 @@ func (s *Session) Check() (Report, error) {
 	return r, err
 }
 
-// Compact writes the file anew, record for record, without the bytes that bbolt
-// keeps of what was overwritten or removed.
+// Compact copies the vault into a new file, record for record. The new file has none of
+// the overwritten or removed bytes that bbolt keeps in the old one.
 func (s *Session) Compact() error {
 	if err := s.mayOnlyOwner("compact the vault", audit.VaultCompacted, s.v.ID()); err != nil {
 		return err
@@ -30,8 +30,8 @@ func (s *Session) Compact() error {
 	return s.copyAnew(0, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil) })
 }
 
-// copyAnew writes the file anew, record for record and in the same epoch, without
-// the entries of the log up to cut, and with what act does.
+// copyAnew copies the vault into a new file, record for record and in the same epoch.
+// It leaves out the log entries up to cut, and runs act on the new file.
 func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
@@ -41,7 +41,7 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 		if err := old.mayGoOn(); err != nil {
 			return err
 		}
-		// In every vault, however large: the copy vouches for what is here.
+		// Even in a large vault: the copy vouches for the records that are here.
 		if err := old.checkDigest(); err != nil {
 			return err
 		}
@@ -67,10 +67,10 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 	return err
 }
 
-// publish puts the file that was built in the place of the vault, and opens it.
+// publish puts the new file in the place of the vault, and opens it.
 func (s *Session) publish() (published bool, err error) {
-	// Closed before the rename, because Windows renames over no open file. Nothing
-	// is written then, so nothing can get lost if that fails.
+	// Close before the rename: Windows cannot rename over an open file. Nothing is being
+	// written, so a failed close loses nothing.
 	_ = s.v.st.close()
 	published, err = publishFile(s.v.path)
 	s.v.st.broken = s.v.st.open(false)
@@ -80,7 +80,8 @@ func (s *Session) publish() (published bool, err error) {
 	return published, err
 }
 
-// Rekey seals everything anew under a new epoch, whose number it returns.
+// Rekey rewrites the vault: it seals everything again under a new epoch. It returns the
+// epoch's number.
 func (s *Session) Rekey() (uint32, error) {
 	if err := s.mayOnlyOwner("rekey the vault", audit.VaultRewritten, s.v.ID()); err != nil {
 		return 0, err
@@ -89,23 +90,24 @@ func (s *Session) Rekey() (uint32, error) {
 	return s.epoch.n, err
 }
 
-// newOwner is who is to own the vault.
+// newOwner is the next owner of the vault.
 type newOwner struct {
 	id   *Identity
 	root *rootKeys
 }
 
-// NewAgentKey is an agent with the key that it has from now on.
+// NewAgentKey is an agent with its new key.
 type NewAgentKey struct {
 	Agent Agent
 	Key   tokens.AgentKey
 }
 
-// RekeyOwner gives the vault to another owner key, for when the old one may be known
-// to others: a new root, and so a new id of the vault, a new key for every agent, and
-// a new epoch. Tokens and requests end. The log, which is the old owner's, is moved
-// into a file, where nothing may be, that verifies by itself. Whoever has the old key
-// and the old file, or a copy of it, still opens that.
+// RekeyOwner gives the vault to another owner key, for example because others may know
+// the old one. The vault gets a new root, and so a new id. Every agent gets a new key,
+// and a new epoch begins. Tokens and requests end. The log belongs to the old owner, so
+// RekeyOwner moves it to logFile, a file that verifies by itself; logFile must not exist
+// yet. RekeyOwner returns the archived log, and the active agents with their new keys.
+// Anyone who has the old key and the old file, or a copy of that file, can still open it.
 func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents []NewAgentKey, err error) {
 	if err := s.mayOnlyOwner("give the vault another owner key", audit.VaultRewritten, s.v.ID()); err != nil {
 		return a, nil, err
@@ -154,8 +156,9 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	return a, agents, err
 }
 
-// Accept makes this machine take the vault for the newest, though it has seen a
-// newer one, and says what it had seen. A vault that is not older is [ErrConflict].
+// Accept makes this machine accept the vault as the newest, although it has seen a
+// newer one. It returns what the machine had seen. If the vault is not older, the error
+// is [ErrConflict].
 func (s *Session) Accept() (Rollback, error) {
 	if err := s.mayOnlyOwner("accept an older copy of the vault", audit.VaultAccepted, s.v.ID()); err != nil {
 		return Rollback{}, err
@@ -171,5 +174,5 @@ func (s *Session) Accept() (Rollback, error) {
 		return back, err
 	}
 	s.v.back, s.v.seen = nil, mark{}
-	return back, s.view(func(*tx) error { return nil }) // which remembers it
+	return back, s.view(func(*tx) error { return nil }) // view remembers the newest entry
 }

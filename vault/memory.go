@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 )
 
-// mark is one audit entry: its number and its MAC.
+// mark identifies one log entry: its number and its MAC.
 type mark struct {
 	Seq uint64
 	MAC [32]byte
 }
 
-// memory is what this machine remembers of each vault, outside of the vault's
-// file: the newest audit entry that it has seen. A file cannot prove that it is
-// not an old copy of itself; this can.
+// memory is what this machine remembers of each vault, outside the vault's file: the
+// newest log entry that it has seen. A file alone cannot prove that it is not an old
+// copy of itself. The memory can show it.
 type memory struct{ dir string }
 
 type markJSON struct {
@@ -44,9 +44,9 @@ func (m memory) recall(vid vaultID) mark {
 }
 
 // note remembers k. It is called under the lock of the vault, so it never goes
-// back. A machine that cannot remember, a read-only home say, still works; the
-// owner sees it in the report of a verification. It is a new file each time: copies of a
-// vault have locks of their own, and one memory.
+// back. If the machine cannot remember, for example in a read-only home, everything
+// else still works; the owner sees it in the report of a verification. Each call makes
+// a new file: copies of a vault have separate locks, but share one memory.
 func (m memory) note(vid vaultID, k mark) {
 	if m.dir == "" {
 		return
@@ -57,7 +57,7 @@ func (m memory) note(vid vaultID, k mark) {
 	}
 }
 
-// write makes a file of the memory anew.
+// write replaces a file of the memory.
 func (m memory) write(file string, b []byte) {
 	if os.MkdirAll(m.dir, 0o700) != nil {
 		return
@@ -78,8 +78,8 @@ func (m memory) write(file string, b []byte) {
 // Rollback says that a vault is not the one that this machine saw last.
 type Rollback struct {
 	Seen   uint64 // the newest entry that this machine has seen
-	Have   uint64 // the newest entry that the file has
-	Forked bool   // the file has that entry, but another one of that number
+	Have   uint64 // the newest entry in the file
+	Forked bool   // the file has an entry of that number, but not the one seen
 }
 
 func (r *Rollback) String() string {

@@ -8,15 +8,15 @@ import (
 	"os"
 )
 
-// How every file is opened that somebody else could have put where it lies,
-// or could put there between a look and an opening.
+// This file opens files that somebody else may have put in their place, or may swap
+// between a check and the opening.
 
-// OpenFile opens a regular file for reading. It follows no link, and waits for no
-// pipe and no device.
+// OpenFile opens a regular file for reading. It refuses symbolic links, and never
+// blocks on a pipe or a device.
 func OpenFile(path string) (*os.File, error) { return openNoFollow(path, os.O_RDONLY, 0) }
 
-// ReadFile reads a regular file, as [OpenFile] opens it. One of more than limit
-// bytes is an error, and is not read to its end.
+// ReadFile reads a regular file, which it opens with [OpenFile]. If the file has more
+// than limit bytes, ReadFile returns an error and does not read to the end.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	f, err := OpenFile(path)
 	if err != nil {
@@ -30,9 +30,8 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// AppendFile opens a regular file that is there, and no link to one, for writing
-// behind its end. A file that has other names as well is refused: by a hard link it
-// may lie where it is not expected.
+// AppendFile opens an existing regular file for appending. It refuses symbolic links,
+// and files with several hard links: such a file may also lie in an unexpected place.
 func AppendFile(path string) (*os.File, error) {
 	f, err := openNoFollow(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err == nil && hasOtherNames(f) {

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// keepOwner gives a new file to the owner of the one in whose place it is to go:
-// otherwise root, with sudo, would lock a user out. Where it cannot be, it stays as it
-// is.
+// keepOwner gives a new file the owner and group of the file at path, which it will
+// replace: otherwise root, with sudo, would lock a user out. If it cannot change the
+// owner, the file stays unchanged.
 func keepOwner(f *os.File, path string) {
 	if os.Geteuid() != 0 {
 		return

@@ -11,14 +11,13 @@ import (
 	"slices"
 )
 
-// bbolt trusts its pages: one that points to itself makes it recurse until the
-// process dies, which no program can catch, and a list of free pages that names
-// one in use makes it write over that. So no page is shown to bbolt that was not
-// checked here, and each is checked when it is first needed: what that costs grows
-// with the depth of the tree, and not with the file. bbolt writes a page in one way
-// alone, so that a page is checked by what stands in it and by what the page
-// above says of it. The layout is that of bbolt's format version 2, in the byte order of
-// the machine.
+// bbolt trusts its pages. If a page points to itself, bbolt recurses until the process
+// dies, which no program can catch. If the list of free pages names a page in use, bbolt
+// overwrites that page. So bbolt reads only pages that were checked here. Each page is
+// checked when it is first needed: the cost grows with the depth of the tree, not with
+// the size of the file. bbolt has only one way to write a page, so a page can be checked
+// by its content and by what the page above says about it. The layout is that of bbolt's
+// format version 2, in the byte order of the machine.
 
 const (
 	pageHeader = 16 // u64 id, u16 flags, u16 count, u32 overflow
@@ -35,49 +34,50 @@ const (
 	metaMagic   = 0xED0CDAED
 	metaVersion = 2
 
-	noFreeList = math.MaxUint64 // in a meta page: bbolt has to look for free pages
+	noFreeList = math.MaxUint64 // in a meta page: bbolt must search for free pages
 	freeSum    = 8              // bytes of the sum at the end of a list of free pages
 )
 
-// maxDepth is more than a tree of 2^64 pages has.
+// maxDepth is more than the depth of a tree of 2^64 pages.
 const maxDepth = 64
 
 var order = binary.NativeEndian
 
-// tree is what was last committed to a file, as far as it was looked at. It is
-// for one goroutine. A nil tree, that of a file which is being built, checks nothing.
+// tree is the last committed state of a file, as far as it has been read. Only one
+// goroutine may use it. A file that is being built has a nil tree, which checks nothing.
 type tree struct {
 	f    io.ReaderAt
 	path string
-	buf  []byte // for the page that is being read
+	buf  []byte // the page that is being read
 
 	txid, root, high uint64 // of the newer meta page; pages have ids below high
 	free             uint64 // the page of the list of free pages, or noFreeList
-	trusted          bool   // whether the list is what ass wrote
-	freeIDs          []byte // of a trusted list: ids of 8 bytes, in order
+	trusted          bool   // whether ass wrote that list
+	freeIDs          []byte // ids in a trusted list: 8 bytes each, in order
 
 	seen    map[uint64]*treePage
 	buckets map[string]*treeBucket
 }
 
-// treePage is a page that was checked. Of a leaf the bytes are not kept.
+// treePage is a checked page. It keeps the bytes of branches, of the root's leaves and
+// of inline buckets, but not those of other leaves.
 type treePage struct {
 	id, over     uint64
 	at           slot
 	leaf         bool
 	n            int
-	first, until []byte // its first key, and that of the page behind it; nil for none
+	first, until []byte // its first key, and that of the next page; nil if unknown
 	b            []byte
 	held         bool // whether the MACs of its records are known to hold
 }
 
-// slot is which element of which page points to a page.
+// slot is the element that points to a page: the page it stands in, and its index.
 type slot struct {
 	page uint64
 	i    int
 }
 
-// treeBucket is a bucket in a page of its own, or one so small that it lies inside of
+// treeBucket is a bucket with pages of its own, or one so small that it lies inside
 // a page of the root.
 type treeBucket struct {
 	root   uint64
@@ -89,8 +89,8 @@ func (w *tree) bad(format string, args ...any) error {
 	return notVault(w.path, "a page of the file is damaged: "+fmt.Sprintf(format, args...))
 }
 
-// readTree reads the two pages that a file begins with, the list of free pages,
-// and which buckets there are.
+// readTree reads the two meta pages at the start of a file and the list of free pages,
+// and finds the buckets.
 func readTree(f *os.File, path string) (*tree, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -111,9 +111,10 @@ func readTree(f *os.File, path string) (*tree, error) {
 	return w, w.findBuckets(root, 0)
 }
 
-// meta reads the newer of the two meta pages, which take turns. Where one does not
-// hold, the other is what was committed before, and nothing but the transaction
-// that died while it wrote the first is lost; unless that one had ended.
+// meta reads the newer of the two meta pages, which bbolt writes in turn. If one is
+// invalid, the other tells of the commit before. Then the only loss is the transaction
+// that died while it wrote its meta page. If that transaction had ended, newest returns
+// an error.
 func (w *tree) meta(pages uint64) error {
 	valid := 0
 	for id := range uint64(2) {
@@ -147,9 +148,9 @@ func (w *tree) meta(pages uint64) error {
 	return nil
 }
 
-// newest returns an error if the transaction behind the one that the only meta page
-// tells of had ended: then its list of free pages has a sum. Or its meta page is
-// elsewhere in the file.
+// newest returns an error if a transaction ended after the one that the only valid meta
+// page tells of. The signs are a list of free pages with the sum of that transaction, or
+// a newer meta page elsewhere in the file.
 func (w *tree) newest(pages uint64) error {
 	for id := range pages {
 		p := w.buf[:80]
@@ -167,12 +168,12 @@ func (w *tree) newest(pages uint64) error {
 	return nil
 }
 
-// isMeta reports whether b is what a meta page holds behind its head.
+// isMeta reports whether b is the content of a meta page, without its page header.
 func isMeta(b []byte) bool {
 	return order.Uint32(b) == metaMagic && order.Uint32(b[4:]) == metaVersion && order.Uint64(b[56:]) == metaSum(b[:56])
 }
 
-// metaSum is FNV-1a of 64 bits, as bbolt sums a meta page.
+// metaSum is the checksum that bbolt gives a meta page: 64-bit FNV-1a.
 func metaSum(b []byte) uint64 {
 	h := uint64(0xcbf29ce484222325)
 	for _, c := range b {
@@ -189,7 +190,7 @@ func (w *tree) readAt(p []byte, off uint64) error {
 	return err
 }
 
-// grow makes room for n bytes in the buffer and keeps those that are there.
+// grow makes room for n bytes in the buffer and keeps its content.
 func (w *tree) grow(n uint64) []byte {
 	if uint64(len(w.buf)) < n {
 		w.buf = append(w.buf, make([]byte, n-uint64(len(w.buf)))...)
@@ -197,8 +198,9 @@ func (w *tree) grow(n uint64) []byte {
 	return w.buf[:n]
 }
 
-// page checks the page that is pointed at from a place, where it is said which key is
-// its first and which is behind its last; nil for unknown.
+// page checks page id, which the element at slot at points to. The page above says that
+// first is its first key, and that all its keys are less than until; nil means unknown.
+// If buckets is set, each element of a leaf must be a bucket, otherwise none may be one.
 func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*treePage, error) {
 	if p := w.seen[id]; p != nil {
 		if p.at != at {
@@ -220,7 +222,7 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 	if order.Uint64(b) != id || pages > w.high-id {
 		return nil, w.bad("page %d is not what belongs there", id)
 	}
-	// First the table of elements, which says how long the page is, then the rest.
+	// Read the table of elements first: it says how long the page is.
 	if table := pageHeader + elemSize*uint64(order.Uint16(b[10:])); table > pageSize && table <= pages*pageSize {
 		b = w.grow(table)
 		if err := w.readAt(b, id*pageSize); err != nil {
@@ -248,8 +250,8 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 	return p, nil
 }
 
-// pageBytes adds up how long a page is that begins with b. Keys and values stand
-// behind the table of elements in its order, without a gap.
+// pageBytes adds up the length of the page that begins with b. Keys and values follow
+// the table of elements, in its order and without gaps; otherwise ok is false.
 func pageBytes(b []byte) (size uint64, ok bool) {
 	n, leaf := uint64(order.Uint16(b[10:])), order.Uint16(b[8:]) == leafPage
 	size = pageHeader + n*elemSize
@@ -270,7 +272,7 @@ func pageBytes(b []byte) (size uint64, ok bool) {
 	return size, true
 }
 
-// pageKey returns the i-th key of a page whose length is right.
+// pageKey returns the i-th key of a page whose length was checked.
 func pageKey(b []byte, i int) []byte {
 	at := pageHeader + i*elemSize
 	pos, size := order.Uint32(b[at:]), order.Uint32(b[at+4:])
@@ -287,7 +289,7 @@ func pageValue(b []byte, i int) []byte {
 	return b[from:][:order.Uint32(b[at+12:])]
 }
 
-// elements checks what a page holds, whose length is right.
+// elements checks the content of a page whose length was checked.
 func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 	flags := order.Uint16(b[8:])
 	p.leaf, p.n = flags == leafPage, int(order.Uint16(b[10:]))
@@ -319,7 +321,7 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 	return nil
 }
 
-// child checks the i-th page below a branch.
+// child checks the page below the i-th element of a branch.
 func (w *tree) child(p *treePage, i int, buckets bool) (*treePage, error) {
 	until := p.until
 	if i+1 < p.n {
@@ -328,7 +330,7 @@ func (w *tree) child(p *treePage, i int, buckets bool) (*treePage, error) {
 	return w.page(order.Uint64(p.b[pageHeader+i*elemSize+8:]), slot{p.id, i}, pageKey(p.b, i), until, buckets)
 }
 
-// findBuckets walks the root, which holds the buckets, and nothing else does.
+// findBuckets walks the root. All buckets are in the root, and nowhere else.
 func (w *tree) findBuckets(p *treePage, depth int) error {
 	if depth > maxDepth {
 		return w.bad("page %d lies too deep", p.id)
@@ -360,7 +362,7 @@ func (w *tree) findBuckets(p *treePage, depth int) error {
 	return nil
 }
 
-// inline checks a bucket that lies inside of a page: a leaf without a place of its own.
+// inline checks a bucket that lies inside a page: a leaf without a page of its own.
 func (w *tree) inline(b []byte, at slot) (*treePage, error) {
 	p := &treePage{id: at.page, at: at, b: b}
 	if len(b) < pageHeader || order.Uint64(b) != 0 || order.Uint32(b[12:]) != 0 || order.Uint16(b[8:]) != leafPage {
@@ -372,8 +374,8 @@ func (w *tree) inline(b []byte, at slot) (*treePage, error) {
 	return p, w.elements(p, b, false)
 }
 
-// all checks every page, and that the list of free pages names none that is in
-// use. It costs as much as reading the file.
+// all checks every page. It also checks that the list of free pages names no page in
+// use. It costs as much as reading the whole file.
 func (w *tree) all() error {
 	for _, b := range w.buckets {
 		if b.inline != nil {
@@ -420,7 +422,7 @@ func (w *tree) all() error {
 	return nil
 }
 
-// below checks all pages below one.
+// below checks all pages below p.
 func (w *tree) below(p *treePage, depth int) error {
 	if depth > maxDepth {
 		return w.bad("page %d lies too deep", p.id)

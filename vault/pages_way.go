@@ -6,16 +6,17 @@ import (
 	"sort"
 )
 
-// The way to a record: the pages between a bucket and the leaf that has it, or would.
+// The way to a record: the pages from the root of a bucket down to the leaf that holds
+// the record, or would hold it.
 
-// step is one page of a way down, and which page below it the way goes on to.
+// step is one page on a way down, and the index of the element that the way follows.
 type step struct {
 	p *treePage
 	i int
 }
 
-// descend checks the pages from the root of a bucket down to a leaf, which next
-// chooses. Where there is no such bucket, the leaf is an empty one.
+// descend checks the pages from the root of a bucket down to a leaf. next chooses the
+// element to follow in each branch. If there is no such bucket, the leaf is empty.
 func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, leaf *treePage, err error) {
 	if w == nil || w.buckets[bucket] == nil {
 		return nil, &treePage{}, nil
@@ -36,7 +37,7 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 	return steps, p, err
 }
 
-// to chooses the way to a key, as bbolt does.
+// to returns a function that chooses the way to key k, as bbolt does.
 func to(k []byte) func(*treePage) int {
 	return func(p *treePage) int {
 		return max(0, sort.Search(p.n, func(i int) bool { return bytes.Compare(pageKey(p.b, i), k) > 0 })-1)
@@ -45,14 +46,14 @@ func to(k []byte) func(*treePage) int {
 
 func toLast(p *treePage) int { return p.n - 1 }
 
-// lookup checks what bbolt reads to find a key, or the place for it, and returns
-// the leaf.
+// lookup checks the pages that bbolt reads to find a key, or the place for it, and
+// returns the leaf.
 func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
 	_, leaf, err := w.descend(bucket, to(k))
 	return leaf, err
 }
 
-// records calls fn for what stands in a leaf that has been checked.
+// records calls fn for every record in a checked leaf.
 func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 	b := p.b
 	if b == nil && p.n > 0 {
@@ -69,8 +70,8 @@ func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 	return nil
 }
 
-// from checks what bbolt reads to go one leaf on from a key (by is 1) or back (by
-// is -1), and returns the leaf that the key is in.
+// from checks the pages that bbolt reads to go from a key to the next leaf (by is 1) or
+// to the previous leaf (by is -1). It returns the leaf of the key.
 func (w *tree) from(bucket string, k []byte, by int) (*treePage, error) {
 	steps, leaf, err := w.descend(bucket, to(k))
 	if err == nil {
@@ -79,7 +80,7 @@ func (w *tree) from(bucket string, k []byte, by int) (*treePage, error) {
 	return leaf, err
 }
 
-// last is from for the last key of a bucket.
+// last is from, backwards, for the last key of a bucket.
 func (w *tree) last(bucket string) (*treePage, error) {
 	steps, leaf, err := w.descend(bucket, toLast)
 	if err == nil {
@@ -88,8 +89,8 @@ func (w *tree) last(bucket string) (*treePage, error) {
 	return leaf, err
 }
 
-// removal checks what bbolt reads, and frees, when a key is removed: pages that
-// became too small are joined with one beside them, on every level.
+// removal checks the pages that bbolt reads, and frees, when it removes a key: on every
+// level, bbolt joins a page that became too small with a page beside it.
 func (w *tree) removal(bucket string, k []byte) error {
 	steps, _, err := w.descend(bucket, to(k))
 	for level := 1; level <= len(steps) && err == nil; level++ {
@@ -98,7 +99,8 @@ func (w *tree) removal(bucket string, k []byte) error {
 	return err
 }
 
-// beside checks the page before or behind that on the level of a way down.
+// beside checks a page beside the one that a way down passes on a level: the page before
+// it (by is -1) or after it (by is 1). It does nothing if there is no such page.
 func (w *tree) beside(steps []step, level, by int) error {
 	for up := level - 1; up >= 0; up-- {
 		p, i := steps[up].p, steps[up].i+by

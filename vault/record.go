@@ -23,20 +23,20 @@ const recordVersion = 1
 //
 //	u8 1 ‖ lp(by) ‖ lp(sig) ‖ lp(body) ‖ mac
 //
-// The signature says who made it, the MAC that a member of this epoch did. Both
-// cover the vault, the epoch, the bucket and the key, so a record that is moved
-// is no record.
+// The signature proves who made the record. The MAC proves that its maker is a member
+// of this epoch. Both cover the vault, the epoch, the bucket and the key, so a record
+// is invalid in any other place.
 type record struct {
 	by   string // "owner", or the id of an agent or a token
-	sig  []byte // Ed25519 by the author; empty where the kind asks for none
+	sig  []byte // Ed25519 by the author; empty if the kind needs none
 	body []byte // JSON; verified as stored, never serialised again
 	mac  [32]byte
 }
 
 var errRecord = errors.New("not a record")
 
-// parseRecord takes stored bytes apart, without checking MAC or signature. The
-// result aliases value.
+// parseRecord splits stored bytes into a record. It does not check the MAC or the
+// signature. The result aliases value.
 func parseRecord(value []byte) (record, error) {
 	if len(value) == 0 || value[0] != recordVersion {
 		return record{}, errRecord
@@ -50,7 +50,7 @@ func parseRecord(value []byte) (record, error) {
 	return record{by: string(by), sig: sig, body: body, mac: [32]byte(rest)}, nil
 }
 
-// authorIn is who stored bytes say that they are by, "" for bytes that are no record.
+// authorIn returns the author that stored bytes name, or "" if they are not a record.
 func authorIn(value []byte) string {
 	r, _ := parseRecord(value)
 	return r.by
@@ -76,8 +76,8 @@ func (r record) encode() []byte {
 	return append(b, r.mac[:]...)
 }
 
-// signedBytes is what the author signs and, with the signature behind it, what
-// the MAC covers.
+// signedBytes returns the bytes that the author signs. The MAC covers the same bytes,
+// followed by the signature.
 func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
 	return e.appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), bucket, key, r)
 }
@@ -102,12 +102,12 @@ func (e epoch) macHolds(bucket string, key []byte, r record) bool {
 }
 
 // hasher makes and checks the MACs of records, and computes their terms of the
-// digest. It is for one goroutine: its hashes have their keys in them.
+// digest. Only one goroutine may use it, because it reuses its keyed hashes.
 type hasher struct {
 	epoch
 	hmac   hash.Hash
 	digest digester
-	signed []byte // room for those of the record at hand
+	signed []byte // buffer for the signed bytes of the current record
 }
 
 func (e epoch) hasher() *hasher {
@@ -124,14 +124,14 @@ func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.Pr
 	return r
 }
 
-// stored is a record as it is to be stored.
+// stored is a record in the form in which it will be stored.
 type stored struct {
 	bucket     string
 	key, value []byte
 	term       digest
 }
 
-// make makes a record, by who writes it, signed if its kind asks for it.
+// make makes a record with by as its author. If signed is set, by signs it.
 func (h *hasher) make(by actor, bucket string, k []byte, signed bool, body any) (stored, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -161,8 +161,8 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	return r, nil
 }
 
-// checkSignature checks the signature of a record whose MAC holds, and that it says
-// that it is by who.
+// checkSignature checks that a record, whose MAC holds, names who as its author, that
+// who may write it, and that the signature is by who.
 func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
 	switch {
 	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
@@ -177,8 +177,8 @@ func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) e
 	return nil
 }
 
-// decodeHead checks the head of a secret, which says that it is by who. Who may
-// delete and not write can make one that is deleted, and no other.
+// decodeHead decodes the head of a secret and checks that who wrote it. An author who
+// may delete but not write the secret can only write the head of a deleted secret.
 func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error) {
 	var body secretBody
 	r, err := h.decode(bucketSecrets, k, v, &body)
@@ -197,7 +197,7 @@ func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error)
 	return r, body, err
 }
 
-// noTier refuses a body that says no tier, which JSON lets it do: there is no key for it.
+// noTier refuses a body without a tier. JSON allows such a body, but it has no key.
 func noTier(bucket string, k []byte) error {
 	return damaged(recordName(bucket, k), "it is of no tier")
 }
@@ -208,7 +208,7 @@ func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
 	return hmac.Equal(want[:], r.mac[:])
 }
 
-// mac is that of the record whose signed bytes are at hand.
+// mac returns the MAC of the record whose signed bytes are in h.signed.
 func (h *hasher) mac(sig []byte) (sum [32]byte) {
 	h.signed = lp(h.signed, sig)
 	h.hmac.Reset()
@@ -220,10 +220,10 @@ func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.P
 	return ed25519.Verify(pub, e.signedBytes(bucket, key, r), r.sig)
 }
 
-// digest is a sum over a set of records, kept current by adding and
-// subtracting: a number modulo 2^512, least word first. It is an additive
-// multiset hash keyed by the epoch (Clarke et al., "Incremental Multiset Hash
-// Functions", ASIACRYPT 2003), so nobody without the key can find another set
+// digest is a sum over a set of records, kept up to date by adding and
+// subtracting terms: a number modulo 2^512, least significant word first. It is an
+// additive multiset hash keyed by the epoch (Clarke et al., "Incremental Multiset
+// Hash Functions", ASIACRYPT 2003), so nobody without the key can find another set
 // with the same sum.
 type digest [8]uint64
 
@@ -241,7 +241,7 @@ func (d *digest) sub(term digest) {
 	}
 }
 
-// bytes is the number in 64 bytes, big-endian.
+// bytes returns the number as 64 bytes, big-endian.
 func (d digest) bytes() []byte {
 	b := make([]byte, 0, 64)
 	for i := len(d) - 1; i >= 0; i-- {
@@ -260,7 +260,7 @@ func digestFrom(b []byte) (d digest, ok bool) {
 	return d, true
 }
 
-// digester computes the terms of a digest under one key.
+// digester computes the term that a record adds to a digest, under one key.
 type digester func(bucket string, key []byte, mac []byte) digest
 
 func (e epoch) digester() digester {

@@ -17,33 +17,33 @@ import (
 	"ass/tokens"
 )
 
-// What an agent or a token may do only with a human's yes, it asks for: a request
-// in its own name. What the human answers is in approvals.go.
+// Some acts of an agent or a token need a human's approval. For each, the agent or
+// token makes a request in its own name. The human's decisions are in approvals.go.
 
 // How long requests live.
 const (
-	AskLifetime      = 24 * time.Hour     // a request that nobody decides
-	ApprovalLifetime = time.Hour          // an approval
-	askKept          = 7 * 24 * time.Hour // until a request is no longer listed
+	AskLifetime      = 24 * time.Hour     // of a request without a decision
+	ApprovalLifetime = time.Hour          // of an approval
+	askKept          = 7 * 24 * time.Hour // how long a request is listed
 )
 
-// maxPending is how many requests of one asker can wait.
+// maxPending is how many requests of one asker can be pending.
 const maxPending = 20
 
 // What a request asks for.
 const (
 	AskRead   = "read"
-	AskWrite  = "write"  // over a critical secret
-	AskDelete = "delete" // a critical secret
+	AskWrite  = "write"  // to write a critical secret
+	AskDelete = "delete" // to delete a critical secret
 )
 
 var askActions = map[string]tokens.Action{AskRead: tokens.Read, AskWrite: tokens.Write, AskDelete: tokens.Delete}
 
-// askEvents are what the log calls what is asked for.
+// askEvents gives the log's event for each action that a request can ask for.
 var askEvents = map[string]string{AskRead: audit.SecretRead, AskWrite: audit.SecretUpdated, AskDelete: audit.SecretDeleted}
 
-// askBody is a request, signed by the asker. Its id is a hash of these bytes, so
-// nothing can change under an id that a person has looked at.
+// askBody is a request, signed by the asker. Its id is a hash of these bytes, so a
+// request cannot change after a person has seen its id.
 type askBody struct {
 	Seq     uint64      `json:"seq"`
 	Action  string      `json:"action"`
@@ -73,7 +73,7 @@ func askID(body []byte) uuid.UUID {
 	return id
 }
 
-// askKey is asker ‖ 0 ‖ id: what one asker has asked for lies together.
+// askKey is asker ‖ 0 ‖ id, so the requests of one asker lie together.
 func askKey(asker string, id uuid.UUID) []byte { return append(askPrefix(asker), id[:]...) }
 
 func askPrefix(asker string) []byte { return append([]byte(asker), 0) }
@@ -86,7 +86,7 @@ func cutAskKey(k []byte) (asker string, id uuid.UUID, ok bool) {
 	return string(k[:cut]), uuid.UUID(k[cut+1:]), true
 }
 
-// request is an act that needs a human's yes.
+// request is an act that needs a human's approval.
 type request struct {
 	action  string
 	path    tokens.Path
@@ -94,8 +94,8 @@ type request struct {
 	tier    tokens.Tier
 }
 
-// needed ends an act that needs approval. Nothing of it is kept, and the requests
-// are made.
+// needed ends an act that needs approval. Nothing of the act is kept; instead, its
+// requests are made.
 type needed struct{ requests []request }
 
 func (*needed) Error() string { return "it needs approval" }
@@ -124,11 +124,11 @@ func (e *ApprovalError) IDs() []string {
 	return ids
 }
 
-// Request is a request for approval, as it stands.
+// Request is a request for approval in its current state.
 type Request struct {
 	ID      string
 	Asker   string // id of the agent or token
-	Agent   string // id of the agent: the asker, or the issuer of the token; "owner"
+	Agent   string // id of the agent: the asker, or the token's issuer, which can be "owner"
 	Name    string // of that agent
 	Action  string
 	Path    tokens.Path
@@ -136,25 +136,25 @@ type Request struct {
 	Tier    tokens.Tier
 	Reason  string
 	Status  string
-	Denial  string // the reason of a denial
-	Used    bool   // it served its one read
+	Denial  string // the reason for a denial
+	Used    bool   // its one use is spent
 
 	CreatedAt time.Time
 	ExpiresAt time.Time  // of the request, or of the approval
 	DecidedAt *time.Time // nil while it is pending
 
-	// Current is the version at which the secret is; 0 if it is not there. A
-	// decision counts for what was shown: see [Session.Approve].
+	// Current is the current version of the secret, 0 if there is no such secret. A
+	// decision is valid for the version that was shown: see [Session.Approve].
 	Current uint64
 }
 
-// key is where the request, and the answer to it, lie.
+// key returns the key of the request. The decision has the same key in its own bucket.
 func (q Request) key() ([]byte, error) {
 	id, err := uuid.Parse(q.ID)
 	return askKey(q.Asker, id), err
 }
 
-// askAt reads one request and what was decided about it.
+// askAt reads one request and its decision.
 func (t *tx) askAt(k, v []byte) (Request, error) {
 	var body askBody
 	r, err := t.decodeSigned(bucketAsks, k, v, &body)
@@ -166,7 +166,7 @@ func (t *tx) askAt(k, v []byte) (Request, error) {
 	if !ok || asker != body.Asker || id != askID(r.body) || perr != nil {
 		return Request{}, damaged(recordName(bucketAsks, k), "its id is not that of its content")
 	}
-	if askActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person is to read it
+	if askActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
 		return Request{}, damaged(recordName(bucketAsks, k), "it is of no form that a request has")
 	}
 	q := Request{
@@ -196,14 +196,14 @@ func (t *tx) askAt(k, v []byte) (Request, error) {
 	return q, nil
 }
 
-// asksOf lists the requests of one asker; of all if asker is "".
+// asksOf lists the requests of one asker, or of all askers if asker is "".
 func (t *tx) asksOf(asker string) (list []Request, err error) {
 	prefix := askPrefix(asker)
 	if asker == "" {
 		prefix = nil
 	}
 	err = t.walk(bucketAsks, prefix, func(k, v []byte) error {
-		if q, err := t.askAt(k, v); err == nil { // else a verification names it
+		if q, err := t.askAt(k, v); err == nil { // a bad one is skipped; a verification names it
 			list = append(list, q)
 		}
 		return nil
@@ -214,8 +214,8 @@ func (t *tx) asksOf(asker string) (list []Request, err error) {
 
 var errNoRoom = errors.New("as many requests wait as can")
 
-// ask makes requests, one for each act that has none pending and as many as can
-// wait, and returns them as an [ApprovalError].
+// ask makes a request for each act that has none pending, up to the limit of pending
+// requests. It returns the new and the pending requests as an [ApprovalError].
 func (s *Session) ask(requests []request) error {
 	var asked []Request
 	errNothing := errors.New("all of it was asked before")
@@ -260,8 +260,8 @@ func (s *Session) ask(requests []request) error {
 	return &ApprovalError{asked}
 }
 
-// askOne finds the request that is pending for an act, or makes one. What was
-// denied last is not asked again without a reason.
+// askOne finds the pending request for an act, or makes one. If the last request for
+// the act was denied, a new one needs a reason until that denial expires.
 func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request, isNew bool, err error) {
 	for _, q := range slices.Backward(have) {
 		if q.request() != r {
@@ -311,8 +311,8 @@ func (q Request) logged() map[string]any {
 	return m
 }
 
-// Requests lists the requests for approval, oldest first: all of them for the
-// owner, its own for a grantee.
+// Requests lists the requests for approval, oldest first. The owner gets all of them,
+// an agent or a token only its own.
 func (s *Session) Requests() ([]Request, error) {
 	var list []Request
 	asker := s.by.id
@@ -323,7 +323,7 @@ func (s *Session) Requests() ([]Request, error) {
 		if list, err = t.asksOf(asker); err != nil {
 			return err
 		}
-		// None is said not to be there because its record, or its asker's, was altered.
+		// Fail if a record of a request or of an asker was altered: it could hide a request.
 		for _, bucket := range []string{bucketAsks, bucketAgents, bucketTokens} {
 			if err := t.allHold(bucket); err != nil {
 				return err
@@ -334,8 +334,8 @@ func (s *Session) Requests() ([]Request, error) {
 	return list, err
 }
 
-// describe adds what a person wants to know of requests: who asks, and where the
-// secret is now.
+// describe adds what a person needs to decide on requests: the asker, and the current
+// version of the secret.
 func (t *tx) describe(list []Request) error {
 	type who struct{ agent, name string }
 	askers, current := map[string]who{}, map[tokens.Path]uint64{}
@@ -378,7 +378,8 @@ func (t *tx) describe(list []Request) error {
 	return nil
 }
 
-// clearAsks removes the requests that nobody needs to see any more.
+// clearAsks removes the requests that are too old to be listed, with their decisions
+// and uses.
 func (t *tx) clearAsks() error {
 	var old [][]byte
 	err := t.walk(bucketAsks, nil, func(k, v []byte) error {
@@ -407,14 +408,14 @@ func (t *tx) clearAsks() error {
 	return err
 }
 
-// copyAsks carries over the requests that wait, of askers that live on and for
-// secrets that do. Answers hand out keys of files that are no more, so what was
-// decided is asked again.
+// copyAsks copies the pending requests, if the asker and the secret remain. Decisions
+// carry keys of age files that no longer exist, so they are not copied: the asker must
+// ask again.
 func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
 	alive := map[string]bool{}
 	return old.walk(bucketAsks, nil, func(k, v []byte) error {
 		asker, _, _ := cutAskKey(k)
-		if _, known := alive[asker]; !known { // looked up once, however much one asks
+		if _, known := alive[asker]; !known { // look up each asker only once
 			lives, err := w.t.alive(asker)
 			if err != nil && !errors.Is(err, ErrUnknown) {
 				return err
@@ -436,7 +437,7 @@ func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
 	})
 }
 
-// alive reports whether there is an active agent or a token of this id.
+// alive reports whether id is that of an active agent or of a token.
 func (t *tx) alive(id string) (bool, error) {
 	if isAgentID(id) {
 		body, err := t.agent(id)

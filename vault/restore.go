@@ -15,39 +15,40 @@ import (
 	"ass/tokens"
 )
 
-// A restore brings the values of a backup back, and no rights: what was revoked
-// since stays so as far as the vault that is there can be read, whole or damaged.
-// Like everything that takes something away it writes a new file, in a new epoch.
-// The file that is replaced is kept under another name.
+// A restore brings back the values of a backup, but no rights. Rights that were revoked
+// since the backup stay revoked, as far as the vault being replaced can be read, whole or
+// damaged. Like every act that takes something away, a restore writes a new file, in a
+// new epoch. The replaced file is kept under another name.
 
-// Restoration is what a restore will do, or did.
+// Restoration describes what a restore will do, or did.
 type Restoration struct {
-	Taken   time.Time // of the newest entry of the backup
-	Entry   uint64    // its number
-	Secrets int       // in the backup, without the deleted ones
+	Taken   time.Time // time of the newest log entry in the backup
+	Entry   uint64    // number of that entry
+	Secrets int       // in the backup, without deleted ones
 
-	// There is what stands in the vault's place now.
+	// There reports whether a file is in the vault's place now. The next fields describe it.
 	There    bool
-	Damaged  string // how it does not hold; "" if it does
-	Newest   uint64 // its newest entry that can be read
-	KeepsLog bool   // whether its log goes on, with the entries that the backup does not have
-	Unread   string // why there may be newer entries than those that can be read; "" if there are none
+	Damaged  string // what is damaged; "" if nothing is
+	Newest   uint64 // its newest readable log entry
+	KeepsLog bool   // whether its log is continued, with the entries that the backup lacks
+	Unread   string // why newer entries than the readable ones may exist; "" if none can
 
-	Returning []string // secrets that were deleted or purged since
+	Returning []string // secrets that were deleted or purged since the backup
 	Older     []string // secrets that go back to an older version
 	Leaving   []string // secrets that are newer than the backup
-	Raised    []string // secrets that stay at a higher tier than the backup's
+	Raised    []string // secrets that stay at a higher tier than in the backup
 	Revoked   []string // agents of the backup that stay revoked, or keep a newer key
-	Reviving  []string // agents that will be active, though the entries that cannot be read may have revoked them
+	Reviving  []string // agents that will be active, but may be revoked by unreadable entries
 	Lost      []string // agents that are newer than the backup and cannot be read
 
-	Replaced string // where the file is kept that was there
-	Epoch    uint32 // that it is in; 0 before it is done
+	Replaced string // where the replaced file is kept
+	Epoch    uint32 // the new epoch; 0 before the restore is done
 }
 
-// PlanRestore says what putting a backup in the place of the vault at path will do.
-// Nothing is changed. The backup must be of the owner's, and hold in everything:
-// [ErrWrongKey], [ErrDamaged]; a vault of another id at path is [ErrExists].
+// PlanRestore returns what a restore of a backup to path will do. It changes nothing. If
+// the backup is not the owner's, the error is [ErrWrongKey]. If a check of the backup
+// finds any problem, the error is [ErrDamaged]. If the vault at path has another id, the
+// error is [ErrExists].
 func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	report, err := VerifyBackup(backup, id, o)
@@ -67,7 +68,8 @@ func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, err
 	return r.plan, errors.Join(err, r.close())
 }
 
-// Restore does what was planned. A vault that has moved on since is [ErrConflict].
+// Restore does what [PlanRestore] planned, and returns the completed plan. If the vault
+// or the backup has changed since then, the error is [ErrConflict].
 func Restore(path, backup string, id *Identity, planned Restoration, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -82,7 +84,7 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	if err := r.read(); err != nil {
 		return r.plan, err
 	}
-	// Once more: the plan was shown to a person, and the file is not locked meanwhile.
+	// Check again: the file was not locked while a person read the plan.
 	report, err := r.from.Check()
 	if err := report.mustHold(err, backup, "it does not hold any more, so nothing is put back from it"); err != nil {
 		return r.plan, err
@@ -94,7 +96,7 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	return r.plan, err
 }
 
-// restore is one run.
+// restore is one run of a restore.
 type restore struct {
 	path, backup string
 	id           *Identity
@@ -102,15 +104,15 @@ type restore struct {
 	plan         Restoration
 
 	from    *Session // the backup
-	there   *Vault   // what is at path, if it opens
-	history *history // what can be read of it; nil for nothing
+	there   *Vault   // the vault at path, if it opens
+	history *history // what can be read of that vault; nil if nothing
 	raise   map[tokens.Path]tokens.Tier
 	agents  []agentAt
-	serials map[string]uint32 // of active agents: of their keys, as the log that goes on tells of them
+	serials map[string]uint32 // by agent id: the active key's serial, as the continued log tells
 	last    audit.Position
 }
 
-// agentAt is an agent as it will be.
+// agentAt is an agent as the new vault will have it.
 type agentAt struct {
 	id   string
 	body agentBody
@@ -128,7 +130,7 @@ func (r *restore) close() error {
 	return err
 }
 
-// read opens the backup and what is in its place, and makes the plan.
+// read opens the backup and the file in the vault's place, and makes the plan.
 func (r *restore) read() error {
 	v, err := OpenCopy(r.backup, r.o)
 	if err != nil {
@@ -199,7 +201,7 @@ func (r *restore) do() error {
 		})
 	})
 	if err == nil {
-		err = r.close() // Windows renames over no open file
+		err = r.close() // Windows cannot rename over an open file
 	}
 	if err == nil && r.plan.There {
 		err = keepAs(r.path, r.plan.Replaced)
@@ -210,7 +212,7 @@ func (r *restore) do() error {
 	}
 	published, err := publishFile(r.path)
 	if !published {
-		if r.plan.There { // a second name of the vault is no copy of it
+		if r.plan.There { // a second name of the vault is not a copy
 			_ = os.Remove(r.plan.Replaced)
 		}
 		return err
@@ -222,11 +224,11 @@ func (r *restore) do() error {
 	return err
 }
 
-// replacedInfix stands in the names of files that were replaced, before the time.
+// replacedInfix comes before the time in the names of replaced files.
 const replacedInfix = ".replaced-"
 
-// dropSecondNames removes what runs left that died before they replaced the vault: other
-// names of it, which would pass for copies, and copies that were not finished.
+// dropSecondNames removes what is left of runs that died before they replaced the vault:
+// other names of the vault, which look like copies but are not, and unfinished copies.
 func dropSecondNames(path, backup string) error {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(filepath.Clean(dir))
@@ -293,8 +295,8 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	return w.t.putCheckpoint(cp)
 }
 
-// tellOfAgents logs what the log that goes on does not tell of agents, so that what they
-// sign from now on can be verified.
+// tellOfAgents logs what the continued log does not yet tell of agents. Without these
+// entries, the agents' later signatures could not be verified.
 func (r *restore) tellOfAgents(t *tx) error {
 	for _, a := range r.agents {
 		serial, known := r.serials[a.id]
@@ -315,7 +317,7 @@ func (r *restore) tellOfAgents(t *tx) error {
 	return nil
 }
 
-// copyLog copies the log that goes on, and returns the checkpoint that it had.
+// copyLog copies the log that the new vault continues, and returns that log's checkpoint.
 func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 	if !r.plan.KeepsLog {
 		cp, err := old.checkpoint()
@@ -333,7 +335,7 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 	return r.history.from, errors.Join(err, r.history.walked)
 }
 
-// unusedName is name, or one like it at which nothing is.
+// unusedName returns name, or a numbered variant of it, that no file has yet.
 func unusedName(name string) (string, error) {
 	for n, free := 1, name; ; free = fmt.Sprintf("%s-%d", name, n) {
 		switch _, err := os.Lstat(free); {
@@ -346,8 +348,8 @@ func unusedName(name string) (string, error) {
 	}
 }
 
-// keepAs gives a file a second name, where nothing may be, or makes a copy of it where
-// the file system knows no second names.
+// keepAs gives the file at path a second name, as, which no other file may have. If the
+// file system has no hard links, keepAs makes a copy.
 func keepAs(path, as string) (err error) {
 	if err := os.Link(path, as); err == nil || isLinkOf(path, as) {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"ass/tokens"
 )
 
-// What a restore finds: the backup, what can be read of the vault that is there, and
-// what follows from both.
+// What a restore finds: the backup, the readable part of the vault in its place, and the
+// plan that follows from both.
 
 // history is what the log of a vault tells, as far as it can be read.
 type history struct {
@@ -22,14 +22,14 @@ type history struct {
 	last    audit.Position
 	entries iter.Seq2[[]byte, []byte]
 	walked  error                // why entries ended before the last one
-	agents  map[string]agentBody // records that hold
+	agents  map[string]agentBody // from records that hold
 	problem string
-	toEnd   bool // whether the log holds up to the entry that the head tells of
+	toEnd   bool // whether the log holds up to the last entry that the head names
 	epoch   uint32
 }
 
-// readThere reads the log of what is in the vault's place: as a vault, or else as
-// whatever can be found in the file.
+// readThere reads the log of the file in the vault's place. If the file does not open as
+// a vault, it reads whatever can be found in the file.
 func (r *restore) readThere() error {
 	o := r.o
 	o.ReadOnly = true
@@ -57,8 +57,8 @@ func (r *restore) readThere() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrWrongKey), errors.Is(err, ErrFormat):
-		// It may be the vault with its root, its id or its format hurt, and then a backup
-		// is what helps; or another one, of which nothing holds under this root.
+		// It may be the same vault with a damaged root, id or format; then a backup helps.
+		// Or it is another vault, and nothing in it holds under this root.
 		return r.readDamaged(err, its && errors.Is(err, ErrDamaged))
 	}
 	return err
@@ -94,8 +94,8 @@ func (r *restore) readWhole(s *Session) error {
 	})
 }
 
-// readDamaged reads what can be found of the log. Its keys and signatures come from
-// the root, which is the backup's.
+// readDamaged reads what can be found of the log. It checks MACs and signatures with
+// keys from the backup's root.
 func (r *restore) readDamaged(why error, its bool) error {
 	found, err := scanFile(r.path)
 	if err != nil {
@@ -131,14 +131,14 @@ func (r *restore) readDamaged(why error, its bool) error {
 	h.toEnd = w.sure && w.last.Seq >= w.end && len(h.Problems) == 0
 	h.epoch = max(h.epoch, w.told.Epoch)
 	if w.s == nil {
-		h.epoch += 1 << 16 // which epochs there were cannot be seen, and no number is used again
+		h.epoch += 1 << 16 // earlier epochs are unknown, and no number may be used again
 	}
 	r.history = h
 	return nil
 }
 
-// raisedBy notes the tier that a record gives a secret: where the log cannot be read,
-// the records of the newest epoch may still tell that a tier was raised.
+// raisedBy notes the tier that a record gives a secret. If the log cannot be read, the
+// records of the newest epoch may still show that a tier was raised.
 func (h *history) raisedBy(at where, r record) {
 	path, body := at.key, struct {
 		Tier tokens.Tier `json:"tier"`
@@ -185,8 +185,8 @@ func (r *restore) compare(t *tx) error {
 		if err != nil {
 			return err
 		}
-		// Entries that do not hold would accuse the vault for ever; they stay in the
-		// file that is kept.
+		// Later verifications would report damaged entries for ever. Such a log stays in
+		// the replaced file, which is kept.
 		if p.KeepsLog = extends && len(h.Problems) == 0; p.KeepsLog {
 			r.last = h.last
 		}
@@ -209,7 +209,7 @@ func (r *restore) compare(t *tx) error {
 			return nil
 		}
 		now, known := h.newest[string(k)]
-		// A whole log that does not tell of it has had that part archived.
+		// If the log is undamaged but does not mention the secret, that part was archived.
 		gone := known && (!now.left || now.deleted) || !known && h.problem == ""
 		switch written, err := t.writtenBy(path, now.version); {
 		case err != nil:
@@ -238,9 +238,9 @@ func (r *restore) compare(t *tx) error {
 	return r.planAgents(t)
 }
 
-// has reports whether the history has an entry that this machine saw.
+// has reports whether the history includes the entry that this machine has seen.
 func (h *history) has(seen mark) bool {
-	if seen.Seq <= h.from.Cut { // the zero mark as well
+	if seen.Seq <= h.from.Cut { // archived, or the zero mark
 		return true
 	}
 	found := false
@@ -250,8 +250,8 @@ func (h *history) has(seen mark) bool {
 	return found
 }
 
-// writtenBy is the entry that tells of a version; 0 if there is no such version. A
-// number can come again, after a purge.
+// writtenBy returns the number of the log entry that wrote a version, 0 if there is no
+// such version. After a purge, a version number can be used again.
 func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
 	k := versionKey(p, n)
 	v, err := t.get(bucketVersions, k)
@@ -270,7 +270,7 @@ func versionOf(n, other uint64) string {
 	return versionName(n)
 }
 
-// extends reports whether the log of what is there goes on from the backup's.
+// extends reports whether the log of the vault in place continues the backup's log.
 func (r *restore) extends(t *tx) (bool, error) {
 	if r.history.from.Cut >= r.plan.Entry {
 		return true, nil
@@ -284,8 +284,8 @@ func (r *restore) extends(t *tx) (bool, error) {
 	return extends, nil
 }
 
-// planAgents decides on each agent: rights are as the newest log says, and no entry
-// is believed to give any that was not checked.
+// planAgents decides on each agent. The newest log determines its rights, but an
+// unchecked entry never gives any.
 func (r *restore) planAgents(t *tx) error {
 	p, h := &r.plan, r.history
 	have := map[string]bool{}
@@ -338,7 +338,7 @@ func (r *restore) planAgents(t *tx) error {
 			p.Lost = append(p.Lost, id)
 			continue
 		default:
-			continue // revoked, and not in the backup: nothing is left of it
+			continue // revoked, and not in the backup: nothing is left to restore
 		}
 		if body.RevokedAt == nil && p.Unread != "" {
 			p.Reviving = append(p.Reviving, fmt.Sprintf("%s (%s)", body.Name, id))
@@ -348,10 +348,11 @@ func (r *restore) planAgents(t *tx) error {
 	return nil
 }
 
-// narrow takes from an agent what the log, or the agent's newest record, says that it
-// lost.
+// narrow takes from an agent the rights that it lost, according to the log or to its
+// newest record.
 func (h *history) narrow(id string, body *agentBody, at time.Time) {
-	// So many keys no agent had since: whoever wrote that did not sign it.
+	// No agent has had this many keys since the backup. An unchecked entry that says so
+	// was not signed by its author.
 	const most = 1 << 16
 	own, read := h.agents[id]
 	now, known := h.known[id]
@@ -368,7 +369,7 @@ func (h *history) narrow(id string, body *agentBody, at time.Time) {
 	}
 	if body.RevokedAt == nil && now.key.serial > body.Serial {
 		body.Serial = now.key.serial
-		if now.key.at.After(body.IssuedAt) { // it is zero where the entry is archived
+		if now.key.at.After(body.IssuedAt) { // it is zero if the entry is archived
 			body.IssuedAt = now.key.at
 		}
 	}

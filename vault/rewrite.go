@@ -11,33 +11,33 @@ import (
 	"ass/tokens"
 )
 
-// rewritePlan says what a rewrite changes on the way.
+// rewritePlan says what a rewrite changes.
 type rewritePlan struct {
 	why  string                      // for the log
-	what string                      // for the log: the path or id that it is about
-	drop map[tokens.Path]bool        // secrets to leave behind
+	what string                      // for the log: the path or id of the resource
+	drop map[tokens.Path]bool        // secrets to leave out
 	tier map[tokens.Path]tokens.Tier // tiers to raise
 
-	revoke string // agent to end
+	revoke string // agent to revoke
 	rotate string // agent to give a new key
 	token  string // token to end
 
-	event   string         // begins the epoch; "" for audit.VaultRewritten
+	event   string         // event that begins the epoch; "" for audit.VaultRewritten
 	note    map[string]any // more for the log
-	salvage bool           // leave behind what does not hold, and vouch for what is left
-	owner   *newOwner      // puts another in the owner's place
-	cut     bool           // leave the log behind, and what it alone tells of
-	behind  uint64         // entries up to this one were there, though they are not to be found
+	salvage bool           // leave out what does not hold, and vouch for the rest
+	owner   *newOwner      // the next owner, if it changes
+	cut     bool           // leave out the log, and what only the log tells of
+	behind  uint64         // entries up to this number existed, even if none is found
 
-	left []string // what did not hold and was left behind; see leave
+	left []string // names of records that did not hold and were left out; see leave
 
-	then func(next *Session, t *tx) error // the act itself, in the new file before it is published
+	then func(next *Session, t *tx) error // the act itself; runs in the new file before publication
 }
 
-// leave decides on a record that does not hold. It stops a rewrite, unless that
-// takes a right away: whoever holds the right can put such records into the file,
-// and must not be able to keep it in this way. Then they are left behind, and the
-// log names them.
+// leave decides on a record that does not hold. Such a record stops a rewrite, unless
+// the rewrite is a salvage or takes a right away. The holder of that right can put such
+// records into the file, and must not be able to keep the right in this way. In these
+// cases the records are left out, and the log names them.
 func (p *rewritePlan) leave(name string, err error) error {
 	if p.revoke == "" && p.rotate == "" && p.token == "" && !p.salvage {
 		return err
@@ -48,15 +48,15 @@ func (p *rewritePlan) leave(name string, err error) error {
 
 var errReadOnly = errors.New("a vault that was opened for reading is not rewritten")
 
-// rewrite builds the whole vault anew under a new epoch and puts it in the
-// place of the old one. It is the one way in which anything is taken away: a
-// MAC or a signature proves who made a record and not that it is the newest, so
-// what must no longer hold must not be there, and keys that must no longer open
-// must find nothing that they opened. bbolt does not wipe what it frees, which
-// is why this makes a new file.
+// rewrite builds the whole vault again under a new epoch and puts it in the place of
+// the old one. It is the only way to take anything away. A MAC or a signature proves
+// who made a record, but not that the record is the newest. So records that must no
+// longer hold must not be in the file, and keys that must no longer work must find
+// nothing that they opened. bbolt does not wipe what it frees, so rewrite makes a new
+// file.
 //
-// Every record is checked as it is on any other day, opened, sealed for the new
-// epoch, and signed by the owner; on all cores, for that is most of the work.
+// Every record is checked as usual, opened, sealed for the new epoch, and signed by the
+// owner. This is most of the work, so it runs on all cores.
 func (s *Session) rewrite(p *rewritePlan) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
@@ -71,7 +71,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		if err := old.mayGoOn(); err != nil {
 			return err
 		}
-		// In every vault, however large: the new digest will vouch for what is here.
+		// Even in a large vault: the new digest will vouch for the records that are here.
 		if err := old.checkDigest(); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			s.root.wipe()
 		}
 		s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
-		if p.owner != nil { // this machine has not seen the vault that it is now
+		if p.owner != nil { // this machine has not yet seen the new vault id
 			s.v.vid, s.v.seen, s.v.back = next.epoch.vid, mark{}, nil
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err != nil {
 		return err
 	}
-	// The log is not made anew: its entries were MACed under keys that are gone.
+	// Copy the log unchanged: the keys that made its MACs are gone.
 	if !p.cut {
 		err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
 		if err != nil {
@@ -131,8 +131,9 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err := s.copyVersions(old, next, w, p, heads); err != nil {
 		return err
 	}
-	// What grants hand out is made anew; what lay sealed to a recipient does no
-	// more, and answers are keys of files that are gone.
+	// Grants are made again. No version is sealed to a recipient now, so no list of such
+	// versions is copied. Decisions are not copied either: they hold keys of age files
+	// that no longer exist.
 	if err := s.copyAgents(old, next, w, p); err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ type copying struct {
 	k, v []byte
 	who  signer
 	path tokens.Path
-	n    uint64 // of a version
+	n    uint64 // version number, for a version
 
 	left error // why it does not hold
 	made stored
@@ -187,7 +188,7 @@ func (t *tx) copying(bucket string, k, v []byte) copying {
 	return copying{k: bytes.Clone(k), v: v, who: t.signer(bucket, authorIn(v))}
 }
 
-// copied puts what was made of a record into the new file.
+// copied puts the new form of a record into the new file.
 func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
 	if c.left != nil {
 		return p.leave(recordName(bucket, c.k), c.left)
@@ -202,8 +203,7 @@ func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
 	return err
 }
 
-// copyHeads copies the heads of the secrets, and returns the paths of those that it
-// copied.
+// copyHeads copies the heads of the secrets, and returns the paths of the copied ones.
 func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
 	copied = map[string]bool{}
 	worker := func() func(*copying) {
@@ -236,7 +236,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 	})
 }
 
-// copyVersions seals every version anew, of the secrets that have a head.
+// copyVersions seals every version again, if its secret has a head.
 func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]bool) error {
 	total, err := old.count(bucketVersions)
 	if err != nil {

@@ -14,24 +14,26 @@ import (
 	"ass/tokens"
 )
 
-// Salvaged is what a salvage got out of a damaged file.
+// Salvaged reports what a salvage recovered from a damaged file.
 type Salvaged struct {
 	Secrets  int
 	Versions int
 	Agents   int
-	Entries  int      // of the log
-	Lost     []string // what the log, or a record, says should be there
-	LogFile  string   // where the log is, if it does not hold in everything; else it is in the vault
-	Reviving []string // agents that are active, though the entries that cannot be read may have revoked them
+	Entries  int      // log entries
+	Lost     []string // what the log or a record names, but the salvage did not recover
+	LogFile  string   // file with the log, if the log has problems; "" if the vault holds the log
+	Reviving []string // active agents that an unreadable log entry may have revoked
 	Epoch    uint32
 }
 
-// Salvage makes a new vault, where nothing may be, of what can be found in the
-// damaged file of one, which it only reads: every record whose MAC holds, whether or
-// not the structure of the file still leads to it. Tokens and requests end. Where the
-// log has holes, it is kept in a file beside the new vault instead of in it.
+// Salvage reads the damaged file of a vault and makes a new vault at to, where no file may
+// exist. It never writes to the damaged file. It recovers every record whose MAC matches,
+// even if the structure of the file no longer leads to that record. Tokens and requests
+// end. If the log has gaps or other problems, Salvage writes it to a file beside the new
+// vault instead of into the vault.
 //
-// A file in which the owner's key finds no root is [ErrWrongKey], or beyond salvage.
+// If the owner's key opens none of the roots in the file, Salvage returns [ErrWrongKey]. If
+// the file has no root or no epoch key, nothing can be salvaged: [ErrDamaged].
 func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err error) {
 	o = o.withDefaults()
 	defer func() {
@@ -43,7 +45,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	part := to + partSuffix
-	for _, name := range []string{part, part + newSuffix} { // which are removed on the way
+	for _, name := range []string{part, part + newSuffix} { // the run deletes both
 		if sameFile(name, damagedFile) {
 			return r, errorOf(ErrConflict, "%s would be written over on the way: choose another name", damagedFile)
 		}
@@ -73,21 +75,21 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := clearPart(part, damagedFile); err != nil {
 		return r, err
 	}
-	defer os.Remove(part) // unless it has moved
+	defer os.Remove(part) // does nothing once moveNew has renamed it
 	if err := makeFile(part, w.fill); err != nil {
 		return r, err
 	}
-	// What was found is a vault now, in which anything may be missing. A rewrite leaves
-	// behind what does not hold together, and the owner vouches for the rest.
+	// The recovered records now form a vault, but any part may be missing. A rewrite drops
+	// the records that do not fit together, and the owner vouches for the rest.
 	v := &Vault{path: part, opts: o, lock: &fileLock{}, st: &store{path: part}, vid: w.s.epoch.vid}
-	v.opts.MemoryDir = "" // which remembers vaults that are in use
+	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
 	if err := v.st.open(false); err != nil {
 		return r, errors.Join(err, v.st.close())
 	}
 	r, err = w.settle(to)
 	if err = errors.Join(err, v.st.close()); errors.Is(err, ErrMaybeDone) {
-		err = errors.New(err.Error()) // the file is removed
+		err = errors.New(err.Error()) // the deferred Remove deletes the file
 	}
 	if err == nil {
 		err = moveNew(part, to)
@@ -95,15 +97,15 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	return r, Archived{File: r.LogFile}.orGone(err)
 }
 
-// salvage is one run.
+// salvage is one run of [Salvage].
 type salvage struct {
 	path  string
 	found []element
 	id    *Identity
 	s     *Session
-	epoch []byte // as it is stored
-	end   uint64 // the last entry that there was; 0 if that is not known
-	sure  bool   // whether that is what the newest head says
+	epoch []byte // as stored
+	end   uint64 // the number of the last log entry; 0 if unknown
+	sure  bool   // whether end comes from the newest head
 	log   scannedLog
 	told  *verification
 	last  audit.Position
@@ -147,7 +149,7 @@ func (w *salvage) findKeys(o Options) error {
 	return nil
 }
 
-// findEpoch finds the newest epoch of a root, if there is any.
+// findEpoch finds the newest epoch whose key the root opens, if there is one.
 func (w *salvage) findEpoch(root *rootKeys, o Options) {
 	v := &Vault{path: w.path, opts: o, vid: root.vid}
 	for _, e := range w.found {
@@ -163,8 +165,9 @@ func (w *salvage) findEpoch(root *rootKeys, o Options) {
 	}
 }
 
-// findEnd finds the head, and drops what a process that died was about to write
-// behind it.
+// findEnd finds the head, which counts the log entries. If the head belongs to the newest
+// state, findEnd drops later records and entries found elsewhere in the file: a process
+// died before it committed them.
 func (w *salvage) findEnd() {
 	rank := -1
 	for _, e := range w.found {
@@ -194,7 +197,7 @@ func (w *salvage) findEnd() {
 	})
 }
 
-// seqIn is the number of the entry that tells of a record, as far as it can be read.
+// seqIn returns the number of the log entry about a record; 0 if it cannot be read.
 func seqIn(r record) uint64 {
 	var body struct {
 		Seq uint64 `json:"seq"`
@@ -203,7 +206,7 @@ func seqIn(r record) uint64 {
 	return body.Seq
 }
 
-// readLog reads the log, with the keys of a session of the same owner.
+// readLog reads and verifies the log with the keys of s, a session of the same owner.
 func (w *salvage) readLog(s *Session) error {
 	w.log = logIn(s.epoch.vid, w.found)
 	w.told = newVerification(s)
@@ -217,7 +220,7 @@ func (w *salvage) readLog(s *Session) error {
 		}
 	}
 	w.last = w.told.checkLog(0, w.log.each)
-	// What lies behind has a number that no entry has.
+	// A higher key is no entry's: verification has skipped it.
 	w.log.keys = slices.DeleteFunc(w.log.keys, func(k []byte) bool { return audit.Seq(k) > w.last.Seq })
 	if w.last.Seq < w.end {
 		w.told.found("audit log: entries %d to %d are missing", w.last.Seq+1, w.end)
@@ -225,7 +228,7 @@ func (w *salvage) readLog(s *Session) error {
 	return nil
 }
 
-// fill writes what holds into a file, as it was stored.
+// fill writes the log, and the records whose MACs match, into a new file, unchanged.
 func (w *salvage) fill(b *builder) error {
 	b.actFor(w.s)
 	root := w.s.root
@@ -267,8 +270,9 @@ func (w *salvage) fill(b *builder) error {
 	return b.t.saveHead()
 }
 
-// ended says why the record of an agent does not count: the log tells that the agent, or
-// that key of it, ended. It was put back, then, with the key of the epoch before.
+// ended returns why the record of an agent does not count, or "" if it counts. If the log
+// says that the agent was revoked or got another key, somebody has put an old record back,
+// along with the key of the previous epoch.
 func (w *salvage) ended(at where, value []byte) string {
 	var body agentBody
 	r, err := parseRecord(value)
@@ -277,7 +281,7 @@ func (w *salvage) ended(at where, value []byte) string {
 	}
 	now, active := w.told.known[at.key]
 	_, told := w.told.newest[at.key]
-	whole := len(w.told.Problems) == 0 // else what tells of the agent may be what is missing
+	whole := len(w.told.Problems) == 0 // if not, the entry about the agent may be missing
 	switch {
 	case w.told.revoked[at.key], told && !active && whole:
 		return "the log says that it was revoked"
@@ -287,7 +291,7 @@ func (w *salvage) ended(at where, value []byte) string {
 	return ""
 }
 
-// where is the place of a record.
+// where is the place of a record: its bucket and its key.
 type where struct{ bucket, key string }
 
 type candidate struct {
@@ -296,8 +300,8 @@ type candidate struct {
 	seq   uint64
 }
 
-// records are those whose MAC holds, of each place the surest: the newest of those
-// that lie in pages of the same rank.
+// records returns the records whose MACs match. If a place has several, the best rank wins;
+// at the same rank, the newest.
 func (w *salvage) records() map[where]candidate {
 	best := map[where]candidate{}
 	for _, e := range w.found {
@@ -319,8 +323,8 @@ func (w *salvage) records() map[where]candidate {
 	return best
 }
 
-// mendHeads makes a record for each secret of which only values were found, and says
-// what is not there.
+// mendHeads makes a new head for each secret that has versions but no usable head. It also
+// lists what is missing.
 func (w *salvage) mendHeads(b *builder) error {
 	type found struct {
 		highest uint64
@@ -333,7 +337,7 @@ func (w *salvage) mendHeads(b *builder) error {
 		var body versionBody
 		path, n, ok := cutVersionKey(k)
 		if _, err := b.t.decodeSigned(bucketVersions, k, v, &body); err != nil || !ok {
-			return nil // which the rewrite leaves behind
+			return nil // the rewrite drops it
 		}
 		f := paths[path]
 		if f == nil {
@@ -367,7 +371,7 @@ func (w *salvage) mendHeads(b *builder) error {
 				v, head = nil, secretBody{}
 			}
 		}
-		if v == nil || f.highest > head.Version { // an older head is none
+		if v == nil || f.highest > head.Version { // an older head does not count
 			id, err := uuid.NewRandom()
 			if err != nil {
 				return err
@@ -399,7 +403,7 @@ func (w *salvage) mendHeads(b *builder) error {
 		if v == nil || bucket == bucketSecrets {
 			w.lost = append(w.lost, path)
 		}
-		if v != nil && bucket == bucketSecrets { // a record without any value
+		if v != nil && bucket == bucketSecrets { // a head without a version
 			if err := b.t.remove(bucket, []byte(path)); err != nil {
 				return err
 			}
@@ -408,8 +412,8 @@ func (w *salvage) mendHeads(b *builder) error {
 	return nil
 }
 
-// missing says which versions of a secret are not there, up to its current one. How many
-// there are is no more than a number in a record: it is not counted up to.
+// missing lists the missing versions of a secret, up to the current one. It works with
+// ranges and never counts up to current, because that is only a number in a record.
 func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 	lost := func(from, to uint64) {
 		what := fmt.Sprintf("%s version %d", path, to)
@@ -421,7 +425,7 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 		}
 		w.lost = append(w.lost, what)
 	}
-	if w.told.from.Seq > 0 { // versions from before that may be gone for good reason
+	if w.told.from.Seq > 0 { // versions from before the checkpoint may be gone for good reason
 		for _, n := range slices.Sorted(slices.Values(w.told.numbers[path])) {
 			if !have[n] && n <= current {
 				lost(n, n)
@@ -441,7 +445,7 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 	}
 }
 
-// settle writes the new vault.
+// settle rewrites the recovered records into the new vault, under a new epoch.
 func (w *salvage) settle(to string) (r Salvaged, err error) {
 	r.Lost, r.Entries = w.lost, len(w.log.keys)
 	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, note: map[string]any{}}
@@ -466,7 +470,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		plan.note["lost"] = r.Lost[:min(n, 100)]
 		plan.note["lost_count"] = n
 	}
-	// A folder that was not synced is synced again when the file gets its name.
+	// If the rewrite could not sync the folder, moveNew syncs it again.
 	if err := w.s.rewrite(plan); err != nil && !errors.Is(err, ErrMaybeDone) {
 		return r, err
 	}

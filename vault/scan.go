@@ -10,29 +10,29 @@ import (
 	"ass/audit"
 )
 
-// What can be found in a file that no longer opens. Nothing of its structure is
-// trusted: every page is taken for a leaf, and whatever has the form of an entry is
-// an element that may be what it looks like. Which it is, a MAC or a seal decides.
+// A scan finds the elements in a file that no longer opens. It trusts no structure: it
+// reads every page as a leaf, and takes everything with the form of an element. A MAC or
+// a seal decides later what each element is.
 
-// element is a key and a value that lie in a page.
+// element is a key and a value found in a page.
 type element struct {
 	key, value []byte
-	rank       int // how surely it is of the newest state; see live
+	rank       int // how surely it belongs to the newest state; see live
 }
 
-// Ranks of elements. Pages that are not in use hold what was overwritten, and what a
-// process that died was about to write.
+// Ranks of elements. Stale elements lie in pages that are not in use: they are outdated, or
+// a process died before it committed them.
 const (
 	stale = iota
 	inOlder
 	inNewest
 )
 
-// maxScanned is the size of the largest file that is scanned: all of it is read into
-// memory. It has room for a million versions.
+// maxScanned is the size in bytes of the largest file that scanFile accepts, because it
+// reads the whole file into memory. A file of that size has room for a million versions.
 const maxScanned = 1 << 30
 
-// scanFile reads all elements that lie in a file, the surest first.
+// scanFile returns all elements found in a file, the surest first.
 func scanFile(path string) ([]element, error) {
 	f, err := openExisting(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -53,8 +53,8 @@ func scanFile(path string) ([]element, error) {
 	return scan(b), nil
 }
 
-// readWhatCan fills b, and leaves zeros where a failing disk gives nothing: what can be
-// read of it is worth having. It fails where nothing can.
+// readWhatCan fills b and leaves zeros where a failing disk returns errors, because the
+// readable parts are worth having. It returns an error only if it could read nothing.
 func readWhatCan(f io.ReaderAt, b []byte) error {
 	const most = 1 << 20
 	var failed error
@@ -66,7 +66,7 @@ func readWhatCan(f io.ReaderAt, b []byte) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil { // go on behind the page that failed
+		if err != nil { // skip the page that failed
 			failed = err
 			at = (at/pageSize + 1) * pageSize
 		}
@@ -77,8 +77,8 @@ func readWhatCan(f io.ReaderAt, b []byte) error {
 	return nil
 }
 
-// scan takes from each page what lies in it. What is made so that it lies in many is
-// not taken again and again: all elements together are a few times the file.
+// scan takes the elements of each page. In a crafted file, many pages can share the same
+// bytes, so scan stops when all elements together are four times as large as the file.
 func scan(b []byte) []element {
 	ranks, most := live(b), 4*len(b)
 	var list []element
@@ -100,7 +100,7 @@ func scan(b []byte) []element {
 				if len(v) <= bucketHeader || len(v) > pageSize || order.Uint64(v) != 0 {
 					continue
 				}
-				for k, v := range leafElements(v[bucketHeader:]) { // a bucket that lies in the value
+				for k, v := range leafElements(v[bucketHeader:]) { // an inline bucket, if the value holds one
 					if !take(k, v, rank) {
 						break
 					}
@@ -111,16 +111,17 @@ func scan(b []byte) []element {
 	return list
 }
 
-// What no element exceeds but for entries of the log and the checkpoint, whose keys have
-// 8 bytes: a version of the largest value in base64, with all that is around it.
+// Limits of an element, in bytes. A version of the largest value fits, in base64 and with
+// everything around it. Only log entries and the checkpoint, whose keys have 8 bytes, may
+// be larger.
 const (
 	maxKey     = 1 << 10
 	maxElement = 4 << 20
 )
 
-// leafElements yields what lies in the page at the beginning of b, if it is a leaf.
-// How many there are is said by the header and, once more, by where the first key
-// lies; the larger is believed, because a wrong element is harmless.
+// leafElements yields the elements of the page at the beginning of b, if it may be a leaf.
+// Both the header and the position of the first key tell how many there are. leafElements
+// believes the larger number, because a wrong element is harmless.
 func leafElements(b []byte) func(yield func(k, v []byte) bool) {
 	return func(yield func(k, v []byte) bool) {
 		if len(b) < pageHeader+elemSize {
@@ -150,13 +151,13 @@ func leafElements(b []byte) func(yield func(k, v []byte) bool) {
 	}
 }
 
-// live says of each page that can be reached from a meta page whether it is of the
-// newest state or of the one before. Pages that do not hold are passed over.
+// live returns the rank of each page that a meta page leads to: it belongs to the newest
+// state or to the one before. live does not descend into invalid pages.
 func live(b []byte) map[uint64]int {
 	ranks := map[uint64]int{}
 	pages := uint64(len(b) / pageSize)
 	var newest uint64
-	roots := map[uint64]uint64{} // by transaction
+	roots := map[uint64]uint64{} // by transaction id
 	for id := range min(2, pages) {
 		p := b[id*pageSize:]
 		if meta := p[pageHeader:]; isMeta(meta) && order.Uint16(p[8:]) == metaPage {
@@ -201,11 +202,11 @@ func live(b []byte) map[uint64]int {
 	return ranks
 }
 
-// scannedLog is what of a log lies in a file: by number, the surest of each.
+// scannedLog is the log found in a file. Each number has its surest entry.
 type scannedLog struct {
 	keys   [][]byte
 	values map[uint64][]byte
-	first  []byte // the checkpoint, if there is one that holds
+	first  []byte // the checkpoint, if one has a valid signature
 }
 
 func logIn(vid vaultID, found []element) scannedLog {
@@ -230,7 +231,7 @@ func logIn(vid vaultID, found []element) scannedLog {
 	return l
 }
 
-// each yields the entries in their order.
+// each yields the entries in ascending order.
 func (l scannedLog) each(yield func(k, v []byte) bool) {
 	for _, k := range l.keys {
 		if !yield(k, l.values[audit.Seq(k)]) {

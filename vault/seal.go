@@ -16,9 +16,9 @@ import (
 )
 
 // Everything secret in the file is an age file (age-encryption.org/v1) with
-// exactly one stanza, whose file key is wrapped in one of two ways: under a
+// exactly one stanza. The stanza wraps the file key in one of two ways: under a
 // symmetric key, or to a published recipient. Both bind the whole context, so
-// sealed bytes that are moved anywhere else do not open.
+// sealed bytes that somebody moves elsewhere do not open.
 const (
 	stanzaKey  = "ass1"
 	stanzaPub  = "ass1-pub"
@@ -27,10 +27,10 @@ const (
 )
 
 // errSealed says that sealed bytes do not open: they were altered, moved, or
-// made for another key. It carries no detail, for there is none to trust.
+// made for another key. It carries no detail, because no detail can be trusted.
 var errSealed = errors.New("sealed bytes do not open with this key in this place")
 
-// seal encrypts plain so that only k opens it, and only as ctx.
+// seal encrypts plain so that only k opens it, and only with the same ctx.
 func seal(k key, ctx, plain []byte) ([]byte, error) {
 	return encrypt(keyWrap{k, ctx}, plain)
 }
@@ -40,7 +40,7 @@ func open(k key, ctx, sealed []byte) ([]byte, error) {
 	return decrypt(keyWrap{k, ctx}, sealed)
 }
 
-// sealPub encrypts plain for whoever holds the private half of to.
+// sealPub encrypts plain for the holders of the private key that belongs to to.
 func sealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
 	return encrypt(pubWrap{to: to, ctx: ctx}, plain)
 }
@@ -61,16 +61,16 @@ func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// oneChunk is the most that the payload of an age file can have without being in
-// several parts, nonce and tag included.
+// oneChunk is the size in bytes of the largest age payload with a single chunk, nonce
+// and tag included.
 const oneChunk = streamNonceLen + 64<<10 + chacha20poly1305.Overhead
 
 const streamNonceLen = 16
 
-// decrypt opens an age file. Package age reads the header. The payload, if it is of one
-// chunk, as what is sealed here nearly always is, is opened here (age-encryption.org/v1,
-// "Payload"): age takes 136 KiB for each file, which for a short one is nine tenths of
-// the time.
+// decrypt opens an age file. Package age reads the header. If the payload has one chunk, as
+// nearly every payload here does, decrypt opens it itself (age-encryption.org/v1,
+// "Payload"): age takes 136 KiB of memory for each file, and for a short file that costs
+// nine tenths of the time.
 func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	header, payload, err := cutHeader(sealed)
 	if err != nil {
@@ -92,7 +92,7 @@ func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 		return nil, errSealed
 	}
 	clear(k)
-	last := [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1} // chunk 0, and no other
+	last := [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1} // chunk 0 is the last
 	plain, err := aead.Open(nil, last[:], payload[streamNonceLen:], nil)
 	if err != nil {
 		return nil, errSealed
@@ -100,8 +100,8 @@ func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// cutHeader finds the end of an age file's header: the line that begins with "---", as
-// no other one can.
+// cutHeader splits an age file after its header. The header ends with the only line that
+// can begin with "---".
 func cutHeader(sealed []byte) (header, payload []byte, err error) {
 	const footer = "\n---"
 	at := bytes.Index(sealed, []byte(footer))
@@ -129,8 +129,8 @@ func decryptChunks(id age.Identity, sealed []byte) ([]byte, error) {
 	return plain.Bytes(), nil
 }
 
-// keyWrap wraps a file key under a symmetric key. The wrapping key is used
-// once, because its salt is random, so the nonce may be fixed.
+// keyWrap wraps a file key under a symmetric key. A random salt makes each
+// wrapping key unique, so the nonce may be fixed.
 type keyWrap struct {
 	k   key
 	ctx []byte
@@ -188,8 +188,8 @@ func (w keyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 
 // pubWrap wraps a file key to a published recipient: HPKE (RFC 9180) in base
 // mode with MLKEM768-X25519, HKDF-SHA256 and ChaCha20Poly1305. The context is
-// HPKE's info, so an honest holder of the key cannot be brought to open it in
-// another place.
+// HPKE's info, so nobody can trick an honest holder of the key into opening the
+// file key in another place.
 type pubWrap struct {
 	to  hpke.PublicKey  // for sealing
 	key hpke.PrivateKey // for opening
@@ -201,7 +201,7 @@ var (
 	_ age.Identity            = pubWrap{}
 )
 
-const encLen = 1120 // of MLKEM768-X25519: 1088 + 32
+const encLen = 1120 // bytes of an MLKEM768-X25519 encapsulation: 1088 + 32
 
 func (w pubWrap) info() []byte { return append(lp(nil, "ass/1 pub"), w.ctx...) }
 
@@ -242,9 +242,8 @@ func (w pubWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return fileKey, nil
 }
 
-// onlyStanza returns the argument and the body of the one stanza that there
-// may be, and refuses every other form: a second stanza would be a second
-// reader.
+// onlyStanza returns the argument and the body of the only stanza. It refuses
+// every other form: a second stanza would let a second key open the file.
 func onlyStanza(stanzas []*age.Stanza, kind string, argLen int) (arg, body []byte, err error) {
 	if len(stanzas) != 1 || stanzas[0].Type != kind || len(stanzas[0].Args) != 1 {
 		return nil, nil, age.ErrIncorrectIdentity

@@ -12,22 +12,22 @@ import (
 	"ass/tokens"
 )
 
-// MaxValueBytes is the size of the largest value. The smallest is empty.
+// MaxValueBytes is the size of the largest allowed value. A value may be empty.
 const MaxValueBytes = 1 << 20
 
-// Types are what a secret can be said to be. They are for display and for
-// filtering, never for access.
+// Types lists the types that a secret can have. They serve display and
+// filtering, and never decide who has access.
 var Types = []string{"api_key", "oauth_token", "db_credential", "ssh_key", "certificate", "custom"}
 
-// DefaultType is the type of a secret of which nothing is said.
+// DefaultType is the type of a secret that was stored without a type.
 const DefaultType = "custom"
 
-// secretBody is the head of a secret: one record in the bucket secrets, under
-// its path. Its values lie in the bucket versions.
+// secretBody is the head of a secret: one record in the bucket secrets, keyed by
+// its path. The bucket versions holds its values.
 type secretBody struct {
-	Seq       uint64      `json:"seq"` // the audit entry that tells of it
+	Seq       uint64      `json:"seq"` // the log entry about it
 	ID        string      `json:"id"`
-	Version   uint64      `json:"version"` // the current one
+	Version   uint64      `json:"version"` // the current version
 	Tier      tokens.Tier `json:"tier"`
 	Type      string      `json:"type"`
 	CreatedAt time.Time   `json:"created_at"`
@@ -35,17 +35,20 @@ type secretBody struct {
 	DeletedAt *time.Time  `json:"deleted_at,omitempty"`
 }
 
-// versionBody is one value of a secret, under path ‖ 0 ‖ u64 version.
+// versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
 type versionBody struct {
 	Seq       uint64      `json:"seq"`
 	Tier      tokens.Tier `json:"tier"`
-	Author    string      `json:"author"` // who wrote it first; a rewrite signs as the owner
+	Author    string      `json:"author"` // who wrote it first; a rewrite re-signs as the owner
 	CreatedAt time.Time   `json:"created_at"`
-	Sealed    []byte      `json:"sealed"`              // an age file
-	Recipient []byte      `json:"recipient,omitempty"` // id of the node whose published recipient it is sealed to; none: to the secret's own key
+	Sealed    []byte      `json:"sealed"` // an age file
+
+	// Recipient is the id of the node whose published recipient the value is sealed to. If it
+	// is empty, the value is sealed to the secret's own key.
+	Recipient []byte `json:"recipient,omitempty"`
 }
 
-// Secret is what is known of a secret without opening it.
+// Secret describes a secret without its value.
 type Secret struct {
 	ID        string
 	Path      tokens.Path
@@ -54,7 +57,7 @@ type Secret struct {
 	Tier      tokens.Tier
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	DeletedAt *time.Time // nil while it is there
+	DeletedAt *time.Time // nil unless deleted
 }
 
 // Version is one entry of a secret's history.
@@ -74,8 +77,8 @@ func secretBucketKey(p tokens.Path) []byte { return []byte(p.String()) }
 
 func versionKey(p tokens.Path, n uint64) []byte { return u64(versionPrefix(p), n) }
 
-// versionPrefix begins the keys of all versions of one secret: no path has a
-// zero byte, so none is the beginning of another.
+// versionPrefix returns the prefix of the keys of all versions of one secret. No
+// path contains a zero byte, so no prefix is the beginning of another one.
 func versionPrefix(p tokens.Path) []byte { return append([]byte(p.String()), 0) }
 
 // cutVersionKey is the inverse of versionKey.
@@ -93,8 +96,8 @@ type Value struct {
 	Value []byte
 }
 
-// Get reads a value: that of version n, or the current one if n is 0. The
-// access is in the log, and on the disk, before Get returns.
+// Get returns a secret and the value of version n, or of the current version if
+// n is 0. The log entry about the access is synced to the disk before Get returns.
 func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
 	var found Value
 	err := s.update(func(t *tx) (err error) {
@@ -110,7 +113,7 @@ func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
 	return found.Secret, found.Value, nil
 }
 
-// read opens a version, by the session's own keys or by an approval, and logs it.
+// read opens a version, with the session's own keys or with an approval, and logs that.
 func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	head, err := t.live(p)
 	if err != nil {
@@ -123,8 +126,8 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	return s.handOut(t, p, head, n, version, value, err)
 }
 
-// handOut logs that a version is read, which was opened, or to which the session has
-// no key and may have an approval.
+// handOut logs the read of a version and returns the value. If err is errNoKey, the session
+// could not open the version, and handOut opens it with an approval.
 func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte, err error) (Value, error) {
 	note := map[string]any{"version": n}
 	if errors.Is(err, errNoKey) {
@@ -142,7 +145,7 @@ func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, versi
 	return Value{found, value}, t.log(audit.SecretRead, "secret", p.String(), note)
 }
 
-// readVersion opens one version, after its MAC and its signature held.
+// readVersion checks the MAC and the signature of one version, and opens it.
 func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []byte, error) {
 	k := versionKey(p, n)
 	v, err := t.stored(bucketVersions, k)
@@ -159,7 +162,7 @@ func noVersion(p tokens.Path, n uint64) error {
 	return errorOf(ErrNotFound, "%s has no version %d", p, n)
 }
 
-// openStored opens the stored bytes of a version, which say that they are by who.
+// openStored opens the stored bytes of a version. who is the author that they name.
 func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody, value []byte, err error) {
 	r, err := h.decode(bucketVersions, k, v, &body)
 	if err == nil {
@@ -175,8 +178,8 @@ func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, 
 	return body, value, err
 }
 
-// openVersion opens a version with what the session has, errNoKey if it has
-// nothing for it.
+// openVersion opens a version with the session's keys. It returns errNoKey if
+// the session has no key for it.
 func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64) (value []byte, err error) {
 	id, err := s.ring.identity(e, body, p, n)
 	if errors.Is(err, errNoKey) {
@@ -191,8 +194,8 @@ func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64
 	return value, nil
 }
 
-// writeVersion seals a value and stores it: under the secret's key or, by those
-// who do not have that, to a published recipient.
+// writeVersion seals a value and stores it. If the session lacks the secret's
+// key, it seals the value to a published recipient.
 func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody, value []byte) (err error) {
 	k := versionKey(p, n)
 	own, err := s.sealOwn(p, n, &body, value)
@@ -215,7 +218,7 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 	return t.put(bucketVersions, k, true, body)
 }
 
-// sealOwn seals a value under the secret's key, if the session has that.
+// sealOwn seals a value under the secret's key. ok reports whether the session has that key.
 func (s *Session) sealOwn(p tokens.Path, n uint64, body *versionBody, value []byte) (ok bool, err error) {
 	own, ok := s.ring.derive(nodeOf(body.Tier, tokens.Exactly(p)))
 	if ok {
@@ -263,8 +266,8 @@ func (b secretBody) checkLive(p tokens.Path) error {
 	return nil
 }
 
-// tierOf is the tier of a secret: the highest of its head and of every version
-// that is stored, so that a head put back to an older one lowers nothing.
+// tierOf returns the tier of a secret: the highest of its head and of all stored
+// versions. So the tier stays the same if somebody puts an older head back.
 func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 	tier := head.Tier
 	err := t.walk(bucketVersions, versionPrefix(p), func(k, v []byte) error {
@@ -281,7 +284,7 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 	return tier, err
 }
 
-// History lists the versions of a secret, deleted or not, the newest first.
+// History returns a secret, deleted or not, and its versions, the newest first.
 func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 	var (
 		found    Secret
@@ -310,14 +313,15 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 	return found, versions, err
 }
 
-// List returns the secrets in a namespace and below it, in the order of their
-// paths, without the deleted ones, or with only those: what the session may read.
+// List returns the secrets in and below a namespace that the session may read,
+// ordered by path. If deleted is true, it returns only deleted secrets; otherwise,
+// it leaves them out.
 func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	var list []Secret
 	err := s.view(func(t *tx) error {
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
 			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
-				if len(list) == cap(list) { // double it: append adds a quarter, and copies as often
+				if len(list) == cap(list) { // double: append adds only a quarter, so it copies more often
 					list = slices.Grow(list, len(list)+1)
 				}
 				list = append(list, head.secret(p))
@@ -353,7 +357,8 @@ type NamespaceCount struct {
 	Secrets   int
 }
 
-// Namespaces lists every namespace that holds a secret which the session may read.
+// Namespaces lists, by name, every namespace that directly holds a secret that the session
+// may read. Deleted secrets do not count.
 func (s *Session) Namespaces() ([]NamespaceCount, error) {
 	counts := map[tokens.Namespace]int{}
 	err := s.view(func(t *tx) error {

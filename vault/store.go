@@ -18,8 +18,8 @@ import (
 // This file, commit.go, tx.go and build.go are the only ones that touch bbolt. Below them
 // are pages; above them are records whose MAC has been checked.
 
-// The buckets. All but meta and audit hold records, and the digest in the head
-// covers those.
+// The buckets. All except meta and audit hold records. The digest in the head
+// covers all records.
 const (
 	bucketMeta       = "meta"
 	bucketRecipients = "recipients"
@@ -46,7 +46,7 @@ var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
 const (
 	metaFormat = "format" // "ass/1"
 	metaVault  = "vault"  // the vault id, 16 bytes; the owner recomputes it
-	metaRoot   = "root"   // the root, an age file to the owner
+	metaRoot   = "root"   // the root, an age file encrypted to the owner
 	metaBind   = "bind"   // ties the root to the owner's identity
 	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
 	metaHead   = "head"   // see head
@@ -66,16 +66,16 @@ const pageSize = 4096
 type store struct {
 	db     *bbolt.DB
 	path   string
-	file   *os.File // the one that db has open
-	pages  *tree    // of it, as it was last committed
-	broken error    // why db must not be used or closed any more; nil while it may
+	file   *os.File // the file that db has open
+	pages  *tree    // its pages, as last committed
+	broken error    // if not nil: why db must no longer be used or closed
 }
 
 func (st *store) open(readOnly bool) error {
 	return st.guard(func() (err error) {
 		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
 			ReadOnly:     readOnly,
-			Timeout:      2 * time.Second, // ours is held; this is for a foreign tool's
+			Timeout:      2 * time.Second, // we hold our own lock; a foreign tool may hold bbolt's
 			FreelistType: bbolt.FreelistMapType,
 			PageSize:     pageSize,
 			NoStatistics: true,
@@ -100,9 +100,9 @@ func (st *store) open(readOnly bool) error {
 	})
 }
 
-// look checks, before bbolt does anything with a file, what it reads to open it. To
-// write, it believes the list of free pages; one that was not written by ass, or
-// that ass did not live to vouch for, is compared with all the pages.
+// look checks the pages that bbolt reads to open a file, before bbolt sees the file. For
+// writing, bbolt also believes the list of free pages. If another program wrote that list,
+// or ass died before it could vouch for it, look compares the list with all pages.
 func (st *store) look(f *os.File, readOnly bool) (err error) {
 	if st.pages, err = readTree(f, st.path); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (st *store) tree() (*tree, error) {
 	return st.pages, err
 }
 
-// openExisting is how bbolt opens files here: opening never creates.
+// openExisting opens a file for bbolt, and never creates one.
 func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return openNoFollow(path, flag&^os.O_CREATE, perm)
 }
@@ -130,7 +130,7 @@ func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
 func (st *store) close() error {
 	if st.broken != nil {
 		if st.file != nil {
-			unlock(st.file) // bbolt's; its mapping of the file stays
+			unlock(st.file) // bbolt's lock; its mapping of the file stays
 			_ = st.file.Close()
 		}
 		return nil
@@ -143,8 +143,8 @@ func (st *store) close() error {
 	return err
 }
 
-// guard runs fn and turns what bbolt does on a damaged file, panics and page
-// faults, into an error. A panic of our own making passes through.
+// guard runs fn. If bbolt panics or causes a page fault on a damaged file, guard
+// returns an error. It lets our own panics through.
 func (st *store) guard(fn func() error) (err error) {
 	if st.broken != nil {
 		return st.broken
@@ -168,7 +168,7 @@ func (st *store) guard(fn func() error) (err error) {
 
 func errBroken(path string) error { return notVault(path, "a page of the file is damaged") }
 
-// inBolt reports whether the panic that is being recovered was raised in bbolt.
+// inBolt reports whether bbolt raised the panic that is being recovered.
 func inBolt() bool {
 	pc := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pc[:runtime.Callers(0, pc)])
@@ -186,7 +186,7 @@ func inBolt() bool {
 	}
 }
 
-// get returns a copy of a value, nil if it is not there.
+// get returns a copy of a value, or nil if there is none.
 func (st *store) get(bucket string, k []byte) (value []byte, err error) {
 	err = st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
 		_, err := w.from(bucket, k, 1) // see tx.get
@@ -200,8 +200,8 @@ func (st *store) get(bucket string, k []byte) (value []byte, err error) {
 
 func (st *store) meta(name string) ([]byte, error) { return st.get(bucketMeta, []byte(name)) }
 
-// read runs fn on one bucket, without a key: no record that it sees is checked, and
-// no page but those that fn has checked.
+// read runs fn on one bucket. It needs no key and checks no record. fn itself must check
+// each page before bbolt reads it.
 func (st *store) read(bucket string, fn func(*tree, *bbolt.Bucket) error) error {
 	return st.guard(func() error {
 		w, err := st.tree()
@@ -231,8 +231,8 @@ func (st *store) checkPages() (problems []string, err error) {
 	return problems, err
 }
 
-// lastEntry returns the sequence number of the newest audit entry and its MAC,
-// and the MAC of the entry at, if there is one. It needs no key.
+// lastEntry returns the number and the MAC of the newest log entry, and those of
+// the entry at, if that exists. It needs no key.
 func (st *store) lastEntry(at uint64) (last, then mark, err error) {
 	err = st.read(bucketAudit, func(w *tree, b *bbolt.Bucket) error {
 		if _, err := w.last(bucketAudit); err != nil {
@@ -252,8 +252,8 @@ func (st *store) lastEntry(at uint64) (last, then mark, err error) {
 	return last, then, err
 }
 
-// firstEntry returns the number of the oldest entry of the log that is not in an
-// archive; 0 for none.
+// firstEntry returns the number of the oldest log entry that is not archived; 0
+// if there is none.
 func (st *store) firstEntry() (seq uint64, err error) {
 	err = st.read(bucketAudit, func(w *tree, b *bbolt.Bucket) error {
 		err := w.walk(bucketAudit, b, nil, func(k, _ []byte) error {
@@ -270,7 +270,7 @@ func (st *store) firstEntry() (seq uint64, err error) {
 	return seq, err
 }
 
-// newestFirst calls fn for the records of a bucket from its end, until fn
+// newestFirst calls fn for the records of a bucket, the last key first, until fn
 // returns false.
 func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
 	return st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
@@ -300,13 +300,13 @@ func (st *store) each(bucket string, fn func(k, v []byte)) error {
 	})
 }
 
-// walk calls fn for every key of a bucket that begins with prefix, in order, and
-// checks each page before bbolt goes there.
+// walk calls fn for every key of a bucket that begins with prefix, in order. It
+// checks each page before bbolt reads it.
 func (w *tree) walk(bucket string, b *bbolt.Bucket, prefix []byte, fn func(k, v []byte) error) error {
 	return w.walkFrom(bucket, b, prefix, prefix, fn)
 }
 
-// walkFrom is walk from a key on.
+// walkFrom is walk, but begins at the key start.
 func (w *tree) walkFrom(bucket string, b *bbolt.Bucket, start, prefix []byte, fn func(k, v []byte) error) error {
 	leaf, err := w.from(bucket, start, 1)
 	if err != nil {

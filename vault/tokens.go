@@ -11,9 +11,9 @@ import (
 	"ass/tokens"
 )
 
-// tokenBody is the record of a token, under its id. The issuer signs it. It keeps
-// header.payload of the JWT, from which the owner recomputes the signature, which
-// is the token's secret.
+// tokenBody is the record of a token, keyed by its id. The issuer signs it. It keeps
+// header.payload of the JWT, from which the owner recomputes the JWT's signature.
+// That signature is the token's secret.
 type tokenBody struct {
 	Seq    uint64 `json:"seq"`
 	Signed string `json:"signed"`
@@ -21,22 +21,22 @@ type tokenBody struct {
 	Pub    []byte `json:"pub"`   // Ed25519; signs what the token writes
 }
 
-// TokenSpec is a new token.
+// TokenSpec describes a token to issue.
 type TokenSpec struct {
 	Scopes tokens.Scopes
-	TTL    time.Duration // 0 is [tokens.DefaultTTL]
-	Uses   uint64        // 0 is any number
+	TTL    time.Duration // 0 means [tokens.DefaultTTL]
+	Uses   uint64        // 0 means any number
 	IPs    tokens.IPs
-	Tier   tokens.Tier // the highest that is read without approval; 0 is standard
+	Tier   tokens.Tier // the highest that it reads without approval; 0 means standard
 }
 
-// Issued is a new token with its text, which is kept nowhere.
+// Issued is a new token with its text, which the vault does not keep.
 type Issued struct {
 	tokens.Claims
 	Text string
 }
 
-// TokenInfo is what is known of a token without its secret.
+// TokenInfo describes a token without its secret.
 type TokenInfo struct {
 	tokens.Claims
 	Used       uint64
@@ -52,9 +52,9 @@ const (
 	TokenRevoked = "revoked"
 )
 
-// IssueToken makes a token that is no wider than the session: by the owner or an
-// agent, never by a token. What it costs does not depend on how much the vault
-// holds.
+// IssueToken issues a token with no more rights than the session has. The owner
+// and agents can issue tokens. A token cannot: [ErrDenied]. The cost does not depend
+// on the size of the vault.
 func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 	if spec.TTL == 0 {
 		spec.TTL = tokens.DefaultTTL
@@ -118,7 +118,7 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 // issue writes the record and the grant of a token.
 func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	signed, err := c.Signed()
-	if err == nil { // what cannot be read again is not issued
+	if err == nil { // issue no token that cannot be parsed again
 		_, err = tokens.ParseToken(tokens.TokenText(signed, [32]byte{}))
 	}
 	if err != nil {
@@ -156,8 +156,8 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	return Issued{c, tokens.TokenText(signed, secret)}, nil
 }
 
-// logged is what the log says of a token: all of it but its secret, and the key
-// that its own entries are signed with.
+// logged returns what the log says of a token: its claims and the public key that
+// verifies its own entries, but not its secret.
 func (i Issued) logged() map[string]any {
 	token, _ := tokens.ParseToken(i.Text)
 	m := map[string]any{
@@ -176,8 +176,8 @@ func (i Issued) logged() map[string]any {
 	return m
 }
 
-// token reads the record of a token and its claims. It is by the owner, or by the
-// issuer that the claims name.
+// token reads the record of a token and its claims. Only the owner, or the issuer
+// that the claims name, can have signed the record.
 func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 	var body tokenBody
 	r, err := t.signed(bucketTokens, []byte(id), &body)
@@ -201,7 +201,7 @@ func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
 	return c, nil
 }
 
-// rights are what a token may do: its scopes, as far as its issuer has them.
+// rights returns what a token may do: its scopes, limited to those of its issuer.
 func (t *tx) rights(c tokens.Claims) (tokens.Scopes, error) {
 	if c.Issuer == audit.Owner {
 		return c.Scopes, nil
@@ -216,9 +216,8 @@ func (t *tx) rights(c tokens.Claims) (tokens.Scopes, error) {
 	return c.Scopes.Intersect(issuer.scopes()), nil
 }
 
-// eachToken calls fn for every token of which there is a record. One that does
-// not hold is passed over, for it must not stand in the way of the others; a
-// verification names it.
+// eachToken calls fn for every token that has a record. It skips damaged records,
+// so that one of them cannot block all others. A verification reports them.
 func (t *tx) eachToken(fn func(body tokenBody, c tokens.Claims) error) error {
 	return t.walk(bucketTokens, nil, func(k, v []byte) error {
 		var body tokenBody
@@ -255,8 +254,8 @@ func (t *tx) tokenInfo(body tokenBody, c tokens.Claims) (TokenInfo, error) {
 	return info, err
 }
 
-// Tokens lists the tokens of which there is a record, oldest first: all of them
-// for the owner, its own for an agent.
+// Tokens lists the tokens that have a record, oldest first. The owner sees all
+// tokens, an agent those that it issued, and a token only itself.
 func (s *Session) Tokens() ([]TokenInfo, error) {
 	var list []TokenInfo
 	err := s.view(func(t *tx) error {
@@ -273,7 +272,7 @@ func (s *Session) Tokens() ([]TokenInfo, error) {
 	return list, err
 }
 
-// liveTokensOf counts the tokens that end with an agent.
+// liveTokensOf counts the active tokens that an agent issued. They end with the agent.
 func (t *tx) liveTokensOf(agent string) (n int, err error) {
 	err = t.eachToken(func(body tokenBody, c tokens.Claims) error {
 		if c.Issuer != agent {
@@ -287,9 +286,9 @@ func (t *tx) liveTokensOf(agent string) (n int, err error) {
 	return n, err
 }
 
-// copyTokens carries the live tokens over into a rewritten vault: each as far as
-// its issuer, as the owner signed it, may go. A record that does not hold is left
-// behind, so that no agent can block its own revocation with one.
+// copyTokens copies the active tokens into a rewritten vault. It limits each token to
+// the scopes that the owner signed for its issuer. It drops damaged records, so that
+// no agent can block its own revocation with one.
 func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
 		body, c, err := old.token(string(k))

@@ -7,11 +7,13 @@ import (
 	"ass/tokens"
 )
 
-// How a token ends: taken back, with the secret that it is for, or by its time.
+// This file ends tokens: when somebody revokes them, when their only secret is deleted,
+// or when they expire.
 
-// RevokeToken ends a token. The owner's revocation rewrites the vault; an agent
-// can take back what it issued, and a token give itself up, by dropping the
-// grant. It reports whether the vault was rewritten.
+// RevokeToken ends a token. If the owner revokes a token, the vault is rewritten. An
+// agent can revoke the tokens that it issued, and a token can revoke itself; that only
+// removes the grant. rewritten reports whether the vault was rewritten. A token that
+// is not active is [ErrConflict].
 func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 	if s.root == nil {
 		return false, s.update(func(t *tx) error {
@@ -55,7 +57,7 @@ func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
 	return err
 }
 
-// revokeToken drops a token's grant; because says with what, if with anything.
+// revokeToken removes a token's grant and logs that. because is the reason; "" for none.
 func (t *tx) revokeToken(body tokenBody, c tokens.Claims, because string) error {
 	if err := t.remove(bucketGrants, body.Index); err != nil {
 		return err
@@ -67,13 +69,13 @@ func (t *tx) revokeToken(body tokenBody, c tokens.Claims, because string) error 
 	return t.log(audit.TokenRevoked, "token", c.ID, note)
 }
 
-// TokensOf are the tokens that a deleted secret leaves behind.
+// TokensOf counts the active tokens that covered a deleted secret.
 type TokensOf struct {
-	Revoked int // for that path alone
-	Broader int // for its namespace or more, which go on
+	Revoked int // with scopes for that path alone
+	Broader int // with other scopes too; they stay active
 }
 
-// revokeTokensFor ends the tokens all of whose scopes name exactly this secret.
+// revokeTokensFor ends the active tokens whose scopes all name exactly this secret.
 func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
 	type one struct {
 		body tokenBody
@@ -109,9 +111,9 @@ func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
 	return done, err
 }
 
-// clearTokens removes the tokens that have expired. The record of one that could
-// write stays until the next rewrite, because it vouches for what that one wrote;
-// that of one that asked, for as long as its requests are listed.
+// clearTokens removes expired tokens. If a token could write or delete, its record
+// stays until the next rewrite, because it vouches for what the token wrote. If a token
+// made requests, its record stays as long as they are listed.
 func (t *tx) clearTokens() error {
 	type one struct {
 		body tokenBody
@@ -127,7 +129,7 @@ func (t *tx) clearTokens() error {
 		return nil
 	})
 	for _, x := range expired {
-		asked := false // by whom is then still of interest
+		asked := false // if so, people may still want to know who asked
 		if err == nil {
 			err = t.walk(bucketAsks, askPrefix(x.c.ID), func(_, _ []byte) error { asked = true; return nil })
 		}

@@ -13,33 +13,33 @@ import (
 	"ass/audit"
 )
 
-// smallVault is how many records a vault may have so that every command checks
-// its digest: 400 cost a third of a millisecond (BenchmarkDigest).
+// smallVault is the largest number of records with which every command checks the
+// digest: 400 records take a third of a millisecond (BenchmarkDigest).
 const smallVault = 400
 
-// actor is who writes: a name in the records, a kind in the log, a key.
+// actor is a writer: its name in the records, its kind in the log, its signing key.
 type actor struct {
 	id   string
 	kind string // an audit actor type
 	sign ed25519.PrivateKey
 }
 
-// tx is one transaction of one actor: records whose MACs are checked on the way
-// out and made on the way in, and the log that goes with them.
+// tx is one transaction of one actor. It checks the MACs of the records that it
+// reads, makes those of the records that it writes, and appends to the log.
 type tx struct {
 	*hasher
 	b     *bbolt.Tx
-	pages *tree // as they were last committed; nil in a file that is being built
+	pages *tree // as last committed; nil in a file that is being built
 	by    actor
 	now   time.Time
 	head  head
 
-	author  func(*tx, string) (signer, error) // who signed a record
-	signers map[string]signer                 // those that were found
+	author  func(*tx, string) (signer, error) // finds the author of a record
+	signers map[string]signer                 // the authors found so far
 	held    map[request]Request               // unused approvals; see approved
 }
 
-// view runs fn on the vault as it is. Nothing that it does is kept.
+// view runs fn on the vault and keeps no changes.
 func (s *Session) view(fn func(*tx) error) error {
 	return s.v.st.guard(func() error {
 		return s.v.st.db.View(func(b *bbolt.Tx) error {
@@ -56,8 +56,8 @@ func (s *Session) view(fn func(*tx) error) error {
 	})
 }
 
-// inspect runs fn on the vault without looking at the head first: for checks
-// that must get further than the first thing that is wrong.
+// inspect is view, but does not check the head first. It serves checks that must
+// go on after the first problem.
 func (s *Session) inspect(fn func(*tx) error) error {
 	return s.v.st.guard(func() error {
 		return s.v.st.db.View(func(b *bbolt.Tx) error {
@@ -70,8 +70,8 @@ func (s *Session) inspect(fn func(*tx) error) error {
 	})
 }
 
-// commit runs fn and keeps all that it did, or, on any error, nothing; see
-// [Session.update]. What has lapsed is cleared on the way.
+// commit runs fn and keeps all of its changes or, on any error, none; see
+// [Session.update]. Before fn, it clears what has lapsed.
 func (s *Session) commit(fn func(*tx) error) error {
 	var done mark
 	err := s.v.st.update(func(b *bbolt.Tx) error {
@@ -113,15 +113,15 @@ func (s *Session) newTx(b *bbolt.Tx) *tx {
 	}
 }
 
-// oldTx is newTx in a file that others may have damaged.
+// oldTx is newTx for an existing file, which somebody may have damaged.
 func (s *Session) oldTx(b *bbolt.Tx) (t *tx, err error) {
 	t = s.newTx(b)
 	t.pages, err = s.v.st.tree()
 	return t, err
 }
 
-// begin reads the head and, while that costs next to nothing, checks that the
-// records are those that the head counts.
+// begin reads the head and checks that the log ends where the head says. In a small
+// vault, where that costs next to nothing, it also checks the digest of all records.
 func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 	t, err := s.oldTx(b)
 	if err != nil {
@@ -163,7 +163,8 @@ func (t *tx) putMeta(name string, value []byte) error {
 	return m.Put([]byte(name), value)
 }
 
-// bucketAt returns a bucket in which k can be read and written.
+// bucketAt returns a bucket. It first checks the pages that lead to k, so that the
+// caller can read and write k.
 func (t *tx) bucketAt(name string, k []byte) (*bbolt.Bucket, error) {
 	if _, err := t.pages.lookup(name, k); err != nil {
 		return nil, err
@@ -171,8 +172,8 @@ func (t *tx) bucketAt(name string, k []byte) (*bbolt.Bucket, error) {
 	return t.bucket(name)
 }
 
-// bucket returns a bucket of which no page has been checked. Whoever calls it has
-// what it does there checked before.
+// bucket returns a bucket without checking any of its pages. The caller must check
+// the pages that it needs before it uses the bucket.
 func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 	b := t.b.Bucket([]byte(name))
 	if b == nil {
@@ -181,7 +182,7 @@ func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 	return b, nil
 }
 
-// strangers names what no program of this format put into the file.
+// strangers names the buckets and the meta keys that this format does not have.
 func (t *tx) strangers() (names []string, err error) {
 	err = t.b.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		if !slices.Contains(allBuckets, string(name)) {
@@ -236,8 +237,8 @@ func (t *tx) logEvent(ev audit.Event) error {
 	return nil
 }
 
-// put writes a record: signed by the actor if its kind asks for it, MACed, and
-// in the digest.
+// put writes a record with a MAC and adds it to the digest. If signed is true, the
+// actor signs the record.
 func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 	r, err := t.make(t.by, bucket, k, signed, body)
 	if err != nil {
@@ -246,7 +247,7 @@ func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
 	return t.place(r)
 }
 
-// place writes a record that was made.
+// place writes a finished record and updates the digest.
 func (t *tx) place(r stored) error {
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
@@ -255,7 +256,7 @@ func (t *tx) place(r stored) error {
 	if err != nil {
 		return err
 	}
-	if t.pages == nil { // a new file, which is filled in order
+	if t.pages == nil { // a new file, filled in order
 		into.FillPercent = 0.9
 	}
 	t.head.digest.add(r.term)
@@ -263,7 +264,7 @@ func (t *tx) place(r stored) error {
 	return into.Put(r.key, r.value)
 }
 
-// forget takes what stands at k out of the digest, if anything does.
+// forget takes the record at k, if there is one, out of the digest. It does not delete it.
 func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	old, err := t.get(bucket, k)
 	if err != nil || old == nil {
@@ -275,9 +276,9 @@ func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	return true, nil
 }
 
-// get returns the stored bytes at k, nil for none. They are valid until the
-// transaction ends. None is believed once the page behind is where the one above says,
-// which says on which of the two k would stand.
+// get returns the stored bytes at k, or nil if there are none. They are valid until the
+// transaction ends. Before get returns nil, it also checks the next page: the page above
+// says where that one begins, and so on which of the two pages k would be.
 func (t *tx) get(bucket string, k []byte) ([]byte, error) {
 	from, err := t.bucketAt(bucket, k)
 	if err != nil {
@@ -290,7 +291,7 @@ func (t *tx) get(bucket string, k []byte) ([]byte, error) {
 	return v, err
 }
 
-// remove takes a record away, if it is there.
+// remove deletes a record, if it exists.
 func (t *tx) remove(bucket string, k []byte) error {
 	if there, err := t.forget(bucket, k); err != nil || !there {
 		return err
@@ -305,14 +306,14 @@ func (t *tx) remove(bucket string, k []byte) error {
 	return from.Delete(k)
 }
 
-// count says how many records a bucket has.
+// count returns the number of records in a bucket.
 func (t *tx) count(bucket string) (n int, err error) {
 	err = t.walk(bucket, nil, func(_, _ []byte) error { n++; return nil })
 	return n, err
 }
 
-// signed reads a record of a kind that carries a signature, checks it and decodes
-// it into body. It returns ErrNotFound if there is none.
+// signed reads a signed record, checks its MAC and its signature, and decodes it
+// into body. It returns ErrNotFound if there is no record.
 func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
 	v, err := t.stored(bucket, k)
 	if err != nil {
@@ -321,7 +322,7 @@ func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
 	return t.decodeSigned(bucket, k, v, body)
 }
 
-// stored is get for what has to be there: it returns ErrNotFound if it is not.
+// stored is get, but returns ErrNotFound instead of nil.
 func (t *tx) stored(bucket string, k []byte) ([]byte, error) {
 	v, err := t.get(bucket, k)
 	if err != nil || v != nil {
@@ -333,8 +334,9 @@ func (t *tx) stored(bucket string, k []byte) ([]byte, error) {
 	return nil, ErrNotFound
 }
 
-// absent returns an error unless the records hold among which k would stand: a
-// damaged key hides its record, which does not hold under it.
+// absent returns an error unless the MACs of all records on the page of k match. If the
+// key of a record was damaged, no lookup finds the record, but its MAC does not match
+// the damaged key.
 func (t *tx) absent(bucket string, k []byte) error {
 	leaf, err := t.pages.lookup(bucket, k)
 	if err != nil || leaf.held {
@@ -345,7 +347,7 @@ func (t *tx) absent(bucket string, k []byte) error {
 	return err
 }
 
-// decodeSigned is decode for the kinds that carry a signature, which it checks.
+// decodeSigned is decode for signed records. It also checks the signature.
 func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) {
 	r, err := t.decode(bucket, k, v, body)
 	if err != nil {
@@ -360,9 +362,9 @@ func (t *tx) checkSignature(bucket string, k []byte, r record) error {
 
 var errNoRight = errors.New("no right to write it")
 
-// signer looks up who a record says that it is by.
+// signer looks up the author that a record names.
 func (t *tx) signer(bucket, by string) signer {
-	if !maySignAny(bucket, by) { // before its author is looked up, which reads such records
+	if !maySignAny(bucket, by) { // first, because looking up the author reads such records
 		return signer{by: by, err: errNoRight}
 	}
 	who, err := t.author(t, by)
@@ -380,7 +382,7 @@ func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) erro
 	return t.pages.walk(bucket, from, prefix, fn)
 }
 
-// recordName names a record for people.
+// recordName returns the name of a record for messages.
 func recordName(bucket string, k []byte) string {
 	if path, version, ok := cutVersionKey(k); ok && bucket == bucketVersions {
 		return fmt.Sprintf("%s version %d", path, version)

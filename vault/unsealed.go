@@ -8,20 +8,20 @@ import (
 	"ass/tokens"
 )
 
-// Whoever may write and not read seals to a published recipient: the public half
-// of a key that every holder of the node derives. The deepest one on the path is
-// taken, and who holds a key at or above it reads at once. The bucket unsealed
-// lists such versions, for the owner to seal them anew when somebody gets a key
-// further down.
+// An actor that may write but not read seals to a published recipient: the public half
+// of a key pair that every holder of the node derives. It takes the deepest recipient
+// on the path. A holder of a key at or above that recipient's node can read at once. The
+// bucket unsealed lists such versions. When somebody gets a key further down, the owner
+// seals them anew.
 
-// recipientBody is a published recipient, under the id of its node.
+// recipientBody is a published recipient, keyed by the id of its node.
 type recipientBody struct {
 	Seq  uint64      `json:"seq"`
 	Tier tokens.Tier `json:"tier"`
 	Pub  []byte      `json:"pub"` // MLKEM768-X25519, 1216 bytes
 }
 
-// publish writes the recipient of a node, unless it stands there.
+// publish writes the recipient of a node, unless it is there already.
 func (t *tx) publish(n node) error {
 	if v, err := t.get(bucketRecipients, n.id()); err != nil || v != nil {
 		return err
@@ -59,14 +59,14 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (node, hpke.PublicKey
 	}
 }
 
-// unsealedBody lists a version that lies sealed to a published recipient, under
-// the version's key. It carries a MAC alone.
+// unsealedBody marks a version that is sealed to a published recipient. The record has
+// the same bucket key as the version, and a MAC but no signature.
 type unsealedBody struct {
 	Seq uint64 `json:"seq"`
 }
 
-// unsealedBelow returns the version keys below some nodes that lie sealed to a
-// recipient.
+// unsealedBelow returns the bucket keys of the versions at or below some nodes that
+// are sealed to a published recipient.
 func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
 	err = t.walk(bucketUnsealed, nil, func(k, v []byte) error {
 		var body unsealedBody
@@ -89,8 +89,8 @@ func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
 	return keys, err
 }
 
-// openUp lets whoever gets these nodes read what lies sealed above them: the
-// owner publishes them, and seals anew what was written before.
+// openUp lets the new holders of some nodes read the versions that are sealed above
+// these nodes: the owner publishes the nodes and seals those versions anew.
 func (s *Session) openUp(t *tx, nodes []node) error {
 	for _, n := range nodes {
 		if err := t.publish(n); err != nil {
@@ -131,7 +131,7 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 	return nil
 }
 
-// readApprovals are the approvals for reading, by the key of their version.
+// readApprovals returns the approvals for reading, by version key.
 func (t *tx) readApprovals() (by map[string][]Request, err error) {
 	list, err := t.approvals()
 	by = map[string][]Request{}
@@ -143,8 +143,8 @@ func (t *tx) readApprovals() (by map[string][]Request, err error) {
 	return by, err
 }
 
-// filesBelow returns the file keys of versions that lie sealed above some nodes,
-// for a grant that an agent hands on. Readers never seal anew.
+// filesBelow returns the file keys of the versions below some nodes that are sealed
+// above them. An agent puts these keys into a grant, because readers never seal anew.
 func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error) {
 	keys, err := t.unsealedBelow(nodes)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 		}
 		id, err := s.ring.identity(t.epoch, body, p, n)
 		if err != nil || body.Tier != tokens.Standard {
-			continue // it lies above what the issuer itself may read
+			continue // the issuer itself may not read it
 		}
 		fileKey, err := fileKeyOf(id, body.Sealed)
 		if err != nil {

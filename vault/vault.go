@@ -23,35 +23,36 @@ type Options struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
-	// LockTimeout is how long to wait for other processes; 0 is
-	// [DefaultLockTimeout], and less than 0 is not at all.
+	// LockTimeout is how long to wait for other processes. 0 means
+	// [DefaultLockTimeout]; less than 0 means not to wait.
 	LockTimeout time.Duration
 
-	// Command is what those who wait are told that holds the vault, such as
-	// "ass secrets set". It is written beside the vault: no values.
+	// Command tells waiting processes who holds the vault, for example
+	// "ass secrets set". It is written to a file beside the vault, so it must
+	// not contain secret values.
 	Command string
 
-	// ReadOnly opens for looking: nothing can be read out of a secret, because
-	// that is logged.
+	// ReadOnly opens the vault for inspection. Values cannot be read, because
+	// each read writes a log entry.
 	ReadOnly bool
 
-	// MemoryDir is a folder in which this machine remembers how far each
-	// vault's log had come; "" is nowhere.
+	// MemoryDir is the folder where this machine remembers the newest log
+	// entry that it saw in each vault. "" means that it remembers nothing.
 	MemoryDir string
 
-	// Reason goes with the requests for approval that are made.
+	// Reason is stored with each request that the session makes.
 	Reason string
 
-	// Addresses, if set, returns those of this machine, for tokens that may be
-	// used from some addresses alone.
+	// Addresses, if set, returns the addresses of this machine. Tokens with
+	// an IP allowlist need it.
 	Addresses func() []netip.Addr
 
 	// Waiting, if set, is called once when the wait for the lock gets long,
-	// with a text that says who holds it, or "".
+	// with a text that says who holds the lock, or "" if unknown.
 	Waiting func(holder string)
 
-	// Progress, if set, is called now and then while the vault is rewritten or
-	// its log verified.
+	// Progress, if set, is called now and then during long work, such as a
+	// rewrite or a verification of the log.
 	Progress func(done, total int)
 }
 
@@ -68,7 +69,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Vault is an open file, locked, before any key was shown to it.
+// Vault is an open, locked vault file. It has no keys itself: each [Session] holds its own.
 type Vault struct {
 	path string
 	opts Options
@@ -78,13 +79,13 @@ type Vault struct {
 	seen mark // the newest entry that this machine remembers
 	back *Rollback
 
-	sessions []*Session // whose keys are wiped at the end
+	sessions []*Session // Close wipes their keys
 }
 
-// Create makes a new vault at path, owned by owner. It makes the folder as
-// well, for the owner alone. It returns the vault's id, and [ErrExists] where
-// something is already. After any other error there may be a vault: whoever keeps
-// the owner's key looks before throwing it away.
+// Create makes a new vault at path, owned by owner, and returns the vault's id. It
+// also makes the folder, with mode 0700. If something is at
+// path already, it returns [ErrExists]. After any other error there may be a vault:
+// check that before you throw the owner's key away.
 func Create(path string, owner *Identity, o Options) (id string, err error) {
 	o = o.withDefaults()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -127,7 +128,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	return v.ID(), err
 }
 
-// putOwner writes who owns the vault.
+// putOwner writes the id of the vault and its root, sealed and bound to the owner.
 func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
 	sealed, err := owner.seal(root.root[:])
 	if err != nil {
@@ -142,27 +143,27 @@ func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
 	return nil
 }
 
-// Open locks the vault at path and opens its file. Every error leaves the file
-// as it was: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
+// Open locks the vault at path and opens its file. If it returns an error, the
+// file is unchanged. Errors: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
 func Open(path string, o Options) (*Vault, error) {
 	o = o.withDefaults()
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	// What a killed rewrite left behind is removed by whoever comes next, and
-	// that needs the lock alone.
+	// If a rewrite was killed, the next process removes the file that it left
+	// behind. That needs the exclusive lock.
 	_, err := os.Lstat(path + newSuffix)
 	leftover := err == nil
 	lock, err := lockVault(path, o.ReadOnly && !leftover, o)
 	if leftover && o.ReadOnly && isReadOnly(err) {
-		leftover = false // it harms nobody, and whoever can write here removes it
+		leftover = false // harmless; the next process that can write here removes it
 		lock, err = lockVault(path, true, o)
 	}
 	if err != nil {
 		return nil, err
 	}
 	v := &Vault{path: path, opts: o, lock: lock, st: &store{path: path}}
-	if leftover || !o.ReadOnly { // once more: who held the lock before may have died
+	if leftover || !o.ReadOnly { // check again: the last holder of the lock may have died
 		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 			return nil, errors.Join(err, v.Close())
 		}
@@ -173,7 +174,7 @@ func Open(path string, o Options) (*Vault, error) {
 	return v, nil
 }
 
-// checkFile answers for what is no vault before bbolt would.
+// checkFile rejects what cannot be a vault, before bbolt sees it.
 func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -221,7 +222,8 @@ func (v *Vault) open() error {
 	return v.compareMemory()
 }
 
-// compareMemory sees whether the log still has what this machine has seen.
+// compareMemory checks that the log still has the newest entry that this machine saw. If
+// not, it sets v.back.
 func (v *Vault) compareMemory() error {
 	seen := memory{v.opts.MemoryDir}.recall(v.vid)
 	v.seen = seen
@@ -244,9 +246,9 @@ func (v *Vault) compareMemory() error {
 	return nil
 }
 
-// remember notes how far the log is, as a head that opened says; never bytes
-// that nobody vouches for. It never goes back, and does not forget what was seen
-// when the file is an old copy.
+// remember stores the newest log entry. The entry comes from a head that opened,
+// never from unauthenticated bytes. remember never goes back: if the file is an old
+// copy, the machine keeps the newer entry.
 func (v *Vault) remember(k mark) {
 	if v.back == nil && k.Seq > v.seen.Seq {
 		memory{v.opts.MemoryDir}.note(v.vid, k)
@@ -254,8 +256,8 @@ func (v *Vault) remember(k mark) {
 	}
 }
 
-// Rollback tells how the file is older than what this machine has seen; nil if
-// it is not.
+// Rollback returns how the log falls short of, or differs from, what this machine has
+// seen; nil if it does not.
 func (v *Vault) Rollback() *Rollback { return v.back }
 
 // ID returns the vault's id in hex. It is public.
@@ -264,8 +266,7 @@ func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }
 // VaultID returns the id of the vault in hex. It is public.
 func (s *Session) VaultID() string { return s.v.ID() }
 
-// Close closes the file and lets the next process in. The sessions end with it, and
-// their keys are wiped.
+// Close closes the file and releases the lock. It ends all sessions and wipes their keys.
 func (v *Vault) Close() error {
 	for _, s := range v.sessions {
 		s.wipe()
@@ -276,8 +277,8 @@ func (v *Vault) Close() error {
 	return err
 }
 
-// Session is a vault opened with a credential: it derives the keys that the
-// credential gives and can derive no others.
+// Session is a vault opened with a credential. It can derive the keys that the
+// credential gives, and no others.
 type Session struct {
 	v      *Vault
 	by     actor
@@ -285,13 +286,13 @@ type Session struct {
 	ring   keyring           // what it can open
 	pub    ed25519.PublicKey // of the owner
 	as     *acting           // the grantee; nil in the owner's sessions
-	secret key               // of the epoch; the owner's sessions alone
-	root   *rootKeys         // the owner's sessions alone
+	secret key               // of the epoch; only in the owner's sessions
+	root   *rootKeys         // only in the owner's sessions
 }
 
-// Owner opens the vault with the owner's identity. It returns [ErrWrongKey] for
-// an identity that does not open it, and [ErrDamaged] for a vault that somebody
-// else made for it.
+// Owner opens the vault with the owner's identity. If the identity does not open the
+// vault, it returns [ErrWrongKey]. If somebody else made the vault for this identity,
+// it returns [ErrDamaged].
 func (v *Vault) Owner(id *Identity) (*Session, error) {
 	sealed, err := v.st.meta(metaRoot)
 	if err != nil {
@@ -344,8 +345,8 @@ func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {
 	}
 }
 
-// beginEpoch writes what every epoch starts with: its sealed secret, the entry
-// that begins it in the log, and the recipients that it publishes.
+// beginEpoch writes the start of an epoch: its sealed secret, its published
+// recipients, and the log entry that begins it.
 func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) error {
 	k, ctx := s.root.epochWrap(s.epoch.n)
 	sealed, err := seal(k, ctx, s.secret[:])

@@ -11,34 +11,35 @@ import (
 	"ass/audit"
 )
 
-// verified is what the owner's machine remembers of a verification that found nothing:
-// a sum over all that stood in the log, and what was learned from that. The next one
-// compares the sum, and checks the entries behind. Where anything is not as it was, it
-// checks all of them, so that a note which is old, of a copy that went another way, or
-// no note at all, costs time and hides nothing.
+// verified is a note that the owner's machine keeps of a verification without problems:
+// a sum over the log so far, and what the verification learned from it. The next
+// verification compares the sum and checks only the entries after that. If anything
+// differs, it checks all entries. So an old note, a note of a copy that went its own way,
+// or a missing note costs time but hides nothing.
 //
-// It lies outside of the vault, which nobody writes to by looking at it, beside the
-// newest entry that the machine has seen. It is sealed under a key that only the root
-// gives: nobody but the owner can have made it, and it tells nobody else a name.
+// The note lies outside of the vault, beside the newest entry that the machine has seen,
+// because a verification must not write to the vault. It is sealed under a key that is
+// derived from the root: only the owner can have made it, and nobody else can read the
+// names in it.
 type verified struct {
 	At     time.Time  `json:"at"`
-	Sum    []byte     `json:"sum"`     // of the bucket of the log up to entry State.Cut
-	Key    []byte     `json:"key"`     // of the entry behind
-	LastAt time.Time  `json:"last_at"` // of the entry that is dated latest
+	Sum    []byte     `json:"sum"`     // over the audit bucket, up to entry State.Cut
+	Key    []byte     `json:"key"`     // MAC key of the entry after that
+	LastAt time.Time  `json:"last_at"` // the latest date of an entry
 	State  checkpoint `json:"state"`   // what was learned
 }
 
-// worthKeeping reports whether a verification is remembered that has checked so many
-// entries: those that take it a tenth of a second, in a log that is longer than the note,
-// which grows with the records. Tests keep all.
+// worthKeeping reports whether to remember a verification that checked so many entries.
+// 20,000 take a tenth of a second. The note grows with the records, so the log must be
+// longer than that. Tests keep every note.
 var worthKeeping = func(entries, records uint64) bool { return entries >= max(20_000, records) }
 
-// maxVerified is more than the note about a million secrets has.
+// maxVerified is the largest size of a note, in bytes. A note about a million secrets fits.
 const maxVerified = 512 << 20
 
 func (m memory) verifiedFile(vid vaultID) string { return m.file(vid) + ".verified" }
 
-// keep remembers a verification that found nothing and ended at an entry.
+// keep remembers a verification that found no problem and ended at the entry last.
 func (v *verification) keep(last audit.Position) error {
 	m := memory{v.s.v.opts.MemoryDir}
 	if m.dir == "" || !worthKeeping(v.Entries-v.earlier, v.Records) {
@@ -62,8 +63,8 @@ func (v *verification) keep(last audit.Position) error {
 	return err
 }
 
-// recall returns where an earlier verification ended, if all that stood in the log then
-// stands there; else from, where the log begins.
+// recall returns where an earlier verification ended, if the log up to there is unchanged.
+// Otherwise it returns from, where the log begins.
 func (v *verification) recall(from checkpoint) checkpoint {
 	var note verified
 	m := memory{v.s.v.opts.MemoryDir}
@@ -101,12 +102,11 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	return note.State
 }
 
-// behind yields the entries of the log behind what was recalled, without the
-// checkpoint.
+// behind yields the log entries after the recalled ones, without the checkpoint.
 func (v *verification) behind(walked *error) iter.Seq2[[]byte, []byte] {
 	var start []byte
 	if v.Verified > 0 {
-		start = append(audit.Key(v.Verified), 0) // the key that comes next, if not that of an entry
+		start = append(audit.Key(v.Verified), 0) // the smallest key after that entry's
 	}
 	return func(yield func(k, val []byte) bool) {
 		*walked = v.walkLog(start, func(k, val []byte) error {
@@ -127,7 +127,7 @@ func (v *verification) walkLog(start []byte, fn func(k, val []byte) error) error
 	return v.t.pages.walkFrom(bucketAudit, b, start, nil, fn)
 }
 
-// add adds what stands at a key to the sum.
+// add adds a key and its value to the sum.
 func (v *verification) add(k, val []byte) {
 	v.scratch = lp(lp(v.scratch[:0], k), val)
 	v.sum.Write(v.scratch)

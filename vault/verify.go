@@ -15,24 +15,25 @@ import (
 
 // Report is what a verification found.
 type Report struct {
-	Entries  uint64 // of the audit log
-	Archived uint64 // the last entry that was archived; 0 for none
+	Entries  uint64 // in the audit log
+	Archived uint64 // number of the last archived entry; 0 for none
 	Records  uint64
 	Epoch    uint32
-	Problems []string // empty if everything holds
+	Problems []string // empty if everything is valid
 
-	// Verified is the last entry that an earlier verification on this machine found to
-	// hold, at that time, and that was only seen to be the same; 0 for none.
+	// Verified is the number of the last entry that this run did not check again: an
+	// earlier verification on this machine found it valid, at VerifiedAt, and it is
+	// unchanged. 0 means none.
 	Verified   uint64
 	VerifiedAt time.Time
 
-	// Remembered says whether this machine had seen the vault before. If not, it
-	// cannot know an older copy when it sees one.
+	// Remembered reports whether this machine had seen the vault before. If not, it
+	// cannot recognise an older copy.
 	Remembered bool
 }
 
-// mustHold is err, or else an error about the first thing that does not hold; otherwise
-// says what follows from that.
+// mustHold returns err or, if that is nil, an error about the first problem, if there is
+// one. The message begins with otherwise, which says what follows from the problem.
 func (r Report) mustHold(err error, where, otherwise string) error {
 	if err == nil && len(r.Problems) > 0 {
 		err = damaged(where, "%s: %s", otherwise, r.Problems[0])
@@ -40,14 +41,14 @@ func (r Report) mustHold(err error, where, otherwise string) error {
 	return err
 }
 
-// Verify checks the whole vault as only the owner can: every record's place,
-// MAC and signature, the digest over all of them, every entry of the log from
-// the root, what this machine remembers of it, and that each secret's record is
-// what the newest entry about its path says. With values, every stored value is
-// opened too.
+// Verify checks the whole vault, as only the owner can; for others it returns
+// [ErrDenied]. It checks the place, the MAC and the signature of every record, the
+// digest of all records, and every log entry, with keys from the root. It compares
+// the log with what this machine remembers of it, and each secret's record with the
+// newest entry about its path. If values is true, it also opens every stored value.
 //
-// Damage that stops the walk itself is an error; everything else is a problem in
-// the report.
+// If damage stops the walk itself, Verify returns an error. All other problems are
+// in the report.
 func (s *Session) Verify(values bool) (Report, error) {
 	v := newVerification(s)
 	v.values = values
@@ -57,9 +58,9 @@ func (s *Session) Verify(values bool) (Report, error) {
 	return v.verify()
 }
 
-// Reverify is Verify, but what an earlier verification by the owner, on this machine,
-// found in the log is not checked entry for entry, as long as it is the same to the
-// byte.
+// Reverify is Verify without values, but it skips some log entries: if an earlier
+// verification by the owner on this machine found them valid, and every byte is
+// unchanged, it does not check them again.
 func (s *Session) Reverify() (Report, error) {
 	v := newVerification(s)
 	v.again = true
@@ -86,31 +87,31 @@ type verification struct {
 	s           *Session
 	t           *tx
 	values      bool
-	again       bool                   // begin where an earlier one ended
-	newest      map[string]logged      // by path, or id of an agent: the newest entry that changed its record
+	again       bool                   // begin where an earlier verification ended
+	newest      map[string]logged      // by path or agent id: the newest entry that changed it
 	versions    map[string]logged      // by version key: the entry that wrote it
-	numbers     map[string][]uint64    // by path: the versions in that
-	tiers       map[string]tokens.Tier // by path: the highest tier that somebody may have meant, unless the owner lowered it
-	unclear     map[uint64]bool        // entries that do not hold: what they told of is not accused
+	numbers     map[string][]uint64    // by path: the version numbers in versions
+	tiers       map[string]tokens.Tier // by path: highest tier found, unless the owner lowered it
+	unclear     map[uint64]bool        // invalid entries: the records they describe are not reported
 	lastUnclear uint64
-	cutFrom     uint64                // nor what the entries from here on told of; 0 for none
-	heads       map[string]secretBody // by path: those whose signature holds
-	known       map[string]knownActor // by id: agents and tokens, as the log tells of them
-	revoked     map[string]bool       // by id: agents that an entry ends
-	told        map[string]uint64     // by id: the entry that tells of a token, a request or an answer
-	grants      map[string]bool       // by grantee: those that hold
-	from        checkpoint            // what was learned before the first entry
-	earlier     uint64                // entries that were only seen to be the same
-	sum         hash.Hash             // of what stands in the log, up to where the walk is
+	cutFrom     uint64                // the same for all entries from this one on; 0 for none
+	heads       map[string]secretBody // by path: heads with a valid signature
+	known       map[string]knownActor // by id: agents and tokens, as the log describes them
+	revoked     map[string]bool       // by id: agents that an entry revokes
+	told        map[string]uint64     // by id: the entry about a token, a request or a decision
+	grants      map[string]bool       // by grantee: whether its grant is valid
+	from        checkpoint            // what is known before the first entry
+	earlier     uint64                // how many entries were not checked again, being unchanged
+	sum         hash.Hash             // over the log, up to where the walk is
 	scratch     []byte
-	logHolds    bool       // every entry that is here
-	cutAt       uint64     // the entry behind which to keep what was learned, 0 for none
-	copies      []copyAt   // of the vault, that the entries up to there tell of
-	passed      checkpoint // what was learned up to there
-	inEpoch     uint32     // of the entries that come
-	began       uint64     // the entry that began it
+	logHolds    bool       // whether every entry that is here is valid
+	cutAt       uint64     // the entry after which to keep what was learned; 0 for none
+	copies      []copyAt   // copies of the vault that the entries up to cutAt mention
+	passed      checkpoint // what was learned up to cutAt
+	inEpoch     uint32     // the epoch of the next entries
+	began       uint64     // the entry that began that epoch
 	suspects    []suspect
-	lastAt      time.Time // of the newest entry
+	lastAt      time.Time // the latest date of an entry
 }
 
 func newVerification(s *Session) *verification {
@@ -124,15 +125,15 @@ func newVerification(s *Session) *verification {
 type logged struct {
 	seq  uint64
 	by   string
-	left bool // whether a record is left
+	left bool // whether the record exists after the entry
 
 	version uint64 // of a secret
 	tier    tokens.Tier
 	deleted bool
 }
 
-// suspect is an entry that does not follow from those before it. Where one of them
-// does not hold, nothing is said of it.
+// suspect is an entry that contradicts those before it. If one of those is invalid, the
+// suspect is not reported.
 type suspect struct {
 	seq     uint64
 	problem string
@@ -164,7 +165,7 @@ func (v *verification) run() error {
 		return err
 	}
 	if v.t.head.backup {
-		v.t.head.log.Key = last.Key // which a backup leaves out
+		v.t.head.log.Key = last.Key // a backup leaves this key out
 	}
 	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.unclear) == 0) {
 		if problem := last.Differs(v.t.head.log); problem != "" {
@@ -191,7 +192,7 @@ func (v *verification) run() error {
 	}
 	v.missingGrants()
 	for path, l := range v.newest {
-		if l.left && !v.unclearBehind(l.seq) { // else a purge may be what cannot be read
+		if l.left && !v.unclearBehind(l.seq) { // otherwise an unreadable entry may be its purge
 			v.found("%q: its record is missing; entry %d says that it is there", path, l.seq)
 		}
 	}
@@ -210,7 +211,7 @@ func (v *verification) run() error {
 	return nil
 }
 
-// log checks the audit log and learns from it what the records should be.
+// log checks the audit log and learns what the records should be.
 func (v *verification) log() (audit.Position, error) {
 	var walked error
 	last := v.checkLog(v.t.head.log.Seq, v.behind(&walked))
@@ -223,8 +224,8 @@ func (v *verification) log() (audit.Position, error) {
 	return last, walked
 }
 
-// checkLog is log for entries wherever they come from. end is the number of the
-// last one, 0 if that is not known.
+// checkLog is log for entries from any source. end is the number of the last
+// entry; 0 if unknown.
 func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) audit.Position {
 	check := audit.Verifier{
 		Epoch:    v.from.Epoch,
@@ -294,13 +295,13 @@ func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool
 		v.copies = append(v.copies, copiesIn(ev)...)
 	}
 	v.learnActor(seq, by, ev, checked)
-	if seq > v.from.Seq { // else the checkpoint says what came of it
+	if seq > v.from.Seq { // the checkpoint covers all earlier changes
 		v.learnSecret(seq, by, ev, checked)
 	}
 }
 
-// learnSecret learns what became of a secret. Of an entry that was not checked, no
-// number of a version is believed, and no tier that is lower.
+// learnSecret learns what an entry did to a secret. If the entry was not checked,
+// learnSecret believes neither its version number nor a lower tier.
 func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.Type == audit.SecretImported {
 		v.learnImport(seq, by, ev, checked)
@@ -327,7 +328,7 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checke
 		l.version = v.newest[ev.ResourceID].version
 	}
 	v.newest[ev.ResourceID] = l
-	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what comes there next is another
+	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what follows is a new secret
 		delete(v.tiers, ev.ResourceID)
 	}
 	if l.tier > v.tiers[ev.ResourceID] || l.tier > 0 && checked && by == audit.Owner {
@@ -347,8 +348,8 @@ func (v *verification) wrote(p tokens.Path, n uint64, l logged) {
 	v.versions[k] = l
 }
 
-// follows says how what an entry tells of a secret does not follow from what the
-// one before told; "" if it does.
+// follows returns how an entry about a secret contradicts the one before it; "" if
+// it does not. value says whether the entry writes a value.
 func (l logged) follows(before logged, value bool) string {
 	switch {
 	case !l.left:
@@ -372,7 +373,7 @@ func (l logged) String() string {
 	return fmt.Sprintf("at version %d, %s", l.version, l.tier)
 }
 
-// learnImport takes an import, which is one entry for many secrets, apart.
+// learnImport splits an import, which is one entry about many secrets, into one per secret.
 func (v *verification) learnImport(seq uint64, by string, ev audit.Event, checked bool) {
 	keys, _ := ev.Metadata["keys"].([]any)
 	versions, _ := ev.Metadata["versions"].([]any)
@@ -390,8 +391,9 @@ func (v *verification) learnImport(seq uint64, by string, ev audit.Event, checke
 	}
 }
 
-// holds reports whether a record was written by the entry that tells of it. The
-// owner signs anew what others wrote, at a rewrite and when a tier is lowered.
+// holds reports whether a record was written with the log entry l. Its author is
+// that of the entry, or the owner: the owner signs other authors' records anew at a
+// rewrite and when a tier is lowered.
 func (l logged) holds(seq uint64, by string) bool {
 	return seq == l.seq && (by == l.by || by == audit.Owner)
 }

@@ -14,13 +14,14 @@ import (
 	"ass/tokens"
 )
 
-// farAhead is how far ahead of the log no honest clock puts the use of something.
+// farAhead limits how far a use may be dated after the end of the log. No honest clock is
+// that far off.
 const farAhead = 24 * time.Hour
 
-// The part of a verification that is about who may do what. The owner recomputes
-// the keys of every agent and token and so knows what each grant must hold.
+// This part of a verification checks who may do what. The owner recomputes the
+// keys of every agent and token, and so knows what each grant must contain.
 
-// knownActor is an agent or a token, as the log tells of it.
+// knownActor is an agent or a token, as the log describes it.
 type knownActor struct {
 	pub    ed25519.PublicKey
 	issuer string // of a token
@@ -28,15 +29,15 @@ type knownActor struct {
 	key    agentKeyAt // of an agent
 }
 
-// agentKeyAt is what the entry that tells of an agent's key says of it.
+// agentKeyAt is what a log entry says about an agent's key.
 type agentKeyAt struct {
 	serial  uint32
 	at      time.Time
 	note    map[string]any
-	checked bool // that the owner signed it
+	checked bool // whether the owner's signature was checked
 }
 
-// mayHave reports whether the actor had the right to what an entry says it did.
+// mayHave reports whether the actor's scopes allow what an entry says it did.
 func (a knownActor) mayHave(ev audit.Event) bool {
 	p, err := tokens.ParsePath(ev.ResourceID)
 	switch {
@@ -56,9 +57,9 @@ func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
 	return who.pub, ok
 }
 
-// learnActor takes the keys of agents and tokens out of the log, in its order: an
-// agent's from the root, a token's from the entry that its issuer signed. An entry that
-// was not checked ends an agent, or a key of it, but brings back none that ended.
+// learnActor learns the keys of agents and tokens from the log, entry by entry. It derives
+// an agent's key from the root, and takes a token's key from the entry that the issuer
+// signed. An unchecked entry can end an agent or one of its keys, but restores neither.
 func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked bool) {
 	id := ev.ResourceID
 	changed := func() {
@@ -77,7 +78,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 		if _, told := v.newest[id]; !checked && (told && !active || active && serial <= now.key.serial) {
 			return
 		}
-		v.forgetActor(id) // and the tokens of the key before
+		v.forgetActor(id) // and the tokens of its old key
 		delete(v.revoked, id)
 		pub := public(newGrantee(v.s.root.agentSecret(id, serial)).sign)
 		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{serial, ev.CreatedAt, ev.Metadata, checked}}
@@ -120,7 +121,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 
 func (v *verification) forgetActor(agent string) {
 	if _, known := v.known[agent]; !known {
-		return // and none of its tokens is
+		return // then its tokens are unknown too
 	}
 	delete(v.known, agent)
 	for id, who := range v.known {
@@ -145,8 +146,8 @@ func scopesIn(ev audit.Event) tokens.Scopes {
 	return scopes
 }
 
-// recipient checks that a published recipient is that of the node for which it
-// is published: with another, what is written below would go to somebody else.
+// recipient checks that a published recipient belongs to its node. If it did not,
+// somebody else could read what is written below the node.
 func (v *verification) recipient(k, val []byte) error {
 	var body recipientBody
 	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
@@ -197,8 +198,8 @@ func (v *verification) agent(k, val []byte) error {
 	return nil
 }
 
-// grant opens a grant as its grantee would, and compares what is in it with what
-// the scopes name.
+// grant opens a grant as its grantee would, and compares its content with the
+// grantee's scopes.
 func (v *verification) grant(k, val []byte) error {
 	var body grantBody
 	if _, err := v.t.decode(bucketGrants, k, val, &body); err != nil {
@@ -262,8 +263,8 @@ func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
 	return rights, max(c.Tier, tokens.Standard), err
 }
 
-// missingGrants names the agents that are active and open nothing. A token
-// without a grant is used up or revoked.
+// missingGrants reports the active agents without a valid grant. Tokens may have
+// none: such a token is used up or revoked.
 func (v *verification) missingGrants() {
 	err := v.t.agents(func(id string, body agentBody) error {
 		if body.RevokedAt == nil && !v.grants[id] {
@@ -301,7 +302,7 @@ func (v *verification) token(k, val []byte) error {
 	return v.toldOf(name, c.ID, body.Seq)
 }
 
-// toldOf checks that an entry of the log tells of a record.
+// toldOf checks that the log entry seq describes a record.
 func (v *verification) toldOf(name, what string, seq uint64) error {
 	if told := v.told[what]; told != seq && !v.isUnclear(seq) {
 		return damaged(name, "no entry of the log tells of it")

@@ -1,9 +1,9 @@
 package vault
 
-// Keys are wiped when a vault is closed, as far as Go lets us: those that a session
-// holds, where they lie. What the runtime has copied on the way, to a stack or to
-// another place in memory, what a library keeps for itself, and strings, such as an
-// owner key as it is typed and stored, cannot be reached. docs/threat-model.md says so.
+// Closing a vault wipes the keys that its sessions hold, as far as Go allows. It cannot
+// reach copies that the runtime made on a stack or elsewhere in memory, copies that a
+// library keeps, or strings, such as an owner key as it is typed and stored. See
+// docs/threat-model.md.
 
 func (k *key) wipe() { clear(k[:]) }
 
@@ -26,8 +26,8 @@ func (g *grantee) wipe() {
 	clear(g.sign)
 }
 
-// wipe wipes what a grant was read into, but for the file keys, which are those of the
-// keyring that was made of it.
+// wipe wipes the keys in a decoded grant, except the file keys: the keyring made from the
+// grant shares those.
 func (g grant) wipe() {
 	clear(g.MK)
 	clear(g.JWTKey)
@@ -36,8 +36,8 @@ func (g grant) wipe() {
 	}
 }
 
-// wipe leaves a session that opens nothing more. What it signs with is the root's key,
-// or the grantee's.
+// wipe wipes all keys of a session, which then opens nothing. Its signing key is the root's
+// or the grantee's, and is wiped with that.
 func (s *Session) wipe() {
 	s.epoch.mk.wipe()
 	s.ring.wipe()

@@ -17,14 +17,14 @@ import (
 type SetOptions struct {
 	Tier      tokens.Tier // 0 keeps the tier; standard for a new secret
 	Type      string      // "" keeps the type; [DefaultType] for a new secret
-	IfVersion *uint64     // the version that must be current; 0 for none
-	Rotate    bool        // the secret must be there, and the log says that it was rotated
+	IfVersion *uint64     // the version that must be current; 0: no live secret may exist
+	Rotate    bool        // the secret must exist, and the log records a rotation
 }
 
-// Set stores a value as the next version of a secret, and makes the secret if
-// it is not there. It returns the secret as it is now and as it was before, which
-// is the zero Secret for one that was not there. Raising the tier of a secret that
-// exists rewrites the vault.
+// Set stores a value as the next version of a secret. If the secret does not exist,
+// Set creates it. It returns the secret as it is now and as it was before; if it did
+// not exist or was deleted, before is the zero Secret. If the tier of an existing
+// secret rises, Set rewrites the vault.
 func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Secret, err error) {
 	if err := CheckSet(value, o); err != nil {
 		return now, before, err
@@ -63,7 +63,7 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 	return now, before, err
 }
 
-// event is what the log calls it where the secret is there already.
+// event returns the log's name for a write to an existing secret.
 func (o SetOptions) event() string {
 	if o.Rotate {
 		return audit.SecretRotated
@@ -74,16 +74,16 @@ func (o SetOptions) event() string {
 // errRaise ends a transaction that must become a rewrite.
 var errRaise = errors.New("raising a tier rewrites the vault")
 
-// write is a write that was decided on and not yet done.
+// write is a write that is planned but not yet done.
 type write struct {
 	head   secretBody  // as it will be
-	before Secret      // as it was, the zero Secret for none
-	was    tokens.Tier // the tier that it had, 0 for a new secret
+	before Secret      // as it was; the zero Secret for none
+	was    tokens.Tier // the tier that it had; 0 for a new secret
 	event  string
 	note   map[string]any // what the log says besides version, tier and type
 }
 
-// planWrite decides what a write makes of a secret.
+// planWrite decides how a write changes a secret, and whether it may.
 func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	w := write{event: o.event(), note: map[string]any{}}
 	head, err := t.secretHead(p)
@@ -97,7 +97,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 			w.before = head.secret(p)
 		}
 	case errors.Is(err, ErrNotFound):
-		// Versions without a head would lose the tier that they give it.
+		// With a new head, the secret would lose the tier that these versions give it.
 		if left, err := t.versionNumbers(p); err != nil || len(left) > 0 {
 			return w, errors.Join(err, damaged(p.String(), "its versions are there, but its record was removed"))
 		}
@@ -114,7 +114,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before.Version), versionName(*o.IfVersion))
 	}
 	if o.Rotate {
-		if err != nil { // there is none
+		if err != nil { // the secret does not exist
 			return w, err
 		}
 		if err := head.checkLive(p); err != nil {
@@ -143,7 +143,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 }
 
 // approvedWrite lets a grantee overwrite or delete a critical secret only with an
-// approval, which serves once.
+// approval. Each approval serves once.
 func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uint64, tier tokens.Tier, note map[string]any) error {
 	if s.as == nil || tier < tokens.Critical {
 		return nil
@@ -185,8 +185,8 @@ func (s *Session) store(t *tx, p tokens.Path, w *write, value []byte) (Secret, e
 	return w.head.secret(p), t.put(bucketSecrets, secretBucketKey(p), true, w.head)
 }
 
-// versionOf is the version that a write makes, before it is sealed. Where the tier is
-// lowered, so are the versions that there are.
+// versionOf returns the version that a write makes, not yet sealed. If the write lowers
+// the tier, versionOf also lowers the tier of the existing versions.
 func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error) {
 	w.head.Seq = t.seq()
 	if w.head.Tier < w.was {
@@ -198,8 +198,8 @@ func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error)
 	return versionBody{Seq: w.head.Seq, Tier: w.head.Tier, Author: t.by.id, CreatedAt: t.now}, nil
 }
 
-// lowerVersions seals every stored version anew at a lower tier. To lower a
-// tier widens who may read, so it appends nothing that must be forgotten.
+// lowerVersions seals every stored version anew at a lower tier. That only widens
+// who may read, so nothing has to disappear from the file and no rewrite is needed.
 func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier) error {
 	numbers, err := t.versionNumbers(p)
 	if err != nil {
@@ -231,8 +231,8 @@ func (t *tx) versionNumbers(p tokens.Path) (numbers []uint64, err error) {
 	return numbers, err
 }
 
-// CheckSet says whether Set would refuse a value or an option for its form. It
-// needs no vault.
+// CheckSet returns an error, a [tokens.SyntaxError], if Set would refuse the form of a
+// value or of an option. It needs no vault.
 func CheckSet(value []byte, o SetOptions) error {
 	if o.Type != "" && !slices.Contains(Types, o.Type) {
 		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
@@ -244,7 +244,8 @@ func CheckSet(value []byte, o SetOptions) error {
 }
 
 // Delete hides a secret, and revokes the tokens that are for it alone. Its
-// versions stay until it is purged.
+// versions stay until the owner purges it. It returns the secret and the number
+// of tokens that covered it.
 func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.enter(t, tokens.Delete, audit.SecretDeleted, p); err != nil {
@@ -272,8 +273,8 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 	return done, ended, err
 }
 
-// Restore brings a deleted secret back; a critical one, for a grantee, with an
-// approval, as it takes to overwrite it.
+// Restore brings a deleted secret back. If the secret is critical, a grantee needs an
+// approval, as for overwriting it. A secret that is not deleted is [ErrConflict].
 func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.enter(t, tokens.Write, audit.SecretRestored, p); err != nil {
@@ -342,9 +343,9 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 	return now, before, err
 }
 
-// Purge removes a secret and every version of it, deleted or not, and rewrites
-// the vault, so that the bytes are gone from the file. It returns how many
-// versions there were.
+// Purge removes a secret, deleted or not, and all of its versions. It rewrites the
+// vault, so that the bytes are gone from the file. It returns the number of versions
+// that the secret had. Only the owner can purge: for others it returns [ErrDenied].
 func (s *Session) Purge(p tokens.Path) (int, error) {
 	if err := s.mayOnlyOwner("purge a secret", audit.SecretPurged, p.String()); err != nil {
 		return 0, err
@@ -354,7 +355,7 @@ func (s *Session) Purge(p tokens.Path) (int, error) {
 		if _, err := t.secretHead(p); errors.Is(err, ErrNotFound) {
 			return err
 		}
-		numbers, err = t.versionNumbers(p) // also of a head that is damaged: purging it mends
+		numbers, err = t.versionNumbers(p) // also if the head is damaged: a purge repairs that
 		return err
 	})
 	if err != nil {
