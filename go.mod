@@ -6,7 +6,7 @@ require (
 	filippo.io/age v1.3.2 // the encryption of everything secret, and the owner's identity
 	filippo.io/edwards25519 v1.2.0 // arithmetic of Ed25519's numbers: whether a key made a signature
 	github.com/alecthomas/kong v1.17.0 // the command line
-	github.com/golang-jwt/jwt/v5 v5.3.1 // tokens
+	github.com/cloudflare/circl v1.6.5 // Ed25519 with tables in the binary: twice as fast to sign
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries
 	go.etcd.io/bbolt v1.5.0 // the file
 	golang.org/x/crypto v0.55.0 // ChaCha20-Poly1305, for our age stanza
@@ -15,9 +15,10 @@ require (
 )
 
 // For the tests.
-require github.com/rogpeppe/go-internal v1.16.0
-
-require github.com/cloudflare/circl v1.6.5
+require (
+	github.com/golang-jwt/jwt/v5 v5.3.1 // the judge of our tokens
+	github.com/rogpeppe/go-internal v1.16.0 // testscript
+)
 
 require (
 	filippo.io/hpke v0.4.0 // indirect

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"unicode/utf8"
 )
 
 // DecodeStrict decodes the JSON in data into v, which points to a zero value. It
-// refuses what encoding/json accepts: unknown fields, text after the value, and names
-// that are duplicated or in the wrong case. Two programs must not read the same body
+// refuses what encoding/json accepts: bytes that are not UTF-8, unknown fields, text after
+// the value, and names that are duplicated or in the wrong case. Two programs must not read the same body
 // differently. No error quotes data.
 func DecodeStrict(data []byte, v any) error {
 	if quickDecode(data, v) {
@@ -22,6 +23,9 @@ func DecodeStrict(data []byte, v any) error {
 
 // decodeStrict defines what strict means.
 func decodeStrict(data []byte, v any) error {
+	if !utf8.Valid(data) { // encoding/json would replace what is not
+		return errors.New("not UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

@@ -26,6 +26,8 @@ func TestStrictJSON(t *testing.T) {
 		`{"a":1}x`:                              false,
 		`{"c":[{"d":1,"d":2}]}`:                 false,
 		`{"\u0061":1}`:                          false,
+		"{\"b\":\"\xff\"}":                      false,
+		"{\"b\":\"ü\"}":                         true,
 		`[]`:                                    false,
 		``:                                      false,
 	} {
