@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Backups to where they cannot go, and from where nothing may be written.
+// These tests make backups on full and read-only disks, and restore from them.
 
-// smallDisk mounts a disk of its own.
+// smallDisk mounts a new tmpfs with these options and returns its folder.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func readOnly(t *testing.T, dir string) {
 	}
 }
 
-// oldVault makes a vault of some size, and returns the home of its owner.
+// oldVault makes a vault with one value of 140 kB, and returns the home of its owner.
 func oldVault(t *testing.T) (home string) {
 	t.Helper()
 	home = t.TempDir()
@@ -94,7 +94,8 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	for to, says := range map[string]string{"/dev/full": "is there already", fifo: "is there already", dir + "/x.db": "x.db.part is in the way; remove it"} {
 		refused(t, home, says, "vault", "backup", to)
 	}
-	// A link to a folder is that folder, and two in one second are two.
+	// A backup to a link to a folder goes into the folder. Backups made within one second
+	// get different names.
 	folder := filepath.Join(dir, "folder")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -116,7 +117,8 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// What was streamed in part is no backup, and must not look like one.
+// If a backup was streamed only in part, ass must not report success: a partial stream is
+// no backup.
 func TestBackupToABrokenStdout(t *testing.T) {
 	home := oldVault(t)
 	run := func(stdout io.Writer) (string, error) {
@@ -164,8 +166,8 @@ func TestRestoreFromAReadOnlyDisk(t *testing.T) {
 	must(t, home, "vault", "check")
 }
 
-// A rekey that was cut off left the vault's key as next_key. It opens with the passphrase
-// of the key before, which is asked for once, and outlives a logout.
+// If a rekey was cut off, the config has the vault's key as next_key. It opens with the
+// passphrase of the previous key, which ass asks for once, and it survives a logout.
 func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -219,5 +221,5 @@ func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, home, "logout")
-	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-00000000.key")) // which tries it
+	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-00000000.key")) // login checks that the key opens the vault
 }

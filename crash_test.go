@@ -24,10 +24,10 @@ var (
 	killsSeed = flag.Uint64("kills-seed", 0, "what TestKills draws from; 0 for another one each time")
 )
 
-// TestKills kills the program, with SIGKILL and at any moment of its life, in every
-// command that changes the vault or reads a value, and holds what is left against a
-// specification: the vault is as before the command, or as after it. What ended with
-// exit code 0, or printed a value, is after, and is in the log.
+// TestKills kills the program with SIGKILL, at any moment of its life, in every command
+// that changes the vault or reads a value. Then it compares the vault with a
+// specification: the vault is as before the command, or as after it. If the command ended
+// with exit code 0, or printed a value, the vault is as after it, and the log has the entry.
 func TestKills(t *testing.T) {
 	if underRace {
 		t.Skip("the program is slow then, and nothing of it runs at once with itself")
@@ -42,7 +42,7 @@ func TestKills(t *testing.T) {
 		k.life(min(*kills, k.killed+100))
 	}
 	t.Log(k.outcomes)
-	// So many that none of a kind is no chance.
+	// With so many kills, it is no accident if an outcome is missing.
 	for outcome, enough := range map[string]int{"killed, before": 50, "killed with the lock": 50, "killed, after": 500} {
 		if k.outcomes[outcome] == 0 && *kills >= enough && !t.Failed() {
 			t.Errorf("%s: none; were they hit at work?", outcome)
@@ -50,7 +50,7 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// killer kills processes.
+// killer runs commands, kills some of them, and keeps the specification.
 type killer struct {
 	t      *testing.T
 	random *rand.Rand
@@ -59,21 +59,21 @@ type killer struct {
 	killed   int
 	outcomes map[string]int
 
-	*person        // whose vault it is now
-	spec    *spec  // what it must hold
-	seq     uint64 // the newest entry of the log that was looked at
+	*person        // the owner of the current vault
+	spec    *spec  // what the vault must hold
+	seq     uint64 // the newest log entry that was read
 	acked   []string
-	keys    []tokens.AgentKey // all that were ever printed
-	serial  int               // for values and names that were not there before
+	keys    []tokens.AgentKey // all keys that were ever printed
+	serial  int               // makes values and names unique
 }
 
-// life is that of one vault, which is killed in until so many kills are counted.
+// life makes one vault and runs commands on it until k.killed reaches until.
 func (k *killer) life(until int) {
 	k.person = &person{t: k.t, home: k.t.TempDir()} // with no vault yet
 	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, agents: map[string]*specAgent{}, tokens: map[string]bool{}, asks: map[string]*specAsk{}}
 	k.seq, k.acked, k.keys = 0, nil, nil
 
-	// It may be killed while it is made, too. Whatever that left, the next run goes on.
+	// The first command may be killed, too. The next run works with whatever is left.
 	first := []string{"secrets", "set", "steady/KEY", marker + "-steady"}
 	if usual := k.usual["first"]; usual > 0 {
 		k.kill(k.command("", first...), usual)
@@ -86,7 +86,7 @@ func (k *killer) life(until int) {
 	now, _ := k.observe()
 	k.spec.values["steady/KEY"] = []string{marker + "-steady"}
 	k.spec.values["crit/KEY"] = []string{marker + "-critical"}
-	for len(now["secret steady/KEY"]) > len(marker+"-steady") { // the run that was killed had stored it
+	for len(now["secret steady/KEY"]) > len(marker+"-steady") { // the killed run had already stored the value
 		k.spec.values["steady/KEY"] = append(k.spec.values["steady/KEY"], marker+"-steady")
 		now["secret steady/KEY"] = strings.TrimPrefix(now["secret steady/KEY"], marker+"-steady|")
 	}
@@ -112,9 +112,9 @@ func (k *killer) life(until int) {
 	}
 }
 
-// kill starts a process and kills it: after a random part of the time that it
-// usually takes, or, as most of that is the start of a program, after a random part
-// of the rest once it has the vault. It reports false if the process ended before.
+// kill starts a process and kills it after a random part of the time that it usually
+// takes. Most of that time is the start of the program, so in half of the cases the delay
+// begins only when the process has the lock. kill reports false if the process ended first.
 func (k *killer) kill(r *process, usual time.Duration) bool {
 	k.t.Helper()
 	atWork := k.vault != "" && k.random.IntN(2) == 0
@@ -144,7 +144,7 @@ func (k *killer) kill(r *process, usual time.Duration) bool {
 	return r.end() == -1
 }
 
-// step runs one command, kills it or not, and looks at what is left.
+// step runs one command, may kill it, and checks the vault.
 func (k *killer) step() {
 	a := k.next()
 	r := k.command(a.key, a.args...)
@@ -153,7 +153,7 @@ func (k *killer) step() {
 		k.judge(a, r, k.runOrKill(a.kind, r), "")
 		return
 	}
-	// Another process comes meanwhile, and waits if it has to.
+	// Another process starts meanwhile, and waits if it has to.
 	waiter := k.command("", "secrets", "get", "steady/KEY")
 	later := time.Duration(k.random.Float64() * float64(usual))
 	started := make(chan error)
@@ -171,7 +171,7 @@ func (k *killer) step() {
 	k.judge(a, r, killed, "secret.read steady/KEY")
 }
 
-// runOrKill runs a command, and kills it if it is known how long it takes.
+// runOrKill runs a command. If its usual time is known, it mostly kills it.
 func (k *killer) runOrKill(kind string, r *process) (killed bool) {
 	if usual := k.usual[kind]; usual > 0 && k.random.IntN(10) > 0 {
 		return k.kill(r, usual)
@@ -185,8 +185,8 @@ func (k *killer) runOrKill(kind string, r *process) (killed bool) {
 	return false
 }
 
-// judge decides by the log whether the command was done, and then holds the vault
-// against the specification. beside is the entry of a process that came meanwhile.
+// judge decides from the log whether the command was done, and then compares the vault
+// with the specification. beside is the log entry of a process that ran meanwhile.
 func (k *killer) judge(a act, r *process, killed bool, beside string) {
 	k.t.Helper()
 	if killed && r.names(k.vault+".lock") {
@@ -264,8 +264,8 @@ func (k *killer) judge(a act, r *process, killed bool, beside string) {
 	}
 }
 
-// observe is the next process: it opens the vault, reads all that is in it, and
-// returns that with the entries that the log has since the last time.
+// observe opens the vault as the next process would. It returns the vault's whole content,
+// and the log entries since the last call.
 func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 	k.t.Helper()
 	now = map[string]string{}
@@ -339,15 +339,15 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 
 // spec says what the vault must hold.
 type spec struct {
-	values  map[string][]string // of a path, the oldest version first
+	values  map[string][]string // by path, the oldest version first
 	deleted map[string]bool
 	agents  map[string]*specAgent // by name
-	tokens  map[string]bool       // ids of those that are live
+	tokens  map[string]bool       // ids of the active ones
 	asks    map[string]*specAsk   // by id
 }
 
 type specAgent struct {
-	id, key string // key is "" where nobody saw it
+	id, key string // key is "" if it was never printed
 	revoked bool
 }
 
@@ -356,7 +356,7 @@ type specAsk struct {
 	used          bool
 }
 
-// view is the specification as observe sees a vault.
+// view returns the specification in the form of observe.
 func (s *spec) view() map[string]string {
 	now := map[string]string{}
 	for path, values := range s.values {
@@ -370,7 +370,7 @@ func (s *spec) view() map[string]string {
 		case a.revoked:
 			now["agent "+name] = "revoked"
 		case a.key != "":
-			now["agent "+name] += ", opens" // one of its keys, and no other
+			now["agent "+name] += ", opens" // exactly one of its printed keys opens the vault
 		}
 	}
 	for id := range s.tokens {
@@ -382,25 +382,26 @@ func (s *spec) view() map[string]string {
 	return now
 }
 
-// rewritten is what a new epoch leaves of requests: those that wait, of those who live.
+// rewritten applies a new epoch to the requests: only the pending requests of active
+// agents remain.
 func (s *spec) rewritten() {
 	maps.DeleteFunc(s.asks, func(_ string, q *specAsk) bool {
 		return q.status != vault.Pending || s.agents[q.agent].revoked
 	})
 }
 
-// act is one command and what it does.
+// act is one command and its expected effect.
 type act struct {
 	kind   string
 	key    string // the credential
 	args   []string
 	code   int
-	prints string   // the value
-	log    []string // the entries, oldest first; one that ends with a space begins so
+	prints string   // the expected value
+	log    []string // expected log entries, oldest first; one that ends with a space is a prefix
 	apply  func(s *spec, ids []string, r *process)
 }
 
-// next draws a command that makes sense now.
+// next draws a random command that is possible in the current state.
 func (k *killer) next() act {
 	for {
 		if a := k.draw(); a.kind != "" {
@@ -536,7 +537,8 @@ func (k *killer) draw() act {
 	return act{}
 }
 
-// approval asks for the critical secret, decides, or reads, whichever is next.
+// approval returns the next step of an approval: the agent requests the critical secret,
+// the owner decides, or the agent reads it.
 func (k *killer) approval(name string, agent *specAgent) act {
 	if agent == nil || agent.key == "" {
 		return act{}
@@ -565,7 +567,7 @@ func (k *killer) approval(name string, agent *specAgent) act {
 	return get
 }
 
-// any draws an agent that is active.
+// any draws a random active agent, nil if there is none.
 func (k *killer) any() (string, *specAgent) {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(k.spec.agents)) {
@@ -580,7 +582,7 @@ func (k *killer) any() (string, *specAgent) {
 	return name, k.spec.agents[name]
 }
 
-// printedKey returns the agent key that a command has printed, "" for none.
+// printedKey returns the agent key that a command has printed, "" if there is none.
 func printedKey(r *process) string {
 	var printed struct {
 		Key string `json:"api_key"`

@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// busyLine is what a command says that found the vault in use.
+// busyLine matches the message of a command that gave up because the vault was in use.
 var busyLine = regexp.MustCompile(`vault\.db is in use by (pid \d+ \("ass [a-z -]+"\), since \d\d:\d\d:\d\d|another process); waited [0-9a-zµ.]+; run it again, or wait longer with --lock-timeout\n$`)
 
-// manySecrets gives the person as many secrets, so that a rewrite takes a while.
+// manySecrets imports n secrets, so that a rewrite takes a while.
 func (p *person) manySecrets(n int) {
 	p.t.Helper()
 	var text strings.Builder
@@ -33,8 +33,8 @@ func (p *person) manySecrets(n int) {
 	p.must("", "env", "import", file, "--namespace", "many")
 }
 
-// A process that was stopped while it has the vault keeps the others out, who say
-// which it is; one that was killed keeps nobody out.
+// A process that was stopped while it has the lock keeps the others out, and they name it.
+// A process that was killed keeps nobody out.
 func TestStoppedAndKilledHolders(t *testing.T) {
 	p := newPerson(t)
 	p.manySecrets(200)
@@ -47,8 +47,8 @@ func TestStoppedAndKilledHolders(t *testing.T) {
 				t.Errorf("beside a stopped process: %s\nwant: %s", other, who)
 			}
 		}
-		// One that waits is stopped as well. It is the next, and so it is the one
-		// whom others wait for once the first is gone.
+		// A waiting process is stopped as well. It is next in line, so the others wait
+		// for it once the first is gone.
 		waiter := p.start("", "secrets", "set", "waiter/KEY", marker)
 		eventually(t, "one waits", func() bool { return waiter.names(p.vault + ".gate") })
 		if !waiter.stop() {
@@ -59,7 +59,7 @@ func TestStoppedAndKilledHolders(t *testing.T) {
 		if code, other := p.run("", "secrets", "get", "steady/KEY", "--lock-timeout", "30ms"); code != 7 || !strings.Contains(other.err.String(), who) {
 			t.Errorf("beside a stopped waiter: %s\nwant: %s", other, who)
 		}
-		// Who does not wait does not stand in line behind it.
+		// A command with --lock-timeout 0 does not queue behind it.
 		p.must("", "secrets", "get", "steady/KEY", "--lock-timeout", "0")
 		if holding[0] == "vault" {
 			_ = waiter.Process.Signal(syscall.SIGCONT)
@@ -74,8 +74,8 @@ func TestStoppedAndKilledHolders(t *testing.T) {
 	p.check()
 }
 
-// Processes that wait while the vault is replaced go on with the new file. The one
-// that replaces it is caught in the act, and let go when they wait.
+// Processes that wait while the vault is replaced go on with the new file. The test stops
+// the replacing process while it has the lock, and resumes it when the others wait.
 func TestProcessesWaitForTheNewFile(t *testing.T) {
 	p := newPerson(t)
 	p.manySecrets(200)
@@ -116,18 +116,18 @@ func TestProcessesWaitForTheNewFile(t *testing.T) {
 	p.check()
 }
 
-// crowd is many processes at one vault.
+// crowd counts what many processes do to one vault at once.
 type crowd struct {
 	*person
 	mu    sync.Mutex
-	reads map[string]int // by actor and path, of those that ended with 0
-	sets  map[string]int // by path, of those that ended with 0
-	busy  map[string]int // what they said
+	reads map[string]int // by actor and path; only commands that ended with exit code 0
+	sets  map[string]int // by path; only commands that ended with exit code 0
+	busy  map[string]int // by the message
 	runs  int
 }
 
-// do runs one command, and returns its exit code: 0, 7 with a line that says who is
-// in the way, or another that the scenario makes legitimate.
+// do runs one command, and returns its exit code and output. The exit code must be 0, or 7
+// with a line that names the process in the way, or the one that is legitimate here.
 func (c *crowd) do(key string, legitimate int, args ...string) (int, string) {
 	code, r := c.run(key, args...)
 	c.mu.Lock()
@@ -155,11 +155,12 @@ func (c *crowd) get(key, actor, path, want string, more ...string) {
 	c.reads[actor+" "+path]++
 }
 
-// TestCrowd has 32 processes read, write, list, tail, revoke and rewrite at once.
+// TestCrowd runs 32 processes that read, write, list, tail, revoke and rewrite at once.
+// The vault and the log have every acknowledged change and read, once.
 func TestCrowd(t *testing.T) {
 	people, rounds := 32, 2
 	if underRace {
-		people, rounds = 12, 1 // the program is slow then
+		people, rounds = 12, 1 // the race detector makes the program slow
 	}
 	c := &crowd{person: newPerson(t), reads: map[string]int{}, sets: map[string]int{}, busy: map[string]int{}}
 	tails := []*tail{c.follow(), c.follow()}
@@ -214,7 +215,7 @@ func TestCrowd(t *testing.T) {
 	t.Logf("%d commands, %d of them busy, %d entries", c.runs, busy, len(entries))
 }
 
-// visit is what one of the crowd does, one command after the other.
+// visit runs the commands of one member of the crowd, one after the other.
 func (c *crowd) visit(i, round int) {
 	mine := fmt.Sprintf("crowd/K%d", i)
 	value := fmt.Sprintf("%s-%d-%d", marker, i, round)
@@ -225,12 +226,12 @@ func (c *crowd) visit(i, round int) {
 		c.get("", "owner", mine, value)
 	}
 	c.get("", "owner", "steady/KEY", marker+"-steady")
-	c.get("", "owner", "steady/KEY", marker+"-steady", "--lock-timeout", "0") // most of these are told who is in the way
+	c.get("", "owner", "steady/KEY", marker+"-steady", "--lock-timeout", "0") // most of these find the vault busy
 	if code, out := c.do("", 0, "secrets", "list", "steady"); code == 0 && !strings.HasPrefix(out, "steady/KEY ") {
 		c.t.Errorf("the list is %q", out)
 	}
 	switch i % 8 {
-	case 0: // an agent comes, reads, and goes
+	case 0: // an agent is created, reads, and is revoked
 		name := fmt.Sprintf("agent-%d-%d", i, round)
 		code, out := c.do("", 0, "agents", "create", "--name", name, "--scopes", "secrets:read:steady/*", "--json")
 		var made struct {
@@ -251,7 +252,7 @@ func (c *crowd) visit(i, round int) {
 		if code, _ := c.do(made.Key, 5, "secrets", "get", "steady/KEY"); code == 0 {
 			c.t.Error("a revoked agent read a value")
 		}
-	case 1: // so does a token
+	case 1: // the same with a token
 		code, out := c.do("", 0, "tokens", "issue", "--scopes", "secrets:read:steady/KEY", "--json")
 		var made struct {
 			ID    string `json:"token_id"`
@@ -271,7 +272,7 @@ func (c *crowd) visit(i, round int) {
 		if code, _ := c.do(made.Token, 5, "secrets", "get", "steady/KEY"); code == 0 {
 			c.t.Error("a revoked token read a value")
 		}
-	case 2: // a log is followed for a moment
+	case 2: // a process follows the log for a moment
 		tail := c.start("", "audit", "--tail")
 		c.get("", "owner", "steady/KEY", marker+"-steady")
 		_ = tail.Process.Signal(syscall.SIGINT)
@@ -309,7 +310,7 @@ func (p *person) follow() *tail {
 	return r
 }
 
-// entries are those that it has printed to the end.
+// entries returns the log entries whose lines the tail has printed completely.
 func (r *tail) entries() (list []entry) {
 	b, _ := os.ReadFile(r.file)
 	for line := range strings.Lines(string(b)) {
@@ -321,7 +322,7 @@ func (r *tail) entries() (list []entry) {
 	return list
 }
 
-// entry is what these tests look at in an entry of the log.
+// entry has the fields of a log entry that these tests check.
 type entry struct {
 	Seq      uint64 `json:"seq"`
 	ID       string `json:"id"`

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The page in a real browser, where one is installed: its script runs under its own
-// policy, and nothing that came out of the vault does.
+// If a browser is installed, it shows the page: the page's own script runs under the
+// page's policy, and no text from the vault runs as a script.
 func TestDashboardInABrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -40,7 +40,7 @@ func TestDashboardInABrowser(t *testing.T) {
 	text := string(dom)
 	for want, found := range map[string]bool{
 		"<title>Agent Secret Store</title>":                 true,
-		`placeholder="Filter by path, type or tier" hidden`: false, // the page's own script took it away
+		`placeholder="Filter by path, type or tier" hidden`: false, // the page's own script removed "hidden"
 		`data-filter="secrets-rows"`:                        true,
 		"&lt;script&gt;document.title":                      true,
 		"hunter2":                                           false,
@@ -51,7 +51,7 @@ func TestDashboardInABrowser(t *testing.T) {
 	}
 }
 
-// A project of somebody else's gets a real secret store in its scripts.
+// Another project's test scripts get a real secret store.
 func TestInAnotherModule(t *testing.T) {
 	cmd := exec.Command("go", "test", "-count=1", "./...")
 	cmd.Dir = filepath.Join("testdata", "othermodule")

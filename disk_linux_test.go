@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a person sees of a disk that has no room, and then has some. The disk is a
-// small one where it can be mounted, and a limit on the size of files elsewhere.
+// These tests show what a user sees if the disk is full, and then has room again. They
+// mount a small disk where they can, and also limit the size of files.
 
 type fullDisk struct {
 	t     *testing.T
 	home  string
 	vault string
-	says  string // of a write that failed
+	says  string // the end of the message after a failed write
 	set   func(kib int)
-	limit int // KiB that a file may have; 0 for any number
+	limit int // largest file in KiB; 0 for no limit
 }
 
 func newFullDisk(t *testing.T, limited bool) *fullDisk {
@@ -50,7 +50,7 @@ func newFullDisk(t *testing.T, limited bool) *fullDisk {
 	return d
 }
 
-// run runs ass, and returns what it printed on stdout and stderr.
+// run runs ass, and returns its stdout and stderr.
 func (d *fullDisk) run(stdin string, args ...string) (stdout, stderr string, err error) {
 	d.t.Helper()
 	cmd := exec.Command("ass", args...)
@@ -76,13 +76,14 @@ func (d *fullDisk) must(stdin string, args ...string) string {
 	return stdout
 }
 
-// state is what the vault says of itself.
+// state returns the list of secrets and the log.
 func (d *fullDisk) state() string {
 	d.t.Helper()
 	return d.must("", "secrets", "list", "*", "--json") + d.must("", "audit", "--limit", "0", "--json")
 }
 
-// fails runs ass where there is no room for it, and again where there is.
+// fails runs ass without enough room: the command fails with one line, and the vault is
+// as before. Then it runs ass again with room, which must work.
 func (d *fullDisk) fails(kib int, stdin string, args ...string) {
 	d.t.Helper()
 	before := d.state()
@@ -121,7 +122,7 @@ func TestDiskThatFillsUp(t *testing.T) {
 			if err := unix.Stat(d.vault, &old); err != nil {
 				t.Fatal(err)
 			}
-			room := 100 // for the new file, which needs more, while the old one is there as well
+			room := 100 // KiB; too little for the new file beside the old one
 			if !limited {
 				room += int(old.Blocks / 2)
 			}
@@ -135,8 +136,8 @@ func TestDiskThatFillsUp(t *testing.T) {
 	}
 }
 
-// A file, or a folder, that may not be written to: looking works, and nothing is
-// read out of it, because that could not be logged.
+// If the vault's file may not be written, listing works. Reading a value does not, because
+// the read could not be logged.
 func TestVaultThatMayNotBeWritten(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write everything")
@@ -166,7 +167,8 @@ func TestVaultThatMayNotBeWritten(t *testing.T) {
 	}
 }
 
-// The first command of all, on a disk that has room for some of what it makes.
+// If the disk has room for only some of its files, the first command fails with a clear
+// line. When there is room again, the same command works.
 func TestFirstVaultOnASmallDisk(t *testing.T) {
 	failed := 0
 	for kib := 4; kib <= 80; kib += 8 {

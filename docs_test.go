@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// TestTranscripts runs every ```console block of the README, top to bottom in
-// one home, and compares. A … in the expected text stands for anything within a
-// line.
+// TestTranscripts runs every ```console block of the README, from top to bottom in one
+// home. The output must be what the README says; a … there stands for any text within a line.
 func TestTranscripts(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
@@ -38,7 +37,7 @@ func TestTranscripts(t *testing.T) {
 		for _, part := range strings.Split("\n"+block[1], "\n$ ")[1:] {
 			command, want, _ := strings.Cut(part, "\n")
 			variable := export.FindStringSubmatch(command)
-			if variable != nil { // it holds for the commands that follow
+			if variable != nil { // export sets it for the commands that follow
 				command = "printf %s " + variable[2]
 			}
 			cmd := exec.Command("sh", "-c", command+" 2>&1")
@@ -56,8 +55,8 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// The MCP client's config of the README works: the server gets the secret, and what it says
-// to the client comes through.
+// The README's config of an MCP client works: the server gets the secret, and the client
+// gets the server's output.
 func TestMCPConfig(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
@@ -100,8 +99,8 @@ func matches(got, want string) bool {
 	return regexp.MustCompile("^(?:" + pattern + ")$").MatchString(got)
 }
 
-// The two commands of the README are the ones that are run: the first here, word
-// for word but for `go run .`, the second by .ci/run.
+// The two commands of the README are run as written. This test runs the first one, word
+// for word except for `go run .`; .ci/run runs the second.
 func TestTheTwoCommands(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

@@ -17,8 +17,8 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-// On a terminal, an import lists what it replaces, with whole paths; where .assrc alone
-// names the namespace, it asks before.
+// On a terminal, an import lists the secrets that it replaces, with full paths. If only
+// .assrc names the namespace, the import asks before it replaces them.
 func TestImportOnATerminal(t *testing.T) {
 	home := t.TempDir()
 	t.Chdir(t.TempDir())
@@ -56,7 +56,7 @@ func TestImportOnATerminal(t *testing.T) {
 	if out, _ := assIn(home, "secrets", "get", "prod/A"); string(out) != "hunter2-again" {
 		t.Errorf("after yes: %q", out)
 	}
-	// Nothing is replaced, so nothing is asked.
+	// The import replaces nothing, so it asks nothing.
 	term = startOnTerminal(t, home, "env", "import", "again.env")
 	term.await("Imported 0 secrets to prod")
 	for _, flags := range [][]string{{"--force"}, {"--on-conflict", "update"}, {"--namespace", "prod"}} {
@@ -69,7 +69,8 @@ func TestImportOnATerminal(t *testing.T) {
 	}
 }
 
-// An import replaces the secrets that a person saw, and not one that came meanwhile.
+// An import replaces only the secrets that the user was shown. If another one was stored
+// meanwhile, it imports nothing.
 func TestImportReplacesWhatWasShown(t *testing.T) {
 	home := t.TempDir()
 	t.Chdir(t.TempDir())
@@ -93,8 +94,8 @@ func TestImportReplacesWhatWasShown(t *testing.T) {
 	}
 }
 
-// After an import on a terminal, a file that git has, or would take, is told; git runs
-// nothing that the repository names, and is led nowhere by variables.
+// After an import on a terminal, ass warns if git tracks the file or does not ignore it.
+// git runs no command that the repository names, and variables do not redirect git.
 func TestImportHintsAtGit(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("there is no git here")
@@ -119,7 +120,7 @@ func TestImportHintsAtGit(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 		if want == "" {
-			time.Sleep(50 * time.Millisecond) // what would come has come
+			time.Sleep(50 * time.Millisecond) // time for a hint to appear
 			if strings.Contains(term.text(), "git") {
 				t.Errorf("unasked for:\n%s", term.text())
 			}
@@ -151,14 +152,15 @@ func TestImportHintsAtGit(t *testing.T) {
 	git("rm", "-q", "--cached", ".env")
 	write(t, ".gitignore", ".env\n")
 	importing("")
-	cmd := exec.Command("ass", "env", "import", ".env", "--namespace", "prod") // in a pipe, nothing is hinted at
+	cmd := exec.Command("ass", "env", "import", ".env", "--namespace", "prod") // in a pipe, ass gives no hints
 	cmd.Env = withHome(home)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "git") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// A repository that lacks an object, and names a command to fetch it with, gets nothing run.
+// If a repository lacks an object, and names a command that would fetch it, git does not
+// run that command.
 func TestImportHintsFetchNothing(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("there is no git here")
@@ -204,15 +206,15 @@ func TestImportHintsFetchNothing(t *testing.T) {
 	if _, err := os.Stat("ran"); err == nil {
 		t.Error("git ran a command of the repository's")
 	}
-	ls := exec.Command("git", "ls-files", "--error-unmatch", "--", ".env") // which shows that it would
+	ls := exec.Command("git", "ls-files", "--error-unmatch", "--", ".env") // plain git would run it
 	_ = ls.Run()
 	if _, err := os.Stat("ran"); err != nil {
 		t.Skip("this git fetches nothing by itself")
 	}
 }
 
-// On a terminal, a file that ass did not write is overwritten when a person says so, and
-// an .assrc is trusted when one says so.
+// On a terminal, ass overwrites a file that it did not write only if the user says yes, and
+// trusts an .assrc only if the user says yes.
 func TestAsksOnATerminal(t *testing.T) {
 	home := t.TempDir()
 	t.Chdir(t.TempDir())

@@ -19,7 +19,7 @@ import (
 	"ass/vault"
 )
 
-// filling is what is in a vault that is measured.
+// filling is the content of a measured vault: how many secrets, log entries and agents.
 type filling struct{ secrets, entries, agents int }
 
 func (f filling) String() string {
@@ -32,8 +32,8 @@ type world struct {
 	home, agent, token string
 }
 
-// Secrets lie in namespaces of 1,000, so that one transaction writes a whole one, and
-// ten of those in one of 10,000.
+// Each service namespace has 1,000 secrets, so that one transaction writes all of it. Each
+// team namespace has ten services.
 const (
 	serviceSize = 1000
 	teamSize    = 10 * serviceSize
@@ -43,7 +43,7 @@ func secretPath(i int) string {
 	return fmt.Sprintf("team%d/service%d/KEY%d", i/teamSize, i/serviceSize, i)
 }
 
-// variables is a .env file.
+// variables returns a .env file of n variables.
 func variables(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
@@ -52,7 +52,7 @@ func variables(n int) []byte {
 	return b.Bytes()
 }
 
-// fillAll makes a world of each kind that is asked for, the longest work first.
+// fillAll makes a world for each filling, in parallel and the longest work first.
 func fillAll(t *testing.T, dir string, specs []filling) map[filling]world {
 	t.Helper()
 	homes := map[filling]string{}
@@ -90,7 +90,7 @@ func fillAll(t *testing.T, dir string, specs []filling) map[filling]world {
 
 func (f filling) work() int { return f.secrets + f.entries + 10*f.agents }
 
-// prepare fills the vault of a home, or takes a copy of the one in the cache.
+// prepare fills the vault of a home, or copies it from the cache.
 func (f filling) prepare(home string) error {
 	filled := home
 	if *measureCache != "" {
@@ -111,7 +111,7 @@ func (f filling) prepare(home string) error {
 	return copyAll(filled, home)
 }
 
-// fill makes the home, with a vault and all that is in it.
+// fill makes the home, with a vault and its content.
 func (f filling) fill(home string) error {
 	id, err := vault.NewIdentity()
 	if err != nil {
@@ -138,7 +138,7 @@ func (f filling) fill(home string) error {
 				return err
 			}
 		}
-		for range f.entries / f.secrets { // each secret that is read is an entry
+		for range f.entries / f.secrets { // each read of a secret is a log entry
 			if _, err := s.GetAll(tokens.Namespace{}); err != nil {
 				return err
 			}
@@ -152,11 +152,11 @@ func (f filling) fill(home string) error {
 	})
 }
 
-// allSecrets are the scopes of whoever reads in what is measured.
+// allSecrets are the scopes of the agents and the token.
 var allSecrets = tokens.Scopes{{Actions: tokens.Read, Pattern: tokens.Below(tokens.Namespace{})}}
 
-// enter makes an agent and a token, which are new each time, because a token lives
-// for a day.
+// enter makes an agent and a token. They are not in the cache, because a token is valid
+// for one day only.
 func (f filling) enter(t *testing.T, home string) world {
 	t.Helper()
 	w := world{filling: f, home: home}
@@ -177,7 +177,7 @@ func (f filling) enter(t *testing.T, home string) world {
 	return w
 }
 
-// copy returns another home like that of w.
+// copy copies the home of w and returns the new path.
 func (w world) copy(t *testing.T, name string) string {
 	t.Helper()
 	to := w.home + "-" + name

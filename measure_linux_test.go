@@ -30,9 +30,9 @@ var (
 	measureCache   = flag.String("measure-cache", "", "folder that keeps the filled vaults for the next time; delete it when the format or the filling changes")
 )
 
-// TestMeasure measures whole processes, interleaved, so that what else the machine
-// does hits all of them alike: ass in vaults of some sizes, the floor program, and
-// those of the other tools that are installed. It asserts nothing about time.
+// TestMeasure measures whole processes: ass in vaults of several sizes, the floor program,
+// and the other tools that are installed. The runs are interleaved, so that other load on
+// the machine affects all of them alike. It asserts nothing about time.
 func TestMeasure(t *testing.T) {
 	if !*measure {
 		t.Skip("it measures, and is asked for with -measure")
@@ -77,27 +77,27 @@ func (l load) warning() string {
 // meter measures command lines.
 type meter struct {
 	dir, ass, floor string
-	null, stderr    *os.File // of all that is run
+	null, stderr    *os.File // of all measured processes
 
-	nothing, get, put *row // of the floor program
+	nothing, get, put *row // rows of the floor program
 	rows              []*row
-	tools, absent     []string // peers that are there, and that are not
+	tools, absent     []string // peers that are installed, and that are not
 	dotenv            string   // a file of 1,000 variables
 }
 
-// row is one command line, and what it took.
+// row is one command line and its measurements.
 type row struct {
 	name string
-	args func(run int) []string // the number of the run, for what must be new each time
+	args func(run int) []string // run is the number of the run, for arguments that must be new each time
 	env  []string
-	prep func() error // not measured
-	slow int          // how often it is run, behind all others; 0: as often as they are
+	prep func() error // runs before each measurement; not measured
+	slow int          // how often it runs, after all other rows; 0: as often as they do
 
-	over  *row   // what of the floor it is compared with; nil for the get
-	group string // those of a group are compared with the fastest of them
+	over  *row   // the row of the floor to compare with; nil for get
+	group string // rows of one group are compared with the fastest of them
 	goal  goal
-	task  string          // what peers do in its place
-	peers map[string]*row // by the name of the tool
+	task  string          // the same task for peers
+	peers map[string]*row // by tool
 
 	runs int
 	took []time.Duration
@@ -105,13 +105,13 @@ type row struct {
 	peak float64 // MiB
 }
 
-// goal is what a row is to reach; zero for nothing.
+// goal is the target of a row; a zero field sets none.
 type goal struct {
 	over, group, ms, mib float64
-	ahead                []string // of which tools
+	ahead                []string // tools that must be slower
 }
 
-// always is for a command line that is the same each time.
+// always returns the same arguments for each run.
 func always(args ...string) func(int) []string { return func(int) []string { return args } }
 
 func newMeter(t *testing.T) *meter {
@@ -134,7 +134,7 @@ func newMeter(t *testing.T) *meter {
 	return m
 }
 
-// addRows fills the vaults and says what is measured.
+// addRows fills the vaults and adds the rows of ass and the floor.
 func (m *meter) addRows(t *testing.T) {
 	floorFile := filepath.Join(m.dir, "floor.db")
 	if b, err := exec.Command(m.floor, "make", floorFile).CombinedOutput(); err != nil {
@@ -165,7 +165,7 @@ func (m *meter) addRows(t *testing.T) {
 		w := worlds[filling{secrets: n}]
 		in := ", " + thousands(n) + " secrets"
 		m.addGets(w, in)
-		// What is written makes a small vault a larger one, so that is written elsewhere.
+		// Writes make a small vault larger, so they go to a copy.
 		sets, rights := w.home, w.home
 		if n <= 1000 {
 			sets, rights = w.copy(t, "sets"), w.copy(t, "rights")
@@ -197,14 +197,14 @@ func (m *meter) addRows(t *testing.T) {
 	}
 	small, fresh, empty := worlds[filling{secrets: 10}], filepath.Join(m.dir, "fresh"), filepath.Join(m.dir, "empty")
 	m.add(row{name: "env import, 1,000 new ones", goal: sops, task: "import 1,000", prep: func() error {
-		defer syscall.Sync() // else the import would wait for this copy to get to the disk
+		defer syscall.Sync() // otherwise the import would wait until this copy is on the disk
 		return errors.Join(os.RemoveAll(fresh), copyAll(small.home, fresh))
 	}}, fresh, "", "env", "import", m.dotenv, "--namespace", "imported")
 	m.add(row{name: "new vault and first secret", goal: goal{ms: 20}, prep: func() error {
 		return errors.Join(os.RemoveAll(empty), os.Mkdir(empty, 0o700))
 	}}, empty, "", "secrets", "set", "demo/KEY", "a value of a usual length")
 
-	// The first run may leave something that makes the next one quicker.
+	// The first run may leave data that make the next one quicker.
 	long, in := worlds[specs[2]].home, ", "+thousands(*measureEntries)+" entries"
 	m.add(row{name: "audit verify" + in, slow: 1}, long, "", "audit", "verify")
 	m.add(row{name: "audit verify" + in + ", again", slow: 1, goal: goal{ms: 2000}}, long, "", "audit", "verify")
@@ -223,7 +223,7 @@ func (m *meter) addGets(w world, in string) {
 	}
 }
 
-// add adds a command line of ass. An argument with a %d is another one in each run.
+// add adds a command line of ass. A %d in an argument becomes the number of the run.
 func (m *meter) add(r row, home, key string, args ...string) {
 	r.args = func(run int) []string {
 		now := append([]string{m.ass}, args...)
@@ -241,8 +241,8 @@ func (m *meter) add(r row, home, key string, args ...string) {
 
 func measuredEnv(home string) []string { return append(withHome(home), "GOMAXPROCS=") }
 
-// run runs the row once, behind the words that are given, with nothing in between
-// that is not needed.
+// run runs the row once. The words of before precede its command line. As little as
+// possible happens between the two clock readings.
 func (m *meter) run(r *row, before ...string) (took, cpu time.Duration, err error) {
 	r.runs++
 	args := append(before, r.args(r.runs)...)
@@ -265,15 +265,15 @@ func (m *meter) run(r *row, before ...string) (took, cpu time.Duration, err erro
 	return took, state.UserTime() + state.SystemTime(), err
 }
 
-// said is the end of what was written to stderr.
+// said returns the end of stderr.
 func (m *meter) said() string {
 	b, _ := os.ReadFile(m.stderr.Name())
 	return string(b[max(0, len(b)-1000):])
 }
 
-// weigh runs the row once and takes the peak of its memory. It is run by the floor
-// program, which is small: what a process had before it became another counts as
-// that one's.
+// weigh runs the row once and records its peak memory. The floor program starts it,
+// because the system also counts the memory that a process had before exec, and the floor
+// program is small.
 func (m *meter) weigh(r *row) (took, cpu time.Duration, err error) {
 	if took, cpu, err = m.run(r, m.floor, "run"); err != nil {
 		return took, cpu, err
@@ -302,16 +302,16 @@ func (m *meter) measureAll(t *testing.T) {
 		}
 	}
 	for _, r := range slices.Concat(quick, slow) {
-		r.env = (&exec.Cmd{Env: r.env}).Environ() // each variable once, the last one
+		r.env = (&exec.Cmd{Env: r.env}).Environ() // keeps only the last value of each variable
 	}
-	// What was written to fill the vaults is on the disk before anything is measured, and
-	// nothing of this process's own goes on beside it.
+	// Before the measurement, the filled vaults must be on the disk, and the garbage collector
+	// of this process must not run during it.
 	syscall.Sync()
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	each := map[*row]int{} // in which rounds
+	each := map[*row]int{} // a row runs in every n-th round
 	for _, r := range quick {
-		_, _, err := m.weigh(r) // and this warms up
+		_, _, err := m.weigh(r) // also warms up
 		var took time.Duration
 		if err == nil {
 			took, _, err = m.run(r)
@@ -328,7 +328,7 @@ func (m *meter) measureAll(t *testing.T) {
 		r.took, r.cpu = append(r.took, took), append(r.cpu, cpu)
 	}
 	for round := range *measureRounds {
-		// In another order each time: whoever comes behind a large program finds cold caches.
+		// The order changes each round: a row that follows a large program finds cold caches.
 		rand.Shuffle(len(quick), func(i, j int) { quick[i], quick[j] = quick[j], quick[i] })
 		for _, r := range quick {
 			if round%each[r] == 0 {
@@ -345,12 +345,12 @@ func (m *meter) measureAll(t *testing.T) {
 	}
 }
 
-// crowd runs 16 processes at once, each 50 gets in a row, and returns the lines of
-// the table about it.
+// crowd runs 16 processes at once, 50 gets in a row each, and returns their lines of the
+// table.
 func (m *meter) crowd(t *testing.T) [][]string {
 	const processes, gets = 16, 50
 	one := m.named("get, agent, 1,000 secrets")
-	if one == nil { // that size was not asked for
+	if one == nil { // -measure-sizes leaves that size out
 		return nil
 	}
 	var (
@@ -419,7 +419,7 @@ func (m *meter) binary(t *testing.T) [][]string {
 	return [][]string{{"the binary", fmt.Sprintf("%.2f MiB, %s", mib, kind), "", "", "", "", "≤ 10 MiB, static" + mark(static && mib <= 10)}}
 }
 
-// table prints all rows, and lines that are ready, in Markdown.
+// table prints all rows, and then the lines of more, in Markdown.
 func (m *meter) table(w io.Writer, more [][]string) {
 	columns := append([]string{"whole process", "median", "90 %", "× floor", "× fastest of its kind", "peak", "goal"}, m.tools...)
 	line := func(cells []string) {
@@ -448,7 +448,8 @@ func (m *meter) table(w io.Writer, more [][]string) {
 	}
 }
 
-// ratios compares a row with the floor and with the fastest of its group; 0 for none.
+// ratios returns the median of a row divided by that of the floor, and by the fastest of its
+// group; within is 0 for a row without a group.
 func (m *meter) ratios(r *row) (over, within float64) {
 	mine := ms(quantile(r.took, 0.5))
 	over = mine / ms(quantile(cmp.Or(r.over, m.get).took, 0.5))
@@ -463,7 +464,7 @@ func (m *meter) ratios(r *row) (over, within float64) {
 	return over, within
 }
 
-// goalOf says what a row is to reach, and whether it does.
+// goalOf returns the cell with the goals of a row, each with a mark if it is reached or not.
 func (m *meter) goalOf(r *row, over, within float64) string {
 	var goals []string
 	bound := func(format string, limit, got float64) {
@@ -493,7 +494,7 @@ func mark(met bool) string {
 	return " ✗"
 }
 
-// quantile is the median for 0.5; 0 of nothing.
+// quantile returns the q-quantile (0.5 is the median), 0 for an empty list.
 func quantile(took []time.Duration, q float64) time.Duration {
 	if len(took) == 0 {
 		return 0

@@ -12,11 +12,10 @@ import (
 	"filippo.io/age"
 )
 
-// tasks are command lines of another tool, by what they do.
+// tasks are command lines of another tool, by task.
 type tasks map[string][]string
 
-// addPeers puts beside the rows what the other tools take for the same, those that
-// are installed.
+// addPeers adds to the rows the same tasks with the other tools, if they are installed.
 func (m *meter) addPeers(t *testing.T) {
 	for _, peer := range []struct {
 		tool  string
@@ -49,7 +48,7 @@ func (m *meter) addPeers(t *testing.T) {
 	}
 }
 
-// sh runs a script of a set-up, in its folder.
+// sh runs a script in a folder.
 func sh(dir string, env []string, script string) error {
 	cmd := exec.Command("sh", "-ec", script)
 	cmd.Dir, cmd.Env = dir, env
@@ -59,8 +58,8 @@ func sh(dir string, env []string, script string) error {
 	return nil
 }
 
-// ageKey writes an age identity of the classic kind, which every age reads, and returns
-// its recipient.
+// ageKey writes an X25519 age identity, which every version of age reads, and returns its
+// recipient.
 func ageKey(path string) (string, error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -105,11 +104,11 @@ func setUpSops(_ *testing.T, dir string, m *meter) (tasks, []string, error) {
 	}, env, err
 }
 
-// setUpPass makes a store of 1,000 secrets and one of 10,000: copies of one file,
-// because nobody looks into the others.
+// setUpPass makes a store of 10,000 secrets in folders of 1,000. All are copies of one file,
+// because the tasks read only one of them.
 func setUpPass(t *testing.T, dir string, _ *meter) (tasks, []string, error) {
 	env := append(withHome(dir), "GNUPGHOME="+dir+"/gpg", "PASSWORD_STORE_DIR="+dir+"/store")
-	t.Cleanup(func() { _ = sh(dir, env, "gpgconf --kill all") }) // the agent that gpg starts
+	t.Cleanup(func() { _ = sh(dir, env, "gpgconf --kill all") }) // ends the agent that gpg started
 	err := sh(dir, env, fmt.Sprintf(`
 		mkdir -m 700 gpg
 		gpg --batch --quiet --passphrase '' --quick-generate-key bench default default never
@@ -131,7 +130,7 @@ func setUpPass(t *testing.T, dir string, _ *meter) (tasks, []string, error) {
 	}, env, err
 }
 
-// setUpGopass uses a store as pass does.
+// setUpGopass uses the same kind of store as pass.
 func setUpGopass(t *testing.T, dir string, m *meter) (tasks, []string, error) {
 	can, env, err := setUpPass(t, dir, m)
 	if err == nil {

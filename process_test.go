@@ -19,7 +19,7 @@ import (
 	"ass/vault"
 )
 
-// person is somebody with a home, and a vault in it whose owner key is stored there.
+// person is a user with a home, which holds a vault and its owner key.
 type person struct {
 	t    testing.TB
 	home string
@@ -28,8 +28,7 @@ type person struct {
 	owner *vault.Identity
 }
 
-// newPerson makes the vault on the way to its first secret, steady/KEY, as a person
-// would.
+// newPerson stores a first secret, steady/KEY, which makes the vault, as a user would.
 func newPerson(t testing.TB) *person {
 	t.Helper()
 	p := &person{t: t, home: t.TempDir()}
@@ -38,7 +37,7 @@ func newPerson(t testing.TB) *person {
 	return p
 }
 
-// find looks for the vault and its key in the home.
+// find sets the vault and the owner key from the files in the home.
 func (p *person) find() {
 	p.t.Helper()
 	key := regexp.MustCompile(`AGE-SECRET-KEY-[A-Z0-9-]+`)
@@ -63,7 +62,7 @@ func (p *person) find() {
 	}
 }
 
-// check checks all of the vault, and that nothing lies beside it.
+// check checks the whole vault, and that no .new file was left beside it.
 func (p *person) check() {
 	p.t.Helper()
 	for _, problem := range checkVaults(p.home) {
@@ -78,8 +77,8 @@ type process struct {
 	out, err bytes.Buffer
 }
 
-// command prepares a run of the program itself, with no shell in between. key is an
-// agent key or a token, "" for the stored owner key.
+// command prepares a run of the program, without a shell. key is an agent key or a token;
+// "" selects the stored owner key.
 func (p *person) command(key string, args ...string) *process {
 	r := &process{Cmd: exec.Command("ass", args...), args: args}
 	r.Env = withHome(p.home)
@@ -90,7 +89,7 @@ func (p *person) command(key string, args ...string) *process {
 	return r
 }
 
-// start starts the program. It does not outlive the test, however that ends.
+// start starts the program. It is killed when the test ends, even if the test fails.
 func (p *person) start(key string, args ...string) *process {
 	p.t.Helper()
 	r := p.command(key, args...)
@@ -107,7 +106,8 @@ func (r *process) kill() {
 	_ = r.Wait()
 }
 
-// end waits for the process and returns its exit code, -1 if it was killed.
+// end waits for the process and returns its exit code: -1 if it was killed, -2 if the wait
+// failed.
 func (r *process) end() int {
 	err := r.Wait()
 	var exit *exec.ExitError
@@ -131,7 +131,7 @@ func (p *person) run(key string, args ...string) (code int, r *process) {
 	return r.end(), r
 }
 
-// must runs what has to work, and returns what it printed.
+// must runs a command that must succeed, and returns its stdout.
 func (p *person) must(key string, args ...string) string {
 	p.t.Helper()
 	code, r := p.run(key, args...)
@@ -147,7 +147,7 @@ func (r *process) names(file string) bool {
 	return bytes.Contains(b, fmt.Appendf(nil, `{"pid":%d,`, r.Process.Pid))
 }
 
-// stop stops the process with SIGSTOP. It reports false if it ended before.
+// stop stops the process with SIGSTOP. It reports false if the process ended first.
 func (r *process) stop() bool {
 	var status syscall.WaitStatus
 	_ = r.Process.Signal(syscall.SIGSTOP)
@@ -159,8 +159,8 @@ func (r *process) stop() bool {
 	}
 }
 
-// catch starts the command again and again until it was stopped while it holds the
-// vault.
+// catch starts the command again and again, until it could stop the command while it
+// holds the lock.
 func (p *person) catch(args ...string) *process {
 	p.t.Helper()
 	for range 300 {
@@ -171,7 +171,7 @@ func (p *person) catch(args ...string) *process {
 			pid, err := syscall.Wait4(r.Process.Pid, &status, syscall.WNOHANG, nil)
 			ended = pid != 0 && !errors.Is(err, syscall.EINTR)
 		}
-		if r.stop() && r.names(p.vault+".lock") { // it takes its name out before it lets go
+		if r.stop() && r.names(p.vault+".lock") { // a process removes its name before it releases the lock
 			return r
 		}
 		r.kill()
@@ -180,7 +180,7 @@ func (p *person) catch(args ...string) *process {
 	return nil
 }
 
-// eventually waits for what another process is about to do.
+// eventually waits up to half a minute until is returns true.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for range 3000 {

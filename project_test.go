@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Imports run downward: commands → vault → tokens, audit; what knows no
-// cryptography, no database and no network cannot come to know it unnoticed.
+// Imports run downward: commands → vault → tokens, audit. A package that uses no
+// cryptography, no database and no network cannot begin to use them unnoticed.
 func TestImportDirection(t *testing.T) {
 	never := []string{"net", "net/http", "os/exec"}
 	for pkg, allowed := range map[string]struct{ ours, not []string }{
@@ -43,7 +43,8 @@ func TestImportDirection(t *testing.T) {
 	}
 }
 
-// One file asks which addresses this machine has, and nothing else of package net.
+// Only one file of package commands imports net, and it only asks for the addresses of this
+// machine.
 func TestNetIsForAddressesAlone(t *testing.T) {
 	files, err := filepath.Glob("commands/*.go")
 	if err != nil {
@@ -63,7 +64,7 @@ func TestNetIsForAddressesAlone(t *testing.T) {
 	}
 }
 
-// A pointer in the docs is a promise: every link to a file leads to one.
+// Every link to a file in the docs leads to an existing file.
 func TestLinksInDocs(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	files, err := filepath.Glob("docs/*.md")

@@ -17,8 +17,8 @@ func homeWithSecret(t *testing.T) string {
 	return home
 }
 
-// On a terminal nothing is redacted, and nothing stands between the child and
-// whoever started ass: it has the process.
+// On a terminal, ass redacts nothing, and the child replaces the process of ass. So
+// nothing stands between the child and the process that started ass.
 func TestRunReplacesTheProcess(t *testing.T) {
 	home := homeWithSecret(t)
 	for _, args := range [][]string{
@@ -46,8 +46,8 @@ func TestRunReplacesTheProcess(t *testing.T) {
 	}
 }
 
-// Ctrl-C reaches the child, once, and its answer is that of ass: replaced, and
-// watched over.
+// Ctrl-C reaches the child once, and ass ends as the child does. That holds if the child
+// replaces ass, and if ass waits for the child.
 func TestRunCtrlC(t *testing.T) {
 	home := homeWithSecret(t)
 	const asks = `n=0; trap 'n=$((n+1)); echo caught $n' INT; echo ready; while test $n -lt 1; do sleep 0.05; done; sleep 0.2; echo total $n; exit 8`
@@ -68,11 +68,12 @@ func TestRunCtrlC(t *testing.T) {
 		if err == nil || time.Since(start) > 5*time.Second {
 			t.Errorf("%v: %v after %v", flags, err, time.Since(start))
 		}
-		if code := term.cmd.ProcessState.ExitCode(); code != -1 && code != 130 { // by the signal itself, or as shells say it
+		if code := term.cmd.ProcessState.ExitCode(); code != -1 && code != 130 { // the signal itself, or the code that shells use for it
 			t.Errorf("%v: exit code %d", flags, code)
 		}
 	}
-	// A child that is in no group with ass shows that ass does not send it again.
+	// ass does not send the signal again: a child in another process group, which the
+	// terminal does not signal, catches none.
 	if _, err := exec.LookPath("setsid"); err == nil {
 		term := startOnTerminal(t, home, "run", "--stdin", "a/K", "--", "setsid", "sh", "-c", `trap 'echo caught' INT; echo ready; sleep 0.5; echo still here`)
 		term.await("ready")
@@ -87,8 +88,8 @@ func TestRunCtrlC(t *testing.T) {
 	}
 }
 
-// stdout alone goes into a file: that is redacted, and what is said on the
-// terminal is not.
+// If only stdout goes into a pipe, ass redacts stdout, and leaves stderr on the terminal
+// as the child writes it.
 func TestRunRedactsWhatIsNoTerminal(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")

@@ -22,24 +22,23 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Under the race detector every program sleeps a second before it ends.
+	// By default, a program under the race detector sleeps a second before it ends.
 	if err := os.Setenv("GORACE", raceOptions); err != nil {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"ass": commands.Main})
 }
 
-// withHome is the environment of a program with a home of its own.
+// withHome returns the environment of a program that uses this home.
 func withHome(home string) []string {
 	return append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_RUNTIME_DIR=")
 }
 
 const raceOptions = "atexit_sleep_ms=0"
 
-// TestScript runs the stories in testdata/script. Every story has a HOME of its
-// own, and at its end every vault in it is checked: every page, record,
-// signature, value and log entry. Values in stories contain the marker, which
-// must not be in any file under HOME.
+// TestScript runs the stories in testdata/script. Each story has its own HOME. At its end,
+// every vault of the story is checked: each page, record, signature, value and log entry.
+// The values in stories contain the marker, and no file under HOME may contain it.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -66,7 +65,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// marker is part of every value that a story stores.
+// marker is part of each value that a story stores.
 const marker = "hunter2"
 
 const damagedKey = "damaged"
@@ -100,8 +99,8 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// checkVaults checks every vault below dir with every owner key that lies below
-// dir in clear.
+// checkVaults checks every vault below dir with every unencrypted owner key below dir. It
+// returns the problems that it found.
 func checkVaults(dir string) (problems []string) {
 	var vaults []string
 	keys := map[string]bool{}
@@ -148,7 +147,7 @@ func checkVaults(dir string) (problems []string) {
 
 // checkvaults
 //
-// Checks every vault of the story now, as at its end.
+// Checks every vault of the story now, in the same way as at its end.
 func checkVaultsCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: checkvaults")
@@ -160,8 +159,8 @@ func checkVaultsCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // damaged
 //
-// Says that the story damages its vault, or leaves no owner key in clear, so that
-// its vaults are not checked at the end.
+// Says that the story damages its vault, or leaves no unencrypted owner key. Its vaults
+// are then not checked at the end.
 func damagedCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: damaged")
@@ -171,8 +170,8 @@ func damagedCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // exits CODE PROGRAM [ARG...]
 //
-// Runs a program that must end with this exit code, which exec cannot tell. After
-// a failure, stderr must be one line and hold no stack trace and no marker.
+// Runs a program that must end with this exit code; exec cannot check the code. If ass
+// fails, stderr must end with an error line, without a stack trace or the marker.
 func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program [args...]")
@@ -204,7 +203,7 @@ func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // flipbyte FILE OFFSET
 //
-// Inverts one byte; a negative offset counts from the end.
+// Inverts one byte. A negative offset counts from the end.
 func flipByteCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: flipbyte file offset")
@@ -223,7 +222,7 @@ func flipByteCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // follow FILE PATTERN
 //
-// Waits until a file that a background command writes to has a line that matches.
+// Waits until a line of the file, which a background command writes, matches.
 func followCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: follow file pattern")
@@ -241,8 +240,7 @@ func followCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // keep VARIABLE REGEXP [FILE]
 //
-// Puts what the first group of the expression matches in stdout, or in a file,
-// into a variable.
+// Sets a variable to the match of the expression's first group in stdout, or in the file.
 func keepCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: keep variable regexp [file]")
@@ -274,7 +272,7 @@ func modeCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // nomarker
 //
-// Checks that no file under HOME holds the marker.
+// Checks that no file under HOME contains the marker.
 func noMarkerCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: nomarker")
@@ -298,7 +296,7 @@ func findMarker(dir string) (found string) {
 
 // repeat FILE COUNT TEXT
 //
-// Writes a file that holds the text so many times.
+// Writes a file with COUNT copies of the text.
 func repeatCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: repeat file count text")

@@ -14,13 +14,13 @@ import (
 	"testing"
 )
 
-// plainUser is a user without privileges, with a home. Where the tests run as root, it
-// is nobody, so that the system keeps something from it.
+// plainUser is a user without privileges, with a home. If the tests run as root, it is the
+// user nobody, so that file permissions apply to it.
 type plainUser struct {
 	t    *testing.T
 	ass  string // the program
 	home string
-	cred *syscall.Credential // nil for the user who runs the tests
+	cred *syscall.Credential // nil to run as the user of the tests
 }
 
 const nobody, stranger = 65534, 54321
@@ -34,7 +34,7 @@ func newPlainUser(t *testing.T) *plainUser {
 	if os.Geteuid() != 0 {
 		return &plainUser{t, program, t.TempDir(), nil}
 	}
-	dir, err := os.MkdirTemp("", "ass-person-") // t.TempDir is for its owner alone
+	dir, err := os.MkdirTemp("", "ass-person-") // only its owner can enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// start runs ass, or what wrap begins with, as the person.
+// start runs ass as the user, or the shell script wrap, which gets the path of ass as $0.
 func (p *plainUser) start(wrap string, env []string, args ...string) (out string, code int, err error) {
 	cmd := exec.Command(p.ass, args...)
 	if wrap != "" {
@@ -83,7 +83,7 @@ func (p *plainUser) start(wrap string, env []string, args ...string) (out string
 	return both.String(), 0, err
 }
 
-// does runs ass, which has to end with this exit code and say what matches.
+// does runs ass, which must end with this exit code and print text that matches says.
 func (p *plainUser) does(code int, says string, args ...string) string {
 	p.t.Helper()
 	return p.doesWith("", nil, code, says, args...)
@@ -101,8 +101,8 @@ func (p *plainUser) doesWith(wrap string, env []string, code int, says string, a
 	return out
 }
 
-// While ass run waits for its child, the child reads neither the environment of ass,
-// which may have an agent's key in it, nor its memory.
+// While ass run waits for its child, the child can read neither the environment of ass,
+// which may contain an agent's key, nor its memory.
 func TestAChildReadsNothingOfItsParent(t *testing.T) {
 	p := newPlainUser(t)
 	p.does(0, "", "secrets", "set", "a/K", "hunter2")
@@ -121,14 +121,14 @@ func TestAChildReadsNothingOfItsParent(t *testing.T) {
 	}
 }
 
-// ass writes no core dump. What it runs may, as far as whoever ran ass lets it.
+// ass writes no core dump. Its child may, within the limit that ass was started with.
 func TestCoreDumps(t *testing.T) {
 	p := newPlainUser(t)
 	if _, code, _ := p.start("ulimit -c 8", nil); code != 0 {
 		t.Skip("no core dumps are allowed here")
 	}
 	p.does(0, "", "secrets", "set", "a/K", "hunter2")
-	// ass lowers its own limit again once the child was started.
+	// Once the child has started, ass lowers its own limit again.
 	const limits = `ulimit -c
 		test $(cat /proc/$PPID/comm) = ass || exit 0
 		for i in 1 2 3 4 5 6 7 8 9 10; do grep -q 'core file size  *0 ' /proc/$PPID/limits && exit 0; sleep 0.5; done; exit 1`
@@ -138,7 +138,7 @@ func TestCoreDumps(t *testing.T) {
 	}
 }
 
-// What the shell hands over as a file of its own can still be read.
+// ass can still read files that the shell passes to it as open files.
 func TestFilesOfTheProcessItself(t *testing.T) {
 	p := newPlainUser(t)
 	p.doesWith(`printf hunter2 | "$0" "$@"`, nil, 0, "", "secrets", "set", "a/K", "--file", "/dev/stdin")
@@ -146,8 +146,8 @@ func TestFilesOfTheProcessItself(t *testing.T) {
 	p.does(0, "^hunter2$", "secrets", "get", "a/L")
 }
 
-// Files of other users: what decides where secrets go and who they are read as is not
-// taken from them, and what they could replace is warned of.
+// ass does not use a stranger's files if they decide where secrets go, or with which
+// credential ass reads them. It warns of files that another user could replace.
 func TestFilesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("root alone can give files away")
@@ -179,7 +179,7 @@ func TestFilesOfOthers(t *testing.T) {
 	give(config, nobody, 0o600)
 	p.does(0, "^hunter2$", "secrets", "get", "a/K")
 
-	// a project's namespace: a stranger's decides nothing, root's is named
+	// .assrc: ass ignores the namespace of a stranger's file, and uses root's with a note
 	must(os.WriteFile(project, []byte(`{"namespace":"theirs","version":1}`), 0o644))
 	p.does(0, "the namespace theirs is that of .*/.assrc, which belongs to another user", "secrets", "set", "K", "hunter2")
 	give(project, stranger, 0o644)
@@ -202,14 +202,14 @@ func TestFilesOfOthers(t *testing.T) {
 	p.does(0, "warning: .*/share/ass belongs to another user", "secrets", "get", "a/K")
 	give(data, nobody, 0o700)
 
-	// root, as with sudo, works for the user, who keeps the vault
+	// root, as with sudo, works for the user; the vault still belongs to the user
 	root := *p
 	root.cred = nil
 	root.does(0, "", "vault", "rekey", "--force")
 	root.does(0, "the namespace theirs is that of .*/.assrc, which belongs to another user", "secrets", "get", "K")
 	p.does(0, "^hunter2$", "secrets", "get", "a/K")
 
-	// what ass unlock leaves, and where
+	// the file that ass unlock writes, and its folder
 	pass := `exec 3<"$HOME/pass"; exec "$0" "$@" --passphrase-fd 3`
 	must(os.WriteFile(filepath.Join(p.home, "pass"), []byte("pass phrase\n"), 0o644))
 	p.doesWith(pass, nil, 0, "", "login")

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a pseudo-terminal with ass on it, for what testscript cannot do:
-// to type after a prompt came, and to press Ctrl-C.
+// terminal is a pseudo-terminal that runs ass. With it, a test can do what testscript
+// cannot: type after a prompt appears, and press Ctrl-C.
 type terminal struct {
 	t      *testing.T
 	master *os.File
@@ -119,7 +119,7 @@ func (term *terminal) echoes() bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// Ctrl-C at a prompt ends the program with the terminal as it was.
+// Ctrl-C at a prompt ends the program, and the terminal is as before.
 func TestInterruptAtAPrompt(t *testing.T) {
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
@@ -137,7 +137,7 @@ func TestInterruptAtAPrompt(t *testing.T) {
 	} {
 		term := startOnTerminal(t, home, c.args...)
 		term.await(c.prompt)
-		time.Sleep(50 * time.Millisecond) // until the echo is off
+		time.Sleep(50 * time.Millisecond) // time to turn the echo off
 		term.typeIn(c.keys)
 		if code := term.exitCode(); code != 130 {
 			t.Errorf("%q at %q: exit code %d", c.keys, c.prompt, code)
@@ -152,7 +152,7 @@ func TestInterruptAtAPrompt(t *testing.T) {
 	}
 }
 
-// Behind a prompt, Ctrl-C ends the program as ever.
+// After a prompt was answered, Ctrl-C ends the program as usual.
 func TestInterruptBehindAPrompt(t *testing.T) {
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
@@ -175,7 +175,7 @@ func TestInterruptBehindAPrompt(t *testing.T) {
 	}
 }
 
-// A slow reader of a pipe does not keep the vault locked.
+// If the reader of a pipe is slow, ass does not keep the vault locked.
 func TestSlowReaders(t *testing.T) {
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/BIG", "--generate", "--length", "4096"); err != nil {
@@ -196,7 +196,7 @@ func TestSlowReaders(t *testing.T) {
 		if err := slow.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pipe.Read(make([]byte, 1)); err != nil { // it prints, and nobody reads on
+		if _, err := pipe.Read(make([]byte, 1)); err != nil { // it prints, and nobody reads the rest
 			t.Fatal(err)
 		}
 		if out, err := assIn(home, "secrets", "set", "a/K", "hunter2", "--lock-timeout", "1s"); err != nil {
@@ -207,15 +207,15 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
-// A value whose reading cannot be logged is not printed: here the entry fails to
-// be written, not the file to be opened.
+// If ass cannot log the read of a value, it does not print the value. Here the file can be
+// opened, but the log entry cannot be written.
 func TestNoValueWithoutItsEntry(t *testing.T) {
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	before, _ := assIn(home, "audit", "--limit", "0")
-	cmd := exec.Command("sh", "-c", "ulimit -f 4; exec ass secrets get a/K") // no file grows, or is written, beyond 4 blocks
+	cmd := exec.Command("sh", "-c", "ulimit -f 4; exec ass secrets get a/K") // no file can be written beyond 4 blocks
 	cmd.Env = withHome(home)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -231,8 +231,8 @@ func TestNoValueWithoutItsEntry(t *testing.T) {
 	}
 }
 
-// What is pasted at a prompt for a value is one line, of any length; of several
-// lines nothing is stored, and no shell gets the rest.
+// A prompt for a value accepts a pasted line of any length. If several lines are pasted,
+// ass stores nothing, and the shell does not get the rest.
 func TestPasteAtAPrompt(t *testing.T) {
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
@@ -246,7 +246,7 @@ func TestPasteAtAPrompt(t *testing.T) {
 		return term, term.exitCode()
 	}
 	long := strings.Repeat("hunter2-", 1000)
-	if term, code := paste(long + "x\x7f\r"); code != 0 { // the x is taken back
+	if term, code := paste(long + "x\x7f\r"); code != 0 { // the backspace deletes the x
 		t.Fatalf("exit code %d:\n%s", code, term.text())
 	}
 	if out, err := assIn(home, "secrets", "get", "a/LONG"); err != nil || string(out) != long {
@@ -266,8 +266,8 @@ func TestPasteAtAPrompt(t *testing.T) {
 	}
 }
 
-// On a terminal there are marks, colours and relative times; NO_COLOR takes the
-// colours away.
+// On a terminal, ass prints marks, colours and relative times. NO_COLOR removes the
+// colours.
 func TestOnATerminal(t *testing.T) {
 	home := t.TempDir()
 	term := startOnTerminal(t, home, "secrets", "set", "production/gemini/KEY", "--tier", "sensitive")
@@ -289,7 +289,8 @@ func TestOnATerminal(t *testing.T) {
 	term.await("production/gemini/KEY  custom  sensitive  just now")
 }
 
-// login from the first prompt to the confirmed key.
+// login works from the first prompt to the confirmed key. After the user confirmed the key,
+// ass keeps no recovery file.
 func TestLoginOnATerminal(t *testing.T) {
 	home := t.TempDir()
 	term := startOnTerminal(t, home, "login")
@@ -316,8 +317,8 @@ func TestLoginOnATerminal(t *testing.T) {
 	}
 }
 
-// A full disk: the command fails with a clear line, prints no value because the
-// access cannot be logged, and works again when there is room.
+// On a full disk, a command fails with a clear line, prints no value and changes nothing.
+// When there is room again, ass works again.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
@@ -362,7 +363,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("with room again: %q, %v", out, err)
 	}
 
-	// Read-only: looking works, reading a value does not, because it cannot be logged.
+	// On a read-only disk, listing works. Reading a value does not, because it cannot be logged.
 	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// ownerOf stands for what ties an owner's key to a vault.
+// ownerOf stands in for the way that a vault is tied to its owner key. It returns a vault id,
+// and a function that returns this id for the log's owner key and "" for other keys.
 func ownerOf(l *log) (vault string, of func(ed25519.PublicKey) string) {
 	pub := l.owner.Public().(ed25519.PublicKey)
 	vault = hex.EncodeToString(make([]byte, 16))
@@ -22,7 +23,7 @@ func ownerOf(l *log) (vault string, of func(ed25519.PublicKey) string) {
 	}
 }
 
-// archiveOf writes the log's entries into an archive; change may alter the header.
+// archiveOf writes the log's entries into an archive. change may alter the header.
 func archiveOf(t testing.TB, l *log, change func(*ArchiveHeader)) []byte {
 	t.Helper()
 	vault, _ := ownerOf(l)
@@ -57,7 +58,7 @@ func newArchivedLog(t testing.TB) *log {
 func TestArchive(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(*log) []byte
-		want string // in a finding or an error; "" for none
+		want string // expected text of a finding or an error; "" for none
 	}{
 		"whole":                 {func(l *log) []byte { return archiveOf(t, l, nil) }, ""},
 		"an entry missing":      {func(l *log) []byte { l.values[2] = nil; return archiveOf(t, l, nil) }, "audit entry 3: missing"},
@@ -97,12 +98,12 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// lines are those of b, whatever ends the last one.
+// lines returns b with \n as the line end, and without line ends at its end.
 func lines(b []byte) []byte {
 	return bytes.TrimRight(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), "\r\n")
 }
 
-// Only what the owner signed is an archive of the owner's.
+// VerifyArchive accepts only the archive that the owner signed.
 func FuzzArchive(f *testing.F) {
 	l := newArchivedLog(f)
 	_, of := ownerOf(l)

@@ -8,7 +8,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// log is a log in memory, with all that its owner knows.
+// log is a log in memory, with all keys that its owner has.
 type log struct {
 	keys, values [][]byte
 	at           Position
@@ -92,7 +92,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// Only who is named can have signed, and only the owner begins an epoch.
+// An entry must be signed by its named author, and only the owner can begin an epoch.
 func TestSigners(t *testing.T) {
 	for name, add := range map[string]func(*log){
 		"an agent signs as the owner":   func(l *log) { l.add(t, Owner, l.other, Event{Type: SecretRead}) },
@@ -122,8 +122,8 @@ func TestSigners(t *testing.T) {
 	}
 }
 
-// One altered byte is found, wherever it is, and the entries behind it are not
-// blamed, unless it is in the MAC that they are chained to.
+// Verify finds one altered byte, wherever it is, and reports its entry first. Later entries
+// are not blamed, unless the byte is in the MAC that they are chained to.
 func TestEveryByteCounts(t *testing.T) {
 	l := newLog()
 	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
@@ -145,12 +145,12 @@ func TestEveryByteCounts(t *testing.T) {
 }
 
 func TestForwardSecurity(t *testing.T) {
-	// The position after an entry must not help to make that entry again.
+	// A thief who has the position after an entry cannot make that entry again.
 	l := newLog()
 	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
 	before := l.at
 	l.add(t, Owner, l.owner, Event{Type: SecretRead, ResourceID: "a/K"})
-	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key} // all but the key that is gone
+	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key} // everything but the earlier key, which is gone
 	body, _ := Event{Type: SecretRead, ResourceID: "a/OTHER", ActorID: Owner}.Encode()
 	_, l.values[1], _ = thief.Append(Place{Epoch: 1}, Owner, l.owner, body)
 	if _, _, findings := l.verify(); len(findings) == 0 {
@@ -158,7 +158,7 @@ func TestForwardSecurity(t *testing.T) {
 	}
 }
 
-// What parses encodes back to the same bytes; nothing panics.
+// An entry that parses encodes to the same bytes, and nothing panics.
 func FuzzEntry(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	_, v, _ := Position{}.Append(Place{Epoch: 1}, Owner, key, []byte(`{"epoch":1}`))

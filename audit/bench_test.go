@@ -10,7 +10,7 @@ var benchEvent = Event{
 	ResourceID: "production/gemini/GEMINI_API_KEY", Metadata: map[string]any{"version": 1, "tier": "standard"}, CreatedAt: time.Unix(1e9, 0).UTC(),
 }
 
-// BenchmarkAppend is one entry: its JSON, signature, MAC and next key.
+// BenchmarkAppend measures one entry: its JSON, signature, MAC and next key.
 func BenchmarkAppend(b *testing.B) {
 	l := newLog()
 	for b.Loop() {

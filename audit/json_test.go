@@ -38,7 +38,7 @@ func TestStrictJSON(t *testing.T) {
 	}
 }
 
-// The strict decoder accepts nothing that encoding/json does not, and no name twice.
+// The strict decoder accepts only valid JSON, and refuses an object that repeats a name.
 func FuzzStrictJSON(f *testing.F) {
 	for _, s := range []string{`{"seq":1,"author":"owner"}`, `{"seq":1,"seq":2}`, `{"SEQ":1}`, `{"seq":1}{}`, `{"author":"\"seq\":"}`, `{`, `"\`} {
 		f.Add([]byte(s))
@@ -60,7 +60,7 @@ func FuzzStrictJSON(f *testing.F) {
 	})
 }
 
-// everyKind has a field of every kind that bodies have.
+// everyKind has a field of each kind that the bodies of entries use.
 type everyKind struct {
 	Text  string         `json:"text"`
 	Whole uint64         `json:"whole"`
@@ -77,7 +77,7 @@ type everyKind struct {
 	Level level          `json:"level"`
 }
 
-// level writes itself as text, as tiers do.
+// level marshals as text, as tiers do.
 type level uint8
 
 func (l level) MarshalText() ([]byte, error)  { return bytes.Repeat([]byte("+"), int(l)), nil }
@@ -92,7 +92,7 @@ func manyKinds() everyKind {
 	}
 }
 
-// What json.Marshal wrote is read the quick way, and says what it said.
+// The quick decoder reads what json.Marshal wrote, and gets the same values.
 func TestQuickJSON(t *testing.T) {
 	for _, want := range []any{
 		manyKinds(),
@@ -117,7 +117,7 @@ func TestQuickJSON(t *testing.T) {
 	}
 }
 
-// The quick way accepts nothing that the judge refuses, and reads the same in it.
+// The quick decoder accepts only what the strict decoder accepts, with the same result.
 func FuzzQuickJSON(f *testing.F) {
 	b, err := json.Marshal(manyKinds())
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// What Made says of a key's own signatures is what verifying them says, and it says
-// it of no other.
+// Made accepts the signatures that the key itself made, and no others.
 func TestMade(t *testing.T) {
 	for i := range 50 {
 		pub, priv, err := ed25519.GenerateKey(rand.Reader)
@@ -41,14 +40,14 @@ func TestMade(t *testing.T) {
 		if Made(priv, message, plusOrder(sig)) {
 			t.Error("it is known with S + L for S")
 		}
-		// The other way: a valid signature with a nonce of its own.
+		// Made refuses a valid signature with a random nonce.
 		if random := signRandomly(t, priv, message); !ed25519.Verify(pub, message, random) || Made(priv, message, random) {
 			t.Error("a signature with another nonce must hold, and is not what this key makes")
 		}
 	}
 }
 
-// plusOrder is a signature whose second half is larger by the order of the group.
+// plusOrder returns the signature with the order of the group added to its second half, S.
 func plusOrder(sig []byte) []byte {
 	order := []byte{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 31: 0x10}
 	out, carry := bytes.Clone(sig), 0

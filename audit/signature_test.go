@@ -11,9 +11,9 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// strange are points and scalars that nobody's key or signature has, as bytes of
-// either: the points of small order, forms of them that are not canonical, the order
-// of the group and its neighbours.
+// strange has encodings of points and scalars that no honest key or signature contains; the
+// test uses them as either. They are the points of small order, their non-canonical forms,
+// the order of the group and its neighbours.
 var strange = []string{
 	"0100000000000000000000000000000000000000000000000000000000000000",
 	"0000000000000000000000000000000000000000000000000000000000000000",
@@ -28,10 +28,10 @@ var strange = []string{
 	"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 }
 
-// TestSignature holds what signs here against the standard library's Ed25519: the
-// same keys and signatures, byte for byte, and the same answer to every signature,
-// also those that nobody made. The one difference is a public key in a form that is
-// not canonical, which RFC 8032, 5.1.3 refuses and the standard library takes.
+// TestSignature compares circl's Ed25519, which this package uses, with the standard
+// library's. Both give the same keys and signatures, byte for byte, and the same answer to
+// every signature, valid or not. There is one difference: RFC 8032, 5.1.3 refuses a public key
+// in a form that is not canonical, as circl does, and the standard library accepts it.
 func TestSignature(t *testing.T) {
 	verdicts := map[bool]int{}
 	both := func(pub, message, sig []byte) {
@@ -92,8 +92,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// canonical reports whether a point is written in the one form that RFC 8032 has for
-// it: y below the prime, and no sign of an x that is zero.
+// canonical reports whether a point is encoded in the only form that RFC 8032 allows: y is
+// below the prime, and the sign bit is 0 if x is 0.
 func canonical(point []byte) bool {
 	y := bytes.Clone(point)
 	y[31] &= 0x7f

@@ -30,9 +30,8 @@ func goodClaims(t testing.TB) Claims {
 	}
 }
 
-// The token of the design's known answers. The signatures were computed with
-// Python's hmac and with openssl dgst; the first key is the one that the design
-// derives for this token.
+// The token of the design's known answers has the signatures that Python's hmac and openssl
+// dgst computed. The first key is the one that the design derives for this token.
 func TestKnownToken(t *testing.T) {
 	signed, err := goodClaims(t).Signed()
 	if want := b64(goodHeader) + "." + b64(goodPayload); err != nil || signed != want {
@@ -58,7 +57,7 @@ func TestKnownToken(t *testing.T) {
 	}
 }
 
-// A token is a JWT to others as well.
+// Another JWT library accepts a token as a JWT.
 func TestTokenIsJWT(t *testing.T) {
 	key := [32]byte{1}
 	signed, err := goodClaims(t).Signed()
@@ -109,7 +108,7 @@ func TestTokenVerifies(t *testing.T) {
 	}
 }
 
-// Claims come back as they were, whatever they say.
+// Claims that are signed and parsed again are unchanged, whatever they say.
 func TestClaimsRoundTrip(t *testing.T) {
 	ips, _ := ParseIPs("10.0.0.0/8,::1")
 	scopes, _ := ParseScopes("secrets:*:* secrets:read:a/K")
@@ -132,8 +131,8 @@ func TestClaimsRoundTrip(t *testing.T) {
 	}
 }
 
-// One set of claims has one form. Everything else is refused, although its
-// signature is right: a second form would be a second secret for the same token.
+// Each set of claims has exactly one form. ParseToken refuses every other form, even with a
+// valid signature: a second form would be a second secret for the same token.
 func TestOnlyCanonicalTokens(t *testing.T) {
 	change := func(old, new string) string {
 		if !strings.Contains(goodPayload, old) {
@@ -162,7 +161,7 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 		"short signature":         good[:len(good)-2],
 		"long":                    sign(b64(goodHeader), b64(change(`"iat"`, strings.Repeat(" ", maxTokenBytes)+`"iat"`))),
 	}
-	// The last character of 32 bytes has two bits to spare, and they are zero.
+	// In base64, 32 bytes leave two unused bits in the last character. They must be zero.
 	last := good[len(good)-1]
 	i := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", last)
 	bad["spare bits"] = good[:len(good)-1] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[i|1])
@@ -219,7 +218,7 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 	}
 }
 
-// A token that is printed by mistake does not give its secret away.
+// A token that is printed by mistake does not reveal its signature.
 func TestTokenHidesItsSecret(t *testing.T) {
 	signed, _ := goodClaims(t).Signed()
 	token := Token{Signed: signed, Signature: [32]byte(bytes.Repeat([]byte{0xab}, 32))}

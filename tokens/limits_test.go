@@ -54,13 +54,13 @@ func TestParseIPs(t *testing.T) {
 		"  ":                       "",
 		"192.0.2.7":                "192.0.2.7",
 		"192.0.2.7/32":             "192.0.2.7",
-		"10.1.2.3/8":               "10.0.0.0/8", // written as the range that it is
+		"10.1.2.3/8":               "10.0.0.0/8", // the host bits are cleared
 		"0.0.0.0/0":                "0.0.0.0/0",
 		"10.0.0.0/8, 2001:db8::1 ": "10.0.0.0/8,2001:db8::1",
 		"2001:DB8:0::1":            "2001:db8::1",
 		"::ffff:192.0.2.7":         "192.0.2.7",
-		"::ffff:192.0.2.7/128":     "error", // or 192.0.2.7: what is written has to come back
-		"::ffff:10.0.0.0/104":      "error", // or 10.0.0.0/8: as it is, no address is in it
+		"::ffff:192.0.2.7/128":     "error", // or 192.0.2.7, because the written text must parse to the same list
+		"::ffff:10.0.0.0/104":      "error", // or 10.0.0.0/8, because a range of mapped addresses matches none
 		"::/0":                     "::/0",
 		"fe80::1%eth0":             "fe80::1",
 		"192.0.2.7,":               "error",
@@ -73,7 +73,7 @@ func TestParseIPs(t *testing.T) {
 		"fe80::1%eth0/64":          "error",
 		"localhost":                "error",
 		"192.0.2.7:80":             "error",
-		strings.Repeat("192.0.2.7,", 64) + "192.0.2.7": "error", // 65
+		strings.Repeat("192.0.2.7,", 64) + "192.0.2.7": "error", // 65 entries
 	} {
 		ips, err := ParseIPs(in)
 		got := strings.Join(ips.Strings(), ",")
@@ -93,11 +93,11 @@ func TestAllow(t *testing.T) {
 	}{
 		{"", "", true},
 		{"", "192.0.2.7", true},
-		{"192.0.2.7", "", false}, // a machine that does not say
+		{"192.0.2.7", "", false}, // the machine's address is unknown
 		{"192.0.2.7", "192.0.2.7", true},
 		{"192.0.2.7", "192.0.2.8", false},
 		{"192.0.2.7", "::ffff:192.0.2.7", true},
-		{"192.0.2.7", "127.0.0.1 192.0.2.7", true}, // one of them
+		{"192.0.2.7", "127.0.0.1 192.0.2.7", true}, // one of the two is on the list
 		{"10.0.0.0/8", "10.255.255.255", true},
 		{"10.0.0.0/8", "11.0.0.0", false},
 		{"10.0.0.0/8,192.0.2.7", "192.0.2.7", true},
@@ -124,7 +124,7 @@ func TestCheckAgentName(t *testing.T) {
 	for in, ok := range map[string]bool{
 		"a": true, "svc-gemini_2": true, "Z9": true, "-": true, strings.Repeat("n", MaxNameBytes): true,
 		"": false, strings.Repeat("n", MaxNameBytes+1): false, "a b": false, "a.b": false, "a/b": false, "é": false, "a\n": false, "\x1b[31m": false,
-		"agt_7f3a9b2c": false, // it would be taken for an id, and name somebody else
+		"agt_7f3a9b2c": false, // it could be mistaken for another agent's id
 	} {
 		if err := CheckAgentName(in); (err == nil) != ok {
 			t.Errorf("%.40q: %v", in, err)

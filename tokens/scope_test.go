@@ -20,7 +20,7 @@ func TestParseScope(t *testing.T) {
 		"secrets:read:" + segment + "/*":              true,
 		"secrets:*:" + strings.Repeat("a/", 15) + "K": true,
 		"secrets:*:" + strings.Repeat("a/", 15) + "*": true,
-		"secrets:*:" + strings.Repeat("a/", 16) + "*": false, // nothing can lie below it
+		"secrets:*:" + strings.Repeat("a/", 16) + "*": false, // no path below it is short enough
 		"secrets:*:" + strings.Repeat("a/", 16) + "K": false,
 		"":                                false,
 		"*":                               false,
@@ -32,12 +32,12 @@ func TestParseScope(t *testing.T) {
 		"Secrets:read:a/*":                false,
 		"secrets:Read:a/*":                false,
 		"secrets:list:a/*":                false,
-		"secrets:nothing:a/*":             false, // how no action prints
+		"secrets:nothing:a/*":             false, // how Action(0) prints
 		"secrets:read,write:a/*":          false,
 		"secrets:read:a/*:b/*":            false,
 		"secrets:read: a/*":               false,
 		"secrets:read:a/* ":               false,
-		"secrets:read:KEY":                false, // no namespace
+		"secrets:read:KEY":                false, // a path without a namespace
 		"secrets:read:a":                  false,
 		"secrets:read:a/":                 false,
 		"secrets:read:/*":                 false,
@@ -59,7 +59,7 @@ func TestParseScope(t *testing.T) {
 		"secrets:read:a\x00/*":            false,
 		"secrets:read:é/*":                false,
 		"secrets:read:" + segment + "k/*": false,
-		"secrets:read:" + strings.Repeat(segment+"/", 4) + "*": false, // longer than a path can be
+		"secrets:read:" + strings.Repeat(segment+"/", 4) + "*": false, // longer than any path
 	} {
 		scope, err := ParseScope(in)
 		if (err == nil) != ok {
@@ -76,7 +76,7 @@ func TestParseScopes(t *testing.T) {
 		"secrets:read:a/*":                                   "secrets:read:a/*",
 		"secrets:read:a/*,secrets:write:b/K":                 "secrets:read:a/*,secrets:write:b/K",
 		"  secrets:read:a/* , secrets:write:b/K,":            "secrets:read:a/*,secrets:write:b/K",
-		"secrets:read:b/* secrets:read:a/* secrets:read:b/*": "secrets:read:b/*,secrets:read:a/*", // the order stays: a token is signed over it
+		"secrets:read:b/* secrets:read:a/* secrets:read:b/*": "secrets:read:b/*,secrets:read:a/*", // the order stays, because a token is signed over it
 		"": "", " , ": "", "secrets:read:a/*;secrets:read:b/*": "", "secrets:read:a/*,x": "", "secrets:read:a/*\nsecrets:read:b/*": "",
 	} {
 		scopes, err := ParseScopes(in)
@@ -111,7 +111,7 @@ func TestPatterns(t *testing.T) {
 		{"a/*", "a/b/c/K", true},
 		{"a/*", "ab/K", false},
 		{"a/*", "b/a/K", false},
-		{"a/b/*", "a/b", false}, // the secret of that name lies beside it
+		{"a/b/*", "a/b", false}, // the secret a/b is not below the namespace a/b
 		{"a/b/*", "a/bb/K", false},
 		{"a/K", "a/K", true},
 		{"a/K", "a/K/K", false},
@@ -136,7 +136,7 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// naive is the specification of scopes: it looks at texts alone.
+// naive is the specification of scopes. It compares texts only.
 type naive []string
 
 func (n naive) allows(a Action, path string) bool {
@@ -151,8 +151,8 @@ func (n naive) allows(a Action, path string) bool {
 	return false
 }
 
-// universe has paths of two letters that scopes use and of one that none does:
-// whatever covers all that lies below a namespace in it does so by one pattern.
+// universe returns paths from two letters that the scopes use, and from one that none of
+// them uses. So scopes that cover all paths below a namespace do it with a single pattern.
 func universe() (paths []string) {
 	level := []string{"a", "b", "z"}
 	for range 3 {
@@ -182,7 +182,7 @@ func randomScopes(random *rand.Rand) (texts naive) {
 	return texts
 }
 
-// What scopes allow, contain and have in common is what plain texts say.
+// Scopes allow, contain and intersect exactly as the specification on plain texts says.
 func TestScopesAgainstNaive(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -240,7 +240,7 @@ func TestScopesAgainstNaive(t *testing.T) {
 	}
 }
 
-// Several actions at once are allowed where each of them is.
+// Scopes allow several actions at once where they allow each of them.
 func TestAllowSeveralActions(t *testing.T) {
 	scopes, _ := ParseScopes("secrets:read:a/* secrets:write:a/b/*")
 	for path, want := range map[string]bool{"a/b/K": true, "a/K": false} {
@@ -248,21 +248,20 @@ func TestAllowSeveralActions(t *testing.T) {
 			t.Errorf("to read and write %s is allowed: %v", path, !want)
 		}
 	}
-	// An action prints as something that a person understands.
+	// Several actions print as a readable text.
 	if text := (Read | Write).String(); !strings.Contains(text, "read") || !strings.Contains(text, "write") {
 		t.Errorf("to read and write is called %q", text)
 	}
 }
 
-// repeats reports whether the error about a text with a secret in it gives the
-// secret away.
+// repeats reports whether the error reveals the secret in the text that caused it.
 func repeats(err error, secret string) bool {
 	return err != nil && strings.Contains(err.Error(), secret)
 }
 
 const pasted = "hunter2-and-more"
 
-// What parses prints back the same, and no error repeats what was typed.
+// Text that parses prints as the same text, and no error repeats the input.
 func FuzzScope(f *testing.F) {
 	for _, s := range []string{"secrets:read:*", "secrets:*:a/b/*", "secrets:delete:a/K", "secrets:read:*/a", "secrets::", "x", "secrets:read:a/../b", "a,b c"} {
 		f.Add(s)

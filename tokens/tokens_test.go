@@ -60,7 +60,7 @@ func TestNamespaceContains(t *testing.T) {
 		{"a", "a/b", true},
 		{"a", "a/b/c", true},
 		{"a/", "a/b", true},
-		{"a/b", "a/b", false}, // the secret, not the folder
+		{"a/b", "a/b", false}, // the secret a/b is not in the namespace a/b
 		{"a", "ab/c", false},
 		{"a/b", "a/c", false},
 	} {
@@ -105,7 +105,8 @@ func TestTiers(t *testing.T) {
 	}
 }
 
-// Known answers: the first is that of the design.
+// A key has the text of the known answers, the first of which is from the design. An altered
+// key is refused, and neither printing nor an error reveals a key.
 func TestAgentKeyText(t *testing.T) {
 	for _, c := range []struct {
 		secret, vault byte
@@ -150,7 +151,7 @@ func TestAgentKeyText(t *testing.T) {
 	}
 }
 
-// What parses prints back the same; what does not is refused without a panic.
+// Text that parses prints as the same text. Other text is refused without a panic.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{"a/b", "production/gemini/KEY", "a//b", "a/../b", "a/\x00", strings.Repeat("a/", 20)} {
 		f.Add(s)

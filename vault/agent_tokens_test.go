@@ -53,7 +53,7 @@ func TestIssueToken(t *testing.T) {
 		if want := clock.Truncate(time.Second).Add(time.Hour); !made.Expires.Equal(want) || made.Scopes.String() != c.scopes || made.Uses != 0 || made.Tier != 0 {
 			t.Errorf("%s: it is %+v", name, made.Claims)
 		}
-		// What it reads is what its scopes say: by key, so ask for each.
+		// A token reads what its scopes cover. Its keys decide that, so try each path.
 		for _, path := range []string{"a/K", "a/b/K", "b/K"} {
 			got, err := v.Token(made.Text).Get(t, path)
 			if covers := made.Scopes.Allow(tokens.Read, vaulttest.Path(t, path)); covers != (err == nil && got == "value of "+path) || !covers && !errors.Is(err, vault.ErrDenied) {
@@ -72,8 +72,7 @@ func TestIssueToken(t *testing.T) {
 	}
 }
 
-// What no token can say is not issued: a token that cannot be read again would be
-// a record that looks damaged.
+// If a token could not be read again, it is not issued: its record would look damaged.
 func TestIssueTokenRefusesWhatCannotBeRead(t *testing.T) {
 	v := vaulttest.New(t)
 	scopes := vaulttest.Scopes(t, "secrets:read:a/*")
@@ -132,8 +131,8 @@ func TestTokenExpires(t *testing.T) {
 		})
 		return list
 	}
-	// That refusal was the first write since: it cleared the grant. The record of
-	// a token that wrote stays, because it vouches for what it wrote.
+	// That refusal was the first write after the token expired, so it cleared the grant.
+	// The record of a token that wrote stays, because it vouches for what the token wrote.
 	_, err = token.Get(t, "a/K")
 	wantError(t, "after a write", err, vault.ErrWrongKey)
 	if got := states(); len(got) != 2 || got[0] != made.ID+" expired" && got[1] != made.ID+" expired" {
@@ -196,7 +195,7 @@ func TestTokenUses(t *testing.T) {
 	used(0, vault.TokenActive)
 	wantValue(t, "the first use", token, "a/K", "value")
 	used(1, vault.TokenActive)
-	// What failed counts no use.
+	// A failed act does not count as a use.
 	_, err := token.Get(t, "a/NOTHING")
 	wantError(t, "nothing", err, vault.ErrNotFound)
 	_, err = token.Get(t, "b/K")
@@ -206,8 +205,8 @@ func TestTokenUses(t *testing.T) {
 	one := uint64(9)
 	wantError(t, "another version", token.Set(t, "a/K", "x", vault.SetOptions{IfVersion: &one}), vault.ErrConflict)
 	used(1, vault.TokenActive)
-	// Reading three at once takes three of the three that are left: first one too
-	// many, with the sensitive one, and none of it is read.
+	// To read several secrets at once takes one use for each. Three uses are left. If the
+	// token reads four secrets, it is refused, and none of them is read.
 	all := func(ns string) error {
 		return token(func(s *vault.Session) error { _, err := s.GetAll(vaulttest.Namespace(t, ns)); return err })
 	}
@@ -237,7 +236,7 @@ func TestTokenUses(t *testing.T) {
 	wantError(t, "revoking it", err, vault.ErrConflict)
 }
 
-// Uses are counted on through a rewrite.
+// A rewrite keeps the count of uses.
 func TestUsesOutliveARewrite(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "value", vault.SetOptions{})
@@ -320,7 +319,8 @@ func TestTokenTiers(t *testing.T) {
 			}
 		}
 	}
-	// A tier that is raised is out of reach, also for a token of that namespace.
+	// If the tier of a secret is raised above that of a token, the token no longer reads the
+	// secret, even if its scope is the whole namespace.
 	_, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: scopes, Tier: tokens.Sensitive})
 	v.Set(t, "a/sensitive", "value", vault.SetOptions{Tier: tokens.Critical})
 	_, err := token.Get(t, "a/sensitive")
@@ -337,8 +337,8 @@ func TestDeletionEndsTokens(t *testing.T) {
 	}
 	gone := []vaulttest.Actor{issue("secrets:read:a/K"), issue("secrets:read:a/K", "secrets:delete:a/K")}
 	stay := []vaulttest.Actor{issue("secrets:read:a/*"), issue("secrets:read:*"), issue("secrets:read:a/K", "secrets:read:a/L")}
-	issue("secrets:read:a/L") // neither
-	// The one that deletes is one of those that end with it.
+	issue("secrets:read:a/L") // does not cover a/K
+	// The token that deletes the secret ends with it.
 	err := gone[1](func(s *vault.Session) error {
 		_, ended, err := s.Delete(vaulttest.Path(t, "a/K"))
 		if ended.Revoked != 2 || ended.Broader != 3 {
@@ -419,7 +419,7 @@ func TestRevokeToken(t *testing.T) {
 	wantValue(t, "the token", token, "a/K", "value")
 	denied := "token.revoked.denied " + other.ID + " " + other.ID + " scope"
 	wantDenials(t, v, denied, denied)
-	// Each sees its own.
+	// An agent sees only the tokens that it issued. A token sees only itself.
 	err := asOther(func(s *vault.Session) error {
 		list, err := s.Tokens()
 		if len(list) != 0 {

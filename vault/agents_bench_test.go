@@ -7,8 +7,9 @@ import (
 	"ass/tokens"
 )
 
-// What a right costs does not depend on how much the vault holds: compare the
-// sizes. (In the smallest, every transaction checks the digest as well.)
+// benchSizes runs a benchmark on vaults of different sizes. The cost of giving a right
+// should not depend on the size. (In the smallest vault, every transaction also checks the
+// digest.)
 func benchSizes(b *testing.B, fn func(b *testing.B, s *Session, scopes tokens.Scopes)) {
 	scopes, err := tokens.ParseScopes("secrets:read:production/service0/*")
 	if err != nil {
@@ -22,8 +23,8 @@ func benchSizes(b *testing.B, fn func(b *testing.B, s *Session, scopes tokens.Sc
 	}
 }
 
-// BenchmarkCreateAgent grows with the agents that it makes, because names are
-// unique: compare at one number of runs, as with -benchtime 100x.
+// BenchmarkCreateAgent takes longer the more agents it has made, because names are unique.
+// Compare only results with the same number of runs, for example with -benchtime 100x.
 func BenchmarkCreateAgent(b *testing.B) {
 	benchSizes(b, func(b *testing.B, s *Session, scopes tokens.Scopes) {
 		i := 0

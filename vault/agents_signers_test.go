@@ -11,10 +11,10 @@ import (
 	"ass/tokens"
 )
 
-// Whoever holds the MAC key of the epoch can put in a record that is signed by
-// somebody of whom that record itself tells. Asking who that is must come to an
-// end: an agent could keep its own revocation from happening. It runs in another
-// process, because Go ends one whose stack is full.
+// An insider has the MAC key of the epoch, so it can write a record whose author is known
+// only from that record. The search for the author must end. Otherwise an agent could
+// block its own revocation. The test runs in a child process, because Go ends a process
+// whose stack overflows.
 func TestNobodyVouchesForHimself(t *testing.T) {
 	const id, id2 = "0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-70867728950f"
 	forged := map[string][][3]string{ // bucket, key, by

@@ -15,8 +15,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// denials lists the refusals of the log, oldest first: event, actor, resource and
-// reason.
+// denials lists the refusals in the log, oldest first. Each has its event, actor, resource
+// and reason.
 func denials(t *testing.T, v *vaulttest.Vault) (list []string) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) error {
@@ -130,8 +130,8 @@ func TestAgentSpec(t *testing.T) {
 	}
 }
 
-// What an agent may not touch answers the same whether or not it is there, in
-// every act, and each refusal is in the log.
+// If a secret is outside an agent's scopes, every act gives the same answer, whether or
+// not the secret exists. Each refusal is logged.
 func TestOutOfScope(t *testing.T) {
 	v := vaulttest.New(t)
 	v.UseClock()
@@ -178,7 +178,7 @@ func TestOutOfScope(t *testing.T) {
 			t.Errorf("%s: the answers tell what is there: %v", act.event, texts)
 		}
 	}
-	// The history of a secret is read as well.
+	// The history of a secret needs the right to read it.
 	texts := map[string]bool{}
 	for _, path := range []string{"production/KEY", "production/NOTHING"} {
 		err := as(func(s *vault.Session) error { _, _, err := s.History(vaulttest.Path(t, path)); return err })
@@ -191,7 +191,7 @@ func TestOutOfScope(t *testing.T) {
 	wantValue(t, "the owner", v.Do, "production/KEY", "value")
 }
 
-// A refusal for want of a right says which, in words.
+// If an agent lacks a right for an act, the refusal names the right in words.
 func TestRollbackNeedsTwoRights(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "one", vault.SetOptions{})
@@ -211,7 +211,7 @@ func TestRollbackNeedsTwoRights(t *testing.T) {
 	wantValue(t, "the owner", v.Do, "a/K", "one")
 }
 
-// What an agent sees of the vault is what it may read.
+// An agent sees only those parts of the vault that it may read.
 func TestAgentSees(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
@@ -263,8 +263,8 @@ func TestAgentSees(t *testing.T) {
 	})
 }
 
-// What only the owner may do is refused to every other credential; what would have
-// changed something is in the log.
+// Acts that only the owner may do are refused to every other credential. If the act would
+// have changed something, the refusal is logged.
 func TestOnlyTheOwner(t *testing.T) {
 	v := vaulttest.New(t)
 	v.UseClock()
@@ -287,7 +287,7 @@ func TestOnlyTheOwner(t *testing.T) {
 	unlogged := map[string]bool{}
 	for who, as := range map[string]vaulttest.Actor{agent.ID: as, token.ID: asToken} {
 		for _, act := range []struct {
-			event string // "" for looking at something
+			event string // "" for an act that only looks
 			do    func(*vault.Session) error
 		}{
 			{audit.AgentCreated, func(s *vault.Session) error {
@@ -361,18 +361,18 @@ func TestWriteOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(path, "one")
-	// Whoever comes later reads it as well, at once.
+	// An agent or a token that is made later reads it too, at once.
 	agent("after", "production/gemini/*")
 	_, readers["the owner's token after"] = v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
 	check(path, "one")
-	// A second version, and a second secret, for which no node is published.
+	// The writer makes a second version, and a second secret.
 	if err := writer.Set(t, path, "two", vault.SetOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := writer.Set(t, "production/gemini/KEY2", "other", vault.SetOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// KEY2 lies sealed to the node above it, until somebody gets a key to it alone.
+	// An agent or a token that is made for one secret reads what was written before.
 	_, exact := v.NewAgent(t, "exact", "secrets:read:production/gemini/KEY2")
 	wantValue(t, "an agent for it alone", exact, "production/gemini/KEY2", "other")
 	if err := writer.Set(t, "production/gemini/KEY3", "third", vault.SetOptions{}); err != nil {
@@ -383,11 +383,12 @@ func TestWriteOnly(t *testing.T) {
 	_, readers["an agent's token after"] = v.NewToken(t, wide, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
 	check(path, "two")
 	check("production/gemini/KEY2", "other")
-	// A token that an agent issued before it was written is told to get a new one.
+	// If an agent issued a token before the secret was written, the token either reads it,
+	// or is told to get a new one.
 	if _, err := early.Get(t, "production/gemini/KEY2"); err != nil && !errors.Is(err, vault.ErrDenied) {
 		t.Errorf("a token from before: %v", err)
 	}
-	// After a rewrite, each has its key of the new epoch, tokens too.
+	// After a rewrite, each agent and each token has its keys of the new epoch.
 	v.Set(t, "x/K", "x", vault.SetOptions{})
 	v.Must(t, func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "x/K")); return err })
 	wantValue(t, "a token from before", early, "production/gemini/KEY2", "other")
@@ -395,8 +396,8 @@ func TestWriteOnly(t *testing.T) {
 	check("production/gemini/KEY2", "other")
 }
 
-// A sensitive or critical secret is written by who may write and read by nobody
-// but the owner, at once.
+// An agent that may write can write a sensitive or critical secret. The owner can read it
+// at once. The agent that wrote it cannot.
 func TestWriteAboveStandard(t *testing.T) {
 	v := vaulttest.New(t)
 	agent, as := v.NewAgent(t, "svc", "secrets:*:a/*")
@@ -418,8 +419,8 @@ func TestWriteAboveStandard(t *testing.T) {
 	}
 }
 
-// The owner seals anew, for a new agent, what a token could read by a file key
-// that its issuer gave it. The token goes on.
+// A token can read a version with a file key from its issuer. If the owner reseals that
+// version for a new agent, the token can still read it.
 func TestSealedAnewUnderAToken(t *testing.T) {
 	v := vaulttest.New(t)
 	_, writer := v.NewAgent(t, "writer", "secrets:write:production/*")
@@ -451,7 +452,7 @@ func TestRevokeAgent(t *testing.T) {
 	}
 	wantValue(t, "its token", its, "a/ITS", "written by it")
 	wantValue(t, "its other token", its2, "a/K", "value")
-	clock.Pass(time.Hour / 2) // the second has expired, and does not end with the agent
+	clock.Pass(time.Hour / 2) // its2 has expired, so it does not end with the agent
 	epoch := v.Verify().Epoch
 	v.Must(t, func(s *vault.Session) error {
 		n, err := s.RevokeAgent("svc")
@@ -536,7 +537,7 @@ func TestWrongKeys(t *testing.T) {
 		"a key in another vault":       other.Agent(k),
 		"a token in another vault":     other.Token(token.Text),
 		"a token that was signed anew": v.Token(tokens.TokenText(signed, tokens.Signature(signed, [32]byte{}))),
-		// The secret opens the grant. Its claims are looked at all the same.
+		// The secret opens the grant, but the claims are still checked.
 		"other claims with the right secret": v.Token(tokens.TokenText(signed, parsed.Signature)),
 	} {
 		_, err := as.Get(t, "a/K")
@@ -548,7 +549,8 @@ func TestWrongKeys(t *testing.T) {
 	wantDenials(t, v)
 }
 
-// The clock of an agent may stand behind by two minutes, not more.
+// An agent's clock may be two minutes behind its last use or the issue of its key, but no
+// more.
 func TestAgentClock(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
@@ -566,15 +568,15 @@ func TestAgentClock(t *testing.T) {
 	clock.Pass(-2*time.Minute - time.Second)
 	_, err = as.Get(t, "a/K")
 	wantError(t, "before its last use", err, vault.ErrLapsed)
-	// The owner is not kept out, and what he does stops nobody.
+	// The wrong clock does not stop the owner, and what the owner does then stops nobody.
 	wantValue(t, "the owner", v.Do, "a/K", "value")
 	clock.Pass(time.Second)
 	wantValue(t, "two minutes before its last use", as, "a/K", "value")
 	wantDenials(t, v, "secret.read.denied "+agent.ID+" a/K clock", "secret.read.denied "+agent.ID+" a/K clock")
 }
 
-// A machine whose clock has lost the time is refused, and that its refusal is dated
-// before what the log tells of makes nobody an attacker.
+// An agent on a machine whose clock has lost the time is refused. The refusal is dated
+// before earlier entries of the log, but a verification reports no problem.
 func TestAClockThatLostTheTime(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()

@@ -14,7 +14,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// asking is a vault in which an agent may do everything, below a, with approval.
+// asking is a vault with an agent that may do everything below a, and with secrets there
+// that need approval.
 type asking struct {
 	*vaulttest.Vault
 	t     *testing.T
@@ -32,7 +33,7 @@ func newAsking(t *testing.T) *asking {
 	return a
 }
 
-// asked is what an act asked for, which it has to.
+// asked returns the requests that an act made. The act must have made some.
 func (a *asking) asked(err error) []vault.Request {
 	a.t.Helper()
 	var need *vault.ApprovalError
@@ -49,7 +50,7 @@ func (a *asking) asked(err error) []vault.Request {
 
 func (a *asking) get(path string) (string, error) { return a.as.Get(a.t, path) }
 
-// ask reads a secret without approval and returns the one request that is made.
+// ask reads a secret without approval, and returns the id of the one request that this makes.
 func (a *asking) ask(path string) string {
 	a.t.Helper()
 	_, err := a.get(path)
@@ -60,8 +61,8 @@ func (a *asking) ask(path string) string {
 	return requests[0].ID
 }
 
-// listed are the requests as the owner sees them, oldest first; of some ids, if
-// any are given.
+// listed returns the requests that the owner sees, oldest first. If ids are given, it
+// returns only those requests.
 func (a *asking) listed(ids ...string) (list []vault.Request) {
 	a.t.Helper()
 	a.Must(a.t, func(s *vault.Session) error {
@@ -127,7 +128,7 @@ func TestApproveARead(t *testing.T) {
 	if q := a.listed()[0]; q.Status != vault.Approved || !q.ExpiresAt.Equal(a.clock.Add(time.Hour)) || !q.DecidedAt.Equal(a.clock.Time) {
 		t.Errorf("approved: %+v", q)
 	}
-	// It serves any number of reads, for an hour.
+	// The approval serves any number of reads, for an hour.
 	wantValue(t, "the agent", a.as, "a/SENSITIVE", "one")
 	a.clock.Pass(time.Hour - time.Millisecond)
 	wantValue(t, "the agent", a.as, "a/SENSITIVE", "one")
@@ -137,7 +138,7 @@ func TestApproveARead(t *testing.T) {
 		t.Errorf("after an hour: %+v", a.listed())
 	}
 	a.wantStatus(id, vault.Expired)
-	// Each read says in the log by which approval.
+	// The log entry of each read names the approval.
 	a.Must(t, func(s *vault.Session) error {
 		entries, n, err := s.Log(0, func(e audit.Event) bool { return e.Type == audit.SecretRead && e.Metadata["approval"] == id })
 		if n != 2 || entries[0].ActorID != a.agent.ID {
@@ -173,7 +174,7 @@ func TestAnApprovalIsNarrow(t *testing.T) {
 		return err
 	})
 	wantError(t, "the version that was approved", err, nil)
-	// Each sees its own requests.
+	// An agent sees only its own requests.
 	err = asOther(func(s *vault.Session) error {
 		list, err := s.Requests()
 		if len(list) != 1 || list[0].Asker != other.ID {
@@ -219,7 +220,7 @@ func TestDeny(t *testing.T) {
 		t.Errorf("the asker is not told why: %v", err)
 	}
 	wantError(t, "approve what was denied", a.approve(a.listed(id)), vault.ErrConflict)
-	// With a reason it may be asked again, once.
+	// With a reason, the agent may ask again, once.
 	a.clock.Pass(time.Minute)
 	a.Opts.Reason = "it is urgent"
 	again := a.ask("a/SENSITIVE")
@@ -232,7 +233,7 @@ func TestDeny(t *testing.T) {
 	}
 	a.mustApprove(again)
 	wantValue(t, "the agent", a.as, "a/SENSITIVE", "one")
-	// What counts from then on is the later decision.
+	// From then on, the later decision counts.
 	a.clock.Pass(2 * time.Hour)
 	_, err = a.get("a/SENSITIVE")
 	wantError(t, "when that approval has lapsed", err, vault.ErrApproval)
@@ -253,7 +254,7 @@ func TestADenialLapses(t *testing.T) {
 	}
 }
 
-// A denial is a refusal, and is in the log as one.
+// A read that was denied is logged as a refusal.
 func TestARefusalAfterADenialIsLogged(t *testing.T) {
 	a := newAsking(t)
 	wantError(t, "deny", a.deny(a.listed(a.ask("a/SENSITIVE")), "no"), nil)
@@ -275,7 +276,7 @@ func TestRequestsLapse(t *testing.T) {
 	wantError(t, "deny what has lapsed", a.deny(a.listed(id), "no"), vault.ErrConflict)
 	second := a.ask("a/SENSITIVE")
 	a.mustApprove(second)
-	// A week later, nobody needs to see it any more: the next write clears it.
+	// A week after a request, nobody needs to see it: the next write clears it.
 	a.clock.Pass(6*24*time.Hour - time.Second)
 	a.Set(t, "x/K", "x", vault.SetOptions{})
 	if list := a.listed(); len(list) != 2 {
@@ -293,7 +294,7 @@ func TestRequestsLapse(t *testing.T) {
 	}
 }
 
-// An approval counts for what the person was shown.
+// A decision counts only for what the owner was shown.
 func TestDecisionsAreAboutWhatWasShown(t *testing.T) {
 	a := newAsking(t)
 	for name, move := range map[string]func(){
@@ -310,18 +311,19 @@ func TestDecisionsAreAboutWhatWasShown(t *testing.T) {
 		wantError(t, name+": approve", a.approve(shown), vault.ErrConflict)
 		wantError(t, name+": deny", a.deny(shown, "no"), vault.ErrConflict)
 		a.wantStatus(id, vault.Pending)
-		// Whoever looks again may decide.
+		// If the owner looks again, the owner may decide.
 		wantError(t, name+": deny what is shown now", a.deny(a.listed(id), "no"), nil)
 	}
-	// Raised or lowered since: the request is about a file that is no more.
+	// If the tier was raised or lowered since, the request is for an age file that no longer
+	// exists.
 	a.Set(t, "a/SENSITIVE", "one", vault.SetOptions{Tier: tokens.Sensitive})
 	a.Opts.Reason = "again"
 	id := a.ask("a/SENSITIVE")
 	a.Set(t, "a/SENSITIVE", "two", vault.SetOptions{Tier: tokens.Critical})
 	wantError(t, "of another tier", a.approve(a.listed(id)), vault.ErrConflict)
 	a.wantStatus(id, vault.Pending)
-	// Purged: the request goes with the secret, and does not come to count for
-	// another one that is written there.
+	// If the secret is purged, its request goes too. The request does not count for another
+	// secret that is written there.
 	shown := a.listed(id)
 	a.Must(t, func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "a/SENSITIVE")); return err })
 	a.Set(t, "a/SENSITIVE", "another", vault.SetOptions{Tier: tokens.Critical})
@@ -344,7 +346,7 @@ func TestTwoDecisions(t *testing.T) {
 	wantError(t, "of no such id", a.approve([]vault.Request{gone}), vault.ErrNotFound)
 }
 
-// Several at once are decided all or none.
+// Several requests are decided together: all or none.
 func TestDecisionsAreAllOrNone(t *testing.T) {
 	a := newAsking(t)
 	one, two := a.ask("a/SENSITIVE"), a.ask("a/CRITICAL")
@@ -359,7 +361,8 @@ func TestDecisionsAreAllOrNone(t *testing.T) {
 	wantValue(t, "the agent", a.as, "a/SENSITIVE", "one")
 }
 
-// A namespace is asked for as a whole, and read as a whole.
+// An agent that reads a namespace makes all requests together. It reads all secrets or
+// none.
 func TestAskForANamespace(t *testing.T) {
 	a := newAsking(t)
 	a.Set(t, "a/K", "standard", vault.SetOptions{})
@@ -416,7 +419,7 @@ func TestAtMost20Wait(t *testing.T) {
 	a.ask("a/many/K20")
 }
 
-// What was pending is not counted as made anew, be the clock ever so coarse.
+// A request that was pending is not counted as new, however coarse the clock is.
 func TestPendingRequestsAreCountedOnce(t *testing.T) {
 	a := newAsking(t)
 	for i := range 12 {
@@ -445,7 +448,7 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 			t.Fatalf("to %s asks for %+v", c.action, need)
 		}
 		a.mustApprove(need[0].ID)
-		// A yes to one is no yes to the other, nor to read.
+		// An approval of one act approves neither the other act nor a read.
 		_, err := a.get("a/CRITICAL")
 		wantError(t, "reading", err, vault.ErrApproval)
 		if c.action == vault.AskWrite {
@@ -461,7 +464,8 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 			wantError(t, "once more", c.do(), vault.ErrApproval)
 		}
 	}
-	// A sensitive one is written and deleted without; bringing back is no overwriting.
+	// A sensitive secret is written and deleted without approval. A write over a deleted
+	// critical secret needs approval.
 	wantError(t, "writing what is sensitive", a.as.Set(t, "a/SENSITIVE", "two", vault.SetOptions{}), nil)
 	wantError(t, "deleting what is sensitive", a.as.Delete(t, "a/SENSITIVE"), nil)
 	wantError(t, "writing over what was deleted", write(), vault.ErrApproval)
@@ -470,8 +474,8 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 	wantValue(t, "the owner", a.Do, "a/CRITICAL", "three")
 }
 
-// Rolling back reads one version and writes over another: two requests, if it is
-// critical, one after the other.
+// A rollback reads one version and overwrites another. For a critical secret, the agent
+// makes two requests, one after the other.
 func TestRollbackAsks(t *testing.T) {
 	a := newAsking(t)
 	a.Set(t, "a/CRITICAL", "two", vault.SetOptions{})
@@ -494,8 +498,8 @@ func TestRollbackAsks(t *testing.T) {
 	wantValue(t, "the owner", a.Do, "a/CRITICAL", "one")
 }
 
-// A rewrite keeps what waits, and forgets what was decided: an answer is the key
-// of a file that is gone.
+// A rewrite keeps pending requests, and drops decided ones: an approval holds the key of an
+// age file that no longer exists.
 func TestRequestsAndRewrites(t *testing.T) {
 	a := newAsking(t)
 	a.Set(t, "a/DENIED", "x", vault.SetOptions{Tier: tokens.Sensitive})
@@ -537,7 +541,7 @@ func TestRequestOfATokenThatExpired(t *testing.T) {
 			}
 			shown := a.listed(id)
 			a.clock.Pass(time.Hour)
-			// To decide about it now is of no use, and does no harm.
+			// A decision about it now is useless, but does no harm.
 			if err := a.approve(shown); errors.Is(err, vault.ErrDamaged) {
 				t.Errorf("approving it: %v", err)
 			}
@@ -550,7 +554,7 @@ func TestRequestOfATokenThatExpired(t *testing.T) {
 	}
 }
 
-// What the owner's own token asks for goes by the owner's name.
+// A request of the owner's own token names the owner as its agent.
 func TestRequestOfTheOwnersToken(t *testing.T) {
 	a := newAsking(t)
 	made, token := a.NewToken(t, a.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:*")})

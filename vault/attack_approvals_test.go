@@ -15,8 +15,8 @@ import (
 	"ass/tokens"
 )
 
-// ask asks, as an honest grantee does, to read a secret, and returns the key of
-// the request.
+// ask reads a secret as an honest grantee, which must make a request. It returns the key
+// of the request.
 func (c *company) ask(who, path string) []byte {
 	c.t.Helper()
 	_, err := c.read(who, path)
@@ -27,7 +27,7 @@ func (c *company) ask(who, path string) []byte {
 	return askKey(c.id[who], uuid.MustParse(need.Requests[0].ID))
 }
 
-// approve says yes to all that waits.
+// approve approves all pending requests.
 func (c *company) approve() (err error) {
 	c.t.Helper()
 	c.do(func(s *Session) {
@@ -40,7 +40,8 @@ func (c *company) approve() (err error) {
 	return err
 }
 
-// answered opens the answer to a request, as its asker can.
+// answered opens the decision about a request with the asker's key, and returns the file
+// key in it.
 func (c *company) answered(who string, k []byte) (fileKey []byte) {
 	c.t.Helper()
 	c.insider(who, func(s *Session, t *tx) error {
@@ -58,9 +59,9 @@ func (c *company) answered(who string, k []byte) (fileKey []byte) {
 	return fileKey
 }
 
-// An approval is the key of one age file: it opens no other version, no version
-// of the same number that comes later, and is worth nothing to anybody else. (One
-// that handed over a derived key would open them: section 8.)
+// An approval holds the key of one age file. It opens no other version, and no later
+// version with the same number, and it is useless to anybody else. (An approval that
+// held a derived key would open them: section 8.)
 func TestAnApprovalOpensOneVersion(t *testing.T) {
 	const card = "prod/app/CARD"
 	for name, later := range map[string]func(*company, *Session) error{
@@ -98,7 +99,7 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 			if name == "next version" {
 				return
 			}
-			c.insider("reader", func(_ *Session, t *tx) error { // with MACs that do not hold, and with some that do
+			c.insider("reader", func(_ *Session, t *tx) error { // their MACs are of the old epoch
 				return errors.Join(insert(t, bucketAsks, ask, oldAsk), insert(t, bucketAnswers, ask, oldAnswer))
 			})
 			got, err := c.read("reader", card)
@@ -108,7 +109,7 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 	}
 }
 
-// opens counts the age files in the records of versions that a file key opens.
+// opens counts the versions whose age file a file key opens.
 func opens(c *company, fileKey []byte) (n int) {
 	c.open(func(v *Vault) {
 		err := v.st.each(bucketVersions, func(_, value []byte) {
@@ -128,8 +129,8 @@ func opens(c *company, fileKey []byte) (n int) {
 	return n
 }
 
-// What was asked and answered for one is not so for another. exact attacks here;
-// reader was told yes for the card, and exact may not read it.
+// A request and its decision are valid only for their asker. Here exact attacks: reader
+// has an approval for the card, which exact may not read.
 func TestForgedApprovals(t *testing.T) {
 	const card = "prod/app/CARD"
 	for name, attack := range map[string]struct {
@@ -189,7 +190,7 @@ func TestForgedApprovals(t *testing.T) {
 			}
 			fileKey := c.answered("reader", good)
 			c.insider("exact", func(s *Session, t *tx) error { return attack.do(c, s, t, good) })
-			// The program first, then the keys: no answer in the file opens.
+			// First the program refuses. Then the keys are tried: exact can use no decision.
 			got, err := c.read("exact", card)
 			c.check("exact reads "+got, err, ErrDenied, "may not read")
 			c.insider("exact", func(s *Session, t *tx) error {
@@ -207,7 +208,8 @@ func TestForgedApprovals(t *testing.T) {
 	}
 }
 
-// answers is what an asker can open of all answers, in any context of its own.
+// answers returns what an asker can open with its key, in any context that it can make
+// up, of all decisions in the file.
 func (c *company) answers(who string) (keys [][]byte) {
 	c.open(func(v *Vault) {
 		to := newGrantee(c.secret[who])
@@ -235,7 +237,7 @@ func (c *company) answers(who string) (keys [][]byte) {
 	return keys
 }
 
-// forgeAsk writes a request of the acting grantee without asking its program.
+// forgeAsk writes a request of the acting grantee without the program's checks.
 func forgeAsk(c *company, t *tx, path string, change func(*askBody)) (k []byte, err error) {
 	body := askBody{Seq: t.seq(), Action: AskRead, Path: path, Version: 1, Tier: tokens.Critical, Asker: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
 	if change != nil {
@@ -250,7 +252,7 @@ func forgeAsk(c *company, t *tx, path string, change func(*askBody)) (k []byte, 
 	return k, errors.Join(t.put(bucketAsks, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(), nil))
 }
 
-// What the owner approves is what was shown, and what the asker may ask for.
+// The owner approves only what was shown, and only what the asker may ask for.
 func TestWhatIsApproved(t *testing.T) {
 	t.Run("a request outside of the asker's scopes", func(t *testing.T) {
 		for path, tier := range map[string]tokens.Tier{"prod/app/CARD": tokens.Critical, "dev/K": tokens.Standard} {
@@ -304,8 +306,8 @@ func TestWhatIsApproved(t *testing.T) {
 	})
 }
 
-// To overwrite or delete a critical secret takes an answer without a key, so its
-// signature alone makes it one.
+// An approval to overwrite or delete a critical secret holds no key, so only the owner's
+// signature makes it valid. An insider cannot forge one.
 func TestForgedAnswersWithoutAKey(t *testing.T) {
 	for name, by := range map[string]func(*company, *tx) (signed bool){
 		"by itself":           func(*company, *tx) bool { return true },
@@ -338,8 +340,8 @@ func TestForgedAnswersWithoutAKey(t *testing.T) {
 	}
 }
 
-// stolen puts what writer sealed to a published recipient where mallory may read
-// and write, as a version of mallory's own making.
+// stolen copies bytes that writer sealed to a published recipient into a version that
+// mallory makes, in a place where mallory may read and write.
 func stolen(c *company, path string, tier tokens.Tier, recipient node) {
 	c.insider("mallory", func(s *Session, t *tx) error {
 		var body versionBody
@@ -353,13 +355,13 @@ func stolen(c *company, path string, tier tokens.Tier, recipient node) {
 	})
 }
 
-// Bytes that were sealed for one place are opened in no other by whoever can, so
-// no honest re-sealer reads them to the attacker. (age's own hybrid stanza binds
-// no context, and would: section 8.)
+// Bytes that were sealed for one place do not open in another, even with the right key.
+// So an honest party that reseals them does not open them for the attacker. (With age's
+// own hybrid stanza, which binds no context, it would: section 8.)
 func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 	for name, by := range map[string]struct {
 		tier   tokens.Tier
-		touch  func(*company, *Session) error // an honest party
+		touch  func(*company, *Session) error // the act of an honest party
 		refuse error
 	}{
 		"itself":         {tokens.Standard, func(c *company, _ *Session) error { return nil }, nil},

@@ -17,7 +17,7 @@ import (
 	"ass/tokens"
 )
 
-// archive cuts the log off up to now.
+// archive archives the log up to now.
 func (v *victim) archive() {
 	v.t.Helper()
 	v.do(func(s *Session) {
@@ -28,7 +28,7 @@ func (v *victim) archive() {
 	})
 }
 
-// copyBack restores a backup that was made now, after a secret was changed.
+// copyBack makes a backup, changes a secret, and restores the backup.
 func (v *victim) copyBack() {
 	v.t.Helper()
 	file := v.backUp()
@@ -45,7 +45,8 @@ func (v *victim) remove(bucket string, k []byte) {
 	})
 }
 
-// What the owner vouches for is vouched for by the owner alone, and once.
+// Only the owner can make a checkpoint. A verification finds a forged checkpoint, an old
+// one that was put back, a removed one, and records that differ from the checkpoint.
 func TestCheckpointAttacks(t *testing.T) {
 	forge := func(v *victim, change func(*checkpoint)) {
 		_, mine, _ := ed25519.GenerateKey(nil)
@@ -60,8 +61,8 @@ func TestCheckpointAttacks(t *testing.T) {
 		}
 		v.give(bucketAudit, checkpointKey, value)
 	}
-	// quietly does what an insider can: change records and keep the head right, without
-	// a word in the log.
+	// quietly changes records and keeps the head right, but logs nothing. An insider can
+	// do this.
 	quietly := func(v *victim, fn func(*tx) error) {
 		v.do(func(s *Session) {
 			if err := s.commit(fn); err != nil {
@@ -153,12 +154,12 @@ func TestCheckpointAttacks(t *testing.T) {
 	}
 }
 
-// Rights come out of a damaged vault only where the owner's signature can be checked:
-// who can damage the file and write an entry of his own making gives himself none.
+// A restore takes rights from a damaged vault only if it can check the owner's signature.
+// An attacker who damages the file and writes a log entry of his own gains no right.
 func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	v := newVictim(t)
 	file := v.backUp()
-	// An entry that begins a hole in the log, and is by the owner in name alone.
+	// An entry after a gap in the log. It only claims to be by the owner.
 	const forged = "agt_0badc0de"
 	var newest uint64
 	v.do(func(s *Session) {
@@ -205,8 +206,8 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	}
 }
 
-// A revoked agent that brings an old copy of the vault, with a log of its own making,
-// into the vault's place is named before a backup is put back over it.
+// A revoked agent can replace the vault with an old copy, and extend the log of that copy.
+// If the owner plans to restore a backup over it, the plan names the agent.
 func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
 	for name, newer := range map[string]bool{"an agent of the backup": false, "an agent that is newer": true} {
 		t.Run(name, func(t *testing.T) {
@@ -267,8 +268,8 @@ func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
 	}
 }
 
-// What the owner was shown is what is put back: a backup that somebody changes while
-// the question stands is refused.
+// A restore puts back only what the owner was shown. If somebody changes the backup while
+// the owner decides, the restore is refused.
 func TestRestoreChecksTheBackupAgain(t *testing.T) {
 	v := newVictim(t)
 	old := v.take(bucketSecrets, []byte("a/K"))
@@ -290,7 +291,8 @@ func TestRestoreChecksTheBackupAgain(t *testing.T) {
 	}
 }
 
-// A vault whose root, id or format is hurt is still the one that a backup is for.
+// A backup can be restored over its vault even if the root, the id or the format of that
+// vault is damaged.
 func TestRestoreOverAHurtBeginning(t *testing.T) {
 	for _, name := range []string{metaRoot, metaVault, metaFormat, metaBind, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {

@@ -25,26 +25,27 @@ import (
 
 // The attacker of these tests (attack_grants, _tokens, _forgery, _approvals) is an
 // insider: an agent or a token, with its key, the raw file, and this package
-// without its checks. It has the epoch's MAC key, so it makes every MAC, the digest
-// and the head right. What it still cannot do is what the design promises.
+// without its checks. It has the epoch's MAC key, so it can make valid MACs, a valid
+// digest and a valid head. The design promises what it still cannot do.
 //
-// What fell in the review of the design stays down by:
+// The review of the design rejected some ideas. These tests keep them out:
 //
 //   - signatures above the standard tier only: TestWhatAGranteeMayNotWriteIsRefused
 //   - a vault-wide clock: TestADateFarAheadIsFound
 //   - grant keys that anyone can make: TestForgedGrants, TestForgedTokens
 //   - a stanza that binds no context: TestCopiedCiphertextIsNotOpened
-//   - an integrity key that survives revocation, epochs of nodes: TestOldKeysOpenNothing
-//   - keys that repeat after a purge, approvals of more than one file: TestAnApprovalOpensOneVersion
+//   - an integrity key that survives revocation, an epoch per node: TestOldKeysOpenNothing
+//   - keys that repeat after a purge, approvals of several files: TestAnApprovalOpensOneVersion
 //   - a lock file that is deleted, text concatenated in a derivation: lock_test.go, vectors_test.go
 //
-// A whole vault made for the owner's public key: TestAVaultMadeForTheOwnerIsRefused.
+// TestAVaultMadeForTheOwnerIsRefused covers a whole vault that an attacker makes for the
+// owner's public key.
 
 // company is a vault with agents and tokens in it.
 type company struct {
 	*victim
 	vid    vaultID
-	secret map[string]key    // by name: of an agent or a token
+	secret map[string]key    // of an agent or a token, by name
 	id     map[string]string // by name
 	text   map[string]string // of the tokens
 }
@@ -63,7 +64,7 @@ var template struct {
 	raw  []byte
 }
 
-// newCompany is a copy of one that is built once.
+// newCompany returns a copy of a company that is built only once.
 func newCompany(t *testing.T) *company {
 	t.Helper()
 	template.once.Do(func() { buildCompany(t) })
@@ -106,7 +107,7 @@ func buildCompany(t *testing.T) {
 		c.put(s, "prod/mine/CRIT", tokens.Critical)
 		token("owner's token", s, "secrets:*:prod/app/*", tokens.Sensitive)
 	})
-	c.honest("writer", func(s *Session) { // to published recipients: a node's, and the roots'
+	c.honest("writer", func(s *Session) { // seals to published recipients: a node's, and the roots'
 		c.put(s, "prod/app/W", 0)
 		c.put(s, "prod/other/W", 0)
 		c.put(s, "prod/app/WCARD", tokens.Critical)
@@ -125,7 +126,7 @@ func buildCompany(t *testing.T) {
 
 const marker = "VALUE of "
 
-// put sets a value that names its path, so that it is known wherever it turns up.
+// put sets a value that names its path, so that a test recognises the value anywhere.
 func (c *company) put(s *Session, path string, tier tokens.Tier) {
 	c.t.Helper()
 	if _, _, err := s.Set(c.p(path), []byte(marker+path), SetOptions{Tier: tier}); err != nil {
@@ -151,7 +152,8 @@ func (c *company) open(fn func(*Vault)) {
 	fn(opened)
 }
 
-// honest acts as an agent or a token by the program, which may refuse its key.
+// honest acts as an agent or a token through the program. If the program refuses the
+// key, honest returns the error.
 func (c *company) honest(who string, fn func(*Session)) (err error) {
 	c.t.Helper()
 	c.open(func(v *Vault) {
@@ -168,7 +170,7 @@ func (c *company) honest(who string, fn func(*Session)) (err error) {
 	return err
 }
 
-// read reads as an honest program does.
+// read reads a secret through the program.
 func (c *company) read(who, path string) (value string, err error) {
 	c.t.Helper()
 	kerr := c.honest(who, func(s *Session) {
@@ -197,7 +199,8 @@ func (c *company) insider(who string, fn func(*Session, *tx) error) {
 	})
 }
 
-// insert stores bytes as they are, and makes the digest right. None removes.
+// insert stores a value as it is, and corrects the digest. If value is nil, insert
+// removes the record.
 func insert(t *tx, bucket string, k, value []byte) error {
 	if _, err := t.forget(bucket, k); err != nil {
 		return err
@@ -226,14 +229,15 @@ func (c *company) finds(want string) {
 	}
 }
 
-// place is where a version lies.
+// place says where a version is stored.
 type place struct {
 	path    tokens.Path
 	tier    tokens.Tier
 	version uint64
 }
 
-// places are not secret: whoever has the file lists them.
+// places lists the places of all versions. They are not secret: anybody who has the file
+// can list them.
 func (c *company) places() (list []place) {
 	c.open(func(v *Vault) {
 		err := v.st.each(bucketVersions, func(k, value []byte) {
@@ -252,7 +256,7 @@ func (c *company) places() (list []place) {
 	return list
 }
 
-// own is the keys that a session has without deriving any along a path.
+// own returns the keys that a session has before it derives any along a path.
 func own(s *Session) map[key]bool {
 	keys := map[key]bool{s.as.seal: true, s.as.secret: true, s.epoch.mk: true, s.epoch.headKey(): true, s.epoch.digestKey(): true}
 	for _, n := range s.ring.nodes {
@@ -261,8 +265,8 @@ func own(s *Session) map[key]bool {
 	return keys
 }
 
-// loot adds all keys that derive along a path, or a part of it, whether or not
-// the keyring says that it is above them.
+// loot adds all keys that can be derived along a path, or along the end of it. It starts
+// from every node, even if the keyring says that the node is not above the path.
 func loot(s *Session, p tokens.Path) map[key]bool {
 	keys, segments := own(s), strings.Split(p.String(), "/")
 	for _, n := range s.ring.nodes {
@@ -278,7 +282,7 @@ func loot(s *Session, p tokens.Path) map[key]bool {
 	return keys
 }
 
-// keysTo is every identity that a session can make of its keys, for every place
+// keysTo returns every identity that a session can make from its keys, for every place
 // in some epochs.
 func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []age.Identity) {
 	elsewhere := [][]byte{}
@@ -321,8 +325,8 @@ func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []ag
 	return ids
 }
 
-// blobs finds every age file in raw bytes, in records and in freed pages alike:
-// plain in meta, in base64 elsewhere.
+// blobs finds every age file in raw bytes, in records and in freed pages. In the meta
+// bucket, age files are plain; elsewhere they are in base64.
 func blobs(raw []byte) (found [][]byte) {
 	const intro = "age-encryption.org/v1"
 	for rest := raw; ; {
@@ -348,11 +352,11 @@ func blobs(raw []byte) (found [][]byte) {
 	}
 }
 
-// opened is what some identities get out of raw bytes.
+// opened returns the plaintexts that some identities open in raw bytes.
 func opened(raw []byte, ids []age.Identity) (plain []string) {
 	for _, b := range blobs(raw) {
 		if r, err := age.Decrypt(bytes.NewReader(b), ids...); err == nil {
-			value, _ := io.ReadAll(r) // of one in meta, the end is not known
+			value, _ := io.ReadAll(r) // ignore the error: where a file in meta ends is not known
 			plain = append(plain, string(value))
 		}
 	}
@@ -369,7 +373,7 @@ func (c *company) raw() []byte {
 	return raw
 }
 
-// bodyOf reads the body of a record without asking whose it is.
+// bodyOf reads the body of a record without checking its MAC or its author.
 func bodyOf(t *tx, bucket string, k []byte, body any) error {
 	value, err := t.get(bucket, k)
 	if err != nil {
@@ -379,8 +383,8 @@ func bodyOf(t *tx, bucket string, k []byte, body any) error {
 	return errors.Join(err, audit.DecodeStrict(r.body, body))
 }
 
-// inChild runs a test in a process of its own and reports whether this is it: a
-// loop without an end would take all other tests with it.
+// inChild runs a test in a child process, and reports whether this is that process. An
+// endless loop then does not end the other tests too.
 func inChild(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv("ASS_TEST_CHILD") != "" {

@@ -19,9 +19,10 @@ import (
 	"ass/tokens"
 )
 
-// Attacks on what is read out of a damaged file and put back from a backup.
+// These attacks are on a salvage, which reads a damaged file, and on a restore, which puts
+// a backup back.
 
-// backUp makes a backup.
+// backUp makes a backup, verifies it, and returns its name.
 func (v *victim) backUp() string {
 	v.t.Helper()
 	file := filepath.Join(v.t.TempDir(), "backup.db")
@@ -50,7 +51,7 @@ func (v *victim) restore(file string) Restoration {
 	return plan
 }
 
-// headless zeroes the pages from which bbolt begins.
+// headless zeroes bbolt's two meta pages.
 func (v *victim) headless() {
 	v.t.Helper()
 	v.raw(func(b []byte) []byte { clear(b[:2*pageSize]); return b })
@@ -107,8 +108,8 @@ func (v *victim) opens(k tokens.AgentKey) bool {
 	return err == nil
 }
 
-// forge puts an entry into the log, behind a hole, that nobody signed: as one that cannot
-// be checked.
+// forge puts an unsigned entry into the log, in the owner's name. If it comes after a gap,
+// it cannot be checked.
 func (v *victim) forge(at uint64, ev audit.Event) {
 	v.t.Helper()
 	ev.ID, ev.ActorID, ev.ActorType = "x", audit.Owner, audit.Human
@@ -123,8 +124,8 @@ func (v *victim) forge(at uint64, ev audit.Event) {
 	v.give(bucketAudit, audit.Key(at), append(value, make([]byte, audit.MACSize)...))
 }
 
-// holds checks the vault after everybody who may has written to it: what they sign must
-// be known in its log.
+// holds has the agents with these keys write to the vault, and then verifies it: the log
+// must know the agents as authors.
 func (v *victim) holds(keys ...tokens.AgentKey) {
 	v.t.Helper()
 	for i, k := range keys {
@@ -145,8 +146,8 @@ func (v *victim) holds(keys ...tokens.AgentKey) {
 	}
 }
 
-// An entry that nobody signed brings back no agent whose revocation can be read, no key
-// that was replaced, and no lower tier.
+// If the revocation of an agent can be read, an unsigned entry does not bring the agent
+// back. Nor does it bring back a replaced key or a lower tier.
 func TestForgedEntriesGiveNoRights(t *testing.T) {
 	serial := func(n float64) map[string]any {
 		return map[string]any{"name": "x", "serial": n, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
@@ -183,7 +184,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 					e.ResourceID = about
 				}
 				v.forge(v.end()+2, e)
-				v.remove(bucketAgents, []byte(about)) // so that the log is all that tells of it
+				v.remove(bucketAgents, []byte(about)) // so that only the log tells of the agent
 			}
 			v.compact()
 			v.headless()
@@ -205,7 +206,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 				if h, _, err := s.History(v.p("a/K")); err != nil || h.Tier != tokens.Critical {
 					t.Errorf("the tier went back to %s: %v", h.Tier, err)
 				}
-				// A key after that is none that there was.
+				// The next key of an agent is a new one.
 				if _, k, err := s.RotateAgentKey(turned); err == nil && k == old {
 					t.Error("the key that was replaced came back with the next one")
 				}
@@ -215,7 +216,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 	}
 }
 
-// end is the number of the last entry, whatever the head says.
+// end returns the number of the last log entry. It does not trust the head.
 func (v *victim) end() (seq uint64) {
 	v.edit(func(b func(string) *bbolt.Bucket) {
 		k, _ := b(bucketAudit).Cursor().Last()
@@ -224,14 +225,14 @@ func (v *victim) end() (seq uint64) {
 	return seq
 }
 
-// What is put back into a damaged file, out of an older copy of it, brings back no agent
-// of which the log says that it was revoked: neither by a restore nor by a salvage.
+// An attacker puts records from an older copy into a damaged file. If the log says that an
+// agent was revoked, neither a restore nor a salvage brings the agent back.
 func TestOldRecordsInADamagedFile(t *testing.T) {
 	for _, way := range []string{"restore", "salvage"} {
 		t.Run(way, func(t *testing.T) {
 			v := newVictim(t)
 			file := v.backUp()
-			id, stolen := v.agent("late") // than the backup
+			id, stolen := v.agent("late") // created after the backup
 			old := map[string][]byte{
 				metaEpoch: v.take(bucketMeta, []byte(metaEpoch)),
 				id:        v.take(bucketAgents, []byte(id)),
@@ -275,12 +276,12 @@ func TestOldRecordsInADamagedFile(t *testing.T) {
 	}
 }
 
-// An agent of which a hole in the log may tell is not lost for that.
+// If a gap in the log may be about an agent, a salvage still keeps the agent.
 func TestSalvageKeepsAgentsBehindAHole(t *testing.T) {
 	v := newVictim(t)
 	_, k := v.agent("worker")
 	created := v.end()
-	v.restore(v.backUp()) // from when on a checkpoint lists it
+	v.restore(v.backUp()) // makes a checkpoint, which lists the agent
 	v.remove(bucketAudit, audit.Key(created))
 	v.compact()
 	to := filepath.Join(t.TempDir(), "new.db")
@@ -292,7 +293,7 @@ func TestSalvageKeepsAgentsBehindAHole(t *testing.T) {
 	v.holds(k)
 }
 
-// compact takes away what lies in pages that bbolt freed.
+// compact removes the data in pages that bbolt freed.
 func (v *victim) compact() {
 	v.t.Helper()
 	clean := filepath.Join(v.t.TempDir(), "clean.db")
@@ -312,8 +313,8 @@ func (v *victim) compact() {
 	}
 }
 
-// Where the log that was there is not gone on with, the new one tells of the agents that
-// were carried over, so that what they do can be verified.
+// If a restore does not continue the log of the replaced vault, the new log names the
+// agents that are kept, so that a verification can check what they do.
 func TestRestoreTellsOfAgents(t *testing.T) {
 	for name, hole := range map[string]bool{"the log goes on": false, "the log has a hole": true} {
 		t.Run(name, func(t *testing.T) {
@@ -349,8 +350,8 @@ func TestRestoreTellsOfAgents(t *testing.T) {
 	}
 }
 
-// A file may be made so that reading it never ends: elements that all are the same huge
-// bytes, entries with numbers far apart, versions with numbers that cannot be.
+// Reading a hostile file ends. An attacker can make a file with elements that all share
+// the same huge bytes, entries with numbers far apart, or impossible version numbers.
 func TestHostileFilesEnd(t *testing.T) {
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -412,7 +413,7 @@ func TestHostileFilesEnd(t *testing.T) {
 		v := newVictim(t)
 		file := v.backUp()
 		v.forge(v.end()+2, audit.Event{Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 1e18, "tier": "standard"}})
-		// Its record is gone as well, so that the log is all that tells of it.
+		// The record of the secret is removed too, so that only the log tells of it.
 		v.remove(bucketSecrets, []byte("a/K"))
 		v.compact()
 		to := filepath.Join(t.TempDir(), "new.db")
@@ -465,8 +466,9 @@ func verifies(file string, owner *Identity) error {
 	return err
 }
 
-// Whoever knows the owner's public key can seal a root of his own to it, and make a whole
-// vault below that. It is refused as a backup, and in the vault's place tells nothing.
+// An attacker who knows the owner's public key can seal a root of his own to it, and make a
+// whole vault under that root. As a backup, this vault is refused. In the vault's place, it
+// counts as another vault, and nothing is taken from it.
 func TestHostileBackup(t *testing.T) {
 	v := newVictim(t)
 	file := v.backUp()
@@ -500,8 +502,8 @@ func TestHostileBackup(t *testing.T) {
 	}
 }
 
-// What is in the way, or is not what it should be, is named; what is there is never
-// written over, not even on the way.
+// If a file is in the way, or is of the wrong kind, the error says so. No act overwrites an
+// existing file, not even with a temporary file.
 func TestCopiesInOddPlaces(t *testing.T) {
 	v := newVictim(t)
 	file := v.backUp()
@@ -527,7 +529,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		v.path:                         ErrExists,
 		v.path + newSuffix:             ErrConflict,
 		v.path + ".backup.part":        ErrConflict,
-		filepath.Join(dir, "x.db"):     ErrConflict, // whose part is the vault
+		filepath.Join(dir, "x.db"):     ErrConflict, // its temporary file would be the vault
 		filepath.Join(dir, "no/x.db"):  ErrNotMade,
 		filepath.Join(v.path, "x.db"):  nil,
 		filepath.Join(dir, "y.db.new"): ErrConflict,
@@ -551,7 +553,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The patient of a salvage.
+	// A salvage never writes to the damaged file.
 	damaged := filepath.Join(t.TempDir(), "new.db.part")
 	if err := os.WriteFile(damaged, before, 0o600); err != nil {
 		t.Fatal(err)
@@ -573,7 +575,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		t.Errorf("the damaged file was touched: %v", err)
 	}
 
-	// What is no file of a vault.
+	// A salvage refuses a file that is not a vault file.
 	empty, huge := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "huge")
 	for name, size := range map[string]int64{empty: 0, huge: 3 << 30} {
 		f, err := os.Create(name)
@@ -596,7 +598,8 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		}
 	}
 
-	// What is no backup, or may not be put back from where it is.
+	// A restore refuses a file that is not a backup, and a backup that is the vault itself
+	// or lies where the restore writes.
 	for from, want := range map[string]error{
 		v.path:                                ErrConflict,
 		link(v.path, v.path+".link"):          ErrConflict,
@@ -609,7 +612,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 			t.Errorf("a restore from %s: %v", from, err)
 		}
 	}
-	// In the vault's place.
+	// In the vault's place, a restore replaces an empty file, but no folder and no link.
 	for name, want := range map[string]error{"folder": ErrNoVault, "link": ErrNoVault, "empty": nil} {
 		at := filepath.Join(t.TempDir(), "vault.db")
 		err := error(nil)
@@ -634,7 +637,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 			}
 		}
 	}
-	// A plan makes nothing.
+	// A plan makes no files.
 	at := filepath.Join(t.TempDir(), "vault.db")
 	if _, err := PlanRestore(at, file, v.owner, v.opts); err != nil {
 		t.Fatal(err)
@@ -644,8 +647,9 @@ func TestCopiesInOddPlaces(t *testing.T) {
 	}
 }
 
-// Two restores of one plan: the second sees that the vault has moved on. The file that the
-// first kept is a whole vault, from which everything comes back; names do not collide.
+// If one plan is restored twice, the second restore sees that the vault has changed. The
+// first restore keeps the replaced file: a whole vault, which can be restored in full. The
+// names of replaced files do not collide.
 func TestRestoreOfWhatWasReplaced(t *testing.T) {
 	v := newVictim(t)
 	id, goesKey := v.agent("goes")
@@ -676,7 +680,8 @@ func TestRestoreOfWhatWasReplaced(t *testing.T) {
 	v.holds()
 }
 
-// Whoever uses the vault is waited for, and named.
+// While another command uses the vault, a restore waits. If it waits too long, the error
+// names that command.
 func TestRestoreWhileTheVaultIsInUse(t *testing.T) {
 	v := newVictim(t)
 	file := v.backUp()
@@ -700,8 +705,9 @@ func TestRestoreWhileTheVaultIsInUse(t *testing.T) {
 	}
 }
 
-// A vault that is gone says nothing of revocations: unless this machine has seen no entry
-// behind the backup, all its agents may be revoked ones.
+// If the vault is gone, nothing tells of revocations after the backup. Unless the newest
+// entry that this machine has seen is the last one of the backup, every agent in the
+// backup may have been revoked, and the plan names them all.
 func TestRestoreOnAnotherMachine(t *testing.T) {
 	v := newVictim(t)
 	v.agent("ci")
@@ -719,8 +725,8 @@ func TestRestoreOnAnotherMachine(t *testing.T) {
 	}
 }
 
-// Of two that make one backup, the second does not take the first one's file for what
-// somebody left who died.
+// If two processes make the same backup, the second does not take the first one's file for
+// one that a dead process left behind.
 func TestBackupsAtOnce(t *testing.T) {
 	v := newVictim(t)
 	for _, to := range []string{"", filepath.Join(t.TempDir(), "copy.db")} {
@@ -752,7 +758,8 @@ func TestBackupsAtOnce(t *testing.T) {
 	}
 }
 
-// A disk of which some pages cannot be read.
+// If a disk cannot read some pages, readWhatCan reads all others. If it can read none,
+// that is an error.
 func TestReadWhatCan(t *testing.T) {
 	whole := bytes.Repeat([]byte{7}, 5<<20)
 	got := make([]byte, len(whole))

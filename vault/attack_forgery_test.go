@@ -12,9 +12,10 @@ import (
 	"ass/tokens"
 )
 
-// The records from which rights follow are the owner's, or of the issuer.
+// Only the owner can sign the record of an agent. Only the owner or the issuer can sign
+// the record of a token.
 func TestRightsAreTheOwners(t *testing.T) {
-	// wide puts a wider record of mallory's, in the name by, signed or not.
+	// wide writes a record of mallory with wider scopes, in the name of by, signed or not.
 	wide := func(c *company, t *tx, by actor, signed bool) error {
 		var body agentBody
 		err := bodyOf(t, bucketAgents, []byte(c.id["mallory"]), &body)
@@ -29,7 +30,7 @@ func TestRightsAreTheOwners(t *testing.T) {
 	}
 	for name, attack := range map[string]struct {
 		do          func(*company, *tx) error
-		who         string // acts afterwards, and is refused
+		who         string // is refused afterwards
 		says, finds string
 	}{
 		"own record, signed by itself": {func(c *company, t *tx) error { return wide(c, t, t.by, true) }, "mallory", "has no right to write it", `agents/"agt_`},
@@ -62,13 +63,12 @@ func TestRightsAreTheOwners(t *testing.T) {
 	}
 }
 
-// What is written must be by somebody who may write it there: with valid MACs, a
-// fitting digest and an entry in the log, it is refused by whoever reads it. A
-// signature is on every record, of the standard tier too (section 8: records
-// that are signed "above standard only").
+// If an author may not write a record, every reader refuses the record, even if its MAC,
+// the digest and a log entry are valid. Records of every tier are signed, the standard
+// tier too (section 8: records that are signed "above standard only").
 func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 	const db = "prod/app/DB"
-	// value writes one as who, in the name of by, and tells the log.
+	// value writes a value as who, in the name of by, and logs it.
 	value := func(who, by string) func(*company) {
 		return func(c *company) {
 			c.insider(who, func(s *Session, t *tx) error {
@@ -82,7 +82,7 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 			})
 		}
 	}
-	// head points the secret at its first value, and takes the second away.
+	// head changes the head of the secret. If it now names version 1, head removes version 2.
 	head := func(who, event string, change func(*secretBody)) func(*company) {
 		return func(c *company) {
 			c.insider(who, func(_ *Session, t *tx) error {
@@ -101,7 +101,7 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 	back := func(b *secretBody) { b.Version = 1 }
 	for name, attack := range map[string]struct {
 		do          func(*company)
-		says, finds string // what the next honest reader is told, and the owner
+		says, finds string // what the next honest reader is told, and what a verification finds
 	}{
 		"value by one who reads":                {value("reader", "reader"), "has no right to write it", db + " version 2: it is by"},
 		"value by one who deletes":              {value("deleter", "deleter"), "has no right to write it", db + " version 2: it is by"},
@@ -132,8 +132,8 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 			c.finds(attack.finds)
 		})
 	}
-	// Who may delete may write a head, and no value. It must not become a way to
-	// bring an old value back.
+	// An agent that may delete may write a head, but no value. It must not be able to
+	// bring back an old value with that head.
 	for name, attack := range map[string]func(*company){
 		"head put back, by one who deletes": head("deleter", audit.SecretDeleted, back),
 		"not deleted, as the log says":      head("deleter", audit.SecretDeleted, func(*secretBody) {}),
@@ -148,8 +148,8 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 	}
 }
 
-// What an insider can put beside the secrets does not keep the owner from
-// revoking it, or from making another agent.
+// An insider can put junk records into the file. They do not keep the owner from revoking
+// the insider, or from making another agent.
 func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 	raw := func(bucket string, k func(*company) []byte) func(*company, *Session, *tx) error {
 		return func(c *company, _ *Session, t *tx) error { return t.put(bucket, k(c), true, map[string]int{"x": 1}) }
@@ -162,7 +162,7 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 			return []byte(s)
 		}
 	}
-	// a version that nobody can open, in the attacker's own namespace
+	// broken writes a version that nobody can open.
 	broken := func(c *company, s *Session, t *tx, path string) error {
 		head := secretBody{Seq: t.seq(), Version: 1, Tier: tokens.Standard, Type: DefaultType}
 		return errors.Join(t.put(bucketVersions, versionKey(c.p(path), 1), true, versionBody{Seq: t.seq(), Tier: tokens.Standard, Sealed: []byte("x")}),
@@ -170,7 +170,7 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 	}
 	for name, attack := range map[string]struct {
 		do    func(*company, *Session, *tx) error
-		purge string // the owner may have to purge this first
+		purge string // a secret that the owner purges first, if any
 	}{
 		"a token's record":        {raw(bucketTokens, at("mallory's token")), ""},
 		"a record of no token":    {raw(bucketTokens, at("x")), ""},
@@ -193,7 +193,7 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 		"a value of its own": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "prod/mine/X") }, "prod/mine/X"},
 		"two values of its own": {func(c *company, s *Session, t *tx) error {
 			return errors.Join(broken(c, s, t, "prod/mine/X"), broken(c, s, t, "prod/mine/Y"))
-		}, ""}, // which no purge of one of them gets rid of
+		}, ""}, // each of them blocks the purge of the other
 		"a value of somebody else's": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "dev/K") }, "dev/K"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,8 +219,8 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 	}
 }
 
-// Each credential has its own clock, so that nothing dated 2099 stops everybody
-// (section 8). What an insider dates so for somebody else has to be found.
+// Each credential has its own clock, so that a record dated 2099 does not stop everybody
+// (section 8). If an insider stops another agent with such a date, a verification finds it.
 func TestADateFarAheadIsFound(t *testing.T) {
 	c := newCompany(t)
 	c.insider("mallory", func(_ *Session, t *tx) error {
@@ -235,7 +235,8 @@ func TestADateFarAheadIsFound(t *testing.T) {
 	}
 }
 
-// The log is everybody's to append to, each in its own name and about what it may.
+// Everybody may append to the log, but only in their own name, and only about acts that
+// their scopes cover. A verification finds every other entry.
 func TestForgedEntries(t *testing.T) {
 	about := func(id string, more map[string]any) func(*company, *Session, *tx) error {
 		return func(c *company, _ *Session, t *tx) error {
@@ -300,7 +301,8 @@ func TestForgedEntries(t *testing.T) {
 			c.finds(attack.finds)
 		})
 	}
-	// An entry that revokes somebody else, or decides for the owner, changes nothing.
+	// If an insider's entry revokes another agent, or decides for the owner, a verification
+	// reports the entry, and nothing else.
 	t.Run("no accusation", func(t *testing.T) {
 		c := newCompany(t)
 		good := c.ask("reader", "prod/app/CARD")
@@ -319,11 +321,12 @@ func TestForgedEntries(t *testing.T) {
 	})
 }
 
-// What an insider can put back, or count down, is found where the design says so.
-// Promised by nobody, and so not attacked here: a token's uses counted down with
-// its grant put back, the lapse of an approval, an approval for a critical secret
-// used twice, a denial taken away, so that its request waits again. The program
-// counts those while the grantee uses the program; its keys were the grantee's.
+// If an insider lowers a tier, or puts back an old value, a verification finds it, as the
+// design says. The design does not promise to stop these acts, so they are not attacked
+// here: to lower the count of a token's uses and put its grant back, to keep an approval
+// from expiring, to use an approval for a critical secret twice, and to remove a denial so
+// that its request is pending again. The program enforces these limits while the grantee
+// uses the program. The grantee had the keys anyway.
 func TestAnInsiderLowersNoTier(t *testing.T) {
 	const crit = "prod/mine/CRIT"
 	put := func(c *company, t *tx, s *Session, version uint64, event string) error {
@@ -338,7 +341,7 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 	for name, attack := range map[string]struct {
 		do    func(*company, *Session, *tx) error
 		finds string
-		keeps bool // what the owner sets next is critical; else it is refused, or found
+		keeps bool // the owner's next value, if accepted, is critical
 	}{
 		"head removed": {func(c *company, _ *Session, t *tx) error { return insert(t, bucketSecrets, []byte(crit), nil) }, "its record is missing", true},
 		"head of a lower tier": {func(c *company, _ *Session, t *tx) error {
@@ -374,7 +377,7 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 			})
 		})
 	}
-	t.Run("value put back", func(t *testing.T) { // what the owner signed of this epoch
+	t.Run("value put back", func(t *testing.T) { // records that the owner signed in this epoch
 		const db = "prod/app/DB"
 		c := newCompany(t)
 		head, value := c.take(bucketSecrets, []byte(db)), c.take(bucketVersions, versionKey(c.p(db), 2))

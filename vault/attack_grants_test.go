@@ -17,7 +17,7 @@ import (
 	"ass/tokens"
 )
 
-// Without any key, no blob opens and no value shows.
+// Without a key, nobody opens an age file or sees a value.
 func TestTheStolenFileGivesNothing(t *testing.T) {
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
@@ -42,12 +42,12 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 	}
 }
 
-// A key opens what its scopes cover, up to its tier, and nothing else: not by its
-// keyring, and not by any key that derives from it on any blob of the file.
+// A key opens what its scopes cover, up to its tier, and nothing else. Neither its keyring
+// nor any key that is derived from it opens any other age file in the vault file.
 func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
-	var secret key // of the epoch: what is true
+	var secret key // of the epoch, to derive the true keys
 	c.do(func(s *Session) { secret = s.secret })
 	future := []string{"prod/app/NEW", "prod/app/deep/er/NEW", "prod/app/DB/NEW", "prod/ap/NEW", "prod/app2/NEW", "prod/NEW", "prod/app/app/NEW", "app/NEW", "dev/NEW"}
 	scopes := maps.Clone(companyAgents)
@@ -87,7 +87,7 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 				}
 				slices.Sort(values)
 				got, grants := opened(raw, c.keysTo(s, places, 1, 2)), 0
-				got = slices.DeleteFunc(got, func(plain string) bool { // the head is every insider's
+				got = slices.DeleteFunc(got, func(plain string) bool { // every insider can open the head
 					if strings.Contains(plain, `"mk":`) {
 						grants++
 					}
@@ -99,7 +99,7 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 			})
 		})
 	}
-	// What asks for approval, asks for approval.
+	// A secret above the tier of a grantee needs approval.
 	for path, who := range map[string][]string{"prod/app/HR": {"reader"}, "prod/app/CARD": {"reader", "owner's token"}, "prod/app/WCARD": {"owner's token"}} {
 		for _, name := range who {
 			c.t = t
@@ -112,10 +112,10 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 	}
 }
 
-// After every narrowing act, the old keys open nothing in the raw bytes of the new
-// file, and the MAC key of the old epoch vouches for nothing there. This is also
-// why an integrity key may not survive a revocation, and an epoch is the vault's
-// and not a node's (section 8 of the design).
+// After an act that takes a right away, the old keys open nothing in the raw bytes of the
+// new file, and the MAC key of the old epoch holds for no record there. For this reason, an
+// integrity key must not survive a revocation, and an epoch belongs to the whole vault, not
+// to a node (section 8 of the design).
 func TestOldKeysOpenNothing(t *testing.T) {
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -136,7 +136,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			was, s.as.seal = s.epoch, key{} // its grant, new or old, is looked at below
+			was, s.as.seal = s.epoch, key{} // without the key of its grant, which is checked below
 			old[who] = c.keysTo(s, places, g.Epoch, g.Epoch+1)
 		})
 		if len(opened(before, old[who])) < 2 {
@@ -145,7 +145,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 	}
 	for name, act := range map[string]struct {
 		do   func(*testing.T, *Session, *company)
-		dead []string // whose key opens no grant any more
+		dead []string // grantees whose old key no longer opens a grant
 	}{
 		"agent revoked": {func(t *testing.T, s *Session, c *company) { _, err := s.RevokeAgent("reader"); ends(t, err) }, []string{"reader", "reader's token"}},
 		"key rotated":   {func(t *testing.T, s *Session, c *company) { _, _, err := s.RotateAgentKey("reader"); ends(t, err) }, []string{"reader", "reader's token"}},
@@ -193,7 +193,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 				}
 				_, err := c.read(who, "prod/app/deep/K")
 				c.check(who, err, ErrWrongKey, "opens nothing")
-				// Put back, the grant of the old epoch opens, and nothing else does.
+				// If the grant of the old epoch is put back, it opens, but nothing else does.
 				c.give(bucketGrants, to.index[:], grants[who])
 				if _, err = c.read(who, "prod/app/deep/K"); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotFound) {
 					t.Errorf("%s, its grant put back: %v", who, err)
@@ -204,8 +204,8 @@ func TestOldKeysOpenNothing(t *testing.T) {
 	}
 }
 
-// A published recipient is the owner's: with any other, what is written below it
-// would go to somebody else. Who cannot read refuses to seal to it.
+// Only the owner can publish a recipient. If an insider swaps one, values written below it
+// would go to the insider. A writer who cannot read refuses to seal to it.
 func TestSwappedRecipients(t *testing.T) {
 	for name, by := range map[string]func(*company, *tx) (signed bool){
 		"signed by an agent":         func(*company, *tx) bool { return true },
@@ -219,7 +219,7 @@ func TestSwappedRecipients(t *testing.T) {
 			{tier: tokens.Standard, kind: kindNamespace}:                   {"prod/other/NEW", 0},
 			{tier: tokens.Critical, kind: kindNamespace}:                   {"prod/other/NEW", tokens.Critical},
 			{tier: tokens.Standard, kind: kindNamespace, path: "prod/app"}: {"prod/app/NEW", 0},
-			{tier: tokens.Standard, kind: kindSecret, path: "prod/app/W"}:  {"prod/app/W", 0}, // one that was not there
+			{tier: tokens.Standard, kind: kindSecret, path: "prod/app/W"}:  {"prod/app/W", 0}, // no recipient yet
 		} {
 			t.Run(fmt.Sprintf("%s, %s %s", name, at.tier, at.path), func(t *testing.T) {
 				c := newCompany(t)
@@ -242,7 +242,7 @@ func TestSwappedRecipients(t *testing.T) {
 		c := newCompany(t)
 		critical, app := node{tier: tokens.Critical, kind: kindNamespace}.id(), node{tier: tokens.Standard, kind: kindNamespace, path: "prod/app"}.id()
 		for _, old := range [][]byte{c.take(bucketRecipients, app), c.take(bucketRecipients, critical)} {
-			c.do(func(s *Session) { // once more in the next epoch
+			c.do(func(s *Session) { // begins a new epoch
 				c.put(s, "a/JUNK", 0)
 				if _, err := s.Purge(c.p("a/JUNK")); err != nil {
 					t.Fatal(err)
@@ -262,10 +262,12 @@ func TestSwappedRecipients(t *testing.T) {
 	})
 }
 
-// A grant opens for its grantee alone, and holds what the owner's scopes name.
+// A grant opens only for its grantee. A forged grant gives no more than the scopes that
+// the owner signed.
 func TestForgedGrants(t *testing.T) {
 	index := func(c *company, who string) []byte { i := newGrantee(c.secret[who]).index; return i[:] }
-	// own is mallory's grant, changed and sealed anew, at an index for an id.
+	// own changes mallory's grant, reseals it for the id of one grantee, and puts it at the
+	// index of another.
 	own := func(at, id string, change func(*grant)) func(*company, *Session, *tx) error {
 		return func(c *company, s *Session, t *tx) error {
 			_, g, err := s.v.openGrant(s.as.grantee)
@@ -322,7 +324,7 @@ func TestForgedGrants(t *testing.T) {
 					}
 				}
 			}
-			if attack.who == "mallory" { // and beside its program
+			if attack.who == "mallory" { // also without the program's checks
 				c.open(func(v *Vault) {
 					s, g, err := v.granteeSession(c.secret["mallory"], audit.Agent)
 					if err != nil {

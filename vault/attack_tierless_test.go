@@ -14,7 +14,7 @@ import (
 	"ass/tokens"
 )
 
-// insider commits what an agent with its key can write, whatever its program would.
+// insider acts with an agent's key, and commits without the program's checks.
 func (v *victim) insider(k tokens.AgentKey, fn func(s *Session, t *tx) error) {
 	v.t.Helper()
 	opened, err := Open(v.path, v.opts)
@@ -31,8 +31,8 @@ func (v *victim) insider(k tokens.AgentKey, fn func(s *Session, t *tx) error) {
 	}
 }
 
-// keyOfNobody is what a secret's key would be below a node that is all zeros: everybody
-// can compute it.
+// keyOfNobody returns the key that a secret would have below a node key of all zeros.
+// Everybody can compute it.
 func keyOfNobody(p tokens.Path) key {
 	var k key
 	segments := strings.Split(p.String(), "/")
@@ -46,7 +46,8 @@ func keyOfNobody(p tokens.Path) key {
 	return k
 }
 
-// A record that says no tier must not lead anybody to seal a value under no key.
+// If a record names no tier, there is no key for the secret. Nobody seals a value there,
+// and a verification finds the record.
 func TestASecretWithoutATier(t *testing.T) {
 	for _, scope := range []string{"secrets:delete:a/*", "secrets:write:a/*"} {
 		t.Run(scope, func(t *testing.T) {
@@ -97,7 +98,8 @@ func TestASecretWithoutATier(t *testing.T) {
 	}
 }
 
-// What an agent sealed under no key is left behind when the agent is revoked.
+// If a revoked agent has sealed a version under a key that everybody can compute, the
+// rewrite drops the version.
 func TestAVersionWithoutATier(t *testing.T) {
 	v := newVictim(t)
 	id, k := v.agent("mallory")
@@ -132,8 +134,9 @@ func TestAVersionWithoutATier(t *testing.T) {
 	}
 }
 
-// An actor may have more scopes than anybody is given at once, or none: what a token has
-// of its issuer's. A verification that begins with it finds what any other finds.
+// A token's scopes are intersected with those of its issuer. An actor may therefore have no
+// scopes, or more than anybody can be given at once. A verification that begins with such
+// an actor finds the same as any other.
 func TestActorsOfAnyNumberOfScopes(t *testing.T) {
 	var many []string
 	for i := range 22 {
@@ -170,7 +173,7 @@ func TestActorsOfAnyNumberOfScopes(t *testing.T) {
 			return t.log(audit.TokenIssued, "token", uuid.NewString(), map[string]any{"public_key": base64.StdEncoding.EncodeToString(s.pub), "scopes": junk})
 		})
 	}
-	for range 2 { // the second begins where the first has ended
+	for range 2 { // the second begins where the first ended
 		if found := v.problems(); found != "" {
 			t.Error(found)
 		}

@@ -11,8 +11,8 @@ import (
 	"ass/tokens"
 )
 
-// widerToken makes the token "forged", which an agent signs and whose scopes, as
-// it says, reach further than the agent's.
+// widerToken makes the token "forged". An agent signs it, and its claims name scopes that
+// reach further than the agent's.
 func widerToken(c *company, issuer, scopes string) {
 	c.insider(issuer, func(s *Session, t *tx) error {
 		claims := tokens.Claims{
@@ -23,8 +23,8 @@ func widerToken(c *company, issuer, scopes string) {
 	})
 }
 
-// forgeToken writes the record and the grant of a token at an id, with all the
-// nodes that the issuer itself has.
+// forgeToken writes the record and the grant of a token at an id. The grant has all nodes
+// of the issuer.
 func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) error {
 	signed, err := claims.Signed()
 	if err != nil {
@@ -43,15 +43,15 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued, "token", at, issued.logged()))
 }
 
-// A token that an agent makes for itself is no wider than the agent, before a
-// rewrite renews it and after, and no such record keeps the owner from revoking.
+// A token that an agent forges reaches no further than the agent, before and after a
+// rewrite renews the token. The forged record does not keep the owner from revoking.
 func TestForgedTokens(t *testing.T) {
 	second := func(t *tx) time.Time { return t.now.Truncate(time.Second) }
 	for name, attack := range map[string]struct {
 		scopes string
 		change func(*company, *tx, *tokens.Claims) (at string)
 		finds  string
-		works  bool // as far as its issuer's scopes reach
+		works  bool // it reads what its issuer may read
 	}{
 		"wider scopes": {"secrets:*:*", nil, "its scopes reach further than those of its issuer", true},
 		"issued by the owner": {"secrets:*:*", func(c *company, _ *tx, claims *tokens.Claims) string {
@@ -119,7 +119,7 @@ func TestForgedTokens(t *testing.T) {
 			c.open(func(v *Vault) {
 				_, g, err := v.granteeSession(c.secret["forged"], audit.Token)
 				if err != nil {
-					return // it was left behind
+					return // the rewrite dropped it
 				}
 				for _, n := range g.Nodes {
 					if n.Tier != tokens.Standard || !strings.HasPrefix(n.Path, "prod/mine") {
@@ -139,8 +139,8 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
-// A token is its signature: with any claim changed it is another, which opens
-// nothing, and the record in the vault is what counts.
+// The secret of a token is its signature. If any claim is changed, the token opens
+// nothing. The claims must be those of the record in the vault.
 func TestChangedTokens(t *testing.T) {
 	c := newCompany(t)
 	other := newCompany(t)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What a machine remembers of a verification may be anything: it shortens the next one,
-// or it does not, and hides nothing.
+// A machine's note of an earlier verification may hold anything. It may shorten the next
+// verification, but it hides nothing.
 func TestVerifiedNotes(t *testing.T) {
 	v := newVictim(t)
 	var file string
@@ -19,7 +19,8 @@ func TestVerifiedNotes(t *testing.T) {
 		}
 		return b
 	}
-	// verified is how far the note is believed.
+	// verified returns the entry up to which a verification believes the note; 0 if it
+	// ignores the note.
 	verified := func(b []byte) (to uint64) {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
@@ -58,7 +59,7 @@ func TestVerifiedNotes(t *testing.T) {
 	other.do(func(s *Session) {
 		foreign, _ = os.ReadFile(memory{other.opts.MemoryDir}.verifiedFile(s.epoch.vid))
 	})
-	var insider []byte // sealed with what everybody who may do anything has
+	var insider []byte // sealed under a key that every grantee has
 	v.do(func(s *Session) {
 		_, ctx := s.root.verifiedKey()
 		var err error
@@ -77,7 +78,8 @@ func TestVerifiedNotes(t *testing.T) {
 		}
 	}
 
-	// A rewrite copies the log, and a cut takes what the note is about.
+	// A rewrite copies the log, so the note stays valid. A cut removes the entries that the
+	// note is about.
 	verified(now)
 	v.do(func(s *Session) {
 		if _, err := s.Rekey(); err != nil {
@@ -98,7 +100,7 @@ func TestVerifiedNotes(t *testing.T) {
 		t.Error(found)
 	}
 
-	// One of a log that went another way.
+	// A note does not hide that an older copy of the vault went its own way.
 	v = newVictim(t)
 	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.vid) })
 	copied, err := os.ReadFile(v.path)
