@@ -19,7 +19,7 @@ import (
 	"ass/vault"
 )
 
-// run runs a whole command in this process, with a clock and a home of its own.
+// run runs a whole command in this process, with its own clock and home folder.
 func run(t *testing.T, home string, now time.Time, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	t.Setenv("HOME", home)
@@ -36,7 +36,7 @@ func run(t *testing.T, home string, now time.Time, args ...string) (stdout, stde
 	return out.String(), errw.String(), exit
 }
 
-// The clock can be injected from Go, and nothing else tells the time.
+// A Go caller can inject the clock, and the program takes the time from nowhere else.
 func TestClock(t *testing.T) {
 	home := t.TempDir()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -79,7 +79,7 @@ func TestClean(t *testing.T) {
 		"\xff":                  "\ufffd",
 		"a\u2066b\u200d\ufeff":  `a\u2066b\u200d\ufeff`,  // an isolate, a joiner, a byte order mark
 		"\u3164\u00a0\u0085":    `\u3164\u00a0\u0085`,    // a Hangul filler, which is a letter; a space; a C1 control
-		"x\U000e0041\U000e0101": `x\U000e0041\U000e0101`, // a tag, a variation selector: text that nobody sees
+		"x\U000e0041\U000e0101": `x\U000e0041\U000e0101`, // a tag, a variation selector: invisible text
 	} {
 		if got := clean(in); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -104,7 +104,7 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// One place makes clean what is put into a line, whatever it is.
+// The output cleans everything that is put into a line.
 func TestLine(t *testing.T) {
 	var out, errw bytes.Buffer
 	o := newOutput(&out, &errw)
@@ -123,7 +123,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// A text without end moves its own line of a table, and no other.
+// A very long text in a table moves only its own line.
 func TestTableOfTheEndless(t *testing.T) {
 	var out bytes.Buffer
 	o := newOutput(&out, io.Discard)
@@ -134,7 +134,7 @@ func TestTableOfTheEndless(t *testing.T) {
 	}
 }
 
-// Where not all requests are shown, none that asks for much hides what another asks.
+// If not all requests are shown, an agent with many requests does not hide those of others.
 func TestInTurns(t *testing.T) {
 	var list []vault.Request
 	for i := range 10_000 {
@@ -157,7 +157,7 @@ func TestInTurns(t *testing.T) {
 	}
 }
 
-// A vault's path and its URL are each other's inverse.
+// A path converted to a URL and back is the same path.
 func FuzzVaultPath(f *testing.F) {
 	for _, s := range []string{"file:///tmp/vault.db", "file:///tmp/my%20vault.db", "vault.db", "https://x", "file://host/x", "file:///%zz", "file://", "\x00"} {
 		f.Add(s)
@@ -188,7 +188,7 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-// A bug is reported by its place, never by what the program held in its hands.
+// The report of a bug names its place, and never shows the value of the panic.
 func TestBugs(t *testing.T) {
 	defer func() {
 		err := bugError(recover())
@@ -199,7 +199,7 @@ func TestBugs(t *testing.T) {
 	panic("hunter2")
 }
 
-// Every value that kong could repeat in its errors is one that nobody is shown.
+// No error about a command line repeats any word that could be a value.
 func TestParseErrorsRepeatNothing(t *testing.T) {
 	for _, args := range [][]string{
 		{"hunter2"}, {"secrets", "hunter2"}, {"secrets", "set", "a/b", "c", "hunter2"}, {"secrets", "set", "--hunter2"},
@@ -216,8 +216,7 @@ func TestParseErrorsRepeatNothing(t *testing.T) {
 	}
 }
 
-// ass help --json says of every command what it prints, and of every exit code
-// what it means.
+// For every command, ass help --json says what it prints, and for every exit code, what it means.
 func TestHelpIsComplete(t *testing.T) {
 	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))
 	if err != nil {

@@ -22,7 +22,7 @@ var (
 	damageTable = flag.Bool("damage-table", false, "like -damage-all, and write what became of it into docs/reliability.md")
 )
 
-// damagedHome is a home with a vault, which is put back as it was before each command.
+// damagedHome is a home folder with a vault. It is put back before each command.
 type damagedHome struct {
 	t     *testing.T
 	dir   string
@@ -57,12 +57,12 @@ func (h *damagedHome) must(want int, args ...string) string {
 	return plain(stdout)
 }
 
-// plain is what a command printed, but for the size of the file.
+// plain returns what a command printed, without the size of the file.
 func plain(stdout string) string {
 	return regexp.MustCompile(`[0-9.]+ KiB`).ReplaceAllString(strings.TrimSpace(stdout), "SIZE")
 }
 
-// keep remembers every file, and put writes them anew.
+// keep remembers every file. put writes these files again, and removes all others.
 func (h *damagedHome) keep() {
 	h.files = map[string][]byte{}
 	err := filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
@@ -97,7 +97,7 @@ func (h *damagedHome) put(vault []byte) {
 	}
 }
 
-// idIn finds an id in what --json printed.
+// idIn finds the id in a field of JSON output.
 func idIn(t *testing.T, text, field string) string {
 	t.Helper()
 	m := regexp.MustCompile(`"` + field + `": ?"([^"]+)"`).FindStringSubmatch(text)
@@ -107,7 +107,7 @@ func idIn(t *testing.T, text, field string) string {
 	return m[1]
 }
 
-// damageKinds are what disks, and those who mistake them, do to a page.
+// damageKinds are what disks, and people who use them wrongly, do to a page.
 var damageKinds = []struct {
 	name string
 	do   func(b []byte, page int, r *rand.Rand) []byte
@@ -142,8 +142,8 @@ var damageKinds = []struct {
 	}},
 }
 
-// unchecked are the commands that show what needs no key as it stands in the file, and
-// those that make the best of what they find.
+// unchecked are the commands that show parts of the file that need no key, unchecked, and those
+// that save what they can of a damaged vault.
 var unchecked = []string{"audit", "status", "vault info", restoring, salvaging}
 
 const (
@@ -155,8 +155,8 @@ const damagePage = 4096
 
 func pageOf(b []byte, page int) []byte { return b[page*damagePage:][:damagePage] }
 
-// TestDamage runs every command on a vault with one page hurt: it does what it does on
-// the whole vault, or says what is damaged and the way out, and ends with exit code 8.
+// TestDamage runs every command on a vault with one damaged page. The command does what it does on
+// the whole vault, or it ends with exit code 8 and says what is damaged and how to go on.
 func TestDamage(t *testing.T) {
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -228,7 +228,7 @@ func TestDamage(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	table := newDamageTable()
 	for _, args := range commands {
-		// What it prints is compared where it prints the same each time.
+		// The output is compared if the command prints the same each time.
 		h.put(bytes.Clone(whole))
 		first := h.must(0, args...)
 		h.put(bytes.Clone(whole))
@@ -277,8 +277,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// checkMessage holds that a refusal says what is damaged and what to do, that nothing
-// of the program's inside is shown, and no value printed.
+// checkMessage checks that a refusal says what is damaged and what to do, and that it shows
+// neither internals of the program nor a value.
 func (h *damagedHome) checkMessage(what, stdout, stderr string) {
 	h.t.Helper()
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
@@ -291,7 +291,7 @@ func (h *damagedHome) checkMessage(what, stdout, stderr string) {
 	}
 }
 
-// table counts how often a command did what it should, and how often it refused to.
+// table counts, for each command and kind of damage, how often each exit code came.
 type table struct {
 	rows   []string
 	counts map[[2]string]map[int]int
@@ -342,7 +342,7 @@ func (d *table) String() string {
 	return b.String()
 }
 
-// writeBetween replaces what stands between two markers of a page.
+// writeBetween replaces the text between two markers of a page.
 func writeBetween(t *testing.T, path, name, text string) {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -16,7 +16,7 @@ import (
 
 var writeDocs = flag.Bool("write-docs", false, "write the tables that the docs have from the code")
 
-// Tables in the docs are those of the code. To write them again:
+// The tables in the docs agree with the code. To write them again:
 //
 //	go test ./commands -run TestDocsTables -args -write-docs
 func TestDocsTables(t *testing.T) {
@@ -97,7 +97,7 @@ func actingTableText() string {
 	return b.String()
 }
 
-// allLeaves are all commands, with their variables.
+// allLeaves returns all commands, with their variables.
 func allLeaves(t *testing.T) []*kong.Node {
 	t.Helper()
 	p, err := (&app{out: newOutput(nil, nil)}).newParser(reflect.ValueOf(&CLI{}))
@@ -107,8 +107,8 @@ func allLeaves(t *testing.T) []*kong.Node {
 	return leaves(p.Model.Node)
 }
 
-// Every flag is in one table, with its variable or its reason; no table has a flag that
-// there is not; and the help says the same.
+// Every flag is in one table, with its variable or the reason for having none. No table has a
+// flag that does not exist. The help says the same.
 func TestFlagTables(t *testing.T) {
 	known := map[string]bool{}
 	for _, n := range allLeaves(t) {
@@ -144,7 +144,7 @@ func TestFlagTables(t *testing.T) {
 	}
 }
 
-// flagInHelp is what a page of help says of one flag.
+// flagInHelp returns what a page of help says about one flag.
 func flagInHelp(help, name string) string {
 	_, help, _ = strings.Cut(help, "\nFlags:\n")
 	at := regexp.MustCompile(`(?m)^ +(-\w, )?--` + name + `\b(=|\s|\[|$)`).FindStringIndex(help)
@@ -158,8 +158,7 @@ func flagInHelp(help, name string) string {
 	return strings.Join(strings.Fields(own), " ")
 }
 
-// Each flag does what the tables say: a variable of the wrong form is refused where it is
-// read, and means nothing where it is not. A flag wins.
+// A variable sets its flag for the commands that the tables list, and means nothing to others.
 func TestVariablesSetFlags(t *testing.T) {
 	for _, n := range allLeaves(t) {
 		args := strings.Fields(commandName(n))

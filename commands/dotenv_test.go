@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// pairs shows variables for comparison, in their order.
+// pairs writes variables as text for comparison, in their order.
 func pairs(list []variable) string {
 	texts := make([]string, len(list))
 	for i, v := range list {
@@ -19,7 +19,7 @@ func pairs(list []variable) string {
 // readOurs reads a .env file as env import does without flags.
 func readOurs(file string) ([]variable, error) { return readFile(envFormats[0], file, false) }
 
-// The dialect, as docs/env.md has it.
+// env import reads the dialect that docs/env.md describes.
 func TestDotenvDialect(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"", ``},
@@ -40,7 +40,7 @@ func TestDotenvDialect(t *testing.T) {
 		{`A=b\nc\` + "\nB=x", `A="b\\nc\\" B="x"`},
 		{`A=it's "so"`, `A="it's \"so\""`},
 
-		// comments behind a value
+		// comments after a value
 		{"A=b # c\nB=d\t# e", `A="b" B="d"`},
 		{"A=b#c\nB=http://x/#y", `A="b#c" B="http://x/#y"`},
 		{"A= # c", `A=""`},
@@ -72,7 +72,7 @@ func TestDotenvDialect(t *testing.T) {
 		{"A=b\u00a0\u2003\u3000\n\u00a0B\u2009=\u00a0c d\u202f\r\n", `A="b" B="c d"`},
 		{"A=b\u00a0# c\nB='d'\u00a0# e", `A="b" B="d"`},
 		{"A='b\u00a0'\nB=\"\u3000\"", `A="b\u00a0" B="\u3000"`},
-		{"A=b\u200b", `A="b\u200b"`}, // which is no blank
+		{"A=b\u200b", `A="b\u200b"`}, // a zero width space is no blank
 
 		// bash's $'\r' between quotes, as env export writes it; elsewhere a $ is a $
 		{"A='b'$'\\r''c'$'\\r'''\n", `A="b\rc\r"`},
@@ -82,7 +82,7 @@ func TestDotenvDialect(t *testing.T) {
 		{"A=$B ${C} $(d) `e`", "A=\"$B ${C} $(d) `e`\""},
 		{`A="$B ${C}"`, `A="$B ${C}"`},
 
-		// line ends, and the mark at the beginning
+		// line ends, and the byte order mark
 		{"A=b\r\nC=d # e\r\n\r\n# f\r\nG='h'\r\n", `A="b" C="d" G="h"`},
 		{"A='b\r\nc'\r\n", `A="b\r\nc"`},
 		{"A=\"b\\rc\"", `A="b\rc"`},
@@ -97,7 +97,7 @@ func TestDotenvDialect(t *testing.T) {
 	}
 }
 
-// What is not understood is an error with its line, which repeats no value.
+// A line that is not understood is an error. The error names the line and repeats no value.
 func TestDotenvErrors(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"A=b\nhunter2\n", "line 2: there is no ="},
@@ -126,7 +126,7 @@ func TestDotenvErrors(t *testing.T) {
 		{"A=b\nB=hunter2\x00\n", "line 2: the value of B holds a zero byte"},
 		{"A='hunter2\x00'\n", "line 1: the value of A holds a zero byte"},
 
-		// a carriage return that ends no line is part of no value, wherever it stands
+		// a carriage return that ends no line is refused everywhere
 		{"A=hunter2\rB=x\n", "line 1: it holds a carriage return that ends no line"},
 		{"A=b\nB='hunter2\rx'\n", "line 2: it holds a carriage return"},
 		{"A=\"x\nhunter2\ry\"\n", "line 2: it holds a carriage return"},
@@ -134,7 +134,7 @@ func TestDotenvErrors(t *testing.T) {
 		{"A=hunter2\r", "line 1: it holds a carriage return"},
 		{"# c\rA=hunter2\n", "line 1: it holds a carriage return"},
 
-		// all lines are told, the first twenty by number
+		// the error counts all wrong lines, and numbers the first twenty
 		{"hunter2\nA=b\n=\nB='x\nC=d\n", "3 lines cannot be read: line 1: there is no = behind the name; is it the rest of a value of several lines that has no quotes?; line 3: a line is NAME=value, a comment, or empty; a name begins with a letter or _; line 4: a quote is not closed"},
 		{"KEY=-----BEGIN-----\nMIIhunter2EvQIBADAN/x\n-----END-----\n", "2 lines cannot be read: line 2: there is no = behind"},
 		{"A=b\nA=hunter2\nB=c\nB=d\n", "2 lines cannot be read: line 2: A was set on line 1 already; to take the last one: --on-duplicate last; line 4: B was"},
@@ -159,7 +159,7 @@ func TestDotenvManyErrors(t *testing.T) {
 	}
 }
 
-// A file that is not UTF-8 is named as what it is, with and without a mark.
+// The error about a file that is not UTF-8 names its encoding, with and without a byte order mark.
 func TestDotenvEncodings(t *testing.T) {
 	utf16 := func(s string, big bool) (b []byte) {
 		for _, c := range []byte(s) {
@@ -187,13 +187,13 @@ func TestDotenvEncodings(t *testing.T) {
 	}
 }
 
-// References are filled in from earlier lines of the same file, or the error says
-// where one is not, and not what stands in it.
+// References are filled in from earlier lines of the same file. If one cannot be filled in, the
+// error says where it is, but does not show its text.
 func TestExpand(t *testing.T) {
 	for _, c := range []struct{ file, want, unfilled string }{
 		{"A=b\nC=${A}/x${A}\n", `A="b" C="b/xb"`, "C"},
 		{"A=b\nC=\"${A}\\n\\${A}\"\nD='${A}'\nE=`${A}`\n", `A="b" C="b\n${A}" D="${A}" E="b"`, "C E"},
-		{"A='${X}'\nC=${A}\n", `A="${X}" C="${X}"`, "C"}, // what was filled in is not looked at again
+		{"A='${X}'\nC=${A}\n", `A="${X}" C="${X}"`, "C"}, // a value that was filled in is not expanded again
 		{"A=\nB=${A:-x y}${A-z}${A}\nC=${N-z}${N:-}\n", `A="" B="x y" C="z"`, "B C"},
 		{"A=1\nB=${A:?must}${A?must}\n", `A="1" B="11"`, "B"},
 		{"A=$B $(c) ${} ${1} $\n", `A="$B $(c) ${} ${1} $"`, ""},
@@ -240,8 +240,8 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// With two lines of one name, the last one counts if that is wanted, and references in
-// between mean the one before.
+// If two lines have the same name, the last one counts if the user wants that. A reference between
+// them means the first one.
 func TestDuplicates(t *testing.T) {
 	list, wrong := ourDialect.parse([]byte("A=1\nB=${A}\nA=2\nC=${A}\n"))
 	wrong = append(wrong, expand(list, true)...)
@@ -251,7 +251,7 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-// Each dialect reads as its readers do where they differ, and refuses the rest.
+// Where the dialects differ, each is read as its own readers do. The rest is refused.
 func TestOtherFormats(t *testing.T) {
 	for _, c := range []struct{ format, file, want string }{
 		{"node", `A="b\nc\td\"e"` + "\nB='it\\'s'\nC=x#y\n", `A="b\nc\\td\\\"e" B="it\\'s" C="x"`},
@@ -300,7 +300,7 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// No reader panics on a file, whatever it is.
+// No reader panics on any file.
 func FuzzOtherFormats(f *testing.F) {
 	for _, s := range []string{"A=b\n", `{"A":"b"}`, "A<<E\nb\nE\n", "A='b", `A="b\`, "A=${B}", "A=${:-b}", "; c\nA=\"b\""} {
 		f.Add([]byte(s))
@@ -316,7 +316,7 @@ func FuzzOtherFormats(f *testing.F) {
 	})
 }
 
-// Nothing panics, and what was read and can be written is read back.
+// No file causes a panic, and variables that can be written are read back the same.
 func FuzzDotenv(f *testing.F) {
 	for _, s := range []string{
 		"A=b\n", "export A='b'\n", "A=\"b\\n\\\"\" # c", "A='it'\\''s'", "\xef\xbb\xbfA=b\r\n", "A='x\ny'\nB=\"", "export=1", "A=b\x00",

@@ -13,7 +13,7 @@ import (
 	"ass/vault"
 )
 
-// docs/exit-codes.md says what the table of kinds says, no less and no more.
+// docs/exit-codes.md says exactly what the table of kinds says.
 func TestExitCodesAreDocumented(t *testing.T) {
 	b, err := os.ReadFile("../docs/exit-codes.md")
 	if err != nil {
@@ -52,8 +52,8 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// What a disk says comes with the way out, on one line; and nobody is told that
-// nothing was changed where that is not known.
+// An error of a disk comes with advice, on one line. The message does not claim that nothing was
+// changed if that is unknown.
 func TestDiskFaults(t *testing.T) {
 	write := func(said error) error { return &fs.PathError{Op: "write", Path: "/v/vault.db", Err: said} }
 	for said, want := range map[error]string{

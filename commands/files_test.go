@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What a killed run left of a file that it was about to write is removed; what is
-// another's, or only looks like it, is not.
+// sweep removes the unfinished files of killed runs. It leaves the files of other runs and of
+// other programs alone, even if their names look alike.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "env")

@@ -14,11 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// values are what a program reads from a file.
+// values are the variables that a program reads from a file.
 type values map[string]string
 
-// envReaders are the readers of each format, from their documented grammars. The
-// real ones are in readers_test.go. Each format is also read by env import.
+// envReaders are readers of each format, written after their documented grammars. The real readers
+// are in readers_test.go. env import also reads each format.
 var envReaders = map[string][]func(string) (values, error){
 	"dotenv":  {specDotenv, specPython},
 	"python":  {specPython},
@@ -29,7 +29,7 @@ var envReaders = map[string][]func(string) (values, error){
 	"systemd": {specSystemd},
 }
 
-// writeEnv writes a file of a format.
+// writeEnv returns the text of a file in a format.
 func writeEnv(format string, list []variable) (string, error) {
 	f, err := formatNamed(format)
 	if err != nil {
@@ -52,7 +52,7 @@ func importEnv(format, text string) (values, error) {
 	return got, err
 }
 
-// readFile reads a file as env import does, and fills references in if that is wanted.
+// readFile reads a file as env import does. If fill is set, it fills in references.
 func readFile(f envFormat, text string, fill bool) ([]variable, error) {
 	list, wrong, err := f.parse([]byte(text))
 	if err != nil {
@@ -110,8 +110,8 @@ func FuzzFormats(f *testing.F) {
 	})
 }
 
-// What each format refuses, and what it must not. Where a format can carry little,
-// refusing too much would make it useless.
+// Each format refuses only the values that it cannot carry. A format that refuses too much is
+// useless.
 func TestFormatsRefuse(t *testing.T) {
 	const carried = "dotenv node python compose bash docker json github systemd"
 	const lines = "node python compose bash json github systemd"
@@ -151,7 +151,7 @@ func TestFormatsRefuse(t *testing.T) {
 	}
 }
 
-// The longest line that docker reads goes, and no longer one.
+// The docker format carries the longest line that docker reads, and refuses longer ones.
 func TestLongLines(t *testing.T) {
 	for n := 65520; n < 65550; n++ {
 		roundTrip(t, "docker", []byte(strings.Repeat("x", n)))
@@ -162,7 +162,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// No two delimiters of the github format are alike.
+// Every value in the github format has a different delimiter.
 func TestGithubDelimiter(t *testing.T) {
 	list := []variable{{name: "A", value: []byte("x")}, {name: "B", value: []byte("x")}}
 	text, _ := writeEnv("github", list)
@@ -203,8 +203,8 @@ func specDocker(text string) (values, error) {
 	return got, lines.Err()
 }
 
-// specGithub reads NAME<<DELIMITER as the runner does. It counts what a runner on
-// Windows takes for the end of a line, too.
+// specGithub reads NAME<<DELIMITER as the runner does. It refuses a carriage return, which a
+// runner on Windows takes for the end of a line.
 func specGithub(text string) (values, error) {
 	got := values{}
 	if strings.Contains(text, "\r") {
@@ -229,9 +229,9 @@ func specGithub(text string) (values, error) {
 	return got, nil
 }
 
-// specSystemd reads as systemd.exec(5) says of EnvironmentFile=: in a value, quoted
-// parts follow each other, and blanks between and behind them do not count. What is
-// left out here, such as values without quotes, is an error.
+// specSystemd reads a file as systemd.exec(5) describes for EnvironmentFile=. A value is a
+// sequence of quoted parts; blanks between and after them do not count. Forms that this reader
+// leaves out, such as values without quotes, are an error.
 func specSystemd(text string) (values, error) {
 	got := values{}
 	for strings.TrimLeft(text, " \t\n\r") != "" {
@@ -262,7 +262,7 @@ func specSystemd(text string) (values, error) {
 				switch e := text[end]; e {
 				case '"', '\\', '`', '$':
 					value.WriteByte(e)
-				case '\n': // it goes on in the next line
+				case '\n': // the value goes on in the next line
 				default:
 					value.WriteString(`\` + string(e))
 				}
@@ -288,11 +288,11 @@ var (
 	pythonComment  = regexp.MustCompile(`[\s\x{1c}-\x{1f}\x{85}\x{a0}\pZ]+#.*`)
 )
 
-// specPython reads as python-dotenv does: the expressions of its parser, in a
-// program that has none of the variables that a value may name.
+// specPython reads a file as python-dotenv does, with the expressions of its parser. None of the
+// variables that a value may name are set in the environment.
 func specPython(text string) (values, error) {
 	got := values{}
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // a text file in Python
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // Python reads text files so
 	space := func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 	blank := func(r rune) bool { return space(r) && r != '\n' }
 	for text = strings.TrimLeftFunc(text, space); text != ""; text = strings.TrimLeftFunc(text, space) {
@@ -320,8 +320,8 @@ func specPython(text string) (values, error) {
 			text = "\n" + text
 		}
 		if escapes != nil {
-			// The expression prefers a backslash with the quote, and gives it back if
-			// no other quote follows.
+			// The expression first takes a backslash and a quote as one escaped quote. If no other
+			// quote follows, it backtracks.
 			whole := regexp.MustCompile(`^` + text[:1] + `((?:\\` + text[:1] + `|[^` + text[:1] + `])*)` + text[:1]).FindStringSubmatch(text)
 			if whole == nil {
 				return nil, fmt.Errorf("a quote is not closed at %q", text)

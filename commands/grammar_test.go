@@ -11,8 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// TestPruned holds the grammar of each command by itself against its place in the
-// whole: the same flags, arguments and ancestors, and no other command.
+// TestPruned compares the pruned grammar of each command with the whole grammar. It has the same
+// flags, arguments and ancestors, and no other command.
 func TestPruned(t *testing.T) {
 	a := &app{out: newOutput(nil, nil)}
 	whole, err := a.newParser(reflect.ValueOf(&CLI{}))
@@ -64,7 +64,7 @@ func TestPruned(t *testing.T) {
 	}
 }
 
-// describe tells all that decides how a command line is read.
+// describe lists everything that decides how a command line is read.
 func describe(n *kong.Node) string {
 	var b strings.Builder
 	for at := n; at != nil; at = at.Parent {
@@ -79,7 +79,7 @@ func describe(n *kong.Node) string {
 	return b.String()
 }
 
-// Help ends a run and no process, however it is asked for.
+// Help ends the run but not the process, however the user asks for it.
 func TestHelpDoesNotExit(t *testing.T) {
 	for _, help := range []string{"--help", "-h", "--help=true"} {
 		stdout, stderr, exit := run(t, t.TempDir(), time.Now(), "secrets", "list", help)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// honest are names that applications have in their environment, secrets and settings.
+// honest are names of secrets and settings that applications have in their environment.
 const honest = `
 NODE_ENV NODE_AUTH_TOKEN NPM_TOKEN GIT_TOKEN GIT_SSH_KEY GIT_AUTHOR_NAME DOCKER_PASSWORD DOCKER_SOCKET_LOCATION
 CARGO_REGISTRY_TOKEN CARGO_REGISTRIES_X_TOKEN SSH_PRIVATE_KEY GPG_PASSPHRASE PYTHON_VERSION PYTHONUNBUFFERED
@@ -60,7 +60,7 @@ func TestHonestNamesPass(t *testing.T) {
 	}
 }
 
-// A name of each kind of row, and of each rule.
+// The table catches a name of each kind of row and of each rule, and lets similar names pass.
 func TestActingNames(t *testing.T) {
 	for _, name := range strings.Fields(`
 		PATH BASH_ENV LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES NODE_OPTIONS PYTHONSTARTUP PYTHONPATH PERL5OPT RUBYOPT
@@ -85,7 +85,7 @@ func TestActingNames(t *testing.T) {
 	}
 }
 
-// Each name stands in one row, and each row says what its names do.
+// Each name is in only one row, and each row says what its names do.
 func TestActingTable(t *testing.T) {
 	seen := map[string]string{}
 	for _, row := range actingRows {

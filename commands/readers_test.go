@@ -16,12 +16,11 @@ import (
 	"testing"
 )
 
-// The real programs read what was written for them, byte for byte. Each test is
-// skipped where its program is missing; node's package is looked for in
-// ASS_TEST_DOTENV, a list of node_modules folders. With -v, they print the table of
-// docs/env.md.
+// The real programs read every value that env export writes for them, byte for byte. If a program
+// is missing, its test is skipped. ASS_TEST_DOTENV is a list of node_modules folders with node's
+// package. With -v, the tests print the table of docs/env.md.
 
-// nastyValues are the known ones and as many random ones as make n.
+// nastyValues returns n values: the known ones, and random ones.
 func nastyValues(n int) []string {
 	pieces := append([]string{"a", "B7", "key", " ", "  ", "\n", "\\", "\\\\", "'", `"`, "$", "#", "\t", "ü"}, nasty...)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -36,11 +35,11 @@ func nastyValues(n int) []string {
 	return list
 }
 
-// tried is how many values each reader gets.
+// tried is the number of values that each reader gets.
 const tried = 1000
 
-// readBack writes n values into files of several variables, but for those that the
-// format refuses, lets a program read all of them, and compares.
+// readBack writes n values into files of several variables, except for values that the format
+// refuses. Then a program reads all files, and readBack compares.
 func readBack(t *testing.T, program, format string, n int, names []string, read func(files []string) ([]values, error)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,7 +66,7 @@ func readBack(t *testing.T, program, format string, n int, names []string, read 
 		v := variable{name: names[len(list)], value: []byte(value)}
 		_, err := writeEnv(format, []variable{v})
 		if err == nil && program == "dash" && strings.Contains(strings.ReplaceAll(value, "\r\n", ""), "\r") {
-			continue // in $'\r', which it does not know
+			continue // it is written as $'\r', which dash does not know
 		}
 		if err != nil {
 			refused++
@@ -159,7 +158,7 @@ func TestRealShells(t *testing.T) {
 	}
 }
 
-// No shell runs anything of a value, whatever the value and whichever POSIX shell reads it.
+// No POSIX shell that reads a written file runs any part of a value.
 func TestShellsRunNothing(t *testing.T) {
 	dir := t.TempDir()
 	for i, value := range []string{
@@ -190,7 +189,7 @@ func TestShellsRunNothing(t *testing.T) {
 	}
 }
 
-// readAsJSON reads what a script prints: a JSON list of objects.
+// readAsJSON returns a reader that runs a script. The script prints a JSON list of objects.
 func readAsJSON(program, script string, env ...string) func([]string) ([]values, error) {
 	return func(files []string) (got []values, err error) {
 		flag := "-c"
@@ -206,7 +205,7 @@ func readAsJSON(program, script string, env ...string) func([]string) ([]values,
 	}
 }
 
-// nodeFolders are node_modules folders with dotenv in them.
+// nodeFolders returns the node_modules folders with dotenv in them.
 func nodeFolders(t *testing.T) []string {
 	t.Helper()
 	folders := filepath.SplitList(os.Getenv("ASS_TEST_DOTENV"))
@@ -241,7 +240,7 @@ func TestRealNodeDotenv(t *testing.T) {
 
 const pythonScript = `import dotenv, json, sys; print(json.dumps([dotenv.dotenv_values(f) for f in json.load(sys.stdin)]))`
 
-// pythonWithDotenv finds a Python that has python-dotenv, and the version of that.
+// pythonWithDotenv finds a Python that has python-dotenv, and the version of python-dotenv.
 func pythonWithDotenv(t *testing.T) (python, version string) {
 	t.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} { // Debian's python3-dotenv is for the latter
@@ -260,8 +259,9 @@ func TestRealPythonDotenv(t *testing.T) {
 	}
 }
 
-// goReader builds the readers of Go modules that are none of ours: they have a module of
-// their own in testdata. It returns what reads files with one of them.
+// goReader builds the program in testdata/goreaders. It is a separate Go module, because it uses
+// parsers of modules that this project does not depend on. goReader returns a function that reads
+// files with one of these parsers.
 func goReader(t *testing.T, parser string, env ...string) func([]string) ([]values, error) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "reader")
@@ -296,7 +296,7 @@ func TestRealCompose(t *testing.T) {
 	}
 }
 
-// A file in the way of each family of parsers goes in, and its own parser reads the same.
+// For a file of each family of parsers, env import reads the same as the family's own parser.
 func TestFamilies(t *testing.T) {
 	fixtures, err := filepath.Glob("testdata/dotenv/*.env")
 	if err != nil || len(fixtures) < 5 {
@@ -351,7 +351,7 @@ func compareValues(t *testing.T, who string, got, want values, err error) {
 	}
 }
 
-// familyReader is the real parser of a family; where it is missing, the test ends.
+// familyReader returns the real parser of a family. If it is missing, the test is skipped.
 func familyReader(t *testing.T, family string) func([]string) ([]values, error) {
 	switch family {
 	case "node":
@@ -376,8 +376,8 @@ func familyReader(t *testing.T, family string) func([]string) ([]values, error) 
 	return goReader(t, family)
 }
 
-// The docker command reads the file itself, and hands the variables to a daemon:
-// here, to this test.
+// The docker command reads the file itself and sends the variables to a daemon. The daemon here
+// is this test.
 func TestRealDocker(t *testing.T) {
 	docker := find(t, "docker")
 	var got []values
@@ -422,8 +422,8 @@ func TestRealDocker(t *testing.T) {
 	})
 }
 
-// systemd reads os-release with the parser of EnvironmentFile=, and
-// systemd-tmpfiles writes three of its fields into files without a service manager.
+// systemd reads os-release with the parser of EnvironmentFile=. systemd-tmpfiles writes three of
+// the fields of os-release into files, and needs no service manager for it.
 func TestRealSystemd(t *testing.T) {
 	tmpfiles := find(t, "systemd-tmpfiles")
 	root := t.TempDir()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// redacted sends chunks through a redactor.
+// redacted sends chunks through a redactor and returns its output.
 func redacted(t *testing.T, list []variable, chunks ...string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -25,8 +25,8 @@ func redacted(t *testing.T, list []variable, chunks ...string) string {
 	return out.String()
 }
 
-// naively is the specification: on the whole output, from the left, at each place
-// the longest form of a value that begins there.
+// naively is the specification. It takes the whole output, goes from left to right, and at each
+// place redacts the longest form of a value that begins there.
 func naively(list []variable, output string) string {
 	var b strings.Builder
 	for output != "" {
@@ -49,8 +49,8 @@ func naively(list []variable, output string) string {
 	return b.String()
 }
 
-// FuzzRedact builds an output of forms of values, beginnings of them and other
-// bytes, and cuts it into chunks.
+// FuzzRedact builds an output from forms of values, parts of these forms and other bytes, and
+// cuts it into chunks. The redactor's output must equal that of naively.
 func FuzzRedact(f *testing.F) {
 	f.Add([]byte("hunter2\x00hunter2-longer\x00nter"), []byte{200, 0, 'x', 130, 3, 77, 255, 10}, uint64(1))
 	f.Add([]byte("aaaa\x00aaaaaa\x00aaab"), []byte("aaaaaaaaaaaaabaaaa"), uint64(2))
@@ -143,7 +143,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// What cannot become a value is written at once, without a newline behind it.
+// Output that cannot become a value is written at once, even without a newline after it.
 func TestRedactPrompt(t *testing.T) {
 	var out bytes.Buffer
 	r := newRedactor(&out, needlesFor([]variable{{name: "KEY", value: []byte("hunter2-key")}}))
@@ -156,8 +156,8 @@ func TestRedactPrompt(t *testing.T) {
 	}
 }
 
-// The forms in which programs write a value. What is left beside the mark is less
-// than a value.
+// A redactor finds the forms in which programs write a value. The text that remains beside the
+// mark is less than a value.
 func TestRedactForms(t *testing.T) {
 	const name = "KEY"
 	for _, value := range []string{"hunter2", "hunter2-k", "hunter2/+key", "\xff\xfb\xef hunter2 \xfe"} {

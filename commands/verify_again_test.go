@@ -14,8 +14,7 @@ import (
 	"ass/vault"
 )
 
-// A log that is long is checked once; from then on, what held is compared with a sum
-// over it.
+// audit verify checks a long log once. Later runs compare the part that held with a sum over it.
 func TestVerifyAgain(t *testing.T) {
 	home, now := t.TempDir(), time.Now()
 	file := filepath.Join(home, ".local/share/ass/vault.db")
@@ -58,7 +57,7 @@ func TestVerifyAgain(t *testing.T) {
 		t.Error("looking at the vault has changed its file", err)
 	}
 
-	// What nobody can read is as good as no note.
+	// A note that cannot be read counts as no note.
 	notes, _ := filepath.Glob(filepath.Join(home, ".local/state/ass/seen/*.verified"))
 	if len(notes) != 1 {
 		t.Fatalf("%d notes", len(notes))
@@ -79,7 +78,7 @@ func TestVerifyAgain(t *testing.T) {
 	}
 }
 
-// lengthen puts twenty thousand entries into a log.
+// lengthen adds twenty thousand entries to a log.
 func lengthen(t *testing.T, home, file string) {
 	t.Helper()
 	cfg, err := os.ReadFile(filepath.Join(home, ".config/ass/config.json"))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever the sizes and numbers of jobs, each is done once, and they come out in the
-// order in which they went in; up to the first that fails.
+// inBatches does each job once and hands on the results in the order in which the jobs were
+// added, whatever their number and sizes. It stops at the first failure.
 func TestInBatches(t *testing.T) {
 	stop := errors.New("stop")
 	for _, n := range []int{0, 1, 63, 64, 65, 1000} {
@@ -65,7 +65,7 @@ func TestInBatches(t *testing.T) {
 		err := inBatches(func() func(*int) { return func(*int) { panic("bug") } }, func(*int) error { return nil }, func(add func(int, int) error) error { return add(1, 1) })
 		t.Errorf("a worker panicked, and it went on: %v", err)
 	}()
-	// A few are one batch.
+	// One worker does a few small jobs in one batch, in order.
 	workers := 0
 	var seen []int
 	_ = inBatches(func() func(*int) { workers++; return func(j *int) { seen = append(seen, *j) } }, func(*int) error { return nil }, func(add func(int, int) error) error {

@@ -101,8 +101,7 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkDigest is what every command pays in a vault of the largest size of
-// which the digest is always checked.
+// BenchmarkDigest measures the digest of the largest vault whose digest every command checks.
 func BenchmarkDigest(b *testing.B) {
 	s := benchVault(b, smallVault/2)
 	for b.Loop() {
@@ -152,8 +151,8 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkDerive is what comes before anything is opened: the keys of a secret, of a
-// grantee, and of the owner's root.
+// BenchmarkDerive measures the key derivations that come before anything is opened: the key of
+// a secret, and the keys of a grantee and of the owner's root.
 func BenchmarkDerive(b *testing.B) {
 	k := randomKey()
 	p := benchPath(b, 1)
@@ -173,8 +172,8 @@ func BenchmarkDerive(b *testing.B) {
 	}
 }
 
-// BenchmarkRecord is what making and checking one record takes: of the head of a secret,
-// as it is stored.
+// BenchmarkRecord measures making and checking one record: the head of a secret, as the vault
+// stores it.
 func BenchmarkRecord(b *testing.B) {
 	root := newRootKeys(randomKey())
 	e := epoch{vid: root.vid, n: 1, mk: randomKey()}
@@ -204,7 +203,8 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// BenchmarkHead is what every transaction begins and ends with.
+// BenchmarkHead measures reading the head and the end of the log, with which a transaction
+// begins, and saving the head, with which it ends.
 func BenchmarkHead(b *testing.B) {
 	s := benchVault(b, 1000)
 	b.Run("read", func(b *testing.B) {
@@ -235,8 +235,8 @@ func BenchmarkHead(b *testing.B) {
 	})
 }
 
-// BenchmarkWalkPages measures the walk over all pages of a file, which a verification
-// does, and an opening whose list of free pages has no sum.
+// BenchmarkWalkPages measures the walk over all pages of a file. A verification does this walk,
+// and so does opening a file whose list of free pages has no sum.
 func BenchmarkWalkPages(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "vault.db")
 	owner, err := NewIdentity()

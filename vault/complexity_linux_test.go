@@ -9,11 +9,10 @@ import (
 	"ass/tokens"
 )
 
-// TestGetDoesNotGrow compares what a get costs in two vaults, of which one has several
-// times as many secrets, log entries and agents: pages, reads and allocations. Only the
-// depth of the trees may grow with a vault, and in these two it is the same. Then all
-// pages that were not among those are made unreadable, and the get is none the wiser:
-// neither bbolt nor anything else looks at them.
+// TestGetDoesNotGrow compares the cost of a get in two vaults: pages, reads and allocations.
+// One vault has several times as many secrets, log entries and agents. Only the depth of the
+// trees may grow with a vault, and it is the same in these two. Then the test overwrites all
+// other pages. The get still works, because neither bbolt nor anything else reads them.
 func TestGetDoesNotGrow(t *testing.T) {
 	if UnderRace {
 		t.Skip("the race detector allocates, too")
@@ -34,12 +33,12 @@ func TestGetDoesNotGrow(t *testing.T) {
 	}
 }
 
-// population is a vault of many secrets, each with an entry in the log, and agents.
+// population is a vault with many agents and secrets, and a log entry for each secret.
 type population struct {
 	path    string
 	secrets int
 	owner   *Identity
-	agent   tokens.AgentKey // of one of them
+	agent   tokens.AgentKey // of one of the agents
 	token   string
 }
 
@@ -69,7 +68,7 @@ func newPopulation(t *testing.T, secrets, agents int) population {
 	return p
 }
 
-// depths says how deep each tree of the file is.
+// depths lists the depth of each tree of the file.
 func (p population) depths(t *testing.T) string {
 	t.Helper()
 	f, err := os.Open(p.path)
@@ -92,17 +91,17 @@ func (p population) depths(t *testing.T) string {
 	return b.String()
 }
 
-// cost is what one get takes, with opening and closing the vault.
+// cost is the cost of one get, with opening and closing the vault.
 type cost struct{ pages, reads, bytes, allocs int }
 
-// chance is by how much two gets may differ: ids are random, and a grant or an agent that
-// is the last of its tree has no page beside it, which would be checked, too; digits of a
-// number in the lock file; a slice that grew. The shortest walk that there could be, over
-// the agents, is of some 50 pages in the large vault and of 10 in the small one.
+// chance is the most by which two gets may differ by chance. Ids are random: a grant or an agent
+// at the end of its tree has no next page, which a get would check, too. Numbers in the lock
+// file vary in length, and slices grow. Even the shortest possible walk, over the agents, reads
+// some 50 pages in the large vault and 10 in the small one, so it would be noticed.
 var chance = cost{pages: 2, reads: 2, bytes: 2*pageSize + 64, allocs: 16}
 
-// get opens the vault, reads the i-th secret and closes the vault. It returns the pages
-// that were looked at.
+// get opens the vault, reads the i-th secret and closes the vault. It returns the pages that
+// the get checked.
 func (p population) get(t *testing.T, who string, i int) (w *tree) {
 	v, err := Open(p.path, Options{})
 	if err != nil {
@@ -128,8 +127,8 @@ func (p population) get(t *testing.T, who string, i int) (w *tree) {
 	return w
 }
 
-// leastCost is the least of each that a get of some secrets takes. A leaf that is full
-// when the entry comes, or that is the last below its branch, costs a page more.
+// leastCost returns the lowest value of each cost, over gets of several secrets. A get costs one
+// page more if its log entry goes to a full leaf, or to the last leaf below its branch.
 func (p population) leastCost(t *testing.T, who string) (least cost) {
 	for n := range 20 {
 		var (
@@ -148,7 +147,7 @@ func (p population) leastCost(t *testing.T, who string) (least cost) {
 	return least
 }
 
-// readsSoFar is what this process has read.
+// readsSoFar returns how often, and how many bytes, this process has read.
 func readsSoFar(t *testing.T) (c cost) {
 	b, err := os.ReadFile("/proc/self/io")
 	if err != nil {
@@ -161,8 +160,7 @@ func readsSoFar(t *testing.T) (c cost) {
 	return c
 }
 
-// getFromTheRest reads a secret out of a vault of which nothing is left but the pages that
-// reading it looks at.
+// getFromTheRest reads a secret from a vault in which only the pages that the get needs are left.
 func (p population) getFromTheRest(t *testing.T, who string) {
 	whole, err := os.ReadFile(p.path)
 	if err != nil {

@@ -16,20 +16,20 @@ import (
 	"time"
 )
 
-// What makes copies of a vault, or puts one in its place, is killed and failed here at
-// each of its calls to the system.
+// The acts that copy a vault or replace it must survive a kill, and a failure, at each of their
+// system calls.
 
-// copyAct is one of these, in a folder with a vault.db and whatever else it needs.
+// copyAct is one such act, in a folder with a vault.db and the other files that it needs.
 type copyAct struct {
-	files map[string][]byte // that it finds; keys to what
+	files map[string][]byte // contents by name, before the act
 	do    func(dir string, owner *Identity) error
-	makes string // the file that it makes besides the vault; "" for none
+	makes string // the file that the act makes besides the vault; "" for none
 
-	// whole checks a file that it made.
+	// whole checks the file that the act made.
 	whole func(file string, owner *Identity) error
 
-	again string // by which name the file is made when it is done again
-	keeps bool   // what was at vault.db under another name
+	again string // the name of the file when the act is repeated
+	keeps bool   // whether it keeps the old vault.db under another name
 }
 
 func archiveVerifies(file string, _ *Identity) error {
@@ -40,7 +40,7 @@ func archiveVerifies(file string, _ *Identity) error {
 	return err
 }
 
-// inVault does something with the vault of the folder.
+// inVault calls fn with the owner's session in the folder's vault.
 func inVault(dir string, owner *Identity, fn func(*Session) error) error {
 	path := filepath.Join(dir, "vault.db")
 	v, err := Open(path, diskOptions(path))
@@ -73,7 +73,7 @@ func archiveTo(name string) func(string, *Identity) error {
 	}
 }
 
-// nextOwner reads the key that the folder has for a rekey.
+// nextOwner reads the new owner key that a rekey finds in the folder.
 func nextOwner(dir string) *Identity {
 	b, err := os.ReadFile(filepath.Join(dir, "next.key"))
 	if err != nil {
@@ -95,7 +95,7 @@ func rekeyTo(name string) func(string, *Identity) error {
 	}
 }
 
-// copyActs are what is done, by name. Those of a child have no files.
+// copyActs returns the acts by name, without their files; copyWorld makes these.
 func copyActs() map[string]*copyAct {
 	return map[string]*copyAct{
 		"backup": {
@@ -127,7 +127,7 @@ func copyActs() map[string]*copyAct {
 	}
 }
 
-// copyWorld makes what the acts find.
+// copyWorld returns the acts with the files that they find.
 func copyWorld(t *testing.T) (owner *Identity, acts map[string]*copyAct) {
 	v := newVictim(t)
 	read := func(path string) []byte {
@@ -156,7 +156,7 @@ func copyWorld(t *testing.T) (owner *Identity, acts map[string]*copyAct) {
 	whole := read(v.path)
 	damaged := slices.Clone(whole)
 	clear(damaged[:2*pageSize])
-	// One in whose log there is a hole, so that it is kept beside.
+	// The log of this vault has a hole, so Salvage writes the log to a file of its own.
 	torn := filepath.Join(t.TempDir(), "torn.db")
 	var holed []byte
 	for page := 2; page < len(whole)/pageSize && holed == nil; page++ {
@@ -203,8 +203,9 @@ func copyChild(act, dir, key string) {
 	os.Exit(0)
 }
 
-// TestCopies kills every act at each of its calls, and fails the calls, and looks at what
-// was said and at what is there. Of calls alike it takes some, unless -disk-all is given.
+// TestCopies kills every act at its system calls and makes these calls fail. Then it checks what
+// the act said and which files are there. Unless -disk-all is given, it tries only some of the
+// kills and faults, and skips equal calls in a row.
 func TestCopies(t *testing.T) {
 	if child := os.Getenv("ASS_TEST_COPIES"); child != "" {
 		parts := strings.Split(child, "\x1f")
@@ -253,8 +254,8 @@ type copyRun struct {
 	outcomes map[string]int
 }
 
-// run does the act in a folder of its own, killed at a call or with a fault, and checks
-// what is left.
+// run does the act in its own folder, with a fault, or killed at the call with the number kill.
+// It checks what is left.
 func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 	t := c.t
 	dir, err := os.MkdirTemp("", "ass-copies-")
@@ -274,7 +275,7 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		if len(calls) == kill {
 			return verdict{kill: true}
 		}
-		if !f.hits(len(calls), call) || f.how == onward && call.name == "unlinkat" { // a full disk lets go
+		if !f.hits(len(calls), call) || f.how == onward && call.name == "unlinkat" { // a full disk still removes files
 			return verdict{}
 		}
 		return verdict{errno: f.errno, made: f.how == made}
@@ -305,12 +306,12 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 			fails("this is no line that says what failed")
 		}
 	}
-	// What could not be removed is there, and what nobody knows to have been made.
+	// A file may stay if removing it failed, or if it was made by a call that reported a failure.
 	c.check(dir, outcome, f.at > 0 && (calls[f.at-1].name == "unlinkat" || calls[f.at-1].name == "openat" && f.how == made), fails)
 	return calls
 }
 
-// check looks at what an act left, and does it again.
+// check checks what an act left and repeats the act. If stuck, a leftover file is allowed.
 func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...any)) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	before, there := c.act.files["vault.db"]
@@ -319,14 +320,14 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 		fails("%v", err)
 	}
 	same := bytes.Equal(now, before) && there == (err == nil)
-	if there && !same && c.name != "restore over damage" { // pages that do not count may differ
+	if there && !same && c.name != "restore over damage" { // unused pages may differ
 		old := filepath.Join(c.t.TempDir(), "old.db")
 		if err := os.WriteFile(old, before, 0o600); err != nil {
 			c.t.Fatal(err)
 		}
 		same = contents(c.t, old) == contents(c.t, in("vault.db"))
 	}
-	if there && !same && c.name == "backup" { // for its entry
+	if there && !same && c.name == "backup" { // its log entry may be there
 		same = outcome == "logged" || outcome == "killed"
 	}
 	changes := c.act.files["damaged.db"] == nil
@@ -356,7 +357,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 		fails("what was not replaced passes for a copy")
 	}
 
-	// What was made is whole, or not there.
+	// The file that the act makes is whole, or not there.
 	makes := c.act.makes
 	_, err = os.Lstat(in(makes))
 	made := makes != "" && err == nil
@@ -382,7 +383,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 		return
 	}
 
-	// Again.
+	// The act works when it is repeated.
 	do := c.act.do
 	if made && c.act.again != "" {
 		if err := do(dir, c.owner); !errors.Is(err, ErrExists) && !errors.Is(err, ErrConflict) {
@@ -397,7 +398,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 		if !errors.Is(err, ErrExists) {
 			fails("again, over what was made: %v", err)
 		}
-	case c.name == "archive" && !same && errors.Is(err, ErrConflict): // it was done
+	case c.name == "archive" && !same && errors.Is(err, ErrConflict): // the first run has archived
 	case err != nil:
 		fails("it does not work again: %v", err)
 	}
@@ -417,7 +418,7 @@ func (c copyRun) check(dir, outcome string, stuck bool, fails func(string, ...an
 	c.noLeftovers(dir, fails)
 }
 
-// replaced reads the files that were kept of those that were replaced.
+// replaced returns the contents of the old vault files that restores have kept.
 func (c copyRun) replaced(dir string) (list [][]byte) {
 	names, _ := filepath.Glob(filepath.Join(dir, "vault.db"+replacedInfix+"*"))
 	for _, name := range names {

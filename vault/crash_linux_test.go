@@ -14,9 +14,9 @@ import (
 	"ass/tokens"
 )
 
-// TestCrashInRewrite kills a process at every system call of a rewrite that
-// touches a file, and looks at what is left: the old vault or the new one, both
-// whole, and no third file after the next command.
+// TestCrashInRewrite kills a process at every system call of a rewrite that touches a file.
+// Each kill leaves either the old vault or the new one, whole. The next command removes every
+// other file of the rewrite.
 func TestCrashInRewrite(t *testing.T) {
 	if child := os.Getenv("ASS_TEST_CRASH"); child != "" {
 		crashChild(child)
@@ -60,19 +60,19 @@ func TestCrashInRewrite(t *testing.T) {
 			t.Fatalf("killed at call %d, the %s vault:\n%s", kill, outcome, found)
 		}
 		files, _ := filepath.Glob(filepath.Join(dir, "vault.db*"))
-		if got := fmt.Sprint(len(files)); got != "3" { // and the lock and its gate
+		if got := fmt.Sprint(len(files)); got != "3" { // the vault, the lock and its gate
 			t.Fatalf("killed at call %d: %s files: %s", kill, got, files)
 		}
 		outcomes[outcome]++
 		if !killed {
-			break // it ended before
+			break // the rewrite ended before the kill
 		}
 	}
 	_, calls, err := crash(0, v.path, key, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := count(calls, "fdatasync"); n < 2 { // its first pages when bbolt makes it, then all of it
+	if n := count(calls, "fdatasync"); n < 2 { // bbolt syncs the first pages, then the rewrite syncs the file
 		t.Error("the new file was not synced")
 	}
 	if n := count(calls, "fsync"); n < 1 {
@@ -90,7 +90,7 @@ func TestCrashInRewrite(t *testing.T) {
 	t.Logf("old %d times, new %d times", outcomes["old"], outcomes["new"])
 }
 
-// crashChild does a rewrite.
+// crashChild does a rewrite, or a get if ASS_TEST_ACT says so.
 func crashChild(arg string) {
 	path, keyFile, _ := strings.Cut(arg, "\x1f")
 	text, err := os.ReadFile(keyFile)
@@ -114,7 +114,7 @@ func crashChild(arg string) {
 	if os.Getenv("ASS_TEST_ACT") == "get" {
 		p, _ = tokens.ParsePath("a/K")
 		_, _, err = s.Get(p, 0)
-	} else if _, err = s.Purge(p); errors.Is(err, ErrNotFound) { // purged before: rewrite all the same
+	} else if _, err = s.Purge(p); errors.Is(err, ErrNotFound) { // purged by an earlier run: rewrite anyway
 		err = s.rewrite(&rewritePlan{then: func(*Session, *tx) error { return nil }})
 	}
 	if err != nil {
@@ -122,8 +122,8 @@ func crashChild(arg string) {
 	}
 }
 
-// crash runs the child, and kills it as it enters its n-th file call; 0 for none.
-// It returns the calls that the child entered.
+// crash runs the child and kills it when it enters its n-th file call. If n is 0, it does not
+// kill the child. It returns the calls that the child entered.
 func crash(n int, path, keyFile, act string) (killed bool, calls []fileCall, err error) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashInRewrite$")
 	cmd.Env = append(os.Environ(), "ASS_TEST_CRASH="+path+"\x1f"+keyFile, "ASS_TEST_ACT="+act)

@@ -10,13 +10,13 @@ import (
 	"ass/tokens"
 )
 
-// UnderRace is for tests that would take too long with the race detector.
+// UnderRace reports whether the race detector is on. Some tests would take too long with it.
 var UnderRace bool
 
-// Twenty requests of one asker can wait, but an agent can issue tokens, and each may
-// ask; with its keys it can also write as many as it likes. They must not keep the
-// owner, or anybody else, from anything: what each step costs grows with their number
-// and not with its square, or this test would take minutes.
+// An agent that makes ten thousand requests hinders neither the owner nor anybody else. One asker
+// can have twenty requests waiting, but an agent can issue tokens that ask, too, and with its
+// keys it can write as many requests as it likes. The cost of each step may grow with their
+// number, but not with its square; otherwise this test would take minutes.
 func TestTenThousandRequests(t *testing.T) {
 	n, secrets := 10_000, 100
 	if UnderRace {
@@ -86,7 +86,7 @@ func TestTenThousandRequests(t *testing.T) {
 	})
 }
 
-// A request does not vanish from the list because the record of its asker was altered.
+// If an asker's record is altered, listing the requests fails. It does not hide the request.
 func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
 	v := newVictim(t)
 	var k tokens.AgentKey
@@ -114,7 +114,7 @@ func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
 	if cerr := opened.Close(); !errors.Is(err, ErrApproval) || cerr != nil {
 		t.Fatal(err, cerr)
 	}
-	// More records than those whose digest every command looks at.
+	// With so many records, commands no longer check the digest every time.
 	v.do(func(s *Session) {
 		for i := range smallVault {
 			v.set(s, fmt.Sprintf("b/K%d", i), "x")

@@ -11,8 +11,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// Somebody cuts the file while it is open here. What is mapped beyond its end can
-// not be read any more, which the system says with a signal.
+// If the file is cut while the vault is open, every act reports damage. The system sends a
+// signal for a read beyond the new end of the mapped file.
 func TestFileCutWhileOpen(t *testing.T) {
 	for act, do := range map[string]func(*vault.Session) error{
 		"get": func(s *vault.Session) error { _, _, err := s.Get(vaulttest.Path(t, "a/K"), 0); return err },
@@ -31,7 +31,7 @@ func TestFileCutWhileOpen(t *testing.T) {
 			v.Set(t, "a/K", strings.Repeat("v", 20000), vault.SetOptions{})
 			v.Must(t, func(s *vault.Session) error {
 				if err := os.Truncate(v.Path, size); err != nil {
-					t.Skip(err) // Windows: not while it is mapped
+					t.Skip(err) // Windows does not cut a mapped file
 				}
 				if err := do(s); !errors.Is(err, vault.ErrDamaged) {
 					t.Errorf("%s in a file that was cut to %d bytes: %v", act, size, err)

@@ -15,8 +15,8 @@ import (
 	"ass/tokens"
 )
 
-// largeVault is a vault of some MiB: every large bucket has branches on two levels,
-// and the list of free pages more than one page.
+// largeVault is a vault of some MiB. Every large bucket has branches on two levels, and the list
+// of free pages takes more than one page.
 type largeVault struct {
 	t      *testing.T
 	owner  *Identity
@@ -46,7 +46,7 @@ func newLargeVault(t *testing.T) *largeVault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 2 { // the second frees what the first wrote
+	for round := range 2 { // the second round frees the pages of the first
 		err := s.update(func(t *tx) error {
 			for i := range 1500 {
 				p, err := tokens.ParsePath(fmt.Sprintf("large/%0120d/K", i))
@@ -105,7 +105,8 @@ func newLargeVault(t *testing.T) *largeVault {
 	return l
 }
 
-// some returns pages of a bucket, of one kind, and the root of it if that is one.
+// some returns up to n random pages of a bucket: leaves, or branches with the bucket's root
+// first.
 func (l *largeVault) some(bucket string, leaf bool, n int) (ids []uint64) {
 	for id, p := range l.w.seen {
 		if l.of[id] == bucket && p.leaf == leaf {
@@ -123,8 +124,9 @@ func (l *largeVault) some(bucket string, leaf bool, n int) (ids []uint64) {
 	return ids[:min(len(ids), n)]
 }
 
-// near returns the path of a record that every reading needs, on a page or below it,
-// and where on its page that is. In other buckets than those of secrets there is none.
+// near returns the path of a secret whose reading needs a record on the page or below it, and
+// the index of that record on its page. The path is "" in buckets other than those of secrets
+// and versions.
 func (l *largeVault) near(id uint64) (path string, i int) {
 	for !l.w.seen[id].leaf {
 		id = order.Uint64(l.w.seen[id].b[pageHeader+8:])
@@ -142,20 +144,20 @@ func (l *largeVault) near(id uint64) (path string, i int) {
 	return "", 0
 }
 
-// needed reports whether a page is read on the way to what is near, or by every
-// command. Of the log that is its end.
+// needed reports whether every command reads the page, or reading the path that is near does.
+// Of the log, commands read only the way to its end, so only its root counts.
 func (l *largeVault) needed(id uint64) bool {
 	return l.of[id] != bucketAudit || id == l.w.buckets[bucketAudit].root
 }
 
-// hurt is one damage. It must be refused where something needs what it hurts, or it may
-// not even be noticed.
+// hurt is one damage. A step that needs the damaged bytes must refuse them. If no step needs
+// them, the damage may go unnoticed.
 type hurt struct {
 	name    string
 	page    bool   // one of many pages of a bucket
 	near    string // a path that lies there, or ""
-	refused bool   // by the opening, or by the reading of that path
-	works   bool   // everything does
+	refused bool   // whether opening the vault or reading that path must fail
+	works   bool   // whether every step must succeed
 	do      func(b []byte) []byte
 }
 
@@ -212,8 +214,8 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			add("it flows over the end", id, true, put32(12, 1<<31))
 			add("the first byte of a key flipped", id, true, func(b []byte) { pageKey(b, 0)[0] ^= 1 })
 		}
-		// A branch that says of the page below that it begins later, or earlier: the way
-		// to its first path leads to the page before.
+		// The branch says that the page below begins later than it does. The way to the first
+		// path of that page then leads to the page before it.
 		for _, id := range l.some(bucket, false, 1+many) {
 			p := l.w.seen[id]
 			for i := 1; i < p.n && i <= many; i++ {
@@ -243,12 +245,12 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			add("it flows over", id, true, put32(12, uint32(p.over)+1))
 			add("it flows over the end", id, true, put32(12, 1<<32-1))
 			add("it is a branch", id, true, put16(8, branchPage))
-			// A digit of the last path: it stays where it is in the order.
+			// The flipped bit is in a digit of the last path, so the keys stay in order.
 			add("a bit of a key flipped", id, bucket == bucketSecrets, func(b []byte) { k := pageKey(b, p.n-1); k[len(k)-1-9*b2i(bucket == bucketVersions)] ^= 1 })
 			add("a bit of a value flipped", id, true, func(b []byte) { _, i := l.near(id); pageValue(b, i)[60] ^= 1 })
 		}
 	}
-	// All kinds of pages, in the ways of a disk.
+	// These are all kinds of pages, damaged as disks damage them.
 	ids := []uint64{l.w.root, l.w.free}
 	for _, bucket := range []string{bucketVersions, bucketSecrets, bucketAudit} {
 		ids = append(append(ids, l.some(bucket, false, 1+many)...), l.some(bucket, true, many)...)
@@ -300,7 +302,7 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	noSum := func(list []byte) {
 		clear(list[(uint64(order.Uint32(list[12:]))+1)*pageSize-freeSum:][:freeSum])
 	}
-	live := func(list []byte) { // one in use, in order
+	live := func(list []byte) { // it names a page in use, in order
 		for i := range len(l.w.freeIDs)/8 - 1 {
 			if n := order.Uint64(l.w.freeIDs[8*i:]) + 1; n < order.Uint64(l.w.freeIDs[8*i+8:]) && l.w.seen[n] != nil {
 				copy(list[pageHeader+8*(i+1):], u64LE(n))
@@ -324,7 +326,7 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 		b[(l.w.free+1+uint64(order.Uint32(b[l.w.free*pageSize+12:])))*pageSize-1] ^= 1
 		return b
 	}})
-	// The two meta pages, and the file.
+	// The two meta pages, and the end of the file.
 	newer := l.w.txid % 2
 	meta := func(name string, refused, works bool, do func(newer, older []byte)) {
 		hurts = append(hurts, hurt{name: name, refused: refused, works: works, do: func(b []byte) []byte {
@@ -373,8 +375,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// TestDamageLarge is TestDamage in a vault that is larger than any limit, with damage
-// that knows what it does.
+// TestDamageLarge is TestDamage with targeted damage, in a vault that is larger than any limit.
 func TestDamageLarge(t *testing.T) {
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -382,7 +383,7 @@ func TestDamageLarge(t *testing.T) {
 	l := newLargeVault(t)
 	all := flag.Lookup("damage-all").Value.String() == "true"
 	hurts := l.hurts(all)
-	if !all { // some of those that are many
+	if !all { // all damage that is rare, and some that is on many pages
 		l.random.Shuffle(len(hurts), func(i, j int) { hurts[i], hurts[j] = hurts[j], hurts[i] })
 		slices.SortStableFunc(hurts, func(a, b hurt) int { return b2i(a.page) - b2i(b.page) })
 		hurts = hurts[:min(len(hurts), 120)]
@@ -412,8 +413,8 @@ func TestDamageLarge(t *testing.T) {
 
 const nothingHurt = "nothing that counts was hurt: every value is right"
 
-// use does with a damaged vault what people do: nothing but the truth comes back, or
-// that it is damaged.
+// use uses a damaged vault as people do. Each step returns the right values or ErrDamaged. use
+// returns nothingHurt, or the first step that was refused.
 func (l *largeVault) use(h hurt, all bool) string {
 	l.t.Helper()
 	refused := ""
@@ -426,7 +427,7 @@ func (l *largeVault) use(h hurt, all bool) string {
 		}
 		return err == nil
 	}
-	// A reader first, which needs no list of free pages.
+	// A reader comes first, because it needs no list of free pages.
 	if v, err := Open(l.path, Options{ReadOnly: true}); check("opening", err) {
 		if s, err := v.Owner(l.owner); check("the owner's key", err) {
 			if list, err := s.List(tokens.Namespace{}, false); check("listing", err) && len(list) != len(l.values) {

@@ -18,8 +18,8 @@ var damageAll = flag.Bool("damage-all", false, "flip every byte of a page's head
 
 const pageBytes = 4096
 
-// TestDamage hurts every page of a vault in every way that a disk has: there is no
-// panic, no fault, no hang, and no value but the one that was stored.
+// TestDamage damages every page of a vault in every way that disks do. The vault never panics,
+// faults or hangs, and it never returns a value other than the stored one.
 func TestDamage(t *testing.T) {
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -58,7 +58,7 @@ func TestDamage(t *testing.T) {
 			return b
 		},
 	}
-	flips, others := 16, 2 // the header alone, unless more is asked for
+	flips, others := 16, 2 // only the page header, unless -damage-all is given
 	if *damageAll {
 		flips, others = 96, 32
 	}
@@ -90,7 +90,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// useDamaged does with a damaged vault what people do, and says how that ended.
+// useDamaged uses a damaged vault as people do, and says how that ended.
 func useDamaged(t *testing.T, path string, owner *vault.Identity, values map[string]string, what string) string {
 	t.Helper()
 	allowed := func(step string, err error) bool {

@@ -1,6 +1,6 @@
 //go:build (amd64 || arm64) && !race
 
-// Nothing runs at once here, so the race detector has nothing to see.
+// Nothing here runs concurrently, so the race detector has nothing to find.
 
 package vault
 
@@ -25,7 +25,7 @@ import (
 
 var diskAll = flag.Bool("disk-all", false, "fail every file call of every act in every way, not those that differ")
 
-// diskAct is what a command does with the vault, and whether it was done.
+// diskAct does what a command does with the vault. done reports whether the vault shows it.
 type diskAct struct {
 	do   func(*Session) (value string, err error)
 	done func(*Session) bool
@@ -39,7 +39,7 @@ func mustPath(s string) tokens.Path {
 	return p
 }
 
-// newest reports whether the log ends with an event.
+// newest reports whether the last log entry is of the given event.
 func newest(s *Session, event string) bool {
 	entries, _, err := s.Log(1, nil)
 	return err == nil && len(entries) == 1 && entries[0].Type == event
@@ -70,7 +70,7 @@ var diskActs = map[string]diskAct{
 		},
 		func(s *Session) bool { return newest(s, audit.SecretDeleted) },
 	},
-	"import": { // so much that the file grows
+	"import": { // large enough to make the file grow
 		func(s *Session) (string, error) {
 			var items []Item
 			for i := range 20 {
@@ -124,7 +124,7 @@ var diskActs = map[string]diskAct{
 		func(s *Session) (string, error) { return "", s.Compact() },
 		func(s *Session) bool { return newest(s, audit.VaultCompacted) },
 	},
-	"create": {}, // a vault, where none is
+	"create": {}, // makes the vault
 }
 
 // diskChild does one act and says how it ended.
@@ -176,7 +176,7 @@ func diskDo(act, path string, owner *Identity, o Options) (string, error) {
 	return value, err
 }
 
-// contents is all that a vault says, byte for byte; "" for none.
+// contents returns a digest of all keys and values in a vault; "" if there is no file.
 func contents(t *testing.T, path string) string {
 	t.Helper()
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -203,7 +203,7 @@ func contents(t *testing.T, path string) string {
 	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
-// diskFault is one way in which the disk fails, from the at-th call of an act on.
+// diskFault is one way in which the disk fails, from the at-th call of an act on; 0 for never.
 type diskFault struct {
 	at    int
 	errno syscall.Errno
@@ -214,14 +214,14 @@ type diskFault struct {
 const (
 	once   = "once"
 	onward = "from then on"
-	syncs  = "as do all syncs from then on" // what is written stays in memory, as with a disk that was pulled
+	syncs  = "as do all syncs from then on" // writes stay in memory, as if the disk had been pulled
 	made   = "though it was made"
 )
 
 // hits reports whether the n-th call fails.
 func (f diskFault) hits(n int, c fileCall) bool {
 	switch {
-	case f.at == 0 || n < f.at || c.name == "flock": // no disk is asked for a lock
+	case f.at == 0 || n < f.at || c.name == "flock": // locking needs no disk
 		return false
 	case f.how == onward:
 		return true
@@ -233,9 +233,9 @@ func (f diskFault) hits(n int, c fileCall) bool {
 
 func (c fileCall) syncs() bool { return c.name == "fsync" || c.name == "fdatasync" }
 
-// TestDiskFails fails every call that writes, syncs, makes, cuts or renames one of
-// the vault's files, and looks at what the act said and at what is there. Of many
-// calls alike, it fails the first and the last, unless -disk-all is given.
+// TestDiskFails makes every call fail that writes, syncs, makes, truncates or renames one of the
+// vault's files. Then it compares what the act said with the vault. Of equal calls in a row, it
+// fails only the first and the last, unless -disk-all is given.
 func TestDiskFails(t *testing.T) {
 	if child := os.Getenv("ASS_TEST_DISK"); child != "" {
 		parts := strings.Split(child, "\x1f")
@@ -286,8 +286,8 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// failDisk has an act meet a fault, checks what it said against what is there, and
-// does it again. It returns the calls that were seen.
+// failDisk runs an act with a fault and compares what the act said with the vault. If the act
+// failed and changed nothing, failDisk repeats it. It returns the calls that it saw.
 func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []fileCall, outcomes map[string]int) (seen []fileCall) {
 	dir, err := os.MkdirTemp("", "ass-disk-")
 	if err != nil {
@@ -370,7 +370,7 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 	return seen
 }
 
-// saidOf says how an act may end that meets a fault.
+// saidOf returns how an act with a fault may end.
 func saidOf(f diskFault, calls []fileCall) []string {
 	if f.at == 0 {
 		return []string{"done"}
@@ -379,7 +379,7 @@ func saidOf(f diskFault, calls []fileCall) []string {
 	for len(rest) > 0 && (rest[0].courtesy() || !f.hits(len(calls)-len(rest)+1, rest[0])) {
 		rest = rest[1:]
 	}
-	if len(rest) == 0 { // it has hit nothing that the act needs
+	if len(rest) == 0 { // the fault hits no call that the act needs
 		return []string{"done"}
 	}
 	c := rest[0]
@@ -388,20 +388,20 @@ func saidOf(f diskFault, calls []fileCall) []string {
 	synced := func(c fileCall) bool { return ofVault(c) && c.syncs() }
 	tooLate := slices.ContainsFunc(calls, renames) && !slices.ContainsFunc(rest, renames)
 	switch {
-	case c.name == "unlinkat": // of what is not there, which Go tries in two ways
+	case c.name == "unlinkat": // of a file that is not there; Go tries it in two ways
 		return []string{"done", "failed"}
 	case c.name == "pwrite" && ofVault(c) && !slices.ContainsFunc(rest, synced):
-		return []string{"done"} // the sum of the free list, without which the next one looks at every page
+		return []string{"done"} // the sum of the free list; without it, the next command walks all pages
 	case tooLate, renames(c) && f.how == made:
 		return []string{"maybe"}
 	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], synced):
-		return []string{"maybe"} // the meta page is there, and cannot be put back
+		return []string{"maybe"} // the meta page is written, and cannot be restored
 	}
 	return []string{"failed"}
 }
 
-// courtesy reports whether an act goes on when a call fails: what this machine
-// remembers, and who holds the lock. Locking itself never fails here.
+// courtesy reports whether an act goes on when the call fails. Such a call writes down what this
+// machine remembers, or who holds the lock. Locking itself never fails here.
 func (c fileCall) courtesy() bool {
 	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, lockSuffix) && c.name != "openat"
 }

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// For the tests of the whole program, which cannot be in this package.
+// The tests of the whole program use these functions. They cannot be in this package.
 
-// TraceMe has the calls of this goroutine traced from here on.
+// TraceMe starts the tracing of this goroutine's calls.
 func TraceMe() { traceMe() }
 
-// KillAt runs a child that calls TraceMe, and kills it as it enters its n-th call on a
-// file in dir. It returns the calls, each as its name and its path.
+// KillAt runs a child that calls TraceMe, and kills it when it enters its n-th call on a file in
+// dir. If n is 0, it does not kill the child. It returns the name and the path of each call.
 func KillAt(t *testing.T, cmd *exec.Cmd, dir string, n int) (killed bool, calls [][2]string) {
 	t.Helper()
 	_, killed, err := traceFileCalls(cmd, dir, func(c fileCall) verdict {
@@ -28,5 +28,5 @@ func KillAt(t *testing.T, cmd *exec.Cmd, dir string, n int) (killed bool, calls 
 	return killed, calls
 }
 
-// DiskAll is the flag of the tests of failing disks.
+// DiskAll returns the flag -disk-all of the tests with failing disks.
 func DiskAll() bool { return *diskAll }

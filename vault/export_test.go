@@ -1,7 +1,7 @@
 package vault
 
-// HeadHasNoKey reports whether the key of the next audit entry is missing in the
-// head, as it must be in a backup.
+// HeadHasNoKey reports whether the head lacks the key of the next log entry, as it must in a
+// backup.
 func HeadHasNoKey(s *Session) (missing bool) {
 	_ = s.view(func(t *tx) error {
 		missing = t.head.backup && t.head.log.Key == key{}
@@ -10,6 +10,6 @@ func HeadHasNoKey(s *Session) (missing bool) {
 	return missing
 }
 
-// Every verification that finds nothing is remembered, so that all tests are of those as
-// well that begin where another one ended.
+// Tests keep the note of every verification that finds no problem. So all tests also cover
+// verifications that begin where an earlier one ended.
 func init() { worthKeeping = func(_, _ uint64) bool { return true } }

@@ -13,9 +13,9 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// Whatever bytes of a vault are changed, it opens and gives the right values, or says
-// why not: no panic, no hang. The input is a list of changes, each of 5 bytes: where
-// (u24), what to do there, and with what.
+// A vault with any bytes changed opens and returns the right values, or says why not. It never
+// panics or hangs. The input is a list of changes of 5 bytes each: the offset (u24), the
+// operation, and its argument.
 func FuzzPages(f *testing.F) {
 	raw, err := os.ReadFile("testdata/golden/format1.db")
 	if err != nil {
@@ -29,8 +29,8 @@ func FuzzPages(f *testing.F) {
 		at := page * pageBytes
 		f.Add([]byte{byte(at >> 16), byte(at >> 8), 8, 0, 1})                                 // its flags
 		f.Add([]byte{byte(at >> 16), byte(at >> 8), 24, 1, byte(page)})                       // its first child: itself
-		f.Add([]byte{byte(at >> 16), byte(at >> 8), 12, 1, 9, byte(at >> 16), 0, 10, 2, 255}) // how far it flows over, and its count
-		f.Add([]byte{byte(at >> 16), byte(at >> 8), 0, 3, byte(page + 1)})                    // another page
+		f.Add([]byte{byte(at >> 16), byte(at >> 8), 12, 1, 9, byte(at >> 16), 0, 10, 2, 255}) // its overflow and its count
+		f.Add([]byte{byte(at >> 16), byte(at >> 8), 0, 3, byte(page + 1)})                    // another page in its place
 	}
 	f.Fuzz(func(t *testing.T, changes []byte) {
 		b := append([]byte{}, raw...)
@@ -45,7 +45,7 @@ func FuzzPages(f *testing.F) {
 				}
 			case 2:
 				b[at] = arg
-			case 3: // a page over another
+			case 3: // one page overwrites another
 				copy(b[at/pageBytes*pageBytes:][:pageBytes], b[int(arg)*pageBytes%len(b)/pageBytes*pageBytes:])
 			case 4:
 				clear(b[at:][:min(int(arg)*16, len(b)-at)])
@@ -53,7 +53,7 @@ func FuzzPages(f *testing.F) {
 				b = b[:max(at, 1)]
 			}
 		}
-		// A meta page counts by its sum alone; with the right one, more of it is tried.
+		// A meta page counts only with the right sum. It lets the fuzzer reach more of the page.
 		for page := range min(2, len(b)/pageBytes) {
 			meta := b[page*pageBytes+16:][:64]
 			if meta[63] == raw[page*pageBytes+16+63] {
@@ -91,8 +91,8 @@ func FuzzPages(f *testing.F) {
 					for name, values := range goldenSecrets {
 						_, got, err := s.Get(vaulttest.Path(t, name), 0)
 						allowed(err)
-						// An older version, where the older meta page serves: this file was written
-						// before lists of free pages had a sum.
+						// If the older meta page is in use, an older value is right, too. This
+						// file was written before lists of free pages had a sum.
 						if err == nil && !slices.Contains(values, string(got)) {
 							t.Errorf("%s is %q", name, got)
 						}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What parses is written back to the same bytes; nothing panics.
+// A record that parses encodes to the same bytes, and no input causes a panic.
 func FuzzRecord(f *testing.F) {
 	root := newRootKeys(key{1})
 	e := epoch{vid: root.vid, n: 1, mk: key{2}}
@@ -28,7 +28,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// Whatever stands where the head is, it is a head or an error.
+// Any bytes decode to a head or to an error.
 func FuzzHead(f *testing.F) {
 	b, _ := head{count: 3}.encode()
 	f.Add(b)
@@ -44,7 +44,7 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-// Whatever is found in a file, scanning it ends, and yields nothing from outside.
+// Scanning any bytes ends, and yields nothing from outside of them.
 func FuzzScan(f *testing.F) {
 	f.Add(make([]byte, pageSize))
 	golden, err := os.ReadFile("testdata/golden/format1-agents.db")
@@ -61,7 +61,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// Nothing but the owner's own is a checkpoint.
+// Only the owner's own checkpoint is accepted.
 func FuzzCheckpoint(f *testing.F) {
 	root := newRootKeys(key{1})
 	good, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2, By: "owner", Version: 1, Tier: 1}}}.encode(root.vid, root.sign)

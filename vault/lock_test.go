@@ -74,7 +74,7 @@ func TestReadersShare(t *testing.T) {
 	}
 }
 
-// A wait that was given up leaves nothing locked behind.
+// A command that gives up waiting leaves nothing locked.
 func TestGivenUpWaitsLetGo(t *testing.T) {
 	v := vaulttest.New(t)
 	holder, err := vault.Open(v.Path, v.Opts)
@@ -94,7 +94,8 @@ func TestGivenUpWaitsLetGo(t *testing.T) {
 	v.Set(t, "a/K", "after", vault.SetOptions{})
 }
 
-// Readers share the lock, and would overtake a writer that waits for it without end.
+// Readers do not overtake a waiting writer. They share the lock, so without this rule they could
+// keep the writer out forever.
 func TestReadersOvertakeNoWriter(t *testing.T) {
 	v := vaulttest.New(t)
 	look := v.Opts
@@ -123,7 +124,7 @@ func TestReadersOvertakeNoWriter(t *testing.T) {
 		return done
 	}
 	writer := queue("writer", false)
-	// Each of these would come to lie over the one before, and keep the writer out.
+	// If readers could overtake, these would overlap and keep the writer out.
 	short := look
 	short.LockTimeout = time.Millisecond
 	for range 20 {
@@ -144,10 +145,11 @@ func TestReadersOvertakeNoWriter(t *testing.T) {
 	if came := <-order; came != "writer" {
 		t.Errorf("the %s came first", came)
 	}
-	v.Set(t, "a/K", "after", vault.SetOptions{}) // and those that gave up hold nothing
+	v.Set(t, "a/K", "after", vault.SetOptions{}) // readers that gave up hold no lock
 }
 
-// Who is killed cannot take its name out of the file.
+// A killed process cannot remove its name from the lock file. No later error takes it for the
+// holder, except on Windows.
 func TestNamesOfTheDead(t *testing.T) {
 	v := vaulttest.New(t)
 	gone := exec.Command(os.Args[0], "-test.run=^$")
@@ -170,7 +172,7 @@ func TestNamesOfTheDead(t *testing.T) {
 		if _, err := vault.Open(v.Path, short); !errors.Is(err, vault.ErrBusy) || !strings.Contains(err.Error(), `("ass next"), since `) {
 			t.Errorf("read only %v, after a longer name: %v", readOnly, err)
 		}
-		// As if the holder had died when others had named themselves meanwhile.
+		// The file names a dead process, though a living one holds the lock.
 		if err := os.WriteFile(v.Path+".lock", []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +212,7 @@ func TestManyWriters(t *testing.T) {
 	})
 }
 
-// The lock is not made through a link.
+// Open refuses a lock file that is a symbolic link, and does not create the link's target.
 func TestLockIsNoLink(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Damaged()

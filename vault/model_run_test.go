@@ -25,12 +25,12 @@ var (
 	modelSeed  = flag.Uint64("model-seed", 0, "the seed of the first history of TestModel; 0 for another one each time")
 )
 
-// modelHistory is how many steps one vault lives.
+// modelHistory is the number of steps in the life of one vault.
 const modelHistory = 500
 
-// TestModel leads vaults through random lives: every act by the owner, by agents and
-// tokens, backups, restores, archives, new owner keys, crashes. Each has to end as the
-// specification says, and no honest history looks like an attack.
+// TestModel leads vaults through random lives: every act of the owner, of agents and of tokens,
+// with backups, restores, archives, new owner keys and crashes. Each act must end as the
+// specification says, and no honest history may look like an attack.
 func TestModel(t *testing.T) {
 	steps, seed := *modelSteps, *modelSeed
 	if steps == 0 {
@@ -68,18 +68,18 @@ type model struct {
 	random *rand.Rand
 	v      *vaulttest.Vault
 	clock  *vaulttest.Clock
-	dir    string // for the files that it makes
+	dir    string // for archives, backups and copies
 	files  int
 
-	opened  *vault.Vault // while somebody has it open
+	opened  *vault.Vault // nil while nobody has it open
 	as      *vault.Session
-	checked int // entries of the log that were compared
+	checked int // number of log entries compared so far
 
-	seen    map[*vault.Identity][]*specEntry // what this machine remembers, by the owner of a vault
+	seen    map[*vault.Identity][]*specEntry // the log that this machine remembers, by the vault's owner
 	backups []modelCopy
-	copies  []modelCopy // of the file itself
+	copies  []modelCopy // copies of the file
 	shown   []vault.Request
-	follow  *specAsk // what was asked or decided in the step before
+	follow  *specAsk // the request made or decided in the step before
 
 	acts   []modelAct
 	step   int
@@ -92,7 +92,8 @@ type modelCopy struct {
 	as   *spec
 }
 
-// modelAct is one kind of step. It returns what it should end with, and what it did.
+// modelAct is one kind of step. do returns the error that the specification wants, and the
+// vault's error.
 type modelAct struct {
 	name   string
 	weight int
@@ -107,7 +108,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		seen: map[*vault.Identity][]*specEntry{}, counts: map[string]int{},
 	}
 	m.clock = m.v.UseClock()
-	m.clock.Time = time.Now().UTC().Truncate(time.Second) // when it was made
+	m.clock.Time = time.Now().UTC().Truncate(time.Second) // when the vault was made
 	owner := &specActor{id: audit.Owner, top: tokens.Critical, granted: true}
 	m.spec = &spec{
 		owner: m.v.Owner, epoch: 1, secrets: map[string]*specSecret{}, actors: []*specActor{owner},
@@ -115,7 +116,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	}
 	m.now = m.clock.Time
 	m.note(audit.VaultCreated, owner)
-	m.checked = 1 // from before the clock was ours
+	m.checked = 1 // entry 1 is older than the injected clock
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
@@ -130,7 +131,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	return m
 }
 
-// tell says what led to a failure.
+// tell logs the last steps before a failure.
 func (m *model) tell() {
 	if m.t.Failed() {
 		m.t.Logf("step %d of -model-seed %d, after\n%s", m.step, m.seed, strings.Join(m.did[max(0, len(m.did)-20):], "\n"))
@@ -162,7 +163,7 @@ func (m *model) one(acts []modelAct) {
 	act := m.pickAct(acts)
 	m.did = append(m.did, act.name)
 	want, err := act.do()
-	if before != nil && m.follow == nil && m.random.IntN(2) == 0 { // something else came between
+	if before != nil && m.follow == nil && m.random.IntN(2) == 0 { // an unrelated step came between
 		m.follow = m.request(before.id)
 	}
 	m.counts[act.name+": "+kindOf(err)]++
@@ -170,7 +171,7 @@ func (m *model) one(acts []modelAct) {
 		m.t.Fatalf("%s: %v, want %v", m.did[len(m.did)-1], err, want)
 	}
 	if a := m.actor(m.session); a != nil && a.isToken() && m.state(a) == vault.TokenRevoked {
-		m.close() // it has given itself up
+		m.close() // the token has revoked itself
 	}
 	m.prune()
 }
@@ -232,7 +233,7 @@ func (m *model) file(name string) string {
 	return filepath.Join(m.dir, fmt.Sprintf("%s-%d", name, m.files))
 }
 
-// whoever picks somebody who may still do something, mostly.
+// whoever picks an actor for which ok holds, mostly one whose key still opens something.
 func (m *model) whoever(ok func(*specActor) bool) *specActor {
 	for range 20 {
 		if a := m.actors[m.random.IntN(len(m.actors))]; ok(a) && (a.granted || m.random.IntN(8) == 0) {
@@ -242,7 +243,7 @@ func (m *model) whoever(ok func(*specActor) bool) *specActor {
 	return nil
 }
 
-// anyone is, mostly, the newest token or who has the vault open.
+// anyone picks any actor. It prefers the newest token and the actor who has the vault open.
 func (m *model) anyone() *specActor {
 	if a := m.actors[len(m.actors)-1]; a.isToken() && a.granted && m.random.IntN(4) == 0 {
 		return a
@@ -260,7 +261,7 @@ func (m *model) anyone() *specActor {
 	}
 }
 
-// prune forgets those of whom nothing is left to be seen.
+// prune forgets actors that left nothing in the vault, except for the last few.
 func (m *model) prune() {
 	dead := 0
 	for _, a := range slices.Backward(m.actors) {
@@ -274,7 +275,7 @@ func (m *model) prune() {
 	}
 }
 
-// turn lets somebody go on with the vault open, or closes it for whoever comes.
+// turn lets an actor who has the vault open go on, or closes the vault for the next one.
 func (m *model) turn(a *specActor) *specActor {
 	if m.session != a.id || a.replaced || m.random.IntN(3) == 0 {
 		m.close()
@@ -285,7 +286,7 @@ func (m *model) turn(a *specActor) *specActor {
 
 func (m *model) owners() *specActor { return m.turn(m.actors[0]) }
 
-// act does something in the name of an actor.
+// act calls fn with the session of an actor.
 func (m *model) act(a *specActor, fn func(*vault.Session) error) error {
 	if m.as != nil {
 		return fn(m.as)
@@ -293,7 +294,7 @@ func (m *model) act(a *specActor, fn func(*vault.Session) error) error {
 	if m.v.Opts.Reason = ""; m.reason {
 		m.v.Opts.Reason = "because"
 	}
-	if m.random.IntN(10) == 0 { // what a process that died has left
+	if m.random.IntN(10) == 0 { // leftovers of a process that died
 		junk := bytes.Repeat([]byte("junk"), m.random.IntN(4096))
 		m.must(os.WriteFile(m.v.Path+".new", junk, 0o600))
 		m.must(os.WriteFile(m.v.Path+".backup.part", junk, 0o600))
@@ -330,7 +331,7 @@ func (m *model) must(err error) {
 	}
 }
 
-// close compares the log with what it should tell, and lets the next one in.
+// close compares the log with the specification, and closes the vault for the next actor.
 func (m *model) close() {
 	m.session = ""
 	if m.opened == nil {
@@ -362,8 +363,8 @@ func (m *model) close() {
 
 func (m *model) path(text string) tokens.Path { return vaulttest.Path(m.t, text) }
 
-// someCase picks who does something to which secret: whoever is at it already, or
-// somebody who mostly may.
+// someCase picks an actor and a secret for an action: those of the request to follow up, or
+// mostly an actor who may do it.
 func (m *model) someCase(action string) (a *specActor, path string) {
 	if f := m.follow; f != nil {
 		if a := m.actor(f.asker); a != nil {
@@ -378,13 +379,13 @@ func (m *model) someCase(action string) (a *specActor, path string) {
 	return m.turn(a), path
 }
 
-// odd reports whether the newest version of a secret lies sealed to a recipient.
+// odd reports whether the newest version of a secret is sealed to a recipient.
 func (m *model) odd(path string) bool {
 	s := m.secrets[path]
 	return s != nil && s.versions[len(s.versions)-1].above != ""
 }
 
-// asked notes the ids of the requests that an act made, for the next step.
+// asked stores the ids of the requests that an act made, and the last one for the next step.
 func (m *model) asked(a *specActor, err error) {
 	var need *vault.ApprovalError
 	if !errors.As(err, &need) {
@@ -425,7 +426,7 @@ func (m *model) doGet() (want, err error) {
 	return want, err
 }
 
-// compare says how what was read is not what it should be.
+// compare reports how a secret that was read differs from the specification.
 func (m *model) compare(path string, found vault.Secret, value []byte, version int) {
 	s := m.secrets[path]
 	if version == 0 {
@@ -492,7 +493,7 @@ func (m *model) doLook() (want, err error) {
 	return want, m.act(a, func(s *vault.Session) error { return m.look(a, s, path) })
 }
 
-// look compares all that somebody is shown, without reading a value.
+// look compares all that an actor is shown without reading a value.
 func (m *model) look(a *specActor, s *vault.Session, paths ...string) error {
 	for _, deleted := range []bool{false, true} {
 		list, err := s.List(tokens.Namespace{}, deleted)
@@ -619,8 +620,8 @@ func (m *model) lookAtAgents(s *vault.Session) error {
 	return err
 }
 
-// value is a new value: mostly a short one, now and then one of many pages, of bytes
-// that no text has, or an empty one.
+// value returns a new value. Most are short. Some fill many pages, hold bytes that no text has,
+// or are empty.
 func (m *model) value() string {
 	text := fmt.Sprintf("value %d", m.random.Uint32())
 	switch m.random.IntN(20) {
@@ -664,7 +665,7 @@ func (m *model) doSet() (want, err error) {
 	return want, err
 }
 
-// wrote takes the id of a new secret from the vault.
+// wrote compares a secret that was written. It takes the id of a new secret from the vault.
 func (m *model) wrote(path string, now vault.Secret) {
 	s := m.secrets[path]
 	if s.id == "" {
@@ -725,7 +726,7 @@ func (m *model) doDelete() (want, err error) {
 
 func (m *model) doRestoreSecret() (want, err error) {
 	a, path := m.someCase("write")
-	for _, p := range modelPaths { // one that is deleted, if there is one
+	for _, p := range modelPaths { // prefer a deleted secret
 		if s := m.secrets[p]; s != nil && !s.live() && m.random.IntN(2) == 0 {
 			path = p
 		}
@@ -753,7 +754,7 @@ func (m *model) doRollback() (want, err error) {
 	return want, err
 }
 
-// mostlyOwner is the owner, or now and then somebody who may not.
+// mostlyOwner picks the owner, or now and then any actor.
 func (m *model) mostlyOwner() *specActor {
 	if m.random.IntN(8) == 0 {
 		return m.turn(m.anyone())
@@ -769,7 +770,7 @@ func (m *model) doPurge() (want, err error) {
 }
 
 func (m *model) scopes() (scopes []string) {
-	if m.random.IntN(4) == 0 { // who writes what it cannot read
+	if m.random.IntN(4) == 0 { // the agent writes secrets that it cannot read
 		return []string{"secrets:write:" + m.pick("*", "a/*", "a/b/*")}
 	}
 	for range 1 + m.random.IntN(2) {
@@ -828,7 +829,7 @@ func (m *model) doIssue() (want, err error) {
 		spec.Tier = tokens.Sensitive
 	}
 	scopes := m.scopes()
-	if !a.isOwner() && m.random.IntN(4) > 0 { // some of its own, or less
+	if !a.isOwner() && m.random.IntN(4) > 0 { // some of the issuer's scopes, or narrower ones
 		scopes = nil
 		for _, scope := range a.scopes[:1+m.random.IntN(len(a.scopes))] {
 			part := strings.SplitN(scope, ":", 3)
@@ -872,8 +873,8 @@ func (m *model) doRevokeToken() (want, err error) {
 	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeToken(token.id); return err })
 }
 
-// doDecide lets the owner decide on some requests, as they are, or as they were shown
-// some time ago.
+// doDecide lets the owner decide on some requests. The owner sees them as they are now, or as
+// they were some steps ago.
 func (m *model) doDecide() (want, err error) {
 	a := m.owners()
 	shown := m.shown
@@ -963,7 +964,7 @@ func (m *model) doArchive() (want, err error) {
 	return want, err
 }
 
-// compareArchive checks that a file of archived entries has those, and verifies.
+// compareArchive checks that an archive holds the wanted entries and verifies.
 func (m *model) compareArchive(file string, want []*specEntry) {
 	n := 0
 	_, problems, err := vault.VerifyArchive(file, func(e vault.Entry) {
@@ -994,7 +995,7 @@ func (m *model) doBackUp() (want, err error) {
 	return nil, nil
 }
 
-// kept adds a copy of what is now, and forgets one.
+// kept adds a copy of the current state to the list. If the list is long, it drops the oldest.
 func (m *model) kept(list []modelCopy, file string) []modelCopy {
 	if len(list) > 3 {
 		list = slices.Delete(list, 0, 1+m.random.IntN(2))
@@ -1002,7 +1003,7 @@ func (m *model) kept(list []modelCopy, file string) []modelCopy {
 	return append(list, modelCopy{file, m.clone()})
 }
 
-// doRestore puts a backup back, over the vault or where it was lost.
+// doRestore restores a backup, over the vault or after the loss of the vault.
 func (m *model) doRestore() (want, err error) {
 	m.close()
 	if len(m.backups) == 0 {
@@ -1010,7 +1011,7 @@ func (m *model) doRestore() (want, err error) {
 	}
 	b := m.backups[m.random.IntN(len(m.backups))]
 	m.say("%s of entry %d", b.file, len(b.as.log))
-	if b.as.owner != m.owner { // of the vault before it had a new owner
+	if b.as.owner != m.owner { // from before the owner's key was replaced
 		_, err := vault.PlanRestore(m.v.Path, b.file, m.owner, m.v.Opts)
 		return vault.ErrWrongKey, err
 	}
@@ -1071,7 +1072,7 @@ func (m *model) comparePlan(plan vault.Restoration, want specRestored) {
 	}
 }
 
-// afterwards looks at the vault behind an act on the file itself.
+// afterwards checks the vault, half of the time, after an act on the file itself.
 func (m *model) afterwards() {
 	if m.random.IntN(2) == 0 && !m.t.Failed() {
 		m.check()
@@ -1126,8 +1127,8 @@ func (m *model) doCopy() (want, err error) {
 	return nil, nil
 }
 
-// doPutBack puts an old copy of the file in its place. The machine says so, and the
-// owner accepts it.
+// doPutBack puts an old copy of the file in its place. This machine notices it, and the owner
+// accepts it.
 func (m *model) doPutBack() (want, err error) {
 	m.close()
 	if len(m.copies) == 0 {
@@ -1159,11 +1160,11 @@ func (m *model) doPutBack() (want, err error) {
 	return nil, err
 }
 
-// metaTx is the number of the transaction whose meta page is at page 0 or 1.
+// metaTx returns the number of the transaction that wrote the meta page at page 0 or 1.
 func metaTx(b []byte, page int) uint64 { return binary.LittleEndian.Uint64(b[page*pageBytes+64:]) }
 
-// doCrash takes a step, and puts the machine back to where it died in it: some of the
-// pages are written, but not the one that makes them count.
+// doCrash takes a step, and then puts the machine back to a crash during the step. Some pages
+// are written, but not the meta page that makes them count.
 func (m *model) doCrash() (want, err error) {
 	m.close()
 	before, err := os.ReadFile(m.v.Path)
@@ -1205,7 +1206,7 @@ func (m *model) doCrash() (want, err error) {
 		free := int(binary.LittleEndian.Uint64(after[meta+48:])) // the list of free pages, whose sum is written last
 		end := (free + 1 + int(binary.LittleEndian.Uint32(after[free*pageBytes+12:]))) * pageBytes
 		clear(torn[end-8 : end])
-		cut := meta + m.random.IntN(73) // in front of its checksum
+		cut := meta + m.random.IntN(73) // before its checksum
 		copy(torn[cut:meta+pageBytes], before[cut:])
 	default:
 		m.did = append(m.did, "   died before any of it")
@@ -1226,7 +1227,7 @@ func (m *model) vaultID() string {
 	return opened.ID()
 }
 
-// check compares everything with what it should be, but the old versions.
+// check compares everything but the old versions with the specification.
 func (m *model) check() {
 	m.t.Helper()
 	m.close()
@@ -1252,7 +1253,7 @@ func (m *model) check() {
 	m.close()
 }
 
-// readEverything reads every version of every secret, the deleted ones too.
+// readEverything reads and compares every version of every secret, even of deleted ones.
 func (m *model) readEverything() {
 	owner := m.owners()
 	m.must(m.act(owner, func(s *vault.Session) error {

@@ -11,25 +11,25 @@ import (
 	"ass/vault"
 )
 
-// This file is the specification of a vault: plain values, and texts instead of keys.
-// Each act of the vault has one of the same name here, which says what it should end
-// with and what the log then tells. model_run_test.go compares the two.
+// This file is the specification of a vault. It has plain values, and texts instead of keys. Each
+// act of the vault has an act of the same name here, which returns the expected error and adds
+// the expected log entries. model_run_test.go compares the two.
 
-// spec is all that a vault holds.
+// spec is the expected state of a vault.
 type spec struct {
 	now   time.Time
 	owner *vault.Identity
 	epoch uint32
 
 	secrets   map[string]*specSecret
-	actors    []*specActor // in the order in which they came; the first is the owner
+	actors    []*specActor // oldest first; the first is the owner
 	asks      []*specAsk   // oldest first
 	published map[string]bool
-	log       []*specEntry // since the vault was made; the first cut of them are archived
+	log       []*specEntry // since the vault was made; the first cut entries are archived
 	cut       int
 
 	session string // id of the actor who has the vault open; "" for nobody
-	reason  bool   // whether that one says why it asks
+	reason  bool   // whether that actor gives a reason for its requests
 }
 
 type specSecret struct {
@@ -38,19 +38,19 @@ type specSecret struct {
 	kind             string
 	versions         []specVersion
 	created, updated time.Time
-	deleted          time.Time // zero while it is there
+	deleted          time.Time // zero if it is not deleted
 }
 
 type specVersion struct {
 	value, author string
 	at            time.Time
-	seq           int    // of the entry that tells of it
-	above         string // the pattern that one must read to open it, if not its path
+	seq           int    // of its log entry
+	above         string // pattern of the recipient that it is sealed to; "" for its own path
 }
 
 func (m *specSecret) live() bool { return m != nil && m.deleted.IsZero() }
 
-// specActor is the owner, an agent or a token, or a key that an agent had.
+// specActor is the owner, an agent, a token, or a former key of an agent.
 type specActor struct {
 	id      string
 	scopes  []string // none for the owner
@@ -62,14 +62,14 @@ type specActor struct {
 	serial         int
 	created, keyAt time.Time
 	revoked        time.Time // zero while it is active
-	replaced       bool      // it is a key that its agent no longer has
+	replaced       bool      // whether it is a former key of its agent
 
 	text       string // of a token
 	issuer     string
 	expires    time.Time
 	uses, used int
-	record     bool            // whether the vault still knows of it
-	files      map[string]bool // versions above its patterns that it was given the key of
+	record     bool            // whether the vault still has a record of it
+	files      map[string]bool // versions sealed above its patterns whose file keys it has
 }
 
 func (a *specActor) isOwner() bool { return a.scopes == nil }
@@ -81,7 +81,7 @@ type specAsk struct {
 	version                 int
 	tier                    tokens.Tier
 	at                      time.Time
-	state                   string    // vault.Pending, Approved, Denied, whatever the time
+	state                   string    // vault.Pending, Approved or Denied, even if it has lapsed
 	until                   time.Time // of an approval
 	used                    bool
 }
@@ -127,7 +127,7 @@ func (c *spec) actor(id string) *specActor {
 	return nil
 }
 
-// may says what the scopes say, on texts alone.
+// may reports whether the scopes allow an action. It works on texts alone.
 func (a *specActor) may(action, pattern string) bool {
 	return a.isOwner() || slices.ContainsFunc(a.scopes, func(scope string) bool {
 		part := strings.SplitN(scope, ":", 3)
@@ -140,7 +140,7 @@ func patternCovers(pattern, other string) bool {
 	return pattern == other || below && strings.HasPrefix(other, prefix)
 }
 
-// reads are the patterns that somebody may read, without those within others.
+// reads returns the patterns that an actor may read, without those that others cover.
 func (a *specActor) reads() (list []string) {
 	for _, scope := range a.scopes {
 		part := strings.SplitN(scope, ":", 3)
@@ -173,16 +173,16 @@ func (c *spec) status(q *specAsk) string {
 	return q.state
 }
 
-// cleared reports whether whoever comes next removes a request.
+// cleared reports whether the next commit removes a request.
 func (c *spec) cleared(q *specAsk) bool { return !c.now.Before(q.at.Add(7 * 24 * time.Hour)) }
 
-// specRefusal is an error that the log tells of.
+// specRefusal is an error that gets a log entry.
 type specRefusal struct {
 	error
 	event string
 }
 
-// specNeeds ends an act that needs approval.
+// specNeeds ends an act that needs approvals. It holds the requests to make.
 type specNeeds []specAsk
 
 func (specNeeds) Error() string { return "it needs approval" }
@@ -192,7 +192,7 @@ func (c *spec) note(event string, by *specActor) {
 	c.log = append(c.log, &specEntry{event, by.id, c.now})
 }
 
-// commit begins what is kept of an act: whoever comes next clears what has lapsed.
+// commit begins a transaction. Each transaction first clears lapsed requests and tokens.
 func (c *spec) commit(by *specActor) {
 	n := len(c.asks)
 	c.asks = slices.DeleteFunc(c.asks, c.cleared)
@@ -208,14 +208,14 @@ func (c *spec) commit(by *specActor) {
 	}
 }
 
-// recorded reports whether there is a record of a token once what has lapsed is cleared.
+// recorded reports whether a token still has a record after the next clearing.
 func (c *spec) recorded(a *specActor) bool {
 	asked := slices.ContainsFunc(c.asks, func(q *specAsk) bool { return q.asker == a.id && !c.cleared(q) })
 	writes := slices.ContainsFunc(a.scopes, func(s string) bool { return !strings.HasPrefix(s, "secrets:read:") })
 	return a.record && (!c.expired(a) || asked || writes)
 }
 
-// end turns what stopped an act into what its actor is told.
+// end turns the error that stopped an act into the error that its actor gets.
 func (c *spec) end(a *specActor, err error) error {
 	switch e := err.(type) {
 	case specRefusal:
@@ -228,7 +228,7 @@ func (c *spec) end(a *specActor, err error) error {
 	return err
 }
 
-// opens says how the credential itself fails, if it does.
+// opens returns the error of opening the vault with the actor's credential.
 func (c *spec) opens(a *specActor) error {
 	if a.granted || c.session == a.id && !a.replaced {
 		return nil
@@ -236,7 +236,7 @@ func (c *spec) opens(a *specActor) error {
 	return vault.ErrWrongKey
 }
 
-// enter says how an act fails before it comes to the secrets, if it does.
+// enter returns the error with which an act fails before it reaches a secret.
 func (c *spec) enter(a *specActor, event string, actions []string, paths ...string) error {
 	if err := c.opens(a); err != nil {
 		return err
@@ -257,7 +257,7 @@ func (c *spec) enter(a *specActor, event string, actions []string, paths ...stri
 	return nil
 }
 
-// onlyOwner refuses what a grantee has not the keys for.
+// onlyOwner refuses an act for which a grantee has no keys.
 func (c *spec) onlyOwner(a *specActor, event string) error {
 	err := c.opens(a)
 	if err == nil && !a.isOwner() {
@@ -266,7 +266,7 @@ func (c *spec) onlyOwner(a *specActor, event string) error {
 	return err
 }
 
-// use counts an act that was done, and spends the approvals that it took.
+// use counts n uses after an act, and marks approvals for critical secrets as used.
 func (c *spec) use(a *specActor, n int, spent ...*specAsk) {
 	a.used += n
 	if a.uses > 0 && a.used == a.uses && n > 0 {
@@ -279,7 +279,7 @@ func (c *spec) use(a *specActor, n int, spent ...*specAsk) {
 	}
 }
 
-// ask makes the requests that are not there yet.
+// ask makes the requests that do not exist yet.
 func (c *spec) ask(a *specActor, needs specNeeds) error {
 	pending, found := 0, 0
 	for _, q := range c.asks {
@@ -322,7 +322,7 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 	return vault.ErrApproval
 }
 
-// approved finds an approval, or says that one is needed.
+// approved returns the approval for an action, or the request to make as specNeeds.
 func (c *spec) approved(a *specActor, action, path string, version int) (*specAsk, error) {
 	tier := c.secrets[path].tier
 	for _, q := range c.asks {
@@ -333,7 +333,7 @@ func (c *spec) approved(a *specActor, action, path string, version int) (*specAs
 	return nil, specNeeds{{action: action, path: path, version: version, tier: tier}}
 }
 
-// hasKey reports whether somebody opens a version without asking.
+// hasKey reports whether an actor can open a version without an approval.
 func (c *spec) hasKey(a *specActor, path string, version int) bool {
 	m := c.secrets[path]
 	if m.tier > a.top || !a.may("read", path) {
@@ -345,7 +345,7 @@ func (c *spec) hasKey(a *specActor, path string, version int) bool {
 
 func versionName(path string, version int) string { return path + "\x00" + string(rune(version)) }
 
-// read says how a version is read.
+// read returns the approval with which an actor reads a version; nil if it needs none.
 func (c *spec) read(a *specActor, path string, version int) (by *specAsk, err error) {
 	m := c.secrets[path]
 	switch {
@@ -381,7 +381,7 @@ func (c *spec) get(a *specActor, path string, version int) error {
 	return nil
 }
 
-// getAll returns the paths that are read.
+// getAll returns the paths whose values are read.
 func (c *spec) getAll(a *specActor, ns string) ([]string, error) {
 	paths := c.listed(a, ns, false)
 	if err := c.enter(a, audit.SecretRead, []string{"read"}, paths...); err != nil {
@@ -420,10 +420,10 @@ func (c *spec) listed(a *specActor, ns string, deleted bool) (paths []string) {
 	return paths
 }
 
-// specWrite is a write that was decided on.
+// specWrite is a planned write.
 type specWrite struct {
 	was, tier tokens.Tier // was is 0 for a new secret
-	before    int         // the version that is current; 0 for none
+	before    int         // the current version; 0 for none
 	kind      string
 	event     string
 	spent     *specAsk
@@ -472,7 +472,7 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 	return w, nil
 }
 
-// store does what was planned.
+// store does a planned write.
 func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	m := c.secrets[path]
 	if m == nil {
@@ -482,7 +482,7 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	m.tier, m.kind, m.updated, m.deleted = w.tier, w.kind, c.now, time.Time{}
 	n := specVersion{value: value, author: a.id, at: c.now, seq: len(c.log) + 1}
 	if w.tier == tokens.Standard && !a.may("read", path) {
-		for p := range c.published { // the deepest
+		for p := range c.published { // find the deepest recipient
 			if patternCovers(p, path) && (n.above == "" || patternCovers(n.above, p)) {
 				n.above = p
 			}
@@ -569,7 +569,7 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 			c.store(a, path, string(items[i].Value), writes[i])
 			written = true
 		}
-		c.use(a, 0, spent) // also for one that was skipped
+		c.use(a, 0, spent) // a skipped item spends its approval, too
 	}
 	c.use(a, len(paths))
 	if written {
@@ -678,7 +678,7 @@ type specNarrow struct {
 	all                bool // every token and request
 }
 
-// rewrite seals everything anew for the owner, and for those who still have a right.
+// rewrite reseals everything for the owner and for the grantees who keep their grants.
 func (c *spec) rewrite(event string, n specNarrow) {
 	for _, a := range c.actors {
 		if a.isToken() && (!a.record || c.state(a) != vault.TokenActive || n.all || a.id == n.token || a.issuer == n.agent) {
@@ -705,7 +705,8 @@ func (c *spec) rewrite(event string, n specNarrow) {
 	c.note(event, c.actors[0])
 }
 
-// openUp publishes what somebody reads, and seals anew what lies above it.
+// openUp publishes the recipients of the patterns that an actor reads. It reseals the versions
+// below them that are sealed above them.
 func (c *spec) openUp(a *specActor) {
 	for _, p := range a.reads() {
 		c.published[p] = true
@@ -719,7 +720,7 @@ func (c *spec) openUp(a *specActor) {
 	}
 }
 
-// createAgent adds an agent, whose id and key the vault gives.
+// createAgent adds an agent. Its id and key come from the vault.
 func (c *spec) createAgent(a *specActor, name string, scopes []string) (*specActor, error) {
 	if err := c.onlyOwner(a, audit.AgentCreated); err != nil {
 		return nil, c.end(a, err)
@@ -748,7 +749,7 @@ func (c *spec) revokeAgent(a, agent *specActor) error {
 	return nil
 }
 
-// rotateAgent leaves the old key behind, and takes the new one from the vault.
+// rotateAgent keeps the old key as a replaced actor. The new key comes from the vault.
 func (c *spec) rotateAgent(a, agent *specActor) error {
 	if err := c.onlyOwner(a, audit.AgentKeyRotated); err != nil {
 		return c.end(a, err)
@@ -770,7 +771,7 @@ func (c *spec) leaveKey(agent *specActor) {
 	agent.keyAt = c.now
 }
 
-// issue adds a token, whose id and text the vault gives.
+// issue adds a token. Its id and text come from the vault.
 func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec) (*specActor, error) {
 	err := c.enter(a, audit.TokenIssued, nil)
 	if err == nil && !a.isOwner() {
@@ -818,7 +819,7 @@ func (c *spec) revokeToken(a, token *specActor) error {
 	}
 	own := a == token || token.issuer == a.id
 	switch {
-	case !a.isOwner() && (!own || !c.recorded(token)): // an agent's act clears first
+	case !a.isOwner() && (!own || !c.recorded(token)): // an agent's act clears lapsed records first
 		return c.end(a, specRefusal{vault.ErrDenied, audit.TokenRevoked})
 	case !token.record:
 		return vault.ErrNotFound
@@ -834,7 +835,7 @@ func (c *spec) revokeToken(a, token *specActor) error {
 	return nil
 }
 
-// at is the version at which a secret is, as a person is shown it.
+// at returns the current version of a secret, as the owner sees it; 0 for none.
 func (c *spec) at(path string) int {
 	if m := c.secrets[path]; m.live() {
 		return len(m.versions)
@@ -878,7 +879,7 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 	return nil
 }
 
-// noted is an act of the owner's that changes nothing but the file.
+// noted is an act of the owner that changes only the file and the log.
 func (c *spec) noted(a *specActor, event string) error {
 	if err := c.onlyOwner(a, event); err != nil {
 		return c.end(a, err)
@@ -890,7 +891,7 @@ func (c *spec) noted(a *specActor, event string) error {
 	return nil
 }
 
-// archive cuts off the entries that are older than a time, and says which.
+// archive cuts off the log entries before a time. It returns the first and the last of them.
 func (c *spec) archive(before time.Time) (first, last int, err error) {
 	last = c.cut
 	for last < len(c.log) && c.log[last].at.Before(before) {
@@ -905,7 +906,7 @@ func (c *spec) archive(before time.Time) (first, last int, err error) {
 	return first, last, nil
 }
 
-// rekeyOwner leaves the log behind. The new keys come from the vault.
+// rekeyOwner archives the whole log. The new keys come from the vault.
 func (c *spec) rekeyOwner(id *vault.Identity) {
 	c.owner, c.cut = id, len(c.log)
 	for _, a := range slices.Clone(c.actors) {
@@ -916,7 +917,7 @@ func (c *spec) rekeyOwner(id *vault.Identity) {
 	c.rewrite(audit.VaultRewritten, specNarrow{all: true})
 }
 
-// specRestored is what a restore says that it does, and the state behind it.
+// specRestored is what a restore reports, and the state after it.
 type specRestored struct {
 	next     *spec
 	keepsLog bool
@@ -924,16 +925,16 @@ type specRestored struct {
 	returning, older, leaving, raised, revoked, reviving []string // paths, and ids of agents
 }
 
-// goesOn reports whether c's log is that of older, gone on with. Of what was archived
-// it cannot be seen, and is believed.
+// goesOn reports whether c's log continues that of older. Archived entries cannot be compared;
+// they count as equal.
 func (c *spec) goesOn(older *spec) bool {
 	n := len(older.log)
 	return c.cut >= n || len(c.log) >= n && c.log[n-1] == older.log[n-1]
 }
 
-// restored says what comes of a backup: its values, and the rights that there are now.
-// there is nil where nothing is in the vault's place; missed says that this machine
-// has seen entries which nobody can read any more.
+// restored returns the result of restoring the backup c: its values, with the current rights.
+// there is the vault in place, nil for none. missed says that this machine has seen log entries
+// that are lost.
 func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 	r := specRestored{next: c.clone()}
 	next, logged := r.next, c
@@ -990,7 +991,7 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 		}
 	}
 	next.rewrite(audit.VaultRestored, specNarrow{all: true})
-	// The log that goes on tells who may sign from here on.
+	// The log that goes on names the agents who may sign from now on.
 	slices.SortFunc(agents, func(a, b *specActor) int {
 		if newer := c.actor(a.id) == nil; newer != (c.actor(b.id) == nil) {
 			return map[bool]int{true: 1, false: -1}[newer]

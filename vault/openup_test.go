@@ -10,8 +10,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// A version that is sealed anew, because somebody got a node below which it lay
-// sealed to a recipient, still opens for whom it was approved.
+// A new grant reseals the versions below its nodes that were sealed to a recipient above. An
+// agent with an earlier approval for such a version can still open it.
 func TestAnApprovalOutlivesSealingAnew(t *testing.T) {
 	v := vaulttest.New(t)
 	_, writer := v.NewAgent(t, "writer", "secrets:write:a/*")
@@ -44,7 +44,7 @@ func TestAnApprovalOutlivesSealingAnew(t *testing.T) {
 	}
 }
 
-// What needs more approvals than can wait is asked for in turns.
+// An agent that needs more approvals than can be pending asks for them in turns.
 func TestManyApprovalsAreAskedInTurns(t *testing.T) {
 	v := vaulttest.New(t)
 	for i := range 23 {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkOpenGet is what one command pays to read one value: it opens the file, as
-// the owner does, and reads. It must not grow with the vault.
+// BenchmarkOpenGet measures a command that reads one value: it opens the vault as the owner, and
+// reads. The cost must not grow with the vault.
 func BenchmarkOpenGet(b *testing.B) {
 	for _, n := range []int{10, 1000, 100000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -37,8 +37,8 @@ func BenchmarkOpenGet(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenVault opens the file and the owner's root, and closes it: all that is done
-// before a transaction.
+// BenchmarkOpenVault measures the work around the transactions: it opens the file and the
+// owner's root, and closes the file.
 func BenchmarkOpenVault(b *testing.B) {
 	v, owner := benchFile(b, 1000)
 	if err := v.Close(); err != nil {
@@ -58,8 +58,8 @@ func BenchmarkOpenVault(b *testing.B) {
 	}
 }
 
-// BenchmarkCheckTouched is what the checks of the pages add to that: at opening, on the
-// way to a value, and for the sum of the list of free pages.
+// BenchmarkCheckTouched measures what the page checks add to that: at opening, on the way to a
+// value, and for the sum of the list of free pages.
 func BenchmarkCheckTouched(b *testing.B) {
 	for _, n := range []int{10, 1000, 100000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

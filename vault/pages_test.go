@@ -16,7 +16,7 @@ import (
 
 var pagesRounds = flag.Int("pages-rounds", 1, "how many times as many random databases")
 
-// randomDB is a bbolt file that is written at random, and what should be in it.
+// randomDB is a bbolt file with random contents. want holds what should be in it.
 type randomDB struct {
 	t    *testing.T
 	r    *rand.Rand
@@ -72,7 +72,7 @@ func (d *randomDB) tree() (*tree, error) {
 	return readTree(f, d.path)
 }
 
-// key is one of a bucket's, and how long values are there.
+// key returns a random key for a bucket, and a limit for the length of its values.
 func (d *randomDB) key(bucket string) (k []byte, most int) {
 	switch bucket {
 	case "few":
@@ -100,8 +100,8 @@ func (d *randomDB) remove(tx *bbolt.Tx, bucket string, k []byte) error {
 	return tx.Bucket([]byte(bucket)).Delete(k)
 }
 
-// What bbolt writes holds: every page has the form that is asked of it, and the list
-// of free pages is believed.
+// Every file that bbolt writes passes the page checks, and the reader trusts its list of free
+// pages.
 func TestPagesOfBolt(t *testing.T) {
 	for seed := range uint64(3 * *pagesRounds) {
 		d := newRandomDB(t, seed)
@@ -138,8 +138,8 @@ func TestPagesOfBolt(t *testing.T) {
 	}
 }
 
-// bbolt touches no page that was not checked: all others are made junk before it
-// reads, writes and removes, and joins pages that became small.
+// bbolt touches only pages that were checked. The test overwrites all others with junk. Then
+// bbolt reads, writes and removes keys, and merges pages that became small.
 func TestPagesTouched(t *testing.T) {
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -172,7 +172,7 @@ func TestPagesTouched(t *testing.T) {
 			bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
 			k, _ := d.key(bucket)
 			acts = append(acts, act{bucket, k, false})
-			// Many that stand together, so that pages become empty.
+			// Removing many neighbors makes pages empty.
 			all := slices.Sorted(maps.Keys(d.want[bucket]))
 			from, _ := slices.BinarySearch(all, string(k))
 			for _, k := range all[from:min(len(all), from+d.r.IntN(300))] {

@@ -18,7 +18,7 @@ import (
 
 const programArgs = "ASS_TEST_PROGRAM"
 
-// program is ass with a home of its own, in this test binary.
+// program returns a command that runs ass in this test binary, with its own home folder.
 func program(home string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestRekeyKilled$")
 	cmd.Env = append(os.Environ(), programArgs+"="+strings.Join(args, "\x1f"),
@@ -37,9 +37,9 @@ func runProgram(t *testing.T, home string, args ...string) (stdout string) {
 	return out.String()
 }
 
-// TestRekeyKilled kills the program at calls of ass vault rekey --new-key. Whatever it
-// had done, the next command works, and so does the next rekey: no key is lost. By
-// default it takes the calls that make something last, with -disk-all every one.
+// TestRekeyKilled kills ass vault rekey --new-key at its file calls. No key is lost: wherever the
+// kill comes, the next command works, and so does the next rekey. By default, the test takes
+// only the calls that make a change last. With -disk-all, it takes every call.
 func TestRekeyKilled(t *testing.T) {
 	if args := os.Getenv(programArgs); args != "" {
 		vault.TraceMe()
@@ -88,7 +88,7 @@ func TestRekeyKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// One goes on as if nothing had been, the other rekeys at once.
+		// One copy goes on as if nothing had happened. The other rekeys at once.
 		if got := runProgram(t, dir, "secrets", "get", "a/K"); got != "hunter2" {
 			t.Fatalf("killed at call %d, %s %s: a/K is %q", i+1, call[0], call[1], got)
 		}

@@ -2,14 +2,14 @@ package vault
 
 import "syscall"
 
-// enteredCall reads which call a stopped thread enters, and its arguments.
+// enteredCall returns the number and the arguments of the call that a stopped thread enters.
 func enteredCall(tid int) (number uint64, args [6]uint64, err error) {
 	var r syscall.PtraceRegs
 	err = syscall.PtraceGetRegs(tid, &r)
 	return r.Orig_rax, [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}, err
 }
 
-// skipCall has the system do nothing for the call that a thread enters.
+// skipCall makes the system skip the call that a thread enters.
 func skipCall(tid int) error {
 	var r syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(tid, &r); err != nil {
@@ -19,7 +19,7 @@ func skipCall(tid int) error {
 	return syscall.PtraceSetRegs(tid, &r)
 }
 
-// setResult says what the call that a thread leaves returns.
+// setResult makes the call that a thread leaves return errno.
 func setResult(tid int, errno syscall.Errno) error {
 	var r syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(tid, &r); err != nil {

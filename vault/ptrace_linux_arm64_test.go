@@ -11,8 +11,8 @@ func enteredCall(tid int) (number uint64, args [6]uint64, err error) {
 	return r.Regs[8], [6]uint64(r.Regs[:6]), err
 }
 
-// Here the number of a call is in another set of registers, which package
-// syscall does not reach.
+// On arm64, the number of a call is in another set of registers, which package syscall cannot
+// reach.
 func skipCall(int) error { return errors.ErrUnsupported }
 
 func setResult(int, syscall.Errno) error { return errors.ErrUnsupported }

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A child process under ptrace, whose calls to the system can be made to fail,
-// or be its last. It is this test binary with one test of it, which says with
-// traceMe where that gets interesting.
+// These helpers run a child process under ptrace. They can make its system calls fail, or kill
+// it at a call. The child is this test binary with one of its tests. That test calls traceMe
+// where the tracing is to begin.
 
-// traceMe has the calls of this goroutine traced from here on.
+// traceMe starts the tracing of this goroutine's calls.
 func traceMe() {
 	runtime.LockOSThread()
 	if err := unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGUSR1); err != nil {
@@ -43,19 +43,19 @@ var fileCalls = map[uint64]string{
 	syscall.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", syscall.SYS_LINKAT: "link", syscall.SYS_FLOCK: "flock", syscall.SYS_MKDIRAT: "mkdirat",
 }
 
-// verdict is what becomes of a call. The zero verdict lets it be.
+// verdict decides what becomes of a call. The zero verdict changes nothing.
 type verdict struct {
-	kill  bool          // it is the last of the process, and is not made
-	errno syscall.Errno // it fails with this
-	made  bool          // it is made all the same, and then said to have failed
+	kill  bool          // the process dies, and the call is not made
+	errno syscall.Errno // the call fails with this
+	made  bool          // the call is made, and then reports errno anyway
 }
 
-// errUntraceable says that this system has no way to do what was asked of it.
+// errUntraceable says that this system cannot trace a process.
 var errUntraceable = errors.New("no process can be traced here")
 
-// traceFileCalls runs a child, which calls traceMe, and asks decide about each of
-// its file calls in dir. It returns what the child wrote to stdout, and whether it
-// was killed by a verdict. Its other endings are errors.
+// traceFileCalls runs a child that calls traceMe, and asks decide about each of its file calls in
+// dir. It returns what the child wrote to stdout and stderr, and whether a verdict killed it. Any
+// ending but a kill and exit code 0 is an error.
 func traceFileCalls(cmd *exec.Cmd, dir string, decide func(fileCall) verdict) (stdout string, killed bool, err error) {
 	runtime.LockOSThread() // ptrace belongs to a thread
 	defer runtime.UnlockOSThread()
@@ -89,12 +89,12 @@ type traced struct {
 	decide func(fileCall) verdict
 
 	worker int     // the thread that called traceMe; 0 before
-	inside bool    // it is inside of a call
+	inside bool    // it is inside a call
 	now    verdict // on that call
 	gone   bool
 }
 
-// wait waits for any thread of the child, and for no other child of this process.
+// wait waits for any thread of the child, but not for other children of this process.
 func (p *traced) wait() (tid int, status syscall.WaitStatus, err error) {
 	for {
 		tid, err = syscall.Wait4(-1, &status, syscall.WALL|unix.WNOTHREAD, nil)
@@ -148,7 +148,7 @@ func (p *traced) run() (killed bool, err error) {
 		deliver := 0
 		switch sig := status.StopSignal(); {
 		case sig == syscall.SIGTRAP|0x80:
-			// The child's exit takes a stopped thread away; what comes next says how it went.
+			// If the child exits, a stopped thread is gone. The next wait says how it ended.
 			if kill, err := p.call(tid); kill || err != nil && !errors.Is(err, syscall.ESRCH) {
 				return kill, err
 			}
@@ -169,8 +169,8 @@ func (p *traced) run() (killed bool, err error) {
 	}
 }
 
-// call is called twice for every call of the worker: as it enters, and as it
-// leaves.
+// call handles a system call of the worker. It is called twice for each: when the worker enters
+// the call, and when it leaves the call.
 func (p *traced) call(tid int) (kill bool, err error) {
 	if p.inside = !p.inside; !p.inside {
 		if p.now.errno != 0 {
@@ -203,7 +203,7 @@ func (p *traced) entered(tid int) (call fileCall, ok bool, err error) {
 	if !ok {
 		return call, false, nil
 	}
-	path := -1 // which argument it is; none: the first is a file descriptor
+	path := -1 // index of the path argument; -1 if the first argument is a file descriptor
 	switch number {
 	case syscall.SYS_OPENAT, syscall.SYS_UNLINKAT, syscall.SYS_MKDIRAT:
 		path = 1
@@ -218,17 +218,17 @@ func (p *traced) entered(tid int) (call fileCall, ok bool, err error) {
 		call.path, err = peekString(tid, uintptr(args[path]))
 	} else {
 		call.path, err = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", p.pid, args[0]))
-		if errors.Is(err, os.ErrNotExist) { // closed, or none
+		if errors.Is(err, os.ErrNotExist) { // the descriptor is not open
 			return call, false, nil
 		}
 	}
 	if call.name == "openat" && args[2]&(syscall.O_CREAT|syscall.O_WRONLY|syscall.O_RDWR) == 0 {
-		return call, false, err // which changes nothing
+		return call, false, err // opening to read changes nothing
 	}
 	return call, strings.HasPrefix(call.path, p.dir), err
 }
 
-// peekString reads a C string out of the memory of a stopped thread.
+// peekString reads a C string from the memory of a stopped thread.
 func peekString(tid int, at uintptr) (string, error) {
 	var text []byte
 	for len(text) < 4096 {
@@ -244,7 +244,7 @@ func peekString(tid int, at uintptr) (string, error) {
 	return "", errors.New("a path of the child is too long")
 }
 
-// skipUntraceable skips a test where nothing can be traced.
+// skipUntraceable skips the test if err says that tracing does not work here.
 func skipUntraceable(t *testing.T, err error) {
 	t.Helper()
 	if errors.Is(err, errUntraceable) || errors.Is(err, errors.ErrUnsupported) {

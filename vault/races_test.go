@@ -14,11 +14,11 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// Commands that decide and act, at once. Each goroutine opens the vault for itself,
-// as a process does.
+// These tests run commands concurrently. Each goroutine opens the vault for itself, as a process
+// does.
 
-// atOnce calls fn for 0 to n-1 together, and returns how many succeeded; all others
-// must fail with want.
+// atOnce calls fn(0) to fn(n-1) concurrently and returns how many calls succeeded. All others must
+// fail with want.
 func atOnce(t *testing.T, n int, want error, fn func(int) error) int {
 	t.Helper()
 	var (
@@ -42,7 +42,7 @@ func atOnce(t *testing.T, n int, want error, fn func(int) error) int {
 	return int(won.Load())
 }
 
-// logged returns the entries of some kinds, oldest first.
+// logged returns the log entries of the given types, oldest first.
 func logged(t *testing.T, v *vaulttest.Vault, types ...string) (found []vault.Entry) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) error {
@@ -89,8 +89,8 @@ func TestOneOfManyFindsTheVersion(t *testing.T) {
 	}
 }
 
-// Of several decisions about one request one counts, and one approval of a critical
-// secret serves one of several reads at once.
+// If several decisions about one request come at once, only one counts. One approval for a
+// critical secret serves only one of several concurrent reads.
 func TestOneDecision(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "critical", vault.SetOptions{Tier: 3})
@@ -145,7 +145,7 @@ func TestOneDecision(t *testing.T) {
 	}
 }
 
-// A read is before the revocation, and then it is in the log before it, or it fails.
+// A read either succeeds, and its log entry comes before that of the revocation, or it fails.
 func TestRevocationAgainstReads(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "value", vault.SetOptions{})
@@ -189,7 +189,7 @@ func TestRevocationAgainstReads(t *testing.T) {
 	}
 }
 
-// Who waits while the file is replaced opens the new one.
+// A command that waits while the file is replaced opens the new file.
 func TestWaitersFindTheNewFile(t *testing.T) {
 	for name, replace := range map[string]func(*vault.Session) error{
 		"compact": (*vault.Session).Compact,
@@ -290,8 +290,8 @@ func TestWaitersFindTheNewFile(t *testing.T) {
 	}
 }
 
-// Of many that make a vault at once, each with a key of its own, one makes it, and
-// its key is the one that opens it.
+// If many owners create a vault at once, each with a different key, only one succeeds. That
+// owner's key opens the vault.
 func TestOneOfManyMakesTheVault(t *testing.T) {
 	path := t.TempDir() + "/vault.db"
 	owners := make([]*vault.Identity, 8)

@@ -6,9 +6,9 @@ import (
 	"ass/tokens"
 )
 
-// The tree of path keys walked by hand, for comparing with what a keyring derives.
+// These functions walk the tree of path keys by hand, to compare with what a keyring derives.
 
-// namespaceKey walks down from the key of a tier.
+// namespaceKey walks down from the key of a tier to the key of a namespace.
 func namespaceKey(tier key, ns tokens.Namespace) key {
 	for _, segment := range ns.Segments() {
 		tier = childKey(tier, kindNamespace, segment)

@@ -15,10 +15,10 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// Each of these is a history that the model came by, in few steps.
+// Each of these tests is a history that TestModel found, reduced to a few steps.
 
-// What was purged comes back to life, and is named, also where the entry that told of
-// the purge is archived.
+// A restore names every purged secret that it brings back, even if the log entry of the purge is
+// archived.
 func TestRestoreNamesWhatReturnsBehindAnArchive(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
@@ -36,8 +36,8 @@ func TestRestoreNamesWhatReturnsBehindAnArchive(t *testing.T) {
 	}
 }
 
-// After a purge, the numbers of versions come again: a restore names every secret
-// whose current value it replaces, whatever its number is.
+// A restore names every secret whose current value it replaces, whatever the version number. A
+// purged secret that is set again starts with version 1 again.
 func TestRestoreNamesWhatItReplaces(t *testing.T) {
 	v := vaulttest.New(t)
 	for _, name := range []string{"a/SAME", "a/SAME", "a/AGAIN", "a/FEWER", "a/FEWER"} {
@@ -54,8 +54,8 @@ func TestRestoreNamesWhatItReplaces(t *testing.T) {
 	}
 }
 
-// The time of a key that was replaced since the backup is that of its record, where
-// the entry that told of it is archived.
+// If an agent's key was rotated after the backup, a restore keeps the time of the rotation. If
+// the log entry is archived, that time comes from the agent's record.
 func TestRestoreKeepsWhenAKeyWasIssued(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
@@ -85,9 +85,9 @@ func TestRestoreKeepsWhenAKeyWasIssued(t *testing.T) {
 	})
 }
 
-// A vault that was lost, and put back from an old backup, goes its own way; then a
-// backup that it does not know of is put back over it. Its log goes on, and tells of
-// the keys that only the other one knew: what they sign is by somebody known.
+// The owner loses a vault, restores an old backup and works on. Then the owner restores a newer
+// backup over it, of which the restored vault knows nothing. Whichever log goes on names the keys
+// that only the other history had, so every signature is by a known signer.
 func TestRestoreOverAnotherHistory(t *testing.T) {
 	for _, archived := range []bool{false, true} {
 		v := vaulttest.New(t)
@@ -120,7 +120,7 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 			})
 		}
 		done := restore(t, v, newer)
-		if done.KeepsLog != archived { // of what is archived it is not seen that it is another
+		if done.KeepsLog != archived { // an archived log does not show that the histories differ
 			t.Errorf("the log goes on: %v", done.KeepsLog)
 		}
 		for name, as := range map[string]vaulttest.Actor{"lost": lost, "here": hereKey, "turns": v.Agent(turnsKey)} {
@@ -134,7 +134,7 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 		if r := v.Verify(); len(r.Problems) > 0 {
 			t.Errorf("archived: %v: %q", archived, r.Problems)
 		}
-		// So does the part of it that is archived next.
+		// The next archive of the log verifies, too.
 		clock.Pass(time.Hour)
 		file := filepath.Join(t.TempDir(), "next.jsonl")
 		v.Must(t, func(s *vault.Session) error { _, err := s.ArchiveLog(file, clock.Time); return err })
@@ -146,8 +146,8 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 	}
 }
 
-// Whoever copies a backup into the place of the vault is told to restore it, can, and
-// salvages what is in it.
+// An owner who copies a backup over the vault is told to restore it. The owner can do so, and can
+// salvage the backup.
 func TestRestoreOverACopyOfTheBackup(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "one", vault.SetOptions{})

@@ -31,8 +31,8 @@ func backUp(t *testing.T, v *vaulttest.Vault) string {
 	return file
 }
 
-// restore puts a backup back, as the command does, and checks the vault and that
-// this machine does not take it for an older copy.
+// restore restores a backup, as the command does. It checks the vault, and that this machine does
+// not take the vault for an older copy.
 func restore(t *testing.T, v *vaulttest.Vault, file string) vault.Restoration {
 	t.Helper()
 	plan, err := vault.PlanRestore(v.Path, file, v.Owner, v.Opts)
@@ -65,7 +65,7 @@ func TestBackup(t *testing.T) {
 	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
 	file := backUp(t, v)
 
-	// The backup opens for looking, to the keys of its time, and goes no further.
+	// The keys of its time open the backup, but only to look: no value is read, nothing changes.
 	copied := &vaulttest.Vault{Path: file, Owner: v.Owner}
 	copied.Damaged()
 	copied.Must(t, func(s *vault.Session) error {
@@ -92,12 +92,12 @@ func TestBackup(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A name that is taken is left alone.
+	// A backup does not overwrite a file.
 	err = v.Do(func(s *vault.Session) error { _, err := s.BackUp(file); return err })
 	if !errors.Is(err, vault.ErrExists) {
 		t.Errorf("a backup over a file: %v", err)
 	}
-	// The log tells where copies are.
+	// The log names the file of each copy.
 	v.Must(t, func(s *vault.Session) error {
 		list, err := s.Copies(time.Time{})
 		if len(list) != 1 || list[0].File != file {
@@ -107,8 +107,8 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// The key of the next audit entry is not in a backup: with it, whoever gets the
-// backup and an agent's key could go on with the log.
+// A backup does not hold the key of the next log entry. With that key and an agent's key, a thief
+// of the backup could continue the log.
 func TestBackupHasNoAuditKey(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "one", vault.SetOptions{})
@@ -205,12 +205,12 @@ func TestRestore(t *testing.T) {
 	}
 	_, _ = stays, late
 
-	// What was replaced is kept, whole.
+	// The replaced file is kept, whole.
 	kept := &vaulttest.Vault{Path: done.Replaced, Owner: v.Owner}
 	if got, err := kept.Get(t, "a/NEW"); err != nil || got != "new" {
 		t.Errorf("the file that was replaced: %q, %v", got, err)
 	}
-	// The log tells of both.
+	// The log has entries for the restore and for the revocation.
 	v.Must(t, func(s *vault.Session) error {
 		entries, _, err := s.Log(0, func(ev audit.Event) bool {
 			return ev.Type == audit.VaultRestored || ev.Type == audit.AgentRevoked
@@ -220,7 +220,7 @@ func TestRestore(t *testing.T) {
 		}
 		return err
 	})
-	// Life goes on: numbers of versions come again, and a second restore works.
+	// Work goes on: version numbers are used again, and a second restore works.
 	v.Set(t, "a/OLD", "again", vault.SetOptions{})
 	if r := v.Verify(); len(r.Problems) > 0 {
 		t.Errorf("after a write: %q", r.Problems)
@@ -249,8 +249,8 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 		t.Error(err)
 	}
 
-	// This machine has seen entries that nobody can read any more: what was revoked in
-	// them comes back to life, and is named.
+	// This machine has seen log entries that are now lost. An agent that was revoked in them will
+	// be restored, and the restore names it.
 	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err })
 	if err := os.Remove(v.Path); err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	}
 }
 
-// Where the vault is damaged, what can be read of its log still counts.
+// If the vault is damaged, the readable part of its log still counts in a restore.
 func TestRestoreOverDamage(t *testing.T) {
 	for _, page := range []int{0, 2, 3, 4, 5, 6, 7, 8, 9, 10} {
 		t.Run(fmt.Sprint(page), func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestRestoreRefuses(t *testing.T) {
 	if _, err := vault.PlanRestore(v.Path, v.Path, v.Owner, v.Opts); !errors.Is(err, vault.ErrConflict) {
 		t.Errorf("the vault over itself: %v", err)
 	}
-	// The vault moves on between the plan and the act.
+	// The vault changes between the plan and the restore.
 	plan, err := vault.PlanRestore(v.Path, file, v.Owner, v.Opts)
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func TestRestoreRefuses(t *testing.T) {
 	if _, err := vault.Restore(v.Path, file, v.Owner, plan, v.Opts); !errors.Is(err, vault.ErrConflict) {
 		t.Errorf("after the vault has moved on: %v", err)
 	}
-	// Any flipped byte of the backup that counts.
+	// If a flipped byte of the backup matters, the plan refuses the backup as damaged.
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// salvaged salvages a damaged file and returns the new vault, which holds.
+// salvaged salvages a damaged file, verifies the new vault and returns it.
 func salvaged(t *testing.T, damaged string, v *vaulttest.Vault) (*vaulttest.Vault, vault.Salvaged) {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "new.db")
@@ -29,8 +29,8 @@ func salvaged(t *testing.T, damaged string, v *vaulttest.Vault) (*vaulttest.Vaul
 	return n, r
 }
 
-// TestSalvage zeroes each page of a vault in turn. Whatever is there afterwards is
-// right, and what is not is named.
+// TestSalvage zeroes each page of a vault in turn, and salvages the rest. Every value that is
+// salvaged is right, and every value that is lost is named.
 func TestSalvage(t *testing.T) {
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
@@ -47,7 +47,7 @@ func TestSalvage(t *testing.T) {
 	v.Set(t, "a/BIG", values["a/BIG"], vault.SetOptions{})
 	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
 	_ = reader
-	// A new file has no old pages with copies in them, so what is hurt is lost.
+	// A compacted file has no old pages with copies of records, so a zeroed record is lost.
 	v.Must(t, func(s *vault.Session) error { return s.Compact() })
 	whole, err := os.ReadFile(v.Path)
 	if err != nil {
@@ -142,8 +142,8 @@ func TestSalvageWhole(t *testing.T) {
 	}
 }
 
-// A new owner key: the old keys open nothing, the new ones everything, and the log
-// before it verifies by itself.
+// After the owner's key is replaced, the old keys open nothing and the new keys open everything.
+// The archive of the old log verifies by itself.
 func TestRekeyOwner(t *testing.T) {
 	v := vaulttest.New(t)
 	v.Set(t, "a/K", "one", vault.SetOptions{})
@@ -190,7 +190,7 @@ func TestRekeyOwner(t *testing.T) {
 	if err != nil || len(problems) > 0 || a.First != 1 {
 		t.Errorf("the log before: %+v, %q, %v", a, problems, err)
 	}
-	// Life goes on.
+	// Everybody can go on.
 	if err := worker.Set(t, "a/K", "four", vault.SetOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -240,7 +240,7 @@ func TestArchive(t *testing.T) {
 	if _, problems, err := vault.VerifyArchive(file, func(vault.Entry) { n++ }); err != nil || len(problems) > 0 || n != int(a.Last) {
 		t.Fatalf("the archive: %d entries, %q, %v", n, problems, err)
 	}
-	// Everything goes on: who acted before acts behind the cut, and rights end.
+	// Work goes on: an agent from before the cut acts after it, and can be revoked.
 	if err := worker.Set(t, "a/W", "five", vault.SetOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -269,14 +269,14 @@ func TestArchive(t *testing.T) {
 	}
 	_ = issued
 
-	// Nothing that old; a name that is taken.
+	// Archiving fails if no entry is old enough, or if the file exists.
 	if _, err := archive(filepath.Join(t.TempDir(), "third"), cut); !errors.Is(err, vault.ErrConflict) {
 		t.Errorf("nothing to archive: %v", err)
 	}
 	if _, err := archive(file, clock.Time); !errors.Is(err, vault.ErrExists) {
 		t.Errorf("over a file: %v", err)
 	}
-	// An altered archive is noticed, whatever was altered.
+	// Any altered byte of an archive is noticed.
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestArchive(t *testing.T) {
 			t.Errorf("byte %d of the archive was altered: %v", at, err)
 		}
 	}
-	// A backup of a vault with a cut log comes back, too.
+	// A backup of a vault with a cut log can be restored, too.
 	backup := backUp(t, v)
 	v.Set(t, "a/K", "six", vault.SetOptions{})
 	restore(t, v, backup)

@@ -12,7 +12,7 @@ import (
 	"ass/tokens"
 )
 
-// scopeCovers is the specification of what a scope reads, on texts alone.
+// scopeCovers is the specification of what a scope reads. It works on texts alone.
 func scopeCovers(scope, path string) bool {
 	part := strings.SplitN(scope, ":", 3)
 	if part[1] != "read" && part[1] != "*" {
@@ -39,8 +39,8 @@ func anyScopeCovers(scopes []string, path string) bool {
 	return false
 }
 
-// keyChain is every key from the root of a tier down to a secret. Whoever holds one
-// of them derives the last; whoever holds none has nothing but guessing.
+// keyChain returns every key from the root of a tier down to a secret. A holder of one of them
+// can derive the last one. A holder of none can only guess.
 func keyChain(root key, p tokens.Path) map[key]bool {
 	keys := map[key]bool{root: true}
 	for _, segment := range p.Namespace().Segments() {
@@ -51,9 +51,9 @@ func keyChain(root key, p tokens.Path) map[key]bool {
 	return keys
 }
 
-// The secrets that the keys in an agent's or a token's real grant, in the real
-// file, give the key of are those that its read scopes cover, in the tiers that it
-// may read: the ones that are there, and the ones that come later.
+// The keys in the real grant of an agent or a token, in the real file, lead to exactly the secrets
+// that its read scopes cover, in the tiers that it may read. This holds for the secrets that
+// exist, and for those that come later.
 func TestGrantsAreTheScopes(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -100,7 +100,7 @@ func TestGrantsAreTheScopes(t *testing.T) {
 	o, err := v.Owner(owner)
 	must(err)
 
-	secrets := map[string]tokens.Tier{} // those that are there
+	secrets := map[string]tokens.Tier{} // those that exist
 	write := func(n int) {
 		must(o.update(func(t *tx) error {
 			for range n {
@@ -122,7 +122,7 @@ func TestGrantsAreTheScopes(t *testing.T) {
 	}
 	write(25)
 
-	// Everybody who gets something: agents, their tokens, the owner's.
+	// The grantees are agents, their tokens, and the owner's tokens.
 	type holder struct {
 		name   string
 		scopes []string
@@ -160,7 +160,7 @@ func TestGrantsAreTheScopes(t *testing.T) {
 		for text := range secrets {
 			places[text] = true
 		}
-		for range 40 { // also where nothing is
+		for range 40 { // paths without a secret, too
 			places[path()] = true
 		}
 		for _, h := range holders {
@@ -203,7 +203,7 @@ func TestGrantsAreTheScopes(t *testing.T) {
 	check("at first")
 	write(10)
 	check("after more was written")
-	// A rewrite hands out other keys, to the same extent; revoked ones open nothing.
+	// A rewrite grants other keys to the same secrets. Revoked keys open nothing.
 	before, err := holders[0].open()
 	must(err)
 	_, err = o.RevokeAgent(agents[0])

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is opened here without package age's streams is what those open: for each
-// length around that of a chunk, and for each way to alter a file.
+// open agrees with package age's streams, though it does not use them. It does so for each length
+// around that of a chunk, and for each way to alter a file.
 func TestDecryptAsAge(t *testing.T) {
 	k, ctx := key{1}, []byte("context")
 	same := func(sealed []byte, what string) (opened bool) {

@@ -72,7 +72,7 @@ func TestTiers(t *testing.T) {
 	}{
 		{0, tokens.Standard, 1},
 		{tokens.Sensitive, tokens.Sensitive, 2}, // raising rewrites
-		{0, tokens.Sensitive, 2},                // nothing said keeps the tier
+		{0, tokens.Sensitive, 2},                // without a tier, the secret keeps its own
 		{tokens.Critical, tokens.Critical, 3},
 		{tokens.Standard, tokens.Standard, 3}, // lowering appends
 	} {

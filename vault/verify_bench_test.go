@@ -6,8 +6,8 @@ import (
 	"ass/audit"
 )
 
-// grow puts as many reads into the log as nobody would make by himself, a thousand in
-// a transaction.
+// grow adds many reads to the log, more than a person would make. It writes a thousand in each
+// transaction.
 func grow(t testing.TB, s *Session, entries int) {
 	t.Helper()
 	for done := 0; done < entries; done += 1000 {
@@ -25,8 +25,8 @@ func grow(t testing.TB, s *Session, entries int) {
 	}
 }
 
-// BenchmarkVerifyLog is what an entry of the log costs: checked, and compared with what
-// was checked before.
+// BenchmarkVerifyLog measures the cost of a log entry: of checking it, and of comparing it with
+// an earlier check.
 func BenchmarkVerifyLog(b *testing.B) {
 	const entries = 20000
 	s := benchVault(b, 10)
@@ -37,7 +37,7 @@ func BenchmarkVerifyLog(b *testing.B) {
 		"again": s.Reverify,
 	} {
 		b.Run(name, func(b *testing.B) {
-			verify() // which remembers it
+			verify() // this run is remembered
 			b.ReportAllocs()
 			for b.Loop() {
 				if r, err := verify(); err != nil || len(r.Problems) > 0 || (r.Verified > entries) != (name == "again") {

@@ -11,9 +11,9 @@ import (
 	"ass/tokens"
 )
 
-// secretMemory finds all keys that can be reached from a value, as the bytes where they
-// lie: fields of the type key, Ed25519 private keys, and the file keys of a keyring. A
-// key in a field that is added later is found as well.
+// secretMemory returns the memory of all keys that can be reached from a value: fields of the
+// type key, Ed25519 private keys, and the file keys of a keyring. It also finds keys in fields
+// that are added later.
 func secretMemory(v reflect.Value, seen map[unsafe.Pointer]bool) (found [][]byte) {
 	in := func(v reflect.Value) { found = append(found, secretMemory(v, seen)...) }
 	switch v.Type() {
@@ -47,8 +47,7 @@ func secretMemory(v reflect.Value, seen map[unsafe.Pointer]bool) (found [][]byte
 	return found
 }
 
-// When a vault is closed, nothing is left of the keys that its sessions held, where
-// they lay.
+// Closing a vault wipes the memory of all keys that its sessions held.
 func TestCloseWipesKeys(t *testing.T) {
 	c := newCompany(t)
 	c.honest("writer", func(s *Session) { c.put(s, "prod/app/deep/W", 0) }) // sealed above what the token reads
