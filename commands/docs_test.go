@@ -158,62 +158,82 @@ func flagInHelp(help, name string) string {
 	return strings.Join(strings.Fields(own), " ")
 }
 
-// A variable sets its flag for the commands that the tables list, and means nothing to others.
+// A variable sets the flags that the tables name, and no others. A flag on the command
+// line wins over its variable. A variable of the wrong form is refused if it is read.
 func TestVariablesSetFlags(t *testing.T) {
 	for _, n := range allLeaves(t) {
-		args := strings.Fields(commandName(n))
+		command := commandName(n)
 		for _, f := range flagsOf(n) {
-			v := "ASS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-			set := func(value string) *kong.Context {
-				t.Setenv(v, value)
-				defer os.Unsetenv(v)
-				grammar := reflect.ValueOf(&CLI{})
-				a := &app{out: newOutput(nil, nil)}
-				p, err := a.newParser(grammar)
-				if err != nil {
-					t.Fatal(err)
-				}
-				line := slices.Clone(args)
-				for _, pos := range n.Positional {
-					if pos.Required {
-						line = append(line, "x")
-					}
-				}
-				for _, other := range flagsOf(n) {
-					if other.Required && other.Name != f.Name {
-						line = append(line, "--"+other.Name, "1")
-					}
-				}
-				ctx, err := p.Parse(line)
-				if err != nil {
-					return nil
-				}
-				return ctx
-			}
-			value := "7"
-			if f.IsBool() {
-				value = "true"
-			} else if f.Target.Kind() == reflect.Int64 && f.Name != "max-uses" { // a duration
-				value = "7s"
-			}
 			if f.Name == "help" || f.Name == "tier" {
 				continue
 			}
-			want := variableOf(commandName(n), f.Name) != ""
-			ctx := set(value)
-			got := false
-			if ctx != nil {
-				for _, fl := range ctx.Flags() {
-					if fl.Name == f.Name {
-						target := reflect.Indirect(fl.Target)
-						text := fmt.Sprint(target)
-						got = text == value
-					}
-				}
+			value, other := "7", "8"
+			switch {
+			case f.IsBool():
+				value, other = "true", "false"
+			case f.Target.Type() == reflect.TypeFor[time.Duration]():
+				value, other = "7s", "8s"
 			}
-			if got != want && !(f.Required && !want) {
-				t.Errorf("%v: %s=%s sets --%s: %v, want %v", args, v, value, f.Name, got, want)
+			settable := variableOf(command, f.Name) != ""
+			got, err := parseWith(t, n, f, value)
+			switch {
+			case err != nil && (settable || !f.Required):
+				t.Errorf("%s with the variable of --%s: %v", command, f.Name, err)
+			case (got == value) != settable:
+				t.Errorf("%s: the variable of --%s makes it %q; that it is set should be %v", command, f.Name, got, settable)
+			}
+			if !settable {
+				continue
+			}
+			if got, err := parseWith(t, n, f, value, "--"+f.Name+"="+other); err != nil || got != other {
+				t.Errorf("%s: the flag --%s=%s does not win over the variable: %q, %v", command, f.Name, other, got, err)
+			}
+			if f.Target.Kind() == reflect.String {
+				continue // every text is one
+			}
+			if got, err := parseWith(t, n, f, "maybe"); err == nil {
+				t.Errorf("%s: the variable of --%s says maybe, and makes it %q", command, f.Name, got)
 			}
 		}
 	}
+}
+
+// parseWith parses a command line of a command with the variable of one flag set, and
+// returns what the flag is then.
+func parseWith(t *testing.T, n *kong.Node, f *kong.Flag, variable string, more ...string) (value string, err error) {
+	t.Helper()
+	name := "ASS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+	t.Setenv(name, variable)
+	defer os.Unsetenv(name)
+	p, err := (&app{out: newOutput(nil, nil)}).newParser(reflect.ValueOf(&CLI{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := append(strings.Fields(commandName(n)), more...)
+	for _, other := range flagsOf(n) {
+		if other.Required && other.Name != f.Name {
+			line = append(line, "--"+other.Name, "1")
+		}
+	}
+	for _, arg := range n.Positional {
+		if arg.Required {
+			line = append(line, "x")
+		}
+	}
+	ctx, err := p.Parse(line)
+	if err != nil {
+		return "", err
+	}
+	for _, is := range ctx.Flags() {
+		if is.Name == f.Name {
+			target := is.Target
+			if target.Kind() == reflect.Pointer {
+				target = reflect.Indirect(target)
+			}
+			if target.IsValid() {
+				value = fmt.Sprint(target.Interface())
+			}
+		}
+	}
+	return value, nil
 }
