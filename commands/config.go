@@ -108,15 +108,11 @@ func (a *app) updateConfig(fn func(*config) error) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	release, err := vault.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.options())
+	release, err := a.lockOwn(path)
 	if err != nil {
 		return err
 	}
 	defer release()
-	sweep(path, 0) // the lock is held: no other run writes it now
 	c, err := loadConfig()
 	if err != nil {
 		return err

@@ -210,6 +210,19 @@ func writePrivate(path string, content []byte) (err error) {
 	return syncFolder(path)
 }
 
+// lockOwn locks one of our own JSON files for a change, and makes its folder. It removes
+// the files that a killed run left behind: while the lock is held, no other run writes.
+func (a *app) lockOwn(path string) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	release, err = vault.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.options())
+	if err == nil {
+		sweep(path, 0)
+	}
+	return release, err
+}
+
 // tempPrefix begins the names of the temporary files of path.
 func tempPrefix(path string) string { return ".ass-" + filepath.Base(path) + "-" }
 

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"ass/vault"
 )
 
 // Files that a command writes for a person: an export, a filled template. One that ass
@@ -94,13 +92,10 @@ func (a *app) remember(path string) error {
 		return err
 	}
 	memory, err := writtenPath()
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(memory), 0o700)
-	}
 	if err != nil {
 		return err
 	}
-	release, err := vault.LockFile(memory+".lock", a.options())
+	release, err := a.lockOwn(memory)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-
-	"ass/vault"
 )
 
 // A project file may come from a stranger, with a repository. It still completes flat
@@ -77,13 +73,10 @@ func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 		return false, err
 	}
 	memory, err := trustedPath()
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(memory), 0o700)
-	}
 	if err != nil {
 		return false, err
 	}
-	release, err := vault.LockFile(strings.TrimSuffix(memory, ".json")+".lock", a.options())
+	release, err := a.lockOwn(memory)
 	if err != nil {
 		return false, err
 	}
