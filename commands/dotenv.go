@@ -187,18 +187,18 @@ func settleDuplicates(list []variable, last bool) (kept []variable, wrong unread
 			kept[before] = v
 		default:
 			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last "+
-				"one: --on-duplicate last", shownName(v.name), kept[before].line)})
+				"one: --on-duplicate last", shownName(v.name, "its name"), kept[before].line)})
 		}
 	}
 	return kept, wrong
 }
 
-// shownName is a name for an error.
-func shownName(name string) string {
+// shownName returns a name for an error, or other words if the error should not repeat it.
+func shownName(name, other string) string {
 	if isShown(name) {
 		return name
 	}
-	return "its name"
+	return other
 }
 
 // isShown reports whether a message may repeat a name: if it looks like one, because a
@@ -279,10 +279,10 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		v.value, err = d.bare(blank)
 	}
 	if err == nil && bytes.IndexByte(v.value, 0) >= 0 {
-		err = d.fail("the value of %s holds a zero byte", v.name)
+		err = d.fail("the value of %s holds a zero byte", shownName(v.name, "this line"))
 	}
 	if err == nil && !d.newline() {
-		problem := "there is something behind the closing quote of " + v.name
+		problem := "there is something behind the closing quote of " + shownName(v.name, "a value")
 		if v.line < d.line {
 			problem += fmt.Sprintf(", whose value begins on line %d; is a quote missing there?", v.line)
 		}

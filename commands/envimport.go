@@ -229,6 +229,16 @@ func (c envImport) notes(a *app, list []variable) {
 		a.out.note("these values have references in them, which are stored as they stand: %s; to fill them in from "+
 			"earlier lines: --expand", some(shown))
 	}
+	var refer []string
+	for _, v := range list {
+		if bytes.HasPrefix(v.value, []byte(referencePrefix)) {
+			refer = append(refer, v.name)
+		}
+	}
+	if len(refer) > 0 {
+		a.out.note("stored, but ass run and ass env export leave these out unless --allow names them, because the "+
+			"value is a reference (ass://…) itself: %s", some(refer))
+	}
 	acting, ours := actingIn(list)
 	if len(acting) > 0 {
 		a.out.note("stored, but ass run and ass env export leave these out unless --allow names them, because they "+

@@ -25,7 +25,7 @@ func expand(list []variable, fill bool) (wrong unreadable) {
 			v.value, v.refs, problem = v.filled(set, fill)
 		}
 		if problem != "" {
-			wrong = append(wrong, &dotenvError{v.line, v.name + " " + problem})
+			wrong = append(wrong, &dotenvError{v.line, shownName(v.name, "a value") + " " + problem})
 		}
 		set[v.name] = v.value
 	}
@@ -58,11 +58,7 @@ func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left [
 		case text.given:
 			value = append(value, text.text...)
 		default:
-			shown := "a name"
-			if isShown(name) {
-				shown = name
-			}
-			return nil, nil, "refers to " + shown + ", which no earlier line sets; give it a value with ${NAME:-text}, or put " +
+			return nil, nil, "refers to " + shownName(name, "a name") + ", which no earlier line sets; give it a value with ${NAME:-text}, or put " +
 				"the whole into single quotes to keep it as it is"
 		}
 		if rest += length; len(value) > vault.MaxValueBytes {

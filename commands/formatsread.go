@@ -28,7 +28,7 @@ func readDocker(file []byte) (list []variable, err error) {
 		case !isName(name):
 			wrong = append(wrong, &dotenvError{i + 1, "a name is without blanks, and not empty"})
 		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s holds a zero byte", name)})
+			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s holds a zero byte", shownName(name, "this line"))})
 		default:
 			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
 		}
@@ -148,7 +148,7 @@ func readGithub(file []byte) (list []variable, err error) {
 		case !equals || !isName(name):
 			wrong = append(wrong, &dotenvError{at, "a line is NAME=value, or NAME<<DELIMITER"})
 		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s holds a zero byte", name)})
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s holds a zero byte", shownName(name, "this line"))})
 		default:
 			list = append(list, variable{name: name, value: []byte(value), line: at})
 		}

@@ -25,7 +25,7 @@ func (a *app) hintAtGit(file string) {
 			"-c", "core.hooksPath=" + os.DevNull, "-c", "safe.bareRepository=explicit"}, args...)...)
 		cmd.Dir = filepath.Dir(file)
 		for _, pair := range os.Environ() {
-			if !strings.HasPrefix(pair, "GIT_") && !strings.HasPrefix(pair, "ASS_") {
+			if name := strings.ToUpper(pair); !strings.HasPrefix(name, "GIT_") && !strings.HasPrefix(name, "ASS_") {
 				cmd.Env = append(cmd.Env, pair)
 			}
 		}
@@ -51,7 +51,7 @@ func (a *app) hintAtGit(file string) {
 	default:
 		return
 	}
-	if exits("check-ignore", "--quiet", "--", name) == 1 {
+	if exits("check-ignore", "--quiet", "--", "./"+name) == 1 {
 		a.out.note("git does not ignore %s; the vault has its secrets now, so remove the file, or add it to .gitignore", file)
 	}
 }

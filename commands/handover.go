@@ -82,7 +82,7 @@ func (h *handover) choose(s *vault.Session) error {
 	taken := map[string]tokens.Path{}
 	for _, p := range paths {
 		name := h.name(p)
-		if slices.Contains(h.given, name) {
+		if slices.ContainsFunc(h.given, func(given string) bool { return sameVariable(given) == sameVariable(name) }) {
 			h.covered = true
 			continue
 		}
@@ -134,11 +134,13 @@ func isOurs(name string) bool { return strings.HasPrefix(sameVariable(name), "AS
 // --allow, or by a key that is its whole name. A variable that ass reads never reaches a
 // child so.
 func (h *handover) allowed(p tokens.Path, name string) bool {
-	if h.child && isOurs(name) {
-		return false
-	}
+	return h.allows(name) || !(h.child && isOurs(name)) && h.Keys != "" && p.Key() == name
+}
+
+// allows reports whether --allow admits a variable.
+func (h *handover) allows(name string) bool {
 	allow := commas(h.Allow)
-	return slices.Contains(allow, "*") || slices.Contains(allow, name) || h.Keys != "" && p.Key() == name
+	return !(h.child && isOurs(name)) && (slices.Contains(allow, "*") || slices.Contains(allow, name))
 }
 
 // leaveOut takes a secret out of the hand-over. It is an error with --strict, or when
@@ -160,10 +162,10 @@ func (h *handover) fill(g gathered) error {
 	for _, v := range list {
 		v.value = g[v.path].Value
 		var out *leftOut
-		switch does, allowed := actsWith(v.name, v.value), h.allowed(v.path, v.name); {
-		case does != "" && !allowed:
+		switch does := actsWith(v.name, v.value); {
+		case does != "" && !h.allowed(v.path, v.name):
 			out = h.acting(v.path, v.name, does)
-		case bytes.HasPrefix(v.value, []byte(referencePrefix)) && !allowed:
+		case bytes.HasPrefix(v.value, []byte(referencePrefix)) && !h.allows(v.name): // --keys speaks of the name alone
 			out = h.acting(v.path, v.name, "its value is a reference, which an ass run inside would fill in")
 		case !h.zeros && bytes.IndexByte(v.value, 0) >= 0:
 			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}

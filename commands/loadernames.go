@@ -33,21 +33,29 @@ func harmless(name, value string) (harmless, depends bool) {
 	case "ENV":
 		// sh -i expands the value of ENV, and reads the file of that name. As a word, it says
 		// where a program runs, as in ENV=production.
-		return strings.IndexFunc(value, func(r rune) bool {
-			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-		}) < 0, true
+		return isWords(value, "-_"), true
 	case "BROWSER", "REACT_EDITOR":
 		return value == "" || value == "none" || value == "false", true
 	case "RANDOM", "SRANDOM", "HISTCMD", "OPTIND", "SECONDS", "BASHPID", "PPID", "PGRP", "PIPESTATUS", "TMOUT", "LINENO":
 		return strings.Trim(value, "0123456789") == "", true // a number
-	case "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "POSTEDIT":
+	case "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "POSTEDIT", "PS3", "prompt",
+		"PROMPT_EOL_MARK":
 		return !strings.ContainsAny(value, "$`"), true
-	case "ZIP":
-		return !strings.HasPrefix(value, "-") && !strings.Contains(value, " -"), true // a postal code
+	case "ZIP": // a postal code, and no option for zip
+		return isWords(value, " -") && !strings.HasPrefix(value, "-") && !strings.Contains(value, " -"), true
+	case "GREP", "DIFF", "GET", "CO", "PC", "TEX":
+		return isWords(value, ""), true
 	case "FLASK_APP":
 		return !strings.Contains(value, "("), true // flask calls module:function("text")
 	}
 	return false, false
+}
+
+// isWords reports whether a value is made of letters, digits and some signs alone.
+func isWords(value, signs string) bool {
+	return strings.IndexFunc(value, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(signs, r))
+	}) < 0
 }
 
 // pipSwitches say how pip works, and not where from.
@@ -80,7 +88,7 @@ var actingRows = []actingRow{
 	{does: "a shell calculates its value, and runs commands in it", names: `
 		RANDOM SRANDOM HISTCMD OPTIND SECONDS BASHPID PPID PGRP PIPESTATUS TMOUT LINENO`},
 	{does: "zsh shows it as a prompt, and may run commands in it", names: `
-		PROMPT PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 RPS1 RPS2 SPROMPT POSTEDIT`},
+		PROMPT PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 RPS1 RPS2 SPROMPT POSTEDIT PS3 prompt PROMPT_EOL_MARK`},
 	{does: "zsh takes it for a list of folders, as its name in capitals", names: `
 		path fpath cdpath manpath mailpath module_path`},
 	{does: "a shell reads or writes the file that it names", names: `
@@ -104,6 +112,7 @@ var actingRows = []actingRow{
 	{does: "node trusts other certificates because of it", names: `
 		NODE_{EXTRA_CA_CERTS,TLS_REJECT_UNAUTHORIZED}`},
 	{does: "a package reads its configuration from there, as code", names: "NODE_CONFIG_{DIR,PARSER}"},
+	{does: "dotenv reads more variables from the file that it names", names: "DOTENV_{CONFIG_*,PATH}"},
 	{does: "npm takes its configuration from it, such as a registry or a shell", fold: true, names: `
 		npm_config_* pnpm_config_* npm_execpath npm_node_execpath`},
 	{does: "a package manager runs it, or asks it for packages", fold: true, names: `
@@ -150,13 +159,14 @@ var actingRows = []actingRow{
 
 	// perl, ruby, php
 	{does: "perl loads code because of it", names: `
-		PERL5LIB PERL5OPT PERL5DB PERLLIB PERL5SHELL PERL_{MM,MB,CPANM}_OPT PERLDB_OPTS HARNESS_PERL
+		PERL5LIB PERL5OPT PERL5DB PERLLIB PERL5SHELL PERL_{MM,MB,CPANM}_OPT PERLDB_OPTS
+		HARNESS_{PERL,PERL_SWITCHES,OPTIONS,SUBCLASS} PERL_USE_UNSAFE_INC PERL_TEST_HARNESS_DUMP_TAP
 		PERLIO_DEBUG`},
 	{does: "perl programs trust others, or connect elsewhere, because of it", names: `
 		PERL_LWP_SSL_{CA_FILE,CA_PATH,VERIFY_HOSTNAME} HTTPS_CA_{FILE,DIR} CGI_HTTP_PROXY DBI_AUTOPROXY`},
 	{does: "ruby loads code because of it", names: `
 		RUBY{OPT,LIB,PATH,SHELL} RUBYGEMS_GEMDEPS GEM_{HOME,PATH} GEMRC IRBRC PRYRC RBENV_ROOT
-		BOOTSNAP_CACHE_DIR RAKEOPT RDOCOPT SPEC_OPTS RUBOCOP_OPTS JRUBY_OPTS TRUFFLERUBYOPT`},
+		BOOTSNAP_CACHE_DIR RAKEOPT TESTOPTS TESTOPT TEST_OPTS RDOCOPT SPEC_OPTS RUBOCOP_OPTS JRUBY_OPTS TRUFFLERUBYOPT`},
 	{does: "the debugger of ruby takes commands from it", names: "RUBY_DEBUG_*", whole: true},
 	{does: "ruby gems run it, or send their key there", names: `
 		THOR_{DIFF,MERGE} RAILS_DIFF {BUNDLER,GEM}_EDITOR RUBYGEMS_HOST`},
@@ -173,7 +183,7 @@ var actingRows = []actingRow{
 	// java, .net
 	{does: "java takes options from it, such as code to load", names: `
 		*JAVA_OPTIONS JAVA_TOOL_OPTIONS JDK_JAVAC_OPTIONS *_JAVA_OPTS JAVA_OPTS* JAVA_ARGS JVM_ARGS JVM_OPTS *_JVM_OPTS
-		*_VM_OPTIONS JPDA_* KAFKA_{OPTS,JMX_OPTS,LOG4J_OPTS} SPARK_SUBMIT_OPTS CLASSPATH`},
+		*_VM_OPTIONS JPDA_* JDK_ALTERNATE_VM KAFKA_{OPTS,JMX_OPTS,LOG4J_OPTS} SPARK_SUBMIT_OPTS CLASSPATH`},
 	{does: "a Java tool runs it, or takes options from it", names: `
 		JAVA_HOME JRE_HOME JAVACMD JAVA_CMD M2_HOME LOADER_PATH LOG4J_CONFIGURATION_FILE MVNW_REPOURL
 		MAVEN_{OPTS,ARGS,HOME,CONFIG} GRADLE_{OPTS,USER_HOME,HOME} SBT_OPTS ANT_{OPTS,ARGS} CATALINA_*`},
@@ -196,14 +206,16 @@ var actingRows = []actingRow{
 	{does: "cargo takes tools, options or crates from there", but: "CARGO_BUILD_JOBS", names: `
 		CARGO CARGO_HOME CARGO_{TARGET,SOURCE,NET,HTTP,BUILD}_* CARGO_ENCODED_RUSTFLAGS
 		CARGO_REGISTRIES_*_{INDEX,CREDENTIAL_PROVIDER}
-		CARGO_REGISTRY_{GLOBAL_CREDENTIAL_PROVIDERS,DEFAULT,INDEX,CREDENTIAL_PROVIDER} CARGO_INSTALL_ROOT`},
+		CARGO_REGISTRY_{GLOBAL_CREDENTIAL_PROVIDERS,DEFAULT,INDEX,CREDENTIAL_PROVIDER} CARGO_{INSTALL_ROOT,DOC_BROWSER}`},
 	{does: "cargo takes a command from it", names: "CARGO_ALIAS_* CARGO_CREDENTIAL_ALIAS_*", whole: true},
 	{does: "rust takes tools or options from it", but: "RUSTC_BOOTSTRAP", names: `
 		RUSTC* RUSTDOC RUSTFMT RUSTFLAGS RUSTDOCFLAGS RUSTUP_*`},
 	{does: "make takes options or files from it", names: "MAKEFLAGS GNUMAKEFLAGS MFLAGS MAKEFILES"},
 	{does: "a build runs it, or takes options or files from it", but: "CMAKE_BUILD_TYPE", names: `
 		CMAKE_* CC CXX LD AR AS CPP CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CPATH LIBRARY_PATH COMPILER_PATH
-		GCC_EXEC_PREFIX {C,CPLUS,OBJC}_INCLUDE_PATH CCACHE_* DISTCC_{HOSTS,SSH} PKG_CONFIG* RM YACC LEX FC M4 LDSHARED PROTOC LIBCLANG_PATH
+		GCC_EXEC_PREFIX {C,CPLUS,OBJC}_INCLUDE_PATH CCACHE_* DISTCC_{HOSTS,SSH} PKG_CONFIG* RM YACC LEX FC M4 LDSHARED PROTOC
+		MAKE MAKE_COMMAND MAKEINFO LDLIBS LOADLIBES TARGET_ARCH OUTPUT_OPTION ARFLAGS ASFLAGS LFLAGS YFLAGS OBJC M2C
+		TEX PC GET CO DEPENDENCIES_OUTPUT SUNPRO_DEPENDENCIES LIBCLANG_PATH
 		LLVM_CONFIG_PATH OPENSSL_{DIR,LIB_DIR,INCLUDE_DIR} DEVELOPER_DIR SDKROOT`},
 	{does: "a build tool is taken, or takes packages, from there", names: `
 		BAZEL_{REAL,SH} BAZELISK_{BASE_URL,HOME,FORMAT_URL} USE_BAZEL_VERSION VCPKG_ROOT PUB_HOSTED_URL
@@ -216,9 +228,10 @@ var actingRows = []actingRow{
 	{does: "git runs it, or takes its configuration from it", names: `
 		GIT_{SSH,SSH_COMMAND,ASKPASS,EDITOR,SEQUENCE_EDITOR,PAGER,CONFIG*,EXEC_PATH}
 		GIT_{EXTERNAL_DIFF,TEMPLATE_DIR,PROXY_COMMAND,ALLOW_PROTOCOL} GIT_{PROTOCOL_FROM_USER,SSL_*,PROXY_SSL_*}
-		GITPERLLIB`},
+		GITPERLLIB GIT_DIFFTOOL_EXTCMD`},
 	{does: "git works on the repository or files that it names", names: `
 		GIT_{DIR,WORK_TREE,COMMON_DIR,INDEX_FILE,OBJECT_DIRECTORY,ALTERNATE_OBJECT_DIRECTORIES,TRACE*}`},
+	{does: "git runs or does it, for its own tests", names: "GIT_TEST_*", whole: true},
 	{does: "gh runs it, or sends its token there", names: "GH_{CONFIG_DIR,EDITOR,PAGER,BROWSER,HOST}"},
 	{does: "ssh runs it, or asks it for keys", names: `
 		SSH_{ASKPASS,AUTH_SOCK,SK_PROVIDER,SK_HELPER,PKCS11_HELPER}`},
@@ -250,14 +263,14 @@ var actingRows = []actingRow{
 	{does: "a pager or man takes options or commands from it", names: `
 		MANOPT MANROFFOPT MANPATH LESS LESSOPEN LESSCLOSE LESSECHO LESSGLOBALTAGS LESSKEY* LESSEDIT MORE
 		BAT_{CONFIG_PATH,OPTS} SYSTEMD_LESS`},
-	{does: "an editor runs code from it", names: "VIMINIT EXINIT GVIMINIT VIMRUNTIME EMACSLOADPATH NVIM_*"},
+	{does: "an editor runs code from it", names: "VIMINIT EXINIT GVIMINIT VIM VIMRUNTIME EMACSLOADPATH NVIM_*"},
 	{does: "a tool takes options or code from it", names: `
 		FZF_DEFAULT_* RIPGREP_CONFIG_PATH TAR_OPTIONS SCREENRC TMUX_TMPDIR TERMINFO* TERMCAP
-		MAGICK_{CONFIGURE,CODER_MODULE}_PATH SYSTEMD_UNIT_PATH ZIPOPT ZIP GROFF_BIN_PATH`},
+		MAGICK_{CONFIGURE,CODER_MODULE}_PATH SYSTEMD_UNIT_PATH ZIPOPT ZIP GROFF_{BIN_PATH,COMMAND_PREFIX} TAPE GREP DIFF WGET_ASKPASS`},
 	{does: "an interpreter loads code because of it", names: `
 		LUA_{PATH,CPATH,INIT}* R_{PROFILE,ENVIRON,LIBS}* JULIA_LOAD_PATH ERL_{FLAGS,AFLAGS,ZFLAGS}
 		ELIXIR_ERL_OPTIONS ERL_LIBS GHCRTS OCAMLPARAM CAML_LD_LIBRARY_PATH GUILE_LOAD_PATH
-		GUILE_LOAD_COMPILED_PATH TCLLIBPATH JULIA_{DEPOT_PATH,PROJECT} PSModulePath`},
+		GUILE_LOAD_COMPILED_PATH TCLLIBPATH TCL_LIBRARY JULIA_{DEPOT_PATH,PROJECT} PSModulePath`},
 	{does: "Windows looks for programs or their files because of it", names: `
 		PATHEXT APPDATA LOCALAPPDATA PROGRAMDATA USERPROFILE HOMEDRIVE HOMEPATH SYSTEMROOT WINDIR`},
 
@@ -365,7 +378,7 @@ var actingNames = sync.OnceValue(func() *actingTable {
 				t.families = append(t.families, family{row, before, after})
 			case row.fold:
 				t.folded[name] = row
-			default:
+			case t.exact[name] == nil: // where case does not count, the first row does
 				t.exact[name] = row
 			}
 		}

@@ -40,7 +40,9 @@ func TestHonestNamesPass(t *testing.T) {
 		"ENV":       {[]string{"production", "dev-2", "A_b", ""}, []string{"$(id)", "/tmp/x", "a b", "x.sh", "~", "`id`", "a\n"}},
 		"OPTIND":    {[]string{"1", "007", ""}, []string{"x[$(id)]", "a", "1+x[$(id)]", "-1"}},
 		"PROMPT":    {[]string{"You are a helpful assistant.", "%n> "}, []string{"$(id)", "`id`", "${X}"}},
-		"ZIP":       {[]string{"12345", "12345-6789", "SW1A 1AA"}, []string{"-T -TT x", "x -TT x"}},
+		"ZIP":       {[]string{"12345", "12345-6789", "SW1A 1AA"}, []string{"-T -TT x", "x -TT x", "z.zip\t-T\t-TT\t./x", "z\n-T", "\"z\"\t\"-T\""}},
+		"GREP":      {[]string{"grep", ""}, []string{"touch x;:", "./x"}},
+		"prompt":    {[]string{"%n> "}, []string{"$(id)"}},
 		"FLASK_APP": {[]string{"app.py", "pkg:create_app"}, []string{"os:system('id')"}},
 		"BROWSER":   {[]string{"none", "false", ""}, []string{"firefox", "sh -c id", "None"}},
 	} {
@@ -70,7 +72,8 @@ func TestActingNames(t *testing.T) {
 		PIP_INDEX_URL PIP_CONFIG_FILE CARGO_ALIAS_B CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER CARGO_REGISTRIES_X_INDEX CARGO_REGISTRIES_X_CREDENTIAL_PROVIDER
 		RUSTC_WRAPPER RUSTC ANSIBLE_VAULT_PASSWORD_FILE ANSIBLE_CONFIG KUBECONFIG TF_CLI_ARGS_plan TF_CLI_ARGS AWS_CONFIG_FILE DBUS_SESSION_BUS_ADDRESS
 		ENV BROWSER EDITOR LESSOPEN SSL_CERT_FILE SSLKEYLOGFILE PGSERVICEFILE DOCKER_HOST CLAUDE_CONFIG_DIR BUNDLE_MIRROR__X BUNDLE_USER_HOME
-		MSBuildSDKsPath COMPlus_Profiler complus_profiler fish_user_paths MAILPATH RAKEOPT PYTEST_ADDOPTS RANDOM OPTIND path ZIPOPT RM SQLPATH BAT_OPTS
+		MSBuildSDKsPath COMPlus_Profiler complus_profiler fish_user_paths MAILPATH RAKEOPT TESTOPTS LDLIBS MAKE GIT_TEST_FSMONITOR GIT_DIFFTOOL_EXTCMD HARNESS_PERL_SWITCHES
+		CARGO_DOC_BROWSER DOTENV_CONFIG_PATH VIM PS3 PYTEST_ADDOPTS RANDOM OPTIND path ZIPOPT RM SQLPATH BAT_OPTS
 
 		ASS_AGENT_KEY ASS_API_KEY ASS_NAMESPACE ASS_X_TOKEN PASSWORD_STORE_KEY BUNDLE_LOCAL__FRIENDLY_ID CARGO_ALIAS_X_KEY BUNDLER_ORIG_X_KEY
 		BASH_FUNC_x_KEY GIT_SSL_CAINFO CLOUDSDK_PYTHON_ARGS`) {

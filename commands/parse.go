@@ -101,13 +101,29 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 			continue
 		}
 		// An unset variable in a script gives an empty text, which must not mean "all".
-		if p.Flag.Target.Kind() == reflect.String && p.Flag.Target.String() == "" && !slices.Contains(mayBeEmpty, p.Flag.Name) {
+		if isEmpty(p.Flag.Target) && !slices.Contains(mayBeEmpty, p.Flag.Name) {
 			return nil, usagef("--%s is empty; leave it out, or give it a value", p.Flag.Name)
 		}
 		a.namespaceGiven = a.namespaceGiven || p.Flag.Name == "namespace"
 	}
 	a.namespace = a.namedNamespace(a.namespace)
 	return func() error { return ctx.Run(a) }, nil
+}
+
+// isEmpty reports whether a flag's value is an empty text, or a list that has one.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len() == 0
+	case reflect.Slice:
+		for i := range v.Len() {
+			if isEmpty(v.Index(i)) {
+				return true
+			}
+		}
+		return v.Len() == 0
+	}
+	return false
 }
 
 // mayBeEmpty lists the flags for which an empty text means something.
@@ -155,7 +171,9 @@ func wantsJSON(args []string) bool {
 		case "--":
 			return on
 		case "--json", "--json=true":
-			return true
+			on = true
+		case "--json=false":
+			on = false
 		}
 	}
 	return on

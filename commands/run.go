@@ -114,8 +114,13 @@ func (c runCmd) equip(a *app, child *child) error {
 		return nil
 	}
 	return a.with(access{}, func(s *vault.Session) error {
+		able, unable, err := fillable(s, wishes)
+		if err != nil {
+			return err
+		}
+		set := map[string]bool{}
 		if bulk != nil {
-			for _, w := range wishes {
+			for _, w := range able {
 				bulk.given = append(bulk.given, w.name)
 			}
 			if err := bulk.choose(s); err != nil {
@@ -124,10 +129,14 @@ func (c runCmd) equip(a *app, child *child) error {
 			if err := bulk.nothing(s); err != nil {
 				return err
 			}
+			for _, v := range bulk.list {
+				set[v.name] = true
+			}
 		}
-		able, err := fillable(a, s, wishes)
-		if err != nil {
-			return err
+		for _, w := range unable {
+			if !set[w.name] {
+				a.out.warn("the variable %s names no secret that can be read and stays as it is: %s", w.name, w.path)
+			}
 		}
 		return grant(a, s, child, bulk, able)
 	})
@@ -159,23 +168,22 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	return nil, nil
 }
 
-// fillable returns the wishes that can be filled. If a loose wish cannot, fillable
-// drops it and warns.
-func fillable(a *app, s *vault.Session, wishes []wish) (able []wish, err error) {
+// fillable sorts out the wishes that can be filled. A loose one need not be.
+func fillable(s *vault.Session, wishes []wish) (able, unable []wish, err error) {
 	for _, w := range wishes {
 		if w.loose {
 			list, err := s.List(w.path.Namespace(), false)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if !s.Can(tokens.Read, w.path) || !slices.ContainsFunc(list, func(secret vault.Secret) bool { return secret.Path == w.path }) {
-				a.out.warn("the variable %s names no secret that can be read and stays as it is: %s", w.name, w.path)
+				unable = append(unable, w)
 				continue
 			}
 		}
 		able = append(able, w)
 	}
-	return able, nil
+	return able, unable, nil
 }
 
 // grant reads the secrets and hands them to the child. A secret that was named wins
