@@ -12,13 +12,19 @@ import (
 	"testing"
 )
 
-// TestTranscripts runs every ```console block of the README, from top to bottom in one
-// home. The output must be what the README says; a … there stands for any text within a line.
+// TestTranscripts runs every ```console block of a page, from top to bottom in one home.
+// The output must be what the page says; a … there stands for any text within a line.
 func TestTranscripts(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
 	}
-	b, err := os.ReadFile("README.md")
+	for _, page := range []string{"README.md", "docs/commands.md"} {
+		t.Run(page, func(t *testing.T) { runTranscripts(t, page) })
+	}
+}
+
+func runTranscripts(t *testing.T, page string) {
+	b, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +35,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(b), -1)
 	if len(blocks) == 0 {
-		t.Fatal("the README has no transcripts")
+		t.Fatal("there are no transcripts")
 	}
 	env := append(withHome(home), "TZ=UTC")
 	export := regexp.MustCompile(`^export (\w+)=(.*)$`)
@@ -49,7 +55,7 @@ func TestTranscripts(t *testing.T) {
 			}
 			want = strings.TrimRight(want, "\n")
 			if !matches(got, want) {
-				t.Errorf("$ %s\ngot:\n%s\nthe README says:\n%s", command, got, want)
+				t.Errorf("$ %s\ngot:\n%s\nthe page says:\n%s", command, got, want)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func TestLinksInDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "CHANGELOG.md") {
+	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md") {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Error(err)
