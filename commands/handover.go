@@ -311,7 +311,7 @@ func (h *handover) named(flag, keys string, all []tokens.Path) (some []tokens.Pa
 		case !found && strings.Contains(key, "/"):
 			return nil, usagef("%s takes keys, which are the last parts of paths: KEY, not below/KEY", flag)
 		case !found:
-			return nil, errorf(vault.ErrNotFound, "no secret %s in %s, which %s names", key, h.ns, flag)
+			return nil, errorf(vault.ErrNotFound, "%s: no secret %s in %s", flag, key, h.ns)
 		}
 	}
 	return some, nil
