@@ -75,10 +75,7 @@ func (c envImport) Run(a *app) error {
 	for i, v := range list {
 		items[i] = vault.Item{Key: v.name, Value: v.value}
 	}
-	there, err := c.vaultIsThere(a)
-	if err != nil {
-		return err
-	}
+	there := a.vaultIsThere()
 	asks := chosen.from == fromProject && c.OnConflict == "" && !c.Force && there
 	if c.DryRun && !there {
 		done := make([]vault.Imported, len(items)) // all of them would be new
@@ -117,9 +114,10 @@ func (c envImport) Run(a *app) error {
 var onConflict = []string{vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError}
 
 // vaultIsThere reports false for a person who has no vault yet, and gets one on the way.
-func (c envImport) vaultIsThere(a *app) (bool, error) {
+// When that cannot be found out, it reports true, and the import says why.
+func (a *app) vaultIsThere() bool {
 	h, err := a.find()
-	return err != nil || h.at.exists() || !h.nothingYet(a.Profile), nil
+	return err != nil || h.at.exists() || !h.nothingYet(a.Profile)
 }
 
 // ask finds the secrets that the import would replace, and asks whether it may. The
@@ -136,9 +134,11 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 	if err != nil {
 		return err
 	}
-	o.MayReplace = func(p tokens.Path) bool {
-		return slices.ContainsFunc(replaced, func(d vault.Imported) bool { return d.Path == p })
+	shown := map[tokens.Path]bool{}
+	for _, d := range replaced {
+		shown[d.Path] = true
 	}
+	o.MayReplace = func(p tokens.Path) bool { return shown[p] }
 	if len(replaced) == 0 {
 		return nil
 	}
