@@ -219,7 +219,7 @@ func (c initCmd) Run(a *app) error {
 
 // trust trusts the project file that findProject finds, after showing what it says.
 func (c initCmd) trust(a *app) error {
-	if c.Namespace != "" {
+	if a.namedNamespace(c.Namespace) != "" {
 		return usagef("--trust takes the namespace that the .assrc names; leave --namespace out")
 	}
 	path, content, p, err := a.findProject()
