@@ -29,14 +29,15 @@ type envFormat struct {
 	dialect *dialect                         // in place of read, for .env files
 	fills   bool                             // readers of this format know ${NAME}
 	zeros   bool                             // it carries zero bytes
+	notText bool                             // it carries bytes that are not UTF-8
 }
 
 var envFormats = []envFormat{
 	{name: "dotenv", takes: isVariable, line: dotenvLine, dialect: ourDialect, fills: true},
 	{name: "node", takes: isVariable, line: nodeLine, dialect: nodeDialect, fills: true},
 	{name: "python", takes: isVariable, line: pythonLine, dialect: pythonDialect, fills: true},
-	{name: "compose", takes: isVariable, line: composeLine, dialect: composeDialect, fills: true},
-	{name: "bash", other: "shell", takes: isBashVariable, line: bashLine, dialect: ourDialect, fills: true},
+	{name: "compose", takes: isVariable, line: composeLine, dialect: composeDialect, fills: true, notText: true},
+	{name: "bash", other: "shell", takes: isBashVariable, line: bashLine, dialect: ourDialect, fills: true, notText: true},
 	{name: "docker", takes: isName, line: dockerLine, read: readDocker},
 	{name: "json", takes: isName, line: jsonMember, join: jsonObject, read: readJSON, zeros: true},
 	{name: "github", takes: isVariable, line: githubLines, read: readGithub},
@@ -98,9 +99,13 @@ func (f envFormat) parse(file []byte) (list []variable, wrong unreadable, err er
 	return list, wrong, err
 }
 
+// assignment writes one variable, or returns why the reader cannot take its value.
 func (f envFormat) assignment(v variable) (string, error) {
-	if !f.zeros && bytes.IndexByte(v.value, 0) >= 0 {
+	switch {
+	case !f.zeros && bytes.IndexByte(v.value, 0) >= 0:
 		return "", errZero
+	case !f.notText && !utf8.Valid(v.value):
+		return "", errNotText
 	}
 	return f.line(v)
 }
@@ -115,7 +120,11 @@ var (
 func (f envFormat) cannotCarry(list []variable, why []error) error {
 	var can, keys []string
 	for _, other := range envFormats {
-		if !slices.ContainsFunc(list, func(v variable) bool { _, err := other.assignment(v); return err != nil || !other.takes(v.name) }) {
+		refuses := func(v variable) bool {
+			_, err := other.assignment(v)
+			return err != nil || !other.takes(v.name)
+		}
+		if !slices.ContainsFunc(list, refuses) {
 			can = append(can, other.name)
 		}
 	}
@@ -183,8 +192,6 @@ func dotenvLine(v variable) (string, error) {
 	switch {
 	case plainValue(v.value):
 		return v.name + "=" + s, nil
-	case !utf8.ValidString(s):
-		return "", errNotText
 	case strings.Contains(s, "\r"):
 		return "", errCR
 	case strings.Contains(s, "${"):
@@ -203,11 +210,8 @@ func dotenvLine(v variable) (string, error) {
 // double quotes, and it finds a closing quote by what stands in the whole file.
 func nodeLine(v variable) (string, error) {
 	s := string(v.value)
-	switch {
-	case plainValue(v.value):
+	if plainValue(v.value) {
 		return v.name + "=" + s, nil
-	case !utf8.ValidString(s):
-		return "", errNotText
 	}
 	if !strings.HasSuffix(s, `\`) { // which would keep the quote from closing
 		for _, quote := range []string{"'", "`"} {
@@ -232,11 +236,8 @@ func isJSBlank(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
 // default: a name that cannot be set, with the text that stands for it, is text.
 func pythonLine(v variable) (string, error) {
 	s := string(v.value)
-	switch {
-	case plainValue(v.value):
+	if plainValue(v.value) {
 		return v.name + "=" + s, nil
-	case !utf8.ValidString(s):
-		return "", errNotText
 	}
 	s = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "${", "${:-$}{").Replace(s)
 	if body, ends := strings.CutSuffix(s, `\\`); ends { // behind which no quote closes
@@ -250,7 +251,8 @@ func composeLine(v variable) (string, error) {
 	if plainValue(v.value) {
 		return v.name + "=" + string(v.value), nil
 	}
-	return v.name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`).Replace(string(v.value)) + `"`, nil
+	escapes := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`)
+	return v.name + `="` + escapes.Replace(string(v.value)) + `"`, nil
 }
 
 // bashLine writes what POSIX shells read. A carriage return that ends no line stands in
@@ -278,8 +280,6 @@ const bashReturn = `$'\r'`
 func dockerLine(v variable) (string, error) {
 	const longest = 64<<10 - 1 // a line of Go's bufio.Scanner, with which docker reads
 	switch s := string(v.value); {
-	case !utf8.ValidString(s):
-		return "", errNotText
 	case strings.Contains(s, "\n"):
 		return "", errors.New("it has several lines")
 	case strings.HasSuffix(s, "\r"):
@@ -292,9 +292,6 @@ func dockerLine(v variable) (string, error) {
 
 // jsonMember writes one member of the object.
 func jsonMember(v variable) (string, error) {
-	if !utf8.Valid(v.value) {
-		return "", errNotText
-	}
 	name, err := jsonString(v.name)
 	if err != nil {
 		return "", err
@@ -317,10 +314,7 @@ func jsonObject(members []string) string { return "{\n" + strings.Join(members, 
 // githubLines writes what the file $GITHUB_ENV takes. The delimiter is random, so
 // that no value can end itself.
 func githubLines(v variable) (string, error) {
-	switch s := string(v.value); {
-	case !utf8.ValidString(s):
-		return "", errNotText
-	case strings.Contains(s, "\r"):
+	if bytes.IndexByte(v.value, '\r') >= 0 {
 		return "", errCR
 	}
 	end, err := vault.Generate(26, "alnum")
@@ -330,9 +324,6 @@ func githubLines(v variable) (string, error) {
 // systemdLine writes what EnvironmentFile= takes (systemd.exec(5)).
 func systemdLine(v variable) (string, error) {
 	s := string(v.value)
-	if !utf8.ValidString(s) {
-		return "", errNotText
-	}
 	refused := func(r rune) bool { // systemd's unichar_is_valid and string_has_cc
 		return unicode.IsControl(r) && r != '\t' && r != '\n' || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe
 	}
