@@ -143,7 +143,8 @@ func (a *app) noteWriter(g vault.Agent) {
 	for i, p := range patterns {
 		names[i] = p.String()
 	}
-	a.out.note("it may write %s, so it decides the values that ass run and ass env export hand to programs from there; names that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
+	a.out.note("it may write %s, so it decides the values that ass run and ass env export hand to programs from there; "+
+		"names that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
 }
 
 // keyWasShown says what to do when a key could not be printed: it is kept nowhere.

@@ -168,7 +168,8 @@ func loneReturns(file []byte) (wrong unreadable) {
 			line = bytes.TrimSuffix(line, []byte("\r"))
 		}
 		if bytes.IndexByte(line, '\r') >= 0 {
-			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in double quotes or, if all lines end so, convert the file with: tr '\r' '\n'`})
+			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in ` +
+				`double quotes or, if all lines end so, convert the file with: tr '\r' '\n'`})
 		}
 	}
 	return wrong
@@ -272,10 +273,9 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 	}
 	d.take(1)
 	blank := d.skipBlanks()
-	switch {
-	case d.rest != "" && strings.IndexByte(d.quotes, d.rest[0]) >= 0:
+	if d.rest != "" && strings.IndexByte(d.quotes, d.rest[0]) >= 0 {
 		v.value, err = d.quoted()
-	default:
+	} else {
 		v.value, err = d.bare(blank)
 	}
 	if err == nil && bytes.IndexByte(v.value, 0) >= 0 {

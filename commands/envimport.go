@@ -231,7 +231,7 @@ func (c envImport) notes(a *app, list []variable) {
 	}
 	var refer []string
 	for _, v := range list {
-		if bytes.HasPrefix(v.value, []byte(referencePrefix)) {
+		if isReference(string(v.value)) {
 			refer = append(refer, v.name)
 		}
 	}
@@ -245,7 +245,8 @@ func (c envImport) notes(a *app, list []variable) {
 			"act on the program itself: %s", some(acting))
 	}
 	if len(ours) > 0 {
-		a.out.note("stored, but a program gets these through ass run --env alone, because ass itself reads them: %s", some(ours))
+		a.out.note("stored, but a program gets these through ass run --env alone, because ass itself reads "+
+			"them: %s", some(ours))
 	}
 }
 
@@ -313,7 +314,10 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 		}
 	}
 	if a.JSON {
-		answer := map[string]any{"namespace": ns.String(), "imported": len(imported), "skipped": len(skipped), "keys": imported, "skipped_keys": skipped, "dry_run": c.DryRun}
+		answer := map[string]any{
+			"namespace": ns.String(), "imported": len(imported), "skipped": len(skipped), "keys": imported,
+			"skipped_keys": skipped, "dry_run": c.DryRun,
+		}
 		if names, _ := unfilled(list); len(names) > 0 && !c.DryRun {
 			answer["references"] = names
 		}

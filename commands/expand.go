@@ -12,7 +12,8 @@ import (
 
 // expand fills references in: ${NAME} with the value that an earlier line of the same
 // file gives that name, ${NAME:-text} and ${NAME-text} with text where none does, and
-// ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what stands for itself in the dialect of python-dotenv.
+// ${NAME:?text} and ${NAME?text} as ${NAME}. With fill false it fills in only what
+// stands for itself in the dialect of python-dotenv.
 //
 // An error repeats the name that is missing only if it looks like one: it may be a part
 // of a password.
@@ -58,8 +59,8 @@ func (v variable) filled(set map[string][]byte, fill bool) (value []byte, left [
 		case text.given:
 			value = append(value, text.text...)
 		default:
-			return nil, nil, "refers to " + shownName(name, "a name") + ", which no earlier line sets; give it a value with ${NAME:-text}, or put " +
-				"the whole into single quotes to keep it as it is"
+			return nil, nil, "refers to " + shownName(name, "a name") + ", which no earlier line sets; give it a value with " +
+				"${NAME:-text}, or put the whole into single quotes to keep it as it is"
 		}
 		if rest += length; len(value) > vault.MaxValueBytes {
 			return nil, nil, fmt.Sprintf("is, with its references filled in, larger than the %d bytes that are "+

@@ -149,7 +149,8 @@ func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
 	out.Path = p.String()
 	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
 	if h.Strict || named {
-		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, h.way(out.kind, []leftOut{out}), p.Key())
+		way := h.way(out.kind, []leftOut{out})
+		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, way, p.Key())
 	}
 	h.left = append(h.left, out)
 	return nil
@@ -165,7 +166,7 @@ func (h *handover) fill(g gathered) error {
 		switch does := actsWith(v.name, v.value); {
 		case does != "" && !h.allowed(v.path, v.name):
 			out = h.acting(v.path, v.name, does)
-		case bytes.HasPrefix(v.value, []byte(referencePrefix)) && !h.allows(v.name): // --keys speaks of the name alone
+		case isReference(string(v.value)) && !h.allows(v.name): // --keys speaks of the name alone
 			out = h.acting(v.path, v.name, "its value is a reference, which an ass run inside would fill in")
 		case !h.zeros && bytes.IndexByte(v.value, 0) >= 0:
 			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}

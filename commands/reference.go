@@ -12,6 +12,11 @@ import (
 // template. As everywhere, a name without a slash lies in the default namespace.
 const referencePrefix = "ass://"
 
+// isReference reports whether ass run takes a text for a reference, well written or not.
+func isReference(text string) bool {
+	return strings.HasPrefix(text, referencePrefix)
+}
+
 // reference parses ass://path; ok is false for any other text.
 func (a *app) reference(text string) (p tokens.Path, ok bool, err error) {
 	name, ok := strings.CutPrefix(text, referencePrefix)

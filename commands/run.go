@@ -148,7 +148,7 @@ func (c runCmd) equip(a *app, child *child) error {
 func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	unsaid := len(c.Env) == 0 && len(c.File) == 0 && c.Stdin == "" && !slices.ContainsFunc(env, func(pair string) bool {
 		_, text, _ := strings.Cut(pair, "=")
-		return strings.HasPrefix(text, referencePrefix)
+		return isReference(text)
 	})
 	if c.Namespace != "" || unsaid {
 		chosen, err := a.chooseNamespace(c.Namespace)
@@ -218,7 +218,7 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish
 		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
 			return usagef("%s holds a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
 		}
-		if w.inEnv && strings.HasPrefix(string(v.value), referencePrefix) {
+		if w.inEnv && isReference(string(v.value)) {
 			a.out.warn("the value of %s is a reference itself, which an ass run inside would fill in", w.path)
 		}
 		w.as(child, v)
@@ -234,7 +234,7 @@ func (c runCmd) environment() []string {
 		keep := []string{"PATH", "HOME", "TERM", "TMPDIR", "TZ", "LANG", "USER", "SHELL", "SYSTEMROOT"}
 		env = slices.DeleteFunc(env, func(pair string) bool {
 			name, text, _ := strings.Cut(pair, "=")
-			return !slices.Contains(keep, name) && !strings.HasPrefix(name, "LC_") && !strings.HasPrefix(text, referencePrefix)
+			return !slices.Contains(keep, name) && !strings.HasPrefix(name, "LC_") && !isReference(text)
 		})
 	}
 	if !c.KeepAgentKey {
