@@ -58,7 +58,7 @@ func refused(t *testing.T, home, says string, args ...string) {
 
 func TestBackupOnAFullDisk(t *testing.T) {
 	home, dir := oldVault(t), smallDisk(t, "size=64k")
-	refused(t, home, "no backup was made, though the log has an entry about one: write "+dir+"/x.db.part: no space left on device\n", "vault", "backup", dir+"/x.db")
+	refused(t, home, "the backup failed after the log recorded it: write "+dir+"/x.db.part: no space left on device\n", "vault", "backup", dir+"/x.db")
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("it left %v", left)
 	}
@@ -91,7 +91,7 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, "x.db.part"), 0o600); err != nil {
 		t.Skip(err)
 	}
-	for to, says := range map[string]string{"/dev/full": "is there already", fifo: "is there already", dir + "/x.db": "x.db.part is in the way; remove it"} {
+	for to, says := range map[string]string{"/dev/full": "already exists", fifo: "already exists", dir + "/x.db": "x.db.part is in the way; remove it"} {
 		refused(t, home, says, "vault", "backup", to)
 	}
 	// A backup to a link to a folder goes into the folder. Backups made within one second
@@ -109,7 +109,7 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	if files, _ := os.ReadDir(folder); len(files) != 3 {
 		t.Errorf("there are %v", files)
 	}
-	if out, err := assIn(home, "vault", "backup", dir+"/no/"); err == nil || !strings.Contains(string(out), "there is no folder") {
+	if out, err := assIn(home, "vault", "backup", dir+"/no/"); err == nil || !strings.Contains(string(out), "does not exist; create it first") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, from := range []string{"/dev/zero", fifo, folder} {

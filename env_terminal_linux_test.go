@@ -38,7 +38,7 @@ func TestImportOnATerminal(t *testing.T) {
 	write(t, ".assrc", `{"namespace":"prod","version":1}`)
 	write(t, "again.env", "A=hunter2-again\nC=hunter2-c\n")
 	term = startOnTerminal(t, home, "env", "import", "again.env")
-	term.await("Replace 1 secret in prod, the namespace that ")
+	term.await("Replace 1 secret in prod, the namespace from")
 	term.typeIn("n\r")
 	if code := term.exitCode(); code != 1 || !strings.Contains(term.text(), "ass: would replace: prod/A\r\n") {
 		t.Errorf("exit code %d:\n%s", code, term.text())
@@ -85,7 +85,7 @@ func TestImportReplacesWhatWasShown(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	term.typeIn("y\r")
-	term.await("prod/B was stored meanwhile; nothing was imported: run it again")
+	term.await("prod/B was changed by another process; nothing was imported: run it again")
 	if code := term.exitCode(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}
@@ -225,7 +225,7 @@ func TestAsksOnATerminal(t *testing.T) {
 	for answer, want := range map[string]string{"n": "KEEP=1\n", "y": "A=hunter2\n"} {
 		write(t, "theirs.env", "KEEP=1\n")
 		term := startOnTerminal(t, home, "env", "export", "prod", "--output", "theirs.env")
-		term.await("theirs.env is there already, and ass did not write it, or it was changed since. Overwrite it? [y/N] ")
+		term.await("theirs.env already exists, and ass did not write it or it was changed since. Overwrite it? [y/N] ")
 		term.typeIn(answer + "\r")
 		code := term.exitCode()
 		if b, err := os.ReadFile("theirs.env"); err != nil || string(b) != want || (code == 0) != (answer == "y") {
@@ -234,7 +234,7 @@ func TestAsksOnATerminal(t *testing.T) {
 	}
 	write(t, ".assrc", `{"namespace":"prod","version":1}`)
 	term := startOnTerminal(t, home, "init", "--trust")
-	term.await("Trust it as it is? [y/N] ")
+	term.await("Trust this file as it is? [y/N] ")
 	term.typeIn("\r")
 	if code := term.exitCode(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, term.text())
@@ -244,7 +244,7 @@ func TestAsksOnATerminal(t *testing.T) {
 	}
 	term = startOnTerminal(t, home, "init", "--trust")
 	term.await("ass run and ass env export hand over the namespace prod here")
-	term.await("Trust it as it is? [y/N] ")
+	term.await("Trust this file as it is? [y/N] ")
 	term.typeIn("y\r")
 	term.await("Trusted ")
 	if out, err := assIn(home, "env", "export"); err != nil || string(out) != "A=hunter2\n" {

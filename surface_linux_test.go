@@ -174,17 +174,17 @@ func TestFilesOfOthers(t *testing.T) {
 
 	// the stored credentials
 	give(config, stranger, 0o644)
-	p.does(1, "config.json belongs to another user, so it is not believed", "secrets", "set", "a/K", "hunter2")
+	p.does(1, "config.json belongs to another user, so it is not trusted", "secrets", "set", "a/K", "hunter2")
 	p.does(1, "config.json belongs to another user", "login")
 	give(config, nobody, 0o600)
 	p.does(0, "^hunter2$", "secrets", "get", "a/K")
 
 	// .assrc: ass ignores the namespace of a stranger's file, and uses root's with a note
 	must(os.WriteFile(project, []byte(`{"namespace":"theirs","version":1}`), 0o644))
-	p.does(0, "the namespace theirs is that of .*/.assrc, which belongs to another user", "secrets", "set", "K", "hunter2")
+	p.does(0, "the namespace theirs comes from .*/.assrc, which belongs to another user", "secrets", "set", "K", "hunter2")
 	give(project, stranger, 0o644)
 	for _, args := range [][]string{{"secrets", "set", "K", "hunter2"}, {"secrets", "get", "K"}, {"secrets", "list"}, {"env", "export"}} {
-		p.does(2, "/.assrc belongs to another user, or can be written by all, so it decides no namespace", args...)
+		p.does(2, "/.assrc belongs to another user or is writable by everyone, so its namespace is ignored", args...)
 	}
 	p.does(0, "", "secrets", "get", "K", "--namespace", "theirs")
 	give(project, nobody, 0o644)
@@ -206,7 +206,7 @@ func TestFilesOfOthers(t *testing.T) {
 	root := *p
 	root.cred = nil
 	root.does(0, "", "vault", "rekey", "--force")
-	root.does(0, "the namespace theirs is that of .*/.assrc, which belongs to another user", "secrets", "get", "K")
+	root.does(0, "the namespace theirs comes from .*/.assrc, which belongs to another user", "secrets", "get", "K")
 	p.does(0, "^hunter2$", "secrets", "get", "a/K")
 
 	// the file that ass unlock writes, and its folder
@@ -224,5 +224,5 @@ func TestFilesOfOthers(t *testing.T) {
 	p.doesWith(pass, env, 0, "Unlocked", "unlock")
 	p.doesWith("", env, 0, "^hunter2$", "secrets", "get", "a/K")
 	give(filepath.Join(run, "ass/unlocked-default"), stranger, 0o644)
-	p.doesWith("", env, 3, "warning: what ass unlock left is not used: .*belongs to another user", "secrets", "get", "a/K")
+	p.doesWith("", env, 3, "warning: the token of ass unlock is not used: .*belongs to another user", "secrets", "get", "a/K")
 }

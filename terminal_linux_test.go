@@ -297,7 +297,7 @@ func TestLoginOnATerminal(t *testing.T) {
 	term.await("Passphrase for the owner key (empty for none): ")
 	time.Sleep(50 * time.Millisecond)
 	term.typeIn("\r")
-	term.await("Its last six characters")
+	term.await("Type its last six characters")
 	screen := term.text()
 	at := strings.Index(screen, "AGE-SECRET-KEY-PQ-1")
 	if at < 0 {

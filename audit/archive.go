@@ -114,7 +114,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	}
 	id, err := hex.DecodeString(h.Vault)
 	if err != nil || len(id) != 16 || vaultOf(h.OwnerKey) != h.Vault {
-		return h, nil, errors.New("its owner's key is not that of the vault that it names")
+		return h, nil, errors.New("its owner key does not match the vault that it names")
 	}
 	w := archiveWalk{
 		place: Place{[16]byte(id), h.Epoch}, at: Position{Seq: h.First - 1, LastMAC: [32]byte(h.PrevMAC)},
@@ -151,7 +151,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	if err := lines.Err(); err != nil {
 		return h, nil, fmt.Errorf("it cannot be read to its end: %w", err)
 	}
-	return h, nil, errors.New("the owner's signature does not match: it was altered, or cut off")
+	return h, nil, errors.New("the owner's signature is invalid: the archive was modified or truncated")
 }
 
 // parseEnd reads the last line. It accepts only the form that [WriteArchive] writes.
@@ -182,7 +182,7 @@ func (w *archiveWalk) found(from, to uint64, problem string) {
 func (w *archiveWalk) line(b []byte) error {
 	var line archiveLine
 	if DecodeStrict(b, &line) != nil || line.Seq <= w.at.Seq {
-		return fmt.Errorf("the line behind entry %d is not an entry that can follow: it was altered, or cut off", w.at.Seq)
+		return fmt.Errorf("the line after entry %d is not the next entry: the archive was modified or truncated", w.at.Seq)
 	}
 	if line.Seq > w.at.Seq+1 {
 		w.found(w.at.Seq+1, line.Seq-1, "missing")
@@ -193,7 +193,7 @@ func (w *archiveWalk) line(b []byte) error {
 		e.Body = line.Body64
 	}
 	if line.Raw != nil || len(line.MAC) != MACSize {
-		w.found(line.Seq, 0, "it was no entry when it was archived")
+		w.found(line.Seq, 0, "it was already damaged when it was archived")
 		w.at, w.torn = Position{Seq: line.Seq}, true
 		return nil
 	}
@@ -210,9 +210,9 @@ func (w *archiveWalk) line(b []byte) error {
 	case err != nil:
 		w.found(line.Seq, 0, err.Error())
 	case !known:
-		w.found(line.Seq, 0, fmt.Sprintf("it is by %q, who is not known here", e.By))
+		w.found(line.Seq, 0, fmt.Sprintf("its author %q is unknown", e.By))
 	case !ed25519.Verify(pub, e.signedBytes(place, line.Seq, w.at.LastMAC), e.Sig):
-		w.found(line.Seq, 0, fmt.Sprintf("it is not signed by %q, whose name it bears", e.By))
+		w.found(line.Seq, 0, fmt.Sprintf("invalid signature for author %q", e.By))
 	default:
 		w.learn(e.By, ev)
 	}

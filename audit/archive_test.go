@@ -63,16 +63,16 @@ func TestArchive(t *testing.T) {
 		"whole":                 {func(l *log) []byte { return archiveOf(t, l, nil) }, ""},
 		"an entry missing":      {func(l *log) []byte { l.values[2] = nil; return archiveOf(t, l, nil) }, "audit entry 3: missing"},
 		"the last ones missing": {func(l *log) []byte { return archiveOf(t, l, func(h *ArchiveHeader) { h.Last = 9 }) }, "audit entries 5 to 9: missing"},
-		"no entry at its place": {func(l *log) []byte { l.values[1] = []byte("x"); return archiveOf(t, l, nil) }, "audit entry 2: it was no entry"},
+		"no entry at its place": {func(l *log) []byte { l.values[1] = []byte("x"); return archiveOf(t, l, nil) }, "audit entry 2: it was already damaged"},
 		"an actor not known":    {func(l *log) []byte { l.values[1] = nil; return archiveOf(t, l, nil) }, "audit entry 2: missing"},
-		"another owner":         {func(l *log) []byte { l.owner = l.other; return archiveOf(t, l, nil) }, "its owner's key is not that of the vault"},
-		"cut off":               {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:len(b)-100] }, "altered, or cut off"},
-		"its end missing":       {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }, "altered, or cut off"},
-		"something behind":      {func(l *log) []byte { return append(archiveOf(t, l, nil), "x\n"...) }, "altered, or cut off"},
+		"another owner":         {func(l *log) []byte { l.owner = l.other; return archiveOf(t, l, nil) }, "its owner key does not match the vault"},
+		"cut off":               {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:len(b)-100] }, "modified or truncated"},
+		"its end missing":       {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }, "modified or truncated"},
+		"something behind":      {func(l *log) []byte { return append(archiveOf(t, l, nil), "x\n"...) }, "modified or truncated"},
 		"an entry signed by another": {func(l *log) []byte {
 			l.values[3][len(l.values[3])-40] ^= 1
 			return archiveOf(t, l, nil)
-		}, "audit entry 4: it is not signed by"},
+		}, "audit entry 4: invalid signature for author"},
 		"empty": {func(*log) []byte { return nil }, "not an archive"},
 	} {
 		t.Run(name, func(t *testing.T) {

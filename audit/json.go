@@ -32,7 +32,7 @@ func decodeStrict(data []byte, v any) error {
 		return errors.New("not the expected JSON") // the cause would quote the content
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("text behind the JSON")
+		return errors.New("text after the JSON")
 	}
 	return checkNames(data)
 }
@@ -63,7 +63,7 @@ func checkNames(data []byte) error {
 			}
 			name, top := string(data[start:i]), len(open)-1
 			if !plainName(name) || open[top][name] {
-				return errors.New("a field of its JSON stands twice or has an odd name")
+				return errors.New("a field of its JSON is repeated or has an unexpected name")
 			}
 			if open[top] == nil {
 				open[top] = map[string]bool{}

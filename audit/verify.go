@@ -75,7 +75,7 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 		seq := Seq(key)
 		gap := seq - w.at.Seq - 1
 		if seq <= w.at.Seq || gap > maxGap-w.missing || v.Last > 0 && seq > v.Last {
-			w.found(w.at.Seq+1, "a record with a key that no entry has stands before it, or behind the last one")
+			w.found(w.at.Seq+1, "a record with an invalid key lies before it or after the last entry")
 			continue
 		}
 		if gap > 0 {
@@ -152,7 +152,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 	}
 	k, epoch, ok := w.keyOf(seq, e, ev)
 	if !ok {
-		w.found(seq, "its MAC does not match: it was altered, moved, or written by someone without the key")
+		w.found(seq, "MAC mismatch: it was modified, moved, or written without the key")
 		w.pass(e.MAC)
 		return
 	}
@@ -166,11 +166,11 @@ func (w *walk) entry(seq uint64, value []byte) {
 	case err != nil:
 		w.found(seq, "%v", err)
 	case !known:
-		w.found(seq, "it is by %q, who is not known here", e.By)
+		w.found(seq, "its author %q is unknown", e.By)
 	case ev.ActorID != e.By:
-		c.otherwise = fmt.Sprintf("it names %q as its actor and is signed by %q", ev.ActorID, e.By)
+		c.otherwise = fmt.Sprintf("it names %q as its actor but is signed by %q", ev.ActorID, e.By)
 	case begins && epoch > w.epoch+1 && len(w.broken) == 0 && ev.Type != VaultRestored:
-		c.otherwise = fmt.Sprintf("it begins epoch %d behind epoch %d", epoch, w.epoch)
+		c.otherwise = fmt.Sprintf("it begins epoch %d after epoch %d", epoch, w.epoch)
 	case ev.Epoch != 0 && !begins:
 		c.otherwise = fmt.Sprintf("it claims to begin epoch %d", ev.Epoch)
 	}
@@ -219,9 +219,9 @@ func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, o
 func (p Position) Differs(head Position) string {
 	switch {
 	case head.Seq > p.Seq:
-		return fmt.Sprintf("entries %d to %d are missing: the log was cut at its end", p.Seq+1, head.Seq)
+		return fmt.Sprintf("entries %d to %d are missing: the log was truncated", p.Seq+1, head.Seq)
 	case head.Seq < p.Seq:
-		return fmt.Sprintf("entries %d to %d were added behind the head", head.Seq+1, p.Seq)
+		return fmt.Sprintf("entries %d to %d were added after the head", head.Seq+1, p.Seq)
 	case !bytes.Equal(head.LastMAC[:], p.LastMAC[:]), !bytes.Equal(head.Key[:], p.Key[:]):
 		return "it is not the last entry that the head records"
 	}

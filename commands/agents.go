@@ -96,7 +96,7 @@ func (agentsList) Run(a *app) error {
 type agentsCreate struct {
 	Name        string `help:"Name of the agent: at most 64 of A-Z a-z 0-9 _ -." placeholder:"NAME"`
 	Description string `help:"What it is for." placeholder:"TEXT"`
-	Namespace   string `help:"Namespaces outside of which it gets nothing, separated by commas." placeholder:"NS,…"`
+	Namespace   string `help:"Namespaces that bound what it may get, separated by commas." placeholder:"NS,…"`
 	Scopes      string `help:"What it may do, separated by commas; to read the namespaces if omitted." placeholder:"SCOPE,…"`
 }
 
@@ -143,14 +143,14 @@ func (a *app) noteWriter(g vault.Agent) {
 	for i, p := range patterns {
 		names[i] = p.String()
 	}
-	a.out.note("it may write %s, so it decides the values that ass run and ass env export hand to programs from there; "+
-		"names that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
+	a.out.note("it may write %s, so it decides which values ass run and ass env export hand to programs from there; "+
+		"variables that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
 }
 
 // keyWasShown says what to do when a key could not be printed: it is kept nowhere.
 func (a *app) keyWasShown(g vault.Agent, err error) error {
 	if err == nil && a.out.err != nil {
-		return fmt.Errorf("%w; the key of agent %s is lost: make another with: ass agents rotate-key %s", a.out.err, g.Name, g.ID)
+		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", a.out.err, g.Name, g.ID)
 	}
 	return err
 }
@@ -172,7 +172,7 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 	}
 	spec := vault.AgentSpec{Name: strings.TrimSpace(c.Name), Description: strings.TrimSpace(c.Description)}
 	if err == nil && spec.Name == "" {
-		err = usagef("an agent needs a name; an example: ass agents create --name worker --scopes \"secrets:read:production/gemini/*\"")
+		err = usagef("an agent needs a name; for example: ass agents create --name worker --scopes \"secrets:read:production/gemini/*\"")
 	}
 	if err == nil && strings.TrimSpace(c.Scopes) != "" {
 		spec.Scopes, err = tokens.ParseScopes(c.Scopes)
@@ -184,6 +184,9 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 		var ns tokens.Namespace
 		ns, err = tokens.ParseNamespace(text)
 		spec.Namespaces = append(spec.Namespaces, ns)
+	}
+	if err == nil && len(spec.Scopes)+len(spec.Namespaces) == 0 {
+		err = usagef("an agent needs --scopes or --namespace; for example: --scopes \"secrets:read:production/gemini/*\"")
 	}
 	if err == nil {
 		spec, err = spec.Resolve()
@@ -246,7 +249,7 @@ func (a *app) showAgentKey(g vault.Agent, key tokens.AgentKey, done string) erro
 	}
 	a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
 	a.out.line("API Key: %s%s", key.Text(), saved)
-	a.out.note("the key is shown this once; give it to the program as ASS_AGENT_KEY")
+	a.out.note("this key is shown only once; give it to the program as ASS_AGENT_KEY")
 	return nil
 }
 
@@ -323,7 +326,7 @@ func (c agentsRevoke) Run(a *app) error {
 // noteLeftBehind names the invalid records that a rewrite left out.
 func (a *app) noteLeftBehind(names []string) {
 	if len(names) > 0 {
-		a.out.warn("left behind, because it did not hold: %s", strings.Join(names, ", "))
+		a.out.warn("left out, because it was damaged: %s", strings.Join(names, ", "))
 	}
 }
 
@@ -332,7 +335,7 @@ func (a *app) noteLeftBehind(names []string) {
 // answer, another agent may have the name.
 func (a *app) confirmNarrowing(agent string, force bool, question string) (id string, err error) {
 	var n vault.Narrowing
-	err = a.with(access{readOnly: true, owner: "revoke agents and replace their keys"}, func(s *vault.Session) (err error) {
+	err = a.with(access{readOnly: true, owner: "revoke agents and rotate their keys"}, func(s *vault.Session) (err error) {
 		n, err = s.Narrow(agent)
 		return err
 	})
@@ -360,7 +363,7 @@ func (c agentsRotateKey) Run(a *app) error {
 		return err
 	}
 	var n vault.Narrowing
-	err = a.with(access{owner: "replace the keys of agents"}, func(s *vault.Session) (err error) {
+	err = a.with(access{owner: "rotate the keys of agents"}, func(s *vault.Session) (err error) {
 		var key tokens.AgentKey
 		if n, key, err = s.RotateAgentKey(id); err != nil {
 			return err

@@ -19,7 +19,7 @@ type approvalsGroup struct {
 
 type approvalsList struct {
 	Status string `short:"s" help:"pending (if omitted), approved, denied, expired, or all." default:"pending"`
-	Limit  int    `short:"l" help:"Number of requests to list; 0 for all. Where there are more, agents take turns." default:"50"`
+	Limit  int    `short:"l" help:"Number of requests to list; 0 for all. When the list is cut, requests of different agents are interleaved." default:"50"`
 }
 
 func (approvalsList) Help() string {
@@ -57,12 +57,12 @@ func (c approvalsList) Run(a *app) error {
 			return a.out.json(answer)
 		}
 		if len(items) == 0 {
-			a.out.note("no requests that are %s", strings.Replace(c.Status, "all", "listed", 1))
+			a.out.note("no %s requests", strings.Replace(c.Status, "all", "listed", 1))
 			return nil
 		}
 		a.out.table(rows)
 		if more := total - len(items); more > 0 {
-			a.out.note("%d more, which --limit 0 lists; what an agent asks for ends with: ass agents revoke AGENT", more)
+			a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke AGENT", more)
 		}
 		return nil
 	})
@@ -128,8 +128,8 @@ func (a *app) requestState(q vault.Request) cell {
 }
 
 type approvalsApprove struct {
-	IDs   []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
-	Force bool     `short:"f" help:"Skip the confirmation; the passphrase is asked for all the same."`
+	IDs   []string `arg:"" name:"id" help:"Ids of requests, or the beginnings of ids."`
+	Force bool     `short:"f" help:"Skip the confirmation; ass still asks for the passphrase."`
 }
 
 func (approvalsApprove) Help() string {
@@ -142,7 +142,7 @@ requests, or none.`
 func (c approvalsApprove) Run(a *app) error {
 	const what = "approve requests"
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("an approval does not take the passphrase from stdin; ass asks for it on the terminal, or give another descriptor")
+		return usagef("an approval does not read the passphrase from stdin; use a terminal, or another descriptor with --passphrase-fd")
 	}
 	shown, err := a.showRequests(c.IDs, what)
 	if err != nil {
@@ -155,15 +155,15 @@ func (c approvalsApprove) Run(a *app) error {
 }
 
 type approvalsDeny struct {
-	IDs    []string `arg:"" name:"id" help:"Ids of requests, or what they begin with."`
-	Reason string   `short:"r" help:"Why; it is told to the agent." required:"" placeholder:"TEXT"`
+	IDs    []string `arg:"" name:"id" help:"Ids of requests, or the beginnings of ids."`
+	Reason string   `short:"r" help:"Why; the agent sees it." required:"" placeholder:"TEXT"`
 	Force  bool     `short:"f" help:"Skip the confirmation."`
 }
 
 func (c approvalsDeny) Run(a *app) error {
 	const what = "deny requests"
 	if strings.TrimSpace(c.Reason) == "" {
-		return usagef("--reason is empty; the agent is told why")
+		return usagef("--reason is empty; say why, for the agent")
 	}
 	shown, err := a.showRequests(c.IDs, what)
 	if err != nil {
@@ -274,7 +274,7 @@ func findRequest(list []vault.Request, id string) (found vault.Request, err erro
 	some := beginWith(list, id, func(q vault.Request) string { return q.ID })
 	switch len(some) {
 	case 0:
-		return found, errorf(vault.ErrUnknown, "no request %s; those that wait: ass approvals list", id)
+		return found, errorf(vault.ErrUnknown, "no request %s; list the pending ones with: ass approvals list", id)
 	case 1:
 		return some[0], nil
 	}
@@ -303,7 +303,7 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	}
 	version := fmt.Sprintf("v%d, %s", q.Version, q.Tier)
 	if q.Current != q.Version {
-		version += fmt.Sprintf("; the secret is at v%d now", q.Current)
+		version += fmt.Sprintf("; the secret is now at v%d", q.Current)
 		if q.Current == 0 {
 			version = fmt.Sprintf("v%d, %s; the secret is deleted", q.Version, q.Tier)
 		}
@@ -314,7 +314,7 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	a.out.note("  what:   %s %s (%s)", q.Action, q.Path, version)
 	a.out.note("  why:    %s", why)
 	if len(lately) == 0 {
-		a.out.note("  lately: it has read nothing")
+		a.out.note("  lately: no reads")
 	}
 	for i, e := range lately {
 		label := "        "
@@ -371,7 +371,7 @@ func (a *app) stillPending(need *vault.ApprovalError, was error) (waits bool, er
 				case q.Status == vault.Denied:
 					err = errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
 				case q.Status == vault.Expired:
-					err = errorf(vault.ErrRefused, "nobody decided on the request to %s %s in time", q.Action, q.Path)
+					err = errorf(vault.ErrRefused, "the request to %s %s expired without a decision", q.Action, q.Path)
 				}
 			}
 		}

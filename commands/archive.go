@@ -9,7 +9,7 @@ import (
 )
 
 type auditArchive struct {
-	File   string `arg:"" help:"File to write, at which nothing may be."`
+	File   string `arg:"" help:"File to write, which must not exist."`
 	Before string `help:"Archive the entries from before then: a date, an RFC 3339 time, or how long ago (90d)." default:"90d" placeholder:"TIME"`
 	Force  bool   `help:"Skip the confirmation."`
 }
@@ -55,9 +55,9 @@ func (a *app) verifyArchive(file string) error {
 	done, problems, err := vault.VerifyArchive(file, nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errorf(fs.ErrNotExist, "there is no archive %s", file)
+		return errorf(fs.ErrNotExist, "no archive at %s", file)
 	case errors.Is(err, vault.ErrDamaged):
-		return errorf(vault.ErrDamaged, "%v; nothing that it says can be believed: use another copy of the file", err)
+		return errorf(vault.ErrDamaged, "%v; do not trust its content: use another copy of the file", err)
 	case err != nil:
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) verifyArchive(file string) error {
 		return &verifyError{n}
 	}
 	if !a.JSON {
-		a.out.done("Everything holds: log entries %d to %d of vault %s, signed by its owner", done.First, done.Last, done.Vault)
+		a.out.done("OK: verified log entries %d to %d of vault %s, signed by its owner", done.First, done.Last, done.Vault)
 	}
 	return nil
 }

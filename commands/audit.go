@@ -22,7 +22,7 @@ type auditGroup struct {
 
 type auditShow struct {
 	Limit     int    `short:"l" help:"Number of entries to show; 0 for all." default:"25"`
-	Tail      bool   `help:"Follow new entries as they come."`
+	Tail      bool   `help:"Follow new entries as they are written."`
 	Namespace string `help:"Only entries about secrets in this namespace and below." placeholder:"NS"`
 	Agent     string `help:"Only entries of this actor: owner, or the id of an agent or a token." placeholder:"ID"`
 	Action    string `help:"Only this event, such as secret.read, or a group of them, such as secret." placeholder:"EVENT"`
@@ -186,7 +186,7 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 		err := a.look(func(v *vault.Vault, s *vault.Session) error {
 			found, newest, err := v.LogAfter(seen, ownEntries(s, match))
 			if err == nil && newest < seen {
-				a.out.warn("the log has shrunk from %d entries to %d: the vault was replaced by an older copy", seen, newest)
+				a.out.warn("the log shrank from %d to %d entries: the vault was replaced by an older copy", seen, newest)
 			}
 			entries, seen = found, newest
 			return err
@@ -274,7 +274,7 @@ byte, or all are checked. With --all, all are checked in any case.`
 func (c auditVerify) Run(a *app) error {
 	if c.Archive != "" {
 		if c.All {
-			return usagef("--all is for the log in the vault; of an archive, every entry is checked")
+			return usagef("--all is only for the log in the vault; every entry of an archive is always checked")
 		}
 		return a.verifyArchive(c.Archive)
 	}
@@ -310,16 +310,16 @@ func (a *app) report(r vault.Report) error {
 		return &verifyError{n}
 	}
 	if !r.Remembered {
-		a.out.note("this machine had not seen the vault before, so it could not know an older copy of it")
+		a.out.note("this machine sees the vault for the first time, so it cannot tell whether this is an older copy")
 	}
 	if !a.JSON {
 		if r.Archived > 0 {
 			a.out.note("log entries 1 to %d were archived", r.Archived)
 		}
 		if r.Verified > 0 {
-			a.out.note("log entries %d to %d are byte for byte those that held on %s; to check each of them again: ass audit verify --all", r.Archived+1, r.Verified, stamp(r.VerifiedAt))
+			a.out.note("log entries %d to %d are unchanged since the verification on %s; to check each of them again: ass audit verify --all", r.Archived+1, r.Verified, stamp(r.VerifiedAt))
 		}
-		a.out.done("Everything holds: %s, %s, epoch %d", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
+		a.out.done("OK: verified %s and %s (epoch %d)", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
 	}
 	return nil
 }
@@ -329,6 +329,6 @@ func (a *app) report(r vault.Report) error {
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {
-	return pluralOf(e.problems, "thing does", "things do") + " not hold; put a backup back with ass vault restore, or save what holds with ass vault salvage"
+	return plural(e.problems, "problem") + " found; restore a backup with: ass vault restore BACKUP, or save what is intact with: ass vault salvage"
 }
 func (e *verifyError) Unwrap() error { return vault.ErrDamaged }

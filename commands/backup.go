@@ -15,7 +15,7 @@ import (
 // Copies of the vault: making a backup, restoring it, and salvaging a damaged vault.
 
 type vaultBackup struct {
-	File     string `arg:"" optional:"" help:"File to write, at which nothing may be; of a folder, a name in it is made."`
+	File     string `arg:"" optional:"" help:"File to write, which must not exist; in a folder, ass chooses the name."`
 	ToStdout bool   `help:"Write the backup to stdout."`
 }
 
@@ -29,9 +29,9 @@ ass vault restore`
 func (c vaultBackup) Run(a *app) error {
 	switch {
 	case c.ToStdout == (c.File != ""):
-		return usagef("a backup goes to one place: a file, or --to-stdout")
+		return usagef("give a file or --to-stdout, not both")
 	case c.ToStdout && a.out.tty:
-		return usagef("a backup is not for a terminal: ass vault backup --to-stdout > FILE")
+		return usagef("stdout is a terminal; redirect it: ass vault backup --to-stdout > FILE")
 	}
 	file, err := c.target(a.now())
 	if err != nil {
@@ -87,7 +87,7 @@ func (c vaultBackup) target(now time.Time) (string, error) {
 	case isFolder:
 		return freeName(file, "vault-"+now.UTC().Format("20060102-150405"), ".db"), nil
 	case os.IsPathSeparator(c.File[len(c.File)-1]): // a disk that is not mounted, say
-		return "", usagef("there is no folder %s; make it first", file)
+		return "", usagef("folder %s does not exist; create it first", file)
 	}
 	return file, folderOf(file)
 }
@@ -95,7 +95,7 @@ func (c vaultBackup) target(now time.Time) (string, error) {
 // folderOf returns an error if the folder of a new file does not exist.
 func folderOf(file string) error {
 	if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
-		return usagef("there is no folder %s; make it first", filepath.Dir(file))
+		return usagef("folder %s does not exist; create it first", filepath.Dir(file))
 	}
 	return nil
 }
@@ -123,9 +123,9 @@ func (a *app) optionsFor(what string) vault.Options {
 }
 
 type vaultRestore struct {
-	File       string `arg:"" help:"Backup to put in the place of the vault."`
+	File       string `arg:"" help:"Backup to restore."`
 	VerifyOnly bool   `help:"Verify the backup, and change nothing."`
-	KeyFile    string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE"`
+	KeyFile    string `help:"Read the owner key from a file, if no profile has it." placeholder:"FILE"`
 	Force      bool   `help:"Skip the confirmation."`
 }
 
@@ -150,7 +150,7 @@ func (c vaultRestore) Run(a *app) error {
 		return err
 	}
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-		return errorf(fs.ErrNotExist, "there is no backup %s", file)
+		return errorf(fs.ErrNotExist, "no backup at %s", file)
 	}
 	if c.VerifyOnly {
 		return a.verifyBackup(file, id)
@@ -161,7 +161,7 @@ func (c vaultRestore) Run(a *app) error {
 		return backupFault(err, file)
 	}
 	a.showRestoration(file, h.at.path, plan)
-	if err := a.confirm(c.Force, "Put this backup in the place of the vault?"); err != nil {
+	if err := a.confirm(c.Force, "Replace the vault with this backup?"); err != nil {
 		return err
 	}
 	done, err := vault.Restore(h.at.path, file, id, plan, o)
@@ -178,7 +178,7 @@ func (c vaultRestore) Run(a *app) error {
 		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
 	}
 	if done.Replaced != "" {
-		a.out.note("the file that was there is kept: %s", tilde(done.Replaced))
+		a.out.note("the replaced file was kept: %s", tilde(done.Replaced))
 	}
 	if err != nil || text == "" || h.cred.kind == ownerCredential {
 		return err
@@ -213,12 +213,12 @@ func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought stri
 			return nil, "", err
 		}
 	default:
-		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key; give it with --key-file")
+		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key; pass it with --key-file")
 	}
 	if brought != "" {
 		cred = credential{ownerCredential, withoutComments(brought), keyFile}
 		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
-			return nil, "", usagef("this is no owner key: one begins with AGE-SECRET-KEY-")
+			return nil, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}
 	}
 	key, err := a.readKey(cred)
@@ -241,9 +241,9 @@ func backupFault(err error, file string) error {
 	case !errors.As(err, &damage):
 		return err
 	case damage.Whole:
-		return errorf(vault.ErrDamaged, "%v; take another backup, or save what can be read of this one with: ass vault salvage %s NEW", err, shellWord(file))
+		return errorf(vault.ErrDamaged, "%v; use another backup, or save what can be read of this one with: ass vault salvage %s NEW", err, shellWord(file))
 	}
-	return errorf(vault.ErrDamaged, "%v; to see everything that does not hold: ass vault restore %s --verify-only", err, shellWord(file))
+	return errorf(vault.ErrDamaged, "%v; to list every problem: ass vault restore %s --verify-only", err, shellWord(file))
 }
 
 // showRestoration says what a restore will do.
@@ -260,32 +260,32 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 	}
 	switch {
 	case !r.There:
-		a.out.note("no vault is at %s now", tilde(path))
+		a.out.note("there is no vault at %s", tilde(path))
 	case r.Damaged != "":
-		a.out.note("the vault does not hold (%s); its log can be read up to entry %d", r.Damaged, r.Newest)
+		a.out.note("the vault is damaged (%s); its log can be read up to entry %d", r.Damaged, r.Newest)
 	default:
 		a.out.note("the vault at %s is at log entry %d", tilde(path), r.Newest)
 	}
 	if r.Unread != "" {
-		a.out.note("  %s: what was deleted, purged, revoked or raised in a tier since, and cannot be read, is not known", r.Unread)
+		a.out.note("  %s: newer deletions, purges, revocations and raised tiers may be lost", r.Unread)
 	}
-	say("come back to life (deleted or purged since)", r.Returning)
-	say("go back to an older value", r.Older)
-	say("are newer than the backup and will be gone", r.Leaving)
-	say("stay at the tier that they were raised to", r.Raised)
+	say("will be restored (deleted or purged since the backup)", r.Returning)
+	say("will will go back to an older value", r.Older)
+	say("will be removed (newer than the backup)", r.Leaving)
+	say("will keep their raised tier", r.Raised)
 	say("stay revoked", r.Revoked)
-	say("WILL BE ACTIVE, though they may have been revoked since", r.Reviving)
-	say("agents that are newer than the backup and cannot be read", r.Lost)
+	say("WILL BE ACTIVE, though they may have been revoked since the backup the backup", r.Reviving)
+	say("agents that will be lost (newer than the backup and unreadable)", r.Lost)
 	if r.There && !r.KeepsLog {
-		a.out.note("  its log is not gone on with: that stays in the file that is kept")
+		a.out.note("  its log ends here; the replaced file keeps it")
 	}
-	a.out.note("all tokens end, and requests for approval are to be made anew")
+	a.out.note("all tokens end, and requests for approval must be made again")
 }
 
 type vaultSalvage struct {
-	Damaged string `arg:"" help:"Damaged file of a vault, which is only read."`
-	New     string `arg:"" help:"File to write, at which nothing may be."`
-	KeyFile string `help:"Read the owner key from a file, where no profile has it." placeholder:"FILE"`
+	Damaged string `arg:"" help:"Damaged vault file; it is only read."`
+	New     string `arg:"" help:"File to write, which must not exist."`
+	KeyFile string `help:"Read the owner key from a file, if no profile has it." placeholder:"FILE"`
 }
 
 func (vaultSalvage) Help() string {
@@ -312,7 +312,7 @@ func (c vaultSalvage) Run(a *app) error {
 	}
 	r, err := vault.Salvage(c.Damaged, to, id, a.optionsFor("re-encrypting"))
 	if errors.Is(err, vault.ErrDamaged) {
-		return errorf(vault.ErrDamaged, "%v; if there is a backup, put it back with: ass vault restore BACKUP", err)
+		return errorf(vault.ErrDamaged, "%v; if you have a backup, restore it with: ass vault restore BACKUP", err)
 	}
 	if err != nil {
 		return err
@@ -328,12 +328,12 @@ func (c vaultSalvage) Run(a *app) error {
 	}
 	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"), plural(r.Agents, "agent"))
 	if r.LogFile != "" {
-		a.out.note("the log has holes, so it is kept beside the new vault: %s", tilde(r.LogFile))
+		a.out.note("the log has gaps, so it was saved beside the new vault: %s", tilde(r.LogFile))
 	}
 	if len(r.Reviving) > 0 {
-		a.out.warn("these agents are active, though they may have been revoked in what cannot be read: %s; end those that should not be with: ass agents revoke", strings.Join(r.Reviving, ", "))
+		a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
 	}
-	a.out.note("look at it with: ass --api-url %s secrets list '*'; then put it in the place of the damaged file", shellWord(to))
+	a.out.note("look at it with: ass --api-url %s secrets list '*'; then replace the damaged file with it", shellWord(to))
 	return nil
 }
 
@@ -353,6 +353,6 @@ func (a *app) noteCopies(copies []vault.Copy) {
 		files = append(files, plural(streamed, "backup")+" written to stdout")
 	}
 	if len(files) > 0 {
-		a.out.warn("these copies of the vault are from before, and still open: %s", strings.Join(files, ", "))
+		a.out.warn("older copies of the vault can still be opened: %s", strings.Join(files, ", "))
 	}
 }

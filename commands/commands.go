@@ -46,7 +46,7 @@ type CLI struct {
 
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
 
-	Vault vaultGroup `cmd:"" help:"Look after the file of the vault." group:"utilities"`
+	Vault vaultGroup `cmd:"" help:"Maintain the file of the vault." group:"utilities"`
 
 	Init       initCmd       `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
 	Open       openCmd       `cmd:"" help:"Look at the vault in a browser." group:"utilities"`

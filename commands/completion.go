@@ -42,7 +42,7 @@ var fishCompletion string
 func (c completionCmd) Run(a *app) error {
 	script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
 	if !ok {
-		return usagef("there is completion for bash, zsh and fish")
+		return usagef("completion supports bash, zsh and fish")
 	}
 	a.out.write(script)
 	return nil

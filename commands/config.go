@@ -74,19 +74,19 @@ func loadConfig() (*config, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
-		return nil, fmt.Errorf("%s is not the JSON that ass writes; mend it, or move it away and log in again", path)
+		return nil, fmt.Errorf("%s is not valid JSON as ass writes it; fix it, or move it away and log in again", path)
 	}
 	if c.Version != 1 {
-		return nil, fmt.Errorf("%s is of version %d and this program knows version 1: update ass", path, c.Version)
+		return nil, fmt.Errorf("%s has version %d, and this program knows version 1: update ass", path, c.Version)
 	}
 	for name, p := range c.Profiles {
 		switch {
 		case p == nil:
 			return nil, fmt.Errorf("%s: profile %q is empty; remove it", path, name)
 		case p.Credential != ownerCredential && p.Credential != agentCredential && p.Credential != tokenCredential:
-			return nil, fmt.Errorf("%s: the credential of profile %q is of no kind that there is; remove it", path, name)
+			return nil, fmt.Errorf("%s: the credential of profile %q is not of a known kind; remove it", path, name)
 		case p.Vault != "" && !isVaultID(p.Vault): // it becomes part of a file name
-			return nil, fmt.Errorf("%s: the vault of profile %q is no id of a vault; remove it", path, name)
+			return nil, fmt.Errorf("%s: the vault of profile %q is not a vault id; remove it", path, name)
 		}
 	}
 	if c.Profiles == nil {
@@ -129,7 +129,7 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	return a.updateConfig(func(c *config) error {
 		now := c.Profiles[a.Profile]
 		if now == nil || now.Key != was.Key {
-			return fmt.Errorf("profile %s was changed by another program meanwhile; run it again", a.Profile)
+			return fmt.Errorf("profile %s was changed by another process meanwhile; run it again", a.Profile)
 		}
 		fn(now)
 		*was = *now

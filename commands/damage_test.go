@@ -262,7 +262,7 @@ func TestDamage(t *testing.T) {
 				case exit == exitDone && same && plain(stdout) != first:
 					t.Errorf("%s: it printed %q", what, stdout)
 				case exit == exitDone:
-				case exit == exitDamaged, exit == exitDenied && regexp.MustCompile("or its root was altered|opens nothing in the vault").MatchString(stderr):
+				case exit == exitDamaged, exit == exitDenied && regexp.MustCompile("or its root was modified|opens nothing in the vault").MatchString(stderr):
 					h.checkMessage(what, stdout, stderr)
 				default:
 					t.Error(what)

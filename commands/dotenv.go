@@ -168,7 +168,7 @@ func loneReturns(file []byte) (wrong unreadable) {
 			line = bytes.TrimSuffix(line, []byte("\r"))
 		}
 		if bytes.IndexByte(line, '\r') >= 0 {
-			wrong = append(wrong, &dotenvError{i + 1, `it holds a carriage return that ends no line; write it as \r in ` +
+			wrong = append(wrong, &dotenvError{i + 1, `it has a carriage return inside a line; write it as \r in ` +
 				`double quotes or, if all lines end so, convert the file with: tr '\r' '\n'`})
 		}
 	}
@@ -187,7 +187,7 @@ func settleDuplicates(list []variable, last bool) (kept []variable, wrong unread
 		case last:
 			kept[before] = v
 		default:
-			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was set on line %d already; to take the last "+
+			wrong = append(wrong, &dotenvError{v.line, fmt.Sprintf("%s was already set on line %d; to take the last "+
 				"one: --on-duplicate last", shownName(v.name, "its name"), kept[before].line)})
 		}
 	}
@@ -265,10 +265,10 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 	}
 	d.skipBlanks()
 	if strings.HasPrefix(d.rest, ":") {
-		return v, false, d.fail("there is a : behind the name, where a = belongs")
+		return v, false, d.fail("the name is followed by : instead of =")
 	}
 	if !strings.HasPrefix(d.rest, "=") {
-		return v, false, d.fail("there is no = behind the name; is it the rest of a value of several lines that has " +
+		return v, false, d.fail("there is no = after the name; is it the rest of a multi-line value that has " +
 			"no quotes?")
 	}
 	d.take(1)
@@ -279,10 +279,10 @@ func (d *dotenvParser) assignment() (v variable, ok bool, err error) {
 		v.value, err = d.bare(blank)
 	}
 	if err == nil && bytes.IndexByte(v.value, 0) >= 0 {
-		err = d.fail("the value of %s holds a zero byte", shownName(v.name, "this line"))
+		err = d.fail("the value of %s has a zero byte", shownName(v.name, "this line"))
 	}
 	if err == nil && !d.newline() {
-		problem := "there is something behind the closing quote of " + shownName(v.name, "a value")
+		problem := "there is text after the closing quote of " + shownName(v.name, "a value")
 		if v.line < d.line {
 			problem += fmt.Sprintf(", whose value begins on line %d; is a quote missing there?", v.line)
 		}

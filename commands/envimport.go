@@ -23,11 +23,11 @@ type envGroup struct {
 type envImport struct {
 	File        string      `arg:"" optional:"" default:".env" help:"File to read; .env if omitted, - is stdin."`
 	Namespace   string      `short:"n" help:"Namespace to store the variables in." placeholder:"NS"`
-	DryRun      bool        `help:"Say what would be done, and do nothing."`
+	DryRun      bool        `help:"Show what would be done, but do nothing."`
 	Format      string      `help:"How to read the file: as a .env file, or as what env export --format writes." default:"dotenv"`
 	Expand      bool        `help:"Fill $${NAME} in from earlier lines of the file; without it, it stays as it is."`
-	OnDuplicate string      `help:"Where two lines set one name: error, or last to take the last one." default:"error"`
-	OnConflict  string      `help:"Where a secret exists with another value: update (if omitted), skip or error." placeholder:"ACT"`
+	OnDuplicate string      `help:"If two lines set one name: error, or last to take the last one." default:"error"`
+	OnConflict  string      `help:"If a secret exists with another value: update (the default), skip or error." placeholder:"ACT"`
 	Force       bool        `help:"Replace secrets without asking, in a namespace that .assrc alone names."`
 	Tier        tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
 	Type        string      `help:"Type of the secrets; a new one is custom." placeholder:"TYPE"`
@@ -145,11 +145,11 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 	what := plural(len(replaced), "secret")
 	if !a.interactive() {
 		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was "+
-			"imported; to replace: --force; or name the namespace: --namespace %s",
+			"imported; pass --force to replace, or name the namespace with --namespace %s",
 			what, pathsOf(replaced, 3), chosen.ns, chosen.file, chosen.ns)
 	}
 	a.listReplaced("would replace", replaced)
-	return a.confirm(false, fmt.Sprintf("Replace %s in %s, the namespace that %s names?", what, chosen.ns, chosen.file))
+	return a.confirm(false, fmt.Sprintf("Replace %s in %s, the namespace from %s?", what, chosen.ns, chosen.file))
 }
 
 // replaces reports whether an import replaces the current version of a secret.
@@ -190,13 +190,17 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 	if err != nil {
 		return nil, err
 	}
+	name := c.File
+	if name == "-" {
+		name = "stdin"
+	}
 	var list []variable
 	var wrong unreadable
 	if err = checkEncoding(b); err == nil {
 		list, wrong, err = format.parse(b)
 	}
 	if err != nil {
-		return nil, usagef("%s: %v; nothing was imported", c.File, err)
+		return nil, usagef("%s: %v; nothing was imported", name, err)
 	}
 	// A line that cannot be read may set what another refers to.
 	if unset := expand(list, c.Expand); len(wrong) == 0 {
@@ -211,13 +215,13 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 	}
 	switch wrong = wrong.inOrder(); {
 	case len(wrong) > 0 && format.dialect != nil && bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")):
-		return nil, usagef("%s looks like JSON, which --format json reads; nothing was imported", c.File)
+		return nil, usagef("%s looks like JSON, which --format json reads; nothing was imported", name)
 	case len(wrong) == 1:
-		return nil, usagef("%s, %v; nothing was imported", c.File, wrong)
+		return nil, usagef("%s, %v; nothing was imported", name, wrong)
 	case len(wrong) > 1:
-		return nil, usagef("%s: %v; nothing was imported", c.File, wrong)
+		return nil, usagef("%s: %v; nothing was imported", name, wrong)
 	case len(list) == 0:
-		return nil, usagef("%s has no variables", c.File)
+		return nil, usagef("%s has no variables", name)
 	}
 	return list, nil
 }
@@ -226,7 +230,7 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 // the file.
 func (c envImport) notes(a *app, list []variable) {
 	if _, shown := unfilled(list); len(shown) > 0 {
-		a.out.note("these values have references in them, which are stored as they stand: %s; to fill them in from "+
+		a.out.note("these values have references, which are stored unexpanded: %s; to expand them from "+
 			"earlier lines: --expand", some(shown))
 	}
 	var refer []string
@@ -236,8 +240,8 @@ func (c envImport) notes(a *app, list []variable) {
 		}
 	}
 	if len(refer) > 0 {
-		a.out.note("stored, but ass run and ass env export leave these out unless --allow names them, because the "+
-			"value is a reference (ass://…) itself: %s", some(refer))
+		a.out.note("stored, but ass run and ass env export leave these out unless --allow names them, because their "+
+			"value is itself a reference (ass://…): %s", some(refer))
 	}
 	acting, ours := actingIn(list)
 	if len(acting) > 0 {
@@ -288,7 +292,7 @@ func (c envImport) bytes(a *app) ([]byte, error) {
 		}
 		f, err := os.Open(c.File)
 		if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
-			return nil, errorf(fs.ErrNotExist, "there is no %s here; name the file to read: ass env import FILE", c.File)
+			return nil, errorf(fs.ErrNotExist, "no %s here; name the file to read: ass env import FILE", c.File)
 		}
 		if err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ var exits = []exitMeaning{
 	{exitDenied, "denied: the credential does not open it, has lapsed, or does not cover it; or a human said no"},
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},
-	{exitDamaged, "the file, or a record in it, is not what an honest program wrote"},
+	{exitDamaged, "the file, or a record in it, is corrupt or was tampered with"},
 	{exitNoProgram, "ass run: there is no such program, or it cannot be started"},
 	{exitInterrupted, "interrupted at a prompt; nothing was changed"},
 }
@@ -131,7 +131,7 @@ func (a *app) fail(err error) int {
 		if errors.As(err, &approval) {
 			ids := approval.IDs()
 			told["approval_id"], told["approval_ids"] = ids[0], ids
-			told["command"] = "ass approvals approve " + strings.Join(ids, " ")
+			told["command"] = approveCommand(approval)
 		}
 		if b, jerr := jsonLine(map[string]any{"error": told}); jerr == nil {
 			_, _ = a.out.errw.Write(b)
@@ -160,20 +160,53 @@ func vaultFault(err error) error {
 	return err
 }
 
-// withWayOut adds advice to an error, where package vault cannot know what the person
-// can do.
+// hints are the ways out of errors that package vault reports. That package knows no
+// command line, so it cannot name them.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{vault.ErrBusy, "run it again, or wait longer with --lock-timeout"},
+	{vault.ErrNoAgent, "list the agents with: ass agents list"},
+	{vault.ErrTierFixed, "leave --tier out"},
+	{vault.ErrOtherVault, "choose another place with --api-url"},
+	{vault.ErrTooManyRequests, "have some decided first: ass approvals list"},
+	{vault.ErrDeniedBefore, "to ask again, say why with --reason"},
+	{vault.ErrBadCopy, "look at the vault with: ass vault check"},
+}
+
+// withWayOut returns the message of an error, on one line, with what the person can do.
 func withWayOut(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	var damage *vault.DamageError
+	for _, h := range hints {
+		if errors.Is(err, h.err) {
+			return text + "; " + h.hint
+		}
+	}
+	var (
+		damage   *vault.DamageError
+		deleted  *vault.DeletedError
+		backup   *vault.BackupError
+		approval *vault.ApprovalError
+	)
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
-		return text + "; put a backup back with: ass vault restore BACKUP; without one, save what can be read with: ass vault salvage " + shellWord(damage.Where) + " NEW"
+		return text + "; restore a backup with: ass vault restore BACKUP; without one, save what can be read with: ass vault salvage " + shellWord(damage.Where) + " NEW"
 	case errors.As(err, &damage):
-		return text + "; to see everything that does not hold: ass audit verify"
-	case errors.Is(err, vault.ErrBusy):
-		return text + "; run it again, or wait longer with --lock-timeout"
+		return text + "; to list every problem: ass audit verify"
+	case errors.As(err, &deleted):
+		return text + "; bring it back with: ass secrets restore " + deleted.Path.String()
+	case errors.As(err, &backup):
+		return text + "; restore it with: ass vault restore " + shellWord(backup.Path)
+	case errors.As(err, &approval):
+		return text + ", with: " + approveCommand(approval)
 	}
 	return text
+}
+
+// approveCommand returns the command that approves the requests of an error.
+func approveCommand(e *vault.ApprovalError) string {
+	return "ass approvals approve " + strings.Join(e.IDs(), " ")
 }
 
 // bugError names the place of a panic and the type of its value. It leaves out the

@@ -57,9 +57,9 @@ func accessJSON(y vault.Access) map[string]any {
 func (c explainCmd) printPath(a *app, x vault.PathExplanation) {
 	switch {
 	case x.Secret == nil:
-		a.out.line("%s does not exist; a new secret there would be %s, and these could open it:", x.Path, x.Tier)
+		a.out.line("%s does not exist; a new secret there would be %s, and could be opened by:", x.Path, x.Tier)
 	case x.Secret.DeletedAt != nil:
-		a.out.line("%s (v%d, %s) is deleted; once restored, these could open it:", x.Path, x.Secret.Version, x.Tier)
+		a.out.line("%s (v%d, %s) is deleted; once restored, it could be opened by:", x.Path, x.Secret.Version, x.Tier)
 	default:
 		a.out.line("%s (v%d, %s) can be opened by:", x.Path, x.Secret.Version, x.Tier)
 	}
@@ -117,7 +117,7 @@ func (c explainCmd) agent(a *app) error {
 			return nil
 		}
 		a.out.line("Agent %s (%s) has the scopes %s.", g.Name, g.ID, g.Scopes)
-		a.out.line("They cover %s that there %s now, and every secret that comes to lie below them:", plural(len(x.Reach), "secret"), pluralVerb(len(x.Reach)))
+		a.out.line("They cover %s that there %s now, and every secret created below them later:", plural(len(x.Reach), "secret"), pluralVerb(len(x.Reach)))
 		rows := [][]cell{{{"SECRET", dim}, {"TIER", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}}}
 		for _, r := range x.Reach {
 			rows = append(rows, []cell{{r.Secret.Path.String(), ""}, tierCell(r.Secret.Tier), rightCell(r.Read), rightCell(r.Write), rightCell(r.Delete)})

@@ -117,7 +117,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 func readOwn(path string, limit int64) ([]byte, error) {
 	b, info, err := readAndStat(path, limit)
 	if err == nil && ofStranger(info) {
-		return nil, fmt.Errorf("%s belongs to another user, so it is not believed; remove it, or make it yours", path)
+		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with chown", path)
 	}
 	return b, err
 }
@@ -149,7 +149,7 @@ func checkRegular(path string) error {
 	case err != nil:
 		return err
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link, which is not followed here", path)
+		return fmt.Errorf("%s is a symbolic link, which ass does not follow here", path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", path)
 	}
@@ -173,7 +173,7 @@ func fileFault(path string, err error) error {
 // syncFolder syncs the folder of a file, so that the new file outlives a power cut.
 func syncFolder(path string) error {
 	if err := vault.SyncDir(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("%s was written, but may not outlive a power cut: %w", path, err)
+		return fmt.Errorf("%s was written but not synced, so a power cut may undo it: %w", path, err)
 	}
 	return nil
 }

@@ -112,8 +112,8 @@ func (f envFormat) assignment(v variable) (string, error) {
 
 var (
 	errNotText = errors.New("it is not text (UTF-8)")
-	errCR      = errors.New("it holds a carriage return, which readers of this format take for the end of a line")
-	errZero    = errors.New("it holds a zero byte, which no environment can carry")
+	errCR      = errors.New("it has a carriage return, which readers of this format take for the end of a line")
+	errZero    = errors.New("it has a zero byte, which no environment can carry")
 )
 
 // cannotCarry says why a reader cannot take some values, and which readers can.
@@ -195,9 +195,9 @@ func dotenvLine(v variable) (string, error) {
 	case strings.Contains(s, "\r"):
 		return "", errCR
 	case strings.Contains(s, "${"):
-		return "", errors.New("it holds ${, which python-dotenv expands even in quotes")
+		return "", errors.New("it has ${, which python-dotenv expands even in quotes")
 	case strings.ContainsAny(s, "\v\f\x1c\x1d\x1e\u0085\u2028\u2029"):
-		return "", errors.New("it holds a line separator on which readers differ")
+		return "", errors.New("it has a line separator that readers treat differently")
 	case !strings.Contains(s, "'") && !strings.Contains(s, `\\`) && !strings.HasSuffix(s, `\`):
 		return v.name + "='" + s + "'", nil
 	case !strings.ContainsAny(s, "\"\\$`"):
@@ -328,7 +328,7 @@ func systemdLine(v variable) (string, error) {
 		return unicode.IsControl(r) && r != '\t' && r != '\n' || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe
 	}
 	if strings.ContainsFunc(s, refused) {
-		return "", errors.New("it holds a control character, or one that is none, which systemd refuses")
+		return "", errors.New("it has a control character or an invalid one, which systemd refuses")
 	}
 	return v.name + `="` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "`", "\\`", `$`, `\$`).Replace(s) + `"`, nil
 }

@@ -26,9 +26,9 @@ func readDocker(file []byte) (list []variable, err error) {
 		case !found:
 			wrong = append(wrong, &dotenvError{i + 1, "a line is NAME=value, a comment, or empty"})
 		case !isName(name):
-			wrong = append(wrong, &dotenvError{i + 1, "a name is without blanks, and not empty"})
+			wrong = append(wrong, &dotenvError{i + 1, "a name is not empty and has no blanks"})
 		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s holds a zero byte", shownName(name, "this line"))})
+			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s has a zero byte", shownName(name, "this line"))})
 		default:
 			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
 		}
@@ -80,7 +80,7 @@ func readJSON(file []byte) ([]variable, error) {
 		return nil, notOne("it is not JSON from here on")
 	}
 	if _, err := d.Token(); err == nil || err.Error() != "EOF" {
-		return nil, notOne("something stands behind the object")
+		return nil, notOne("there is text after the object")
 	}
 	return list, wrong.orNil()
 }
@@ -138,7 +138,7 @@ func readGithub(file []byte) (list []variable, err error) {
 				n = places[0] - (i + 1)
 			}
 			if n < 0 || end == "" {
-				wrong = append(wrong, &dotenvError{at, "its delimiter does not come"})
+				wrong = append(wrong, &dotenvError{at, "its delimiter is missing"})
 				continue
 			}
 			name, value, equals = before, strings.Join(lines[i+1:i+1+n], "\n"), true
@@ -148,7 +148,7 @@ func readGithub(file []byte) (list []variable, err error) {
 		case !equals || !isName(name):
 			wrong = append(wrong, &dotenvError{at, "a line is NAME=value, or NAME<<DELIMITER"})
 		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s holds a zero byte", shownName(name, "this line"))})
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %s has a zero byte", shownName(name, "this line"))})
 		default:
 			list = append(list, variable{name: name, value: []byte(value), line: at})
 		}

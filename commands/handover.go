@@ -108,7 +108,7 @@ func (h *handover) omit(p tokens.Path, name string) *leftOut {
 	case isVariable(name):
 		return &leftOut{Reason: name + " is a variable that the reader sets itself", kind: noName}
 	default:
-		return &leftOut{Reason: name + " is no name of a variable", kind: noName}
+		return &leftOut{Reason: name + " is not a valid variable name", kind: noName}
 	}
 	if does, depends := actsOnProgram(name); does != "" && !depends && !h.allowed(p, name) {
 		return h.acting(p, name, does)
@@ -167,9 +167,9 @@ func (h *handover) fill(g gathered) error {
 		case does != "" && !h.allowed(v.path, v.name):
 			out = h.acting(v.path, v.name, does)
 		case isReference(string(v.value)) && !h.allows(v.name): // --keys speaks of the name alone
-			out = h.acting(v.path, v.name, "its value is a reference, which an ass run inside would fill in")
+			out = h.acting(v.path, v.name, "its value is a reference, which a nested ass run would fill in")
 		case !h.zeros && bytes.IndexByte(v.value, 0) >= 0:
-			out = &leftOut{Reason: "its value holds a zero byte, which no variable can", kind: zeroByte}
+			out = &leftOut{Reason: "its value has a zero byte, which no variable can carry", kind: zeroByte}
 		}
 		if out == nil {
 			h.list = append(h.list, v)
@@ -202,7 +202,7 @@ func (h *handover) nothing(s *vault.Session) error {
 	case len(h.left) > 0:
 		return errorf(vault.ErrNotFound, "nothing in %s is handed over; left out: %s", h.ns, h.leftText())
 	}
-	return errorf(vault.ErrNotFound, "nothing in %s is handed over: --exclude leaves nothing", h.ns)
+	return errorf(vault.ErrNotFound, "nothing in %s is handed over: --exclude leaves out everything", h.ns)
 }
 
 // tell names the secrets that were left out, in one note.

@@ -19,7 +19,7 @@ func (a *app) help(node *kong.Node, words []string) (args []string, err error) {
 	for _, w := range words {
 		next := childNamed(node, w)
 		if next == nil {
-			return nil, usagef("there is no such command; see: ass --help")
+			return nil, usagef("no such command; see: ass --help")
 		}
 		node = next
 	}

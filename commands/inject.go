@@ -36,7 +36,7 @@ func (c injectCmd) Run(a *app) error {
 		return err
 	}
 	if len(paths) == 0 {
-		a.out.warn("the template names no secret; a placeholder is {{ ass://production/stripe/KEY }}")
+		a.out.warn("the template names no secret; a placeholder looks like {{ ass://production/stripe/KEY }}")
 		return c.write(a, template, 0)
 	}
 	var g gathered

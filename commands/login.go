@@ -49,7 +49,7 @@ func (c loginCmd) Run(a *app) error {
 	case key == "" && l.old != nil && l.old.Credential == ownerCredential && (l.old.Vault == id || l.old.Vault == ""):
 		return l.finish()
 	case key == "" && !a.interactive():
-		return usagef("there is a vault at %s already; give a credential for it with --key or --key-file", at.path)
+		return usagef("a vault already exists at %s; pass a credential for it with --key or --key-file", at.path)
 	case key == "":
 		if key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (c loginCmd) Run(a *app) error {
 func (c loginCmd) read(a *app) (string, error) {
 	switch {
 	case c.Key != "" && c.KeyFile != "":
-		return "", usagef("the credential comes from one place: --key or --key-file")
+		return "", usagef("give the credential in one way: --key or --key-file")
 	case c.KeyFile != "":
 		b, err := readSmall(c.KeyFile, 64<<10)
 		return string(b), err
@@ -73,7 +73,7 @@ func (c loginCmd) read(a *app) (string, error) {
 		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
 		return string(b), err
 	case c.Key != "" && a.interactive():
-		a.out.warn("the credential is in the history of this shell, and was visible to other programs; without --key, ass asks for it")
+		a.out.warn("the credential is now in the shell's history and was visible to other programs; without --key, ass prompts for it")
 	}
 	return c.Key, nil
 }
@@ -137,7 +137,7 @@ func (l *login) mayCreate(cfg *config) error {
 		}
 		switch {
 		case was == l.at.path:
-			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To make a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass logout --profile %s", name, l.at.path, name)
+			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass logout --profile %s", name, l.at.path, name)
 		case name == l.Profile:
 			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s; for a new one at %s, use another profile: ass login --profile NAME", name, was, l.at.path)
 		}
@@ -156,7 +156,7 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 			return nil, "", err
 		}
 		if kind != ownerCredential {
-			return nil, "", errorf(vault.ErrNoVault, "no vault at %s that this %s could open", l.at.path, kindName(kind))
+			return nil, "", errorf(vault.ErrNoVault, "no vault at %s for this %s to open", l.at.path, kindName(kind))
 		}
 		id, err = l.readIdentity(key)
 		if err != nil || vault.IsLocked(key) {
@@ -180,7 +180,7 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 func (l *login) createVault(p *profile, id *vault.Identity) error {
 	return l.updateConfig(func(c *config) error {
 		if l.at.exists() {
-			return errorf(vault.ErrExists, "another program has just made a vault at %s; run it again", l.at.path)
+			return errorf(vault.ErrExists, "another process has just created a vault at %s; run it again", l.at.path)
 		}
 		if err := l.mayCreate(c); err != nil {
 			return err
@@ -249,7 +249,7 @@ func (l *login) showKey(id *vault.Identity, p *profile) error {
 	l.out.note("this is the owner key; keep it on paper: without it, nobody can open the vault")
 	l.out.line("%s", id.Text())
 	if !l.interactive() {
-		l.out.note("until you confirm that you kept it (ass login, on a terminal), ass logout keeps a copy")
+		l.out.note("until you confirm that you saved it (ass login, on a terminal), ass logout keeps a copy")
 		return nil
 	}
 	return l.confirmKept(id, p)
@@ -260,7 +260,7 @@ func (l *login) showKey(id *vault.Identity, p *profile) error {
 func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 	const tail = 6
 	for range 3 {
-		answer, err := l.ask("Its last six characters, when you have it (empty for later): ")
+		answer, err := l.ask("Type its last six characters once you have saved it (empty for later): ")
 		if err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 			l.out.note("confirmed")
 			return l.updateProfile(p, func(p *profile) { p.Kept = true })
 		}
-		l.out.note("those are not its last six characters")
+		l.out.note("these are not its last six characters")
 	}
 	l.out.note("not confirmed: ass logout will keep a copy, and ass login asks again")
 	return nil
@@ -401,7 +401,7 @@ func (l *login) summary(p *profile) map[string]any {
 // file, and tells the person where it is.
 func (a *app) rescue(cfg *config, name string) (path string, err error) {
 	if path, err = cfg.rescue(name, cfg.Profiles[name]); err == nil {
-		a.out.note("the owner key of profile %s was never confirmed as kept; it is now in %s", name, path)
+		a.out.note("nobody confirmed that the owner key of profile %s was saved; it is now in %s", name, path)
 	}
 	return path, err
 }
@@ -429,6 +429,6 @@ func (a *app) createOnTheWay(h here) error {
 	if err != nil {
 		return err
 	}
-	a.out.note("made a new vault at %s; its owner key is in %s: keep a copy on paper, and set a passphrase, with: ass login", tilde(h.at.path), l.configName())
+	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass login", tilde(h.at.path), l.configName())
 	return nil
 }

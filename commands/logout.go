@@ -9,7 +9,7 @@ import (
 
 type logoutCmd struct {
 	All   bool `help:"Log out of all profiles."`
-	Force bool `help:"Keep no copy of an owner key that was never confirmed as kept."`
+	Force bool `help:"Keep no copy of an owner key, even if nobody confirmed that it was saved."`
 }
 
 func (c logoutCmd) Help() string {
@@ -70,7 +70,7 @@ func (whoamiCmd) Run(a *app) error {
 			id = s.ID()
 		}
 		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
-			return errorf(vault.ErrWrongKey, "the owner key of profile %s is of another vault than the one at %s", a.Profile, h.at.path)
+			return errorf(vault.ErrWrongKey, "the owner key of profile %s belongs to another vault than the one at %s", a.Profile, h.at.path)
 		}
 		if a.JSON {
 			return a.out.json(map[string]any{

@@ -16,7 +16,7 @@ import (
 )
 
 type openCmd struct {
-	NoBrowser bool `help:"Write the page and print where it is, and open nothing."`
+	NoBrowser bool `help:"Write the page and print its path without opening it."`
 }
 
 func (openCmd) Help() string {

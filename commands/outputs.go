@@ -69,10 +69,10 @@ func (a *app) mayOverwrite(path string, force bool) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usagef("%s is there already, and ass did not write it, or it was changed since; to overwrite it: "+
+		return usagef("%s already exists, and ass did not write it or it was changed since; to overwrite it: "+
 			"--force", path)
 	}
-	return a.confirm(false, fmt.Sprintf("%s is there already, and ass did not write it, or it was changed since. "+
+	return a.confirm(false, fmt.Sprintf("%s already exists, and ass did not write it or it was changed since. "+
 		"Overwrite it?", path))
 }
 

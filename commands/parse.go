@@ -238,7 +238,7 @@ func explainParse(err error, args []string) error {
 	switch {
 	case strings.HasPrefix(text, "unknown flag"):
 		if takesValue[command] {
-			return usagef("unknown flag%s (a value that begins with - goes behind -- or through stdin); %s", hint, see)
+			return usagef("unknown flag%s (put a value that begins with - after --, or pass it through stdin); %s", hint, see)
 		}
 		return usagef("unknown flag%s; %s", hint, see)
 	case command == "" && len(args) > 0 && secretsCommands[args[0]]:
@@ -248,7 +248,7 @@ func explainParse(err error, args []string) error {
 	case strings.HasPrefix(text, "unexpected argument"):
 		return usagef("too many arguments; %s", see)
 	}
-	return usagef("the command line is not understood; %s", see)
+	return usagef("the command line could not be parsed; %s", see)
 }
 
 // givenIn reports whether a flag is on the command line, in its long or its short form.

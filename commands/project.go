@@ -41,19 +41,19 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 		content, info, err = readAndStat(path, 64<<10)
 		switch {
 		case err == nil && (ofStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
-			return path, content, p, usagef("%s belongs to another user, or can be written by all, so it decides no namespace; name one with --namespace or ASS_NAMESPACE", path)
+			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so its namespace is ignored; name one with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
 			if json.Unmarshal(content, &p) != nil {
 				return path, content, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
 			}
 			if p.Version != 1 {
-				return path, content, p, usagef("%s is of version %d and this program knows version 1", path, p.Version)
+				return path, content, p, usagef("%s has version %d, and this program knows version 1", path, p.Version)
 			}
 			if _, err := tokens.ParseNamespace(p.Namespace); err != nil {
 				return path, content, p, usagef("%s: %v", path, err)
 			}
 			if ofAnother(info) {
-				a.out.note("the namespace %s is that of %s, which belongs to another user", p.Namespace, path)
+				a.out.note("the namespace %s comes from %s, which belongs to another user", p.Namespace, path)
 			}
 			return path, content, p, nil
 		case errors.Is(err, fs.ErrNotExist):
@@ -106,7 +106,7 @@ func (a *app) namedNamespace(flag string) string {
 // they must agree.
 func (a *app) namedOnce(arg, flag string) (string, error) {
 	if flag = a.namedNamespace(flag); arg != "" && flag != "" && arg != flag {
-		return "", usagef("the namespace is named once: as an argument, or with --namespace")
+		return "", usagef("give the namespace once: as an argument or with --namespace")
 	}
 	return orElse(arg, flag), nil
 }
@@ -194,10 +194,10 @@ func (c initCmd) Run(a *app) error {
 	}
 	trusted, err := a.trust(projectFile, content)
 	if trusted && !created && err == nil && !a.JSON {
-		a.out.note("%s is trusted from now on: ass run and ass env export hand the namespace %s over here", projectFile, ns)
+		a.out.note("%s is now trusted: ass run and ass env export hand over the namespace %s here", projectFile, ns)
 	}
 	if err != nil {
-		a.out.warn("%s is there, but cannot be remembered as trusted: %v", projectFile, err)
+		a.out.warn("%s exists, but could not be recorded as trusted: %v", projectFile, err)
 	}
 	ignored, err := ignoreProject()
 	if err != nil {
@@ -220,14 +220,14 @@ func (c initCmd) Run(a *app) error {
 // trust trusts the project file that findProject finds, after showing what it says.
 func (c initCmd) trust(a *app) error {
 	if a.namedNamespace(c.Namespace) != "" {
-		return usagef("--trust takes the namespace that the .assrc names; leave --namespace out")
+		return usagef("--trust uses the namespace in .assrc; leave --namespace out")
 	}
 	path, content, p, err := a.findProject()
 	if err != nil {
 		return err
 	}
 	if path == "" {
-		return usagef("there is no .assrc to trust, here or in a folder above; to make one: ass init --namespace NS")
+		return usagef("no .assrc to trust here or in a folder above; create one with: ass init --namespace NS")
 	}
 	already, _, err := isTrusted(path, content)
 	if err != nil {
@@ -235,7 +235,7 @@ func (c initCmd) trust(a *app) error {
 	}
 	if !already {
 		a.out.note("with %s, ass run and ass env export hand over the namespace %s here", path, p.Namespace)
-		if err := a.confirm(c.Force, "Trust it as it is?"); err != nil {
+		if err := a.confirm(c.Force, "Trust this file as it is?"); err != nil {
 			return err
 		}
 		if _, err := a.trust(path, content); err != nil {
@@ -259,7 +259,7 @@ func createProject(content []byte) (created bool, err error) {
 			return false, err
 		}
 		if string(old) != string(content) {
-			return false, fmt.Errorf("%s is here already and says something else; edit or remove it", projectFile)
+			return false, fmt.Errorf("%s already exists with other content; edit or remove it", projectFile)
 		}
 		return false, nil
 	}
@@ -274,7 +274,7 @@ func ignoreProject() (added bool, err error) {
 	case errors.Is(err, fs.ErrNotExist) && !inGitRepository():
 		return false, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Errorf("%s was made, but not added to .gitignore: %w", projectFile, err)
+		return false, fmt.Errorf("%s was created but could not be added to .gitignore: %w", projectFile, err)
 	}
 	for _, line := range splitLines(string(old)) {
 		if line == projectFile || line == "/"+projectFile {

@@ -122,7 +122,7 @@ func (k *keyboard) hiddenLine() (string, error) {
 			line = line[:0]
 		case b == ctrlZ || b == ctrlD:
 		case len(line) > vault.MaxValueBytes:
-			return "", usagef("what was typed is larger than a value may be")
+			return "", usagef("the typed value is too large")
 		default:
 			line = append(line, b)
 		}
@@ -171,7 +171,7 @@ func (a *app) askValue(prompt string) (value string, err error) {
 		}
 		more, err := k.drained()
 		if err == nil && more {
-			err = usagef("more than one line was typed, and a prompt takes one; give the value with --file or through stdin")
+			err = usagef("more than one line was typed, and a prompt takes only one; pass the value with --file or through stdin")
 		}
 		return err
 	})
@@ -226,7 +226,7 @@ func (a *app) confirm(force bool, question string) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usagef("%s: nobody can be asked here; say yes with --force", strings.TrimSuffix(question, "?"))
+		return usagef("stdin is not a terminal; pass --force to confirm: %s", strings.TrimSuffix(question, "?"))
 	}
 	answer, err := a.ask(question + " [y/N] ")
 	if err != nil {
@@ -246,7 +246,7 @@ func (a *app) passphrase() (string, error) {
 		return a.passphraseFromFD()
 	}
 	if !a.interactive() {
-		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and nobody can be asked here; give it with --passphrase-fd")
+		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal; pass it with --passphrase-fd")
 	}
 	return a.askHidden("Passphrase: ")
 }
@@ -263,10 +263,10 @@ func (a *app) passphraseFromFD() (string, error) {
 	}
 	line, err := readLine(a.passphrases)
 	if err != nil {
-		return "", usagef("--passphrase-fd: it cannot be read")
+		return "", usagef("--passphrase-fd: the descriptor cannot be read")
 	}
 	if line == "" {
-		return "", usagef("--passphrase-fd: it gave an empty passphrase")
+		return "", usagef("--passphrase-fd: the passphrase is empty")
 	}
 	return line, nil
 }
@@ -318,13 +318,13 @@ func (a *app) newPassphrase() (string, error) {
 		if err != nil || first == "" {
 			return "", err
 		}
-		second, err := a.askHidden("The same again: ")
+		second, err := a.askHidden("Repeat it: ")
 		if err != nil {
 			return "", err
 		}
 		if first == second {
 			return first, nil
 		}
-		a.out.note("the two differ; once more")
+		a.out.note("they do not match; try again")
 	}
 }

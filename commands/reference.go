@@ -59,7 +59,7 @@ func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	}
 	for _, begun := range begunPlaceholder().FindAllIndex(template, -1) {
 		if !whole[begun[0]] {
-			return nil, usagef("line %d of the template: a placeholder is {{ ass://path }}, and this is none", 1+bytes.Count(template[:begun[0]], []byte("\n")))
+			return nil, usagef("line %d of the template: a placeholder looks like {{ ass://path }}, and this is not one", 1+bytes.Count(template[:begun[0]], []byte("\n")))
 		}
 	}
 	known := map[tokens.Path]bool{}
@@ -92,7 +92,7 @@ func (a *app) fill(template []byte, g gathered) ([]byte, error) {
 		}
 		out = append(append(out, template[rest:m[0]]...), g[p].Value...)
 		if rest = m[1]; len(out) > maxFilled {
-			return nil, usagef("with its values, the template is larger than %s", size(maxFilled))
+			return nil, usagef("with its values filled in, the template is larger than %s", size(maxFilled))
 		}
 	}
 	return append(out, template[rest:]...), nil

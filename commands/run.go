@@ -53,14 +53,14 @@ func (c runCmd) Run(a *app) error {
 	case c.Command[0] == "--":
 		c.Command = c.Command[1:]
 	case strings.HasPrefix(c.Command[0], "-"):
-		return usagef("unknown flag in front of the program; see: ass run --help")
+		return usagef("unknown flag before the program; see: ass run --help")
 	}
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
 	}
 	program, err := exec.LookPath(c.Command[0])
 	if err != nil {
-		return errorf(errNoProgram, "%s: there is no such program on PATH, or it cannot be run", c.Command[0])
+		return errorf(errNoProgram, "%s: no such program on PATH, or it is not executable", c.Command[0])
 	}
 	child := &child{program: program, args: c.Command, redact: !c.NoRedact}
 	if err := c.equip(a, child); err != nil {
@@ -135,7 +135,7 @@ func (c runCmd) equip(a *app, child *child) error {
 		}
 		for _, w := range unable {
 			if !set[w.name] {
-				a.out.warn("the variable %s names no secret that can be read and stays as it is: %s", w.name, w.path)
+				a.out.warn("the variable %s does not name a readable secret and is left as it is: %s", w.name, w.path)
 			}
 		}
 		return grant(a, s, child, bulk, able)
@@ -216,10 +216,10 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish
 	for _, w := range wishes {
 		v := variable{name: w.name, value: g[w.path].Value}
 		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
-			return usagef("%s holds a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
+			return usagef("%s has a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
 		}
 		if w.inEnv && isReference(string(v.value)) {
-			a.out.warn("the value of %s is a reference itself, which an ass run inside would fill in", w.path)
+			a.out.warn("the value of %s is itself a reference, which a nested ass run would fill in", w.path)
 		}
 		w.as(child, v)
 		child.secrets = append(child.secrets, variable{name: w.path.Key(), value: v.value})
@@ -262,7 +262,7 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 		case c.Strict:
 			return nil, usagef("the variable %s: %v", name, err)
 		default:
-			a.out.warn("the variable %s names no secret and stays as it is: %v", name, err)
+			a.out.warn("the variable %s does not name a secret and is left as it is: %v", name, err)
 		}
 	}
 	for _, flag := range []struct {
@@ -280,7 +280,7 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 				return nil, usagef("%s %s: %v", flag.name, name, err)
 			}
 			if slices.ContainsFunc(list, func(w wish) bool { return w.name == name && !w.loose && w.path != p }) {
-				return nil, usagef("%s is to be two secrets", name)
+				return nil, usagef("%s is given two secrets", name)
 			}
 			list = append(list, wish{name, p, flag.as, flag.name == "--env", false})
 		}

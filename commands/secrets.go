@@ -154,13 +154,13 @@ type secretsGet struct {
 	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N"`
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 	asking
-	Wait    bool          `help:"Where a human must approve, wait for the decision."`
+	Wait    bool          `help:"If a human must approve, wait for the decision."`
 	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0"`
 }
 
 // asking is the flag of the commands that may need a human's approval.
 type asking struct {
-	Reason string `help:"Why, for the human who must approve." placeholder:"TEXT"`
+	Reason string `help:"The reason, for the human who must approve." placeholder:"TEXT"`
 }
 
 // AfterApply sets the reason that a request carries.
@@ -179,7 +179,7 @@ the request: exit code 6 names it, and --wait waits for the decision.`
 
 func (c secretsGet) Run(a *app) error {
 	if c.Path != "" && c.Key != "" {
-		return usagef("the secret is named once: as an argument, or with --key")
+		return usagef("give the secret once: as an argument or with --key")
 	}
 	p, err := a.path(orElse(c.Path, c.Key))
 	if err != nil {
@@ -230,7 +230,7 @@ type secretsSet struct {
 	Tier  tokens.Tier `help:"standard, sensitive or critical; a new secret is standard, one that exists keeps its tier." placeholder:"TIER"`
 	asking
 	Type      string  `short:"t" help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
-	IfVersion *uint64 `help:"Fail unless this version is the current one; 0: unless there is none." placeholder:"N"`
+	IfVersion *uint64 `help:"Fail unless this version is the current one; 0 means that the secret must not exist." placeholder:"N"`
 	newValue
 }
 

@@ -127,7 +127,7 @@ func credentialKind(text string) (string, error) {
 	case tokens.LooksLikeToken(text):
 		return tokenCredential, nil
 	}
-	return "", usagef("this is no credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a token with ey")
+	return "", usagef("this is not a credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a token with ey")
 }
 
 // withoutComments removes the comments from the content of an identity file, as
@@ -200,7 +200,7 @@ func (a *app) find() (h here, err error) {
 }
 
 func noProfile(name string, cfg *config) error {
-	return errorf(errNotLoggedIn, "there is no profile %q; there are: %s; to make it: ass login --profile %s", name, cfg.names(), name)
+	return errorf(errNotLoggedIn, "no profile %q; the profiles are: %s; to create it: ass login --profile %s", name, cfg.names(), name)
 }
 
 const defaultProfile = "default"
@@ -212,13 +212,13 @@ func (a *app) ready(h here) error {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
-		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was cut off before it was made; finish it with: ass login", h.at.path)
+		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was interrupted before it created the vault; finish it with: ass login", h.at.path)
 	case !exists && h.cred.kind == "":
-		return errorf(vault.ErrNoVault, "no vault at %s; make one with: ass login", h.at.path)
+		return errorf(vault.ErrNoVault, "no vault at %s; create one with: ass login", h.at.path)
 	case !exists:
-		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To make a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db", h.at.path, h.cred.from)
+		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db", h.at.path, h.cred.from)
 	case h.cred.kind == "":
-		return errorf(errNotLoggedIn, "there is a vault at %s, and no credential for it in profile %s; run: ass login", h.at.path, a.Profile)
+		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s; run: ass login", a.Profile, h.at.path)
 	}
 	return nil
 }
@@ -295,7 +295,7 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 			return a.with(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
-		a.out.note("this was tried with what ass unlock left; the owner needs no approval: ass lock, and try again")
+		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and try again")
 	}
 	return err
 }
@@ -319,7 +319,7 @@ func (a *app) takeNextKey(h here) bool {
 	err = a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = p.NextKey, "", vid, false })
 	if err == nil {
 		a.asked = &askedKey{credential{ownerCredential, p.Key, h.cred.from}, openKey{owner: id}}
-		a.out.note("the vault has the new owner key that a rekey made before it was cut off; it is in %s: keep a copy on paper. Agents get new keys with: ass agents rotate-key", tilde(h.cfg.path))
+		a.out.note("a rekey was interrupted after it gave the vault a new owner key, which is in %s: keep a copy on paper. Give the agents new keys with: ass agents rotate-key", tilde(h.cfg.path))
 	}
 	return err == nil
 }
@@ -400,7 +400,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%s", w)
 	}
 	if back := v.Rollback(); back != nil {
-		a.out.warn("%s; if that is meant: ass vault accept", back)
+		a.out.warn("%s; if that is intended: ass vault accept", back)
 	}
 	return v, nil
 }

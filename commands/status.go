@@ -103,7 +103,7 @@ func (st *status) ownerWarnings() (warnings []string) {
 		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; set one with: ass login")
 	}
 	if !p.Kept {
-		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere: without it the vault is lost; see it with: ass login")
+		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere; without it, the vault is lost: see it with: ass login")
 	}
 	return warnings
 }

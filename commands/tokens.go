@@ -18,7 +18,7 @@ type tokensGroup struct {
 type tokensIssue struct {
 	Scopes  string `short:"s" help:"What the token may do, separated by commas." placeholder:"SCOPE,…" required:""`
 	TTL     string `name:"ttl" help:"How long it lives: 15m, 1h, 24h, or seconds; at most 24h." default:"1h"`
-	MaxUses *int64 `help:"How many reads, writes and deletions it is good for; any number if omitted." placeholder:"N"`
+	MaxUses *int64 `help:"How many reads, writes and deletions it allows; any number if omitted." placeholder:"N"`
 	IPs     string `name:"ip-allowlist" help:"Addresses or CIDR ranges of which the machine must have one, separated by commas." placeholder:"IP,…"`
 	Tier    string `help:"sensitive: it reads sensitive secrets without approval, too; the owner alone can issue such a token." placeholder:"TIER"`
 }
@@ -58,7 +58,7 @@ func (c tokensIssue) spec() (spec vault.TokenSpec, err error) {
 func tokenTier(s string) (tokens.Tier, error) {
 	t, err := tokens.ParseTier(orElse(s, tokens.Standard.String()))
 	if err != nil || t > tokens.Sensitive {
-		return 0, usagef("--tier must be standard or sensitive; a critical secret asks each time")
+		return 0, usagef("--tier must be standard or sensitive; a critical secret needs approval each time")
 	}
 	return t, nil
 }
@@ -114,7 +114,7 @@ func (c tokensList) Run(a *app) error {
 			if c.All {
 				a.out.note("no tokens")
 			} else {
-				a.out.note("no active tokens; those that have lapsed: ass tokens list --all")
+				a.out.note("no active tokens; to list expired ones too: ass tokens list --all")
 			}
 			return nil
 		}

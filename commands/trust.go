@@ -34,7 +34,7 @@ func loadTrusted() (trusted, error) {
 		return t, nil
 	}
 	if err == nil && (json.Unmarshal(b, &t) != nil || t == nil) {
-		err = fmt.Errorf("%s is not the JSON that ass writes; remove it, and trust projects again with: ass init "+
+		err = fmt.Errorf("%s is not valid JSON as ass writes it; remove it, and trust projects again with: ass init "+
 			"--trust", path)
 	}
 	return t, err
@@ -107,6 +107,6 @@ func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if was {
 		why = "has changed since you trusted it"
 	}
-	return usagef("the namespace %s is that of %s, which %s, so it hands over nothing; name the namespace: %s; or "+
+	return usagef("the namespace %s comes from %s, which %s, so nothing is handed over; name the namespace: %s; or "+
 		"trust the file: ass init --trust", chosen.ns, chosen.file, why, byName)
 }

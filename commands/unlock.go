@@ -43,7 +43,7 @@ func (a *app) unlocked(h here) credential {
 	text, err := readOwn(path, 64<<10)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			a.out.warn("what ass unlock left is not used: %v", err)
+			a.out.warn("the token of ass unlock is not used: %v", err)
 		}
 		return h.cred
 	}
@@ -132,7 +132,7 @@ func (lockCmd) Run(a *app) error {
 	}
 	text, err := readOwn(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.saidLocked("It was not unlocked.")
+		return a.saidLocked("The vault was not unlocked.")
 	}
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (lockCmd) Run(a *app) error {
 	}
 	// The token revokes itself. If it has expired, there is no need to.
 	if err := a.giveUp(string(text)); err != nil {
-		a.out.note("the token itself could not be revoked (%v); it ends at its time", err)
+		a.out.note("the token could not be revoked (%v); it expires at its time", err)
 	}
 	return a.saidLocked("Locked.")
 }

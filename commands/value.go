@@ -29,7 +29,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	}
 	switch {
 	case sources > 1:
-		return nil, usagef("the value comes from one place: the argument, --file, --generate or stdin")
+		return nil, usagef("give the value in one way: the argument, --file, --generate or stdin")
 	case !n.Generate && (n.Length != nil || n.Charset != ""):
 		return nil, usagef("--length and --charset go with --generate")
 	case n.Generate:
@@ -47,7 +47,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 		return readValue(f)
 	case given != nil && *given != "-":
 		if a.interactive() {
-			a.out.warn("the value is in the history of this shell, and was visible to other programs; without it, ass asks for it")
+			a.out.warn("the value is now in the shell's history and was visible to other programs; without it, ass prompts for it")
 		}
 		return []byte(*given), nil
 	case a.interactive():
@@ -59,7 +59,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	}
 	value, err := readValue(a.in)
 	if n := len(value); err == nil && n > 1 && value[n-1] == '\n' && strings.Count(string(value), "\n") == 1 {
-		a.out.note("the value ends with a newline, which is kept; printf %%s writes none")
+		a.out.note("the value ends with a newline, which is stored too; printf %%s writes none")
 	}
 	return value, err
 }
@@ -67,7 +67,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 // stdinIsFree returns an error if the passphrase comes from stdin.
 func (a *app) stdinIsFree() error {
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("--passphrase-fd is stdin, and so is what is to be read here; give one of them another way")
+		return usagef("the passphrase and this input both come from stdin; give one of them another way")
 	}
 	return nil
 }

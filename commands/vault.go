@@ -13,11 +13,11 @@ type vaultGroup struct {
 	Info    vaultInfo    `cmd:"" help:"Show what the vault's file holds."`
 	Check   vaultCheck   `cmd:"" help:"Check every page, record, value and log entry."`
 	Backup  vaultBackup  `cmd:"" help:"Write a verified copy of the vault."`
-	Restore vaultRestore `cmd:"" help:"Put a backup in the place of the vault."`
-	Salvage vaultSalvage `cmd:"" help:"Make a new vault of what is left of a damaged one."`
-	Compact vaultCompact `cmd:"" help:"Write the file anew, without what was freed in it."`
-	Rekey   vaultRekey   `cmd:"" help:"Seal everything anew, under a new epoch."`
-	Accept  vaultAccept  `cmd:"" help:"Accept an older copy of the vault that was put back on purpose."`
+	Restore vaultRestore `cmd:"" help:"Replace the vault with a backup."`
+	Salvage vaultSalvage `cmd:"" help:"Make a new vault from what a damaged one still holds."`
+	Compact vaultCompact `cmd:"" help:"Rewrite the file without the space that was freed in it."`
+	Rekey   vaultRekey   `cmd:"" help:"Re-encrypt everything under a new epoch."`
+	Accept  vaultAccept  `cmd:"" help:"Accept an older copy of the vault that you put back on purpose."`
 }
 
 type vaultInfo struct{}
@@ -94,7 +94,7 @@ func (vaultCompact) Run(a *app) error {
 }
 
 type vaultRekey struct {
-	NewKey  bool   `help:"Make a new owner key and new keys for all agents, for when the old owner key may be known."`
+	NewKey  bool   `help:"Make a new owner key and new keys for all agents, in case somebody else knows the old owner key."`
 	LogFile string `help:"With --new-key: file for the log up to now; beside the vault, if not given." placeholder:"FILE"`
 	Force   bool   `help:"Skip the confirmation."`
 }
@@ -117,7 +117,7 @@ func (c vaultRekey) Run(a *app) error {
 	if c.LogFile != "" {
 		return usagef("--log-file goes with --new-key")
 	}
-	if err := a.confirm(c.Force, "Seal everything in the vault anew?"); err != nil {
+	if err := a.confirm(c.Force, "Re-encrypt everything in the vault?"); err != nil {
 		return err
 	}
 	return a.with(access{owner: "rekey the vault"}, func(s *vault.Session) error {
@@ -158,7 +158,7 @@ func (c vaultAccept) Run(a *app) error {
 		if a.JSON {
 			return a.out.json(map[string]any{"seen": back.Seen, "have": back.Have})
 		}
-		a.out.done("Accepted: the log goes on behind entry %d; this machine had seen entry %d", back.Have, back.Seen)
+		a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
 		return nil
 	})
 }
@@ -236,7 +236,7 @@ func (c vaultRekey) newOwner(a *app) error {
 		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
 		a.out.line("Owner Key: %s", id.Text())
 		if len(agents) > 0 {
-			a.out.note("the keys are shown this once; give each to its program as ASS_AGENT_KEY")
+			a.out.note("these keys are shown only once; give each to its program as ASS_AGENT_KEY")
 		}
 		for _, k := range agents {
 			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
@@ -244,7 +244,7 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	a.out.note("the log up to now is in %s", tilde(logFile))
 	if p.locked() {
-		a.out.note("its passphrase is that of the old key; for another, log in with the new key once more: ass login --key-file FILE")
+		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login --key-file FILE")
 	}
 	a.noteCopies(copies)
 	if unstored != nil {

@@ -29,7 +29,7 @@ func TestVerifyAgain(t *testing.T) {
 	verify := func(args ...string) (note string, verified int) {
 		t.Helper()
 		stdout, stderr, exit := run(t, home, now, append([]string{"audit", "verify"}, args...)...)
-		if exit != exitDone || !strings.HasPrefix(stdout, "Everything holds: 20") {
+		if exit != exitDone || !strings.HasPrefix(stdout, "OK: verified 20") {
 			t.Fatalf("%d %s%s", exit, stdout, stderr)
 		}
 		stdout, _, _ = run(t, home, now, append([]string{"audit", "verify", "--json"}, args...)...)
@@ -41,7 +41,7 @@ func TestVerifyAgain(t *testing.T) {
 		}
 		return stderr, report.Before
 	}
-	const said = "are byte for byte those that held on 20"
+	const said = "are unchanged since the verification on 20"
 	if note, _ := verify("--all"); strings.Contains(note, said) {
 		t.Errorf("the first time: %s", note)
 	}

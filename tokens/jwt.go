@@ -47,7 +47,7 @@ const tokenHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 
 const maxTokenBytes = 16 << 10
 
-var errToken = syntaxErrorf("token", "it is not a token of this program; was it copied whole?")
+var errToken = syntaxErrorf("token", "it is not a token of ass; was it copied completely?")
 
 // Signed returns header.payload, which is what a signature covers.
 func (c Claims) Signed() (string, error) {
@@ -141,7 +141,7 @@ func ParseSigned(signed string) (Claims, error) {
 func (t Token) Verify(key [32]byte) error {
 	want := Signature(t.Signed, key)
 	if !strings.HasPrefix(t.Signed, tokenHeader+".") || !hmac.Equal(t.Signature[:], want[:]) {
-		return syntaxErrorf("token", "its signature does not match: it was altered")
+		return syntaxErrorf("token", "its signature is invalid: it was modified")
 	}
 	return nil
 }

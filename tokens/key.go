@@ -39,7 +39,7 @@ func ParseAgentKey(s string) (AgentKey, error) {
 		return AgentKey{}, syntaxErrorf("agent key", "it does not begin with %s", keyPrefix)
 	}
 	if len(digits) != keyDigits {
-		return AgentKey{}, syntaxErrorf("agent key", "it has %d characters instead of %d; was it copied whole?", len(s), len(keyPrefix)+keyDigits)
+		return AgentKey{}, syntaxErrorf("agent key", "it has %d characters instead of %d; was it copied completely?", len(s), len(keyPrefix)+keyDigits)
 	}
 	n, base := new(big.Int), big.NewInt(62)
 	for i := range len(digits) {
@@ -56,7 +56,7 @@ func ParseAgentKey(s string) (AgentKey, error) {
 	n.FillBytes(raw[:])
 	k := AgentKey{Secret: [32]byte(raw[:32]), Vault: [4]byte(raw[32:36])}
 	if !bytes.Equal(raw[36:], k.check()) {
-		return AgentKey{}, syntaxErrorf("agent key", "its checksum does not match; was it mistyped or cut off?")
+		return AgentKey{}, syntaxErrorf("agent key", "its checksum does not match; was it mistyped or truncated?")
 	}
 	return k, nil
 }

@@ -66,7 +66,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
 		p, err := netip.ParsePrefix(s)
 		if p.Addr().Is4In6() {
-			err = errors.New("a range of mapped addresses matches none; write it in IPv4")
+			err = errors.New("a range of IPv4-mapped addresses never matches; write it as IPv4")
 		}
 		return p.Masked(), err
 	}

@@ -85,7 +85,7 @@ func checkSegments(what, s string, most int) (int, error) {
 		case segment == "":
 			return 0, syntaxErrorf(what, "segment %d is empty", n)
 		case segment == "." || segment == "..":
-			return 0, syntaxErrorf(what, "segment %d is %q, which names no secret", n, segment)
+			return 0, syntaxErrorf(what, "segment %d is %q, which is not allowed", n, segment)
 		case len(segment) > MaxSegmentBytes:
 			return 0, syntaxErrorf(what, "segment %d has %d bytes; at most %d are allowed", n, len(segment), MaxSegmentBytes)
 		}

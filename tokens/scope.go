@@ -57,14 +57,14 @@ func parsePattern(s string) (Pattern, error) {
 		return Below(Namespace{ns}), nil
 	}
 	if strings.Contains(s, "*") {
-		return Pattern{}, syntaxErrorf("scope", "* stands alone or as the last segment, as in production/*, where it means any depth")
+		return Pattern{}, syntaxErrorf("scope", "* must stand alone or be the last segment, as in production/*, where it matches any depth")
 	}
 	n, err := checkSegments("scope", s, MaxPathSegments)
 	if err != nil {
 		return Pattern{}, err
 	}
 	if n < 2 {
-		return Pattern{}, syntaxErrorf("scope", "its path has no namespace; for all of a namespace write namespace/*")
+		return Pattern{}, syntaxErrorf("scope", "its path has no namespace; to cover a whole namespace, write namespace/*")
 	}
 	return Exactly(Path{s}), nil
 }
@@ -162,7 +162,7 @@ func ScopesOf(texts []string) (Scopes, error) {
 	}
 	switch n := len(scopes); {
 	case n == 0:
-		return nil, syntaxErrorf("scope", "there is none; an example: secrets:read:production/*")
+		return nil, syntaxErrorf("scope", "there is none; for example: secrets:read:production/*")
 	case n > MaxScopes:
 		return nil, syntaxErrorf("scope", "there are %d; at most %d are allowed", n, MaxScopes)
 	}

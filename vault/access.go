@@ -99,7 +99,7 @@ func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Pa
 	if c := s.as.claims; c != nil && c.Uses > 0 {
 		if uses.Used > c.Uses {
 			left := c.Uses - (uses.Used - uint64(len(paths)))
-			return &refusal{errorOf(ErrDenied, "%s has %d of its %d uses left, and this takes %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
+			return &refusal{errorOf(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
 			if err := t.remove(bucketGrants, s.as.index[:]); err != nil {
@@ -169,7 +169,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 			addrs = s.v.opts.Addresses()
 		}
 		if !c.IPs.Allow(addrs) {
-			return "address", errorOf(ErrDenied, "%s may be used from %s alone, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
+			return "address", errorOf(ErrDenied, "%s may only be used from %s, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
 		}
 	}
 	return "", nil

@@ -79,11 +79,11 @@ func (a AgentSpec) Resolve() (AgentSpec, error) {
 		}
 	}
 	if len(a.Scopes) == 0 || len(a.Scopes) > tokens.MaxScopes {
-		return a, &tokens.SyntaxError{What: "scopes", Problem: fmt.Sprintf("an agent has 1 to %d of them, given with --scopes or --namespace, as in --scopes \"secrets:read:production/gemini/*\"", tokens.MaxScopes)}
+		return a, &tokens.SyntaxError{What: "scopes", Problem: fmt.Sprintf("an agent must have 1 to %d of them", tokens.MaxScopes)}
 	}
 	for _, scope := range a.Scopes {
 		if len(bounds) > 0 && !bounds.Contain(scope) {
-			return a, &tokens.SyntaxError{What: "scope", Problem: fmt.Sprintf("%s reaches outside of the allowed namespaces", scope)}
+			return a, &tokens.SyntaxError{What: "scope", Problem: fmt.Sprintf("%s reaches outside the allowed namespaces", scope)}
 		}
 	}
 	return a, nil
@@ -134,7 +134,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 				return nil
 			}
 			if other.Name == spec.Name && other.RevokedAt == nil {
-				return errorOf(ErrConflict, "an agent named %s exists already (%s); give another --name, or revoke that one", spec.Name, k)
+				return errorOf(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent", spec.Name, k)
 			}
 			return nil
 		})
@@ -262,7 +262,7 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		err = t.allHold(bucketAgents) // a record that was skipped may have the name
 	}
 	if err == nil && id == "" {
-		err = errorOf(ErrUnknown, "no agent %q; those that there are: ass agents list", ref)
+		err = errorOf(ErrNoAgent, "no agent %q", ref)
 	}
 	return id, body, err
 }
@@ -286,7 +286,7 @@ func (s *Session) Narrow(ref string) (Narrowing, error) {
 
 func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	var n Narrowing
-	if err := s.mayOnlyOwner("revoke agents and replace their keys", event, s.by.id); err != nil {
+	if err := s.mayOnlyOwner("revoke agents and rotate their keys", event, s.by.id); err != nil {
 		return n, err
 	}
 	return n, s.view(func(t *tx) error {
@@ -298,7 +298,7 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 			return err
 		}
 		if body.RevokedAt != nil {
-			return errorOf(ErrConflict, "agent %s (%s) was revoked already", id, body.Name)
+			return errorOf(ErrConflict, "agent %s (%s) is already revoked", id, body.Name)
 		}
 		n.Agent = s.agentOf(id, body)
 		if n.Tokens, err = t.liveTokensOf(id); err != nil {

@@ -109,7 +109,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 		clear(fileKey)
 	}
 	if err != nil {
-		return nil, "", damaged(recordName(bucketAnswers, askKey(s.by.id, u)), "its key does not open the version that it was given for")
+		return nil, "", damaged(recordName(bucketAnswers, askKey(s.by.id, u)), "its key does not open the version that was approved")
 	}
 	return value, q.ID, t.spend(q)
 }
@@ -123,7 +123,7 @@ func (s *Session) Approve(shown []Request) error {
 		answer := answerBody{Decision: Approved, Ask: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
 		who, err := t.author(t, q.Asker)
 		if err != nil || !who.scopes.Allow(askActions[q.Action], q.Path) || askActions[q.Action] == 0 {
-			return errorOf(ErrConflict, "request %s asks for what the scopes of its asker do not cover; deny it", q.ID)
+			return errorOf(ErrConflict, "request %s asks for more than the scopes of its agent cover; deny it", q.ID)
 		}
 		to, err := s.granteeOf(t, q.Asker)
 		if err != nil {
@@ -148,7 +148,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 		return nil, err
 	}
 	if body.Tier != q.Tier {
-		return nil, errorOf(ErrConflict, "%s is %s now, and request %s is for a %s one; it has to be asked again", q.Path, body.Tier, q.ID, q.Tier)
+		return nil, errorOf(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again", q.Path, body.Tier, q.ID, q.Tier)
 	}
 	id, err := s.ring.identity(t.epoch, body, q.Path, q.Version)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	}
 	fileKey, err := fileKeyOf(id, body.Sealed)
 	if err != nil {
-		return nil, damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not open: it was altered, or moved from another place")
+		return nil, damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
 	_, ask, _ := cutAskKey(k)
@@ -238,7 +238,7 @@ func (s *Session) decide(shown []Request, what, event string, answer func(t *tx,
 			case q.Status != Pending:
 				return errorOf(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
 			case q.Current != was.Current:
-				return errorOf(ErrConflict, "%s has moved on from %s to %s since request %s was shown; look again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
+				return errorOf(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
 			}
 			if err := answer(t, k, q); err != nil {
 				return err

@@ -47,11 +47,11 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	v := newVerification(s)
 	v.cutAt = cut
 	report, err := v.verify()
-	if err := report.mustHold(err, s.v.path, "nothing is cut off a log that does not hold"); err != nil {
+	if err := report.mustHold(err, s.v.path, "the log failed its verification, so nothing was archived"); err != nil {
 		return a, err
 	}
 	if cut <= v.from.Cut {
-		return a, errorOf(ErrConflict, "the log has no entry from before %s", before.UTC().Format(time.RFC3339))
+		return a, errorOf(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
 	}
 	var cp checkpoint
 	err = s.view(func(t *tx) error {
@@ -103,7 +103,7 @@ func (a Archived) logged() map[string]any {
 func checkFree(file string) error {
 	switch _, err := os.Lstat(file); {
 	case err == nil:
-		return errorOf(ErrExists, "%s is there already, and nothing is replaced: choose another name", file)
+		return errorOf(ErrExists, "%s already exists; choose another name", file)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -115,7 +115,7 @@ func checkFree(file string) error {
 func checkTarget(file string) error {
 	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix, gateSuffix} {
 		if strings.HasSuffix(file, suffix) {
-			return errorOf(ErrConflict, "%s: files whose name ends in %s are made and removed by ass itself: choose another name", file, suffix)
+			return errorOf(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file, suffix)
 		}
 	}
 	if part := file + partSuffix; isLinkOf(part, file) { // a run died after the link, in moveNew
@@ -149,11 +149,11 @@ func clearPart(part, source string) error {
 	}
 	if sameFile(part, source) {
 		f.Close()
-		return errorOf(ErrConflict, "%s would be written over on the way: choose another name", part)
+		return errorOf(ErrConflict, "%s would be overwritten by a temporary file; choose another name", part)
 	}
 	if !isOurs(f) {
 		f.Close()
-		return errorOf(ErrExists, "%s is in the way, and ass did not make it: remove it, or choose another name", part)
+		return errorOf(ErrExists, "%s is in the way and was not made by ass; remove it, or choose another name", part)
 	}
 	err = tryLock(f, false)
 	f.Close()

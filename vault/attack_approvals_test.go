@@ -104,7 +104,7 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 			})
 			got, err := c.read("reader", card)
 			c.check("with the old answer put back: "+got, err, ErrApproval, card)
-			c.finds("its MAC does not match")
+			c.finds("MAC mismatch")
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestForgedApprovals(t *testing.T) {
 			k, err := forgeAsk(c, t, card, nil)
 			answer, gerr := t.get(bucketAnswers, good)
 			return errors.Join(err, gerr, insert(t, bucketAnswers, k, answer))
-		}, "its MAC does not match"},
+		}, "MAC mismatch"},
 		"answer of another asker, MACed": {func(c *company, s *Session, t *tx, good []byte) error {
 			var body answerBody
 			k, err := forgeAsk(c, t, card, nil)
@@ -149,7 +149,7 @@ func TestForgedApprovals(t *testing.T) {
 			_, id, _ := cutAskKey(k)
 			t.by, body.Ask = actor{audit.Owner, audit.Human, t.by.sign}, id.String()
 			return errors.Join(err, t.put(bucketAnswers, k, true, body))
-		}, `not signed by "owner"`},
+		}, `invalid signature for author "owner"`},
 		"answer by itself": {func(c *company, s *Session, t *tx, _ []byte) error {
 			k, err := forgeAsk(c, t, card, nil)
 			_, id, _ := cutAskKey(k)
@@ -163,24 +163,24 @@ func TestForgedApprovals(t *testing.T) {
 			answer, aerr := t.get(bucketAnswers, good)
 			mine := askKey(c.id["exact"], id)
 			return errors.Join(err, aerr, insert(t, bucketAsks, mine, ask), insert(t, bucketAnswers, mine, answer))
-		}, "its MAC does not match"},
+		}, "MAC mismatch"},
 		"ask of another, signed anew": {func(c *company, s *Session, t *tx, good []byte) error {
 			var body askBody
 			_, id, _ := cutAskKey(good)
 			err := bodyOf(t, bucketAsks, good, &body)
 			return errors.Join(err, t.put(bucketAsks, askKey(c.id["exact"], id), true, body))
-		}, "its id is not that of its content"},
+		}, "its id does not match its content"},
 		"ask in the name of another": {func(c *company, s *Session, t *tx, good []byte) error {
 			t.by.id = c.id["reader"]
 			_, err := forgeAsk(c, t, "prod/app/WCARD", nil)
 			return err
-		}, "it is not signed by"},
+		}, "invalid signature for author"},
 		"ask that was changed after it was answered": {func(c *company, s *Session, t *tx, good []byte) error {
 			var body askBody
 			err := bodyOf(t, bucketAsks, good, &body)
 			body.Path, t.by = "prod/app/WCARD", actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}
 			return errors.Join(err, t.put(bucketAsks, good, true, body))
-		}, "its id is not that of its content"},
+		}, "its id does not match its content"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)
@@ -273,7 +273,7 @@ func TestWhatIsApproved(t *testing.T) {
 			_, err := forgeAsk(c, t, "prod/app/CARD", func(b *askBody) { b.Tier = tokens.Sensitive })
 			return err
 		})
-		c.check("it was approved", c.approve(), ErrConflict, "is critical now")
+		c.check("it was approved", c.approve(), ErrConflict, "is now critical")
 	})
 	t.Run("a version that was moved on", func(t *testing.T) {
 		c := newCompany(t)
@@ -284,7 +284,7 @@ func TestWhatIsApproved(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.put(s, "prod/app/CARD", 0)
-			c.check("it was approved", s.Approve(shown), ErrConflict, "has moved on")
+			c.check("it was approved", s.Approve(shown), ErrConflict, "changed from")
 		})
 	})
 	t.Run("a secret that was purged and made anew", func(t *testing.T) {
@@ -413,7 +413,7 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 						}
 					}
 				})
-				if found := c.problems(); !strings.Contains(found, "prod/mine/X version 1: it does not open") {
+				if found := c.problems(); !strings.Contains(found, "prod/mine/X version 1: it does not decrypt") {
 					t.Errorf("the verification found:\n%s", found)
 				}
 			}
@@ -423,7 +423,7 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 		c := newCompany(t)
 		stolen(c, "prod/mine/X", tokens.Critical, node{tier: tokens.Critical, kind: kindNamespace})
 		c.insider("mallory", func(_ *Session, t *tx) error { _, err := forgeAsk(c, t, "prod/mine/X", nil); return err })
-		c.check("it was approved", c.approve(), ErrDamaged, "prod/mine/X version 1: it does not open")
+		c.check("it was approved", c.approve(), ErrDamaged, "prod/mine/X version 1: it does not decrypt")
 	})
 	t.Run("issuer of a token", func(t *testing.T) {
 		c := newCompany(t)

@@ -77,7 +77,7 @@ func TestCheckpointAttacks(t *testing.T) {
 		"made by somebody else": {func(v *victim) {
 			v.archive()
 			forge(v, func(c *checkpoint) { c.Records = nil })
-		}, "audit checkpoint: it is not signed by the owner"},
+		}, "audit checkpoint: it has no valid signature by the owner"},
 		"made by somebody else, with the owner's public key": {func(v *victim) {
 			v.archive()
 			genuine := v.take(bucketAudit, checkpointKey)
@@ -85,18 +85,18 @@ func TestCheckpointAttacks(t *testing.T) {
 			forged := v.take(bucketAudit, checkpointKey)
 			copy(forged[4:], genuine[4:4+ed25519.PublicKeySize])
 			v.give(bucketAudit, checkpointKey, forged)
-		}, "audit checkpoint: it is not signed by the owner"},
+		}, "audit checkpoint: it has no valid signature by the owner"},
 		"altered": {func(v *victim) {
 			v.archive()
 			b := v.take(bucketAudit, checkpointKey)
 			v.give(bucketAudit, checkpointKey, bytes.Replace(b, []byte(`"version":3`), []byte(`"version":2`), 1))
-		}, "audit checkpoint: it is not signed by the owner"},
-		"of another vault": {func(v *victim) {
+		}, "audit checkpoint: it has no valid signature by the owner"},
+		"belongs to another vault": {func(v *victim) {
 			v.archive()
 			o := newVictim(v.t)
 			o.archive()
 			v.give(bucketAudit, checkpointKey, o.take(bucketAudit, checkpointKey))
-		}, "audit checkpoint: it is not signed by the owner"},
+		}, "audit checkpoint: it has no valid signature by the owner"},
 		"taken away after a cut": {func(v *victim) {
 			v.archive()
 			v.remove(bucketAudit, checkpointKey)
@@ -112,7 +112,7 @@ func TestCheckpointAttacks(t *testing.T) {
 			old := v.take(bucketAudit, audit.Key(2))
 			v.archive()
 			v.give(bucketAudit, audit.Key(2), old)
-		}, "a record with a key that no entry has"},
+		}, "a record with an invalid key"},
 		"a secret of before the cut taken away by an insider": {func(v *victim) {
 			v.archive()
 			quietly(v, func(t *tx) error { return t.remove(bucketSecrets, []byte("a/L")) })
@@ -131,11 +131,11 @@ func TestCheckpointAttacks(t *testing.T) {
 				}
 				return insert(t, bucketSecrets, []byte("a/L"), old)
 			})
-		}, "it was put back"},
+		}, "was put back"},
 		"taken away after a restore": {func(v *victim) {
 			v.copyBack()
 			v.remove(bucketAudit, checkpointKey)
-		}, `a/K: it is not what entry`},
+		}, `a/K: it does not match log entry`},
 		"an older one put back, after a second restore": {func(v *victim) {
 			v.copyBack()
 			old := v.take(bucketAudit, checkpointKey)

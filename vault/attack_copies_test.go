@@ -448,7 +448,7 @@ func TestHostileFilesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if found := v.problems(); !strings.Contains(found, "it tells of version") {
+		if found := v.problems(); !strings.Contains(found, "it records version") {
 			t.Errorf("%s", found)
 		}
 		to := filepath.Join(t.TempDir(), "new.db")
@@ -488,7 +488,7 @@ func TestHostileBackup(t *testing.T) {
 	if err := os.WriteFile(hostile, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := PlanRestore(v.path, hostile, v.owner, v.opts); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "by somebody who does not have it") {
+	if _, err := PlanRestore(v.path, hostile, v.owner, v.opts); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "somebody who does not have this owner key") {
 		t.Errorf("as a backup: %v", err)
 	}
 	if _, err := Salvage(hostile, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); !errors.Is(err, ErrWrongKey) {
@@ -587,8 +587,8 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		}
 	}
 	for from, says := range map[string]string{
-		empty:       "it has no root of a vault in it",
-		huge:        "it has more than 1 GiB",
+		empty:       "no root of a vault was found in it",
+		huge:        "it is larger than 1 GiB",
 		dir:         "it is not a regular file",
 		os.DevNull:  "it is not a regular file",
 		dir + "/no": "no such file",

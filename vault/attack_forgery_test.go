@@ -36,17 +36,17 @@ func TestRightsAreTheOwners(t *testing.T) {
 		"own record, signed by itself": {func(c *company, t *tx) error { return wide(c, t, t.by, true) }, "mallory", "has no right to write it", `agents/"agt_`},
 		"own record, in the owner's name": {func(c *company, t *tx) error {
 			return wide(c, t, actor{audit.Owner, audit.Human, t.by.sign}, true)
-		}, "mallory", `not signed by "owner"`, `agents/"agt_`},
-		"own record, by a MAC alone": {func(c *company, t *tx) error { return wide(c, t, actor{id: audit.Owner}, false) }, "mallory", `not signed by "owner"`, `agents/"agt_`},
+		}, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
+		"own record, by a MAC alone": {func(c *company, t *tx) error { return wide(c, t, actor{id: audit.Owner}, false) }, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
 		"own record, signed by another agent": {func(c *company, t *tx) error {
 			return wide(c, t, actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}, true)
 		}, "mallory", "has no right to write it", `agents/"agt_`},
 		"own token's record, signed by itself": {func(c *company, t *tx) error {
 			return resign(c, t, "mallory's token", "mallory's token", "mallory's token")
-		}, "mallory's token", "it is by", `tokens/"`},
+		}, "mallory's token", "its author", `tokens/"`},
 		"two tokens that sign each other": {func(c *company, t *tx) error {
 			return errors.Join(resign(c, t, "mallory's token", "reader's token", "mallory"), resign(c, t, "reader's token", "mallory's token", "mallory"))
-		}, "mallory's token", "it is by", `tokens/"`},
+		}, "mallory's token", "its author", `tokens/"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !inChild(t) {
@@ -103,15 +103,15 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 		do          func(*company)
 		says, finds string // what the next honest reader is told, and what a verification finds
 	}{
-		"value by one who reads":                {value("reader", "reader"), "has no right to write it", db + " version 2: it is by"},
-		"value by one who deletes":              {value("deleter", "deleter"), "has no right to write it", db + " version 2: it is by"},
-		"value by one who writes elsewhere":     {value("mallory", "mallory"), "has no right to write it", db + " version 2: it is by"},
-		"value in the owner's name":             {value("reader", "owner"), `not signed by "owner"`, db + " version 2: it is not signed"},
-		"value in the name of one who may":      {value("reader", "writer"), "it is not signed by", db + " version 2: it is not signed"},
-		"value by nobody who is known":          {value("reader", "agt_00000000"), "who is not known here", db + " version 2: it is by"},
-		"value by a token of one who reads":     {func(c *company) { widerToken(c, "reader", "secrets:*:prod/app/*"); value("forged", "forged")(c) }, "has no right to write it", db + " version 2: it is by"},
-		"head by one who reads":                 {head("reader", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": it is by`},
-		"head by one who writes elsewhere":      {head("mallory", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": it is by`},
+		"value by one who reads":                {value("reader", "reader"), "has no right to write it", db + " version 2: its author"},
+		"value by one who deletes":              {value("deleter", "deleter"), "has no right to write it", db + " version 2: its author"},
+		"value by one who writes elsewhere":     {value("mallory", "mallory"), "has no right to write it", db + " version 2: its author"},
+		"value in the owner's name":             {value("reader", "owner"), `invalid signature for author "owner"`, db + " version 2: invalid signature"},
+		"value in the name of one who may":      {value("reader", "writer"), "invalid signature for author", db + " version 2: invalid signature"},
+		"value by nobody who is known":          {value("reader", "agt_00000000"), "is unknown", db + " version 2: its author"},
+		"value by a token of one who reads":     {func(c *company) { widerToken(c, "reader", "secrets:*:prod/app/*"); value("forged", "forged")(c) }, "has no right to write it", db + " version 2: its author"},
+		"head by one who reads":                 {head("reader", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": its author`},
+		"head by one who writes elsewhere":      {head("mallory", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": its author`},
 		"undeleted by one who deletes, no less": {head("deleter", audit.SecretRestored, func(b *secretBody) {}), "", "whose scopes do not cover"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -264,17 +264,17 @@ func TestForgedEntries(t *testing.T) {
 		do    func(*company, *Session, *tx) error
 		finds string
 	}{
-		"in the owner's name":            {as("owner", about("prod/app/DB", event(audit.SecretUpdated))), `it is not signed by "owner"`},
-		"in another agent's name":        {as("writer", about("prod/app/DB", event(audit.SecretUpdated))), "it is not signed by"},
-		"in nobody's name":               {as("agt_00000000", about("prod/app/DB", event(audit.SecretUpdated))), "who is not known here"},
+		"in the owner's name":            {as("owner", about("prod/app/DB", event(audit.SecretUpdated))), `invalid signature for author "owner"`},
+		"in another agent's name":        {as("writer", about("prod/app/DB", event(audit.SecretUpdated))), "invalid signature for author"},
+		"in nobody's name":               {as("agt_00000000", about("prod/app/DB", event(audit.SecretUpdated))), "is unknown"},
 		"a write that it may not":        {about("prod/app/DB", event(audit.SecretUpdated)), "whose scopes do not cover"},
 		"an import that it may not":      {about("prod/app", map[string]any{"event": "secret.imported", "keys": []string{"DB"}, "versions": []int{3}, "tiers": []string{"standard"}}), "whose scopes do not cover"},
 		"a deletion that it may not":     {about("prod/app/DB", event(audit.SecretDeleted)), "whose scopes do not cover"},
 		"a purge":                        {about("prod/mine/M", event(audit.SecretPurged)), "whose scopes do not cover"},
-		"a token with the owner's id":    {about("owner", event(audit.TokenIssued)), "it is no issue of a token"},
-		"a token with an agent's id":     {about("reader", event(audit.TokenIssued)), "it is no issue of a token"},
-		"a token with a token's id":      {about("owner's token", event(audit.TokenIssued)), "it is no issue of a token"},
-		"a token with an old token's id": {about("reader's token", event(audit.TokenIssued)), "it is no issue of a token"},
+		"a token with the owner's id":    {about("owner", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
+		"a token with an agent's id":     {about("reader", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
+		"a token with a token's id":      {about("owner's token", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
+		"a token with an old token's id": {about("reader's token", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
 		"a token that is wider, and its write": {func(c *company, s *Session, t *tx) error {
 			err := about(jti, event(audit.TokenIssued))(c, s, t)
 			t.by.id = jti
@@ -283,7 +283,7 @@ func TestForgedEntries(t *testing.T) {
 		"a token by a token": {func(c *company, s *Session, t *tx) error {
 			t.by = actor{c.id["mallory's token"], audit.Token, newGrantee(c.secret["mallory's token"]).sign}
 			return about(jti, event(audit.TokenIssued))(c, s, t)
-		}, "it is no issue of a token"},
+		}, "it is not a valid record of issuing a token"},
 		"itself made anew, and its write": {func(c *company, s *Session, t *tx) error {
 			return errors.Join(about("mallory", event(audit.AgentCreated))(c, s, t), about("prod/app/DB", event(audit.SecretUpdated))(c, s, t))
 		}, "whose scopes do not cover"},
@@ -349,7 +349,7 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 			err := bodyOf(t, bucketSecrets, []byte(crit), &head)
 			head.Tier = tokens.Standard
 			return errors.Join(err, t.put(bucketSecrets, []byte(crit), true, head))
-		}, "is not what entry", true},
+		}, "does not match log entry", true},
 		"next version of a lower tier": {func(c *company, s *Session, t *tx) error { return put(c, t, s, 2, audit.SecretUpdated) },
 			crit + " version 1: its tier critical is above that of its secret", true},
 		"and the old one removed": {func(c *company, s *Session, t *tx) error {
@@ -385,6 +385,6 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 		c.insider("reader", func(_ *Session, t *tx) error {
 			return errors.Join(insert(t, bucketSecrets, []byte(db), head), insert(t, bucketVersions, versionKey(c.p(db), 2), value), insert(t, bucketVersions, versionKey(c.p(db), 3), nil))
 		})
-		c.finds(fmt.Sprintf("%s: it is not what entry", db))
+		c.finds(fmt.Sprintf("%s: it does not match log entry", db))
 	})
 }

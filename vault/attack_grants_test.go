@@ -234,7 +234,7 @@ func TestSwappedRecipients(t *testing.T) {
 				}); err != nil {
 					t.Error(err)
 				}
-				c.finds(fmt.Sprintf("published recipient %x: it is", at.id()))
+				c.finds(fmt.Sprintf("published recipient %x: ", at.id()))
 			})
 		}
 	}
@@ -256,7 +256,7 @@ func TestSwappedRecipients(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			c.finds(fmt.Sprintf("published recipient %x: its MAC", critical))
+			c.finds(fmt.Sprintf("published recipient %x: MAC mismatch", critical))
 			c.insider("mallory", func(_ *Session, t *tx) error { return insert(t, bucketRecipients, critical, was) })
 		}
 	})
@@ -289,26 +289,26 @@ func TestForgedGrants(t *testing.T) {
 		who         string // uses the grant
 		says, finds string
 	}{
-		"at another agent's index":      {own("reader", "reader", func(*grant) {}), "reader", "it does not open for its grantee", "it does not open for its grantee"},
-		"for another agent, at its own": {own("mallory", "reader", func(*grant) {}), "mallory", "", "it is not where a grant for"},
+		"at another agent's index":      {own("reader", "reader", func(*grant) {}), "reader", "it does not decrypt for its grantee", "it does not decrypt for its grantee"},
+		"for another agent, at its own": {own("mallory", "reader", func(*grant) {}), "mallory", "", "it is not where the grant of"},
 		"another's, moved to its own": {func(c *company, _ *Session, t *tx) error {
 			v, err := t.get(bucketGrants, index(c, "reader"))
 			return errors.Join(err, insert(t, bucketGrants, index(c, "mallory"), v))
-		}, "mallory", "it does not open for its grantee", "its MAC does not match"},
+		}, "mallory", "it does not decrypt for its grantee", "MAC mismatch"},
 		"another's, moved and MACed": {func(c *company, _ *Session, t *tx) error {
 			var b grantBody
 			err := bodyOf(t, bucketGrants, index(c, "reader"), &b)
 			return errors.Join(err, t.put(bucketGrants, index(c, "mallory"), false, b))
-		}, "mallory", "it does not open for its grantee", "it is not where a grant for"},
-		"with a node under a guessed key":   {own("mallory", "mallory", func(g *grant) { g.Nodes = append(g.Nodes, app) }), "mallory", "", "it does not hold what the scopes of"},
-		"with its own node renamed":         {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Path = "prod/app" }), "mallory", "", "it does not hold what the scopes of"},
-		"with its own node in another tier": {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Tier = tokens.Critical }), "mallory", "", "it does not hold what the scopes of"},
-		"with a file key elsewhere":         {own("mallory", "mallory", func(g *grant) { g.Files = []grantFile{{"prod/app/DB", 2, make([]byte, 16)}} }), "mallory", "", "it does not hold what the scopes of"},
-		"with another vault's MAC key":      {own("mallory", "mallory", func(g *grant) { g.MK = make([]byte, 32) }), "mallory", "does not", "its MAC does not match"},
-		"with another owner":                {own("mallory", "mallory", func(g *grant) { g.OwnerPub = make([]byte, 32) }), "mallory", "does not open", "it does not open for its grantee"},
+		}, "mallory", "it does not decrypt for its grantee", "it is not where the grant of"},
+		"with a node under a guessed key":   {own("mallory", "mallory", func(g *grant) { g.Nodes = append(g.Nodes, app) }), "mallory", "", "its keys do not match the scopes of"},
+		"with its own node renamed":         {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Path = "prod/app" }), "mallory", "", "its keys do not match the scopes of"},
+		"with its own node in another tier": {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Tier = tokens.Critical }), "mallory", "", "its keys do not match the scopes of"},
+		"with a file key elsewhere":         {own("mallory", "mallory", func(g *grant) { g.Files = []grantFile{{"prod/app/DB", 2, make([]byte, 16)}} }), "mallory", "", "its keys do not match the scopes of"},
+		"with another vault's MAC key":      {own("mallory", "mallory", func(g *grant) { g.MK = make([]byte, 32) }), "mallory", "MAC mismatch", "MAC mismatch"},
+		"with another owner":                {own("mallory", "mallory", func(g *grant) { g.OwnerPub = make([]byte, 32) }), "mallory", "does not decrypt", "it does not decrypt for its grantee"},
 		"of nobody": {func(_ *company, _ *Session, t *tx) error {
 			return t.put(bucketGrants, make([]byte, 16), false, grantBody{Seq: t.seq(), Grantee: "agt_00000000", Sealed: []byte("x")})
-		}, "", "", "it is for \"agt_00000000\", who is not known here"},
+		}, "", "", "its grantee \"agt_00000000\" is unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)

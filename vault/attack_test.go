@@ -219,13 +219,13 @@ func TestOldRecordsAreFound(t *testing.T) {
 			old := v.take(bucketSecrets, secrets)
 			v.do(func(s *Session) { v.set(s, "a/K", "four") })
 			v.give(bucketSecrets, secrets, old)
-		}, "a/K: it is not what entry 9, the newest about it, says: it was put back"},
+		}, "a/K: it does not match log entry 9, the newest about it: an old record was put back"},
 		"head and version put back": {func(v *victim) {
 			old := v.take(bucketSecrets, secrets)
 			v.do(func(s *Session) { v.set(s, "a/K", "four") })
 			v.give(bucketSecrets, secrets, old)
 			v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(versionKey(v.p("a/K"), 4)) })
-		}, "a/K: it is not what entry 9"},
+		}, "a/K: it does not match log entry 9"},
 		"deletion undone": {func(v *victim) {
 			old := v.take(bucketSecrets, secrets)
 			v.do(func(s *Session) {
@@ -234,7 +234,7 @@ func TestOldRecordsAreFound(t *testing.T) {
 				}
 			})
 			v.give(bucketSecrets, secrets, old)
-		}, "a/K: it is not what entry 9"},
+		}, "a/K: it does not match log entry 9"},
 		"secret removed": {func(v *victim) {
 			v.edit(func(b func(string) *bbolt.Bucket) {
 				_ = b(bucketSecrets).Delete(secrets)
@@ -242,7 +242,7 @@ func TestOldRecordsAreFound(t *testing.T) {
 					_ = b(bucketVersions).Delete(versionKey(v.p("a/K"), n+1))
 				}
 			})
-		}, `"a/K": its record is missing; entry 8 says that it is there`},
+		}, `"a/K": its record is missing, though log entry 8 wrote it`},
 		"head removed":        {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketSecrets).Delete(secrets) }) }, `"a/K": its record is missing`},
 		"old version removed": {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k1(v)) }) }, "a/K version 1: it is missing"},
 		"version removed":     {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k3(v)) }) }, "a/K version 3: it is missing"},
@@ -250,7 +250,7 @@ func TestOldRecordsAreFound(t *testing.T) {
 			v.edit(func(b func(string) *bbolt.Bucket) {
 				_ = b(bucketRecipients).Delete(node{tier: tokens.Standard, kind: kindNamespace}.id())
 			})
-		}, "records: they are not those that the head counts"},
+		}, "records: they do not match the head"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
@@ -282,7 +282,7 @@ func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), `a/K version 3: it is not signed by "owner"`) {
+	if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), `a/K version 3: invalid signature for author "owner"`) {
 		t.Errorf("a read gave %q, %v", value, err)
 	}
 	if found := v.problems(); !strings.Contains(found, "a/K version 3") {
@@ -290,7 +290,7 @@ func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
 	}
 	// A rewrite must not sign for the owner what the owner did not.
 	v.do(func(s *Session) {
-		if _, err := s.Purge(v.p("a/L")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not signed") {
+		if _, err := s.Purge(v.p("a/L")); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "invalid signature") {
 			t.Errorf("a purge of another secret: %v", err)
 		}
 	})
@@ -308,7 +308,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 			v.do(func(s *Session) { v.set(s, "a/K", "four") })
 			put(bucketSecrets, []byte("a/K"), old)
 			put(bucketVersions, versionKey(v.p("a/K"), 4), nil)
-		}, "a/K: it is not what entry 9"},
+		}, "a/K: it does not match log entry 9"},
 		"head alone": {func(v *victim, put func(string, []byte, []byte)) {
 			old := v.take(bucketSecrets, []byte("a/K"))
 			v.do(func(s *Session) { v.set(s, "a/K", "four") })
@@ -322,7 +322,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 				}
 			})
 			put(bucketSecrets, []byte("a/K"), old)
-		}, "a/K: it is not what entry 9"},
+		}, "a/K: it does not match log entry 9"},
 		"secret removed":  {func(v *victim, put func(string, []byte, []byte)) { put(bucketSecrets, []byte("a/L"), nil) }, `"a/L": its record is missing`},
 		"version removed": {func(v *victim, put func(string, []byte, []byte)) { put(bucketVersions, versionKey(v.p("a/K"), 2), nil) }, "a/K version 2: it is missing"},
 		"recipient of another tier": {func(v *victim, put func(string, []byte, []byte)) {
@@ -332,7 +332,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 					return errors.Join(t.remove(bucketRecipients, at.id()), t.publish(at))
 				})
 			})
-		}, "it is not the recipient of the node for which it stands"},
+		}, "it does not match the key of its node"},
 		"version of no entry": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
 				_ = s.update(func(t *tx) error {
@@ -340,7 +340,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 					return s.writeVersion(t, v.p("a/K"), 3, body, []byte("other"))
 				})
 			})
-		}, "a/K version 3: it is not what the log says was written"},
+		}, "a/K version 3: it does not match what the log says was written"},
 		"version above its secret's tier": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
 				_ = s.update(func(t *tx) error {
@@ -445,12 +445,12 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 			e := bytes.Clone(b.Get(audit.Key(5)))
 			e = bytes.Replace(e, []byte("a/K"), []byte("a/X"), 1)
 			_ = b.Put(audit.Key(5), e)
-		}, "audit entry 5: its MAC does not match", 0},
+		}, "audit entry 5: MAC mismatch", 0},
 		"first of an epoch altered": {func(b *bbolt.Bucket) {
 			e := bytes.Clone(b.Get(audit.Key(3)))
 			e = bytes.Replace(e, []byte("purged"), []byte("PURGED"), 1)
 			_ = b.Put(audit.Key(3), e)
-		}, "audit entry 3: its MAC does not match", 0},
+		}, "audit entry 3: MAC mismatch", 0},
 		"dropped": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(5)) }, "audit entry 5: missing", 0},
 		"first":   {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(1)) }, "audit entry 1: missing", 2},
 		"three gone": {func(b *bbolt.Bucket) {
@@ -460,21 +460,21 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 		}, "audit entries 4 to 6: missing", 0},
 		"epoch gone":     {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing", 0},
 		"not an entry":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) }, "audit entry 5: not an audit entry", 0},
-		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with a key that no entry has", 0},
+		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with an invalid key", 0},
 		"reordered": {func(b *bbolt.Bucket) {
 			five, six := bytes.Clone(b.Get(audit.Key(5))), bytes.Clone(b.Get(audit.Key(6)))
 			_ = b.Put(audit.Key(5), six)
 			_ = b.Put(audit.Key(6), five)
-		}, "audit entry 5: its MAC does not match", 3},
+		}, "audit entry 5: MAC mismatch", 3},
 		"dropped and closed up": {func(b *bbolt.Bucket) {
 			for n := uint64(5); n < 8; n++ {
 				_ = b.Put(audit.Key(n), bytes.Clone(b.Get(audit.Key(n+1))))
 			}
 			_ = b.Delete(audit.Key(8))
-		}, "audit entry 5: its MAC does not match", 6},
-		"a huge number":  {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(1<<63), []byte("x")) }, "audit entry 9: a record with a key that no entry has", 0},
-		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was cut at its end", 0},
-		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: a record with a key that no entry has", 0},
+		}, "audit entry 5: MAC mismatch", 6},
+		"a huge number":  {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(1<<63), []byte("x")) }, "audit entry 9: a record with an invalid key", 0},
+		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was truncated", 0},
+		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: a record with an invalid key", 0},
 	} {
 		attack.most = max(attack.most, 2)
 		t.Run(name, func(t *testing.T) {
@@ -601,7 +601,7 @@ func TestRewriteLaundersNothing(t *testing.T) {
 		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrDamaged) {
 			t.Errorf("a purge with a record put back: %v", err)
 		}
-		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "it was put back") {
+		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "was put back") {
 			t.Errorf("a write to it: %v", err)
 		}
 	})
@@ -666,7 +666,7 @@ func TestACutLogIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if found := v.problems(); !strings.Contains(found, "this machine saw another entry 9") {
+	if found := v.problems(); !strings.Contains(found, "this machine saw a different entry 9") {
 		t.Errorf("the verification found:\n%s", found)
 	}
 	// A machine that never saw it cannot know.
@@ -693,7 +693,7 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "by somebody who does not have it") {
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "somebody who does not have this owner key") {
 		t.Errorf("the owner's key opened it: %v", err)
 	}
 	if _, err := opened.Owner(mallory); !errors.Is(err, ErrWrongKey) {
@@ -705,7 +705,7 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 func TestMetaIsBound(t *testing.T) {
 	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
-			for _, how := range []string{"removed", "altered", "of another vault"} {
+			for _, how := range []string{"removed", "altered", "belongs to another vault"} {
 				v, other := newVictim(t), newVictim(t)
 				value := v.take(bucketMeta, []byte(name))
 				foreign := other.take(bucketMeta, []byte(name))
@@ -720,7 +720,7 @@ func TestMetaIsBound(t *testing.T) {
 						_ = b(bucketMeta).Put([]byte(name), foreign)
 					}
 				})
-				if name == metaFormat && how == "of another vault" {
+				if name == metaFormat && how == "belongs to another vault" {
 					continue // it says the same everywhere
 				}
 				opened, err := Open(v.path, v.opts)
@@ -838,7 +838,7 @@ func TestTheDigestOfALargeVault(t *testing.T) {
 	if _, err := v.get(); err != nil {
 		t.Errorf("another secret: %v", err)
 	}
-	if found := v.problems(); !strings.Contains(found, "a/L: it is not what entry") {
+	if found := v.problems(); !strings.Contains(found, "a/L: it does not match log entry") {
 		t.Errorf("the verification found:\n%s", found)
 	}
 }

@@ -76,7 +76,7 @@ func TestASecretWithoutATier(t *testing.T) {
 				}
 				return t.log(event, "secret", p.String(), map[string]any{"version": 1})
 			})
-			if found := v.problems(); !strings.Contains(found, "it is of no tier") {
+			if found := v.problems(); !strings.Contains(found, "it has no tier") {
 				t.Errorf("verified: %s", found)
 			}
 			ns, err := tokens.ParseNamespace("a")

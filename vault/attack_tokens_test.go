@@ -53,33 +53,33 @@ func TestForgedTokens(t *testing.T) {
 		finds  string
 		works  bool // it reads what its issuer may read
 	}{
-		"wider scopes": {"secrets:*:*", nil, "its scopes reach further than those of its issuer", true},
+		"wider scopes": {"secrets:*:*", nil, "its scopes exceed those of its issuer", true},
 		"issued by the owner": {"secrets:*:*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.Issuer = audit.Owner
 			return claims.ID
-		}, "not those of a token that its issuer may have issued", false},
+		}, "its claims exceed what its issuer may issue", false},
 		"issued by another agent": {"secrets:*:prod/app/*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.Issuer = c.id["reader"]
 			return claims.ID
-		}, "not those of a token that its issuer may have issued", false},
+		}, "its claims exceed what its issuer may issue", false},
 		"another tier": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
 			claims.Tier = tokens.Sensitive
 			return claims.ID
-		}, "not those of a token that its issuer may have issued", false},
+		}, "its claims exceed what its issuer may issue", false},
 		"of another id": {"secrets:*:prod/mine/*", func(*company, *tx, *tokens.Claims) string { return "11111111-2222-4333-8444-666666666666" },
-			"not those of a token that its issuer may have issued", false},
+			"its claims exceed what its issuer may issue", false},
 		"with the owner's id": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
 			claims.ID = audit.Owner
 			return claims.ID
-		}, "it is no issue of a token", false},
+		}, "it is not a valid record of issuing a token", false},
 		"with an agent's id": {"secrets:*:prod/mine/*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.ID = c.id["reader"]
 			return claims.ID
-		}, "it is no issue of a token", false},
+		}, "it is not a valid record of issuing a token", false},
 		"with the id of another token": {"secrets:*:prod/mine/*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.ID = c.id["owner's token"]
 			return claims.ID
-		}, "it is no issue of a token", true},
+		}, "it is not a valid record of issuing a token", true},
 		"from the future": {"secrets:*:prod/mine/*", func(_ *company, t *tx, claims *tokens.Claims) string {
 			claims.Issued, claims.Expires = second(t).AddDate(50, 0, 0), second(t).AddDate(50, 0, 1)
 			return claims.ID
@@ -166,7 +166,7 @@ func TestChangedTokens(t *testing.T) {
 	by := func(k key) func(string) [32]byte {
 		return func(signed string) [32]byte { return tokens.Signature(signed, k) }
 	}
-	const altered, nothing, form = "signature does not match", "opens nothing", "it is not a token of this program"
+	const altered, nothing, form = "signature is invalid", "opens nothing", "it is not a token of ass"
 	for name, attack := range map[string]struct{ text, says string }{
 		"scope":               {changed(func(c *tokens.Claims) { c.Scopes = append(c.Scopes, other.scopes("secrets:*:*")...) }, old), altered},
 		"exp":                 {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(24 * time.Hour) }, old), altered},
@@ -176,7 +176,7 @@ func TestChangedTokens(t *testing.T) {
 		"tier":                {changed(func(c *tokens.Claims) { c.Tier = tokens.Critical }, old), altered},
 		"jti":                 {changed(func(d *tokens.Claims) { d.ID = c.id["owner's token"] }, old), altered},
 		"ips":                 {changed(func(c *tokens.Claims) { c.IPs, _ = tokens.ParseIPs("0.0.0.0/0") }, old), altered},
-		"iss":                 {changed(func(c *tokens.Claims) { c.Vault[0] ^= 1 }, old), "of another vault"},
+		"iss":                 {changed(func(c *tokens.Claims) { c.Vault[0] ^= 1 }, old), "belongs to another vault"},
 		"exp, out of bounds":  {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(48 * time.Hour) }, old), form},
 		"a wrong key":         {changed(asIt, by(key{1})), nothing},
 		"the issuer's secret": {changed(asIt, by(c.secret["reader"])), nothing},
@@ -200,10 +200,10 @@ func TestChangedTokens(t *testing.T) {
 	t.Run("another vault", func(t *testing.T) {
 		foreign := newVictim(t)
 		foreign.do(func(s *Session) {
-			if _, err := s.v.Token(c.text["reader's token"]); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "of another vault") {
+			if _, err := s.v.Token(c.text["reader's token"]); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
 				t.Errorf("%v", err)
 			}
-			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "of another vault") {
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
 				t.Errorf("%v", err)
 			}
 			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(s.epoch.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {

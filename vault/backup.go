@@ -85,7 +85,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	if err != nil {
 		b.close()
-		err = notMade("no backup was made, though the log has an entry about one", diskError(b.part, err))
+		err = notMade("the backup failed after the log recorded it", diskError(b.part, err))
 	}
 	return b, err
 }
@@ -114,17 +114,17 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	r, err := VerifyBackup(b.part, id, o)
 	switch {
 	case err == nil && len(r.Problems) > 0:
-		err = errorOf(ErrDamaged, "the backup does not hold, and was removed: %s; look at the vault with: ass vault check", r.Problems[0])
+		err = errorOf(ErrBadCopy, "the backup failed its verification and was removed: %s", r.Problems[0])
 	case errors.Is(err, ErrDamaged):
-		err = errorOf(ErrDamaged, "the backup does not hold, and was removed: %v; look at the vault with: ass vault check", err)
+		err = errorOf(ErrBadCopy, "the backup failed its verification and was removed: %v", err)
 	case err != nil:
-		err = notMade("the backup could not be verified, and was removed", err)
+		err = notMade("the backup could not be verified and was removed", err)
 	case b.File != "":
 		if runtime.GOOS == "windows" { // Windows cannot move an open file
 			b.close()
 		}
 		if err = moveNew(b.part, b.File); err != nil {
-			err = notMade("the backup could not be given its name, and was removed", err)
+			err = notMade("the backup could not be renamed and was removed", err)
 		}
 	}
 	if err != nil {
@@ -163,7 +163,7 @@ func moveNew(from, to string) error {
 		return err
 	}
 	if err := SyncDir(filepath.Dir(to)); err != nil {
-		return errorOf(ErrMaybeDone, "%s was written, but may not outlive a power cut: %v", to, err)
+		return errorOf(ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", to, err)
 	}
 	return nil
 }

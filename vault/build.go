@@ -55,12 +55,12 @@ func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
 		// A network file system can rename the file and still report an error.
 		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) {
-			return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
+			return true, errorOf(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
 		}
 		return false, err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return true, errorOf(ErrMaybeDone, "it was done, but may not outlive a power cut: %v", err)
+		return true, errorOf(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
 	}
 	return true, nil
 }

@@ -248,7 +248,7 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 			return nil, fmt.Errorf("%s: %w", item.Key, err)
 		}
 		if seen[p] {
-			return nil, &tokens.SyntaxError{What: item.Key, Problem: "it stands twice"}
+			return nil, &tokens.SyntaxError{What: item.Key, Problem: "it is listed twice"}
 		}
 		paths[i], seen[p] = p, true
 	}
@@ -294,9 +294,9 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 			case o.OnConflict == OnConflictSkip:
 				outcome = ImportSkipped
 			case o.OnConflict == OnConflictError:
-				return errorOf(ErrConflict, "%s is there already, with another value; nothing was imported", p)
+				return errorOf(ErrConflict, "%s already has another value; nothing was imported", p)
 			case o.MayReplace != nil && !o.MayReplace(p):
-				return errorOf(ErrConflict, "%s was stored meanwhile; nothing was imported: run it again", p)
+				return errorOf(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
 			}
 		}
 		result := Imported{w.before, outcome}

@@ -102,7 +102,7 @@ func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
 	switch {
 	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, vaultIDOf(pub) != vid,
 		!ed25519.Verify(pub, checkpointSigned(vid, body), sig):
-		return c, damaged("audit checkpoint", "it is not signed by the owner of this vault")
+		return c, damaged("audit checkpoint", "it has no valid signature by the owner of this vault")
 	}
 	if err := audit.DecodeStrict(body, &c); err != nil {
 		return c, damaged("audit checkpoint", "%v", err)
@@ -161,7 +161,7 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		path, n, _ := cutVersionKey(k)
 		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int { return strings.Compare(r.Name, path) })
 		if !ok {
-			return damaged(recordName(bucketVersions, k), "its secret has no record")
+			return damaged(recordName(bucketVersions, k), "its secret's record is missing")
 		}
 		list[i].Versions = append(list[i].Versions, versionAt{n, body.Seq, r.by})
 		return nil
@@ -203,12 +203,12 @@ func (v *verification) begin(c checkpoint) error {
 		for _, text := range a.Scopes {
 			scope, err := tokens.ParseScope(text)
 			if err != nil {
-				return errors.New("audit checkpoint: it names an actor that cannot be")
+				return errors.New("audit checkpoint: it names an invalid actor")
 			}
 			scopes = append(scopes, scope)
 		}
 		if len(a.Pub) != ed25519.PublicKeySize {
-			return errors.New("audit checkpoint: it names an actor that cannot be")
+			return errors.New("audit checkpoint: it names an invalid actor")
 		}
 		v.known[a.ID] = knownActor{pub: a.Pub, issuer: a.Issuer, scopes: scopes, key: agentKeyAt{serial: a.Serial}}
 	}

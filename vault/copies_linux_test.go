@@ -195,7 +195,7 @@ func copyChild(act, dir, key string) {
 		fmt.Println("done")
 	case errors.Is(err, ErrMaybeDone):
 		fmt.Printf("maybe %v\n", err)
-	case errors.Is(err, ErrNotMade) && strings.Contains(err.Error(), "though the log has an entry") || strings.Contains(err.Error(), "the backup could not"):
+	case errors.Is(err, ErrNotMade) && strings.Contains(err.Error(), "after the log recorded it") || strings.Contains(err.Error(), "the backup could not"):
 		fmt.Printf("logged %v\n", err)
 	default:
 		fmt.Printf("failed %v\n", err)

@@ -3,6 +3,8 @@ package vault
 import (
 	"errors"
 	"fmt"
+
+	"ass/tokens"
 )
 
 // Errors of opening and creating.
@@ -12,7 +14,11 @@ var (
 
 	// ErrExists says that a vault, or another file, is there already. It is never
 	// overwritten.
-	ErrExists = errors.New("a vault is there already")
+	ErrExists = errors.New("a vault exists already")
+
+	// ErrOtherVault says that another vault lies where a backup was to be restored. It
+	// wraps ErrExists.
+	ErrOtherVault error = &stateError{ErrExists, "another vault"}
 
 	// ErrFormat says that this program does not know the format of the file.
 	ErrFormat = errors.New("unknown format")
@@ -20,6 +26,9 @@ var (
 	// ErrDamaged says that the file, or a record in it, is corrupt or tampered with.
 	// [DamageError] says which.
 	ErrDamaged = errors.New("damaged")
+
+	// ErrBadCopy says that a new backup failed its verification. It wraps ErrDamaged.
+	ErrBadCopy error = &stateError{ErrDamaged, "bad copy"}
 
 	// ErrBusy says that another process held the lock for longer than the
 	// limit. [BusyError] says which process.
@@ -42,6 +51,10 @@ var (
 	// ErrDenied says that the credential does not allow the act.
 	ErrDenied = errors.New("denied")
 
+	// ErrTierFixed says that a grantee tried to change the tier of an existing secret.
+	// It wraps ErrDenied.
+	ErrTierFixed error = &stateError{ErrDenied, "the tier is fixed"}
+
 	// ErrLapsed says that the credential has expired, or that the clock is behind its
 	// last use.
 	ErrLapsed = errors.New("lapsed")
@@ -52,6 +65,14 @@ var (
 
 	// ErrRefused says that a human denied the request.
 	ErrRefused = errors.New("approval denied")
+
+	// ErrDeniedBefore says that the same request was denied recently, so a new one needs
+	// a reason. It wraps ErrRefused.
+	ErrDeniedBefore error = &stateError{ErrRefused, "denied before"}
+
+	// ErrTooManyRequests says that a grantee has as many pending requests as it may
+	// have. It wraps ErrConflict.
+	ErrTooManyRequests error = &stateError{ErrConflict, "too many requests"}
 )
 
 // Errors of acting on secrets.
@@ -62,6 +83,9 @@ var (
 	// ErrUnknown says that there is no such agent, token or request. It wraps
 	// ErrNotFound.
 	ErrUnknown error = &stateError{ErrNotFound, "not known"}
+
+	// ErrNoAgent says that no agent has such an id or name. It wraps ErrUnknown.
+	ErrNoAgent error = &stateError{ErrUnknown, "no agent"}
 
 	// ErrConflict says that the secret is not in the state that the caller asked for:
 	// it is at another version, deleted, or not deleted.
@@ -86,6 +110,23 @@ func damaged(where, format string, args ...any) error {
 func notVault(path, problem string) error {
 	return &DamageError{Where: path, Problem: problem, Whole: true}
 }
+
+// DeletedError says that a secret was deleted and can be restored. It wraps
+// [ErrNotFound].
+type DeletedError struct{ Path tokens.Path }
+
+func (e *DeletedError) Error() string { return e.Path.String() + " was deleted" }
+func (e *DeletedError) Unwrap() error { return ErrNotFound }
+
+// BackupError says that a vault file is a backup. Every read is logged in the file
+// itself, and backups stay unchanged, so nothing can be read from one. It wraps
+// [ErrConflict].
+type BackupError struct{ Path string }
+
+func (e *BackupError) Error() string {
+	return e.Path + " is a backup: reading a secret would add to its log, and backups stay unchanged"
+}
+func (e *BackupError) Unwrap() error { return ErrConflict }
 
 // stateError wraps the error of its kind, but has a complete message of its own.
 type stateError struct {

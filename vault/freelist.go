@@ -14,7 +14,7 @@ import (
 // reports whether the list carries a valid sum. ids is usable until the next page is
 // read.
 func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error) {
-	broken := func() ([]byte, bool, error) { return nil, false, w.bad("page %d is no list of free pages", id) }
+	broken := func() ([]byte, bool, error) { return nil, false, w.bad("page %d is not a list of free pages", id) }
 	if id < 2 || id >= high {
 		return broken()
 	}

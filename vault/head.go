@@ -64,7 +64,7 @@ func (t *tx) readHead() error {
 	}
 	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), sealed)
 	if err != nil {
-		return damaged("meta/head", "it does not open: it was altered, or belongs to another epoch")
+		return damaged("meta/head", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
 	t.head, err = decodeHead(plain)
 	return err
@@ -81,7 +81,7 @@ func (t *tx) checkLogEnd() error {
 		return err
 	}
 	if k, v := log.Cursor().Last(); audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
-		return damaged(t.b.DB().Path(), "its audit log does not end with entry %d, as its head says: the log was cut, or the head put back", t.head.log.Seq)
+		return damaged(t.b.DB().Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (s *Session) publish() (published bool, err error) {
 	published, err = publishFile(s.v.path)
 	s.v.st.broken = s.v.st.open(false)
 	if err == nil && s.v.st.broken != nil {
-		err = errorOf(ErrMaybeDone, "it was done, but then the vault could not be opened: %v", s.v.st.broken)
+		err = errorOf(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", s.v.st.broken)
 	}
 	return published, err
 }
@@ -116,7 +116,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		return a, nil, err
 	}
 	r, err := s.Verify(true)
-	if err := r.mustHold(err, s.v.path, "what does not hold gets no new key"); err != nil {
+	if err := r.mustHold(err, s.v.path, "the vault failed its verification, so it was not given a new owner key"); err != nil {
 		return a, nil, err
 	}
 	err = s.view(func(t *tx) error {

@@ -85,9 +85,9 @@ type Rollback struct {
 func (r *Rollback) String() string {
 	switch {
 	case r.Forked:
-		return fmt.Sprintf("this machine saw another entry %d than the one that is here: the file is a copy that went its own way", r.Seen)
+		return fmt.Sprintf("this machine saw a different entry %d: the file is a copy with a history of its own", r.Seen)
 	case r.Have+1 == r.Seen:
-		return fmt.Sprintf("this machine saw entry %d, which is missing: the file is an older copy, or its end was cut", r.Seen)
+		return fmt.Sprintf("this machine saw entry %d, which is missing: the file is an older copy, or its log was truncated", r.Seen)
 	}
-	return fmt.Sprintf("this machine saw entries up to %d, and %d to %d are missing: the file is an older copy, or its end was cut", r.Seen, r.Have+1, r.Seen)
+	return fmt.Sprintf("this machine saw entries up to %d, and %d to %d are missing: the file is an older copy, or its log was truncated", r.Seen, r.Have+1, r.Seen)
 }

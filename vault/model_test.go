@@ -185,7 +185,7 @@ type specRefusal struct {
 // specNeeds ends an act that needs approvals. It holds the requests to make.
 type specNeeds []specAsk
 
-func (specNeeds) Error() string { return "it needs approval" }
+func (specNeeds) Error() string { return "approval is required" }
 
 // note adds an entry to the log.
 func (c *spec) note(event string, by *specActor) {

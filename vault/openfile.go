@@ -42,5 +42,5 @@ func AppendFile(path string) (*os.File, error) {
 }
 
 func otherNames(path string) error {
-	return &fs.PathError{Op: "open", Path: path, Err: errors.New("it is another file as well, by a hard link; remove it")}
+	return &fs.PathError{Op: "open", Path: path, Err: errors.New("it has other hard links, so writing to it could change another file; remove it")}
 }

@@ -127,10 +127,10 @@ func (w *tree) meta(pages uint64) error {
 			continue
 		}
 		if order.Uint64(p) != id || order.Uint16(p[8:]) != metaPage {
-			return w.bad("page %d is not what belongs there", id)
+			return w.bad("page %d has a wrong header", id)
 		}
 		if order.Uint32(meta[8:]) != pageSize {
-			return notVault(w.path, fmt.Sprintf("it is no vault: its pages are not of %d bytes", pageSize))
+			return notVault(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", pageSize))
 		}
 		valid++
 		if txid := order.Uint64(meta[48:]); valid == 1 || txid > w.txid {
@@ -141,7 +141,7 @@ func (w *tree) meta(pages uint64) error {
 	case valid == 0:
 		return notVault(w.path, "it is not a vault, or its first pages are damaged")
 	case w.high > pages:
-		return w.bad("the file was cut off: it has %d pages of %d", pages, w.high)
+		return w.bad("the file was truncated: it has %d of %d pages", pages, w.high)
 	case valid == 1:
 		return w.newest(pages)
 	}
@@ -162,7 +162,7 @@ func (w *tree) newest(pages uint64) error {
 			_, newer, _ = w.freeList(id, w.txid+1, pages)
 		}
 		if newer {
-			return w.bad("the one of its first two pages that tells of the newest transaction")
+			return w.bad("the meta page of the newest transaction")
 		}
 	}
 	return nil
@@ -185,7 +185,7 @@ func metaSum(b []byte) uint64 {
 func (w *tree) readAt(p []byte, off uint64) error {
 	_, err := w.f.ReadAt(p, int64(off))
 	if errors.Is(err, io.EOF) {
-		return w.bad("the file was cut off")
+		return w.bad("the file was truncated")
 	}
 	return err
 }
@@ -204,15 +204,15 @@ func (w *tree) grow(n uint64) []byte {
 func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*treePage, error) {
 	if p := w.seen[id]; p != nil {
 		if p.at != at {
-			return nil, w.bad("page %d is pointed at twice", id)
+			return nil, w.bad("page %d is referenced twice", id)
 		}
 		return p, nil
 	}
 	switch {
 	case id < 2 || id >= w.high:
-		return nil, w.bad("a page %d is pointed at, and there are %d", id, w.high)
+		return nil, w.bad("page %d is referenced, but the file has %d pages", id, w.high)
 	case w.isFree(id):
-		return nil, w.bad("page %d is in use, and is listed as free", id)
+		return nil, w.bad("page %d is in use but listed as free", id)
 	}
 	b := w.grow(pageSize)
 	if err := w.readAt(b, id*pageSize); err != nil {
@@ -220,7 +220,7 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 	}
 	pages := uint64(order.Uint32(b[12:])) + 1
 	if order.Uint64(b) != id || pages > w.high-id {
-		return nil, w.bad("page %d is not what belongs there", id)
+		return nil, w.bad("page %d has a wrong header", id)
 	}
 	// Read the table of elements first: it says how long the page is.
 	if table := pageHeader + elemSize*uint64(order.Uint16(b[10:])); table > pageSize && table <= pages*pageSize {
@@ -231,7 +231,7 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 	}
 	size, ok := pageBytes(b)
 	if !ok || (size+pageSize-1)/pageSize != pages {
-		return nil, w.bad("what page %d holds does not fill its place", id)
+		return nil, w.bad("the content of page %d does not match its size", id)
 	}
 	if pages > 1 {
 		b = w.grow(pages * pageSize)
@@ -294,7 +294,7 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 	flags := order.Uint16(b[8:])
 	p.leaf, p.n = flags == leafPage, int(order.Uint16(b[10:]))
 	if flags != branchPage && flags != leafPage || p.n == 0 && (!p.leaf || p.first != nil) {
-		return w.bad("page %d is no page of a tree", p.id)
+		return w.bad("page %d is not a tree page", p.id)
 	}
 	var last []byte
 	kind := uint32(0)
@@ -309,10 +309,10 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 		last = k
 		e := b[pageHeader+i*elemSize:]
 		if p.leaf && order.Uint32(e) != kind {
-			return w.bad("page %d holds something else than it should", p.id)
+			return w.bad("page %d holds the wrong kind of element", p.id)
 		}
 		if child := order.Uint64(e[8:]); !p.leaf && (child < 2 || child >= w.high) {
-			return w.bad("a page %d is pointed at, and there are %d", child, w.high)
+			return w.bad("page %d is referenced, but the file has %d pages", child, w.high)
 		}
 	}
 	if p.until != nil && p.n > 0 && bytes.Compare(last, p.until) >= 0 {
@@ -333,7 +333,7 @@ func (w *tree) child(p *treePage, i int, buckets bool) (*treePage, error) {
 // findBuckets walks the root. All buckets are in the root, and nowhere else.
 func (w *tree) findBuckets(p *treePage, depth int) error {
 	if depth > maxDepth {
-		return w.bad("page %d lies too deep", p.id)
+		return w.bad("page %d is nested too deep", p.id)
 	}
 	for i := range p.n {
 		if !p.leaf {
@@ -348,7 +348,7 @@ func (w *tree) findBuckets(p *treePage, depth int) error {
 		}
 		value := pageValue(p.b, i)
 		if len(value) < bucketHeader {
-			return w.bad("page %d holds something else than it should", p.id)
+			return w.bad("page %d holds the wrong kind of element", p.id)
 		}
 		b := &treeBucket{root: order.Uint64(value), at: slot{p.id, i}}
 		if b.root == 0 {
@@ -366,10 +366,10 @@ func (w *tree) findBuckets(p *treePage, depth int) error {
 func (w *tree) inline(b []byte, at slot) (*treePage, error) {
 	p := &treePage{id: at.page, at: at, b: b}
 	if len(b) < pageHeader || order.Uint64(b) != 0 || order.Uint32(b[12:]) != 0 || order.Uint16(b[8:]) != leafPage {
-		return nil, w.bad("page %d holds something else than it should", at.page)
+		return nil, w.bad("page %d holds the wrong kind of element", at.page)
 	}
 	if size, ok := pageBytes(b); !ok || size != uint64(len(b)) {
-		return nil, w.bad("what page %d holds does not fill its place", at.page)
+		return nil, w.bad("the content of page %d does not match its size", at.page)
 	}
 	return p, w.elements(p, b, false)
 }
@@ -393,7 +393,7 @@ func (w *tree) all() error {
 	use := func(id, pages uint64) error {
 		for n := id; n < id+pages; n++ {
 			if used[n] {
-				return w.bad("page %d is pointed at twice", n)
+				return w.bad("page %d is referenced twice", n)
 			}
 			used[n] = true
 		}
@@ -416,7 +416,7 @@ func (w *tree) all() error {
 	}
 	for ; len(ids) > 0; ids = ids[8:] {
 		if n := order.Uint64(ids); used[n] {
-			return w.bad("page %d is in use, and is listed as free", n)
+			return w.bad("page %d is in use but listed as free", n)
 		}
 	}
 	return nil
@@ -425,7 +425,7 @@ func (w *tree) all() error {
 // below checks all pages below p.
 func (w *tree) below(p *treePage, depth int) error {
 	if depth > maxDepth {
-		return w.bad("page %d lies too deep", p.id)
+		return w.bad("page %d is nested too deep", p.id)
 	}
 	for i := 0; !p.leaf && i < p.n; i++ {
 		child, err := w.child(p, i, false)

@@ -28,7 +28,7 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 	p, err := w.page(b.root, b.at, nil, nil, false)
 	for err == nil && !p.leaf {
 		if len(steps) == maxDepth {
-			return nil, nil, w.bad("page %d lies too deep", p.id)
+			return nil, nil, w.bad("page %d is nested too deep", p.id)
 		}
 		i := next(p)
 		steps = append(steps, step{p, i})

@@ -166,13 +166,13 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
 	switch {
 	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
-		return damaged(recordName(bucket, k), "it is by %q, who has no right to write it", r.by)
+		return damaged(recordName(bucket, k), "its author %q has no right to write it", r.by)
 	case who.err != nil:
-		return damaged(recordName(bucket, k), "it is by %q, who is not known here", r.by)
+		return damaged(recordName(bucket, k), "its author %q is unknown", r.by)
 	}
 	h.signed = h.appendSigned(h.signed[:0], bucket, k, r)
 	if who.by != r.by || !who.signed(h.signed, r.sig) {
-		return damaged(recordName(bucket, k), "it is not signed by %q, whose name it bears", r.by)
+		return damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
 	}
 	return nil
 }
@@ -192,14 +192,14 @@ func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error)
 		return r, body, err
 	}
 	if p, perr := tokens.ParsePath(string(k)); perr != nil || !who.scopes.Allow(tokens.Write, p) {
-		err = damaged(recordName(bucketSecrets, k), "it is by %q, who may delete it and not write it", r.by)
+		err = damaged(recordName(bucketSecrets, k), "its author %q may delete it but not write it", r.by)
 	}
 	return r, body, err
 }
 
 // noTier refuses a body without a tier. JSON allows such a body, but it has no key.
 func noTier(bucket string, k []byte) error {
-	return damaged(recordName(bucket, k), "it is of no tier")
+	return damaged(recordName(bucket, k), "it has no tier")
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,7 +97,7 @@ type request struct {
 // requests are made.
 type needed struct{ requests []request }
 
-func (*needed) Error() string { return "it needs approval" }
+func (*needed) Error() string { return "approval is required" }
 
 // ApprovalError says that a human must approve first. It wraps [ErrApproval].
 type ApprovalError struct {
@@ -108,9 +107,9 @@ type ApprovalError struct {
 func (e *ApprovalError) Error() string {
 	if len(e.Requests) == 1 {
 		r := e.Requests[0]
-		return fmt.Sprintf("to %s %s (%s), a human must approve first, with: ass approvals approve %s", r.Action, r.Path, r.Tier, r.ID)
+		return fmt.Sprintf("to %s %s (%s), a human must approve first", r.Action, r.Path, r.Tier)
 	}
-	return fmt.Sprintf("%d secrets need approval; a human must approve first, with: ass approvals approve %s", len(e.Requests), strings.Join(e.IDs(), " "))
+	return fmt.Sprintf("%d secrets need approval; a human must approve first", len(e.Requests))
 }
 
 func (e *ApprovalError) Unwrap() error { return ErrApproval }
@@ -164,10 +163,10 @@ func (t *tx) askAt(k, v []byte) (Request, error) {
 	asker, id, ok := cutAskKey(k)
 	p, perr := tokens.ParsePath(body.Path)
 	if !ok || asker != body.Asker || id != askID(r.body) || perr != nil {
-		return Request{}, damaged(recordName(bucketAsks, k), "its id is not that of its content")
+		return Request{}, damaged(recordName(bucketAsks, k), "its id does not match its content")
 	}
 	if askActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
-		return Request{}, damaged(recordName(bucketAsks, k), "it is of no form that a request has")
+		return Request{}, damaged(recordName(bucketAsks, k), "it is not a valid request")
 	}
 	q := Request{
 		ID: id.String(), Asker: asker, Agent: asker, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
@@ -212,13 +211,13 @@ func (t *tx) asksOf(asker string) (list []Request, err error) {
 	return list, err
 }
 
-var errNoRoom = errors.New("as many requests wait as can")
+var errNoRoom = errors.New("the limit of pending requests is reached")
 
 // ask makes a request for each act that has none pending, up to the limit of pending
 // requests. It returns the new and the pending requests as an [ApprovalError].
 func (s *Session) ask(requests []request) error {
 	var asked []Request
-	errNothing := errors.New("all of it was asked before")
+	errNothing := errors.New("every request was already made")
 	err := s.commit(func(t *tx) error {
 		have, err := t.asksOf(s.by.id)
 		if err != nil {
@@ -244,7 +243,7 @@ func (s *Session) ask(requests []request) error {
 		}
 		switch {
 		case len(asked) == 0:
-			return errorOf(ErrConflict, "%s has %d requests waiting, and at most %d can wait; have some decided first: ass approvals list", s.Who(), pending, maxPending)
+			return errorOf(ErrTooManyRequests, "%s has %d pending requests, and %d is the limit", s.Who(), pending, maxPending)
 		case made == 0:
 			return errNothing
 		}
@@ -271,7 +270,7 @@ func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request
 			return q, false, nil
 		}
 		if q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt) {
-			err := errorOf(ErrRefused, "the request to %s %s was denied: %s; to ask again, say why with --reason", q.Action, q.Path, q.Denial)
+			err := errorOf(ErrDeniedBefore, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
 			return q, false, &refusal{err, askEvents[r.action], r.path.String(), "denied"}
 		}
 		break

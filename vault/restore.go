@@ -39,7 +39,7 @@ type Restoration struct {
 	Raised    []string // secrets that stay at a higher tier than in the backup
 	Revoked   []string // agents of the backup that stay revoked, or keep a newer key
 	Reviving  []string // agents that will be active, but may be revoked by unreadable entries
-	Lost      []string // agents that are newer than the backup and cannot be read
+	Lost      []string // agents that will be lost (newer than the backup and unreadable)
 
 	Replaced string // where the replaced file is kept
 	Epoch    uint32 // the new epoch; 0 before the restore is done
@@ -52,7 +52,7 @@ type Restoration struct {
 func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	report, err := VerifyBackup(backup, id, o)
-	if err := report.mustHold(err, backup, "it does not hold, so nothing is put back from it"); err != nil {
+	if err := report.mustHold(err, backup, "the backup failed its verification, so nothing was restored"); err != nil {
 		return Restoration{}, err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -86,11 +86,11 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	}
 	// Check again: the file was not locked while a person read the plan.
 	report, err := r.from.Check()
-	if err := report.mustHold(err, backup, "it does not hold any more, so nothing is put back from it"); err != nil {
+	if err := report.mustHold(err, backup, "the backup no longer passes its verification, so nothing was restored"); err != nil {
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
-		return r.plan, errorOf(ErrConflict, "the vault, or the backup, is not what was shown any more: look again")
+		return r.plan, errorOf(ErrConflict, "the vault or the backup changed after the plan was shown; run it again")
 	}
 	err = r.do() // which completes the plan
 	return r.plan, err
@@ -141,9 +141,9 @@ func (r *restore) read() error {
 	}
 	switch {
 	case sameFile(r.backup, r.path):
-		return errorOf(ErrConflict, "%s is the vault itself, and no backup of it", r.backup)
+		return errorOf(ErrConflict, "%s is the vault itself, not a backup", r.backup)
 	case sameFile(r.backup, r.path+newSuffix):
-		return errorOf(ErrConflict, "%s has a name under which ass makes files and removes them: give it another one first", r.backup)
+		return errorOf(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first", r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -309,7 +309,7 @@ func (r *restore) tellOfAgents(t *tx) error {
 		case known:
 			event = audit.AgentKeyRotated
 		}
-		note["because"] = "so it was in the vault that was replaced"
+		note["because"] = "denied in the vault that was replaced"
 		if err := t.log(event, "agent", a.id, note); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (r *restore) readThere() error {
 }
 
 func (r *restore) another() error {
-	return errorOf(ErrExists, "the vault at %s is another one than that of the backup: choose another place, with --api-url", r.path)
+	return errorOf(ErrOtherVault, "the vault at %s is not the one that was backed up", r.path)
 }
 
 func (r *restore) readWhole(s *Session) error {
@@ -172,12 +172,12 @@ func (r *restore) compare(t *tx) error {
 	case h == nil && seen == mark{}:
 		p.Unread = "this machine has not seen the vault before"
 	case h == nil && seen != mark{t.head.log.Seq, t.head.log.LastMAC}:
-		p.Unread = fmt.Sprintf("this machine saw another entry than the last one of the backup: %d", seen.Seq)
+		p.Unread = fmt.Sprintf("entry %d, the last of the backup, is not the one that this machine saw", seen.Seq)
 	case h == nil:
 	case h.problem != "" && !h.toEnd:
 		p.Unread = "its log cannot be read to its end"
 	case !h.has(seen):
-		p.Unread = fmt.Sprintf("this machine saw entry %d of another log: the vault is an older copy, or one that went its own way", seen.Seq)
+		p.Unread = fmt.Sprintf("this machine saw a different entry %d: the vault is an older copy, or one with a history of its own", seen.Seq)
 	}
 	if h != nil {
 		p.Damaged, p.Newest = h.problem, h.last.Seq

@@ -46,7 +46,7 @@ func (p *rewritePlan) leave(name string, err error) error {
 	return nil
 }
 
-var errReadOnly = errors.New("a vault that was opened for reading is not rewritten")
+var errReadOnly = errors.New("the vault was opened read-only, so it cannot be rewritten")
 
 // rewrite builds the whole vault again under a new epoch and puts it in the place of
 // the old one. It is the only way to take anything away. A MAC or a signature proves
@@ -227,7 +227,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				return nil
 			}
 			if err != nil {
-				return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "it is not at a path"))
+				return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "its key is not a path"))
 			}
 			c := old.copying(bucketSecrets, k, v)
 			c.path = path
@@ -285,9 +285,9 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			name := recordName(bucketVersions, k)
 			switch {
 			case err != nil:
-				return p.leave(name, damaged(name, "it is not at a path and a version"))
+				return p.leave(name, damaged(name, "its key is not a path and a version"))
 			case !heads[text]:
-				return p.leave(name, damaged(name, "its secret has no record"))
+				return p.leave(name, damaged(name, "its secret's record is missing"))
 			}
 			c := old.copying(bucketVersions, k, v)
 			c.path, c.n = path, n

@@ -47,7 +47,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	part := to + partSuffix
 	for _, name := range []string{part, part + newSuffix} { // the run deletes both
 		if sameFile(name, damagedFile) {
-			return r, errorOf(ErrConflict, "%s would be written over on the way: choose another name", damagedFile)
+			return r, errorOf(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
 		}
 	}
 	found, err := scanFile(damagedFile)
@@ -65,7 +65,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	if v, ok := w.log.values[seen.Seq]; ok && macOf(v) != seen.MAC {
-		w.told.found("audit log: this machine saw another entry %d", seen.Seq)
+		w.told.found("audit log: this machine saw a different entry %d", seen.Seq)
 	}
 	lock, err := lockVault(to, false, o)
 	if err != nil {
@@ -139,12 +139,12 @@ func (w *salvage) findKeys(o Options) error {
 	}
 	switch {
 	case roots == 0:
-		return notVault(w.path, "it has no root of a vault in it: nothing can be salvaged")
+		return notVault(w.path, "no root of a vault was found in it; nothing can be salvaged")
 	case root == nil:
 		return errorOf(ErrWrongKey, "this owner key does not open what is in %s", w.path)
 	}
 	if w.findEpoch(root, o); w.s == nil {
-		return notVault(w.path, "the key of its epoch cannot be found: nothing can be salvaged")
+		return notVault(w.path, "the key of its epoch was not found; nothing can be salvaged")
 	}
 	return nil
 }
@@ -286,7 +286,7 @@ func (w *salvage) ended(at where, value []byte) string {
 	case w.told.revoked[at.key], told && !active && whole:
 		return "the log says that it was revoked"
 	case active && now.key.serial > body.Serial:
-		return "the log says that it got another key"
+		return "the log says that its key was rotated"
 	}
 	return ""
 }
@@ -475,7 +475,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		return r, err
 	}
 	for _, left := range plan.left {
-		r.Lost = append(r.Lost, left+": it does not hold")
+		r.Lost = append(r.Lost, left+": it is corrupt or was tampered with")
 	}
 	r.Epoch = w.s.epoch.n
 	err = w.s.view(func(t *tx) error {

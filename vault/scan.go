@@ -44,7 +44,7 @@ func scanFile(path string) ([]element, error) {
 		return nil, err
 	}
 	if info.Size() > maxScanned {
-		return nil, notVault(path, "it has more than 1 GiB, which is more than is looked through for what is left of a vault")
+		return nil, notVault(path, "it is larger than 1 GiB, the limit for a salvage")
 	}
 	b := make([]byte, info.Size())
 	if err := readWhatCan(f, b); err != nil {

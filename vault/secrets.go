@@ -173,7 +173,7 @@ func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, 
 	}
 	value, err = s.openVersion(h.epoch, body, p, n)
 	if errors.Is(err, errNoKey) && body.Tier == tokens.Standard {
-		err = errorOf(ErrDenied, "%s version %d was written by somebody who may not read it, after %s got its scopes; with a new token it can be read", p, n, s.Who())
+		err = errorOf(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new token can read it", p, n, s.Who())
 	}
 	return body, value, err
 }
@@ -189,7 +189,7 @@ func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64
 		value, err = decrypt(id, body.Sealed)
 	}
 	if err != nil {
-		return nil, damaged(fmt.Sprintf("%s version %d", p, n), "it does not open: it was altered, or moved from another place")
+		return nil, damaged(fmt.Sprintf("%s version %d", p, n), "it does not decrypt: it was modified or moved")
 	}
 	return value, nil
 }
@@ -261,7 +261,7 @@ func (t *tx) live(p tokens.Path) (secretBody, error) {
 
 func (b secretBody) checkLive(p tokens.Path) error {
 	if b.DeletedAt != nil {
-		return errorOf(ErrNotFound, "%s was deleted; bring it back with: ass secrets restore %s", p, p)
+		return &DeletedError{p}
 	}
 	return nil
 }
@@ -276,7 +276,7 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 			return err
 		}
 		if _, n, _ := cutVersionKey(k); n > head.Version {
-			return damaged(recordName(bucketSecrets, k[:len(k)-9]), "it has a version %d and is itself at version %d: it was put back", n, head.Version)
+			return damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version %d is current: an old record was put back", n, head.Version)
 		}
 		tier = max(tier, body.Tier)
 		return nil
@@ -344,7 +344,7 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 		}
 		p, err := tokens.ParsePath(string(k))
 		if err != nil {
-			return damaged(recordName(bucketSecrets, k), "it is not at a path")
+			return damaged(recordName(bucketSecrets, k), "its key is not a path")
 		}
 		fn(p, head)
 		return nil

@@ -99,13 +99,13 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 	}
 	switch {
 	case spec.Tier > tokens.Sensitive:
-		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, from the owner, the sensitive one; a critical secret asks each time"}
+		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, if the owner issued it, the sensitive one; a critical secret needs approval each time"}
 	case s.as == nil:
 		return nil
 	case s.as.claims != nil:
-		return refuse("token", "tokens issue no tokens; ask %s for one", s.as.agent)
+		return refuse("token", "a token cannot issue tokens; ask %s for one", s.as.agent)
 	case spec.Tier > tokens.Standard:
-		return refuse("tier", "only the owner issues tokens that read the %s tier without approval", spec.Tier)
+		return refuse("tier", "only the owner can issue a token that reads the %s tier without approval", spec.Tier)
 	}
 	for _, scope := range spec.Scopes {
 		if !s.as.scopes.Contain(scope) {
@@ -122,7 +122,7 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 		_, err = tokens.ParseToken(tokens.TokenText(signed, [32]byte{}))
 	}
 	if err != nil {
-		return Issued{}, &tokens.SyntaxError{What: "token", Problem: "its scopes, lifetime or addresses are not of the form that a token can have"}
+		return Issued{}, &tokens.SyntaxError{What: "token", Problem: "its scopes, lifetime or addresses are invalid"}
 	}
 	var k key
 	if s.as != nil {
@@ -196,7 +196,7 @@ func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
-		return c, damaged(recordName(bucketTokens, []byte(id)), "its claims are not those of a token that its issuer may have issued")
+		return c, damaged(recordName(bucketTokens, []byte(id)), "its claims exceed what its issuer may issue")
 	}
 	return c, nil
 }

@@ -102,8 +102,7 @@ func (t *tx) mayGoOn() error {
 	if !t.head.backup {
 		return nil
 	}
-	path := t.b.DB().Path()
-	return errorOf(ErrConflict, "%s is a backup, to which nothing is added, so nothing is read out of it either; put it back with: ass vault restore %s", path, path)
+	return &BackupError{t.b.DB().Path()}
 }
 
 func (s *Session) newTx(b *bbolt.Tx) *tx {
@@ -152,7 +151,7 @@ func (t *tx) checkMAC(bucket string, k, v []byte) error {
 }
 
 func badMAC(bucket string, k []byte) error {
-	return damaged(recordName(bucket, k), "its MAC does not match: it was altered, or moved from another place")
+	return damaged(recordName(bucket, k), "MAC mismatch: the record was modified or moved")
 }
 
 func (t *tx) putMeta(name string, value []byte) error {
@@ -220,7 +219,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
 	old, err := t.get(bucketAudit, k)
 	if err == nil && old != nil {
-		err = damaged(t.b.DB().Path(), "its audit log has an entry %d already", t.seq())
+		err = damaged(t.b.DB().Path(), "its audit log already has an entry %d", t.seq())
 	}
 	if err != nil {
 		return err

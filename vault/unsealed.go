@@ -76,7 +76,7 @@ func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
-			return damaged(recordName(bucketUnsealed, k), "it is not at a path and a version")
+			return damaged(recordName(bucketUnsealed, k), "its key is not a path and a version")
 		}
 		for _, n := range nodes {
 			if n.covers(p) {
@@ -166,7 +166,7 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 		}
 		fileKey, err := fileKeyOf(id, body.Sealed)
 		if err != nil {
-			return nil, damaged(recordName(bucketVersions, k), "it does not open: it was altered, or moved from another place")
+			return nil, damaged(recordName(bucketVersions, k), "it does not decrypt: it was modified or moved")
 		}
 		files = append(files, grantFile{Path: text, Version: n, FileKey: fileKey})
 	}

@@ -97,7 +97,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	}
 	defer lock.release()
 	if _, err := os.Lstat(path); err == nil {
-		return "", errorOf(ErrExists, "a vault is already at %s", path)
+		return "", errorOf(ErrExists, "a vault already exists at %s", path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -189,7 +189,7 @@ func checkFile(path string) error {
 	case !info.Mode().IsRegular():
 		return errorOf(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:
-		return notVault(path, "it is empty, so it is no vault")
+		return notVault(path, "it is empty")
 	case info.Size() < 2*pageSize:
 		return notVault(path, "it is too small for a vault")
 	}
@@ -207,7 +207,7 @@ func (v *Vault) open() error {
 	switch text := string(got); {
 	case text == format:
 	case strings.HasPrefix(text, formatPrefix):
-		return errorOf(ErrFormat, "%s is a vault of format %q and this program knows %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+		return errorOf(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
 	default:
 		return notVault(v.path, "it is a database, but not a vault")
 	}
@@ -300,7 +300,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	}
 	plain, err := id.open(sealed)
 	if err != nil || len(plain) != len(key{}) {
-		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s: that is another owner's, or its root was altered", v.path)
+		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root was modified", v.path)
 	}
 	root := newRootKeys(key(plain))
 	clear(plain)
@@ -309,10 +309,10 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 		return nil, err
 	}
 	if want := root.bind(id.text); !hmac.Equal(bound, want[:]) {
-		return nil, damaged(v.path, "it was sealed for this owner key by somebody who does not have it; do not use it")
+		return nil, damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
 	}
 	if !bytes.Equal(v.vid[:], root.vid[:]) {
-		return nil, damaged(v.path, "its id is not that of its owner")
+		return nil, damaged(v.path, "its id does not match its owner")
 	}
 	wrapped, err := v.st.meta(metaEpoch)
 	if err != nil {
@@ -325,7 +325,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	k, ctx := root.epochWrap(n)
 	secret, err := open(k, ctx, wrapped[4:])
 	if err != nil || len(secret) != len(key{}) {
-		return nil, damaged("meta/epoch", "it does not open: it was altered, or belongs to another epoch")
+		return nil, damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
 	s := v.ownerSession(root, n, key(secret))
 	clear(secret)

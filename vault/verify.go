@@ -147,7 +147,7 @@ func (v *verification) run() error {
 	v.Remembered = v.s.v.seen.Seq > 0
 	headHolds := v.t.readHead() == nil
 	if !headHolds {
-		v.found("meta/head: it does not open, so nothing says which records and entries there should be")
+		v.found("meta/head: it does not decrypt, so the expected records and entries are unknown")
 	}
 	from, err := v.t.checkpoint()
 	v.Archived = from.Cut
@@ -183,7 +183,7 @@ func (v *verification) run() error {
 		return err
 	}
 	for _, name := range strangers {
-		v.found("%s: it does not belong into a vault", name)
+		v.found("%s: it does not belong in a vault", name)
 	}
 	for _, name := range recordBuckets {
 		if err := v.bucket(name); err != nil {
@@ -193,7 +193,7 @@ func (v *verification) run() error {
 	v.missingGrants()
 	for path, l := range v.newest {
 		if l.left && !v.unclearBehind(l.seq) { // otherwise an unreadable entry may be its purge
-			v.found("%q: its record is missing; entry %d says that it is there", path, l.seq)
+			v.found("%q: its record is missing, though log entry %d wrote it", path, l.seq)
 		}
 	}
 	if headHolds {
@@ -202,7 +202,7 @@ func (v *verification) run() error {
 			return err
 		}
 		if sum != v.t.head.digest || count != v.t.head.count {
-			v.found("records: they are not those that the head counts (%d here, %d there): one was put back, removed or replaced", count, v.t.head.count)
+			v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced", count, v.t.head.count)
 		}
 	}
 	if len(v.Problems) == 0 {
@@ -217,7 +217,7 @@ func (v *verification) log() (audit.Position, error) {
 	last := v.checkLog(v.t.head.log.Seq, v.behind(&walked))
 	if n := v.s.epoch.n; v.Epoch != n {
 		if v.logHolds {
-			v.found("audit log: it ends in epoch %d, and the vault is in epoch %d", v.Epoch, n)
+			v.found("audit log: it ends in epoch %d, but the vault is in epoch %d", v.Epoch, n)
 		}
 		v.Epoch = n
 	}
@@ -322,7 +322,7 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checke
 		l.tier, _ = tokens.ParseTier(text)
 	}
 	if problem := l.follows(v.newest[ev.ResourceID], ev.WritesValue()); problem != "" {
-		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, and %q was before %s", seq, problem, ev.ResourceID, v.newest[ev.ResourceID])})
+		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem, ev.ResourceID, v.newest[ev.ResourceID])})
 	}
 	if !checked {
 		l.version = v.newest[ev.ResourceID].version
@@ -355,13 +355,13 @@ func (l logged) follows(before logged, value bool) string {
 	case !l.left:
 		return ""
 	case !before.left && (l.version != 1 || !value):
-		return fmt.Sprintf("it tells of version %d", l.version)
+		return fmt.Sprintf("it records version %d", l.version)
 	case !before.left:
 		return ""
 	case value && l.version != before.version+1, !value && l.version != before.version:
-		return fmt.Sprintf("it tells of version %d", l.version)
+		return fmt.Sprintf("it records version %d", l.version)
 	case l.tier != before.tier && l.by != audit.Owner:
-		return fmt.Sprintf("%q made it %s", l.by, l.tier)
+		return fmt.Sprintf("%q changed the tier to %s", l.by, l.tier)
 	}
 	return ""
 }
@@ -379,7 +379,7 @@ func (v *verification) learnImport(seq uint64, by string, ev audit.Event, checke
 	versions, _ := ev.Metadata["versions"].([]any)
 	tiers, _ := ev.Metadata["tiers"].([]any)
 	if len(keys) != len(versions) || len(keys) != len(tiers) {
-		v.found("audit entry %d: it is no import", seq)
+		v.found("audit entry %d: it is not a valid import", seq)
 		return
 	}
 	for i := range keys {
@@ -442,14 +442,14 @@ func (v *verification) secret(k, val []byte) error {
 	p, err := tokens.ParsePath(string(k))
 	switch {
 	case err != nil:
-		return damaged(recordName(bucketSecrets, k), "it is not at a path")
+		return damaged(recordName(bucketSecrets, k), "its key is not a path")
 	case v.isUnclear(head.Seq):
 	case !known || !l.left:
-		return damaged(p.String(), "no entry of the log says that it is there")
+		return damaged(p.String(), "no log entry accounts for it")
 	case !l.holds(head.Seq, r.by):
-		return damaged(p.String(), "it is not what entry %d, the newest about it, says: it was put back", l.seq)
+		return damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
 	case head.Version != l.version || head.Tier != l.tier || (head.DeletedAt != nil) != l.deleted:
-		return damaged(p.String(), "it is not what entry %d, the newest about it, says", l.seq)
+		return damaged(p.String(), "it does not match log entry %d, the newest about it", l.seq)
 	}
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
@@ -476,23 +476,23 @@ func (v *verification) version(k, val []byte) error {
 	text, n, _ := cutVersionKey(k)
 	p, err := tokens.ParsePath(text)
 	if err != nil {
-		return damaged(recordName(bucketVersions, k), "it is not at a path and a version")
+		return damaged(recordName(bucketVersions, k), "its key is not a path and a version")
 	}
 	name := recordName(bucketVersions, k)
 	head, holds := v.heads[text]
 	switch l, known := v.versions[string(k)]; {
 	case !holds:
-		return damaged(name, "its secret has no record that holds")
+		return damaged(name, "its secret has no valid record")
 	case n > head.Version:
-		return damaged(name, "the secret is only at version %d: it was put back", head.Version)
+		return damaged(name, "the secret is only at version %d: an old version was put back", head.Version)
 	case body.Tier > head.Tier:
 		return damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	case !v.isUnclear(body.Seq) && (!known || !l.holds(body.Seq, r.by)):
-		return damaged(name, "it is not what the log says was written")
+		return damaged(name, "it does not match what the log says was written")
 	}
 	if len(body.Recipient) > 0 {
 		if listed, err := v.t.get(bucketUnsealed, k); listed == nil {
-			return errors.Join(err, damaged(name, "it lies sealed to a published recipient, and is not listed as such"))
+			return errors.Join(err, damaged(name, "it is sealed to a published recipient but not listed as such"))
 		}
 	}
 	if v.values {

@@ -95,7 +95,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 		pub, err := base64.StdEncoding.DecodeString(text)
 		_, again := v.known[id]
 		if uuid.Validate(id) != nil || again || err != nil || len(pub) != ed25519.PublicKeySize || issuer.issuer != "" {
-			v.found("audit entry %d: it is no issue of a token", seq)
+			v.found("audit entry %d: it is not a valid record of issuing a token", seq)
 			return
 		}
 		scopes := scopesIn(ev)
@@ -106,7 +106,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 	case audit.ApprovalRequested:
 		asker, _ := ev.Metadata["asker"].(string)
 		if _, again := v.told[ev.Type+" "+id]; again || asker != by {
-			v.found("audit entry %d: it is no request of %q", seq, by)
+			v.found("audit entry %d: it is not a valid request of %q", seq, by)
 			return
 		}
 		v.told[ev.Type+" "+id] = seq
@@ -158,7 +158,7 @@ func (v *verification) recipient(k, val []byte) error {
 		n, ok = v.s.ring.derive(n)
 	}
 	if !ok || body.Tier != n.tier || !bytes.Equal(body.Pub, nodePrivate(n.key).PublicKey().Bytes()) {
-		return damaged(recordName(bucketRecipients, k), "it is not the recipient of the node for which it stands")
+		return damaged(recordName(bucketRecipients, k), "it does not match the key of its node")
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (v *verification) unsealed(k, val []byte) error {
 	var body versionBody
 	_, err := v.t.signed(bucketVersions, k, &body)
 	if errors.Is(err, ErrNotFound) || err == nil && len(body.Recipient) == 0 {
-		err = damaged(recordName(bucketUnsealed, k), "there is no such version that lies sealed to a recipient")
+		err = damaged(recordName(bucketUnsealed, k), "no version that is sealed to a recipient exists there")
 	}
 	return err
 }
@@ -188,12 +188,12 @@ func (v *verification) agent(k, val []byte) error {
 	name := recordName(bucketAgents, k)
 	switch {
 	case !isAgentID(id), !samePublic(body.Pub, newGrantee(v.s.root.agentSecret(id, body.Serial))):
-		return damaged(name, "its public key is not that of the agent")
+		return damaged(name, "its public key does not match the agent")
 	case v.isUnclear(body.Seq):
 	case !known:
-		return damaged(name, "no entry of the log says that it is there")
+		return damaged(name, "no log entry accounts for it")
 	case !l.holds(body.Seq, r.by):
-		return damaged(name, "it is not what entry %d, the newest about it, says: it was put back", l.seq)
+		return damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
 	}
 	return nil
 }
@@ -208,13 +208,13 @@ func (v *verification) grant(k, val []byte) error {
 	name := recordName(bucketGrants, k)
 	to, err := v.s.granteeOf(v.t, body.Grantee)
 	if errors.Is(err, ErrNotFound) {
-		return damaged(name, "it is for %q, who is not known here", body.Grantee)
+		return damaged(name, "its grantee %q is unknown", body.Grantee)
 	}
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(k, to.index[:]) {
-		return damaged(name, "it is not where a grant for %q lies", body.Grantee)
+		return damaged(name, "it is not where the grant of %q belongs", body.Grantee)
 	}
 	g, err := decodeGrant(v.s.epoch.vid, to, body)
 	if err != nil {
@@ -241,7 +241,7 @@ func (v *verification) grant(k, val []byte) error {
 		same = same && err == nil && rights.Allow(tokens.Read, p)
 	}
 	if !same {
-		return damaged(name, "it does not hold what the scopes of %q name", body.Grantee)
+		return damaged(name, "its keys do not match the scopes of %q", body.Grantee)
 	}
 	v.grants[body.Grantee] = true
 	return nil
@@ -251,7 +251,7 @@ func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
 	if isAgentID(id) {
 		body, err := v.t.agent(id)
 		if err == nil && body.RevokedAt != nil {
-			err = damaged(recordName(bucketAgents, []byte(id)), "it is revoked, and has a grant")
+			err = damaged(recordName(bucketAgents, []byte(id)), "it is revoked but still has a grant")
 		}
 		return body.scopes(), tokens.Standard, err
 	}
@@ -268,7 +268,7 @@ func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
 func (v *verification) missingGrants() {
 	err := v.t.agents(func(id string, body agentBody) error {
 		if body.RevokedAt == nil && !v.grants[id] {
-			v.found("agents/%q: it has no grant that holds", id)
+			v.found("agents/%q: it has no valid grant", id)
 		}
 		return nil
 	})
@@ -288,7 +288,7 @@ func (v *verification) token(k, val []byte) error {
 		return err
 	}
 	if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
-		return damaged(name, "it is not the record of the token that it says it is")
+		return damaged(name, "it does not match the token that it names")
 	}
 	rights, err := v.t.rights(c)
 	if err != nil {
@@ -296,7 +296,7 @@ func (v *verification) token(k, val []byte) error {
 	}
 	for _, scope := range c.Scopes {
 		if !rights.Contain(scope) {
-			return damaged(name, "its scopes reach further than those of its issuer")
+			return damaged(name, "its scopes exceed those of its issuer")
 		}
 	}
 	return v.toldOf(name, c.ID, body.Seq)
@@ -305,7 +305,7 @@ func (v *verification) token(k, val []byte) error {
 // toldOf checks that the log entry seq describes a record.
 func (v *verification) toldOf(name, what string, seq uint64) error {
 	if told := v.told[what]; told != seq && !v.isUnclear(seq) {
-		return damaged(name, "no entry of the log tells of it")
+		return damaged(name, "no log entry accounts for it")
 	}
 	return nil
 }
@@ -316,12 +316,12 @@ func (v *verification) uses(k, val []byte) error {
 		return err
 	}
 	if body.LastAt.After(v.lastAt.Add(farAhead)) {
-		return damaged(recordName(bucketUses, k), "it is dated %s, and the log ends at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
+		return damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	_, asked := v.told[audit.ApprovalRequested+" "+string(k)]
 	if !alive && !asked && (err == nil || errors.Is(err, ErrNotFound)) {
-		err = damaged(recordName(bucketUses, k), "it counts the uses of something that is not there")
+		err = damaged(recordName(bucketUses, k), "it counts the uses of a credential that does not exist")
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = nil
@@ -348,10 +348,10 @@ func (v *verification) answer(k, val []byte) error {
 	}
 	name := recordName(bucketAnswers, k)
 	if _, id, ok := cutAskKey(k); !ok || id.String() != body.Ask {
-		return damaged(name, "it answers another request than the one at which it stands")
+		return damaged(name, "it decides another request than its key names")
 	}
 	if v, err := v.t.get(bucketAsks, k); v == nil {
-		return errors.Join(err, damaged(name, "it answers a request that is not there"))
+		return errors.Join(err, damaged(name, "it decides a request that does not exist"))
 	}
 	event := audit.ApprovalGranted
 	if body.Decision == Denied {

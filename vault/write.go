@@ -99,7 +99,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	case errors.Is(err, ErrNotFound):
 		// With a new head, the secret would lose the tier that these versions give it.
 		if left, err := t.versionNumbers(p); err != nil || len(left) > 0 {
-			return w, errors.Join(err, damaged(p.String(), "its versions are there, but its record was removed"))
+			return w, errors.Join(err, damaged(p.String(), "its versions exist, but its record was removed"))
 		}
 		id, err := uuid.NewRandom()
 		if err != nil {
@@ -111,7 +111,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		return w, err
 	}
 	if o.IfVersion != nil && *o.IfVersion != w.before.Version {
-		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it has moved on", p, versionName(w.before.Version), versionName(*o.IfVersion))
+		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version), versionName(*o.IfVersion))
 	}
 	if o.Rotate {
 		if err != nil { // the secret does not exist
@@ -123,7 +123,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	}
 	if s.as != nil && w.was != 0 {
 		if o.Tier != 0 && o.Tier != w.was {
-			err := errorOf(ErrDenied, "%s is %s, and only the owner changes the tier of a secret that exists; leave --tier out", p, w.was)
+			err := errorOf(ErrTierFixed, "%s is %s, and only the owner can change the tier of an existing secret", p, w.was)
 			return w, &refusal{err, o.event(), p.String(), "tier"}
 		}
 		if err := s.approvedWrite(t, AskWrite, p, head.Version, w.was, w.note); err != nil {
@@ -238,7 +238,7 @@ func CheckSet(value []byte, o SetOptions) error {
 		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
 	}
 	if len(value) > MaxValueBytes {
-		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than the %d bytes that are allowed", MaxValueBytes)}
+		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than %d bytes, the most that is allowed", MaxValueBytes)}
 	}
 	return nil
 }
@@ -323,7 +323,7 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 			return err
 		}
 		if to == head.Version {
-			return errorOf(ErrConflict, "%s is at v%d already", p, to)
+			return errorOf(ErrConflict, "%s is already at v%d", p, to)
 		}
 		old, value, err := s.readVersion(t, p, to)
 		if errors.Is(err, errNoKey) {
