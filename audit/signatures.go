@@ -21,7 +21,7 @@ type claim struct {
 	by        string
 	ev        Event
 	pub       ed25519.PublicKey
-	signed    []byte
+	message   []byte
 	sig       []byte
 	otherwise string // the problem, if the signature is valid; "" if there is none
 
@@ -54,7 +54,7 @@ func (s *signatures) start(own ed25519.PrivateKey) {
 	for range runtime.GOMAXPROCS(0) {
 		go func() {
 			for c := range s.jobs {
-				c.holds = c.by == Owner && Made(own, c.signed, c.sig) || ed25519.Verify(c.pub, c.signed, c.sig)
+				c.holds = c.by == Owner && SignedBySelf(own, c.message, c.sig) || ed25519.Verify(c.pub, c.message, c.sig)
 				c.done.Done()
 			}
 		}()
@@ -68,14 +68,14 @@ func (w *walk) claim(c claim, sig []byte) {
 	b := w.next
 	b.claims = b.claims[:len(b.claims)+1]
 	at := &b.claims[len(b.claims)-1]
-	c.signed, w.signed = w.signed, at.signed // reuses the buffer of an old claim
+	c.message, w.scratch = w.scratch, at.message // reuses the buffer of an old claim
 	c.sig = append(at.sig[:0], sig...)
 	c.done = &b.done
 	*at = c
 	b.done.Add(1)
 	w.jobs <- at
 	w.unsure = w.unsure || c.ev.changesActors()
-	if b.bytes += len(c.signed); len(b.claims) == batchClaims || b.bytes > batchBytes {
+	if b.bytes += len(c.message); len(b.claims) == batchClaims || b.bytes > batchBytes {
 		w.settleBatch(w.filled)
 		w.filled, w.next = b, w.filled
 	}

@@ -37,7 +37,7 @@ type Verifier struct {
 	SignedBy func(by string) (ed25519.PublicKey, bool)
 
 	// Own is the owner's private key, which makes checking the owner's signatures
-	// faster; nil if it is not available. See [Made].
+	// faster; nil if it is not available. See [SignedBySelf].
 	Own ed25519.PrivateKey
 
 	// Last is the number of the last entry, as the vault's head counts them; 0 if
@@ -101,7 +101,7 @@ type walk struct {
 	broken   []begun // invalid or missing entries since the last valid one
 	torn     bool    // the entry before is missing, so the chain to it cannot be checked
 	findings []Finding
-	signed   []byte // the signed bytes of the current entry
+	scratch  []byte // the signed bytes of the current entry
 	signatures
 }
 
@@ -186,8 +186,8 @@ func (w *walk) entry(seq uint64, value []byte) {
 // the entry's actor signed in w.signed.
 func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
 	holds := func(k [32]byte, epoch uint32) bool {
-		w.signed = e.appendSigned(w.signed[:0], Place{w.Vault, epoch}, seq, w.at.LastMAC)
-		mac := e.mac(k, w.signed)
+		w.scratch = e.appendSigned(w.scratch[:0], Place{w.Vault, epoch}, seq, w.at.LastMAC)
+		mac := e.mac(k, w.scratch)
 		return hmac.Equal(mac[:], e.MAC[:])
 	}
 	if ev.Epoch > w.epoch && e.By == Owner {

@@ -66,7 +66,7 @@ func agentState(g vault.Agent) cell {
 type agentsList struct{}
 
 func (agentsList) Run(a *app) error {
-	return a.with(access{readOnly: true, owner: "list agents"}, func(s *vault.Session) (err error) {
+	return a.withSession(access{readOnly: true, owner: "list agents"}, func(s *vault.Session) (err error) {
 		list, err := s.Agents()
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (c agentsCreate) Run(a *app) error {
 		return err
 	}
 	var made vault.Agent
-	err = a.with(access{owner: "register agents"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{owner: "register agents"}, func(s *vault.Session) (err error) {
 		var key tokens.AgentKey
 		if made, key, err = s.CreateAgent(spec); err != nil {
 			return err
@@ -258,7 +258,7 @@ type agentsShow struct {
 }
 
 func (c agentsShow) Run(a *app) error {
-	return a.with(access{readOnly: true, owner: "show an agent"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, owner: "show an agent"}, func(s *vault.Session) error {
 		x, err := s.ExplainAgent(c.Agent)
 		if err != nil {
 			return err
@@ -306,7 +306,7 @@ func (c agentsRevoke) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{owner: "revoke agents"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "revoke agents"}, func(s *vault.Session) error {
 		n, err := s.RevokeAgent(id)
 		if err != nil {
 			return err
@@ -335,7 +335,7 @@ func (a *app) noteLeftBehind(names []string) {
 // answer, another agent may have the name.
 func (a *app) confirmNarrowing(agent string, force bool, question string) (id string, err error) {
 	var n vault.Narrowing
-	err = a.with(access{readOnly: true, owner: "revoke agents and rotate their keys"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{readOnly: true, owner: "revoke agents and rotate their keys"}, func(s *vault.Session) (err error) {
 		n, err = s.Narrow(agent)
 		return err
 	})
@@ -363,7 +363,7 @@ func (c agentsRotateKey) Run(a *app) error {
 		return err
 	}
 	var n vault.Narrowing
-	err = a.with(access{owner: "rotate the keys of agents"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) (err error) {
 		var key tokens.AgentKey
 		if n, key, err = s.RotateAgentKey(id); err != nil {
 			return err

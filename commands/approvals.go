@@ -36,7 +36,7 @@ func (c approvalsList) Run(a *app) error {
 	if c.Limit < 0 {
 		return usagef("--limit must not be negative")
 	}
-	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) error {
 		list, err := s.Requests()
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func (c approvalsList) Run(a *app) error {
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
 		total := len(list)
-		for _, q := range inTurns(list, c.Limit) {
+		for _, q := range roundRobin(list, c.Limit) {
 			items = append(items, requestJSON(q))
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q), {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
@@ -68,10 +68,10 @@ func (c approvalsList) Run(a *app) error {
 	})
 }
 
-// inTurns chooses at most the given number of requests (0 for all), one of each agent
+// roundRobin chooses at most the given number of requests (0 for all), one of each agent
 // in turn, so that an agent with many requests cannot hide those of another. It keeps
 // their order.
-func inTurns(list []vault.Request, most int) []vault.Request {
+func roundRobin(list []vault.Request, most int) []vault.Request {
 	if most == 0 || len(list) <= most {
 		return list
 	}
@@ -101,7 +101,7 @@ func inTurns(list []vault.Request, most int) []vault.Request {
 
 func requestJSON(q vault.Request) map[string]any {
 	m := map[string]any{
-		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Asker, "status": q.Status, "access_tier": q.Tier,
+		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Requester, "status": q.Status, "access_tier": q.Tier,
 		"requested_scopes": []string{"secrets:" + q.Action + ":" + q.Path.String()}, "action": q.Action, "path": q.Path.String(),
 		"version": q.Version, "reason": nullable(q.Reason), "denial_reason": nullable(q.Denial), "used": q.Used,
 		"created_at": stamp(q.CreatedAt), "expires_at": stamp(q.ExpiresAt), "decided_at": stampOf(q.DecidedAt),
@@ -148,7 +148,7 @@ func (c approvalsApprove) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(c.Force, "Approve "+these(len(shown))+"?"); err != nil {
+	if err := a.confirm(c.Force, "Approve "+describeCount(len(shown))+"?"); err != nil {
 		return err
 	}
 	return a.decided(shown, what, "Approved", func(s *vault.Session) error { return s.Approve(shown) })
@@ -171,14 +171,14 @@ func (c approvalsDeny) Run(a *app) error {
 	}
 	// A denial gives nothing away, so without a terminal it needs no confirmation.
 	if a.interactive() {
-		if err := a.confirm(c.Force, "Deny "+these(len(shown))+"?"); err != nil {
+		if err := a.confirm(c.Force, "Deny "+describeCount(len(shown))+"?"); err != nil {
 			return err
 		}
 	}
 	return a.decided(shown, what, "Denied", func(s *vault.Session) error { return s.Deny(shown, c.Reason) })
 }
 
-func these(n int) string {
+func describeCount(n int) string {
 	if n == 1 {
 		return "this request"
 	}
@@ -186,7 +186,7 @@ func these(n int) string {
 }
 
 func (a *app) decided(shown []vault.Request, what, said string, decide func(*vault.Session) error) error {
-	return a.with(access{owner: what}, func(s *vault.Session) error {
+	return a.withSession(access{owner: what}, func(s *vault.Session) error {
 		if err := decide(s); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (a *app) decided(shown []vault.Request, what, said string, decide func(*vau
 // know before a decision.
 func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 	var shown []vault.Request
-	err := a.with(access{readOnly: true, owner: what}, func(s *vault.Session) error {
+	err := a.withSession(access{readOnly: true, owner: what}, func(s *vault.Session) error {
 		list, err := s.Requests()
 		if err != nil {
 			return err
@@ -229,7 +229,7 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 			if !seen[q.ID] {
 				seen[q.ID] = true
 				shown = append(shown, q)
-				lately[q.Asker], lately[q.Agent] = nil, nil
+				lately[q.Requester], lately[q.Agent] = nil, nil
 			}
 		}
 		if err := lately.fill(s); err != nil {
@@ -260,10 +260,10 @@ func (r reads) fill(s *vault.Session) error {
 	return err
 }
 
-// of returns the latest reads of the asker of a request and of its agent.
+// of returns the latest reads of the requester of a request and of its agent.
 func (r reads) of(q vault.Request) []vault.Entry {
-	list := slices.Clone(r[q.Asker])
-	if q.Agent != q.Asker {
+	list := slices.Clone(r[q.Requester])
+	if q.Agent != q.Requester {
 		list = append(list, r[q.Agent]...)
 	}
 	slices.SortStableFunc(list, func(a, b vault.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
@@ -297,9 +297,9 @@ func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
 }
 
 func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
-	who := orElse(q.Name, q.Agent) + " (" + q.Asker + ")"
-	if q.Asker != q.Agent {
-		who = "token " + q.Asker + " of " + orElse(q.Name, q.Agent)
+	who := orElse(q.Name, q.Agent) + " (" + q.Requester + ")"
+	if q.Requester != q.Agent {
+		who = "token " + q.Requester + " of " + orElse(q.Name, q.Agent)
 	}
 	version := fmt.Sprintf("v%d, %s", q.Version, q.Tier)
 	if q.Current != q.Version {
@@ -357,7 +357,7 @@ func (a *app) waiting(most time.Duration, act func() error) error {
 // expired request is an error, which ends the wait.
 func (a *app) stillPending(need *vault.ApprovalError, was error) (waits bool, err error) {
 	err = was
-	lookErr := a.with(access{readOnly: true}, func(s *vault.Session) error {
+	lookErr := a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		list, lerr := s.Requests()
 		if lerr != nil {
 			return lerr

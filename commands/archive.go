@@ -37,7 +37,7 @@ func (c auditArchive) Run(a *app) error {
 	if err := a.confirm(c.Force, "Move the entries from before "+stamp(before)+" out of the log?"); err != nil {
 		return err
 	}
-	return a.with(access{owner: "archive the log", progress: "verifying"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "archive the log", progress: "verifying"}, func(s *vault.Session) error {
 		done, err := s.ArchiveLog(file, before)
 		if err != nil {
 			return err

@@ -278,7 +278,7 @@ func (c auditVerify) Run(a *app) error {
 		}
 		return a.verifyArchive(c.Archive)
 	}
-	return a.with(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
 		verify := s.Reverify
 		if c.All {
 			verify = func() (vault.Report, error) { return s.Verify(false) }

@@ -38,7 +38,7 @@ func (c vaultBackup) Run(a *app) error {
 		return err
 	}
 	var b vault.Backup
-	err = a.with(access{owner: "back up the vault", progress: "copying"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{owner: "back up the vault", progress: "copying"}, func(s *vault.Session) (err error) {
 		b, err = s.BackUp(file)
 		return err
 	})
@@ -196,7 +196,7 @@ func list(names []string) []string { return append([]string{}, names...) }
 // ownerKey returns the owner's identity: from keyFile, if set; else from the credential
 // in use; else as typed on the terminal. brought is the text of the key, if it comes from
 // keyFile or the terminal.
-func (a *app) ownerKey(h here, keyFile string) (id *vault.Identity, brought string, err error) {
+func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought string, err error) {
 	cred := h.cred
 	switch {
 	case keyFile != "":

@@ -99,7 +99,7 @@ func (p Program) Run(args []string) (exit int) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now, frugal: !p.process}
+	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now, keepGC: !p.process}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -136,7 +136,7 @@ type app struct {
 	asked       *askedKey // nil until the owner's key is read
 
 	usedPassphrase string // the one that opened the owner's key
-	frugal         bool   // leave the garbage collector alone; see manyRecords
+	keepGC         bool   // leave the garbage collector alone; see manyRecords
 	now            func() time.Time
 
 	namespaceGiven bool             // --namespace is on the command line
@@ -147,8 +147,8 @@ type app struct {
 // the process, garbage is then collected less often, until memory use reaches 1 GiB.
 // This cuts the time of a long list by a sixth, and of a rewrite by a tenth.
 func (a *app) manyRecords() {
-	if !a.frugal {
-		a.frugal = true // once
+	if !a.keepGC {
+		a.keepGC = true // once
 		debug.SetGCPercent(400)
 		debug.SetMemoryLimit(1 << 30)
 	}

@@ -142,7 +142,7 @@ func TestInTurns(t *testing.T) {
 	}
 	list = append(list, vault.Request{ID: "b", Agent: "quiet"}, vault.Request{ID: "c", Agent: "calm"}, vault.Request{ID: "d", Agent: "quiet"})
 	ids := func(most int) (ids []string) {
-		for _, q := range inTurns(list, most) {
+		for _, q := range roundRobin(list, most) {
 			ids = append(ids, q.ID)
 		}
 		return ids

@@ -51,7 +51,7 @@ func (c envExport) Run(a *app) error {
 	}
 	h := handover{naming: c.naming, ns: chosen.ns, takes: format.takes, zeros: format.zeros}
 	text := ""
-	err = a.with(access{progress: "exporting"}, func(s *vault.Session) error {
+	err = a.withSession(access{progress: "exporting"}, func(s *vault.Session) error {
 		if err := h.choose(s); err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func (c envImport) Run(a *app) error {
 			return err
 		}
 	}
-	err = a.with(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"}, func(s *vault.Session) error {
+	err = a.withSession(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"}, func(s *vault.Session) error {
 		done, err := s.Import(chosen.ns, items, o)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 	var replaced []vault.Imported
 	preview := *o
 	preview.DryRun = true
-	err := a.with(access{itself: c.Tier != 0}, func(s *vault.Session) error {
+	err := a.withSession(access{itself: c.Tier != 0}, func(s *vault.Session) error {
 		done, err := s.Import(chosen.ns, items, preview)
 		replaced = slices.DeleteFunc(done, func(d vault.Imported) bool { return !replaces(d) })
 		return err
@@ -154,7 +154,7 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 
 // replaces reports whether an import replaces the current version of a secret.
 func replaces(d vault.Imported) bool {
-	return d.Outcome == vault.ImportUpdated || d.Outcome == vault.ImportAsks
+	return d.Outcome == vault.ImportUpdated || d.Outcome == vault.ImportRequested
 }
 
 // listReplaced names the secrets that an import replaces, a line each.

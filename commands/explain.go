@@ -26,7 +26,7 @@ func (c explainCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{readOnly: true, owner: "explain who may open what"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, owner: "explain who may open what"}, func(s *vault.Session) error {
 		x, err := s.ExplainPath(p)
 		if err != nil {
 			return err
@@ -69,7 +69,7 @@ func (c explainCmd) printPath(a *app, x vault.PathExplanation) {
 	}
 	a.out.table(rows)
 	for _, q := range x.Approved {
-		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Asker), q.Action, q.Version, stamp(q.ExpiresAt), q.ID)
+		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Requester), q.Action, q.Version, stamp(q.ExpiresAt), q.ID)
 	}
 	a.printPromises()
 }
@@ -95,7 +95,7 @@ func rightCell(r vault.Right) cell {
 }
 
 func (c explainCmd) agent(a *app) error {
-	return a.with(access{readOnly: true, owner: "explain what an agent may open"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, owner: "explain what an agent may open"}, func(s *vault.Session) error {
 		x, err := s.ExplainAgent(c.Agent)
 		if err != nil {
 			return err

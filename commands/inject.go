@@ -40,7 +40,7 @@ func (c injectCmd) Run(a *app) error {
 		return c.write(a, template, 0)
 	}
 	var g gathered
-	err = a.with(access{}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{}, func(s *vault.Session) (err error) {
 		g, err = gather(s, paths)
 		return err
 	})

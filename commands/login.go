@@ -408,7 +408,7 @@ func (a *app) rescue(cfg *config, name string) (path string, err error) {
 
 // createOnTheWay makes a vault for a person who has nothing yet. If another program
 // made it first, that vault is used.
-func (a *app) createOnTheWay(h here) error {
+func (a *app) createOnTheWay(h setup) error {
 	l := login{app: a, at: h.at}
 	var (
 		id  *vault.Identity

@@ -100,7 +100,7 @@ func (c openCmd) Run(a *app) error {
 		return err
 	}
 	var page []byte
-	err = a.with(access{readOnly: true, owner: "see all of the vault", progress: "verifying"}, func(s *vault.Session) error {
+	err = a.withSession(access{readOnly: true, owner: "see all of the vault", progress: "verifying"}, func(s *vault.Session) error {
 		d, err := a.collect(s, h)
 		if err != nil {
 			return err
@@ -137,7 +137,7 @@ func (c openCmd) Run(a *app) error {
 }
 
 // collect gathers everything that the page shows, while the vault is open once.
-func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
+func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
 	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()), Tiers: map[string]int{}}
 	nonce, err := vault.Generate(24, "alnum")
 	if err != nil {
@@ -153,7 +153,7 @@ func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 		return d, err
 	}
 	d.Problems = report.Problems
-	st := status{app: a, here: h}
+	st := status{app: a, setup: h}
 	d.Warnings = append(exposed(h.at), st.ownerWarnings()...)
 	if d.Secrets, err = s.List(tokens.Namespace{}, false); err != nil {
 		return d, err
@@ -194,7 +194,7 @@ func (a *app) collect(s *vault.Session, h here) (d dashboardData, err error) {
 		}
 	}
 	d.Waiting = len(d.Requests)
-	d.Requests = inTurns(d.Requests, requestsShown)
+	d.Requests = roundRobin(d.Requests, requestsShown)
 	entries, total, err := s.Log(logShown, nil)
 	for _, e := range entries {
 		d.Log = append(d.Log, dashboardEntry{e, resource(e.Event), isDenied(e.Event)})

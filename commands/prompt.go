@@ -53,10 +53,10 @@ func (a *app) keys() *keyboard {
 	return a.keyboard
 }
 
-var errSilence = errors.New("nothing was typed")
+var errTimeout = errors.New("nothing was typed")
 
 // next returns the next byte. If none comes before patience ends, it returns
-// errSilence. A nil patience never ends.
+// errTimeout. A nil patience never ends.
 func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
 	if len(k.held) == 0 {
 		select {
@@ -68,7 +68,7 @@ func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
 		case <-k.stop:
 			return 0, errInterrupted
 		case <-patience:
-			return 0, errSilence
+			return 0, errTimeout
 		}
 	}
 	b := k.held[0]
@@ -134,7 +134,7 @@ func (k *keyboard) hiddenLine() (string, error) {
 func (k *keyboard) drained() (more bool, err error) {
 	for {
 		b, err := k.next(time.After(50 * time.Millisecond))
-		if errors.Is(err, errSilence) {
+		if errors.Is(err, errTimeout) {
 			return more, nil
 		}
 		if err != nil {

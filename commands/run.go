@@ -82,7 +82,7 @@ type child struct {
 }
 
 // wish is a secret that the child is to get, and the form in which it gets it.
-type wish struct {
+type binding struct {
 	name string
 	path tokens.Path
 	as   func(*child, variable)
@@ -113,7 +113,7 @@ func (c runCmd) equip(a *app, child *child) error {
 	if len(wishes) == 0 && bulk == nil {
 		return nil
 	}
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.withSession(access{}, func(s *vault.Session) error {
 		able, unable, err := fillable(s, wishes)
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 }
 
 // fillable sorts out the wishes that can be filled. A loose one need not be.
-func fillable(s *vault.Session, wishes []wish) (able, unable []wish, err error) {
+func fillable(s *vault.Session, wishes []binding) (able, unable []binding, err error) {
 	for _, w := range wishes {
 		if w.loose {
 			list, err := s.List(w.path.Namespace(), false)
@@ -188,7 +188,7 @@ func fillable(s *vault.Session, wishes []wish) (able, unable []wish, err error) 
 
 // grant reads the secrets and hands them to the child. A secret that was named wins
 // over one of the namespace.
-func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []wish) error {
+func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []binding) error {
 	var paths []tokens.Path
 	if bulk != nil {
 		paths = bulk.paths()
@@ -250,15 +250,15 @@ func dropVariable(env []string, name string) []string {
 }
 
 // wishes returns the secrets that the flags and the environment name.
-func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
-	var list []wish
+func (c runCmd) wishes(a *app, env []string) ([]binding, error) {
+	var list []binding
 	for _, pair := range env {
 		name, text, _ := strings.Cut(pair, "=")
 		p, ok, err := a.reference(text)
 		switch {
 		case !ok:
 		case err == nil:
-			list = append(list, wish{name, p, asVariable, true, !c.Strict})
+			list = append(list, binding{name, p, asVariable, true, !c.Strict})
 		case c.Strict:
 			return nil, usagef("the variable %s: %v", name, err)
 		default:
@@ -279,10 +279,10 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 			if err != nil {
 				return nil, usagef("%s %s: %v", flag.name, name, err)
 			}
-			if slices.ContainsFunc(list, func(w wish) bool { return w.name == name && !w.loose && w.path != p }) {
+			if slices.ContainsFunc(list, func(w binding) bool { return w.name == name && !w.loose && w.path != p }) {
 				return nil, usagef("%s is given two secrets", name)
 			}
-			list = append(list, wish{name, p, flag.as, flag.name == "--env", false})
+			list = append(list, binding{name, p, flag.as, flag.name == "--env", false})
 		}
 	}
 	if c.Stdin != "" {
@@ -290,7 +290,7 @@ func (c runCmd) wishes(a *app, env []string) ([]wish, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, wish{"", p, asStdin, false, false})
+		list = append(list, binding{"", p, asStdin, false, false})
 	}
 	return list, nil
 }

@@ -103,7 +103,7 @@ func (c secretsList) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		a.manyRecords()
 		list, err := s.List(ns, c.Deleted)
 		if err != nil {
@@ -130,7 +130,7 @@ func (c secretsList) Run(a *app) error {
 }
 
 func (c secretsList) namespaces(a *app) error {
-	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		list, err := s.Namespaces()
 		if err != nil {
 			return err
@@ -202,7 +202,7 @@ func (c secretsGet) Run(a *app) error {
 }
 
 func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.withSession(access{}, func(s *vault.Session) error {
 		secret, value, err := s.Get(p, version)
 		if err != nil {
 			return err
@@ -306,7 +306,7 @@ func (c secretsDelete) Run(a *app) error {
 	if err := a.confirm(c.Force, "Delete "+p.String()+"?"); err != nil {
 		return err
 	}
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.withSession(access{}, func(s *vault.Session) error {
 		secret, ended, err := s.Delete(p)
 		if err != nil {
 			return err
@@ -338,7 +338,7 @@ func (c secretsRestore) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.withSession(access{}, func(s *vault.Session) error {
 		secret, err := s.Restore(p)
 		if err != nil {
 			return err
@@ -356,7 +356,7 @@ func (c secretsHistory) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{readOnly: true}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		secret, versions, err := s.History(p)
 		if err != nil {
 			return err
@@ -400,7 +400,7 @@ func (c secretsRollback) Run(a *app) error {
 			return err
 		}
 	}
-	return a.with(access{}, func(s *vault.Session) error {
+	return a.withSession(access{}, func(s *vault.Session) error {
 		secret, before, err := s.Rollback(p, c.To)
 		if err != nil {
 			return err
@@ -428,7 +428,7 @@ func (c secretsPurge) Run(a *app) error {
 	if err := a.confirm(c.Force, "Remove "+p.String()+" and all its versions for good?"); err != nil {
 		return err
 	}
-	return a.with(access{owner: "purge a secret"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "purge a secret"}, func(s *vault.Session) error {
 		n, err := s.Purge(p)
 		if err != nil {
 			return err

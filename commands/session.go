@@ -182,13 +182,13 @@ func orElse(s, other string) string {
 }
 
 // here is what a command finds before it opens anything.
-type here struct {
+type setup struct {
 	cfg  *config
 	at   place
 	cred credential
 }
 
-func (a *app) find() (h here, err error) {
+func (a *app) find() (h setup, err error) {
 	if h.cfg, err = loadConfig(); err != nil {
 		return h, err
 	}
@@ -207,7 +207,7 @@ const defaultProfile = "default"
 
 // ready returns an error that says what is missing for opening the vault; nil if
 // nothing is.
-func (a *app) ready(h here) error {
+func (a *app) ready(h setup) error {
 	switch exists := h.at.exists(); {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
@@ -242,7 +242,7 @@ func (how access) fault(err error) error {
 
 // nothingYet reports whether this person has no vault at all. They have no credential,
 // or only that of a vault which another run is about to make, or was when it died.
-func (h here) nothingYet(profile string) bool {
+func (h setup) nothingYet(profile string) bool {
 	if p := h.cfg.Profiles[profile]; p != nil && p.Vault == "" && p.Credential == ownerCredential && !p.locked() {
 		return h.cred.kind == ownerCredential && len(h.cfg.Profiles) == 1
 	}
@@ -250,7 +250,7 @@ func (h here) nothingYet(profile string) bool {
 }
 
 // with opens the vault with the credential at hand, and calls fn.
-func (a *app) with(how access, fn func(*vault.Session) error) error {
+func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 	h, err := a.find()
 	if err != nil {
 		return err
@@ -287,12 +287,12 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 	})
 	switch fromUnlock := h.cred.from == fromUnlock; {
 	case errors.Is(err, vault.ErrWrongKey) && h.cred.kind == ownerCredential && a.takeNextKey(h):
-		return a.with(how, fn)
+		return a.withSession(how, fn)
 	case err == nil && h.cred.kind == ownerCredential:
 		err = a.noteVault(h, id)
 	case fromUnlock && (errors.Is(err, vault.ErrWrongKey) || errors.Is(err, vault.ErrLapsed)):
 		if a.forgetUnlock() { // the token has ended: use the owner's key
-			return a.with(how, fn)
+			return a.withSession(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
 		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and try again")
@@ -303,7 +303,7 @@ func (a *app) with(how access, fn func(*vault.Session) error) error {
 // takeNextKey makes the key that a rekey stored the key of the profile, if it opens the
 // vault. Then the rekey died after it changed the vault, and before it updated the
 // profile.
-func (a *app) takeNextKey(h here) bool {
+func (a *app) takeNextKey(h setup) bool {
 	p := h.cfg.Profiles[a.Profile]
 	if p == nil || p.NextKey == "" {
 		return false
@@ -340,7 +340,7 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 
 // noteVault stores the id of the vault that a profile's owner key has opened, if the
 // run that made the vault died before it did so.
-func (a *app) noteVault(h here, id string) error {
+func (a *app) noteVault(h setup, id string) error {
 	p := h.cfg.Profiles[a.Profile]
 	if p == nil || p.Vault != "" {
 		return nil

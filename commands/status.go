@@ -20,7 +20,7 @@ func (statusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	st := status{app: a, here: h}
+	st := status{app: a, setup: h}
 	err = st.inspect()
 	if err != nil {
 		st.problem = err.Error()
@@ -38,7 +38,7 @@ func (statusCmd) Run(a *app) error {
 // status is what `ass status` finds out.
 type status struct {
 	*app
-	here
+	setup
 	info     vault.Info
 	opens    string // whether the credential opens it, in words
 	problem  string // why the vault is not operational
@@ -47,7 +47,7 @@ type status struct {
 
 func (st *status) inspect() error {
 	if !st.at.exists() {
-		return st.ready(st.here)
+		return st.ready(st.setup)
 	}
 	o := st.options()
 	o.ReadOnly = true
@@ -70,7 +70,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	switch {
 	case st.cred.kind == "":
 		st.opens = "no credential"
-		return st.ready(st.here)
+		return st.ready(st.setup)
 	case vault.IsLocked(st.cred.text):
 		st.opens = "not tried: the owner key has a passphrase"
 		return nil
@@ -130,7 +130,7 @@ func (st *status) print() {
 	o.line("\nAUTH")
 	rows := [][]cell{{{"logged in", dim}, {yesNo(st.cred.kind != ""), ""}}}
 	if st.cred.kind != "" {
-		if u := st.unlocked(st.here); u != st.cred {
+		if u := st.unlocked(st.setup); u != st.cred {
 			rows = append(rows, []cell{{"unlocked", dim}, {"yes; end it with: ass lock", ""}})
 		}
 		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}}, []cell{{"opens it", dim}, {st.opens, ""}})
@@ -178,7 +178,7 @@ func (st *status) printJSON() error {
 	}
 	return st.out.json(map[string]any{
 		"api":   map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(), "error": nullable(st.problem)},
-		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.here) != st.cred, "credential_source": nullable(st.cred.from)},
+		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.setup) != st.cred, "credential_source": nullable(st.cred.from)},
 		"vault": v,
 	})
 }

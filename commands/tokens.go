@@ -68,7 +68,7 @@ func (c tokensIssue) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.with(access{itself: true}, func(s *vault.Session) error {
+	return a.withSession(access{itself: true}, func(s *vault.Session) error {
 		t, err := s.IssueToken(spec)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ type tokensList struct {
 }
 
 func (c tokensList) Run(a *app) error {
-	return a.with(access{readOnly: true, itself: true}, func(s *vault.Session) (err error) {
+	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) (err error) {
 		list, err := s.Tokens()
 		if err != nil {
 			return err
@@ -167,7 +167,7 @@ func (c tokensRevoke) Run(a *app) error {
 	if err := a.confirm(c.Force, "Revoke token "+id+scopes+"?"); err != nil {
 		return err
 	}
-	return a.with(access{itself: true}, func(s *vault.Session) error {
+	return a.withSession(access{itself: true}, func(s *vault.Session) error {
 		rewritten, err := s.RevokeToken(id)
 		if err == nil && rewritten {
 			err = a.sayCopies(s, time.Time{})
@@ -186,7 +186,7 @@ func (c tokensRevoke) Run(a *app) error {
 // find completes the beginning of a token id, and returns what the token is for. It
 // returns an unknown id as it is, so that the vault refuses it.
 func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
-	err = a.with(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+	err = a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) error {
 		list, err := s.Tokens()
 		if err != nil {
 			return err

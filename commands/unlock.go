@@ -32,7 +32,7 @@ const fromUnlock = "ass unlock"
 
 // unlocked returns the token that ass unlock left, if the stored credential has a
 // passphrase. Otherwise, or without such a token, it returns the stored credential.
-func (a *app) unlocked(h here) credential {
+func (a *app) unlocked(h setup) credential {
 	if h.cred.kind != ownerCredential || !vault.IsLocked(h.cred.text) || a.PassphraseFD != nil {
 		return h.cred
 	}
@@ -100,7 +100,7 @@ func (c unlockCmd) Run(a *app) error {
 		return err
 	}
 	var t vault.Issued
-	err = a.with(access{owner: "unlock the vault"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{owner: "unlock the vault"}, func(s *vault.Session) (err error) {
 		t, err = s.IssueToken(spec)
 		return err
 	})

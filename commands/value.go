@@ -94,7 +94,7 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 	if err := vault.CheckSet(value, o); err != nil {
 		return err // before the write can create a vault
 	}
-	return a.with(access{create: !o.Rotate, itself: o.Tier != 0}, func(s *vault.Session) error {
+	return a.withSession(access{create: !o.Rotate, itself: o.Tier != 0}, func(s *vault.Session) error {
 		secret, before, err := s.Set(p, value, o)
 		if err != nil {
 			return err

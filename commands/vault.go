@@ -56,7 +56,7 @@ stored value opens. Needs the owner's key. Exit code 8 if anything does not hold
 }
 
 func (vaultCheck) Run(a *app) error {
-	return a.with(access{readOnly: true, owner: "check the vault", progress: "checking"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, owner: "check the vault", progress: "checking"}, func(s *vault.Session) error {
 		r, err := s.Check()
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ place. This writes a new file without them, and puts it in the place of the old 
 }
 
 func (vaultCompact) Run(a *app) error {
-	return a.with(access{owner: "compact the vault", progress: "copying"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "compact the vault", progress: "copying"}, func(s *vault.Session) error {
 		before, err := s.Info()
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (c vaultRekey) Run(a *app) error {
 	if err := a.confirm(c.Force, "Re-encrypt everything in the vault?"); err != nil {
 		return err
 	}
-	return a.with(access{owner: "rekey the vault"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "rekey the vault"}, func(s *vault.Session) error {
 		epoch, err := s.Rekey()
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func (c vaultAccept) Run(a *app) error {
 	if err := a.confirm(c.Force, "Accept the vault as it is, though this machine saw a newer one?"); err != nil {
 		return err
 	}
-	return a.with(access{owner: "accept an older copy of the vault"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "accept an older copy of the vault"}, func(s *vault.Session) error {
 		back, err := s.Accept()
 		if err != nil {
 			return err
@@ -207,7 +207,7 @@ func (c vaultRekey) newOwner(a *app) error {
 		vid    string
 		copies []vault.Copy
 	)
-	err = a.with(access{owner: "rekey the vault"}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{owner: "rekey the vault"}, func(s *vault.Session) (err error) {
 		if copies, err = s.Copies(time.Time{}); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ const maxTokenBytes = 16 << 10
 var errToken = syntaxErrorf("token", "it is not a token of ass; was it copied completely?")
 
 // Signed returns header.payload, which is what a signature covers.
-func (c Claims) Signed() (string, error) {
+func (c Claims) HeaderPayload() (string, error) {
 	w := wire{
 		Iss: issuerPrefix + hex.EncodeToString(c.Vault[:]), Sub: c.Issuer, Jti: c.ID,
 		Iat: c.Issued.Unix(), Exp: c.Expires.Unix(), Scope: strings.Join(c.Scopes.Strings(), " "),
@@ -94,7 +94,7 @@ func ParseToken(text string) (Token, error) {
 	if err != nil || len(sig) != 32 {
 		return Token{}, errToken
 	}
-	claims, err := ParseSigned(text[:cut])
+	claims, err := ParseHeaderPayload(text[:cut])
 	if err == nil && TokenText(text[:cut], [32]byte(sig)) != text { // the decoder skips line breaks
 		err = errToken
 	}
@@ -103,7 +103,7 @@ func ParseToken(text string) (Token, error) {
 
 // ParseSigned reads the claims of header.payload. Each set of claims has exactly
 // one encoding: ParseSigned refuses any text that [Claims.Signed] would not write.
-func ParseSigned(signed string) (Claims, error) {
+func ParseHeaderPayload(signed string) (Claims, error) {
 	payload, ok := strings.CutPrefix(signed, tokenHeader+".")
 	if !ok {
 		return Claims{}, errToken
@@ -130,7 +130,7 @@ func ParseSigned(signed string) (Claims, error) {
 	if err := errors.Join(err1, err2); err != nil || w.Iat < 0 || w.Exp < w.Iat || w.Exp-w.Iat > int64(MaxTTL/time.Second) {
 		return Claims{}, errToken
 	}
-	if again, err := c.Signed(); err != nil || !bytes.Equal([]byte(again), []byte(signed)) {
+	if again, err := c.HeaderPayload(); err != nil || !bytes.Equal([]byte(again), []byte(signed)) {
 		return Claims{}, errToken
 	}
 	return c, nil

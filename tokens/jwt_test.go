@@ -33,7 +33,7 @@ func goodClaims(t testing.TB) Claims {
 // The token of the design's known answers has the signatures that Python's hmac and openssl
 // dgst computed. The first key is the one that the design derives for this token.
 func TestKnownToken(t *testing.T) {
-	signed, err := goodClaims(t).Signed()
+	signed, err := goodClaims(t).HeaderPayload()
 	if want := b64(goodHeader) + "." + b64(goodPayload); err != nil || signed != want {
 		t.Fatalf("it is signed over\n%s, not over\n%s: %v", signed, want, err)
 	}
@@ -60,7 +60,7 @@ func TestKnownToken(t *testing.T) {
 // Another JWT library accepts a token as a JWT.
 func TestTokenIsJWT(t *testing.T) {
 	key := [32]byte{1}
-	signed, err := goodClaims(t).Signed()
+	signed, err := goodClaims(t).HeaderPayload()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +82,10 @@ func TestTokenIsJWT(t *testing.T) {
 
 func TestTokenVerifies(t *testing.T) {
 	key := [32]byte{1}
-	signed, _ := goodClaims(t).Signed()
+	signed, _ := goodClaims(t).HeaderPayload()
 	other := goodClaims(t)
 	other.Uses = 1
-	wider, _ := other.Signed()
+	wider, _ := other.HeaderPayload()
 	for name, token := range map[string]Token{
 		"wrong key":         {Signed: signed, Signature: Signature(signed, [32]byte{2})},
 		"no signature":      {Signed: signed},
@@ -120,11 +120,11 @@ func TestClaimsRoundTrip(t *testing.T) {
 	} {
 		c := goodClaims(t)
 		change(&c)
-		signed, err := c.Signed()
+		signed, err := c.HeaderPayload()
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := ParseSigned(signed)
+		back, err := ParseHeaderPayload(signed)
 		if err != nil || fmt.Sprintf("%+v", back) != fmt.Sprintf("%+v", c) {
 			t.Errorf("%s: %+v came back as %+v: %v", name, c, back, err)
 		}
@@ -220,7 +220,7 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 
 // A token that is printed by mistake does not reveal its signature.
 func TestTokenHidesItsSecret(t *testing.T) {
-	signed, _ := goodClaims(t).Signed()
+	signed, _ := goodClaims(t).HeaderPayload()
 	token := Token{Signed: signed, Signature: [32]byte(bytes.Repeat([]byte{0xab}, 32))}
 	text := fmt.Sprintf("%v %+v %s %#v %v", token, token, token, token, &token)
 	if strings.Contains(text, "171") || strings.Contains(text, "ab, 0xab") || strings.Contains(text, "q6ur") {
@@ -242,7 +242,7 @@ func FuzzJWT(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			again, err := token.Claims.Signed()
+			again, err := token.Claims.HeaderPayload()
 			if err != nil || TokenText(again, token.Signature) != s {
 				t.Errorf("%q is written %q: %v", s, again, err)
 			}

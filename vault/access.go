@@ -39,13 +39,13 @@ func (s *Session) update(fn func(*tx) error) error {
 	err := s.commit(fn)
 	var (
 		refused *refusal
-		need    *needed
+		need    *needsDecision
 	)
 	switch {
 	case errors.As(err, &refused):
 		return s.refused(refused)
 	case errors.As(err, &need):
-		return s.ask(need.requests)
+		return s.request(need.subjects)
 	}
 	return err
 }
@@ -75,10 +75,10 @@ func (s *Session) mayOnlyOwner(what, event, resource string) error {
 	return s.refused(&refusal{err, event, resource, "owner"})
 }
 
-// enter admits a grantee to an act on some secrets, and counts one use for each
+// authorize admits a grantee to an act on some secrets, and counts one use for each
 // secret. If the act fails, nothing is counted. If a secret is out of scope, the
 // answer is the same whether or not the secret exists.
-func (s *Session) enter(t *tx, a tokens.Action, event string, paths ...tokens.Path) error {
+func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...tokens.Path) error {
 	if s.as == nil {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 // expired, or the address or the clock of this machine is wrong. Usable counts as no
 // use, and logs no refusal, because nothing was asked for.
 func (s *Session) Usable() error {
-	return s.inspect(s.countsNow)
+	return s.viewUnchecked(s.countsNow)
 }
 
 func (s *Session) countsNow(t *tx) error {
@@ -240,7 +240,7 @@ func (t *tx) clear() error {
 		return nil
 	}
 	t.head.lapse = time.Time{}
-	if err := t.clearAsks(); err != nil {
+	if err := t.clearRequests(); err != nil {
 		return err
 	}
 	return t.clearTokens()
@@ -250,22 +250,22 @@ func (t *tx) clear() error {
 type signer struct {
 	by     string // the name that was looked up
 	pub    ed25519.PublicKey
-	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see signed
+	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see verifies
 	owner  bool
 	scopes tokens.Scopes
 	err    error // why no signature in this name is valid
 }
 
-// signed reports whether a signature is by s. Most signatures are the owner's. The
-// owner's session recognises those with [audit.Made], which is faster.
-func (s signer) signed(message, sig []byte) bool {
-	return s.sign != nil && audit.Made(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
+// verifies reports whether a signature is by s. Most signatures are the owner's. The
+// owner's session recognises those with [audit.SignedBySelf], which is faster.
+func (s signer) verifies(message, sig []byte) bool {
+	return s.sign != nil && audit.SignedBySelf(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
 }
 
 // maySignAny reports whether an author may sign any record of a bucket.
 func maySignAny(bucket, by string) bool {
 	switch bucket {
-	case bucketAgents, bucketRecipients, bucketAnswers:
+	case bucketAgents, bucketRecipients, bucketDecisions:
 		return by == audit.Owner
 	case bucketTokens:
 		return by == audit.Owner || isAgentID(by)
@@ -290,9 +290,9 @@ func (s signer) maySign(bucket string, k []byte, by string) bool {
 		return err == nil && s.scopes.Allow(tokens.Write, p)
 	case bucketTokens:
 		return true // readers of the claims check that the author is the issuer
-	case bucketAsks:
-		asker, _, ok := cutAskKey(k)
-		return ok && asker == by
+	case bucketRequests:
+		requester, _, ok := cutRequestKey(k)
+		return ok && requester == by
 	}
 	return false
 }

@@ -92,7 +92,7 @@ func (a AgentSpec) Resolve() (AgentSpec, error) {
 // agent reads the record of an agent.
 func (t *tx) agent(id string) (agentBody, error) {
 	var body agentBody
-	_, err := t.signed(bucketAgents, []byte(id), &body)
+	_, err := t.getSigned(bucketAgents, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
 		return body, errorOf(ErrUnknown, "no agent %s", id)
 	}
@@ -239,10 +239,10 @@ func (s *Session) Agents() ([]Agent, error) {
 // its record was altered. The error names the record.
 func (s *Session) Unlisted() error {
 	return s.view(func(t *tx) error {
-		if err := t.allHold(bucketAgents); err != nil {
+		if err := t.checkMACs(bucketAgents); err != nil {
 			return err
 		}
-		return t.allHold(bucketTokens)
+		return t.checkMACs(bucketTokens)
 	})
 }
 
@@ -259,7 +259,7 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		return nil
 	})
 	if err == nil && id == "" {
-		err = t.allHold(bucketAgents) // a record that was skipped may have the name
+		err = t.checkMACs(bucketAgents) // a record that was skipped may have the name
 	}
 	if err == nil && id == "" {
 		err = errorOf(ErrNoAgent, "no agent %q", ref)

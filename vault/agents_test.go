@@ -531,7 +531,7 @@ func TestWrongKeys(t *testing.T) {
 	}
 	claims := parsed.Claims
 	claims.Uses = 7
-	signed, _ := claims.Signed()
+	signed, _ := claims.HeaderPayload()
 	for name, as := range map[string]vaulttest.Actor{
 		"an unknown key":               v.Agent(unknown),
 		"a key in another vault":       other.Agent(k),

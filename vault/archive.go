@@ -47,7 +47,10 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	v := newVerification(s)
 	v.cutAt = cut
 	report, err := v.verify()
-	if err := report.mustHold(err, s.v.path, "the log failed its verification, so nothing was archived"); err != nil {
+	if err == nil {
+		err = report.Err(s.v.path, "the log failed its verification, so nothing was archived")
+	}
+	if err != nil {
 		return a, err
 	}
 	if cut <= v.from.Cut {
@@ -75,7 +78,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		return err
 	})
 	if err != nil {
-		return a, a.orGone(err)
+		return a, a.discardOnError(err)
 	}
 	err = s.copyAnew(cut, func(t *tx) error {
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
@@ -83,12 +86,12 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		}
 		return t.putCheckpoint(cp)
 	})
-	return a, a.orGone(err)
+	return a, a.discardOnError(err)
 }
 
-// orGone returns err, and removes the archive if archiving failed. If err is
+// discardOnError returns err, and removes the archive if archiving failed. If err is
 // [ErrMaybeDone], the log may have been cut, so the archive stays.
-func (a Archived) orGone(err error) error {
+func (a Archived) discardOnError(err error) error {
 	if a.File != "" && err != nil && !errors.Is(err, ErrMaybeDone) {
 		_ = os.Remove(a.File)
 	}
@@ -191,9 +194,9 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	c.CutMAC = m[:]
 	// If a record is gone, the checkpoint need not say which entry tells of it.
 	still := map[string]bool{}
-	for _, bucket := range []string{bucketTokens, bucketAsks} {
+	for _, bucket := range []string{bucketTokens, bucketRequests} {
 		err := t.walk(bucket, nil, func(k, _ []byte) error {
-			if _, id, ok := cutAskKey(k); ok && bucket == bucketAsks {
+			if _, id, ok := cutRequestKey(k); ok && bucket == bucketRequests {
 				for _, event := range []string{audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied} {
 					still[event+" "+id.String()] = true
 				}
@@ -240,7 +243,7 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	}
 	defer func() {
 		if err != nil {
-			err = notMade("the log could not be archived, and nothing was changed", err)
+			err = wrapCreate("the log could not be archived, and nothing was changed", err)
 		}
 	}()
 	part := file + partSuffix

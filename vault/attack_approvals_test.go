@@ -24,7 +24,7 @@ func (c *company) ask(who, path string) []byte {
 	if !errors.As(err, &need) {
 		c.t.Fatalf("%s reads %s: %v", who, path, err)
 	}
-	return askKey(c.id[who], uuid.MustParse(need.Requests[0].ID))
+	return requestKey(c.id[who], uuid.MustParse(need.Requests[0].ID))
 }
 
 // approve approves all pending requests.
@@ -46,12 +46,12 @@ func (c *company) answered(who string, k []byte) (fileKey []byte) {
 	c.t.Helper()
 	c.insider(who, func(s *Session, t *tx) error {
 		var (
-			q      askBody
-			answer answerBody
+			q      requestBody
+			answer decisionBody
 		)
-		err := errors.Join(bodyOf(t, bucketAsks, k, &q), bodyOf(t, bucketAnswers, k, &answer))
-		_, id, _ := cutAskKey(k)
-		ctx := t.epoch.approvalContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
+		err := errors.Join(bodyOf(t, bucketRequests, k, &q), bodyOf(t, bucketDecisions, k, &answer))
+		_, id, _ := cutRequestKey(k)
+		ctx := t.epoch.decisionContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
 		plain, oerr := open(s.as.seal, ctx, answer.Key)
 		fileKey = plain
 		return errors.Join(err, oerr)
@@ -81,7 +81,7 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 				t.Fatal(err)
 			}
 			fileKey := c.answered("reader", ask)
-			oldAsk, oldAnswer := c.take(bucketAsks, ask), c.take(bucketAnswers, ask)
+			oldAsk, oldAnswer := c.take(bucketRequests, ask), c.take(bucketDecisions, ask)
 			if got := opens(c, fileKey); got != 1 {
 				t.Fatalf("the approval opens %d of the age files", got)
 			}
@@ -100,7 +100,7 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 				return
 			}
 			c.insider("reader", func(_ *Session, t *tx) error { // their MACs are of the old epoch
-				return errors.Join(insert(t, bucketAsks, ask, oldAsk), insert(t, bucketAnswers, ask, oldAnswer))
+				return errors.Join(insert(t, bucketRequests, ask, oldAsk), insert(t, bucketDecisions, ask, oldAnswer))
 			})
 			got, err := c.read("reader", card)
 			c.check("with the old answer put back: "+got, err, ErrApproval, card)
@@ -139,36 +139,36 @@ func TestForgedApprovals(t *testing.T) {
 	}{
 		"answer of another asker": {func(c *company, s *Session, t *tx, good []byte) error {
 			k, err := forgeAsk(c, t, card, nil)
-			answer, gerr := t.get(bucketAnswers, good)
-			return errors.Join(err, gerr, insert(t, bucketAnswers, k, answer))
+			answer, gerr := t.get(bucketDecisions, good)
+			return errors.Join(err, gerr, insert(t, bucketDecisions, k, answer))
 		}, "MAC mismatch"},
 		"answer of another asker, MACed": {func(c *company, s *Session, t *tx, good []byte) error {
-			var body answerBody
+			var body decisionBody
 			k, err := forgeAsk(c, t, card, nil)
-			err = errors.Join(err, bodyOf(t, bucketAnswers, good, &body))
-			_, id, _ := cutAskKey(k)
-			t.by, body.Ask = actor{audit.Owner, audit.Human, t.by.sign}, id.String()
-			return errors.Join(err, t.put(bucketAnswers, k, true, body))
+			err = errors.Join(err, bodyOf(t, bucketDecisions, good, &body))
+			_, id, _ := cutRequestKey(k)
+			t.by, body.Request = actor{audit.Owner, audit.Human, t.by.sign}, id.String()
+			return errors.Join(err, t.put(bucketDecisions, k, true, body))
 		}, `invalid signature for author "owner"`},
 		"answer by itself": {func(c *company, s *Session, t *tx, _ []byte) error {
 			k, err := forgeAsk(c, t, card, nil)
-			_, id, _ := cutAskKey(k)
-			body := answerBody{Seq: t.seq(), Decision: Approved, Ask: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
-			return errors.Join(err, t.put(bucketAnswers, k, true, body),
+			_, id, _ := cutRequestKey(k)
+			body := decisionBody{Seq: t.seq(), Decision: Approved, Request: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
+			return errors.Join(err, t.put(bucketDecisions, k, true, body),
 				t.log(audit.ApprovalGranted, "approval", id.String(), nil))
 		}, "has no right to write it"},
 		"ask of another, copied": {func(c *company, s *Session, t *tx, good []byte) error {
-			_, id, _ := cutAskKey(good)
-			ask, err := t.get(bucketAsks, good)
-			answer, aerr := t.get(bucketAnswers, good)
-			mine := askKey(c.id["exact"], id)
-			return errors.Join(err, aerr, insert(t, bucketAsks, mine, ask), insert(t, bucketAnswers, mine, answer))
+			_, id, _ := cutRequestKey(good)
+			ask, err := t.get(bucketRequests, good)
+			answer, aerr := t.get(bucketDecisions, good)
+			mine := requestKey(c.id["exact"], id)
+			return errors.Join(err, aerr, insert(t, bucketRequests, mine, ask), insert(t, bucketDecisions, mine, answer))
 		}, "MAC mismatch"},
 		"ask of another, signed anew": {func(c *company, s *Session, t *tx, good []byte) error {
-			var body askBody
-			_, id, _ := cutAskKey(good)
-			err := bodyOf(t, bucketAsks, good, &body)
-			return errors.Join(err, t.put(bucketAsks, askKey(c.id["exact"], id), true, body))
+			var body requestBody
+			_, id, _ := cutRequestKey(good)
+			err := bodyOf(t, bucketRequests, good, &body)
+			return errors.Join(err, t.put(bucketRequests, requestKey(c.id["exact"], id), true, body))
 		}, "its id does not match its content"},
 		"ask in the name of another": {func(c *company, s *Session, t *tx, good []byte) error {
 			t.by.id = c.id["reader"]
@@ -176,10 +176,10 @@ func TestForgedApprovals(t *testing.T) {
 			return err
 		}, "invalid signature for author"},
 		"ask that was changed after it was answered": {func(c *company, s *Session, t *tx, good []byte) error {
-			var body askBody
-			err := bodyOf(t, bucketAsks, good, &body)
+			var body requestBody
+			err := bodyOf(t, bucketRequests, good, &body)
 			body.Path, t.by = "prod/app/WCARD", actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}
-			return errors.Join(err, t.put(bucketAsks, good, true, body))
+			return errors.Join(err, t.put(bucketRequests, good, true, body))
 		}, "its id does not match its content"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,16 +214,16 @@ func (c *company) answers(who string) (keys [][]byte) {
 	c.open(func(v *Vault) {
 		to := newGrantee(c.secret[who])
 		ids := []age.Identity{}
-		_ = v.st.each(bucketAsks, func(k, _ []byte) {
-			_, id, _ := cutAskKey(k)
+		_ = v.st.each(bucketRequests, func(k, _ []byte) {
+			_, id, _ := cutRequestKey(k)
 			for _, name := range []string{who, "reader"} {
 				for n := range uint32(4) {
-					ids = append(ids, keyWrap{to.seal, epoch{vid: c.vid, n: n}.approvalContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
+					ids = append(ids, keyWrap{to.seal, epoch{vid: c.vid, n: n}.decisionContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
 				}
 			}
 		})
-		_ = v.st.each(bucketAnswers, func(_, value []byte) {
-			var body answerBody
+		_ = v.st.each(bucketDecisions, func(_, value []byte) {
+			var body decisionBody
 			r, _ := parseRecord(value)
 			if audit.DecodeStrict(r.body, &body) == nil {
 				for _, id := range ids {
@@ -238,8 +238,8 @@ func (c *company) answers(who string) (keys [][]byte) {
 }
 
 // forgeAsk writes a request of the acting grantee without the program's checks.
-func forgeAsk(c *company, t *tx, path string, change func(*askBody)) (k []byte, err error) {
-	body := askBody{Seq: t.seq(), Action: AskRead, Path: path, Version: 1, Tier: tokens.Critical, Asker: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
+func forgeAsk(c *company, t *tx, path string, change func(*requestBody)) (k []byte, err error) {
+	body := requestBody{Seq: t.seq(), Action: RequestRead, Path: path, Version: 1, Tier: tokens.Critical, Requester: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
 	if change != nil {
 		change(&body)
 	}
@@ -247,9 +247,9 @@ func forgeAsk(c *company, t *tx, path string, change func(*askBody)) (k []byte, 
 	if err != nil {
 		return nil, err
 	}
-	k = askKey(t.by.id, askID(b))
-	_, id, _ := cutAskKey(k)
-	return k, errors.Join(t.put(bucketAsks, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(), nil))
+	k = requestKey(t.by.id, requestID(b))
+	_, id, _ := cutRequestKey(k)
+	return k, errors.Join(t.put(bucketRequests, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(), nil))
 }
 
 // The owner approves only what was shown, and only what the asker may ask for.
@@ -259,7 +259,7 @@ func TestWhatIsApproved(t *testing.T) {
 			c := newCompany(t)
 			var k []byte
 			c.insider("mallory", func(_ *Session, t *tx) (err error) {
-				k, err = forgeAsk(c, t, path, func(b *askBody) { b.Tier = tier })
+				k, err = forgeAsk(c, t, path, func(b *requestBody) { b.Tier = tier })
 				return err
 			})
 			if err := c.approve(); err == nil && opens(c, c.answered("mallory", k)) > 0 {
@@ -270,7 +270,7 @@ func TestWhatIsApproved(t *testing.T) {
 	t.Run("another tier than the version's", func(t *testing.T) {
 		c := newCompany(t)
 		c.insider("reader", func(_ *Session, t *tx) error {
-			_, err := forgeAsk(c, t, "prod/app/CARD", func(b *askBody) { b.Tier = tokens.Sensitive })
+			_, err := forgeAsk(c, t, "prod/app/CARD", func(b *requestBody) { b.Tier = tokens.Sensitive })
 			return err
 		})
 		c.check("it was approved", c.approve(), ErrConflict, "is now critical")
@@ -317,12 +317,12 @@ func TestForgedAnswersWithoutAKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)
 			c.insider("mallory", func(_ *Session, t *tx) (err error) {
-				for _, action := range []string{AskWrite, AskDelete} {
-					k, aerr := forgeAsk(c, t, "prod/mine/CRIT", func(b *askBody) { b.Action = action })
-					_, id, _ := cutAskKey(k)
+				for _, action := range []string{RequestWrite, RequestDelete} {
+					k, aerr := forgeAsk(c, t, "prod/mine/CRIT", func(b *requestBody) { b.Action = action })
+					_, id, _ := cutRequestKey(k)
 					was := t.by
-					body := answerBody{Seq: t.seq(), Decision: Approved, Ask: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
-					err = errors.Join(err, aerr, t.put(bucketAnswers, k, by(c, t), body))
+					body := decisionBody{Seq: t.seq(), Decision: Approved, Request: id.String(), At: t.now, Exp: t.now.Add(time.Hour)}
+					err = errors.Join(err, aerr, t.put(bucketDecisions, k, by(c, t), body))
 					t.by = was
 				}
 				return err
@@ -350,7 +350,7 @@ func stolen(c *company, path string, tier tokens.Tier, recipient node) {
 		k := versionKey(c.p(path), 1)
 		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
 		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
-			t.put(bucketUnsealed, k, false, unsealedBody{Seq: t.seq()}),
+			t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()}),
 			t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier}))
 	})
 }

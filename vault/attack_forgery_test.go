@@ -175,12 +175,12 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 		"a token's record":        {raw(bucketTokens, at("mallory's token")), ""},
 		"a record of no token":    {raw(bucketTokens, at("x")), ""},
 		"another token's record":  {raw(bucketTokens, at("owner's token")), ""},
-		"an ask":                  {raw(bucketAsks, func(c *company) []byte { return askKey(c.id["mallory"], askID(nil)) }), ""},
-		"an ask at no key":        {raw(bucketAsks, at("x")), ""},
-		"an answer":               {raw(bucketAnswers, at("x")), ""},
+		"an ask":                  {raw(bucketRequests, func(c *company) []byte { return requestKey(c.id["mallory"], requestID(nil)) }), ""},
+		"an ask at no key":        {raw(bucketRequests, at("x")), ""},
+		"an answer":               {raw(bucketDecisions, at("x")), ""},
 		"a grant":                 {raw(bucketGrants, at("x")), ""},
 		"a recipient":             {raw(bucketRecipients, at("x")), ""},
-		"a list of unsealed":      {raw(bucketUnsealed, at("x")), ""},
+		"a list of unsealed":      {raw(bucketReseal, at("x")), ""},
 		"uses of its own":         {raw(bucketUses, at("mallory")), ""},
 		"uses of its token":       {raw(bucketUses, at("mallory's token")), ""},
 		"uses of another agent":   {raw(bucketUses, at("reader")), ""},
@@ -309,7 +309,7 @@ func TestForgedEntries(t *testing.T) {
 		if err := c.approve(); err != nil {
 			t.Fatal(err)
 		}
-		_, id, _ := cutAskKey(good)
+		_, id, _ := cutRequestKey(good)
 		c.insider("mallory", func(s *Session, t *tx) error {
 			return errors.Join(about("reader", event(audit.AgentRevoked))(c, s, t), about(id.String(), event(audit.ApprovalGranted))(c, s, t), about(id.String(), event(audit.ApprovalRequested))(c, s, t))
 		})

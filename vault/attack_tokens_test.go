@@ -26,7 +26,7 @@ func widerToken(c *company, issuer, scopes string) {
 // forgeToken writes the record and the grant of a token at an id. The grant has all nodes
 // of the issuer.
 func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) error {
-	signed, err := claims.Signed()
+	signed, err := claims.HeaderPayload()
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 		g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, n.key[:]})
 	}
 	c.secret["forged"], c.id["forged"], c.text["forged"] = secret, at, tokens.TokenText(signed, secret)
-	body := tokenBody{Seq: t.seq(), Signed: signed, Index: to.index[:], Pub: public(to.sign)}
+	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.index[:], Pub: public(to.sign)}
 	issued := Issued{claims, c.text["forged"]}
 	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued, "token", at, issued.logged()))
 }
@@ -151,7 +151,7 @@ func TestChangedTokens(t *testing.T) {
 	changed := func(change func(*tokens.Claims), sign func(signed string) [32]byte) string {
 		claims := good.Claims
 		change(&claims)
-		signed, err := claims.Signed()
+		signed, err := claims.HeaderPayload()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,10 +44,10 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	const unchanged = "no backup was made, and nothing was changed"
 	if err := clearPart(b.part, s.v.path); err != nil {
-		return b, notMade(unchanged, err)
+		return b, wrapCreate(unchanged, err)
 	}
 	if err := reserve(b.part); err != nil {
-		return b, notMade(unchanged, err)
+		return b, wrapCreate(unchanged, err)
 	}
 	defer func() {
 		if err != nil {
@@ -85,14 +85,14 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	if err != nil {
 		b.close()
-		err = notMade("the backup failed after the log recorded it", diskError(b.part, err))
+		err = wrapCreate("the backup failed after the log recorded it", diskError(b.part, err))
 	}
 	return b, err
 }
 
-// notMade turns an error of the system, about a file that was to be made, into
+// wrapCreate turns an error of the system, about a file that was to be made, into
 // [ErrNotMade]. It returns errors of the vault's own kinds as they are.
-func notMade(said string, err error) error {
+func wrapCreate(said string, err error) error {
 	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrMaybeDone} {
 		if errors.Is(err, kind) {
 			return err
@@ -118,13 +118,13 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	case errors.Is(err, ErrDamaged):
 		err = errorOf(ErrBadCopy, "the backup failed its verification and was removed: %v", err)
 	case err != nil:
-		err = notMade("the backup could not be verified and was removed", err)
+		err = wrapCreate("the backup could not be verified and was removed", err)
 	case b.File != "":
 		if runtime.GOOS == "windows" { // Windows cannot move an open file
 			b.close()
 		}
 		if err = moveNew(b.part, b.File); err != nil {
-			err = notMade("the backup could not be renamed and was removed", err)
+			err = wrapCreate("the backup could not be renamed and was removed", err)
 		}
 	}
 	if err != nil {

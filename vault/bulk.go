@@ -38,7 +38,7 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 		}
 		slices.SortFunc(all, tokens.Path.Compare)
 		all = slices.Compact(all)
-		if err := s.enter(t, tokens.Read, audit.SecretRead, all...); err != nil {
+		if err := s.authorize(t, tokens.Read, audit.SecretRead, all...); err != nil {
 			return err
 		}
 		heads, err := t.liveHeads(all)
@@ -100,7 +100,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 // makes their log entries, because each entry is signed over the one before.
 func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (values []Value, err error) {
 	values = make([]Value, 0, len(paths))
-	need := &needed{}
+	need := &needsDecision{}
 	worker := func() func(*reading) {
 		own, h := s.inOrder(), t.epoch.hasher()
 		return func(r *reading) {
@@ -109,10 +109,10 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	}
 	done := func(r *reading) error {
 		v, err := s.handOut(t, r.path, r.head, r.head.Version, r.version, r.value, r.err)
-		var one *needed
+		var one *needsDecision
 		switch {
 		case errors.As(err, &one):
-			need.requests = append(need.requests, one.requests...)
+			need.subjects = append(need.subjects, one.subjects...)
 		case err != nil:
 			return err
 		}
@@ -138,7 +138,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 		}
 		return nil
 	})
-	if err == nil && len(need.requests) > 0 {
+	if err == nil && len(need.subjects) > 0 {
 		err = need
 	}
 	return values, err
@@ -190,7 +190,7 @@ const (
 	ImportUpdated   = "updated"
 	ImportUnchanged = "unchanged"
 	ImportSkipped   = "skipped"
-	ImportAsks      = "needs approval"
+	ImportRequested = "needs approval"
 )
 
 // Written reports whether a version was written.
@@ -259,23 +259,23 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 // tier has to be raised, and returns all such items in raise. An item that a rewrite has
 // raised gets a new version, whatever its value.
 func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions, raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
-	if err := s.enter(t, tokens.Write, audit.SecretImported, paths...); err != nil {
+	if err := s.authorize(t, tokens.Write, audit.SecretImported, paths...); err != nil {
 		return nil, nil, err
 	}
 	raise = map[tokens.Path]tokens.Tier{}
-	need := &needed{}
+	need := &needsDecision{}
 	var keys []string
 	var versions []uint64
 	var tiers []tokens.Tier
 	plan := func(i int, p tokens.Path, write func(writing) error) error {
 		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
-		var one *needed
+		var one *needsDecision
 		if errors.As(err, &one) && o.DryRun { // a dry run makes no requests
-			done = append(done, Imported{Secret{Path: p}, ImportAsks})
+			done = append(done, Imported{Secret{Path: p}, ImportRequested})
 			return nil
 		}
 		if errors.As(err, &one) {
-			need.requests = append(need.requests, one.requests...)
+			need.subjects = append(need.subjects, one.subjects...)
 			return nil
 		}
 		if err != nil {
@@ -319,7 +319,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 		done = append(done, result)
 		return nil
 	}
-	err = inBatches(s.makes, func(w *writing) error { return s.put(t, w) }, func(add func(writing, int) error) error {
+	err = inBatches(s.sealer, func(w *writing) error { return s.put(t, w) }, func(add func(writing, int) error) error {
 		for i, p := range paths {
 			s.v.opts.step(i+1, len(paths))
 			err := plan(i, p, func(w writing) error { return add(w, len(w.value)) })
@@ -332,7 +332,7 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(need.requests) > 0 {
+	if len(need.subjects) > 0 {
 		return nil, nil, need
 	}
 	if len(raise) > 0 || len(keys) == 0 {
@@ -354,7 +354,7 @@ type writing struct {
 }
 
 // makes returns a worker for [inBatches], which seals and signs versions and heads.
-func (s *Session) makes() func(*writing) {
+func (s *Session) sealer() func(*writing) {
 	own, h := s.inOrder(), s.epoch.hasher()
 	return func(w *writing) {
 		w.own, w.err = own.sealOwn(w.path, w.head.Version, &w.version, w.value)
@@ -379,7 +379,7 @@ func (s *Session) put(t *tx, w *writing) error {
 		}
 		return t.put(bucketSecrets, secretBucketKey(w.path), true, w.head)
 	}
-	err := t.remove(bucketUnsealed, w.made[0].key)
+	err := t.remove(bucketReseal, w.made[0].key)
 	for _, r := range w.made {
 		if err == nil {
 			err = t.place(r)

@@ -31,7 +31,7 @@ func TestTenThousandRequests(t *testing.T) {
 	})
 	c.insider("reader", func(s *Session, tx *tx) error {
 		for i := range n {
-			if _, _, err := s.askOne(tx, request{AskRead, path(i), 1, tokens.Sensitive}, nil, true); err != nil {
+			if _, _, err := s.requestOne(tx, subject{RequestRead, path(i), 1, tokens.Sensitive}, nil, true); err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,7 @@ func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 		if err != nil {
 			return err
 		}
-		open, err := t.approvals()
+		open, err := t.approvedRequests()
 		if err != nil {
 			return err
 		}

@@ -196,7 +196,7 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.inspect(func(t *tx) error {
+	return s, s.viewUnchecked(func(t *tx) error {
 		body, err := t.agent(s.by.id)
 		if err != nil {
 			return err
@@ -230,12 +230,12 @@ func (v *Vault) Token(text string) (*Session, error) {
 	if len(g.JWTKey) != len(key{}) || token.ID != s.by.id || token.Verify(key(g.JWTKey)) != nil {
 		return nil, errorOf(ErrWrongKey, "this token's signature is invalid: the token was modified")
 	}
-	return s, s.inspect(func(t *tx) error {
+	return s, s.viewUnchecked(func(t *tx) error {
 		body, claims, err := t.token(s.by.id)
 		if err != nil {
 			return err
 		}
-		if body.Signed != token.Signed {
+		if body.HeaderPayload != token.Signed {
 			return damaged(recordName(bucketTokens, []byte(s.by.id)), "it does not match this token")
 		}
 		s.as.claims, s.as.agent, s.as.since = &claims, claims.Issuer, claims.Issued
@@ -266,7 +266,7 @@ func (s *Session) granteeOf(t *tx, id string) (grantee, error) {
 	if err != nil {
 		return grantee{}, err
 	}
-	return newGrantee(tokens.Signature(body.Signed, k)), nil
+	return newGrantee(tokens.Signature(body.HeaderPayload, k)), nil
 }
 
 // issuerKey recomputes the key that signed a token, which only the owner can do.

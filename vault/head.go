@@ -99,7 +99,7 @@ func (t *tx) checkDigest() error {
 // an older one; a verification finds that with the log.
 func (t *tx) blame() error {
 	for _, name := range recordBuckets {
-		if err := t.allHold(name); err != nil {
+		if err := t.checkMACs(name); err != nil {
 			return err
 		}
 	}

@@ -106,8 +106,8 @@ func (v *Vault) Names() (n Names, err error) {
 				n.Agents = append(n.Agents, body.Name)
 			}
 		},
-		bucketTokens:  func(k, _ []byte) { n.Tokens = append(n.Tokens, string(k)) },
-		bucketAnswers: func(k, _ []byte) { answered[string(k)] = true },
+		bucketTokens:    func(k, _ []byte) { n.Tokens = append(n.Tokens, string(k)) },
+		bucketDecisions: func(k, _ []byte) { answered[string(k)] = true },
 	} {
 		if err == nil {
 			err = v.st.each(bucket, fn)
@@ -116,8 +116,8 @@ func (v *Vault) Names() (n Names, err error) {
 	if err != nil {
 		return n, err
 	}
-	return n, v.st.each(bucketAsks, func(k, _ []byte) {
-		if _, id, ok := cutAskKey(k); ok && !answered[string(k)] {
+	return n, v.st.each(bucketRequests, func(k, _ []byte) {
+		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {
 			n.Pending = append(n.Pending, id.String())
 		}
 	})

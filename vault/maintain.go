@@ -38,7 +38,7 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 	}
 	var done mark
 	err := s.view(func(old *tx) error {
-		if err := old.mayGoOn(); err != nil {
+		if err := old.refuseBackup(); err != nil {
 			return err
 		}
 		// Even in a large vault: the copy vouches for the records that are here.
@@ -116,7 +116,10 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		return a, nil, err
 	}
 	r, err := s.Verify(true)
-	if err := r.mustHold(err, s.v.path, "the vault failed its verification, so it was not given a new owner key"); err != nil {
+	if err == nil {
+		err = r.Err(s.v.path, "the vault failed its verification, so it was not given a new owner key")
+	}
+	if err != nil {
 		return a, nil, err
 	}
 	err = s.view(func(t *tx) error {
@@ -132,7 +135,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		return errors.Join(err, walked)
 	})
 	if err != nil {
-		return a, nil, a.orGone(err)
+		return a, nil, a.discardOnError(err)
 	}
 	note := a.logged()
 	note["vault_before"] = s.v.ID()
@@ -140,7 +143,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, newRootKeys(randomKey())},
 	})
 	if err != nil {
-		return a, nil, a.orGone(err)
+		return a, nil, a.discardOnError(err)
 	}
 	err = s.view(func(t *tx) error {
 		return t.agents(func(id string, body agentBody) error {

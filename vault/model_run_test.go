@@ -193,7 +193,7 @@ func kindOf(err error) string {
 
 func (m *model) pickAct(acts []modelAct) modelAct {
 	if m.follow != nil && m.random.IntN(3) > 0 {
-		name := map[string]string{vault.AskRead: "read", vault.AskWrite: "write", vault.AskDelete: "delete"}[m.follow.action]
+		name := map[string]string{vault.RequestRead: "read", vault.RequestWrite: "write", vault.RequestDelete: "delete"}[m.follow.action]
 		if q := m.request(m.follow.id); q != nil && m.status(q) == vault.Pending {
 			name = "decide"
 		}
@@ -585,7 +585,7 @@ func (m *model) lookAtRequests(a *specActor, s *vault.Session) error {
 		}
 		n++
 		i := slices.IndexFunc(list, func(r vault.Request) bool { return r.ID == q.id })
-		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Asker != q.asker || int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
+		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Requester != q.asker || int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
 			m.t.Errorf("request %+v is %s, among %+v", *q, m.status(q), list)
 		}
 	}

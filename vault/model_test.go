@@ -167,7 +167,7 @@ func (c *spec) state(a *specActor) string {
 }
 
 func (c *spec) status(q *specAsk) string {
-	if q.state == vault.Pending && !c.now.Before(q.at.Add(vault.AskLifetime)) || q.state == vault.Approved && !c.now.Before(q.until) {
+	if q.state == vault.Pending && !c.now.Before(q.at.Add(vault.RequestLifetime)) || q.state == vault.Approved && !c.now.Before(q.until) {
 		return vault.Expired
 	}
 	return q.state
@@ -301,8 +301,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		switch {
 		case last != nil && c.status(last) == vault.Pending:
 			found++
-		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.AskLifetime)):
-			event := map[string]string{vault.AskRead: audit.SecretRead, vault.AskWrite: audit.SecretUpdated, vault.AskDelete: audit.SecretDeleted}[r.action]
+		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
+			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated, vault.RequestDelete: audit.SecretDeleted}[r.action]
 			return specRefusal{vault.ErrRefused, event}
 		case pending+len(made) < 20:
 			r.asker, r.at, r.state = a.id, c.now, vault.Pending
@@ -356,7 +356,7 @@ func (c *spec) read(a *specActor, path string, version int) (by *specAsk, err er
 	case m.tier == tokens.Standard:
 		return nil, vault.ErrDenied
 	}
-	return c.approved(a, vault.AskRead, path, version)
+	return c.approved(a, vault.RequestRead, path, version)
 }
 
 func (c *spec) get(a *specActor, path string, version int) error {
@@ -458,7 +458,7 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 			return w, specRefusal{vault.ErrDenied, writeEvent(o)}
 		}
 		if m.tier == tokens.Critical {
-			if w.spent, err = c.approved(a, vault.AskWrite, path, len(m.versions)); err != nil {
+			if w.spent, err = c.approved(a, vault.RequestWrite, path, len(m.versions)); err != nil {
 				return w, err
 			}
 		}
@@ -535,7 +535,7 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 		m := c.secrets[path]
 		switch {
 		case asks:
-			outcomes = append(outcomes, vault.ImportAsks)
+			outcomes = append(outcomes, vault.ImportRequested)
 		case err != nil:
 			return nil, c.end(a, err)
 		case w.before == 0:
@@ -586,7 +586,7 @@ func (c *spec) delete(a *specActor, path string) error {
 	}
 	var spent *specAsk
 	if err == nil && !a.isOwner() && m.tier == tokens.Critical {
-		spent, err = c.approved(a, vault.AskDelete, path, len(m.versions))
+		spent, err = c.approved(a, vault.RequestDelete, path, len(m.versions))
 	}
 	if err != nil {
 		return c.end(a, err)
@@ -617,7 +617,7 @@ func (c *spec) restore(a *specActor, path string) error {
 	}
 	var spent *specAsk
 	if err == nil && !a.isOwner() && m.tier == tokens.Critical {
-		spent, err = c.approved(a, vault.AskWrite, path, len(m.versions))
+		spent, err = c.approved(a, vault.RequestWrite, path, len(m.versions))
 	}
 	if err != nil {
 		return c.end(a, err)
@@ -861,7 +861,7 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 			return vault.ErrNotFound
 		case c.status(q) != vault.Pending, c.at(q.path) != int(was.Current):
 			return vault.ErrConflict
-		case approve && q.action == vault.AskRead && c.secrets[q.path].tier != q.tier:
+		case approve && q.action == vault.RequestRead && c.secrets[q.path].tier != q.tier:
 			return vault.ErrConflict
 		}
 	}

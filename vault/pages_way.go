@@ -38,7 +38,7 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 }
 
 // to returns a function that chooses the way to key k, as bbolt does.
-func to(k []byte) func(*treePage) int {
+func toKey(k []byte) func(*treePage) int {
 	return func(p *treePage) int {
 		return max(0, sort.Search(p.n, func(i int) bool { return bytes.Compare(pageKey(p.b, i), k) > 0 })-1)
 	}
@@ -49,7 +49,7 @@ func toLast(p *treePage) int { return p.n - 1 }
 // lookup checks the pages that bbolt reads to find a key, or the place for it, and
 // returns the leaf.
 func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
-	_, leaf, err := w.descend(bucket, to(k))
+	_, leaf, err := w.descend(bucket, toKey(k))
 	return leaf, err
 }
 
@@ -72,10 +72,10 @@ func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 
 // from checks the pages that bbolt reads to go from a key to the next leaf (by is 1) or
 // to the previous leaf (by is -1). It returns the leaf of the key.
-func (w *tree) from(bucket string, k []byte, by int) (*treePage, error) {
-	steps, leaf, err := w.descend(bucket, to(k))
+func (w *tree) leafAndNeighbour(bucket string, k []byte, by int) (*treePage, error) {
+	steps, leaf, err := w.descend(bucket, toKey(k))
 	if err == nil {
-		err = w.beside(steps, len(steps), by)
+		err = w.checkSibling(steps, len(steps), by)
 	}
 	return leaf, err
 }
@@ -84,7 +84,7 @@ func (w *tree) from(bucket string, k []byte, by int) (*treePage, error) {
 func (w *tree) last(bucket string) (*treePage, error) {
 	steps, leaf, err := w.descend(bucket, toLast)
 	if err == nil {
-		err = w.beside(steps, len(steps), -1)
+		err = w.checkSibling(steps, len(steps), -1)
 	}
 	return leaf, err
 }
@@ -92,16 +92,16 @@ func (w *tree) last(bucket string) (*treePage, error) {
 // removal checks the pages that bbolt reads, and frees, when it removes a key: on every
 // level, bbolt joins a page that became too small with a page beside it.
 func (w *tree) removal(bucket string, k []byte) error {
-	steps, _, err := w.descend(bucket, to(k))
+	steps, _, err := w.descend(bucket, toKey(k))
 	for level := 1; level <= len(steps) && err == nil; level++ {
-		err = errors.Join(w.beside(steps, level, -1), w.beside(steps, level, 1))
+		err = errors.Join(w.checkSibling(steps, level, -1), w.checkSibling(steps, level, 1))
 	}
 	return err
 }
 
 // beside checks a page beside the one that a way down passes on a level: the page before
 // it (by is -1) or after it (by is 1). It does nothing if there is no such page.
-func (w *tree) beside(steps []step, level, by int) error {
+func (w *tree) checkSibling(steps []step, level, by int) error {
 	for up := level - 1; up >= 0; up-- {
 		p, i := steps[up].p, steps[up].i+by
 		if i < 0 || i >= p.n {

@@ -105,9 +105,9 @@ func (e epoch) macHolds(bucket string, key []byte, r record) bool {
 // digest. Only one goroutine may use it, because it reuses its keyed hashes.
 type hasher struct {
 	epoch
-	hmac   hash.Hash
-	digest digester
-	signed []byte // buffer for the signed bytes of the current record
+	hmac    hash.Hash
+	digest  digester
+	scratch []byte // buffer for the signed bytes of the current record
 }
 
 func (e epoch) hasher() *hasher {
@@ -116,9 +116,9 @@ func (e epoch) hasher() *hasher {
 
 func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
 	r := record{by: by, body: body}
-	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	h.scratch = h.appendSigned(h.scratch[:0], bucket, key, r)
 	if sign != nil {
-		r.sig = ed25519.Sign(sign, h.signed)
+		r.sig = ed25519.Sign(sign, h.scratch)
 	}
 	r.mac = h.mac(r.sig)
 	return r
@@ -131,14 +131,14 @@ type stored struct {
 	term       digest
 }
 
-// make makes a record with by as its author. If signed is set, by signs it.
-func (h *hasher) make(by actor, bucket string, k []byte, signed bool, body any) (stored, error) {
+// make makes a record with by as its author. If requireSig is set, by signs it.
+func (h *hasher) make(by actor, bucket string, k []byte, requireSig bool, body any) (stored, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return stored{}, err
 	}
 	sign := by.sign
-	if !signed {
+	if !requireSig {
 		sign = nil
 	}
 	r := h.newRecord(bucket, k, by.id, sign, b)
@@ -170,8 +170,8 @@ func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) e
 	case who.err != nil:
 		return damaged(recordName(bucket, k), "its author %q is unknown", r.by)
 	}
-	h.signed = h.appendSigned(h.signed[:0], bucket, k, r)
-	if who.by != r.by || !who.signed(h.signed, r.sig) {
+	h.scratch = h.appendSigned(h.scratch[:0], bucket, k, r)
+	if who.by != r.by || !who.verifies(h.scratch, r.sig) {
 		return damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
 	}
 	return nil
@@ -203,17 +203,17 @@ func noTier(bucket string, k []byte) error {
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
-	h.signed = h.appendSigned(h.signed[:0], bucket, key, r)
+	h.scratch = h.appendSigned(h.scratch[:0], bucket, key, r)
 	want := h.mac(r.sig)
 	return hmac.Equal(want[:], r.mac[:])
 }
 
-// mac returns the MAC of the record whose signed bytes are in h.signed.
+// mac returns the MAC of the record whose signed bytes are in h.scratch.
 func (h *hasher) mac(sig []byte) (sum [32]byte) {
-	h.signed = lp(h.signed, sig)
+	h.scratch = lp(h.scratch, sig)
 	h.hmac.Reset()
-	h.hmac.Write(h.signed)
-	return [32]byte(h.hmac.Sum(h.signed[:0]))
+	h.hmac.Write(h.scratch)
+	return [32]byte(h.hmac.Sum(h.scratch[:0]))
 }
 
 func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.PublicKey) bool {

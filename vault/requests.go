@@ -17,42 +17,42 @@ import (
 )
 
 // Some acts of an agent or a token need a human's approval. For each, the agent or
-// token makes a request in its own name. The human's decisions are in approvals.go.
+// token makes a request in its own name. The human's decisions are in decisions.go.
 
 // How long requests live.
 const (
-	AskLifetime      = 24 * time.Hour     // of a request without a decision
+	RequestLifetime  = 24 * time.Hour     // of a request without a decision
 	ApprovalLifetime = time.Hour          // of an approval
-	askKept          = 7 * 24 * time.Hour // how long a request is listed
+	requestKept      = 7 * 24 * time.Hour // how long a request is listed
 )
 
-// maxPending is how many requests of one asker can be pending.
+// maxPending is how many requests of one requester can be pending.
 const maxPending = 20
 
 // What a request asks for.
 const (
-	AskRead   = "read"
-	AskWrite  = "write"  // to write a critical secret
-	AskDelete = "delete" // to delete a critical secret
+	RequestRead   = "read"
+	RequestWrite  = "write"  // to write a critical secret
+	RequestDelete = "delete" // to delete a critical secret
 )
 
-var askActions = map[string]tokens.Action{AskRead: tokens.Read, AskWrite: tokens.Write, AskDelete: tokens.Delete}
+var requestActions = map[string]tokens.Action{RequestRead: tokens.Read, RequestWrite: tokens.Write, RequestDelete: tokens.Delete}
 
-// askEvents gives the log's event for each action that a request can ask for.
-var askEvents = map[string]string{AskRead: audit.SecretRead, AskWrite: audit.SecretUpdated, AskDelete: audit.SecretDeleted}
+// requestEvents gives the log's event for each action that a request can ask for.
+var requestEvents = map[string]string{RequestRead: audit.SecretRead, RequestWrite: audit.SecretUpdated, RequestDelete: audit.SecretDeleted}
 
-// askBody is a request, signed by the asker. Its id is a hash of these bytes, so a
+// requestBody is a request, signed by the requester. Its id is a hash of these bytes, so a
 // request cannot change after a person has seen its id.
-type askBody struct {
-	Seq     uint64      `json:"seq"`
-	Action  string      `json:"action"`
-	Path    string      `json:"path"`
-	Version uint64      `json:"version"`
-	Tier    tokens.Tier `json:"tier"`
-	Asker   string      `json:"asker"`
-	Reason  string      `json:"reason"`
-	IssueAt time.Time   `json:"iat"`
-	Nonce   []byte      `json:"nonce"`
+type requestBody struct {
+	Seq       uint64      `json:"seq"`
+	Action    string      `json:"action"`
+	Path      string      `json:"path"`
+	Version   uint64      `json:"version"`
+	Tier      tokens.Tier `json:"tier"`
+	Requester string      `json:"asker"`
+	Reason    string      `json:"reason"`
+	IssueAt   time.Time   `json:"iat"`
+	Nonce     []byte      `json:"nonce"`
 }
 
 // States of a request.
@@ -64,7 +64,7 @@ const (
 )
 
 // askID hashes a request: a UUID of version 8 (RFC 9562).
-func askID(body []byte) uuid.UUID {
+func requestID(body []byte) uuid.UUID {
 	sum := sha256.Sum256(body)
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80
@@ -72,12 +72,14 @@ func askID(body []byte) uuid.UUID {
 	return id
 }
 
-// askKey is asker ‖ 0 ‖ id, so the requests of one asker lie together.
-func askKey(asker string, id uuid.UUID) []byte { return append(askPrefix(asker), id[:]...) }
+// requestKey is requester ‖ 0 ‖ id, so the requests of one requester lie together.
+func requestKey(requester string, id uuid.UUID) []byte {
+	return append(requestPrefix(requester), id[:]...)
+}
 
-func askPrefix(asker string) []byte { return append([]byte(asker), 0) }
+func requestPrefix(requester string) []byte { return append([]byte(requester), 0) }
 
-func cutAskKey(k []byte) (asker string, id uuid.UUID, ok bool) {
+func cutRequestKey(k []byte) (requester string, id uuid.UUID, ok bool) {
 	cut := len(k) - 17
 	if cut < 1 || k[cut] != 0 {
 		return "", id, false
@@ -86,7 +88,7 @@ func cutAskKey(k []byte) (asker string, id uuid.UUID, ok bool) {
 }
 
 // request is an act that needs a human's approval.
-type request struct {
+type subject struct {
 	action  string
 	path    tokens.Path
 	version uint64
@@ -95,9 +97,9 @@ type request struct {
 
 // needed ends an act that needs approval. Nothing of the act is kept; instead, its
 // requests are made.
-type needed struct{ requests []request }
+type needsDecision struct{ subjects []subject }
 
-func (*needed) Error() string { return "approval is required" }
+func (*needsDecision) Error() string { return "approval is required" }
 
 // ApprovalError says that a human must approve first. It wraps [ErrApproval].
 type ApprovalError struct {
@@ -125,18 +127,18 @@ func (e *ApprovalError) IDs() []string {
 
 // Request is a request for approval in its current state.
 type Request struct {
-	ID      string
-	Asker   string // id of the agent or token
-	Agent   string // id of the agent: the asker, or the token's issuer, which can be "owner"
-	Name    string // of that agent
-	Action  string
-	Path    tokens.Path
-	Version uint64
-	Tier    tokens.Tier
-	Reason  string
-	Status  string
-	Denial  string // the reason for a denial
-	Used    bool   // its one use is spent
+	ID        string
+	Requester string // id of the agent or token
+	Agent     string // id of the agent: the requester, or the token's issuer, which can be "owner"
+	Name      string // of that agent
+	Action    string
+	Path      tokens.Path
+	Version   uint64
+	Tier      tokens.Tier
+	Reason    string
+	Status    string
+	Denial    string // the reason for a denial
+	Used      bool   // its one use is spent
 
 	CreatedAt time.Time
 	ExpiresAt time.Time  // of the request, or of the approval
@@ -150,38 +152,38 @@ type Request struct {
 // key returns the key of the request. The decision has the same key in its own bucket.
 func (q Request) key() ([]byte, error) {
 	id, err := uuid.Parse(q.ID)
-	return askKey(q.Asker, id), err
+	return requestKey(q.Requester, id), err
 }
 
-// askAt reads one request and its decision.
-func (t *tx) askAt(k, v []byte) (Request, error) {
-	var body askBody
-	r, err := t.decodeSigned(bucketAsks, k, v, &body)
+// requestAt reads one request and its decision.
+func (t *tx) requestAt(k, v []byte) (Request, error) {
+	var body requestBody
+	r, err := t.decodeSigned(bucketRequests, k, v, &body)
 	if err != nil {
 		return Request{}, err
 	}
-	asker, id, ok := cutAskKey(k)
+	requester, id, ok := cutRequestKey(k)
 	p, perr := tokens.ParsePath(body.Path)
-	if !ok || asker != body.Asker || id != askID(r.body) || perr != nil {
-		return Request{}, damaged(recordName(bucketAsks, k), "its id does not match its content")
+	if !ok || requester != body.Requester || id != requestID(r.body) || perr != nil {
+		return Request{}, damaged(recordName(bucketRequests, k), "its id does not match its content")
 	}
-	if askActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
-		return Request{}, damaged(recordName(bucketAsks, k), "it is not a valid request")
+	if requestActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
+		return Request{}, damaged(recordName(bucketRequests, k), "it is not a valid request")
 	}
 	q := Request{
-		ID: id.String(), Asker: asker, Agent: asker, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
-		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(AskLifetime), Status: Pending,
+		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
+		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(RequestLifetime), Status: Pending,
 	}
-	answer, err := t.answer(k)
+	decision, err := t.decision(k)
 	switch {
 	case err != nil:
 		return q, err
-	case answer == nil && !t.now.Before(q.ExpiresAt):
+	case decision == nil && !t.now.Before(q.ExpiresAt):
 		q.Status = Expired
-	case answer == nil:
-	case answer.Decision == Approved:
-		q.Status, q.ExpiresAt, q.DecidedAt = Approved, answer.Exp, &answer.At
-		if !t.now.Before(answer.Exp) {
+	case decision == nil:
+	case decision.Decision == Approved:
+		q.Status, q.ExpiresAt, q.DecidedAt = Approved, decision.Exp, &decision.At
+		if !t.now.Before(decision.Exp) {
 			q.Status = Expired
 		}
 		used, err := t.usesOf(q.ID)
@@ -190,19 +192,19 @@ func (t *tx) askAt(k, v []byte) (Request, error) {
 		}
 		q.Used = used.Used > 0
 	default:
-		q.Status, q.ExpiresAt, q.DecidedAt, q.Denial = Denied, answer.Exp, &answer.At, answer.Reason
+		q.Status, q.ExpiresAt, q.DecidedAt, q.Denial = Denied, decision.Exp, &decision.At, decision.Reason
 	}
 	return q, nil
 }
 
-// asksOf lists the requests of one asker, or of all askers if asker is "".
-func (t *tx) asksOf(asker string) (list []Request, err error) {
-	prefix := askPrefix(asker)
-	if asker == "" {
+// requestsOf lists the requests of one requester, or of all requesters if requester is "".
+func (t *tx) requestsOf(requester string) (list []Request, err error) {
+	prefix := requestPrefix(requester)
+	if requester == "" {
 		prefix = nil
 	}
-	err = t.walk(bucketAsks, prefix, func(k, v []byte) error {
-		if q, err := t.askAt(k, v); err == nil { // a bad one is skipped; a verification names it
+	err = t.walk(bucketRequests, prefix, func(k, v []byte) error {
+		if q, err := t.requestAt(k, v); err == nil { // a bad one is skipped; a verification names it
 			list = append(list, q)
 		}
 		return nil
@@ -213,13 +215,13 @@ func (t *tx) asksOf(asker string) (list []Request, err error) {
 
 var errNoRoom = errors.New("the limit of pending requests is reached")
 
-// ask makes a request for each act that has none pending, up to the limit of pending
+// request makes a request for each act that has none pending, up to the limit of pending
 // requests. It returns the new and the pending requests as an [ApprovalError].
-func (s *Session) ask(requests []request) error {
-	var asked []Request
+func (s *Session) request(requests []subject) error {
+	var requested []Request
 	errNothing := errors.New("every request was already made")
 	err := s.commit(func(t *tx) error {
-		have, err := t.asksOf(s.by.id)
+		have, err := t.requestsOf(s.by.id)
 		if err != nil {
 			return err
 		}
@@ -230,19 +232,19 @@ func (s *Session) ask(requests []request) error {
 			}
 		}
 		for _, r := range requests {
-			q, isNew, err := s.askOne(t, r, have, pending+made < maxPending)
+			q, isNew, err := s.requestOne(t, r, have, pending+made < maxPending)
 			if errors.Is(err, errNoRoom) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			if asked = append(asked, q); isNew {
+			if requested = append(requested, q); isNew {
 				made++
 			}
 		}
 		switch {
-		case len(asked) == 0:
+		case len(requested) == 0:
 			return errorOf(ErrTooManyRequests, "%s has %d pending requests, and %d is the limit", s.Who(), pending, maxPending)
 		case made == 0:
 			return errNothing
@@ -256,14 +258,14 @@ func (s *Session) ask(requests []request) error {
 	case err != nil && err != errNothing:
 		return err
 	}
-	return &ApprovalError{asked}
+	return &ApprovalError{requested}
 }
 
-// askOne finds the pending request for an act, or makes one. If the last request for
+// requestOne finds the pending request for an act, or makes one. If the last request for
 // the act was denied, a new one needs a reason until that denial expires.
-func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request, isNew bool, err error) {
+func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Request, isNew bool, err error) {
 	for _, q := range slices.Backward(have) {
-		if q.request() != r {
+		if q.subject() != r {
 			continue
 		}
 		if q.Status == Pending {
@@ -271,16 +273,16 @@ func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request
 		}
 		if q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt) {
 			err := errorOf(ErrDeniedBefore, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
-			return q, false, &refusal{err, askEvents[r.action], r.path.String(), "denied"}
+			return q, false, &refusal{err, requestEvents[r.action], r.path.String(), "denied"}
 		}
 		break
 	}
 	if !room {
 		return q, false, errNoRoom
 	}
-	body := askBody{
+	body := requestBody{
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
-		Asker: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
+		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
 	}
 	if len(body.Reason) > maxTextBytes {
 		return q, false, &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
@@ -290,20 +292,20 @@ func (s *Session) askOne(t *tx, r request, have []Request, room bool) (q Request
 	if err != nil {
 		return q, false, err
 	}
-	id := askID(b)
-	if err := t.put(bucketAsks, askKey(s.by.id, id), true, json.RawMessage(b)); err != nil {
+	id := requestID(b)
+	if err := t.put(bucketRequests, requestKey(s.by.id, id), true, json.RawMessage(b)); err != nil {
 		return q, false, err
 	}
-	t.lapsesAt(t.now.Add(askKept))
+	t.lapsesAt(t.now.Add(requestKept))
 	q = Request{
-		ID: id.String(), Asker: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version, Tier: r.tier,
-		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(AskLifetime),
+		ID: id.String(), Requester: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version, Tier: r.tier,
+		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(RequestLifetime),
 	}
 	return q, true, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
 }
 
 func (q Request) logged() map[string]any {
-	m := map[string]any{"action": q.Action, "path": q.Path.String(), "version": q.Version, "tier": q.Tier, "asker": q.Asker}
+	m := map[string]any{"action": q.Action, "path": q.Path.String(), "version": q.Version, "tier": q.Tier, "asker": q.Requester}
 	if q.Reason != "" {
 		m["reason"] = q.Reason
 	}
@@ -314,17 +316,17 @@ func (q Request) logged() map[string]any {
 // an agent or a token only its own.
 func (s *Session) Requests() ([]Request, error) {
 	var list []Request
-	asker := s.by.id
+	requester := s.by.id
 	if s.as == nil {
-		asker = ""
+		requester = ""
 	}
 	err := s.view(func(t *tx) (err error) {
-		if list, err = t.asksOf(asker); err != nil {
+		if list, err = t.requestsOf(requester); err != nil {
 			return err
 		}
-		// Fail if a record of a request or of an asker was altered: it could hide a request.
-		for _, bucket := range []string{bucketAsks, bucketAgents, bucketTokens} {
-			if err := t.allHold(bucket); err != nil {
+		// Fail if a record of a request or of a requester was altered: it could hide a request.
+		for _, bucket := range []string{bucketRequests, bucketAgents, bucketTokens} {
+			if err := t.checkMACs(bucket); err != nil {
 				return err
 			}
 		}
@@ -333,34 +335,34 @@ func (s *Session) Requests() ([]Request, error) {
 	return list, err
 }
 
-// describe adds what a person needs to decide on requests: the asker, and the current
+// describe adds what a person needs to decide on requests: the requester, and the current
 // version of the secret.
 func (t *tx) describe(list []Request) error {
 	type who struct{ agent, name string }
-	askers, current := map[string]who{}, map[tokens.Path]uint64{}
+	requesters, current := map[string]who{}, map[tokens.Path]uint64{}
 	for i := range list {
 		q := &list[i]
-		asker, known := askers[q.Asker]
+		requester, known := requesters[q.Requester]
 		if !known {
-			asker.agent = q.Asker
-			if !isAgentID(q.Asker) {
-				_, c, err := t.token(q.Asker)
+			requester.agent = q.Requester
+			if !isAgentID(q.Requester) {
+				_, c, err := t.token(q.Requester)
 				if err == nil {
-					asker.agent = c.Issuer
+					requester.agent = c.Issuer
 				} else if !errors.Is(err, ErrNotFound) {
 					return err
 				}
 			}
-			if isAgentID(asker.agent) {
-				body, err := t.agent(asker.agent)
+			if isAgentID(requester.agent) {
+				body, err := t.agent(requester.agent)
 				if err != nil {
 					return err
 				}
-				asker.name = body.Name
+				requester.name = body.Name
 			}
-			askers[q.Asker] = asker
+			requesters[q.Requester] = requester
 		}
-		q.Agent, q.Name = asker.agent, asker.name
+		q.Agent, q.Name = requester.agent, requester.name
 		version, known := current[q.Path]
 		if !known {
 			head, err := t.secretHead(q.Path)
@@ -377,16 +379,16 @@ func (t *tx) describe(list []Request) error {
 	return nil
 }
 
-// clearAsks removes the requests that are too old to be listed, with their decisions
+// clearRequests removes the requests that are too old to be listed, with their decisions
 // and uses.
-func (t *tx) clearAsks() error {
+func (t *tx) clearRequests() error {
 	var old [][]byte
-	err := t.walk(bucketAsks, nil, func(k, v []byte) error {
-		var body askBody
-		if _, err := t.decode(bucketAsks, k, v, &body); err != nil {
+	err := t.walk(bucketRequests, nil, func(k, v []byte) error {
+		var body requestBody
+		if _, err := t.decode(bucketRequests, k, v, &body); err != nil {
 			return nil
 		}
-		if gone := body.IssueAt.Add(askKept); t.now.Before(gone) {
+		if gone := body.IssueAt.Add(requestKept); t.now.Before(gone) {
 			t.lapsesAt(gone)
 		} else {
 			old = append(old, bytes.Clone(k))
@@ -394,8 +396,8 @@ func (t *tx) clearAsks() error {
 		return nil
 	})
 	for _, k := range old {
-		_, id, _ := cutAskKey(k)
-		for bucket, k := range map[string][]byte{bucketAsks: k, bucketAnswers: k, bucketUses: []byte(id.String())} {
+		_, id, _ := cutRequestKey(k)
+		for bucket, k := range map[string][]byte{bucketRequests: k, bucketDecisions: k, bucketUses: []byte(id.String())} {
 			if err == nil {
 				err = t.remove(bucket, k)
 			}
@@ -407,24 +409,24 @@ func (t *tx) clearAsks() error {
 	return err
 }
 
-// copyAsks copies the pending requests, if the asker and the secret remain. Decisions
-// carry keys of age files that no longer exist, so they are not copied: the asker must
+// copyRequests copies the pending requests, if the requester and the secret remain. Decisions
+// carry keys of age files that no longer exist, so they are not copied: the requester must
 // ask again.
-func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
+func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 	alive := map[string]bool{}
-	return old.walk(bucketAsks, nil, func(k, v []byte) error {
-		asker, _, _ := cutAskKey(k)
-		if _, known := alive[asker]; !known { // look up each asker only once
-			lives, err := w.t.alive(asker)
+	return old.walk(bucketRequests, nil, func(k, v []byte) error {
+		requester, _, _ := cutRequestKey(k)
+		if _, known := alive[requester]; !known { // look up each requester only once
+			lives, err := w.t.alive(requester)
 			if err != nil && !errors.Is(err, ErrUnknown) {
 				return err
 			}
-			alive[asker] = lives
+			alive[requester] = lives
 		}
-		if !alive[asker] {
+		if !alive[requester] {
 			return nil
 		}
-		q, err := old.askAt(k, v)
+		q, err := old.requestAt(k, v)
 		if err != nil || q.Status != Pending || p.drop[q.Path] {
 			return nil
 		}
@@ -432,7 +434,7 @@ func (s *Session) copyAsks(old *tx, w *builder, p *rewritePlan) error {
 		if err != nil {
 			return err
 		}
-		return w.t.put(bucketAsks, k, true, json.RawMessage(bytes.Clone(r.body)))
+		return w.t.put(bucketRequests, k, true, json.RawMessage(bytes.Clone(r.body)))
 	})
 }
 

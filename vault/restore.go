@@ -52,7 +52,10 @@ type Restoration struct {
 func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	report, err := VerifyBackup(backup, id, o)
-	if err := report.mustHold(err, backup, "the backup failed its verification, so nothing was restored"); err != nil {
+	if err == nil {
+		err = report.Err(backup, "the backup failed its verification, so nothing was restored")
+	}
+	if err != nil {
 		return Restoration{}, err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +89,10 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	}
 	// Check again: the file was not locked while a person read the plan.
 	report, err := r.from.Check()
-	if err := report.mustHold(err, backup, "the backup no longer passes its verification, so nothing was restored"); err != nil {
+	if err == nil {
+		err = report.Err(backup, "the backup no longer passes its verification, so nothing was restored")
+	}
+	if err != nil {
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
@@ -154,7 +160,7 @@ func (r *restore) read() error {
 			return err
 		}
 	}
-	return r.from.inspect(r.compare)
+	return r.from.viewUnchecked(r.compare)
 }
 
 func sameFile(a, b string) bool {
@@ -182,7 +188,7 @@ func (r *restore) do() error {
 		}
 	}
 	var done mark
-	err := r.from.inspect(func(old *tx) error {
+	err := r.from.viewUnchecked(func(old *tx) error {
 		if err := old.readHead(); err != nil {
 			return err
 		}

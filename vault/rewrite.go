@@ -68,7 +68,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	next := s.v.ownerSession(root, s.epoch.n+1, secret)
 	var done mark
 	err := s.view(func(old *tx) error {
-		if err := old.mayGoOn(); err != nil {
+		if err := old.refuseBackup(); err != nil {
 			return err
 		}
 		// Even in a large vault: the new digest will vouch for the records that are here.
@@ -141,7 +141,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 		if err := s.copyTokens(old, next, w, p); err != nil {
 			return err
 		}
-		if err := s.copyAsks(old, w, p); err != nil {
+		if err := s.copyRequests(old, w, p); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	o = o.withDefaults()
 	defer func() {
 		if err != nil {
-			err = notMade("nothing was salvaged", err)
+			err = wrapCreate("nothing was salvaged", err)
 		}
 	}()
 	if err := checkTarget(to); err != nil {
@@ -94,7 +94,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err == nil {
 		err = moveNew(part, to)
 	}
-	return r, Archived{File: r.LogFile}.orGone(err)
+	return r, Archived{File: r.LogFile}.discardOnError(err)
 }
 
 // salvage is one run of [Salvage].

@@ -101,7 +101,7 @@ type Value struct {
 func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
 	var found Value
 	err := s.update(func(t *tx) (err error) {
-		if err := s.enter(t, tokens.Read, audit.SecretRead, p); err != nil {
+		if err := s.authorize(t, tokens.Read, audit.SecretRead, p); err != nil {
 			return err
 		}
 		found, err = s.read(t, p, n)
@@ -201,7 +201,7 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 	own, err := s.sealOwn(p, n, &body, value)
 	switch {
 	case own && err == nil:
-		err = t.remove(bucketUnsealed, k)
+		err = t.remove(bucketReseal, k)
 	case !own:
 		at, to, rerr := t.recipientFor(body.Tier, p)
 		if rerr != nil {
@@ -209,7 +209,7 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 		}
 		body.Recipient = at.id()
 		if body.Sealed, err = sealPub(to, t.epoch.versionContext(body.Tier, p, n), value); err == nil {
-			err = t.put(bucketUnsealed, k, false, unsealedBody{Seq: t.seq()})
+			err = t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()})
 		}
 	}
 	if err != nil {

@@ -25,19 +25,19 @@ const (
 	bucketRecipients = "recipients"
 	bucketSecrets    = "secrets"
 	bucketVersions   = "versions"
-	bucketUnsealed   = "unsealed"
+	bucketReseal     = "unsealed"
 	bucketAgents     = "agents"
 	bucketGrants     = "grants"
 	bucketTokens     = "tokens"
 	bucketUses       = "uses"
-	bucketAsks       = "asks"
-	bucketAnswers    = "answers"
+	bucketRequests   = "asks"
+	bucketDecisions  = "answers"
 	bucketAudit      = "audit"
 )
 
 var recordBuckets = []string{
-	bucketRecipients, bucketSecrets, bucketVersions, bucketUnsealed, bucketAgents,
-	bucketGrants, bucketTokens, bucketUses, bucketAsks, bucketAnswers,
+	bucketRecipients, bucketSecrets, bucketVersions, bucketReseal, bucketAgents,
+	bucketGrants, bucketTokens, bucketUses, bucketRequests, bucketDecisions,
 }
 
 var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
@@ -189,7 +189,7 @@ func inBolt() bool {
 // get returns a copy of a value, or nil if there is none.
 func (st *store) get(bucket string, k []byte) (value []byte, err error) {
 	err = st.read(bucket, func(w *tree, b *bbolt.Bucket) error {
-		_, err := w.from(bucket, k, 1) // see tx.get
+		_, err := w.leafAndNeighbour(bucket, k, 1) // see tx.get
 		if err == nil {
 			value = bytes.Clone(b.Get(k))
 		}
@@ -281,7 +281,7 @@ func (st *store) newestFirst(bucket string, fn func(k, v []byte) bool) error {
 		c := b.Cursor()
 		for k, v := c.Last(); k != nil && fn(k, v); k, v = c.Prev() {
 			if bytes.Compare(k, leaf.first) < 0 {
-				if leaf, err = w.from(bucket, k, -1); err != nil {
+				if leaf, err = w.leafAndNeighbour(bucket, k, -1); err != nil {
 					return err
 				}
 			}
@@ -308,14 +308,14 @@ func (w *tree) walk(bucket string, b *bbolt.Bucket, prefix []byte, fn func(k, v 
 
 // walkFrom is walk, but begins at the key start.
 func (w *tree) walkFrom(bucket string, b *bbolt.Bucket, start, prefix []byte, fn func(k, v []byte) error) error {
-	leaf, err := w.from(bucket, start, 1)
+	leaf, err := w.leafAndNeighbour(bucket, start, 1)
 	if err != nil {
 		return err
 	}
 	c := b.Cursor()
 	for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		if leaf.until != nil && bytes.Compare(k, leaf.until) >= 0 {
-			if leaf, err = w.from(bucket, k, 1); err != nil {
+			if leaf, err = w.leafAndNeighbour(bucket, k, 1); err != nil {
 				return err
 			}
 		}

@@ -15,10 +15,10 @@ import (
 // header.payload of the JWT, from which the owner recomputes the JWT's signature.
 // That signature is the token's secret.
 type tokenBody struct {
-	Seq    uint64 `json:"seq"`
-	Signed string `json:"signed"`
-	Index  []byte `json:"index"` // of its grant
-	Pub    []byte `json:"pub"`   // Ed25519; signs what the token writes
+	Seq           uint64 `json:"seq"`
+	HeaderPayload string `json:"signed"`
+	Index         []byte `json:"index"` // of its grant
+	Pub           []byte `json:"pub"`   // Ed25519; signs what the token writes
 }
 
 // TokenSpec describes a token to issue.
@@ -117,7 +117,7 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 
 // issue writes the record and the grant of a token.
 func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
-	signed, err := c.Signed()
+	signed, err := c.HeaderPayload()
 	if err == nil { // issue no token that cannot be parsed again
 		_, err = tokens.ParseToken(tokens.TokenText(signed, [32]byte{}))
 	}
@@ -148,7 +148,7 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	if err := t.putGrant(to, c.ID, g); err != nil {
 		return Issued{}, err
 	}
-	body := tokenBody{Seq: t.seq(), Signed: signed, Index: to.index[:], Pub: public(to.sign)}
+	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.index[:], Pub: public(to.sign)}
 	if err := t.put(bucketTokens, []byte(c.ID), true, body); err != nil {
 		return Issued{}, err
 	}
@@ -180,7 +180,7 @@ func (i Issued) logged() map[string]any {
 // that the claims name, can have signed the record.
 func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 	var body tokenBody
-	r, err := t.signed(bucketTokens, []byte(id), &body)
+	r, err := t.getSigned(bucketTokens, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
 		err = errorOf(ErrUnknown, "no token %s", id)
 	}
@@ -192,7 +192,7 @@ func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 }
 
 func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
-	c, err := tokens.ParseSigned(b.Signed)
+	c, err := tokens.ParseHeaderPayload(b.HeaderPayload)
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
@@ -307,7 +307,7 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan)
 		if err != nil {
 			return err
 		}
-		to := newGrantee(tokens.Signature(body.Signed, issuer))
+		to := newGrantee(tokens.Signature(body.HeaderPayload, issuer))
 		if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
 			return nil
 		}

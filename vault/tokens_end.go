@@ -129,12 +129,12 @@ func (t *tx) clearTokens() error {
 		return nil
 	})
 	for _, x := range expired {
-		asked := false // if so, people may still want to know who asked
+		requested := false // if so, people may still want to know who requested
 		if err == nil {
-			err = t.walk(bucketAsks, askPrefix(x.c.ID), func(_, _ []byte) error { asked = true; return nil })
+			err = t.walk(bucketRequests, requestPrefix(x.c.ID), func(_, _ []byte) error { requested = true; return nil })
 		}
 		remove := [][2][]byte{{[]byte(bucketGrants), x.body.Index}, {[]byte(bucketUses), []byte(x.c.ID)}}
-		if !asked && len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
+		if !requested && len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
 			remove = append(remove, [2][]byte{[]byte(bucketTokens), []byte(x.c.ID)})
 		}
 		for _, r := range remove {

@@ -36,7 +36,7 @@ type tx struct {
 
 	author  func(*tx, string) (signer, error) // finds the author of a record
 	signers map[string]signer                 // the authors found so far
-	held    map[request]Request               // unused approvals; see approved
+	held    map[subject]Request               // unused approvals; see approved
 }
 
 // view runs fn on the vault and keeps no changes.
@@ -56,9 +56,9 @@ func (s *Session) view(fn func(*tx) error) error {
 	})
 }
 
-// inspect is view, but does not check the head first. It serves checks that must
+// viewUnchecked is view, but does not check the head first. It serves checks that must
 // go on after the first problem.
-func (s *Session) inspect(fn func(*tx) error) error {
+func (s *Session) viewUnchecked(fn func(*tx) error) error {
 	return s.v.st.guard(func() error {
 		return s.v.st.db.View(func(b *bbolt.Tx) error {
 			t, err := s.oldTx(b)
@@ -79,7 +79,7 @@ func (s *Session) commit(fn func(*tx) error) error {
 		if err != nil {
 			return err
 		}
-		if err := t.mayGoOn(); err != nil {
+		if err := t.refuseBackup(); err != nil {
 			return err
 		}
 		if err := t.clear(); err != nil {
@@ -97,8 +97,8 @@ func (s *Session) commit(fn func(*tx) error) error {
 	return err
 }
 
-// mayGoOn refuses to add to a backup.
-func (t *tx) mayGoOn() error {
+// refuseBackup refuses to add to a backup.
+func (t *tx) refuseBackup() error {
 	if !t.head.backup {
 		return nil
 	}
@@ -138,8 +138,8 @@ func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
 	return t, t.checkDigest()
 }
 
-// allHold checks the MAC of every record of a bucket.
-func (t *tx) allHold(bucket string) error {
+// checkMACs checks the MAC of every record of a bucket.
+func (t *tx) checkMACs(bucket string) error {
 	return t.walk(bucket, nil, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
 }
 
@@ -236,10 +236,10 @@ func (t *tx) logEvent(ev audit.Event) error {
 	return nil
 }
 
-// put writes a record with a MAC and adds it to the digest. If signed is true, the
+// put writes a record with a MAC and adds it to the digest. If requireSig is set, the
 // actor signs the record.
-func (t *tx) put(bucket string, k []byte, signed bool, body any) error {
-	r, err := t.make(t.by, bucket, k, signed, body)
+func (t *tx) put(bucket string, k []byte, requireSig bool, body any) error {
+	r, err := t.make(t.by, bucket, k, requireSig, body)
 	if err != nil {
 		return err
 	}
@@ -285,7 +285,7 @@ func (t *tx) get(bucket string, k []byte) ([]byte, error) {
 	}
 	v := from.Get(k)
 	if v == nil {
-		_, err = t.pages.from(bucket, k, 1)
+		_, err = t.pages.leafAndNeighbour(bucket, k, 1)
 	}
 	return v, err
 }
@@ -311,9 +311,9 @@ func (t *tx) count(bucket string) (n int, err error) {
 	return n, err
 }
 
-// signed reads a signed record, checks its MAC and its signature, and decodes it
+// getSigned reads a signed record, checks its MAC and its signature, and decodes it
 // into body. It returns ErrNotFound if there is no record.
-func (t *tx) signed(bucket string, k []byte, body any) (record, error) {
+func (t *tx) getSigned(bucket string, k []byte, body any) (record, error) {
 	v, err := t.stored(bucket, k)
 	if err != nil {
 		return record{}, err
@@ -393,9 +393,9 @@ func recordName(bucket string, k []byte) string {
 		return fmt.Sprintf("%q", k)
 	case bucketGrants:
 		return fmt.Sprintf("grant %x", k)
-	case bucketAsks, bucketAnswers:
-		if asker, id, ok := cutAskKey(k); ok {
-			return fmt.Sprintf("%s/%s of %q", bucket, id, asker)
+	case bucketRequests, bucketDecisions:
+		if requester, id, ok := cutRequestKey(k); ok {
+			return fmt.Sprintf("%s/%s of %q", bucket, id, requester)
 		}
 	}
 	return fmt.Sprintf("%s/%q", bucket, k)

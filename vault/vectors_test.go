@@ -93,10 +93,10 @@ func TestVectors(t *testing.T) {
 	putKey("token seal key G", newGrantee(key(token)).seal)
 	put("grant context", grantContext(root.vid, in.text("agent id")))
 	put("node id "+path.Namespace().String(), nodeOf(tier, tokens.Below(path.Namespace())).id())
-	ask := askID([]byte(in.text("body")))
+	ask := requestID([]byte(in.text("body")))
 	got["ask id"] = ask.String()
-	put("ask key", askKey(in.text("agent id"), ask))
-	put("approval context", e.approvalContext(ask, in.text("agent id"), tier, path, version))
+	put("ask key", requestKey(in.text("agent id"), ask))
+	put("approval context", e.decisionContext(ask, in.text("agent id"), tier, path, version))
 	put("owner's token signature", signature(root.ownerTokenKey(in.text("token id"))))
 
 	record := e.newRecord(bucketAgents, []byte(in.text("agent id")), audit.Owner, root.sign, []byte(in.text("body")))

@@ -32,13 +32,13 @@ type Report struct {
 	Remembered bool
 }
 
-// mustHold returns err or, if that is nil, an error about the first problem, if there is
-// one. The message begins with otherwise, which says what follows from the problem.
-func (r Report) mustHold(err error, where, otherwise string) error {
-	if err == nil && len(r.Problems) > 0 {
-		err = damaged(where, "%s: %s", otherwise, r.Problems[0])
+// Err returns an error about the first problem, or nil if there is none. The message
+// begins with consequence, which says what does not happen because of the problem.
+func (r Report) Err(where, consequence string) error {
+	if len(r.Problems) == 0 {
+		return nil
 	}
-	return err
+	return damaged(where, "%s: %s", consequence, r.Problems[0])
 }
 
 // Verify checks the whole vault, as only the owner can; for others it returns
@@ -74,7 +74,7 @@ func (v *verification) verify() (Report, error) {
 	if err := checkPages(v.s.v.path); err != nil {
 		return v.Report, err
 	}
-	err := v.s.inspect(func(t *tx) error {
+	err := v.s.viewUnchecked(func(t *tx) error {
 		v.t = t
 		return v.run()
 	})
@@ -409,7 +409,7 @@ func (v *verification) bucket(name string) error {
 			err = v.version(k, val)
 		case bucketRecipients:
 			err = v.recipient(k, val)
-		case bucketUnsealed:
+		case bucketReseal:
 			err = v.unsealed(k, val)
 		case bucketAgents:
 			err = v.agent(k, val)
@@ -419,10 +419,10 @@ func (v *verification) bucket(name string) error {
 			err = v.token(k, val)
 		case bucketUses:
 			err = v.uses(k, val)
-		case bucketAsks:
-			err = v.ask(k, val)
-		case bucketAnswers:
-			err = v.answer(k, val)
+		case bucketRequests:
+			err = v.request(k, val)
+		case bucketDecisions:
+			err = v.decision(k, val)
 		}
 		if err != nil {
 			v.found("%v", err)
@@ -491,7 +491,7 @@ func (v *verification) version(k, val []byte) error {
 		return damaged(name, "it does not match what the log says was written")
 	}
 	if len(body.Recipient) > 0 {
-		if listed, err := v.t.get(bucketUnsealed, k); listed == nil {
+		if listed, err := v.t.get(bucketReseal, k); listed == nil {
 			return errors.Join(err, damaged(name, "it is sealed to a published recipient but not listed as such"))
 		}
 	}

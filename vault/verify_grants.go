@@ -104,8 +104,8 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 		}
 		v.known[id], v.told[id] = knownActor{pub: pub, issuer: by, scopes: scopes}, seq
 	case audit.ApprovalRequested:
-		asker, _ := ev.Metadata["asker"].(string)
-		if _, again := v.told[ev.Type+" "+id]; again || asker != by {
+		requester, _ := ev.Metadata["asker"].(string)
+		if _, again := v.told[ev.Type+" "+id]; again || requester != by {
 			v.found("audit entry %d: it is not a valid request of %q", seq, by)
 			return
 		}
@@ -165,13 +165,13 @@ func (v *verification) recipient(k, val []byte) error {
 
 func (v *verification) unsealed(k, val []byte) error {
 	var listed unsealedBody
-	if _, err := v.t.decode(bucketUnsealed, k, val, &listed); err != nil {
+	if _, err := v.t.decode(bucketReseal, k, val, &listed); err != nil {
 		return err
 	}
 	var body versionBody
-	_, err := v.t.signed(bucketVersions, k, &body)
+	_, err := v.t.getSigned(bucketVersions, k, &body)
 	if errors.Is(err, ErrNotFound) || err == nil && len(body.Recipient) == 0 {
-		err = damaged(recordName(bucketUnsealed, k), "no version that is sealed to a recipient exists there")
+		err = damaged(recordName(bucketReseal, k), "no version that is sealed to a recipient exists there")
 	}
 	return err
 }
@@ -319,8 +319,8 @@ func (v *verification) uses(k, val []byte) error {
 		return damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
-	_, asked := v.told[audit.ApprovalRequested+" "+string(k)]
-	if !alive && !asked && (err == nil || errors.Is(err, ErrNotFound)) {
+	_, requested := v.told[audit.ApprovalRequested+" "+string(k)]
+	if !alive && !requested && (err == nil || errors.Is(err, ErrNotFound)) {
 		err = damaged(recordName(bucketUses, k), "it counts the uses of a credential that does not exist")
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -329,33 +329,33 @@ func (v *verification) uses(k, val []byte) error {
 	return err
 }
 
-func (v *verification) ask(k, val []byte) error {
-	q, err := v.t.askAt(k, val)
+func (v *verification) request(k, val []byte) error {
+	q, err := v.t.requestAt(k, val)
 	if err != nil {
 		return err
 	}
-	var body askBody
-	if _, err := v.t.decode(bucketAsks, k, val, &body); err != nil {
+	var body requestBody
+	if _, err := v.t.decode(bucketRequests, k, val, &body); err != nil {
 		return err
 	}
-	return v.toldOf(recordName(bucketAsks, k), audit.ApprovalRequested+" "+q.ID, body.Seq)
+	return v.toldOf(recordName(bucketRequests, k), audit.ApprovalRequested+" "+q.ID, body.Seq)
 }
 
-func (v *verification) answer(k, val []byte) error {
-	var body answerBody
-	if _, err := v.t.decodeSigned(bucketAnswers, k, val, &body); err != nil {
+func (v *verification) decision(k, val []byte) error {
+	var body decisionBody
+	if _, err := v.t.decodeSigned(bucketDecisions, k, val, &body); err != nil {
 		return err
 	}
-	name := recordName(bucketAnswers, k)
-	if _, id, ok := cutAskKey(k); !ok || id.String() != body.Ask {
+	name := recordName(bucketDecisions, k)
+	if _, id, ok := cutRequestKey(k); !ok || id.String() != body.Request {
 		return damaged(name, "it decides another request than its key names")
 	}
-	if v, err := v.t.get(bucketAsks, k); v == nil {
+	if v, err := v.t.get(bucketRequests, k); v == nil {
 		return errors.Join(err, damaged(name, "it decides a request that does not exist"))
 	}
 	event := audit.ApprovalGranted
 	if body.Decision == Denied {
 		event = audit.ApprovalDenied
 	}
-	return v.toldOf(name, event+" "+body.Ask, body.Seq)
+	return v.toldOf(name, event+" "+body.Request, body.Seq)
 }

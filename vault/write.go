@@ -31,7 +31,7 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 	}
 	raise := false
 	err = s.update(func(t *tx) error {
-		if err := s.enter(t, tokens.Write, o.event(), p); err != nil {
+		if err := s.authorize(t, tokens.Write, o.event(), p); err != nil {
 			return err
 		}
 		w, err := s.planWrite(t, p, o)
@@ -126,7 +126,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 			err := errorOf(ErrTierFixed, "%s is %s, and only the owner can change the tier of an existing secret", p, w.was)
 			return w, &refusal{err, o.event(), p.String(), "tier"}
 		}
-		if err := s.approvedWrite(t, AskWrite, p, head.Version, w.was, w.note); err != nil {
+		if err := s.approvedWrite(t, RequestWrite, p, head.Version, w.was, w.note); err != nil {
 			return w, err
 		}
 	}
@@ -148,7 +148,7 @@ func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uin
 	if s.as == nil || tier < tokens.Critical {
 		return nil
 	}
-	q, err := s.approved(t, request{action, p, version, tier})
+	q, err := s.approved(t, subject{action, p, version, tier})
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func CheckSet(value []byte, o SetOptions) error {
 // of tokens that covered it.
 func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error) {
 	err = s.update(func(t *tx) error {
-		if err := s.enter(t, tokens.Delete, audit.SecretDeleted, p); err != nil {
+		if err := s.authorize(t, tokens.Delete, audit.SecretDeleted, p); err != nil {
 			return err
 		}
 		head, err := t.live(p)
@@ -258,7 +258,7 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 		note := map[string]any{}
 		tier, err := t.tierOf(p, head)
 		if err == nil {
-			err = s.approvedWrite(t, AskDelete, p, head.Version, tier, note)
+			err = s.approvedWrite(t, RequestDelete, p, head.Version, tier, note)
 		}
 		if err != nil {
 			return err
@@ -277,7 +277,7 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 // approval, as for overwriting it. A secret that is not deleted is [ErrConflict].
 func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 	err = s.update(func(t *tx) error {
-		if err := s.enter(t, tokens.Write, audit.SecretRestored, p); err != nil {
+		if err := s.authorize(t, tokens.Write, audit.SecretRestored, p); err != nil {
 			return err
 		}
 		head, err := t.secretHead(p)
@@ -290,7 +290,7 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 		note := map[string]any{}
 		tier, err := t.tierOf(p, head)
 		if err == nil {
-			err = s.approvedWrite(t, AskWrite, p, head.Version, tier, note)
+			err = s.approvedWrite(t, RequestWrite, p, head.Version, tier, note)
 		}
 		if err != nil {
 			return err
@@ -315,7 +315,7 @@ func (t *tx) putHead(p tokens.Path, head secretBody, event string, note map[stri
 // the secret as it is now and as it was before.
 func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err error) {
 	err = s.update(func(t *tx) error {
-		if err := s.enter(t, tokens.Read|tokens.Write, audit.SecretRolledBack, p); err != nil {
+		if err := s.authorize(t, tokens.Read|tokens.Write, audit.SecretRolledBack, p); err != nil {
 			return err
 		}
 		head, err := t.live(p)

@@ -110,7 +110,7 @@ func TestApproveARead(t *testing.T) {
 	id := a.ask("a/SENSITIVE")
 	a.Opts.Reason = ""
 	q := a.listed()[0]
-	if q.ID != id || q.Asker != a.agent.ID || q.Agent != a.agent.ID || q.Name != "svc" || q.Action != vault.AskRead || q.Path.String() != "a/SENSITIVE" ||
+	if q.ID != id || q.Requester != a.agent.ID || q.Agent != a.agent.ID || q.Name != "svc" || q.Action != vault.RequestRead || q.Path.String() != "a/SENSITIVE" ||
 		q.Version != 1 || q.Current != 1 || q.Tier != tokens.Sensitive || q.Reason != "mail <is> & stuck\u2028" || q.Status != vault.Pending ||
 		!q.CreatedAt.Equal(a.clock.Time) || !q.ExpiresAt.Equal(a.clock.Add(24*time.Hour)) || q.DecidedAt != nil || q.Used {
 		t.Errorf("it is %+v", q)
@@ -172,7 +172,7 @@ func TestAnApprovalIsNarrow(t *testing.T) {
 	// An agent sees only its own requests.
 	err = asOther(func(s *vault.Session) error {
 		list, err := s.Requests()
-		if len(list) != 1 || list[0].Asker != other.ID {
+		if len(list) != 1 || list[0].Requester != other.ID {
 			t.Errorf("another agent sees %+v", list)
 		}
 		return err
@@ -436,7 +436,7 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 	for _, c := range []struct {
 		action string
 		do     func() error
-	}{{vault.AskWrite, write}, {vault.AskWrite, rotate}, {vault.AskDelete, remove}} {
+	}{{vault.RequestWrite, write}, {vault.RequestWrite, rotate}, {vault.RequestDelete, remove}} {
 		a.clock.Pass(time.Second)
 		need := a.asked(c.do())
 		if len(need) != 1 || need[0].Action != c.action || need[0].Tier != tokens.Critical {
@@ -446,7 +446,7 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 		// An approval of one act approves neither the other act nor a read.
 		_, err := a.get("a/CRITICAL")
 		wantError(t, "reading", err, vault.ErrApproval)
-		if c.action == vault.AskWrite {
+		if c.action == vault.RequestWrite {
 			wantError(t, "deleting", remove(), vault.ErrApproval)
 		} else {
 			wantError(t, "writing", write(), vault.ErrApproval)
@@ -455,7 +455,7 @@ func TestOverwriteAndDeleteCritical(t *testing.T) {
 		if q := a.listed(need[0].ID)[0]; !q.Used {
 			t.Errorf("to %s: %+v", c.action, q)
 		}
-		if c.action == vault.AskWrite {
+		if c.action == vault.RequestWrite {
 			wantError(t, "once more", c.do(), vault.ErrApproval)
 		}
 	}
@@ -531,7 +531,7 @@ func TestRequestOfATokenThatExpired(t *testing.T) {
 			made, token := a.NewToken(t, a.as, vault.TokenSpec{Scopes: vaulttest.Scopes(t, scope), TTL: time.Minute})
 			_, err := token.Get(t, "a/SENSITIVE")
 			id := a.asked(err)[0].ID
-			if q := a.listed(id)[0]; q.Asker != made.ID || q.Agent != a.agent.ID || q.Name != "svc" {
+			if q := a.listed(id)[0]; q.Requester != made.ID || q.Agent != a.agent.ID || q.Name != "svc" {
 				t.Errorf("it is %+v", q)
 			}
 			shown := a.listed(id)
@@ -555,7 +555,7 @@ func TestRequestOfTheOwnersToken(t *testing.T) {
 	made, token := a.NewToken(t, a.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:*")})
 	_, err := token.Get(t, "a/CRITICAL")
 	id := a.asked(err)[0].ID
-	if q := a.listed(id)[0]; q.Asker != made.ID || q.Agent != audit.Owner || q.Name != "" {
+	if q := a.listed(id)[0]; q.Requester != made.ID || q.Agent != audit.Owner || q.Name != "" {
 		t.Errorf("it is %+v", q)
 	}
 	a.mustApprove(id)

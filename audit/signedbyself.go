@@ -8,16 +8,16 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// Made reports whether priv made the signature sig of message. With the private key,
+// SignedBySelf reports whether priv made the signature sig of message. With the private key,
 // this needs no operation on the curve and takes a tenth of the time: the second half of a
 // signature (R, S) is S = r + H(R ‖ A ‖ message)·a, and r = H(prefix ‖ message), where
 // prefix and a come from the key alone (RFC 8032, 5.1.6). Without the key, r and a are
 // unknown, so nobody can compute S for another message or another R, just as nobody can
 // compute a MAC.
 //
-// False is not a verdict: a signature may be valid although it was made in another way.
-// In that case, ask [ed25519.Verify].
-func Made(priv ed25519.PrivateKey, message, sig []byte) bool {
+// A false result is inconclusive: a signature may be valid although it was made in another
+// way. Fall back to [ed25519.Verify].
+func SignedBySelf(priv ed25519.PrivateKey, message, sig []byte) bool {
 	if len(priv) != ed25519.PrivateKeySize || len(sig) != ed25519.SignatureSize {
 		return false
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
-// Made accepts the signatures that the key itself made, and no others.
+// SignedBySelf accepts the signatures that the key itself made, and no others.
 func TestMade(t *testing.T) {
 	for i := range 50 {
 		pub, priv, err := ed25519.GenerateKey(rand.Reader)
@@ -24,24 +24,24 @@ func TestMade(t *testing.T) {
 		message := make([]byte, i*37)
 		rand.Read(message)
 		sig := ed25519.Sign(priv, message)
-		if !Made(priv, message, sig) {
+		if !SignedBySelf(priv, message, sig) {
 			t.Fatalf("a signature on %d bytes is not known by who made it", len(message))
 		}
-		if Made(other, message, sig) || Made(priv, append(message, 0), sig) || Made(priv, message, sig[:63]) || Made(priv, message, append(sig, 0)) {
+		if SignedBySelf(other, message, sig) || SignedBySelf(priv, append(message, 0), sig) || SignedBySelf(priv, message, sig[:63]) || SignedBySelf(priv, message, append(sig, 0)) {
 			t.Error("it is known by another key, on another message or with another length")
 		}
 		for bit := range 8 * len(sig) {
 			forged := bytes.Clone(sig)
 			forged[bit/8] ^= 1 << (bit % 8)
-			if Made(priv, message, forged) {
+			if SignedBySelf(priv, message, forged) {
 				t.Errorf("with bit %d turned it is still known", bit)
 			}
 		}
-		if Made(priv, message, plusOrder(sig)) {
+		if SignedBySelf(priv, message, plusOrder(sig)) {
 			t.Error("it is known with S + L for S")
 		}
-		// Made refuses a valid signature with a random nonce.
-		if random := signRandomly(t, priv, message); !ed25519.Verify(pub, message, random) || Made(priv, message, random) {
+		// SignedBySelf refuses a valid signature with a random nonce.
+		if random := signRandomly(t, priv, message); !ed25519.Verify(pub, message, random) || SignedBySelf(priv, message, random) {
 			t.Error("a signature with another nonce must hold, and is not what this key makes")
 		}
 	}
@@ -81,7 +81,7 @@ func BenchmarkMade(b *testing.B) {
 	message := make([]byte, 400)
 	sig := ed25519.Sign(priv, message)
 	for b.Loop() {
-		if !Made(priv, message, sig) {
+		if !SignedBySelf(priv, message, sig) {
 			b.Fatal()
 		}
 	}

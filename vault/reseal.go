@@ -68,15 +68,15 @@ type unsealedBody struct {
 // unsealedBelow returns the bucket keys of the versions at or below some nodes that
 // are sealed to a published recipient.
 func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
-	err = t.walk(bucketUnsealed, nil, func(k, v []byte) error {
+	err = t.walk(bucketReseal, nil, func(k, v []byte) error {
 		var body unsealedBody
-		if _, err := t.decode(bucketUnsealed, k, v, &body); err != nil {
+		if _, err := t.decode(bucketReseal, k, v, &body); err != nil {
 			return err
 		}
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
-			return damaged(recordName(bucketUnsealed, k), "its key is not a path and a version")
+			return damaged(recordName(bucketReseal, k), "its key is not a path and a version")
 		}
 		for _, n := range nodes {
 			if n.covers(p) {
@@ -104,7 +104,7 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	approvals, err := t.readApprovals()
+	approvals, err := t.approvedReads()
 	if err != nil {
 		return err
 	}
@@ -124,19 +124,19 @@ func (s *Session) openUp(t *tx, nodes []node) error {
 		if body.Tier == tokens.Standard {
 			continue
 		}
-		if err := s.renewAnswers(t, approvals[string(k)]); err != nil {
+		if err := s.renewDecisions(t, approvals[string(k)]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readApprovals returns the approvals for reading, by version key.
-func (t *tx) readApprovals() (by map[string][]Request, err error) {
-	list, err := t.approvals()
+// approvedReads returns the approvals for reading, by version key.
+func (t *tx) approvedReads() (by map[string][]Request, err error) {
+	list, err := t.approvedRequests()
 	by = map[string][]Request{}
 	for _, q := range list {
-		if k := string(versionKey(q.Path, q.Version)); q.Action == AskRead {
+		if k := string(versionKey(q.Path, q.Version)); q.Action == RequestRead {
 			by[k] = append(by[k], q)
 		}
 	}
@@ -157,7 +157,7 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 			return nil, err
 		}
 		var body versionBody
-		if _, err := t.signed(bucketVersions, k, &body); err != nil {
+		if _, err := t.getSigned(bucketVersions, k, &body); err != nil {
 			return nil, err
 		}
 		id, err := s.ring.identity(t.epoch, body, p, n)

@@ -11,44 +11,44 @@ import (
 	"ass/tokens"
 )
 
-// answerBody is the record of the owner's decision, under the key of its request.
-type answerBody struct {
+// decisionBody is the record of the owner's decision, under the key of its request.
+type decisionBody struct {
 	Seq      uint64    `json:"seq"`
 	Decision string    `json:"decision"` // approved or denied
-	Ask      string    `json:"ask"`
+	Request  string    `json:"ask"`
 	At       time.Time `json:"at"`
 	Exp      time.Time `json:"exp"`
 	Reason   string    `json:"reason,omitempty"` // of a denial
-	Key      []byte    `json:"key,omitempty"`    // of one age file, sealed to the asker
+	Key      []byte    `json:"key,omitempty"`    // of one age file, sealed to the requester
 }
 
-// approvalContext binds a file key to its request, its asker and its version.
-func (e epoch) approvalContext(id uuid.UUID, asker string, tier tokens.Tier, p tokens.Path, version uint64) []byte {
+// decisionContext binds a file key to its request, its requester and its version.
+func (e epoch) decisionContext(id uuid.UUID, requester string, tier tokens.Tier, p tokens.Path, version uint64) []byte {
 	b := u32(append(lp(nil, "approval"), e.vid[:]...), e.n)
-	return append(lp(append(b, id[:]...), asker), e.versionContext(tier, p, version)...)
+	return append(lp(append(b, id[:]...), requester), e.versionContext(tier, p, version)...)
 }
 
-func (t *tx) answer(k []byte) (*answerBody, error) {
-	v, err := t.get(bucketAnswers, k)
+func (t *tx) decision(k []byte) (*decisionBody, error) {
+	v, err := t.get(bucketDecisions, k)
 	if v == nil || err != nil {
 		return nil, err
 	}
-	var body answerBody
-	if _, err := t.decodeSigned(bucketAnswers, k, v, &body); err != nil {
+	var body decisionBody
+	if _, err := t.decodeSigned(bucketDecisions, k, v, &body); err != nil {
 		return nil, err
 	}
 	return &body, nil
 }
 
-// approvals lists the approved requests, oldest first. It walks the decisions, so that
+// approvedRequests lists the approved requests, oldest first. It walks the decisions, so that
 // pending requests cost nothing, however many there are.
-func (t *tx) approvals() (list []Request, err error) {
-	err = t.walk(bucketAnswers, nil, func(k, _ []byte) error {
-		v, err := t.get(bucketAsks, k)
+func (t *tx) approvedRequests() (list []Request, err error) {
+	err = t.walk(bucketDecisions, nil, func(k, _ []byte) error {
+		v, err := t.get(bucketRequests, k)
 		if v == nil || err != nil {
 			return err
 		}
-		if q, err := t.askAt(k, v); err == nil && q.Status == Approved { // else a verification names it
+		if q, err := t.requestAt(k, v); err == nil && q.Status == Approved { // else a verification names it
 			list = append(list, q)
 		}
 		return nil
@@ -59,39 +59,39 @@ func (t *tx) approvals() (list []Request, err error) {
 
 // approved finds an approval that the session holds for an act. If there is none, the
 // error is a *needed. The session's requests are read only once in a transaction.
-func (s *Session) approved(t *tx, r request) (Request, error) {
+func (s *Session) approved(t *tx, r subject) (Request, error) {
 	if t.held == nil {
-		list, err := t.asksOf(s.by.id)
+		list, err := t.requestsOf(s.by.id)
 		if err != nil {
 			return Request{}, err
 		}
-		t.held = map[request]Request{}
+		t.held = map[subject]Request{}
 		for _, q := range slices.Backward(list) { // so that the oldest of several is kept
 			if q.Status == Approved && !q.Used {
-				t.held[q.request()] = q
+				t.held[q.subject()] = q
 			}
 		}
 	}
 	if q, ok := t.held[r]; ok {
 		return q, nil
 	}
-	return Request{}, &needed{[]request{r}}
+	return Request{}, &needsDecision{[]subject{r}}
 }
 
-func (q Request) request() request { return request{q.Action, q.Path, q.Version, q.Tier} }
+func (q Request) subject() subject { return subject{q.Action, q.Path, q.Version, q.Tier} }
 
 // spend marks an approval for a critical secret as used, because it serves only once.
 func (t *tx) spend(q Request) error {
 	if q.Tier < tokens.Critical {
 		return nil
 	}
-	delete(t.held, q.request())
+	delete(t.held, q.subject())
 	return t.putUses(q.ID, usesBody{Used: 1})
 }
 
 // readApproved opens a version with the file key of an approval.
 func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody) (value []byte, id string, err error) {
-	q, err := s.approved(t, request{AskRead, p, n, body.Tier})
+	q, err := s.approved(t, subject{RequestRead, p, n, body.Tier})
 	if err != nil {
 		return nil, "", err
 	}
@@ -99,17 +99,17 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	if err != nil {
 		return nil, "", err
 	}
-	answer, err := t.answer(askKey(s.by.id, u))
+	decision, err := t.decision(requestKey(s.by.id, u))
 	if err != nil {
 		return nil, "", err
 	}
-	fileKey, err := open(s.as.seal, t.epoch.approvalContext(u, s.by.id, body.Tier, p, n), answer.Key)
+	fileKey, err := open(s.as.seal, t.epoch.decisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
 	if err == nil {
 		value, err = decrypt(fileKeyIdentity(fileKey), body.Sealed)
 		clear(fileKey)
 	}
 	if err != nil {
-		return nil, "", damaged(recordName(bucketAnswers, askKey(s.by.id, u)), "its key does not open the version that was approved")
+		return nil, "", damaged(recordName(bucketDecisions, requestKey(s.by.id, u)), "its key does not open the version that was approved")
 	}
 	return value, q.ID, t.spend(q)
 }
@@ -117,25 +117,25 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 // Approve approves requests, all or none. Each must still be as it was shown to the
 // owner: pending, and its secret at the same version. If not, the error is
 // [ErrConflict]. The decision about a read carries the file key of the one age file
-// that was asked for, sealed to the asker. It opens that version and no later one.
+// that was asked for, sealed to the requester. It opens that version and no later one.
 func (s *Session) Approve(shown []Request) error {
 	return s.decide(shown, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
-		answer := answerBody{Decision: Approved, Ask: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
-		who, err := t.author(t, q.Asker)
-		if err != nil || !who.scopes.Allow(askActions[q.Action], q.Path) || askActions[q.Action] == 0 {
+		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
+		who, err := t.author(t, q.Requester)
+		if err != nil || !who.scopes.Allow(requestActions[q.Action], q.Path) || requestActions[q.Action] == 0 {
 			return errorOf(ErrConflict, "request %s asks for more than the scopes of its agent cover; deny it", q.ID)
 		}
-		to, err := s.granteeOf(t, q.Asker)
+		to, err := s.granteeOf(t, q.Requester)
 		if err != nil {
 			return err
 		}
-		if q.Action == AskRead {
-			if answer.Key, err = s.sealFileKey(t, k, q, to); err != nil {
+		if q.Action == RequestRead {
+			if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 				return err
 			}
 		}
-		answer.Seq = t.seq()
-		if err := t.put(bucketAnswers, k, true, answer); err != nil {
+		decision.Seq = t.seq()
+		if err := t.put(bucketDecisions, k, true, decision); err != nil {
 			return err
 		}
 		return t.log(audit.ApprovalGranted, "approval", q.ID, q.logged())
@@ -144,7 +144,7 @@ func (s *Session) Approve(shown []Request) error {
 
 func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, error) {
 	var body versionBody
-	if _, err := t.signed(bucketVersions, versionKey(q.Path, q.Version), &body); err != nil {
+	if _, err := t.getSigned(bucketVersions, versionKey(q.Path, q.Version), &body); err != nil {
 		return nil, err
 	}
 	if body.Tier != q.Tier {
@@ -159,36 +159,36 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 		return nil, damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
-	_, ask, _ := cutAskKey(k)
-	return seal(to.seal, t.epoch.approvalContext(ask, q.Asker, q.Tier, q.Path, q.Version), fileKey)
+	_, request, _ := cutRequestKey(k)
+	return seal(to.seal, t.epoch.decisionContext(request, q.Requester, q.Tier, q.Path, q.Version), fileKey)
 }
 
-// renewAnswers puts the new file key of a resealed version into its approvals.
-func (s *Session) renewAnswers(t *tx, approvals []Request) error {
+// renewDecisions puts the new file key of a resealed version into its approvals.
+func (s *Session) renewDecisions(t *tx, approvals []Request) error {
 	for _, q := range approvals {
 		k, err := q.key()
 		if err != nil {
 			return err
 		}
-		answer, err := t.answer(k)
+		decision, err := t.decision(k)
 		if err != nil {
 			return err
 		}
-		to, err := s.granteeOf(t, q.Asker)
+		to, err := s.granteeOf(t, q.Requester)
 		if err != nil {
 			return err
 		}
-		if answer.Key, err = s.sealFileKey(t, k, q, to); err != nil {
+		if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 			return err
 		}
-		if err := t.put(bucketAnswers, k, true, answer); err != nil {
+		if err := t.put(bucketDecisions, k, true, decision); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Deny denies requests, all or none. The asker is shown the reason. If a request is no
+// Deny denies requests, all or none. The requester is shown the reason. If a request is no
 // longer pending, or its secret is at another version than was shown, the error is
 // [ErrConflict].
 func (s *Session) Deny(shown []Request, reason string) error {
@@ -196,8 +196,8 @@ func (s *Session) Deny(shown []Request, reason string) error {
 		return &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it must have 1 to %d bytes", maxTextBytes)}
 	}
 	return s.decide(shown, "deny requests", audit.ApprovalDenied, func(t *tx, k []byte, q Request) error {
-		answer := answerBody{Seq: t.seq(), Decision: Denied, Ask: q.ID, At: t.now, Exp: q.ExpiresAt, Reason: reason}
-		if err := t.put(bucketAnswers, k, true, answer); err != nil {
+		decision := decisionBody{Seq: t.seq(), Decision: Denied, Request: q.ID, At: t.now, Exp: q.ExpiresAt, Reason: reason}
+		if err := t.put(bucketDecisions, k, true, decision); err != nil {
 			return err
 		}
 		note := q.logged()
@@ -209,7 +209,7 @@ func (s *Session) Deny(shown []Request, reason string) error {
 // decide re-reads each request in the transaction that decides it. So a second decision
 // about a request fails, and so does a decision about a version that is no longer the
 // current one.
-func (s *Session) decide(shown []Request, what, event string, answer func(t *tx, k []byte, q Request) error) error {
+func (s *Session) decide(shown []Request, what, event string, decision func(t *tx, k []byte, q Request) error) error {
 	if err := s.mayOnlyOwner(what, event, s.by.id); err != nil {
 		return err
 	}
@@ -219,14 +219,14 @@ func (s *Session) decide(shown []Request, what, event string, answer func(t *tx,
 			if err != nil {
 				return err
 			}
-			v, err := t.get(bucketAsks, k)
+			v, err := t.get(bucketRequests, k)
 			if err != nil {
 				return err
 			}
 			if v == nil {
 				return errorOf(ErrUnknown, "no request %s", was.ID)
 			}
-			q, err := t.askAt(k, v)
+			q, err := t.requestAt(k, v)
 			if err == nil {
 				now := []Request{q}
 				err = t.describe(now)
@@ -240,7 +240,7 @@ func (s *Session) decide(shown []Request, what, event string, answer func(t *tx,
 			case q.Current != was.Current:
 				return errorOf(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
 			}
-			if err := answer(t, k, q); err != nil {
+			if err := decision(t, k, q); err != nil {
 				return err
 			}
 		}
