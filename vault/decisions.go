@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/age"
 	"github.com/google/uuid"
 
 	"ass/audit"
@@ -105,7 +106,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	}
 	fileKey, err := open(s.as.seal, t.epoch.decisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
 	if err == nil {
-		value, err = decrypt(fileKeyIdentity(fileKey), body.Sealed)
+		value, err = decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed)
 		clear(fileKey)
 	}
 	if err != nil {

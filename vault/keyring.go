@@ -146,7 +146,7 @@ func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (a
 	to, ok := r.derive(to)
 	switch {
 	case !ok && len(body.Recipient) > 0 && r.files[string(versionKey(p, n))] != nil:
-		return fileKeyIdentity(r.files[string(versionKey(p, n))]), nil
+		return age.NewInjectedFileKeyIdentity(r.files[string(versionKey(p, n))]), nil
 	case !ok:
 		return nil, errNoKey
 	case len(body.Recipient) > 0:
@@ -155,33 +155,16 @@ func (r keyring) identity(e epoch, body versionBody, p tokens.Path, n uint64) (a
 	return keyWrap{to.key, ctx}, nil
 }
 
-// fileKeyIdentity is the file key of one age file, and opens that file.
-type fileKeyIdentity []byte
-
-func (k fileKeyIdentity) Unwrap([]*age.Stanza) ([]byte, error) {
-	if len(k) != fileKeyLen {
-		return nil, age.ErrIncorrectIdentity
-	}
-	return k, nil
-}
-
 // fileKeyOf returns the file key of one age file, so that it can be given to an agent
-// or token.
+// or token. The caller may wipe it.
 func fileKeyOf(id age.Identity, sealed []byte) ([]byte, error) {
-	got := &capture{Identity: id}
-	if _, err := age.Decrypt(bytes.NewReader(sealed), got); err != nil {
+	header, _, err := cutHeader(sealed)
+	if err != nil {
+		return nil, err
+	}
+	k, err := age.DecryptHeader(header, id)
+	if err != nil || len(k) != fileKeyLen {
 		return nil, errSealed
 	}
-	return got.fileKey, nil
-}
-
-type capture struct {
-	age.Identity
-	fileKey []byte
-}
-
-func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
-	k, err := c.Identity.Unwrap(stanzas)
-	c.fileKey = bytes.Clone(k)
-	return k, err
+	return bytes.Clone(k), nil // k may belong to a keyring
 }
