@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // The rules in this file are enforced by the program: lifetime, uses, addresses, the
@@ -68,7 +69,7 @@ func (s *Session) mayOnlyOwner(what, event, resource string) error {
 	if s.root != nil {
 		return nil
 	}
-	err := errorOf(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
+	err := fault.New(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
 	if event == "" || s.v.opts.ReadOnly {
 		return err
 	}
@@ -99,7 +100,7 @@ func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...token
 	if c := s.as.claims; c != nil && c.Uses > 0 {
 		if uses.Used > c.Uses {
 			left := c.Uses - (uses.Used - uint64(len(paths)))
-			return &refusal{errorOf(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
+			return &refusal{fault.New(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
 			if err := t.remove(bucketGrants, s.as.index[:]); err != nil {
@@ -121,7 +122,7 @@ func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 			a &^= one
 		}
 	}
-	return errorOf(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes)
+	return fault.New(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes)
 }
 
 // admit refuses a credential that has expired, that is used from a wrong address, or
@@ -154,14 +155,14 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		last = uses.LastAt
 	}
 	if now.Before(last.Add(-clockGrace)) {
-		return "clock", errorOf(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
+		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
 	}
 	c := s.as.claims
 	if c == nil {
 		return "", nil
 	}
 	if !now.Before(c.Expires) {
-		return "expired", errorOf(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339))
+		return "expired", fault.New(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339))
 	}
 	if len(c.IPs) > 0 {
 		var addrs []netip.Addr
@@ -169,7 +170,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 			addrs = s.v.opts.Addresses()
 		}
 		if !c.IPs.Allow(addrs) {
-			return "address", errorOf(ErrDenied, "%s may only be used from %s, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
+			return "address", fault.New(ErrDenied, "%s may only be used from %s, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
 		}
 	}
 	return "", nil

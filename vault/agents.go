@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // agentBody is the record of an agent, under the agent's id. The owner signs it. The
@@ -94,7 +95,7 @@ func (t *tx) agent(id string) (agentBody, error) {
 	var body agentBody
 	_, err := t.getSigned(bucketAgents, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
-		return body, errorOf(ErrUnknown, "no agent %s", id)
+		return body, fault.New(ErrUnknown, "no agent %s", id)
 	}
 	return body, err
 }
@@ -134,7 +135,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 				return nil
 			}
 			if other.Name == spec.Name && other.RevokedAt == nil {
-				return errorOf(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent", spec.Name, k)
+				return fault.New(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent", spec.Name, k)
 			}
 			return nil
 		})
@@ -262,7 +263,7 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		err = t.checkMACs(bucketAgents) // a record that was skipped may have the name
 	}
 	if err == nil && id == "" {
-		err = errorOf(ErrNoAgent, "no agent %q", ref)
+		err = fault.New(ErrNoAgent, "no agent %q", ref)
 	}
 	return id, body, err
 }
@@ -298,7 +299,7 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 			return err
 		}
 		if body.RevokedAt != nil {
-			return errorOf(ErrConflict, "agent %s (%s) is already revoked", id, body.Name)
+			return fault.New(ErrConflict, "agent %s (%s) is already revoked", id, body.Name)
 		}
 		n.Agent = s.agentOf(id, body)
 		if n.Tokens, err = t.liveTokensOf(id); err != nil {

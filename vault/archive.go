@@ -18,6 +18,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // Archived is a part of the log that was moved into a file of its own.
@@ -54,7 +55,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		return a, err
 	}
 	if cut <= v.from.Cut {
-		return a, errorOf(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
+		return a, fault.New(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
 	}
 	var cp checkpoint
 	err = s.view(func(t *tx) error {
@@ -106,7 +107,7 @@ func (a Archived) logged() map[string]any {
 func checkFree(file string) error {
 	switch _, err := os.Lstat(file); {
 	case err == nil:
-		return errorOf(ErrExists, "%s already exists; choose another name", file)
+		return fault.New(ErrExists, "%s already exists; choose another name", file)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -118,7 +119,7 @@ func checkFree(file string) error {
 func checkTarget(file string) error {
 	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix, gateSuffix} {
 		if strings.HasSuffix(file, suffix) {
-			return errorOf(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file, suffix)
+			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file, suffix)
 		}
 	}
 	if part := file + partSuffix; isLinkOf(part, file) { // a run died after the link, in moveNew
@@ -152,11 +153,11 @@ func clearPart(part, source string) error {
 	}
 	if sameFile(part, source) {
 		f.Close()
-		return errorOf(ErrConflict, "%s would be overwritten by a temporary file; choose another name", part)
+		return fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", part)
 	}
 	if !isOurs(f) {
 		f.Close()
-		return errorOf(ErrExists, "%s is in the way and was not made by ass; remove it, or choose another name", part)
+		return fault.New(ErrExists, "%s is in the way and was not made by ass; remove it, or choose another name", part)
 	}
 	err = tryLock(f, false)
 	f.Close()
@@ -303,7 +304,7 @@ func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []strin
 	}
 	h, findings, err := audit.VerifyArchive(io.Reader(f), of, each)
 	if err != nil {
-		return a, nil, damaged(file, "%v", err)
+		return a, nil, fault.Damaged(file, "%v", err)
 	}
 	for _, f := range findings {
 		problems = append(problems, f.String())

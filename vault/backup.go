@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // partSuffix ends the name of a backup or an archive that is not verified yet.
@@ -98,7 +99,7 @@ func wrapCreate(said string, err error) error {
 			return err
 		}
 	}
-	return errorOf(ErrNotMade, "%s: %v", said, err)
+	return fault.New(ErrNotMade, "%s: %v", said, err)
 }
 
 func (b Backup) close() {
@@ -114,9 +115,9 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	r, err := VerifyBackup(b.part, id, o)
 	switch {
 	case err == nil && len(r.Problems) > 0:
-		err = errorOf(ErrBadCopy, "the backup failed its verification and was removed: %s", r.Problems[0])
+		err = fault.New(ErrBadCopy, "the backup failed its verification and was removed: %s", r.Problems[0])
 	case errors.Is(err, ErrDamaged):
-		err = errorOf(ErrBadCopy, "the backup failed its verification and was removed: %v", err)
+		err = fault.New(ErrBadCopy, "the backup failed its verification and was removed: %v", err)
 	case err != nil:
 		err = wrapCreate("the backup could not be verified and was removed", err)
 	case b.File != "":
@@ -163,7 +164,7 @@ func moveNew(from, to string) error {
 		return err
 	}
 	if err := SyncDir(filepath.Dir(to)); err != nil {
-		return errorOf(ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", to, err)
+		return fault.New(ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", to, err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // newSuffix ends the name of a file that is being built beside the vault.
@@ -55,12 +56,12 @@ func publishFile(path string) (published bool, err error) {
 	if err := os.Rename(path+newSuffix, path); err != nil {
 		// A network file system can rename the file and still report an error.
 		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) {
-			return true, errorOf(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
+			return true, fault.New(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
 		}
 		return false, err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return true, errorOf(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
+		return true, fault.New(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
 	}
 	return true, nil
 }

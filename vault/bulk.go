@@ -8,6 +8,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // An act on many secrets is one transaction: all or nothing.
@@ -294,9 +295,9 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 			case o.OnConflict == OnConflictSkip:
 				outcome = ImportSkipped
 			case o.OnConflict == OnConflictError:
-				return errorOf(ErrConflict, "%s already has another value; nothing was imported", p)
+				return fault.New(ErrConflict, "%s already has another value; nothing was imported", p)
 			case o.MayReplace != nil && !o.MayReplace(p):
-				return errorOf(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
+				return fault.New(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
 			}
 		}
 		result := Imported{w.before, outcome}

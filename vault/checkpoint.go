@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // A checkpoint is the owner's signed statement of what the log alone does not prove:
@@ -102,10 +103,10 @@ func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
 	switch {
 	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, vaultIDOf(pub) != vid,
 		!ed25519.Verify(pub, checkpointSigned(vid, body), sig):
-		return c, damaged("audit checkpoint", "it has no valid signature by the owner of this vault")
+		return c, fault.Damaged("audit checkpoint", "it has no valid signature by the owner of this vault")
 	}
 	if err := audit.DecodeStrict(body, &c); err != nil {
-		return c, damaged("audit checkpoint", "%v", err)
+		return c, fault.Damaged("audit checkpoint", "%v", err)
 	}
 	return c, nil
 }
@@ -161,7 +162,7 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		path, n, _ := cutVersionKey(k)
 		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int { return strings.Compare(r.Name, path) })
 		if !ok {
-			return damaged(recordName(bucketVersions, k), "its secret's record is missing")
+			return fault.Damaged(recordName(bucketVersions, k), "its secret's record is missing")
 		}
 		list[i].Versions = append(list[i].Versions, versionAt{n, body.Seq, r.by})
 		return nil

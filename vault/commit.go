@@ -9,13 +9,10 @@ import (
 	"strings"
 	"syscall"
 
+	"ass/vault/internal/fault"
+
 	"go.etcd.io/bbolt"
 )
-
-// ErrMaybeDone says that the disk failed at a point of no return: the act may have
-// been done, or a power cut may undo it. The message says which. After any other
-// system error, nothing was changed.
-var ErrMaybeDone = errors.New("the change may have been made")
 
 // metaBytes is the size of the two meta pages at the beginning of the file. The newer
 // one says what the file holds.
@@ -36,7 +33,7 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	err := st.guard(func() error {
 		switch _, err := st.file.ReadAt(before[:], 0); {
 		case errors.Is(err, io.EOF):
-			return notVault(st.path, "its first pages are missing: the file was truncated")
+			return fault.NotVault(st.path, "its first pages are missing: the file was truncated")
 		case err != nil:
 			return err
 		}
@@ -55,7 +52,7 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	}
 	err = diskError(st.path, err)
 	if st.putBack(before[:]) != nil {
-		err = errorOf(ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check before you run it again", err)
+		err = fault.New(ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check before you run it again", err)
 	}
 	st.broken = err // what bbolt believes is in the file may not be there
 	return err

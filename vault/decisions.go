@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // decisionBody is the record of the owner's decision, under the key of its request.
@@ -110,7 +111,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 		clear(fileKey)
 	}
 	if err != nil {
-		return nil, "", damaged(recordName(bucketDecisions, requestKey(s.by.id, u)), "its key does not open the version that was approved")
+		return nil, "", fault.Damaged(recordName(bucketDecisions, requestKey(s.by.id, u)), "its key does not open the version that was approved")
 	}
 	return value, q.ID, t.spend(q)
 }
@@ -124,7 +125,7 @@ func (s *Session) Approve(shown []Request) error {
 		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
 		who, err := t.author(t, q.Requester)
 		if err != nil || !who.scopes.Allow(requestActions[q.Action], q.Path) || requestActions[q.Action] == 0 {
-			return errorOf(ErrConflict, "request %s asks for more than the scopes of its agent cover; deny it", q.ID)
+			return fault.New(ErrConflict, "request %s asks for more than the scopes of its agent cover; deny it", q.ID)
 		}
 		to, err := s.granteeOf(t, q.Requester)
 		if err != nil {
@@ -149,7 +150,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 		return nil, err
 	}
 	if body.Tier != q.Tier {
-		return nil, errorOf(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again", q.Path, body.Tier, q.ID, q.Tier)
+		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again", q.Path, body.Tier, q.ID, q.Tier)
 	}
 	id, err := s.ring.identity(t.epoch, body, q.Path, q.Version)
 	if err != nil {
@@ -157,7 +158,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	}
 	fileKey, err := fileKeyOf(id, body.Sealed)
 	if err != nil {
-		return nil, damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
+		return nil, fault.Damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
 	_, request, _ := cutRequestKey(k)
@@ -225,7 +226,7 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 				return err
 			}
 			if v == nil {
-				return errorOf(ErrUnknown, "no request %s", was.ID)
+				return fault.New(ErrUnknown, "no request %s", was.ID)
 			}
 			q, err := t.requestAt(k, v)
 			if err == nil {
@@ -237,9 +238,9 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			case err != nil:
 				return err
 			case q.Status != Pending:
-				return errorOf(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
+				return fault.New(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
 			case q.Current != was.Current:
-				return errorOf(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
+				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
 			}
 			if err := decision(t, k, q); err != nil {
 				return err

@@ -1,115 +1,108 @@
 package vault
 
 import (
-	"errors"
-	"fmt"
-
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // Errors of opening and creating.
 var (
 	// ErrNoVault says that there is no file where the vault should be.
-	ErrNoVault = errors.New("no vault")
+	ErrNoVault = fault.ErrNoVault
 
 	// ErrExists says that a vault, or another file, is there already. It is never
 	// overwritten.
-	ErrExists = errors.New("a vault exists already")
+	ErrExists = fault.ErrExists
 
 	// ErrOtherVault says that another vault lies where a backup was to be restored. It
 	// wraps ErrExists.
-	ErrOtherVault error = &stateError{ErrExists, "another vault"}
+	ErrOtherVault = fault.ErrOtherVault
 
 	// ErrFormat says that this program does not know the format of the file.
-	ErrFormat = errors.New("unknown format")
+	ErrFormat = fault.ErrFormat
 
 	// ErrDamaged says that the file, or a record in it, is corrupt or tampered with.
 	// [DamageError] says which.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = fault.ErrDamaged
 
 	// ErrBadCopy says that a new backup failed its verification. It wraps ErrDamaged.
-	ErrBadCopy error = &stateError{ErrDamaged, "bad copy"}
+	ErrBadCopy = fault.ErrBadCopy
 
 	// ErrBusy says that another process held the lock for longer than the
 	// limit. [BusyError] says which process.
-	ErrBusy = errors.New("busy")
+	ErrBusy = fault.ErrBusy
 
 	// ErrWrongKey says that a credential does not open this vault.
-	ErrWrongKey = errors.New("wrong key")
+	ErrWrongKey = fault.ErrWrongKey
 
 	// ErrNotMade says that a backup, or an archive of the log, could not be written to
 	// its destination. Only the message carries the system's error, because that error
 	// is not about the vault.
-	ErrNotMade = errors.New("not made")
+	ErrNotMade = fault.ErrNotMade
+
+	// ErrMaybeDone says that the disk failed at a point of no return: the act may have
+	// been done, or a power cut may undo it. The message says which. After any other
+	// system error, nothing was changed.
+	ErrMaybeDone = fault.ErrMaybeDone
 
 	// ErrPassphrase says that a passphrase does not open the stored identity.
-	ErrPassphrase = errors.New("wrong passphrase")
+	ErrPassphrase = fault.ErrPassphrase
 )
 
 // Errors about what a credential may do.
 var (
 	// ErrDenied says that the credential does not allow the act.
-	ErrDenied = errors.New("denied")
+	ErrDenied = fault.ErrDenied
 
 	// ErrTierFixed says that a grantee tried to change the tier of an existing secret.
 	// It wraps ErrDenied.
-	ErrTierFixed error = &stateError{ErrDenied, "the tier is fixed"}
+	ErrTierFixed = fault.ErrTierFixed
 
 	// ErrLapsed says that the credential has expired, or that the clock is behind its
 	// last use.
-	ErrLapsed = errors.New("lapsed")
+	ErrLapsed = fault.ErrLapsed
 
 	// ErrApproval says that a human must approve first. [ApprovalError] carries
 	// the requests.
-	ErrApproval = errors.New("approval required")
+	ErrApproval = fault.ErrApproval
 
 	// ErrRefused says that a human denied the request.
-	ErrRefused = errors.New("approval denied")
+	ErrRefused = fault.ErrRefused
 
 	// ErrDeniedBefore says that the same request was denied recently, so a new one needs
 	// a reason. It wraps ErrRefused.
-	ErrDeniedBefore error = &stateError{ErrRefused, "denied before"}
+	ErrDeniedBefore = fault.ErrDeniedBefore
 
 	// ErrTooManyRequests says that a grantee has as many pending requests as it may
 	// have. It wraps ErrConflict.
-	ErrTooManyRequests error = &stateError{ErrConflict, "too many requests"}
+	ErrTooManyRequests = fault.ErrTooManyRequests
 )
 
 // Errors of acting on secrets.
 var (
 	// ErrNotFound says that there is no such secret or version.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = fault.ErrNotFound
 
 	// ErrUnknown says that there is no such agent, token or request. It wraps
 	// ErrNotFound.
-	ErrUnknown error = &stateError{ErrNotFound, "not known"}
+	ErrUnknown = fault.ErrUnknown
 
 	// ErrNoAgent says that no agent has such an id or name. It wraps ErrUnknown.
-	ErrNoAgent error = &stateError{ErrUnknown, "no agent"}
+	ErrNoAgent = fault.ErrNoAgent
 
 	// ErrConflict says that the secret is not in the state that the caller asked for:
 	// it is at another version, deleted, or not deleted.
-	ErrConflict = errors.New("conflict")
+	ErrConflict = fault.ErrConflict
 )
 
-// DamageError names what is damaged. It wraps [ErrDamaged].
-type DamageError struct {
-	Where   string // a file, or bucket/key
-	Problem string
-	Whole   bool // no part of the file can be read
-}
+// Errors that carry what they are about.
+type (
+	// DamageError names what is damaged. It wraps [ErrDamaged].
+	DamageError = fault.DamageError
 
-func (e *DamageError) Error() string { return e.Where + ": " + e.Problem }
-func (e *DamageError) Unwrap() error { return ErrDamaged }
-
-func damaged(where, format string, args ...any) error {
-	return &DamageError{Where: where, Problem: fmt.Sprintf(format, args...)}
-}
-
-// notVault returns the error for a file that cannot be read at all.
-func notVault(path, problem string) error {
-	return &DamageError{Where: path, Problem: problem, Whole: true}
-}
+	// BusyError says which process holds the lock. It wraps [ErrBusy].
+	BusyError = fault.BusyError
+)
 
 // DeletedError says that a secret was deleted and can be restored. It wraps
 // [ErrNotFound].
@@ -127,16 +120,3 @@ func (e *BackupError) Error() string {
 	return e.Path + " is a backup: reading a secret would add to its log, and backups stay unchanged"
 }
 func (e *BackupError) Unwrap() error { return ErrConflict }
-
-// stateError wraps the error of its kind, but has a complete message of its own.
-type stateError struct {
-	kind error
-	text string
-}
-
-func (e *stateError) Error() string { return e.text }
-func (e *stateError) Unwrap() error { return e.kind }
-
-func errorOf(kind error, format string, args ...any) error {
-	return &stateError{kind, fmt.Sprintf(format, args...)}
-}

@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // A grant holds all the keys that an agent or a token gets. It is an age file under a
@@ -67,7 +68,7 @@ func (s *Session) newGrant(scopes tokens.Scopes, top tokens.Tier) (grant, []node
 			}
 			n, ok := s.ring.derive(nodeOf(tier, p))
 			if !ok {
-				return g, nil, errorOf(ErrDenied, "the key of %s is not available, so it cannot be granted", p)
+				return g, nil, fault.New(ErrDenied, "the key of %s is not available, so it cannot be granted", p)
 			}
 			nodes = append(nodes, n)
 			g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, bytes.Clone(n.key[:])})
@@ -105,7 +106,7 @@ func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
 		err = audit.DecodeStrict(r.body, &body)
 	}
 	if err != nil {
-		return "", g, damaged(recordName(bucketGrants, to.index[:]), "it is not a grant")
+		return "", g, fault.Damaged(recordName(bucketGrants, to.index[:]), "it is not a grant")
 	}
 	if g, err = decodeGrant(v.vid, to, body); err != nil {
 		return "", g, err
@@ -118,7 +119,7 @@ func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
 }
 
 func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
-	broken := damaged(recordName(bucketGrants, to.index[:]), "it does not decrypt for its grantee: it was modified or moved")
+	broken := fault.Damaged(recordName(bucketGrants, to.index[:]), "it does not decrypt for its grantee: it was modified or moved")
 	plain, err := open(to.seal, grantContext(vid, body.Grantee), body.Sealed)
 	defer clear(plain)
 	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
@@ -186,12 +187,12 @@ func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error)
 // which of the two it is.
 func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
-		return nil, errorOf(ErrWrongKey, "this agent key belongs to another vault, not to the one at %s", v.path)
+		return nil, fault.New(ErrWrongKey, "this agent key belongs to another vault, not to the one at %s", v.path)
 	}
 	s, g, err := v.granteeSession(key(k.Secret), audit.Agent)
 	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
-		return nil, errorOf(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked or its key was rotated; this attempt could not be logged. Ask the owner for a new key", v.path)
+		return nil, fault.New(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked or its key was rotated; this attempt could not be logged. Ask the owner for a new key", v.path)
 	}
 	if err != nil {
 		return nil, err
@@ -202,7 +203,7 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 			return err
 		}
 		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.grantee) {
-			return damaged(recordName(bucketAgents, []byte(s.by.id)), "it does not match the key that opens its grant")
+			return fault.Damaged(recordName(bucketAgents, []byte(s.by.id)), "it does not match the key that opens its grant")
 		}
 		s.as.scopes, s.as.since = body.scopes(), body.IssuedAt
 		return nil
@@ -217,18 +218,18 @@ func (v *Vault) Token(text string) (*Session, error) {
 		return nil, err
 	}
 	if token.Vault != [16]byte(v.vid) {
-		return nil, errorOf(ErrWrongKey, "this token belongs to another vault, not to the one at %s", v.path)
+		return nil, fault.New(ErrWrongKey, "this token belongs to another vault, not to the one at %s", v.path)
 	}
 	s, g, err := v.granteeSession(token.Signature, audit.Token)
 	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
-		return nil, errorOf(ErrWrongKey, "this token opens nothing in the vault at %s: it has expired, is used up, or it or its issuer was revoked; this attempt could not be logged. Ask for a new one", v.path)
+		return nil, fault.New(ErrWrongKey, "this token opens nothing in the vault at %s: it has expired, is used up, or it or its issuer was revoked; this attempt could not be logged. Ask for a new one", v.path)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(g.JWTKey) != len(key{}) || token.ID != s.by.id || token.Verify(key(g.JWTKey)) != nil {
-		return nil, errorOf(ErrWrongKey, "this token's signature is invalid: the token was modified")
+		return nil, fault.New(ErrWrongKey, "this token's signature is invalid: the token was modified")
 	}
 	return s, s.viewUnchecked(func(t *tx) error {
 		body, claims, err := t.token(s.by.id)
@@ -236,7 +237,7 @@ func (v *Vault) Token(text string) (*Session, error) {
 			return err
 		}
 		if body.HeaderPayload != token.Signed {
-			return damaged(recordName(bucketTokens, []byte(s.by.id)), "it does not match this token")
+			return fault.Damaged(recordName(bucketTokens, []byte(s.by.id)), "it does not match this token")
 		}
 		s.as.claims, s.as.agent, s.as.since = &claims, claims.Issuer, claims.Issued
 		s.as.scopes, err = t.rights(claims)

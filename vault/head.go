@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // head is the state that the newest transaction left: the end of the audit log, and the
@@ -43,7 +44,7 @@ func (h head) encode() ([]byte, error) {
 func decodeHead(b []byte) (h head, err error) {
 	var j headJSON
 	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil || len(j.Digest) != 64 {
-		return head{}, damaged("meta/head", "it is not a head")
+		return head{}, fault.Damaged("meta/head", "it is not a head")
 	}
 	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
 	if h.backup = j.KNext == nil; !h.backup {
@@ -64,7 +65,7 @@ func (t *tx) readHead() error {
 	}
 	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), sealed)
 	if err != nil {
-		return damaged("meta/head", "it does not decrypt: it was modified, or belongs to another epoch")
+		return fault.Damaged("meta/head", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
 	t.head, err = decodeHead(plain)
 	return err
@@ -81,7 +82,7 @@ func (t *tx) checkLogEnd() error {
 		return err
 	}
 	if k, v := log.Cursor().Last(); audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
-		return damaged(t.b.DB().Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
+		return fault.Damaged(t.b.DB().Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func (t *tx) blame() error {
 			return err
 		}
 	}
-	return damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+	return fault.Damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
 }
 
 // sum computes the digest and the number of the records in the file.

@@ -10,6 +10,7 @@ import (
 	"filippo.io/age/armor"
 
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // Identity is the owner's credential: an age identity. Its holder owns every
@@ -103,11 +104,11 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 		return nil, ErrPassphrase
 	}
 	if err != nil {
-		return nil, damaged("stored owner key", "it is not an age file encrypted with a passphrase")
+		return nil, fault.Damaged("stored owner key", "it is not an age file encrypted with a passphrase")
 	}
 	text, err := io.ReadAll(io.LimitReader(r, 1<<16))
 	if err != nil {
-		return nil, damaged("stored owner key", "it was altered")
+		return nil, fault.Damaged("stored owner key", "it was altered")
 	}
 	return ParseIdentity(string(text))
 }

@@ -15,23 +15,6 @@ import (
 // DefaultLockTimeout is how long a command waits for the vault's lock.
 const DefaultLockTimeout = 10 * time.Second
 
-// BusyError says which process holds the lock. It wraps [ErrBusy].
-type BusyError struct {
-	Path   string // of the vault
-	Holder string // "pid 4121 (ass secrets set), since 10:30:01"; "" if unknown
-	Waited time.Duration
-}
-
-func (e *BusyError) Error() string {
-	who := e.Holder
-	if who == "" {
-		who = "another process"
-	}
-	return fmt.Sprintf("%s is in use by %s; waited %s", e.Path, who, e.Waited)
-}
-
-func (e *BusyError) Unwrap() error { return ErrBusy }
-
 // fileLock is a lock on a file beside the vault. bbolt has its own lock, but polls
 // it, so some waiters starve. A process that waits for a fileLock sleeps in the
 // kernel, which hands the lock on. The file is never deleted: a process may hold a
@@ -168,7 +151,7 @@ func (w *wait) block(l *fileLock, shared bool) error {
 		return err
 	case <-w.limit.C:
 		close(gaveUp)
-		return &BusyError{strings.TrimSuffix(w.path, lockSuffix), w.holder(), w.opts.LockTimeout}
+		return &BusyError{Path: strings.TrimSuffix(w.path, lockSuffix), Holder: w.holder(), Waited: w.opts.LockTimeout}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // How the owner maintains the file itself.
@@ -75,7 +76,7 @@ func (s *Session) publish() (published bool, err error) {
 	published, err = publishFile(s.v.path)
 	s.v.st.broken = s.v.st.open(false)
 	if err == nil && s.v.st.broken != nil {
-		err = errorOf(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", s.v.st.broken)
+		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", s.v.st.broken)
 	}
 	return published, err
 }
@@ -154,7 +155,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 		})
 	})
 	if err != nil {
-		err = errorOf(ErrMaybeDone, "the vault has its new owner key, but then its agents could not be read: %v", err)
+		err = fault.New(ErrMaybeDone, "the vault has its new owner key, but then its agents could not be read: %v", err)
 	}
 	return a, agents, err
 }
@@ -167,7 +168,7 @@ func (s *Session) Accept() (Rollback, error) {
 		return Rollback{}, err
 	}
 	if s.v.back == nil {
-		return Rollback{}, errorOf(ErrConflict, "there is nothing to accept: this machine has seen no newer copy of the vault")
+		return Rollback{}, fault.New(ErrConflict, "there is nothing to accept: this machine has seen no newer copy of the vault")
 	}
 	back := *s.v.back
 	err := s.update(func(t *tx) error {

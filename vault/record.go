@@ -14,6 +14,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // recordVersion is the first byte of every record.
@@ -150,13 +151,13 @@ func (h *hasher) make(by actor, bucket string, k []byte, requireSig bool, body a
 func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	r, err := parseRecord(v)
 	if err != nil {
-		return record{}, damaged(recordName(bucket, k), "it is not a record")
+		return record{}, fault.Damaged(recordName(bucket, k), "it is not a record")
 	}
 	if !h.macHolds(bucket, k, r) {
 		return record{}, badMAC(bucket, k)
 	}
 	if err := audit.DecodeStrict(r.body, body); err != nil {
-		return record{}, damaged(recordName(bucket, k), "%v", err)
+		return record{}, fault.Damaged(recordName(bucket, k), "%v", err)
 	}
 	return r, nil
 }
@@ -166,13 +167,13 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
 	switch {
 	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
-		return damaged(recordName(bucket, k), "its author %q has no right to write it", r.by)
+		return fault.Damaged(recordName(bucket, k), "its author %q has no right to write it", r.by)
 	case who.err != nil:
-		return damaged(recordName(bucket, k), "its author %q is unknown", r.by)
+		return fault.Damaged(recordName(bucket, k), "its author %q is unknown", r.by)
 	}
 	h.scratch = h.appendSigned(h.scratch[:0], bucket, k, r)
 	if who.by != r.by || !who.verifies(h.scratch, r.sig) {
-		return damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
+		return fault.Damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
 	}
 	return nil
 }
@@ -192,14 +193,14 @@ func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error)
 		return r, body, err
 	}
 	if p, perr := tokens.ParsePath(string(k)); perr != nil || !who.scopes.Allow(tokens.Write, p) {
-		err = damaged(recordName(bucketSecrets, k), "its author %q may delete it but not write it", r.by)
+		err = fault.Damaged(recordName(bucketSecrets, k), "its author %q may delete it but not write it", r.by)
 	}
 	return r, body, err
 }
 
 // noTier refuses a body without a tier. JSON allows such a body, but it has no key.
 func noTier(bucket string, k []byte) error {
-	return damaged(recordName(bucket, k), "it has no tier")
+	return fault.Damaged(recordName(bucket, k), "it has no tier")
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {

@@ -14,6 +14,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // Some acts of an agent or a token need a human's approval. For each, the agent or
@@ -165,10 +166,10 @@ func (t *tx) requestAt(k, v []byte) (Request, error) {
 	requester, id, ok := cutRequestKey(k)
 	p, perr := tokens.ParsePath(body.Path)
 	if !ok || requester != body.Requester || id != requestID(r.body) || perr != nil {
-		return Request{}, damaged(recordName(bucketRequests, k), "its id does not match its content")
+		return Request{}, fault.Damaged(recordName(bucketRequests, k), "its id does not match its content")
 	}
 	if requestActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
-		return Request{}, damaged(recordName(bucketRequests, k), "it is not a valid request")
+		return Request{}, fault.Damaged(recordName(bucketRequests, k), "it is not a valid request")
 	}
 	q := Request{
 		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
@@ -245,7 +246,7 @@ func (s *Session) request(requests []subject) error {
 		}
 		switch {
 		case len(requested) == 0:
-			return errorOf(ErrTooManyRequests, "%s has %d pending requests, and %d is the limit", s.Who(), pending, maxPending)
+			return fault.New(ErrTooManyRequests, "%s has %d pending requests, and %d is the limit", s.Who(), pending, maxPending)
 		case made == 0:
 			return errNothing
 		}
@@ -272,7 +273,7 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 			return q, false, nil
 		}
 		if q.Status == Denied && s.v.opts.Reason == "" && t.now.Before(q.ExpiresAt) {
-			err := errorOf(ErrDeniedBefore, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
+			err := fault.New(ErrDeniedBefore, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
 			return q, false, &refusal{err, requestEvents[r.action], r.path.String(), "denied"}
 		}
 		break

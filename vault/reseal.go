@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // An actor that may write but not read seals to a published recipient: the public half
@@ -47,12 +48,12 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (node, hpke.PublicKey
 			}
 			pub, err := kem.NewPublicKey(body.Pub)
 			if err != nil || body.Tier != tier {
-				return at, nil, damaged(recordName(bucketRecipients, k), "it is not a recipient")
+				return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is not a recipient")
 			}
 			return at, pub, nil
 		}
 		if at.path == "" {
-			return at, nil, damaged(recordName(bucketRecipients, k), "it is missing")
+			return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is missing")
 		}
 		above := at.path[:max(0, strings.LastIndexByte(at.path, '/'))]
 		at = node{tier: tier, kind: kindNamespace, path: above}
@@ -76,7 +77,7 @@ func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
-			return damaged(recordName(bucketReseal, k), "its key is not a path and a version")
+			return fault.Damaged(recordName(bucketReseal, k), "its key is not a path and a version")
 		}
 		for _, n := range nodes {
 			if n.covers(p) {
@@ -166,7 +167,7 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 		}
 		fileKey, err := fileKeyOf(id, body.Sealed)
 		if err != nil {
-			return nil, damaged(recordName(bucketVersions, k), "it does not decrypt: it was modified or moved")
+			return nil, fault.Damaged(recordName(bucketVersions, k), "it does not decrypt: it was modified or moved")
 		}
 		files = append(files, grantFile{Path: text, Version: n, FileKey: fileKey})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // A restore brings back the values of a backup, but no rights. Rights that were revoked
@@ -96,7 +97,7 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
-		return r.plan, errorOf(ErrConflict, "the vault or the backup changed after the plan was shown; run it again")
+		return r.plan, fault.New(ErrConflict, "the vault or the backup changed after the plan was shown; run it again")
 	}
 	err = r.do() // which completes the plan
 	return r.plan, err
@@ -147,9 +148,9 @@ func (r *restore) read() error {
 	}
 	switch {
 	case sameFile(r.backup, r.path):
-		return errorOf(ErrConflict, "%s is the vault itself, not a backup", r.backup)
+		return fault.New(ErrConflict, "%s is the vault itself, not a backup", r.backup)
 	case sameFile(r.backup, r.path+newSuffix):
-		return errorOf(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first", r.backup)
+		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first", r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
 	case errors.Is(err, fs.ErrNotExist):

@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // What a restore finds: the backup, the readable part of the vault in its place, and the
@@ -65,7 +66,7 @@ func (r *restore) readThere() error {
 }
 
 func (r *restore) another() error {
-	return errorOf(ErrOtherVault, "the vault at %s is not the one that was backed up", r.path)
+	return fault.New(ErrOtherVault, "the vault at %s is not the one that was backed up", r.path)
 }
 
 func (r *restore) readWhole(s *Session) error {

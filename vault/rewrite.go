@@ -9,6 +9,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // rewritePlan says what a rewrite changes.
@@ -227,7 +228,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				return nil
 			}
 			if err != nil {
-				return p.leave(recordName(bucketSecrets, k), damaged(recordName(bucketSecrets, k), "its key is not a path"))
+				return p.leave(recordName(bucketSecrets, k), fault.Damaged(recordName(bucketSecrets, k), "its key is not a path"))
 			}
 			c := old.copying(bucketSecrets, k, v)
 			c.path = path
@@ -285,9 +286,9 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			name := recordName(bucketVersions, k)
 			switch {
 			case err != nil:
-				return p.leave(name, damaged(name, "its key is not a path and a version"))
+				return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
 			case !heads[text]:
-				return p.leave(name, damaged(name, "its secret's record is missing"))
+				return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
 			}
 			c := old.copying(bucketVersions, k, v)
 			c.path, c.n = path, n

@@ -12,6 +12,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // Salvaged reports what a salvage recovered from a damaged file.
@@ -47,7 +48,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	part := to + partSuffix
 	for _, name := range []string{part, part + newSuffix} { // the run deletes both
 		if sameFile(name, damagedFile) {
-			return r, errorOf(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
+			return r, fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
 		}
 	}
 	found, err := scanFile(damagedFile)
@@ -139,12 +140,12 @@ func (w *salvage) findKeys(o Options) error {
 	}
 	switch {
 	case roots == 0:
-		return notVault(w.path, "no root of a vault was found in it; nothing can be salvaged")
+		return fault.NotVault(w.path, "no root of a vault was found in it; nothing can be salvaged")
 	case root == nil:
-		return errorOf(ErrWrongKey, "this owner key does not open what is in %s", w.path)
+		return fault.New(ErrWrongKey, "this owner key does not open what is in %s", w.path)
 	}
 	if w.findEpoch(root, o); w.s == nil {
-		return notVault(w.path, "the key of its epoch was not found; nothing can be salvaged")
+		return fault.NotVault(w.path, "the key of its epoch was not found; nothing can be salvaged")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // A scan finds the elements in a file that no longer opens. It trusts no structure: it
@@ -44,7 +45,7 @@ func scanFile(path string) ([]element, error) {
 		return nil, err
 	}
 	if info.Size() > maxScanned {
-		return nil, notVault(path, "it is larger than 1 GiB, the limit for a salvage")
+		return nil, fault.NotVault(path, "it is larger than 1 GiB, the limit for a salvage")
 	}
 	b := make([]byte, info.Size())
 	if err := readWhatCan(f, b); err != nil {

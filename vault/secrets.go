@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // MaxValueBytes is the size of the largest allowed value. A value may be empty.
@@ -159,7 +160,7 @@ func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []by
 }
 
 func noVersion(p tokens.Path, n uint64) error {
-	return errorOf(ErrNotFound, "%s has no version %d", p, n)
+	return fault.New(ErrNotFound, "%s has no version %d", p, n)
 }
 
 // openStored opens the stored bytes of a version. who is the author that they name.
@@ -173,7 +174,7 @@ func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, 
 	}
 	value, err = s.openVersion(h.epoch, body, p, n)
 	if errors.Is(err, errNoKey) && body.Tier == tokens.Standard {
-		err = errorOf(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new token can read it", p, n, s.Who())
+		err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new token can read it", p, n, s.Who())
 	}
 	return body, value, err
 }
@@ -189,7 +190,7 @@ func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64
 		value, err = decrypt(id, body.Sealed)
 	}
 	if err != nil {
-		return nil, damaged(fmt.Sprintf("%s version %d", p, n), "it does not decrypt: it was modified or moved")
+		return nil, fault.Damaged(fmt.Sprintf("%s version %d", p, n), "it does not decrypt: it was modified or moved")
 	}
 	return value, nil
 }
@@ -241,7 +242,7 @@ func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
 func (t *tx) storedHead(p tokens.Path) (k, v []byte, err error) {
 	k = secretBucketKey(p)
 	if v, err = t.stored(bucketSecrets, k); errors.Is(err, ErrNotFound) {
-		err = errorOf(ErrNotFound, "no secret at %s", p)
+		err = fault.New(ErrNotFound, "no secret at %s", p)
 	}
 	return k, v, err
 }
@@ -276,7 +277,7 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 			return err
 		}
 		if _, n, _ := cutVersionKey(k); n > head.Version {
-			return damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version %d is current: an old record was put back", n, head.Version)
+			return fault.Damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version %d is current: an old record was put back", n, head.Version)
 		}
 		tier = max(tier, body.Tier)
 		return nil
@@ -344,7 +345,7 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 		}
 		p, err := tokens.ParsePath(string(k))
 		if err != nil {
-			return damaged(recordName(bucketSecrets, k), "its key is not a path")
+			return fault.Damaged(recordName(bucketSecrets, k), "its key is not a path")
 		}
 		fn(p, head)
 		return nil

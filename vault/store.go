@@ -13,6 +13,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // This file, commit.go, tx.go and build.go are the only ones that touch bbolt. Below them
@@ -94,7 +95,7 @@ func (st *store) open(readOnly bool) error {
 		case errors.Is(err, bolterrors.ErrTimeout):
 			return &BusyError{Path: st.path, Waited: 2 * time.Second}
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-			return notVault(st.path, "it is not a vault, or its first pages are damaged")
+			return fault.NotVault(st.path, "it is not a vault, or its first pages are damaged")
 		}
 		return err
 	})
@@ -156,8 +157,8 @@ func (st *store) guard(fn func() error) (err error) {
 		if p == nil {
 			return
 		}
-		_, fault := p.(interface{ Addr() uintptr })
-		if !fault && !inBolt() {
+		_, faulted := p.(interface{ Addr() uintptr })
+		if !faulted && !inBolt() {
 			panic(p)
 		}
 		st.broken = errBroken(st.path)
@@ -166,7 +167,7 @@ func (st *store) guard(fn func() error) (err error) {
 	return fn()
 }
 
-func errBroken(path string) error { return notVault(path, "a page of the file is damaged") }
+func errBroken(path string) error { return fault.NotVault(path, "a page of the file is damaged") }
 
 // inBolt reports whether bbolt raised the panic that is being recovered.
 func inBolt() bool {
@@ -211,7 +212,7 @@ func (st *store) read(bucket string, fn func(*tree, *bbolt.Bucket) error) error 
 		return st.db.View(func(b *bbolt.Tx) error {
 			in := b.Bucket([]byte(bucket))
 			if in == nil {
-				return notVault(st.path, "it is not a vault: its bucket "+bucket+" is missing")
+				return fault.NotVault(st.path, "it is not a vault: its bucket "+bucket+" is missing")
 			}
 			return fn(w, in)
 		})

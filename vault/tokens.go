@@ -9,6 +9,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // tokenBody is the record of a token, keyed by its id. The issuer signs it. It keeps
@@ -92,7 +93,7 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 
 func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 	refuse := func(why, format string, args ...any) error {
-		return &refusal{errorOf(ErrDenied, format, args...), audit.TokenIssued, s.by.id, why}
+		return &refusal{fault.New(ErrDenied, format, args...), audit.TokenIssued, s.by.id, why}
 	}
 	if _, err := s.admit(t, audit.TokenIssued, s.by.id); err != nil {
 		return err
@@ -182,7 +183,7 @@ func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 	var body tokenBody
 	r, err := t.getSigned(bucketTokens, []byte(id), &body)
 	if errors.Is(err, ErrNotFound) {
-		err = errorOf(ErrUnknown, "no token %s", id)
+		err = fault.New(ErrUnknown, "no token %s", id)
 	}
 	if err != nil {
 		return body, tokens.Claims{}, err
@@ -196,7 +197,7 @@ func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
-		return c, damaged(recordName(bucketTokens, []byte(id)), "its claims exceed what its issuer may issue")
+		return c, fault.Damaged(recordName(bucketTokens, []byte(id)), "its claims exceed what its issuer may issue")
 	}
 	return c, nil
 }
@@ -211,7 +212,7 @@ func (t *tx) rights(c tokens.Claims) (tokens.Scopes, error) {
 		return nil, err
 	}
 	if issuer.RevokedAt != nil {
-		return nil, errorOf(ErrWrongKey, "agent %s, which issued this token, was revoked", c.Issuer)
+		return nil, fault.New(ErrWrongKey, "agent %s, which issued this token, was revoked", c.Issuer)
 	}
 	return c.Scopes.Intersect(issuer.scopes()), nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // This file ends tokens: when somebody revokes them, when their only secret is deleted,
@@ -22,7 +23,7 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 			}
 			body, c, err := t.token(id)
 			if err == nil && c.Issuer != s.by.id && c.ID != s.by.id || errors.Is(err, ErrNotFound) {
-				return &refusal{errorOf(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id, "scope"}
+				return &refusal{fault.New(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id, "scope"}
 			}
 			if err == nil {
 				err = t.checkActive(body, c)
@@ -52,7 +53,7 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
 	info, err := t.tokenInfo(body, c)
 	if err == nil && info.State != TokenActive {
-		err = errorOf(ErrConflict, "token %s is not active: it is %s", c.ID, info.State)
+		err = fault.New(ErrConflict, "token %s is not active: it is %s", c.ID, info.State)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // smallVault is the largest number of records with which every command checks the
@@ -151,7 +152,7 @@ func (t *tx) checkMAC(bucket string, k, v []byte) error {
 }
 
 func badMAC(bucket string, k []byte) error {
-	return damaged(recordName(bucket, k), "MAC mismatch: the record was modified or moved")
+	return fault.Damaged(recordName(bucket, k), "MAC mismatch: the record was modified or moved")
 }
 
 func (t *tx) putMeta(name string, value []byte) error {
@@ -176,7 +177,7 @@ func (t *tx) bucketAt(name string, k []byte) (*bbolt.Bucket, error) {
 func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
 	b := t.b.Bucket([]byte(name))
 	if b == nil {
-		return nil, damaged(t.b.DB().Path(), "its bucket %s is missing", name)
+		return nil, fault.Damaged(t.b.DB().Path(), "its bucket %s is missing", name)
 	}
 	return b, nil
 }
@@ -219,7 +220,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
 	old, err := t.get(bucketAudit, k)
 	if err == nil && old != nil {
-		err = damaged(t.b.DB().Path(), "its audit log already has an entry %d", t.seq())
+		err = fault.Damaged(t.b.DB().Path(), "its audit log already has an entry %d", t.seq())
 	}
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
+	"ass/vault/internal/fault"
 )
 
 // Options say how to open a vault. The zero Options are usable.
@@ -97,7 +98,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	}
 	defer lock.release()
 	if _, err := os.Lstat(path); err == nil {
-		return "", errorOf(ErrExists, "a vault already exists at %s", path)
+		return "", fault.New(ErrExists, "a vault already exists at %s", path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -179,19 +180,19 @@ func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errorOf(ErrNoVault, "no vault at %s", path)
+		return fault.New(ErrNoVault, "no vault at %s", path)
 	case err != nil:
 		return err
 	case info.IsDir():
-		return errorOf(ErrNoVault, "no vault at %s: it is a folder", path)
+		return fault.New(ErrNoVault, "no vault at %s: it is a folder", path)
 	case info.Mode()&fs.ModeSymlink != 0:
-		return errorOf(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
+		return fault.New(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
 	case !info.Mode().IsRegular():
-		return errorOf(ErrNoVault, "no vault at %s: it is not a regular file", path)
+		return fault.New(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:
-		return notVault(path, "it is empty")
+		return fault.NotVault(path, "it is empty")
 	case info.Size() < 2*pageSize:
-		return notVault(path, "it is too small for a vault")
+		return fault.NotVault(path, "it is too small for a vault")
 	}
 	return nil
 }
@@ -207,16 +208,16 @@ func (v *Vault) open() error {
 	switch text := string(got); {
 	case text == format:
 	case strings.HasPrefix(text, formatPrefix):
-		return errorOf(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
 	default:
-		return notVault(v.path, "it is a database, but not a vault")
+		return fault.NotVault(v.path, "it is a database, but not a vault")
 	}
 	vid, err := v.st.meta(metaVault)
 	if err != nil {
 		return err
 	}
 	if len(vid) != len(v.vid) {
-		return damaged(v.path, "its id is missing")
+		return fault.Damaged(v.path, "its id is missing")
 	}
 	v.vid = vaultID(vid)
 	return v.compareMemory()
@@ -300,7 +301,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	}
 	plain, err := id.open(sealed)
 	if err != nil || len(plain) != len(key{}) {
-		return nil, errorOf(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root was modified", v.path)
+		return nil, fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root was modified", v.path)
 	}
 	root := newRootKeys(key(plain))
 	clear(plain)
@@ -309,23 +310,23 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 		return nil, err
 	}
 	if want := root.bind(id.text); !hmac.Equal(bound, want[:]) {
-		return nil, damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
+		return nil, fault.Damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
 	}
 	if !bytes.Equal(v.vid[:], root.vid[:]) {
-		return nil, damaged(v.path, "its id does not match its owner")
+		return nil, fault.Damaged(v.path, "its id does not match its owner")
 	}
 	wrapped, err := v.st.meta(metaEpoch)
 	if err != nil {
 		return nil, err
 	}
 	if len(wrapped) < 4 {
-		return nil, damaged("meta/epoch", "it is missing")
+		return nil, fault.Damaged("meta/epoch", "it is missing")
 	}
 	n := binary.BigEndian.Uint32(wrapped)
 	k, ctx := root.epochWrap(n)
 	secret, err := open(k, ctx, wrapped[4:])
 	if err != nil || len(secret) != len(key{}) {
-		return nil, damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
+		return nil, fault.Damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
 	s := v.ownerSession(root, n, key(secret))
 	clear(secret)

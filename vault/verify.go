@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // Report is what a verification found.
@@ -38,7 +39,7 @@ func (r Report) Err(where, consequence string) error {
 	if len(r.Problems) == 0 {
 		return nil
 	}
-	return damaged(where, "%s: %s", consequence, r.Problems[0])
+	return fault.Damaged(where, "%s: %s", consequence, r.Problems[0])
 }
 
 // Verify checks the whole vault, as only the owner can; for others it returns
@@ -442,14 +443,14 @@ func (v *verification) secret(k, val []byte) error {
 	p, err := tokens.ParsePath(string(k))
 	switch {
 	case err != nil:
-		return damaged(recordName(bucketSecrets, k), "its key is not a path")
+		return fault.Damaged(recordName(bucketSecrets, k), "its key is not a path")
 	case v.isUnclear(head.Seq):
 	case !known || !l.left:
-		return damaged(p.String(), "no log entry accounts for it")
+		return fault.Damaged(p.String(), "no log entry accounts for it")
 	case !l.holds(head.Seq, r.by):
-		return damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
 	case head.Version != l.version || head.Tier != l.tier || (head.DeletedAt != nil) != l.deleted:
-		return damaged(p.String(), "it does not match log entry %d, the newest about it", l.seq)
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", l.seq)
 	}
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
@@ -476,23 +477,23 @@ func (v *verification) version(k, val []byte) error {
 	text, n, _ := cutVersionKey(k)
 	p, err := tokens.ParsePath(text)
 	if err != nil {
-		return damaged(recordName(bucketVersions, k), "its key is not a path and a version")
+		return fault.Damaged(recordName(bucketVersions, k), "its key is not a path and a version")
 	}
 	name := recordName(bucketVersions, k)
 	head, holds := v.heads[text]
 	switch l, known := v.versions[string(k)]; {
 	case !holds:
-		return damaged(name, "its secret has no valid record")
+		return fault.Damaged(name, "its secret has no valid record")
 	case n > head.Version:
-		return damaged(name, "the secret is only at version %d: an old version was put back", head.Version)
+		return fault.Damaged(name, "the secret is only at version %d: an old version was put back", head.Version)
 	case body.Tier > head.Tier:
-		return damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
+		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	case !v.isUnclear(body.Seq) && (!known || !l.holds(body.Seq, r.by)):
-		return damaged(name, "it does not match what the log says was written")
+		return fault.Damaged(name, "it does not match what the log says was written")
 	}
 	if len(body.Recipient) > 0 {
 		if listed, err := v.t.get(bucketReseal, k); listed == nil {
-			return errors.Join(err, damaged(name, "it is sealed to a published recipient but not listed as such"))
+			return errors.Join(err, fault.Damaged(name, "it is sealed to a published recipient but not listed as such"))
 		}
 	}
 	if v.values {

@@ -12,6 +12,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // farAhead limits how far a use may be dated after the end of the log. No honest clock is
@@ -158,7 +159,7 @@ func (v *verification) recipient(k, val []byte) error {
 		n, ok = v.s.ring.derive(n)
 	}
 	if !ok || body.Tier != n.tier || !bytes.Equal(body.Pub, nodePrivate(n.key).PublicKey().Bytes()) {
-		return damaged(recordName(bucketRecipients, k), "it does not match the key of its node")
+		return fault.Damaged(recordName(bucketRecipients, k), "it does not match the key of its node")
 	}
 	return nil
 }
@@ -171,7 +172,7 @@ func (v *verification) unsealed(k, val []byte) error {
 	var body versionBody
 	_, err := v.t.getSigned(bucketVersions, k, &body)
 	if errors.Is(err, ErrNotFound) || err == nil && len(body.Recipient) == 0 {
-		err = damaged(recordName(bucketReseal, k), "no version that is sealed to a recipient exists there")
+		err = fault.Damaged(recordName(bucketReseal, k), "no version that is sealed to a recipient exists there")
 	}
 	return err
 }
@@ -188,12 +189,12 @@ func (v *verification) agent(k, val []byte) error {
 	name := recordName(bucketAgents, k)
 	switch {
 	case !isAgentID(id), !samePublic(body.Pub, newGrantee(v.s.root.agentSecret(id, body.Serial))):
-		return damaged(name, "its public key does not match the agent")
+		return fault.Damaged(name, "its public key does not match the agent")
 	case v.isUnclear(body.Seq):
 	case !known:
-		return damaged(name, "no log entry accounts for it")
+		return fault.Damaged(name, "no log entry accounts for it")
 	case !l.holds(body.Seq, r.by):
-		return damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
+		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
 	}
 	return nil
 }
@@ -208,13 +209,13 @@ func (v *verification) grant(k, val []byte) error {
 	name := recordName(bucketGrants, k)
 	to, err := v.s.granteeOf(v.t, body.Grantee)
 	if errors.Is(err, ErrNotFound) {
-		return damaged(name, "its grantee %q is unknown", body.Grantee)
+		return fault.Damaged(name, "its grantee %q is unknown", body.Grantee)
 	}
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(k, to.index[:]) {
-		return damaged(name, "it is not where the grant of %q belongs", body.Grantee)
+		return fault.Damaged(name, "it is not where the grant of %q belongs", body.Grantee)
 	}
 	g, err := decodeGrant(v.s.epoch.vid, to, body)
 	if err != nil {
@@ -241,7 +242,7 @@ func (v *verification) grant(k, val []byte) error {
 		same = same && err == nil && rights.Allow(tokens.Read, p)
 	}
 	if !same {
-		return damaged(name, "its keys do not match the scopes of %q", body.Grantee)
+		return fault.Damaged(name, "its keys do not match the scopes of %q", body.Grantee)
 	}
 	v.grants[body.Grantee] = true
 	return nil
@@ -251,7 +252,7 @@ func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
 	if isAgentID(id) {
 		body, err := v.t.agent(id)
 		if err == nil && body.RevokedAt != nil {
-			err = damaged(recordName(bucketAgents, []byte(id)), "it is revoked but still has a grant")
+			err = fault.Damaged(recordName(bucketAgents, []byte(id)), "it is revoked but still has a grant")
 		}
 		return body.scopes(), tokens.Standard, err
 	}
@@ -288,7 +289,7 @@ func (v *verification) token(k, val []byte) error {
 		return err
 	}
 	if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
-		return damaged(name, "it does not match the token that it names")
+		return fault.Damaged(name, "it does not match the token that it names")
 	}
 	rights, err := v.t.rights(c)
 	if err != nil {
@@ -296,7 +297,7 @@ func (v *verification) token(k, val []byte) error {
 	}
 	for _, scope := range c.Scopes {
 		if !rights.Contain(scope) {
-			return damaged(name, "its scopes exceed those of its issuer")
+			return fault.Damaged(name, "its scopes exceed those of its issuer")
 		}
 	}
 	return v.toldOf(name, c.ID, body.Seq)
@@ -305,7 +306,7 @@ func (v *verification) token(k, val []byte) error {
 // toldOf checks that the log entry seq describes a record.
 func (v *verification) toldOf(name, what string, seq uint64) error {
 	if told := v.told[what]; told != seq && !v.isUnclear(seq) {
-		return damaged(name, "no log entry accounts for it")
+		return fault.Damaged(name, "no log entry accounts for it")
 	}
 	return nil
 }
@@ -316,12 +317,12 @@ func (v *verification) uses(k, val []byte) error {
 		return err
 	}
 	if body.LastAt.After(v.lastAt.Add(farAhead)) {
-		return damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
+		return fault.Damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	_, requested := v.told[audit.ApprovalRequested+" "+string(k)]
 	if !alive && !requested && (err == nil || errors.Is(err, ErrNotFound)) {
-		err = damaged(recordName(bucketUses, k), "it counts the uses of a credential that does not exist")
+		err = fault.Damaged(recordName(bucketUses, k), "it counts the uses of a credential that does not exist")
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = nil
@@ -348,10 +349,10 @@ func (v *verification) decision(k, val []byte) error {
 	}
 	name := recordName(bucketDecisions, k)
 	if _, id, ok := cutRequestKey(k); !ok || id.String() != body.Request {
-		return damaged(name, "it decides another request than its key names")
+		return fault.Damaged(name, "it decides another request than its key names")
 	}
 	if v, err := v.t.get(bucketRequests, k); v == nil {
-		return errors.Join(err, damaged(name, "it decides a request that does not exist"))
+		return errors.Join(err, fault.Damaged(name, "it decides a request that does not exist"))
 	}
 	event := audit.ApprovalGranted
 	if body.Decision == Denied {

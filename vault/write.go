@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 )
 
 // SetOptions say how to set a secret. The zero SetOptions are usable.
@@ -99,7 +100,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	case errors.Is(err, ErrNotFound):
 		// With a new head, the secret would lose the tier that these versions give it.
 		if left, err := t.versionNumbers(p); err != nil || len(left) > 0 {
-			return w, errors.Join(err, damaged(p.String(), "its versions exist, but its record was removed"))
+			return w, errors.Join(err, fault.Damaged(p.String(), "its versions exist, but its record was removed"))
 		}
 		id, err := uuid.NewRandom()
 		if err != nil {
@@ -111,7 +112,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		return w, err
 	}
 	if o.IfVersion != nil && *o.IfVersion != w.before.Version {
-		return w, errorOf(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version), versionName(*o.IfVersion))
+		return w, fault.New(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version), versionName(*o.IfVersion))
 	}
 	if o.Rotate {
 		if err != nil { // the secret does not exist
@@ -123,7 +124,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	}
 	if s.as != nil && w.was != 0 {
 		if o.Tier != 0 && o.Tier != w.was {
-			err := errorOf(ErrTierFixed, "%s is %s, and only the owner can change the tier of an existing secret", p, w.was)
+			err := fault.New(ErrTierFixed, "%s is %s, and only the owner can change the tier of an existing secret", p, w.was)
 			return w, &refusal{err, o.event(), p.String(), "tier"}
 		}
 		if err := s.approvedWrite(t, RequestWrite, p, head.Version, w.was, w.note); err != nil {
@@ -285,7 +286,7 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 			return err
 		}
 		if head.DeletedAt == nil {
-			return errorOf(ErrConflict, "%s is not deleted", p)
+			return fault.New(ErrConflict, "%s is not deleted", p)
 		}
 		note := map[string]any{}
 		tier, err := t.tierOf(p, head)
@@ -323,7 +324,7 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 			return err
 		}
 		if to == head.Version {
-			return errorOf(ErrConflict, "%s is already at v%d", p, to)
+			return fault.New(ErrConflict, "%s is already at v%d", p, to)
 		}
 		old, value, err := s.readVersion(t, p, to)
 		if errors.Is(err, errNoKey) {

@@ -1,0 +1,95 @@
+// Package fault has the kinds of errors that package vault reports. It stands alone, so
+// that the packages below vault can report them too. Package vault exports the kinds
+// again, and says what each one means.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of opening and creating.
+var (
+	ErrNoVault          = errors.New("no vault")
+	ErrExists           = errors.New("a vault exists already")
+	ErrOtherVault error = &stateError{ErrExists, "another vault"}
+	ErrFormat           = errors.New("unknown format")
+	ErrDamaged          = errors.New("damaged")
+	ErrBadCopy    error = &stateError{ErrDamaged, "bad copy"}
+	ErrBusy             = errors.New("busy")
+	ErrWrongKey         = errors.New("wrong key")
+	ErrNotMade          = errors.New("not made")
+	ErrMaybeDone        = errors.New("the change may have been made")
+	ErrPassphrase       = errors.New("wrong passphrase")
+)
+
+// Errors about what a credential may do.
+var (
+	ErrDenied                = errors.New("denied")
+	ErrTierFixed       error = &stateError{ErrDenied, "the tier is fixed"}
+	ErrLapsed                = errors.New("lapsed")
+	ErrApproval              = errors.New("approval required")
+	ErrRefused               = errors.New("approval denied")
+	ErrDeniedBefore    error = &stateError{ErrRefused, "denied before"}
+	ErrTooManyRequests error = &stateError{ErrConflict, "too many requests"}
+)
+
+// Errors of acting on secrets.
+var (
+	ErrNotFound       = errors.New("not found")
+	ErrUnknown  error = &stateError{ErrNotFound, "not known"}
+	ErrNoAgent  error = &stateError{ErrUnknown, "no agent"}
+	ErrConflict       = errors.New("conflict")
+)
+
+// DamageError names what is damaged. It wraps [ErrDamaged].
+type DamageError struct {
+	Where   string // a file, or bucket/key
+	Problem string
+	Whole   bool // no part of the file can be read
+}
+
+func (e *DamageError) Error() string { return e.Where + ": " + e.Problem }
+func (e *DamageError) Unwrap() error { return ErrDamaged }
+
+// Damaged returns the error for one damaged thing: where is a file, or bucket/key.
+func Damaged(where, format string, args ...any) error {
+	return &DamageError{Where: where, Problem: fmt.Sprintf(format, args...)}
+}
+
+// NotVault returns the error for a file that cannot be read at all.
+func NotVault(path, problem string) error {
+	return &DamageError{Where: path, Problem: problem, Whole: true}
+}
+
+// BusyError says which process holds the lock. It wraps [ErrBusy].
+type BusyError struct {
+	Path   string // of the vault
+	Holder string // "pid 4121 (ass secrets set), since 10:30:01"; "" if unknown
+	Waited time.Duration
+}
+
+func (e *BusyError) Error() string {
+	who := e.Holder
+	if who == "" {
+		who = "another process"
+	}
+	return fmt.Sprintf("%s is in use by %s; waited %s", e.Path, who, e.Waited)
+}
+
+func (e *BusyError) Unwrap() error { return ErrBusy }
+
+// stateError wraps the error of its kind, but has a complete message of its own.
+type stateError struct {
+	kind error
+	text string
+}
+
+func (e *stateError) Error() string { return e.text }
+func (e *stateError) Unwrap() error { return e.kind }
+
+// New returns an error of a kind, with a complete message of its own.
+func New(kind error, format string, args ...any) error {
+	return &stateError{kind, fmt.Sprintf(format, args...)}
+}
