@@ -16,9 +16,10 @@ func TestImportDirection(t *testing.T) {
 	never := []string{"net", "net/http", "os/exec"}
 	for pkg, allowed := range map[string]struct{ ours, not []string }{
 		"ass":                      {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/commands":             {[]string{"ass/vault", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto/", "github.com/cloudflare/"}},
+		"ass/commands":             {[]string{"ass/vault", "ass/vault/disk", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto/", "github.com/cloudflare/"}},
 		"ass/vault/internal/fault": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/vault":                {[]string{"ass/vault/internal/fault", "ass/tokens", "ass/audit"}, []string{"golang.org/x/term", "github.com/alecthomas/kong"}},
+		"ass/vault/disk":           {[]string{"ass/vault/internal/fault"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
+		"ass/vault":                {[]string{"ass/vault/disk", "ass/vault/internal/fault", "ass/tokens", "ass/audit"}, []string{"golang.org/x/term", "github.com/alecthomas/kong"}},
 		"ass/commands/asstest":     {[]string{"ass/commands", "ass/vault", "ass/tokens"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/vault/vaulttest":      {[]string{"ass/vault", "ass/tokens"}, nil},
 		"ass/tokens":               {nil, []string{"os", "go.etcd.io/bbolt"}},

@@ -3,7 +3,6 @@ package commands
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -11,9 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
-	"ass/vault"
+	"ass/vault/disk"
 )
 
 // Where files are kept, and how small files are written.
@@ -116,98 +114,40 @@ func readSmall(path string, limit int64) ([]byte, error) {
 // elsewhere.
 func readOwn(path string, limit int64) ([]byte, error) {
 	b, info, err := readAndStat(path, limit)
-	if err == nil && ofStranger(info) {
+	if err == nil && disk.OfStranger(info) {
 		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with chown", path)
 	}
 	return b, err
 }
 
-// readAndStat reads a file and returns the FileInfo of the file that it opened: by now,
-// the name may belong to another file.
-func readAndStat(path string, limit int64) (b []byte, info fs.FileInfo, err error) {
-	if err := checkRegular(path); err != nil {
+func readAndStat(path string, limit int64) ([]byte, fs.FileInfo, error) {
+	if err := disk.CheckRegular(path); err != nil {
 		return nil, nil, err
 	}
-	f, err := vault.OpenFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return nil, nil, err
-	}
-	b, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
+	b, info, err := disk.ReadFile(path, limit)
+	var large *disk.TooLargeError
+	if errors.As(err, &large) {
 		err = fmt.Errorf("%s is larger than %s", path, size(limit))
 	}
 	return b, info, err
 }
 
-func checkRegular(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case err != nil:
-		return err
-	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link, which ass does not follow here", path)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
-	}
-	return nil
-}
-
-// fileFault returns a system error of writing a file, with the name that the person
-// knows.
-func fileFault(path string, err error) error {
-	var said syscall.Errno
-	if !errors.As(err, &said) {
-		return err
-	}
-	err = &fs.PathError{Op: "write", Path: path, Err: said}
+// withRoom adds advice to the error of a full disk.
+func withRoom(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w; make room and run it again", err)
 	}
 	return err
 }
 
-// syncFolder syncs the folder of a file, so that the new file outlives a power cut.
-func syncFolder(path string) error {
-	if err := vault.SyncDir(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("%s was written but not synced, so a power cut may undo it: %w", path, err)
-	}
-	return nil
-}
-
 // writePrivate replaces a file in one piece, readable by its owner alone. After an
 // error, the file is unchanged unless the error says otherwise.
-func writePrivate(path string, content []byte) (err error) {
-	if err := checkRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	sweep(path, time.Minute)
-	f, err := os.CreateTemp(dir, tempPrefix(path)) // 0600
-	if err != nil {
-		return fileFault(path, err)
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fileFault(path, err)
-	}
-	return syncFolder(path)
+func writePrivate(path string, content []byte) error { return withRoom(disk.Replace(path, content)) }
+
+// writeNew creates a file. If the file exists already, it leaves the file alone and
+// returns an error that is [fs.ErrExist].
+func writeNew(path string, content []byte, perm fs.FileMode) error {
+	return withRoom(disk.WriteNew(path, content, perm))
 }
 
 // lockOwn locks one of our own JSON files for a change, and makes its folder. It removes
@@ -216,49 +156,11 @@ func (a *app) lockOwn(path string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	release, err = vault.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.options())
+	release, err = disk.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.lockOptions())
 	if err == nil {
-		sweep(path, 0)
+		disk.Sweep(path, 0)
 	}
 	return release, err
-}
-
-// tempPrefix begins the names of the temporary files of path.
-func tempPrefix(path string) string { return ".ass-" + filepath.Base(path) + "-" }
-
-// sweep removes the temporary files of path that a killed run left behind: they can
-// hold an owner key, or values. A file younger than age may belong to another run, so
-// it stays.
-func sweep(path string, age time.Duration) {
-	dir, prefix := filepath.Dir(path), tempPrefix(path)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), prefix)
-		if !ours || strings.Trim(rest, "0123456789") != "" || !e.Type().IsRegular() {
-			continue
-		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) >= age {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-// writeNew creates a file. If writing fails, it removes the file again. If the file
-// exists already, it leaves the file alone and returns an error that is [fs.ErrExist].
-func writeNew(path string, content []byte, perm fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path) // half a file is worse than none
-		return fileFault(path, err)
-	}
-	return syncFolder(path)
 }
 
 // privateFolder creates the folder for files that open secrets or are shown in a
@@ -275,7 +177,7 @@ func privateFolder(dir string) error {
 	switch {
 	case err != nil:
 		return err
-	case ofStranger(named), ofStranger(info):
+	case disk.OfStranger(named), disk.OfStranger(info):
 		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own", dir)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others can replace files in the folder %s; mend it with: chmod go-w %s", dir, shellWord(dir))
@@ -316,7 +218,7 @@ func exposures(paths ...string) (warnings []string) {
 		}
 		mode := info.Mode()
 		switch open := mode.Perm() & 0o077; {
-		case ofStranger(info):
+		case disk.OfStranger(info):
 			warnings = append(warnings, fmt.Sprintf("%s belongs to another user, who can read and replace it", path))
 		case !info.IsDir() && open != 0:
 			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, shellWord(path)))

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"ass/vault/disk"
 )
 
 // Files that a command writes for a person: an export, a filled template. One that ass
@@ -56,7 +58,7 @@ func (a *app) mayOverwrite(path string, force bool) error {
 		return nil
 	}
 	if err == nil {
-		err = checkRegular(path)
+		err = disk.CheckRegular(path)
 	}
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"runtime"
 
 	"ass/tokens"
-	"ass/vault"
+	"ass/vault/disk"
 )
 
 // projectFile is what `ass init` writes into a project. It may come with a repository
@@ -40,7 +40,7 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 		var info fs.FileInfo
 		content, info, err = readAndStat(path, 64<<10)
 		switch {
-		case err == nil && (ofStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
+		case err == nil && (disk.OfStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
 			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so its namespace is ignored; name one with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
 			if json.Unmarshal(content, &p) != nil {
@@ -52,7 +52,7 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 			if _, err := tokens.ParseNamespace(p.Namespace); err != nil {
 				return path, content, p, usagef("%s: %v", path, err)
 			}
-			if ofAnother(info) {
+			if disk.OfAnother(info) {
 				a.out.note("the namespace %s comes from %s, which belongs to another user", p.Namespace, path)
 			}
 			return path, content, p, nil
@@ -288,7 +288,7 @@ func ignoreProject() (added bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, writeNew(".gitignore", []byte(line), 0o644)
 	}
-	f, err := vault.AppendFile(".gitignore")
+	f, err := disk.Append(".gitignore")
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 // How a command opens the vault: it finds the file and the credential, asks for a
@@ -146,18 +147,28 @@ func splitLines(text string) []string {
 }
 
 // options returns the options with which this program opens a vault.
-func (a *app) options() vault.Options {
-	o := vault.Options{
-		Now:         a.now,
-		LockTimeout: orNotAtAll(a.LockTimeout),
-		Reason:      a.reason,
-		Addresses:   addresses,
-		Command:     "ass " + a.command,
+func (a *app) lockOptions() disk.LockOptions {
+	return disk.LockOptions{
+		Now:     a.now,
+		Timeout: orNotAtAll(a.LockTimeout),
+		Command: "ass " + a.command,
 		Waiting: func(holder string) {
 			if a.out.errTTY {
 				a.out.note("waiting for %s", orElse(holder, "another process"))
 			}
 		},
+	}
+}
+
+func (a *app) options() vault.Options {
+	lock := a.lockOptions()
+	o := vault.Options{
+		Now:         lock.Now,
+		LockTimeout: lock.Timeout,
+		Command:     lock.Command,
+		Waiting:     lock.Waiting,
+		Reason:      a.reason,
+		Addresses:   addresses,
 	}
 	if dir, err := stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")

@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"maps"
 	"os"
@@ -18,6 +16,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -103,29 +102,18 @@ func (a Archived) logged() map[string]any {
 	return map[string]any{"file": a.File, "first": a.First, "last": a.Last, "sha256": a.SHA256}
 }
 
-// checkFree refuses a name that is taken.
-func checkFree(file string) error {
-	switch _, err := os.Lstat(file); {
-	case err == nil:
-		return fault.New(ErrExists, "%s already exists; choose another name", file)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return nil
-}
-
 // checkTarget refuses a name for a new file if it is taken, or if it ends like the
 // names of files that ass makes and removes by itself.
 func checkTarget(file string) error {
-	for _, suffix := range []string{newSuffix, partSuffix, lockSuffix, gateSuffix} {
+	for _, suffix := range []string{newSuffix, disk.PartSuffix, disk.LockSuffix, disk.GateSuffix} {
 		if strings.HasSuffix(file, suffix) {
 			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file, suffix)
 		}
 	}
-	if part := file + partSuffix; isLinkOf(part, file) { // a run died after the link, in moveNew
+	if part := file + disk.PartSuffix; disk.Linked(part, file) { // a run died after the link, in disk.Move
 		_ = os.Remove(part)
 	}
-	return checkFree(file)
+	return disk.CheckFree(file)
 }
 
 // isOurs reports whether ass may have begun to write a file: it is empty, a bbolt
@@ -138,36 +126,6 @@ func isOurs(f *os.File) bool {
 	}
 	return bytes.HasPrefix(head, []byte(`{"format":"`+audit.ArchiveFormat+`"`)) ||
 		len(head) >= pageHeader+4 && order.Uint32(head[pageHeader:]) == metaMagic
-}
-
-// clearPart removes an unfinished file that a dead run left behind. If another process
-// is writing the file, the error is [ErrBusy]. If the name is that of source, which is
-// only to be read, or ass did not make the file, clearPart refuses and removes nothing.
-func clearPart(part, source string) error {
-	f, err := openNoFollow(part, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%s is in the way; remove it, or choose another name: %w", part, err)
-	}
-	if sameFile(part, source) {
-		f.Close()
-		return fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", part)
-	}
-	if !isOurs(f) {
-		f.Close()
-		return fault.New(ErrExists, "%s is in the way and was not made by ass; remove it, or choose another name", part)
-	}
-	err = tryLock(f, false)
-	f.Close()
-	if errors.Is(err, errWouldBlock) {
-		return &BusyError{Path: part}
-	}
-	if err != nil {
-		return err
-	}
-	return os.Remove(part)
 }
 
 // lastBefore returns the number of the entry up to which all entries are older than a
@@ -247,23 +205,22 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 			err = wrapCreate("the log could not be archived, and nothing was changed", err)
 		}
 	}()
-	part := file + partSuffix
-	if err := clearPart(part, s.v.path); err != nil {
+	part := file + disk.PartSuffix
+	if err := disk.RemovePart(part, s.v.path, isOurs); err != nil {
 		return a, err
 	}
-	f, err := openNoFollow(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	err = disk.Write(part, func(f io.Writer) error {
+		w := bufio.NewWriterSize(f, 64<<10)
+		if a.SHA256, err = audit.WriteArchive(w, h, s.root.sign, entries); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
 	if err != nil {
 		return a, err
 	}
-	w := bufio.NewWriterSize(f, 64<<10)
-	if a.SHA256, err = audit.WriteArchive(w, h, s.root.sign, entries); err == nil {
-		err = w.Flush()
-	}
-	if err = syncAndClose(f, err); err == nil {
-		_, _, err = VerifyArchive(part, nil)
-	}
-	if err == nil {
-		err = moveNew(part, file)
+	if _, _, err = VerifyArchive(part, nil); err == nil {
+		err = disk.Move(part, file)
 	}
 	if err != nil {
 		_ = os.Remove(part)
@@ -271,24 +228,12 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	return a, err
 }
 
-// syncAndClose closes a file, and syncs it if err, the result of writing it, is nil. It
-// returns the first error.
-func syncAndClose(f *os.File, err error) error {
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
 // VerifyArchive checks a file of archived entries. It needs no key. It calls visit, if
 // set, for each entry that can be read. It returns which entries the file should have,
 // and the problems with them. If the file is not an archive, or was altered after the
 // owner signed it, the error is [ErrDamaged].
 func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []string, err error) {
-	f, err := openNoFollow(file, os.O_RDONLY, 0)
+	f, err := disk.Open(file)
 	if err != nil {
 		return a, nil, err
 	}

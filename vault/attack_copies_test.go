@@ -17,6 +17,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 )
 
 // These attacks are on a salvage, which reads a damaged file, and on a restore, which puts
@@ -558,7 +559,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 	if err := os.WriteFile(damaged, before, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	to := strings.TrimSuffix(damaged, partSuffix)
+	to := strings.TrimSuffix(damaged, disk.PartSuffix)
 	if _, err := Salvage(damaged, to, v.owner, Options{}); !errors.Is(err, ErrConflict) {
 		t.Errorf("a salvage over the damaged file: %v", err)
 	}

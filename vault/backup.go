@@ -3,17 +3,14 @@ package vault
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
 
 	"ass/audit"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
-
-// partSuffix ends the name of a backup or an archive that is not verified yet.
-const partSuffix = ".part"
 
 // Backup is a copy of a vault that is written but not verified yet.
 type Backup struct {
@@ -35,19 +32,19 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	if err := s.mayOnlyOwner("back up the vault", audit.VaultBackedUp, s.v.ID()); err != nil {
 		return b, err
 	}
-	b = Backup{File: file, part: s.v.path + ".backup" + partSuffix}
+	b = Backup{File: file, part: s.v.path + ".backup" + disk.PartSuffix}
 	note := map[string]any{"to": "stdout"}
 	if file != "" {
 		if err := checkTarget(file); err != nil {
 			return b, err
 		}
-		b.part, note = file+partSuffix, map[string]any{"file": file}
+		b.part, note = file+disk.PartSuffix, map[string]any{"file": file}
 	}
 	const unchanged = "no backup was made, and nothing was changed"
-	if err := clearPart(b.part, s.v.path); err != nil {
+	if err := disk.RemovePart(b.part, s.v.path, isOurs); err != nil {
 		return b, wrapCreate(unchanged, err)
 	}
-	if err := reserve(b.part); err != nil {
+	if err := disk.Reserve(b.part, b.part); err != nil {
 		return b, wrapCreate(unchanged, err)
 	}
 	defer func() {
@@ -79,10 +76,10 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		})
 	})
 	if err == nil {
-		b.held, err = openNoFollow(b.part, os.O_RDONLY, 0)
+		b.held, err = disk.Open(b.part)
 	}
 	if err == nil {
-		err = tryLock(b.held, true)
+		err = disk.TryLock(b.held, true)
 	}
 	if err != nil {
 		b.close()
@@ -124,7 +121,7 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 		if runtime.GOOS == "windows" { // Windows cannot move an open file
 			b.close()
 		}
-		if err = moveNew(b.part, b.File); err != nil {
+		if err = disk.Move(b.part, b.File); err != nil {
 			err = wrapCreate("the backup could not be renamed and was removed", err)
 		}
 	}
@@ -141,7 +138,7 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 // it; see [Backup.Discard]. The caller closes the file.
 func (b Backup) Open() (*os.File, error) {
 	defer b.close()
-	f, err := openNoFollow(b.part, os.O_RDONLY, 0)
+	f, err := disk.Open(b.part)
 	if err != nil {
 		return nil, err
 	}
@@ -154,29 +151,6 @@ func (b Backup) Open() (*os.File, error) {
 // Discard removes what is left of a copy that was only streamed.
 func (b Backup) Discard() { _ = os.Remove(b.part) }
 
-// moveNew gives a file another name, which must be free.
-func moveNew(from, to string) error {
-	if err := os.Link(from, to); err == nil || isLinkOf(to, from) {
-		_ = os.Remove(from) // if that fails, the file keeps both names, which does no harm
-	} else if err = checkFree(to); err != nil {
-		return err
-	} else if err = os.Rename(from, to); err != nil { // on a file system without links
-		return err
-	}
-	if err := SyncDir(filepath.Dir(to)); err != nil {
-		return fault.New(ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", to, err)
-	}
-	return nil
-}
-
-// isLinkOf reports whether two names are hard links to one file. It follows no symbolic
-// links.
-func isLinkOf(a, b string) bool {
-	x, err1 := os.Lstat(a)
-	y, err2 := os.Lstat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
-}
-
 // OpenCopy opens a backup, or any vault file that nobody writes to, for reading. It
 // takes no lock, and ignores what this machine remembers of the vault.
 func OpenCopy(path string, o Options) (*Vault, error) {
@@ -185,7 +159,7 @@ func OpenCopy(path string, o Options) (*Vault, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	v := &Vault{path: path, opts: o, lock: &fileLock{}, st: &store{path: path}}
+	v := &Vault{path: path, opts: o, lock: &disk.Lock{}, st: &store{path: path}}
 	if err := v.open(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}

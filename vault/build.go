@@ -5,20 +5,19 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"go.etcd.io/bbolt"
 
 	"ass/audit"
-	"ass/vault/internal/fault"
+	"ass/vault/disk"
 )
 
 // newSuffix ends the name of a file that is being built beside the vault.
 const newSuffix = ".new"
 
-// prepareFile builds the new file for path under another name. publishFile renames it
+// prepareFile builds the new file for path under another name. disk.Publish renames it
 // to path. Before that rename, nothing has changed; after it, everything has.
 func prepareFile(path string, fill func(*builder) error) error {
 	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -29,7 +28,7 @@ func prepareFile(path string, fill func(*builder) error) error {
 
 // makeFile builds a file at path, which must be free. On an error, it leaves no file.
 func makeFile(path string, fill func(*builder) error) error {
-	if err := reserve(path); err != nil {
+	if err := disk.Reserve(path, strings.TrimSuffix(path, newSuffix)); err != nil {
 		return err
 	}
 	if err := fillFile(path, fill); err != nil {
@@ -39,40 +38,13 @@ func makeFile(path string, fill func(*builder) error) error {
 	return nil
 }
 
-// reserve makes an empty file at path, which must be free.
-func reserve(path string) error {
-	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	keepOwner(f, strings.TrimSuffix(path, newSuffix))
-	if err = f.Close(); err != nil {
-		_ = os.Remove(path)
-	}
-	return err
-}
-
-func publishFile(path string) (published bool, err error) {
-	if err := os.Rename(path+newSuffix, path); err != nil {
-		// A network file system can rename the file and still report an error.
-		if gone := os.Remove(path + newSuffix); errors.Is(gone, fs.ErrNotExist) {
-			return true, fault.New(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
-		}
-		return false, err
-	}
-	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return true, fault.New(ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
-	}
-	return true, nil
-}
-
 func fillFile(path string, fill func(*builder) error) error {
 	// Nothing is at stake before the rename, so nothing is synced until the end.
 	var file *os.File
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		FreelistType: bbolt.FreelistMapType, PageSize: pageSize, NoSync: true, NoGrowSync: true, NoStatistics: true,
 		OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
-			file, err = openExisting(path, flag, perm)
+			file, err = disk.OpenExisting(path, flag, perm)
 			return file, err
 		},
 	})

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ass/vault/disk"
 )
 
 // The acts that copy a vault or replace it must survive a kill, and a failure, at each of their
@@ -432,7 +434,7 @@ func (c copyRun) replaced(dir string) (list [][]byte) {
 }
 
 func (c copyRun) noLeftovers(dir string, fails func(string, ...any)) {
-	for _, pattern := range []string{"*" + partSuffix, "*" + newSuffix} {
+	for _, pattern := range []string{"*" + disk.PartSuffix, "*" + newSuffix} {
 		if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
 			fails("it left %q behind", left)
 		}

@@ -21,6 +21,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 )
 
 var diskAll = flag.Bool("disk-all", false, "fail every file call of every act in every way, not those that differ")
@@ -403,5 +404,5 @@ func saidOf(f diskFault, calls []fileCall) []string {
 // courtesy reports whether an act goes on when the call fails. Such a call writes down what this
 // machine remembers, or who holds the lock. Locking itself never fails here.
 func (c fileCall) courtesy() bool {
-	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, lockSuffix) && c.name != "openat"
+	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, disk.LockSuffix) && c.name != "openat"
 }

@@ -5,6 +5,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -73,7 +74,7 @@ func (s *Session) publish() (published bool, err error) {
 	// Close before the rename: Windows cannot rename over an open file. Nothing is being
 	// written, so a failed close loses nothing.
 	_ = s.v.st.close()
-	published, err = publishFile(s.v.path)
+	published, err = disk.Publish(s.v.path+newSuffix, s.v.path)
 	s.v.st.broken = s.v.st.open(false)
 	if err == nil && s.v.st.broken != nil {
 		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", s.v.st.broken)

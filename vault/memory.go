@@ -4,8 +4,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"ass/vault/disk"
 )
 
 // mark identifies one log entry: its number and its MAC.
@@ -32,7 +33,7 @@ func (m memory) recall(vid vaultID) mark {
 	if m.dir == "" {
 		return mark{}
 	}
-	b, err := ReadFile(m.file(vid), 1<<10)
+	b, _, err := disk.ReadFile(m.file(vid), 1<<10)
 	if err != nil || json.Unmarshal(b, &j) != nil {
 		return mark{}
 	}
@@ -53,25 +54,7 @@ func (m memory) note(vid vaultID, k mark) {
 	}
 	b, err := json.Marshal(markJSON{k.Seq, hex.EncodeToString(k.MAC[:])})
 	if err == nil {
-		m.write(m.file(vid), b)
-	}
-}
-
-// write replaces a file of the memory.
-func (m memory) write(file string, b []byte) {
-	if os.MkdirAll(m.dir, 0o700) != nil {
-		return
-	}
-	temp, err := os.CreateTemp(m.dir, "new-")
-	if err != nil {
-		return
-	}
-	_, err = temp.Write(b)
-	if cerr := temp.Close(); err == nil && cerr == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
+		_ = disk.ReplaceUnsynced(m.file(vid), b)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -443,7 +444,7 @@ func (w *tree) below(p *treePage, depth int) error {
 
 // checkPages checks every page of the file at path.
 func checkPages(path string) (err error) {
-	f, err := openExisting(path, os.O_RDONLY, 0)
+	f, err := disk.Open(path)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"ass/vault/disk"
 )
 
 // BenchmarkOpenGet measures a command that reads one value: it opens the vault as the owner, and
@@ -65,7 +67,7 @@ func BenchmarkCheckTouched(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			v, _ := benchFile(b, n)
 			path, p := v.path, benchPath(b, n/2)
-			f, err := openExisting(path, os.O_RDWR, 0)
+			f, err := disk.OpenExisting(path, os.O_RDWR, 0)
 			if err != nil {
 				b.Fatal(err)
 			}

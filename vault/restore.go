@@ -2,8 +2,6 @@ package vault
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -63,11 +62,11 @@ func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, err
 		err := r.read()
 		return r.plan, errors.Join(err, r.close())
 	}
-	lock, err := lockVault(path, true, r.o)
+	lock, err := disk.LockBeside(path, true, r.o.lock())
 	if err != nil {
 		return Restoration{}, err
 	}
-	defer lock.release()
+	defer lock.Release()
 	err = r.read()
 	return r.plan, errors.Join(err, r.close())
 }
@@ -79,11 +78,11 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return r.plan, err
 	}
-	lock, err := lockVault(path, false, r.o)
+	lock, err := disk.LockBeside(path, false, r.o.lock())
 	if err != nil {
 		return r.plan, err
 	}
-	defer lock.release()
+	defer lock.Release()
 	defer r.close()
 	if err := r.read(); err != nil {
 		return r.plan, err
@@ -147,9 +146,9 @@ func (r *restore) read() error {
 		return errors.Join(err, v.Close())
 	}
 	switch {
-	case sameFile(r.backup, r.path):
+	case disk.Same(r.backup, r.path):
 		return fault.New(ErrConflict, "%s is the vault itself, not a backup", r.backup)
-	case sameFile(r.backup, r.path+newSuffix):
+	case disk.Same(r.backup, r.path+newSuffix):
 		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first", r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
@@ -162,12 +161,6 @@ func (r *restore) read() error {
 		}
 	}
 	return r.from.viewUnchecked(r.compare)
-}
-
-func sameFile(a, b string) bool {
-	x, err1 := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // do builds the new file and puts it in place.
@@ -184,7 +177,7 @@ func (r *restore) do() error {
 			return err
 		}
 		var err error
-		if r.plan.Replaced, err = unusedName(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405")); err != nil {
+		if r.plan.Replaced, err = disk.Unused(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405")); err != nil {
 			return err
 		}
 	}
@@ -211,13 +204,13 @@ func (r *restore) do() error {
 		err = r.close() // Windows cannot rename over an open file
 	}
 	if err == nil && r.plan.There {
-		err = keepAs(r.path, r.plan.Replaced)
+		err = disk.Keep(r.path, r.plan.Replaced)
 	}
 	if err != nil {
 		_ = os.Remove(r.path + newSuffix)
 		return err
 	}
-	published, err := publishFile(r.path)
+	published, err := disk.Publish(r.path+newSuffix, r.path)
 	if !published {
 		if r.plan.There { // a second name of the vault is not a copy
 			_ = os.Remove(r.plan.Replaced)
@@ -244,7 +237,7 @@ func dropSecondNames(path, backup string) error {
 	}
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), base+replacedInfix) && !sameFile(name, backup) && (strings.HasSuffix(name, partSuffix) || isLinkOf(name, path)) {
+		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) && (strings.HasSuffix(name, disk.PartSuffix) || disk.Linked(name, path)) {
 			if err := os.Remove(name); err != nil {
 				return err
 			}
@@ -340,45 +333,4 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 		}
 	}
 	return r.history.from, errors.Join(err, r.history.walked)
-}
-
-// unusedName returns name, or a numbered variant of it, that no file has yet.
-func unusedName(name string) (string, error) {
-	for n, free := 1, name; ; free = fmt.Sprintf("%s-%d", name, n) {
-		switch _, err := os.Lstat(free); {
-		case errors.Is(err, fs.ErrNotExist):
-			return free, nil
-		case err != nil:
-			return "", err
-		}
-		n++
-	}
-}
-
-// keepAs gives the file at path a second name, as, which no other file may have. If the
-// file system has no hard links, keepAs makes a copy.
-func keepAs(path, as string) (err error) {
-	if err := os.Link(path, as); err == nil || isLinkOf(path, as) {
-		return nil
-	} else if errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	part := as + partSuffix
-	from, err := openNoFollow(path, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := openNoFollow(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	if err = syncAndClose(to, err); err == nil {
-		err = os.Rename(part, as)
-	}
-	if err != nil {
-		_ = os.Remove(part)
-	}
-	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -34,7 +35,7 @@ type history struct {
 func (r *restore) readThere() error {
 	o := r.o
 	o.ReadOnly = true
-	v := &Vault{path: r.path, opts: o, lock: &fileLock{}, st: &store{path: r.path}}
+	v := &Vault{path: r.path, opts: o, lock: &disk.Lock{}, st: &store{path: r.path}}
 	err := checkFile(r.path)
 	if errors.Is(err, ErrNoVault) { // a folder, a link
 		return err

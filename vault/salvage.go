@@ -12,6 +12,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -45,9 +46,9 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := checkTarget(to); err != nil {
 		return r, err
 	}
-	part := to + partSuffix
+	part := to + disk.PartSuffix
 	for _, name := range []string{part, part + newSuffix} { // the run deletes both
-		if sameFile(name, damagedFile) {
+		if disk.Same(name, damagedFile) {
 			return r, fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
 		}
 	}
@@ -68,21 +69,21 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if v, ok := w.log.values[seen.Seq]; ok && macOf(v) != seen.MAC {
 		w.told.found("audit log: this machine saw a different entry %d", seen.Seq)
 	}
-	lock, err := lockVault(to, false, o)
+	lock, err := disk.LockBeside(to, false, o.lock())
 	if err != nil {
 		return r, err
 	}
-	defer lock.release()
-	if err := clearPart(part, damagedFile); err != nil {
+	defer lock.Release()
+	if err := disk.RemovePart(part, damagedFile, isOurs); err != nil {
 		return r, err
 	}
-	defer os.Remove(part) // does nothing once moveNew has renamed it
+	defer os.Remove(part) // does nothing once disk.Move has renamed it
 	if err := makeFile(part, w.fill); err != nil {
 		return r, err
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
 	// the records that do not fit together, and the owner vouches for the rest.
-	v := &Vault{path: part, opts: o, lock: &fileLock{}, st: &store{path: part}, vid: w.s.epoch.vid}
+	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, st: &store{path: part}, vid: w.s.epoch.vid}
 	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
 	if err := v.st.open(false); err != nil {
@@ -93,7 +94,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		err = errors.New(err.Error()) // the deferred Remove deletes the file
 	}
 	if err == nil {
-		err = moveNew(part, to)
+		err = disk.Move(part, to)
 	}
 	return r, Archived{File: r.LogFile}.discardOnError(err)
 }
@@ -453,10 +454,10 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 	if len(w.told.Problems) > 0 {
 		plan.cut, plan.behind = true, w.end
 		logFile := to + ".log.jsonl"
-		if err := clearPart(logFile+partSuffix, w.path); err != nil {
+		if err := disk.RemovePart(logFile+disk.PartSuffix, w.path, isOurs); err != nil {
 			return r, err
 		}
-		name, err := unusedName(logFile)
+		name, err := disk.Unused(logFile)
 		if err != nil {
 			return r, err
 		}
@@ -471,7 +472,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		plan.note["lost"] = r.Lost[:min(n, 100)]
 		plan.note["lost_count"] = n
 	}
-	// If the rewrite could not sync the folder, moveNew syncs it again.
+	// If the rewrite could not sync the folder, disk.Move syncs it again.
 	if err := w.s.rewrite(plan); err != nil && !errors.Is(err, ErrMaybeDone) {
 		return r, err
 	}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"slices"
 
 	"ass/audit"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -35,7 +35,7 @@ const maxScanned = 1 << 30
 
 // scanFile returns all elements found in a file, the surest first.
 func scanFile(path string) ([]element, error) {
-	f, err := openExisting(path, os.O_RDONLY, 0)
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}

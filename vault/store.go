@@ -13,6 +13,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ass/audit"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -81,7 +82,7 @@ func (st *store) open(readOnly bool) error {
 			PageSize:     pageSize,
 			NoStatistics: true,
 			OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
-				if f, err = openExisting(path, flag, perm); err != nil {
+				if f, err = disk.OpenExisting(path, flag, perm); err != nil {
 					return nil, err
 				}
 				if err := st.look(f, readOnly); err != nil {
@@ -123,15 +124,10 @@ func (st *store) tree() (*tree, error) {
 	return st.pages, err
 }
 
-// openExisting opens a file for bbolt, and never creates one.
-func openExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
-	return openNoFollow(path, flag&^os.O_CREATE, perm)
-}
-
 func (st *store) close() error {
 	if st.broken != nil {
 		if st.file != nil {
-			unlock(st.file) // bbolt's lock; its mapping of the file stays
+			disk.Unlock(st.file) // bbolt's lock; its mapping of the file stays
 			_ = st.file.Close()
 		}
 		return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
+	"ass/vault/disk"
 	"ass/vault/internal/fault"
 )
 
@@ -57,6 +58,13 @@ type Options struct {
 	Progress func(done, total int)
 }
 
+// DefaultLockTimeout is how long to wait for the vault's lock.
+const DefaultLockTimeout = disk.DefaultLockTimeout
+
+func (o Options) lock() disk.LockOptions {
+	return disk.LockOptions{Timeout: o.LockTimeout, Command: o.Command, Now: o.Now, Waiting: o.Waiting}
+}
+
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -74,7 +82,7 @@ func (o Options) withDefaults() Options {
 type Vault struct {
 	path string
 	opts Options
-	lock *fileLock
+	lock *disk.Lock
 	st   *store
 	vid  vaultID
 	seen mark // the newest entry that this machine remembers
@@ -92,11 +100,11 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	lock, err := lockVault(path, false, o)
+	lock, err := disk.LockBeside(path, false, o.lock())
 	if err != nil {
 		return "", err
 	}
-	defer lock.release()
+	defer lock.Release()
 	if _, err := os.Lstat(path); err == nil {
 		return "", fault.New(ErrExists, "a vault already exists at %s", path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -125,7 +133,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = publishFile(path)
+	_, err = disk.Publish(path+newSuffix, path)
 	return v.ID(), err
 }
 
@@ -155,10 +163,10 @@ func Open(path string, o Options) (*Vault, error) {
 	// behind. That needs the exclusive lock.
 	_, err := os.Lstat(path + newSuffix)
 	leftover := err == nil
-	lock, err := lockVault(path, o.ReadOnly && !leftover, o)
-	if leftover && o.ReadOnly && isReadOnly(err) {
+	lock, err := disk.LockBeside(path, o.ReadOnly && !leftover, o.lock())
+	if leftover && o.ReadOnly && disk.IsReadOnly(err) {
 		leftover = false // harmless; the next process that can write here removes it
-		lock, err = lockVault(path, true, o)
+		lock, err = disk.LockBeside(path, true, o.lock())
 	}
 	if err != nil {
 		return nil, err
@@ -274,7 +282,7 @@ func (v *Vault) Close() error {
 	}
 	v.sessions = nil
 	err := v.st.close()
-	v.lock.release()
+	v.lock.Release()
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ass/audit"
+	"ass/vault/disk"
 )
 
 // verified is a note that the owner's machine keeps of a verification without problems:
@@ -58,7 +59,7 @@ func (v *verification) keep(last audit.Position) error {
 	k, ctx := v.s.root.verifiedKey()
 	sealed, err := seal(k, ctx, plain)
 	if err == nil && len(sealed) <= maxVerified {
-		m.write(m.verifiedFile(v.s.epoch.vid), sealed)
+		_ = disk.ReplaceUnsynced(m.verifiedFile(v.s.epoch.vid), sealed)
 	}
 	return err
 }
@@ -71,7 +72,7 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	if m.dir == "" {
 		return from
 	}
-	sealed, err := ReadFile(m.verifiedFile(v.s.epoch.vid), maxVerified)
+	sealed, _, err := disk.ReadFile(m.verifiedFile(v.s.epoch.vid), maxVerified)
 	if err != nil {
 		return from
 	}

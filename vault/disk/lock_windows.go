@@ -1,9 +1,8 @@
-package vault
+package disk
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -11,28 +10,20 @@ import (
 
 const errReadOnlyFS = windows.ERROR_WRITE_PROTECT
 
-// openNoFollow opens a regular file. It refuses symbolic links.
-func openNoFollow(path string, flag int, perm os.FileMode) (*os.File, error) {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("it is not a regular file")}
-	}
-	return os.OpenFile(path, flag, perm)
-}
-
 func openLockFile(path string, shared bool) (*os.File, error) {
-	return openNoFollow(path, os.O_RDWR|os.O_CREATE, 0o600)
+	return OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
-
-func hasOtherNames(*os.File) bool { return false }
 
 // The locked range lies far behind the content: on Windows, other processes cannot
 // read a locked range, but waiting processes must read the holder's name.
 const lockOffset = 1 << 30
 
-func tryLock(f *os.File, shared bool) error {
+// TryLock locks an open file, alone or shared. If another process holds the lock, the
+// error is [ErrLocked].
+func TryLock(f *os.File, shared bool) error {
 	err := lockRange(f, shared, windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
-		return errWouldBlock
+		return ErrLocked
 	}
 	return err
 }
@@ -53,9 +44,5 @@ func lockRange(f *os.File, shared bool, flags uint32) error {
 // long as another process looks at it.
 func isAlive(int) bool { return true }
 
-// unlock does nothing: on Windows, closing a file releases its locks.
-func unlock(*os.File) {}
-
-// SyncDir does nothing and returns nil: Windows has no such call, and its renames are
-// durable.
-func SyncDir(string) error { return nil }
+// Unlock does nothing: on Windows, closing a file releases its locks.
+func Unlock(*os.File) {}

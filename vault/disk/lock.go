@@ -1,4 +1,4 @@
-package vault
+package disk
 
 import (
 	"encoding/json"
@@ -10,31 +10,51 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"ass/vault/internal/fault"
 )
 
-// DefaultLockTimeout is how long a command waits for the vault's lock.
+// DefaultLockTimeout is how long to wait for a lock.
 const DefaultLockTimeout = 10 * time.Second
 
-// fileLock is a lock on a file beside the vault. bbolt has its own lock, but polls
-// it, so some waiters starve. A process that waits for a fileLock sleeps in the
-// kernel, which hands the lock on. The file is never deleted: a process may hold a
-// lock on it.
-type fileLock struct {
+// LockOptions say how to wait for a lock. The zero LockOptions are usable.
+type LockOptions struct {
+	Timeout time.Duration       // 0 means [DefaultLockTimeout]; less than 0 means not to wait
+	Command string              // names this process to those that wait for it
+	Now     func() time.Time    // the clock; nil is time.Now
+	Waiting func(holder string) // if set, called once when the wait gets long; holder may be ""
+}
+
+func (o LockOptions) withDefaults() LockOptions {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultLockTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Lock is a lock on a file of its own. A process that waits for it sleeps in the kernel,
+// which hands the lock on. The file is never deleted: a process may hold a lock on it.
+// The zero Lock locks nothing.
+type Lock struct {
 	f      *os.File // nil if there is nothing to lock
 	shared bool     // with other readers
 	me     *holder  // what this process wrote into the file; nil if nothing
 }
 
+// Endings of the files that [LockBeside] makes.
 const (
-	lockSuffix = ".lock"
-	gateSuffix = ".gate"
+	LockSuffix = ".lock"
+	GateSuffix = ".gate"
 )
 
 // LockFile locks path, and creates it if it is missing. Such locks guard small files
 // that several processes write. It returns a function that releases the lock. If
-// another process holds the lock for too long, the error is a [BusyError].
-func LockFile(path string, o Options) (release func(), err error) {
-	w := &wait{path: path, opts: o.withDefaults(), inGate: &fileLock{}}
+// another process holds the lock for too long, the error is a [fault.BusyError].
+func LockFile(path string, o LockOptions) (release func(), err error) {
+	w := &wait{path: path, opts: o.withDefaults(), inGate: &Lock{}}
 	defer w.end()
 	l, err := openLock(path, false)
 	if err != nil {
@@ -44,38 +64,39 @@ func LockFile(path string, o Options) (release func(), err error) {
 		return nil, err
 	}
 	l.write(w.opts)
-	return l.release, nil
+	return l.Release, nil
 }
 
-// lockVault locks the vault at path, alone or shared with other readers: first come,
-// first served. The lock alone is not fair: while a writer waits, the kernel still
+// LockBeside locks the file at path, alone or shared with other readers: first come,
+// first served. The lock is on a file beside it. The lock alone is not fair: while a writer waits, the kernel still
 // lets in more readers, so overlapping readers can starve the writer. So every
 // process passes a gate, one at a time, and waits for the lock inside the gate. A
-// process that will not wait (LockTimeout < 0) skips the gate.
+// process that will not wait (Timeout < 0) skips the gate.
 //
 // If the lock file cannot be created because the disk is read-only, a reader goes on
 // without a lock: nobody can write there.
-func lockVault(path string, shared bool, o Options) (*fileLock, error) {
-	w := &wait{path: path + lockSuffix, gate: path + gateSuffix, opts: o, inGate: &fileLock{}}
+func LockBeside(path string, shared bool, o LockOptions) (*Lock, error) {
+	o = o.withDefaults()
+	w := &wait{path: path + LockSuffix, gate: path + GateSuffix, opts: o, inGate: &Lock{}}
 	defer w.end()
 	l, err := openLock(w.path, shared)
 	if err != nil {
 		return nil, err
 	}
-	if o.LockTimeout >= 0 {
+	if o.Timeout >= 0 {
 		gate, err := openLock(w.gate, shared)
 		if err == nil {
 			err = w.take(gate, false)
 		}
 		if err != nil {
-			l.release()
+			l.Release()
 			return nil, err
 		}
 		w.inGate = gate
 		w.passed.Store(gate.f != nil)
 	}
 	err = w.take(l, shared)
-	w.inGate.release()
+	w.inGate.Release()
 	if err != nil {
 		return nil, err
 	}
@@ -83,44 +104,46 @@ func lockVault(path string, shared bool, o Options) (*fileLock, error) {
 	return l, nil
 }
 
-func openLock(path string, shared bool) (*fileLock, error) {
+func openLock(path string, shared bool) (*Lock, error) {
 	f, err := openLockFile(path, shared)
-	if shared && (isReadOnly(err) || errors.Is(err, fs.ErrNotExist)) {
-		return &fileLock{}, nil
+	if shared && (IsReadOnly(err) || errors.Is(err, fs.ErrNotExist)) {
+		return &Lock{}, nil
 	}
-	return &fileLock{f: f}, err
+	return &Lock{f: f}, err
 }
 
-func isReadOnly(err error) bool {
+// IsReadOnly reports whether err says that nothing can be written there.
+func IsReadOnly(err error) bool {
 	return errors.Is(err, errReadOnlyFS) || errors.Is(err, fs.ErrPermission)
 }
 
 // wait is one process's wait for a lock. It has one time limit, and sends at most one
-// notice to Options.Waiting.
+// notice to LockOptions.Waiting.
 type wait struct {
-	path   string    // of the lock
-	gate   string    // path of its gate; "" for none
-	inGate *fileLock // the gate, once it is locked; before, a fileLock without a file
+	path   string // of the lock
+	gate   string // path of its gate; "" for none
+	inGate *Lock  // the gate, once it is locked; before, a Lock without a file
 	passed atomic.Bool
-	opts   Options
+	opts   LockOptions
 
 	limit, notice *time.Timer // nil until the process has to wait
 }
 
-var errWouldBlock = errors.New("the lock is held")
+// ErrLocked says that another process holds the lock.
+var ErrLocked = errors.New("the lock is held")
 
 // take locks l.f. On an error, l.f is closed. take blocks in the kernel and gives up
 // at the time limit. If the goroutine of an abandoned wait still gets the lock, it
 // releases the lock again.
-func (w *wait) take(l *fileLock, shared bool) error {
+func (w *wait) take(l *Lock, shared bool) error {
 	if l.f == nil {
 		return nil
 	}
 	l.shared = shared
-	err := tryLock(l.f, shared)
-	if errors.Is(err, errWouldBlock) {
-		if w.opts.LockTimeout < 0 {
-			err = &BusyError{Path: strings.TrimSuffix(w.path, lockSuffix), Holder: w.holder()}
+	err := TryLock(l.f, shared)
+	if errors.Is(err, ErrLocked) {
+		if w.opts.Timeout < 0 {
+			err = &fault.BusyError{Path: strings.TrimSuffix(w.path, LockSuffix), Holder: w.holder()}
 		} else {
 			return w.block(l, shared)
 		}
@@ -131,7 +154,7 @@ func (w *wait) take(l *fileLock, shared bool) error {
 	return err
 }
 
-func (w *wait) block(l *fileLock, shared bool) error {
+func (w *wait) block(l *Lock, shared bool) error {
 	w.begin()
 	f := l.f // the goroutine must not use l, which is the caller's again after a return
 	got, gaveUp := make(chan error), make(chan struct{})
@@ -151,7 +174,7 @@ func (w *wait) block(l *fileLock, shared bool) error {
 		return err
 	case <-w.limit.C:
 		close(gaveUp)
-		return &BusyError{Path: strings.TrimSuffix(w.path, lockSuffix), Holder: w.holder(), Waited: w.opts.LockTimeout}
+		return &fault.BusyError{Path: strings.TrimSuffix(w.path, LockSuffix), Holder: w.holder(), Waited: w.opts.Timeout}
 	}
 }
 
@@ -162,7 +185,7 @@ func (w *wait) begin() {
 	if w.limit != nil {
 		return
 	}
-	w.limit = time.NewTimer(w.opts.LockTimeout)
+	w.limit = time.NewTimer(w.opts.Timeout)
 	if w.opts.Waiting != nil {
 		w.notice = time.AfterFunc(500*time.Millisecond, func() { w.opts.Waiting(w.holder()) })
 	}
@@ -183,7 +206,7 @@ func (w *wait) holder() string {
 		if path == "" || path == w.gate && w.passed.Load() { // this process holds the gate itself
 			continue
 		}
-		f, err := openNoFollow(path, os.O_RDONLY, 0)
+		f, err := OpenFile(path, os.O_RDONLY, 0)
 		if err != nil {
 			continue
 		}
@@ -209,7 +232,8 @@ func (h holder) String() string {
 	return fmt.Sprintf("pid %d (%q), since %s", h.PID, h.Command, h.Since.Local().Format(time.TimeOnly))
 }
 
-func (l *fileLock) release() {
+// Release ends the lock. It does nothing the second time.
+func (l *Lock) Release() {
 	if l.f == nil {
 		return
 	}
@@ -223,7 +247,7 @@ func (l *fileLock) release() {
 // write names the holder in the lock file. The name only informs those who wait, so
 // errors are ignored. Readers may write at the same time and spoil nothing: each makes
 // a single write, and readHolder ignores the rest of a longer, older name.
-func (l *fileLock) write(o Options) {
+func (l *Lock) write(o LockOptions) {
 	if l.f == nil {
 		return
 	}

@@ -1,0 +1,67 @@
+//go:build unix
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const errReadOnlyFS = unix.EROFS
+
+// openLockFile opens the lock file, and creates it if it is missing. For a reader, a
+// file that it may only read is enough. The holder of the lock writes into the file,
+// so openLockFile refuses a file that has other hard links.
+func openLockFile(path string, shared bool) (*os.File, error) {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil && hasOtherNames(f) {
+		f.Close()
+		return nil, otherNames(path)
+	}
+	if err != nil && shared {
+		if r, rerr := OpenFile(path, os.O_RDONLY, 0); rerr == nil {
+			return r, nil
+		}
+	}
+	return f, err
+}
+
+// TryLock locks an open file, alone or shared. If another process holds the lock, the
+// error is [ErrLocked].
+func TryLock(f *os.File, shared bool) error {
+	err := flock(f, shared, unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	return err
+}
+
+func blockLock(f *os.File, shared bool) error { return flock(f, shared, 0) }
+
+func flock(f *os.File, shared bool, flags int) error {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), how|flags)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		return nil
+	}
+}
+
+// isAlive reports whether the process exists. Processes on other machines or in other
+// containers are not visible, and count as gone.
+func isAlive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
+// Unlock releases the lock on a file that is still mapped into memory. Closing the
+// file would not release it, because the mapping keeps the lock.
+func Unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }
