@@ -103,7 +103,7 @@ func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...token
 			return &refusal{fault.New(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
-			if err := t.remove(bucketGrants, s.as.index[:]); err != nil {
+			if err := t.remove(bucketGrants, s.as.Index[:]); err != nil {
 				return err
 			}
 		}
@@ -303,7 +303,7 @@ func (s *Session) author(t *tx, by string) (signer, error) {
 	if by == audit.Owner {
 		who := signer{pub: s.pub, owner: true}
 		if s.root != nil {
-			who.sign = s.root.sign
+			who.sign = s.root.Sign
 		}
 		return who, nil
 	}

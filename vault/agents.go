@@ -11,6 +11,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // agentBody is the record of an agent, under the agent's id. The owner signs it. The
@@ -154,7 +155,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 		for _, ns := range spec.Namespaces {
 			body.Namespaces = append(body.Namespaces, ns.String())
 		}
-		body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
+		body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
 		if err := t.put(bucketAgents, []byte(id), true, body); err != nil {
 			return err
 		}
@@ -183,15 +184,15 @@ func (s *Session) grantAgent(t *tx, id string, body agentBody) error {
 	if err != nil {
 		return err
 	}
-	if err := t.putGrant(newGrantee(s.root.agentSecret(id, body.Serial)), id, g); err != nil {
+	if err := t.putGrant(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)), id, g); err != nil {
 		return err
 	}
 	return s.openUp(t, nodes)
 }
 
 func (s *Session) agentKey(id string, serial uint32) tokens.AgentKey {
-	k := tokens.AgentKey{Secret: s.root.agentSecret(id, serial)}
-	copy(k.Vault[:], s.epoch.vid[:])
+	k := tokens.AgentKey{Secret: s.root.AgentSecret(id, serial)}
+	copy(k.Vault[:], s.epoch.Vault[:])
 	return k
 }
 
@@ -371,11 +372,11 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
 		case p.rotate:
 			body.Serial++
-			body.Pub = public(newGrantee(s.root.agentSecret(id, body.Serial)).sign)
+			body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
 			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
 		}
 		if p.owner != nil { // every agent's key is derived from the owner's root
-			body.Pub, body.IssuedAt = public(newGrantee(next.root.agentSecret(id, body.Serial)).sign), w.t.now
+			body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
 		}
 		if err := w.t.put(bucketAgents, []byte(id), true, body); err != nil {
 			return err

@@ -56,7 +56,7 @@ func BenchmarkGetAsAgent(b *testing.B) {
 		b.Fatal(err)
 	}
 	k := tokens.AgentKey{Secret: benchAgent(b, s, scopes).as.secret}
-	copy(k.Vault[:], s.epoch.vid[:])
+	copy(k.Vault[:], s.epoch.Vault[:])
 	p := benchPath(b, 500)
 	for b.Loop() {
 		as, err := s.v.Agent(k)

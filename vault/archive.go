@@ -18,6 +18,7 @@ import (
 	"ass/audit"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // Archived is a part of the log that was moved into a file of its own.
@@ -211,7 +212,7 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 	}
 	err = disk.Write(part, func(f io.Writer) error {
 		w := bufio.NewWriterSize(f, 64<<10)
-		if a.SHA256, err = audit.WriteArchive(w, h, s.root.sign, entries); err != nil {
+		if a.SHA256, err = audit.WriteArchive(w, h, s.root.Sign, entries); err != nil {
 			return err
 		}
 		return w.Flush()
@@ -244,7 +245,7 @@ func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []strin
 		}
 	}
 	of := func(owner ed25519.PublicKey) string {
-		id := vaultIDOf(owner)
+		id := keys.VaultIDOf(owner)
 		return hex.EncodeToString(id[:])
 	}
 	h, findings, err := audit.VerifyArchive(io.Reader(f), of, each)

@@ -13,6 +13,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // ask reads a secret as an honest grantee, which must make a request. It returns the key
@@ -51,8 +52,8 @@ func (c *company) answered(who string, k []byte) (fileKey []byte) {
 		)
 		err := errors.Join(bodyOf(t, bucketRequests, k, &q), bodyOf(t, bucketDecisions, k, &answer))
 		_, id, _ := cutRequestKey(k)
-		ctx := t.epoch.decisionContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
-		plain, oerr := open(s.as.seal, ctx, answer.Key)
+		ctx := t.Epoch.DecisionContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
+		plain, oerr := keys.Open(s.as.Seal, ctx, answer.Key)
 		fileKey = plain
 		return errors.Join(err, oerr)
 	})
@@ -118,7 +119,7 @@ func opens(c *company, fileKey []byte) (n int) {
 			if err = errors.Join(err, audit.DecodeStrict(r.body, &body)); err != nil {
 				c.t.Fatal(err)
 			}
-			if _, err := decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed); err == nil {
+			if _, err := keys.Decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed); err == nil {
 				n++
 			}
 		})
@@ -178,7 +179,7 @@ func TestForgedApprovals(t *testing.T) {
 		"ask that was changed after it was answered": {func(c *company, s *Session, t *tx, good []byte) error {
 			var body requestBody
 			err := bodyOf(t, bucketRequests, good, &body)
-			body.Path, t.by = "prod/app/WCARD", actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}
+			body.Path, t.by = "prod/app/WCARD", actor{c.id["reader"], audit.Agent, keys.NewGrantee(c.secret["reader"]).Sign}
 			return errors.Join(err, t.put(bucketRequests, good, true, body))
 		}, "its id does not match its content"},
 	} {
@@ -210,15 +211,15 @@ func TestForgedApprovals(t *testing.T) {
 
 // answers returns what an asker can open with its key, in any context that it can make
 // up, of all decisions in the file.
-func (c *company) answers(who string) (keys [][]byte) {
+func (c *company) answers(who string) (found [][]byte) {
 	c.open(func(v *Vault) {
-		to := newGrantee(c.secret[who])
+		to := keys.NewGrantee(c.secret[who])
 		ids := []age.Identity{}
 		_ = v.st.each(bucketRequests, func(k, _ []byte) {
 			_, id, _ := cutRequestKey(k)
 			for _, name := range []string{who, "reader"} {
 				for n := range uint32(4) {
-					ids = append(ids, keyWrap{to.seal, epoch{vid: c.vid, n: n}.decisionContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
+					ids = append(ids, keys.KeyWrap{Key: to.Seal, Ctx: keys.Epoch{Vault: c.vid, N: n}.DecisionContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
 				}
 			}
 		})
@@ -227,14 +228,14 @@ func (c *company) answers(who string) (keys [][]byte) {
 			r, _ := parseRecord(value)
 			if audit.DecodeStrict(r.body, &body) == nil {
 				for _, id := range ids {
-					if k, err := decrypt(id, body.Key); err == nil {
-						keys = append(keys, k)
+					if k, err := keys.Decrypt(id, body.Key); err == nil {
+						found = append(found, k)
 					}
 				}
 			}
 		})
 	})
-	return keys
+	return found
 }
 
 // forgeAsk writes a request of the acting grantee without the program's checks.
@@ -342,11 +343,11 @@ func TestForgedAnswersWithoutAKey(t *testing.T) {
 
 // stolen copies bytes that writer sealed to a published recipient into a version that
 // mallory makes, in a place where mallory may read and write.
-func stolen(c *company, path string, tier tokens.Tier, recipient node) {
+func stolen(c *company, path string, tier tokens.Tier, recipient keys.Node) {
 	c.insider("mallory", func(s *Session, t *tx) error {
 		var body versionBody
 		err := bodyOf(t, bucketVersions, versionKey(c.p("prod/other/W"), 1), &body)
-		body.Seq, body.Author, body.Tier, body.Recipient = t.seq(), t.by.id, tier, recipient.id()
+		body.Seq, body.Author, body.Tier, body.Recipient = t.seq(), t.by.id, tier, recipient.ID()
 		k := versionKey(c.p(path), 1)
 		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
 		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
@@ -390,12 +391,12 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 		}, ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, from := range []node{{tier: by.tier, kind: kindNamespace}, {tier: by.tier, kind: kindNamespace, path: "prod/mine"}, {tier: by.tier, kind: kindSecret, path: "prod/mine/X"}, {tier: by.tier, kind: kindNamespace, path: "prod/other"}} {
+			for _, from := range []keys.Node{{Tier: by.tier, Kind: keys.KindNamespace}, {Tier: by.tier, Kind: keys.KindNamespace, Path: "prod/mine"}, {Tier: by.tier, Kind: keys.KindSecret, Path: "prod/mine/X"}, {Tier: by.tier, Kind: keys.KindNamespace, Path: "prod/other"}} {
 				c := newCompany(t)
 				stolen(c, "prod/mine/X", by.tier, from)
 				c.do(func(s *Session) {
 					if err := by.touch(c, s); !errors.Is(err, by.refuse) {
-						t.Errorf("%q: %v", from.path, err)
+						t.Errorf("%q: %v", from.Path, err)
 					}
 				})
 				if got, err := c.read("mallory", "prod/mine/X"); strings.Contains(got, marker+"prod/other") || err == nil && got != marker+"prod/mine/X" {
@@ -421,17 +422,17 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 	}
 	t.Run("owner, who approves", func(t *testing.T) {
 		c := newCompany(t)
-		stolen(c, "prod/mine/X", tokens.Critical, node{tier: tokens.Critical, kind: kindNamespace})
+		stolen(c, "prod/mine/X", tokens.Critical, keys.Node{Tier: tokens.Critical, Kind: keys.KindNamespace})
 		c.insider("mallory", func(_ *Session, t *tx) error { _, err := forgeAsk(c, t, "prod/mine/X", nil); return err })
 		c.check("it was approved", c.approve(), ErrDamaged, "prod/mine/X version 1: it does not decrypt")
 	})
 	t.Run("issuer of a token", func(t *testing.T) {
 		c := newCompany(t)
-		stolen(c, "prod/mine/X", tokens.Standard, node{tier: tokens.Standard, kind: kindNamespace, path: "prod/mine"})
+		stolen(c, "prod/mine/X", tokens.Standard, keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace, Path: "prod/mine"})
 		if err := c.honest("mallory", func(s *Session) {
 			_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/X")})
 			c.check("a file key was handed on", err, ErrDamaged, "")
-		}); err != nil && !errors.Is(err, errSealed) {
+		}); err != nil && !errors.Is(err, keys.ErrSealed) {
 			t.Error(err)
 		}
 	})

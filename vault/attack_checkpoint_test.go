@@ -15,6 +15,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // archive archives the log up to now.
@@ -50,12 +51,12 @@ func (v *victim) remove(bucket string, k []byte) {
 func TestCheckpointAttacks(t *testing.T) {
 	forge := func(v *victim, change func(*checkpoint)) {
 		_, mine, _ := ed25519.GenerateKey(nil)
-		c, err := parseCheckpoint(vaultID(v.take(bucketMeta, []byte(metaVault))), v.take(bucketAudit, checkpointKey))
+		c, err := parseCheckpoint(keys.VaultID(v.take(bucketMeta, []byte(metaVault))), v.take(bucketAudit, checkpointKey))
 		if err != nil {
 			v.t.Fatal(err)
 		}
 		change(&c)
-		value, err := c.encode(vaultID(v.take(bucketMeta, []byte(metaVault))), mine)
+		value, err := c.encode(keys.VaultID(v.take(bucketMeta, []byte(metaVault))), mine)
 		if err != nil {
 			v.t.Fatal(err)
 		}
@@ -175,7 +176,7 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value := lp(lp(lp(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
+	value := keys.LP(keys.LP(keys.LP(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
 	v.give(bucketAudit, audit.Key(newest+2), append(value, make([]byte, 32)...))
 	raw, err := os.ReadFile(v.path)
 	if err != nil {

@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // The attacker of these tests (attack_grants, _tokens, _forgery, _approvals) is an
@@ -44,10 +46,10 @@ import (
 // company is a vault with agents and tokens in it.
 type company struct {
 	*victim
-	vid    vaultID
-	secret map[string]key    // of an agent or a token, by name
-	id     map[string]string // by name
-	text   map[string]string // of the tokens
+	vid    keys.VaultID
+	secret map[string]keys.Key // of an agent or a token, by name
+	id     map[string]string   // by name
+	text   map[string]string   // of the tokens
 }
 
 var companyAgents = map[string]string{
@@ -81,7 +83,7 @@ func newCompany(t *testing.T) *company {
 }
 
 func buildCompany(t *testing.T) {
-	c := company{victim: newVictim(t), secret: map[string]key{}, id: map[string]string{}, text: map[string]string{}}
+	c := company{victim: newVictim(t), secret: map[string]keys.Key{}, id: map[string]string{}, text: map[string]string{}}
 	token := func(name string, s *Session, scopes string, tier tokens.Tier) {
 		got, err := s.IssueToken(TokenSpec{Scopes: c.scopes(scopes), Tier: tier})
 		if err != nil {
@@ -91,7 +93,7 @@ func buildCompany(t *testing.T) {
 		c.secret[name], c.id[name], c.text[name] = parsed.Signature, got.ID, got.Text
 	}
 	c.do(func(s *Session) {
-		c.vid = s.epoch.vid
+		c.vid = s.epoch.Vault
 		for _, name := range slices.Sorted(maps.Keys(companyAgents)) {
 			a, k, err := s.CreateAgent(AgentSpec{Name: name, Scopes: c.scopes(companyAgents[name])})
 			if err != nil {
@@ -257,29 +259,29 @@ func (c *company) places() (list []place) {
 }
 
 // own returns the keys that a session has before it derives any along a path.
-func own(s *Session) map[key]bool {
-	keys := map[key]bool{s.as.seal: true, s.as.secret: true, s.epoch.mk: true, s.epoch.headKey(): true, s.epoch.digestKey(): true}
-	for _, n := range s.ring.nodes {
-		keys[n.key] = true
+func own(s *Session) map[keys.Key]bool {
+	have := map[keys.Key]bool{s.as.Seal: true, s.as.secret: true, s.epoch.MAC: true, s.epoch.HeadKey(): true, s.epoch.DigestKey(): true}
+	for _, n := range s.ring.Nodes {
+		have[n.Key] = true
 	}
-	return keys
+	return have
 }
 
 // loot adds all keys that can be derived along a path, or along the end of it. It starts
 // from every node, even if the keyring says that the node is not above the path.
-func loot(s *Session, p tokens.Path) map[key]bool {
-	keys, segments := own(s), strings.Split(p.String(), "/")
-	for _, n := range s.ring.nodes {
+func loot(s *Session, p tokens.Path) map[keys.Key]bool {
+	have, segments := own(s), strings.Split(p.String(), "/")
+	for _, n := range s.ring.Nodes {
 		for from := range segments {
-			k := n.key
+			k := n.Key
 			for _, segment := range segments[from:] {
-				keys[childKey(k, kindSecret, segment)] = true
-				k = childKey(k, kindNamespace, segment)
-				keys[k] = true
+				have[keys.ChildKey(k, keys.KindSecret, segment)] = true
+				k = keys.ChildKey(k, keys.KindNamespace, segment)
+				have[k] = true
 			}
 		}
 	}
-	return keys
+	return have
 }
 
 // keysTo returns every identity that a session can make from its keys, for every place
@@ -287,39 +289,39 @@ func loot(s *Session, p tokens.Path) map[key]bool {
 func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []age.Identity) {
 	elsewhere := [][]byte{}
 	for _, id := range c.id {
-		elsewhere = append(elsewhere, grantContext(c.vid, id))
+		elsewhere = append(elsewhere, keys.GrantContext(c.vid, id))
 	}
-	recipients := map[key]pubWrap{}
+	recipients := map[keys.Key]keys.PubWrap{}
 	for _, n := range epochs {
-		e := epoch{vid: c.vid, n: n}
-		elsewhere = append(elsewhere, e.headContext(), u32(append(lp(nil, "epoch"), c.vid[:]...), n))
+		e := keys.Epoch{Vault: c.vid, N: n}
+		elsewhere = append(elsewhere, e.HeadContext(), binary.BigEndian.AppendUint32(append(keys.LP(nil, "epoch"), c.vid[:]...), n))
 		for _, p := range places {
-			ctx := e.versionContext(p.tier, p.path, p.version)
+			ctx := e.VersionContext(p.tier, p.path, p.version)
 			for k := range loot(s, p.path) {
-				ids = append(ids, keyWrap{k, ctx})
+				ids = append(ids, keys.KeyWrap{Key: k, Ctx: ctx})
 			}
-			for _, n := range s.ring.nodes {
-				above := []node{n}
+			for _, n := range s.ring.Nodes {
+				above := []keys.Node{n}
 				for text := p.path.Namespace().String(); text != ""; text = text[:max(0, strings.LastIndexByte(text, '/'))] {
-					if at, ok := n.derive(node{tier: n.tier, kind: kindNamespace, path: text}); ok {
+					if at, ok := n.Derive(keys.Node{Tier: n.Tier, Kind: keys.KindNamespace, Path: text}); ok {
 						above = append(above, at)
 					}
 				}
 				for _, at := range above {
-					if recipients[at.key].key == nil {
-						recipients[at.key] = pubWrap{key: nodePrivate(at.key)}
+					if recipients[at.Key].Key == nil {
+						recipients[at.Key] = keys.PubWrap{Key: keys.NodePrivate(at.Key)}
 					}
 				}
 			}
 			for _, w := range recipients {
-				w.ctx = ctx
+				w.Ctx = ctx
 				ids = append(ids, w)
 			}
 		}
 	}
 	for _, ctx := range elsewhere {
 		for k := range own(s) {
-			ids = append(ids, keyWrap{k, ctx})
+			ids = append(ids, keys.KeyWrap{Key: k, Ctx: ctx})
 		}
 	}
 	return ids

@@ -18,6 +18,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/disk"
+	"ass/vault/internal/keys"
 )
 
 // These attacks are on a salvage, which reads a damaged file, and on a restore, which puts
@@ -121,7 +122,7 @@ func (v *victim) forge(at uint64, ev audit.Event) {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	value := lp(lp(lp(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
+	value := keys.LP(keys.LP(keys.LP(nil, audit.Owner), body), make([]byte, ed25519.SignatureSize))
 	v.give(bucketAudit, audit.Key(at), append(value, make([]byte, audit.MACSize)...))
 }
 
@@ -371,7 +372,7 @@ func TestHostileFilesEnd(t *testing.T) {
 		return p
 	}
 	t.Run("elements that overlap", func(t *testing.T) {
-		big := lp(lp(lp([]byte{1}, "owner"), make([]byte, ed25519.SignatureSize)), make([]byte, 3<<20))
+		big := keys.LP(keys.LP(keys.LP([]byte{1}, "owner"), make([]byte, ed25519.SignatureSize)), make([]byte, 3<<20))
 		big = append(big, make([]byte, 32)...)
 		var b []byte
 		const pages = 400
@@ -392,7 +393,7 @@ func TestHostileFilesEnd(t *testing.T) {
 	t.Run("numbers far apart", func(t *testing.T) {
 		v := newVictim(t)
 		v.edit(func(b func(string) *bbolt.Bucket) {
-			value := lp(lp(lp(nil, audit.Owner), []byte("{}")), make([]byte, ed25519.SignatureSize))
+			value := keys.LP(keys.LP(keys.LP(nil, audit.Owner), []byte("{}")), make([]byte, ed25519.SignatureSize))
 			value = append(value, make([]byte, audit.MACSize)...)
 			for n := uint64(1); n < 3000; n++ {
 				for _, seq := range []uint64{n << 19, math.MaxUint64 - n} {
@@ -474,9 +475,9 @@ func TestHostileBackup(t *testing.T) {
 	v := newVictim(t)
 	file := v.backUp()
 	mallory := newVictim(t)
-	var root *rootKeys
+	var root *keys.Root
 	mallory.do(func(s *Session) { root = s.root })
-	sealed, err := v.owner.seal(root.root[:])
+	sealed, err := keys.SealFor(v.owner, root.Key[:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // Only the owner can sign the record of an agent. Only the owner or the issuer can sign
@@ -25,7 +26,7 @@ func TestRightsAreTheOwners(t *testing.T) {
 	resign := func(c *company, t *tx, token, by, with string) error {
 		var body tokenBody
 		err := bodyOf(t, bucketTokens, []byte(c.id[token]), &body)
-		t.by = actor{c.id[by], audit.Token, newGrantee(c.secret[with]).sign}
+		t.by = actor{c.id[by], audit.Token, keys.NewGrantee(c.secret[with]).Sign}
 		return errors.Join(err, t.put(bucketTokens, []byte(c.id[token]), true, body))
 	}
 	for name, attack := range map[string]struct {
@@ -39,7 +40,7 @@ func TestRightsAreTheOwners(t *testing.T) {
 		}, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
 		"own record, by a MAC alone": {func(c *company, t *tx) error { return wide(c, t, actor{id: audit.Owner}, false) }, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
 		"own record, signed by another agent": {func(c *company, t *tx) error {
-			return wide(c, t, actor{c.id["reader"], audit.Agent, newGrantee(c.secret["reader"]).sign}, true)
+			return wide(c, t, actor{c.id["reader"], audit.Agent, keys.NewGrantee(c.secret["reader"]).Sign}, true)
 		}, "mallory", "has no right to write it", `agents/"agt_`},
 		"own token's record, signed by itself": {func(c *company, t *tx) error {
 			return resign(c, t, "mallory's token", "mallory's token", "mallory's token")
@@ -281,7 +282,7 @@ func TestForgedEntries(t *testing.T) {
 			return errors.Join(err, about("prod/app/DB", event(audit.SecretUpdated))(c, s, t))
 		}, "whose scopes do not cover"},
 		"a token by a token": {func(c *company, s *Session, t *tx) error {
-			t.by = actor{c.id["mallory's token"], audit.Token, newGrantee(c.secret["mallory's token"]).sign}
+			t.by = actor{c.id["mallory's token"], audit.Token, keys.NewGrantee(c.secret["mallory's token"]).Sign}
 			return about(jti, event(audit.TokenIssued))(c, s, t)
 		}, "it is not a valid record of issuing a token"},
 		"itself made anew, and its write": {func(c *company, s *Session, t *tx) error {

@@ -15,21 +15,22 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // Without a key, nobody opens an age file or sees a value.
 func TestTheStolenFileGivesNothing(t *testing.T) {
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
-	stranger, err := NewIdentity()
+	stranger, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := &Session{as: &acting{grantee: newGrantee(key{})}, ring: ownerRing(key{}), epoch: epoch{vid: c.vid, n: 2}}
+	nobody := &Session{as: &acting{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}), epoch: keys.Epoch{Vault: c.vid, N: 2}}
 	if found := len(blobs(raw)); found < len(places)+len(c.id)+3 {
 		t.Fatalf("only %d sealed blobs are seen", found)
 	}
-	if got := opened(raw, append(c.keysTo(nobody, places, 1, 2), stranger.id)); len(got) > 0 {
+	if got := opened(raw, append(c.keysTo(nobody, places, 1, 2), stranger)); len(got) > 0 {
 		t.Errorf("opened: %q", got)
 	}
 	if bytes.Contains(raw, []byte(marker)) || bytes.Contains(raw, []byte(base64.StdEncoding.EncodeToString([]byte(marker)))) {
@@ -47,7 +48,7 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
-	var secret key // of the epoch, to derive the true keys
+	var secret keys.Key // of the epoch, to derive the true keys
 	c.do(func(s *Session) { secret = s.secret })
 	future := []string{"prod/app/NEW", "prod/app/deep/er/NEW", "prod/app/DB/NEW", "prod/ap/NEW", "prod/app2/NEW", "prod/NEW", "prod/app/app/NEW", "app/NEW", "dev/NEW"}
 	scopes := maps.Clone(companyAgents)
@@ -70,11 +71,11 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 					everywhere = append(everywhere, place{path: c.p(f)})
 				}
 				for _, p := range everywhere {
-					keys := loot(s, p.path)
+					have := loot(s, p.path)
 					for _, tier := range tokens.Tiers {
-						want := secretKey(tierKey(secret, tier), p.path)
-						got, ok := s.ring.derive(nodeOf(tier, tokens.Exactly(p.path)))
-						if ok != has(p.path, tier) || ok && got.key != want || keys[want] != ok {
+						want := secretKey(keys.TierKey(secret, tier), p.path)
+						got, ok := s.ring.Derive(keys.NodeOf(tier, tokens.Exactly(p.path)))
+						if ok != has(p.path, tier) || ok && got.Key != want || have[want] != ok {
 							t.Errorf("%s %s: the keyring has it: %v", tier, p.path, ok)
 						}
 					}
@@ -126,17 +127,17 @@ func TestOldKeysOpenNothing(t *testing.T) {
 		}
 	}
 	c := newCompany(t)
-	before, places, was := c.raw(), c.places(), epoch{}
+	before, places, was := c.raw(), c.places(), keys.Epoch{}
 	old, grants := map[string][]age.Identity{}, map[string][]byte{}
 	for _, who := range []string{"reader", "reader's token", "owner's token"} {
-		to := newGrantee(c.secret[who])
-		grants[who] = c.take(bucketGrants, to.index[:])
+		to := keys.NewGrantee(c.secret[who])
+		grants[who] = c.take(bucketGrants, to.Index[:])
 		c.open(func(v *Vault) {
 			s, g, err := v.granteeSession(c.secret[who], audit.Agent)
 			if err != nil {
 				t.Fatal(err)
 			}
-			was, s.as.seal = s.epoch, key{} // without the key of its grant, which is checked below
+			was, s.as.Seal = s.epoch, keys.Key{} // without the key of its grant, which is checked below
 			old[who] = c.keysTo(s, places, g.Epoch, g.Epoch+1)
 		})
 		if len(opened(before, old[who])) < 2 {
@@ -170,11 +171,11 @@ func TestOldKeysOpenNothing(t *testing.T) {
 				}
 			}
 			c.open(func(v *Vault) {
-				for _, n := range []uint32{was.n, was.n + 1} {
-					e := epoch{vid: c.vid, n: n, mk: was.mk}
+				for _, n := range []uint32{was.N, was.N + 1} {
+					e := keys.Epoch{Vault: c.vid, N: n, MAC: was.MAC}
 					for _, bucket := range recordBuckets {
 						err := v.st.each(bucket, func(k, value []byte) {
-							if r, err := parseRecord(value); err != nil || e.macHolds(bucket, k, r) {
+							if r, err := parseRecord(value); err != nil || newHasher(e).macHolds(bucket, k, r) {
 								t.Errorf("the old MAC key holds for %s %q (%v)", bucket, k, err)
 							}
 						})
@@ -186,19 +187,19 @@ func TestOldKeysOpenNothing(t *testing.T) {
 			})
 			c.finds("")
 			for _, who := range act.dead {
-				to := newGrantee(c.secret[who])
-				seal := []age.Identity{keyWrap{to.seal, grantContext(c.vid, c.id[who])}}
+				to := keys.NewGrantee(c.secret[who])
+				seal := []age.Identity{keys.KeyWrap{Key: to.Seal, Ctx: keys.GrantContext(c.vid, c.id[who])}}
 				if len(opened(before, seal)) == 0 || len(opened(after, seal)) > 0 {
 					t.Errorf("a grant for the old key of %s is in the raw file", who)
 				}
 				_, err := c.read(who, "prod/app/deep/K")
 				c.check(who, err, ErrWrongKey, "opens nothing")
 				// If the grant of the old epoch is put back, it opens, but nothing else does.
-				c.give(bucketGrants, to.index[:], grants[who])
+				c.give(bucketGrants, to.Index[:], grants[who])
 				if _, err = c.read(who, "prod/app/deep/K"); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotFound) {
 					t.Errorf("%s, its grant put back: %v", who, err)
 				}
-				c.finds(fmt.Sprintf("grant %x", to.index))
+				c.finds(fmt.Sprintf("grant %x", to.Index))
 			}
 		})
 	}
@@ -212,21 +213,21 @@ func TestSwappedRecipients(t *testing.T) {
 		"signed in the owner's name": func(_ *company, t *tx) bool { t.by.id = audit.Owner; return true },
 		"by a MAC alone":             func(_ *company, t *tx) bool { t.by.id = audit.Owner; return false },
 	} {
-		for at, write := range map[*node]struct {
+		for at, write := range map[*keys.Node]struct {
 			path string
 			tier tokens.Tier
 		}{
-			{tier: tokens.Standard, kind: kindNamespace}:                   {"prod/other/NEW", 0},
-			{tier: tokens.Critical, kind: kindNamespace}:                   {"prod/other/NEW", tokens.Critical},
-			{tier: tokens.Standard, kind: kindNamespace, path: "prod/app"}: {"prod/app/NEW", 0},
-			{tier: tokens.Standard, kind: kindSecret, path: "prod/app/W"}:  {"prod/app/W", 0}, // no recipient yet
+			{Tier: tokens.Standard, Kind: keys.KindNamespace}:                   {"prod/other/NEW", 0},
+			{Tier: tokens.Critical, Kind: keys.KindNamespace}:                   {"prod/other/NEW", tokens.Critical},
+			{Tier: tokens.Standard, Kind: keys.KindNamespace, Path: "prod/app"}: {"prod/app/NEW", 0},
+			{Tier: tokens.Standard, Kind: keys.KindSecret, Path: "prod/app/W"}:  {"prod/app/W", 0}, // no recipient yet
 		} {
-			t.Run(fmt.Sprintf("%s, %s %s", name, at.tier, at.path), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %s %s", name, at.Tier, at.Path), func(t *testing.T) {
 				c := newCompany(t)
 				c.insider("mallory", func(_ *Session, t *tx) error {
 					signed := by(c, t)
-					mine := nodePrivate(c.secret["mallory"]).PublicKey().Bytes()
-					return t.put(bucketRecipients, at.id(), signed, recipientBody{Seq: t.seq(), Tier: at.tier, Pub: mine})
+					mine := keys.NodePrivate(c.secret["mallory"]).PublicKey().Bytes()
+					return t.put(bucketRecipients, at.ID(), signed, recipientBody{Seq: t.seq(), Tier: at.Tier, Pub: mine})
 				})
 				if err := c.honest("writer", func(s *Session) {
 					_, _, err := s.Set(c.p(write.path), []byte("x"), SetOptions{Tier: write.tier})
@@ -234,13 +235,13 @@ func TestSwappedRecipients(t *testing.T) {
 				}); err != nil {
 					t.Error(err)
 				}
-				c.finds(fmt.Sprintf("published recipient %x: ", at.id()))
+				c.finds(fmt.Sprintf("published recipient %x: ", at.ID()))
 			})
 		}
 	}
 	t.Run("of another tier, node or epoch", func(t *testing.T) {
 		c := newCompany(t)
-		critical, app := node{tier: tokens.Critical, kind: kindNamespace}.id(), node{tier: tokens.Standard, kind: kindNamespace, path: "prod/app"}.id()
+		critical, app := keys.Node{Tier: tokens.Critical, Kind: keys.KindNamespace}.ID(), keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace, Path: "prod/app"}.ID()
 		for _, old := range [][]byte{c.take(bucketRecipients, app), c.take(bucketRecipients, critical)} {
 			c.do(func(s *Session) { // begins a new epoch
 				c.put(s, "a/JUNK", 0)
@@ -265,25 +266,25 @@ func TestSwappedRecipients(t *testing.T) {
 // A grant opens only for its grantee. A forged grant gives no more than the scopes that
 // the owner signed.
 func TestForgedGrants(t *testing.T) {
-	index := func(c *company, who string) []byte { i := newGrantee(c.secret[who]).index; return i[:] }
+	index := func(c *company, who string) []byte { i := keys.NewGrantee(c.secret[who]).Index; return i[:] }
 	// own changes mallory's grant, reseals it for the id of one grantee, and puts it at the
 	// index of another.
 	own := func(at, id string, change func(*grant)) func(*company, *Session, *tx) error {
 		return func(c *company, s *Session, t *tx) error {
-			_, g, err := s.v.openGrant(s.as.grantee)
+			_, g, err := s.v.openGrant(s.as.Grantee)
 			change(&g)
 			plain, jerr := json.Marshal(g)
-			sealed, serr := seal(s.as.seal, grantContext(c.vid, c.id[id]), plain)
-			own, other := t.hasher, t.epoch
-			other.mk = key(g.MK)
-			t.hasher = other.hasher()
+			sealed, serr := keys.Seal(s.as.Seal, keys.GrantContext(c.vid, c.id[id]), plain)
+			own, other := t.hasher, t.Epoch
+			other.MAC = keys.Key(g.MK)
+			t.hasher = newHasher(other)
 			t.digest = own.digest
 			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(), Grantee: c.id[id], Sealed: sealed}))
 			t.hasher = own
 			return err
 		}
 	}
-	app := grantNode{tokens.Standard, kindNamespace, "prod/app", bytes.Repeat([]byte{7}, 32)}
+	app := grantNode{tokens.Standard, keys.KindNamespace, "prod/app", bytes.Repeat([]byte{7}, 32)}
 	for name, attack := range map[string]struct {
 		do          func(*company, *Session, *tx) error
 		who         string // uses the grant

@@ -15,6 +15,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // The attacks of this file take the raw bbolt file and do what somebody with an
@@ -248,7 +249,7 @@ func TestOldRecordsAreFound(t *testing.T) {
 		"version removed":     {func(v *victim) { v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketVersions).Delete(k3(v)) }) }, "a/K version 3: it is missing"},
 		"recipient removed": {func(v *victim) {
 			v.edit(func(b func(string) *bbolt.Bucket) {
-				_ = b(bucketRecipients).Delete(node{tier: tokens.Standard, kind: kindNamespace}.id())
+				_ = b(bucketRecipients).Delete(keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace}.ID())
 			})
 		}, "records: they do not match the head"},
 	} {
@@ -271,9 +272,9 @@ func TestOldRecordsAreFound(t *testing.T) {
 func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
 	v := newVictim(t)
 	v.do(func(s *Session) {
-		mallory := newGrantee(randomKey())
+		mallory := keys.NewGrantee(keys.Random())
 		insider := *s
-		insider.by = actor{id: "owner", kind: audit.Human, sign: mallory.sign}
+		insider.by = actor{id: "owner", kind: audit.Human, sign: mallory.Sign}
 		err := insider.update(func(t *tx) error {
 			body := versionBody{Seq: t.seq(), Tier: tokens.Standard, Author: "owner", CreatedAt: t.now}
 			return s.writeVersion(t, v.p("a/K"), 3, body, []byte("mine"))
@@ -328,8 +329,8 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 		"recipient of another tier": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
 				_ = s.update(func(t *tx) error {
-					at := node{tier: tokens.Standard, kind: kindNamespace, key: tierKey(s.secret, tokens.Critical)}
-					return errors.Join(t.remove(bucketRecipients, at.id()), t.publish(at))
+					at := keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace, Key: keys.TierKey(s.secret, tokens.Critical)}
+					return errors.Join(t.remove(bucketRecipients, at.ID()), t.publish(at))
 				})
 			})
 		}, "it does not match the key of its node"},
@@ -683,12 +684,34 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := &Identity{text: mallory.text, id: mallory.id, to: v.owner.to}
 	path := filepath.Join(t.TempDir(), "forged.db")
-	if _, err := Create(path, forged, Options{}); err != nil {
+	if _, err := Create(path, mallory, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	opened, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := opened.Owner(mallory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := keys.SealFor(v.owner, s.root.Key[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opened.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(b *bbolt.Tx) error { return b.Bucket([]byte(bucketMeta)).Put([]byte(metaRoot), sealed) })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	opened, err = Open(path, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -844,8 +867,8 @@ func TestTheDigestOfALargeVault(t *testing.T) {
 }
 
 func TestDigestArithmetic(t *testing.T) {
-	e := epoch{mk: randomKey()}
-	term := e.digester()
+	e := keys.Epoch{MAC: keys.Random()}
+	term := newDigester(e)
 	var sum digest
 	terms := map[string]digest{}
 	for i := range 50 {

@@ -12,6 +12,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // insider acts with an agent's key, and commits without the program's checks.
@@ -33,15 +34,15 @@ func (v *victim) insider(k tokens.AgentKey, fn func(s *Session, t *tx) error) {
 
 // keyOfNobody returns the key that a secret would have below a node key of all zeros.
 // Everybody can compute it.
-func keyOfNobody(p tokens.Path) key {
-	var k key
+func keyOfNobody(p tokens.Path) keys.Key {
+	var k keys.Key
 	segments := strings.Split(p.String(), "/")
 	for i, segment := range segments {
-		kind := kindNamespace
+		kind := keys.KindNamespace
 		if i == len(segments)-1 {
-			kind = kindSecret
+			kind = keys.KindSecret
 		}
-		k = childKey(k, kind, segment)
+		k = keys.ChildKey(k, kind, segment)
 	}
 	return k
 }
@@ -105,7 +106,7 @@ func TestAVersionWithoutATier(t *testing.T) {
 	id, k := v.agent("mallory")
 	p := v.p("a/AAA")
 	v.insider(k, func(s *Session, t *tx) error {
-		sealed, err := seal(keyOfNobody(p), t.epoch.versionContext(0, p, 1), []byte("x"))
+		sealed, err := keys.Seal(keyOfNobody(p), t.Epoch.VersionContext(0, p, 1), []byte("x"))
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // widerToken makes the token "forged". An agent signs it, and its claims name scopes that
@@ -30,15 +31,15 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 	if err != nil {
 		return err
 	}
-	k := tokenKey(s.as.secret, claims.ID)
+	k := keys.TokenKey(s.as.secret, claims.ID)
 	secret := tokens.Signature(signed, k)
-	to := newGrantee(secret)
-	g := grant{Epoch: s.epoch.n, MK: s.epoch.mk[:], OwnerPub: s.pub, Nodes: []grantNode{}, JWTKey: k[:]}
-	for _, n := range s.ring.nodes {
-		g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, n.key[:]})
+	to := keys.NewGrantee(secret)
+	g := grant{Epoch: s.epoch.N, MK: s.epoch.MAC[:], OwnerPub: s.pub, Nodes: []grantNode{}, JWTKey: k[:]}
+	for _, n := range s.ring.Nodes {
+		g.Nodes = append(g.Nodes, grantNode{n.Tier, n.Kind, n.Path, n.Key[:]})
 	}
 	c.secret["forged"], c.id["forged"], c.text["forged"] = secret, at, tokens.TokenText(signed, secret)
-	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.index[:], Pub: public(to.sign)}
+	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.Index[:], Pub: public(to.Sign)}
 	issued := Issued{claims, c.text["forged"]}
 	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued, "token", at, issued.logged()))
 }
@@ -163,7 +164,7 @@ func TestChangedTokens(t *testing.T) {
 	}
 	asIt := func(*tokens.Claims) {}
 	old := func(string) [32]byte { return good.Signature }
-	by := func(k key) func(string) [32]byte {
+	by := func(k keys.Key) func(string) [32]byte {
 		return func(signed string) [32]byte { return tokens.Signature(signed, k) }
 	}
 	const altered, nothing, form = "signature is invalid", "opens nothing", "it is not a token of ass"
@@ -178,10 +179,10 @@ func TestChangedTokens(t *testing.T) {
 		"ips":                 {changed(func(c *tokens.Claims) { c.IPs, _ = tokens.ParseIPs("0.0.0.0/0") }, old), altered},
 		"iss":                 {changed(func(c *tokens.Claims) { c.Vault[0] ^= 1 }, old), "belongs to another vault"},
 		"exp, out of bounds":  {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(48 * time.Hour) }, old), form},
-		"a wrong key":         {changed(asIt, by(key{1})), nothing},
+		"a wrong key":         {changed(asIt, by(keys.Key{1})), nothing},
 		"the issuer's secret": {changed(asIt, by(c.secret["reader"])), nothing},
-		"another issuer":      {changed(asIt, by(tokenKey(c.secret["mallory"], good.ID))), nothing},
-		"its issuer, wider":   {changed(func(c *tokens.Claims) { c.Scopes = other.scopes("secrets:read:prod/app/*") }, by(tokenKey(c.secret["reader"], good.ID))), nothing},
+		"another issuer":      {changed(asIt, by(keys.TokenKey(c.secret["mallory"], good.ID))), nothing},
+		"its issuer, wider":   {changed(func(c *tokens.Claims) { c.Scopes = other.scopes("secrets:read:prod/app/*") }, by(keys.TokenKey(c.secret["reader"], good.ID))), nothing},
 		"alg none":            {headed(`{"alg":"none","typ":"JWT"}`), form},
 		"alg none, unsigned":  {strings.TrimSuffix(headed(`{"alg":"none","typ":"JWT"}`), good.Signed), form},
 		"alg HS384":           {headed(`{"alg":"HS384","typ":"JWT"}`), form},
@@ -206,7 +207,7 @@ func TestChangedTokens(t *testing.T) {
 			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
 				t.Errorf("%v", err)
 			}
-			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(s.epoch.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(s.epoch.Vault[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {
 				t.Errorf("%v", err)
 			}
 		})

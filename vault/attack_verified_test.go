@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"testing"
+
+	"ass/vault/internal/keys"
 )
 
 // A machine's note of an earlier verification may hold anything. It may shorten the next
@@ -11,7 +13,7 @@ import (
 func TestVerifiedNotes(t *testing.T) {
 	v := newVictim(t)
 	var file string
-	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.vid) })
+	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.Vault) })
 	note := func() []byte {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -57,13 +59,13 @@ func TestVerifiedNotes(t *testing.T) {
 	var foreign []byte
 	other.problems()
 	other.do(func(s *Session) {
-		foreign, _ = os.ReadFile(memory{other.opts.MemoryDir}.verifiedFile(s.epoch.vid))
+		foreign, _ = os.ReadFile(memory{other.opts.MemoryDir}.verifiedFile(s.epoch.Vault))
 	})
 	var insider []byte // sealed under a key that every grantee has
 	v.do(func(s *Session) {
-		_, ctx := s.root.verifiedKey()
+		_, ctx := s.root.VerifiedWrap()
 		var err error
-		if insider, err = seal(s.epoch.mk, ctx, []byte(`{"state":{"cut":1}}`)); err != nil {
+		if insider, err = keys.Seal(s.epoch.MAC, ctx, []byte(`{"state":{"cut":1}}`)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -102,7 +104,7 @@ func TestVerifiedNotes(t *testing.T) {
 
 	// A note does not hide that an older copy of the vault went its own way.
 	v = newVictim(t)
-	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.vid) })
+	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.Vault) })
 	copied, err := os.ReadFile(v.path)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 func benchVault(b testing.TB, secrets int) *Session {
@@ -129,68 +130,25 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-func BenchmarkSeal(b *testing.B) {
-	k, ctx, value := randomKey(), make([]byte, 100), make([]byte, 40)
-	for b.Loop() {
-		if _, err := seal(k, ctx, value); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkOpen(b *testing.B) {
-	k, ctx := randomKey(), make([]byte, 100)
-	sealed, err := seal(k, ctx, make([]byte, 40))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, err := open(k, ctx, sealed); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkDerive measures the key derivations that come before anything is opened: the key of
-// a secret, and the keys of a grantee and of the owner's root.
-func BenchmarkDerive(b *testing.B) {
-	k := randomKey()
-	p := benchPath(b, 1)
-	for _, derive := range []struct {
-		what string
-		from func()
-	}{
-		{"path", func() { secretKey(k, p) }},
-		{"grantee", func() { newGrantee(k) }},
-		{"root", func() { newRootKeys(k) }},
-	} {
-		b.Run(derive.what, func(b *testing.B) {
-			for b.Loop() {
-				derive.from()
-			}
-		})
-	}
-}
-
 // BenchmarkRecord measures making and checking one record: the head of a secret, as the vault
 // stores it.
 func BenchmarkRecord(b *testing.B) {
-	root := newRootKeys(randomKey())
-	e := epoch{vid: root.vid, n: 1, mk: randomKey()}
+	root := keys.NewRoot(keys.Random())
+	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.Random()}
 	at := time.Unix(1e9, 0).UTC()
 	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
 	if err != nil {
 		b.Fatal(err)
 	}
 	k := secretBucketKey(benchPath(b, 1))
-	r := e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body)
+	r := newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body)
 	for _, step := range []struct {
 		what string
 		do   func() bool
 	}{
-		{"MAC", func() bool { return e.macHolds(bucketSecrets, k, r) }},
-		{"sign", func() bool { return e.newRecord(bucketSecrets, k, audit.Owner, root.sign, body).sig != nil }}, // and MAC
-		{"signature", func() bool { return e.signatureHolds(bucketSecrets, k, r, root.pub) }},
+		{"MAC", func() bool { return newHasher(e).macHolds(bucketSecrets, k, r) }},
+		{"sign", func() bool { return newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body).sig != nil }}, // and MAC
+		{"signature", func() bool { return signatureHolds(e, bucketSecrets, k, r, root.Pub) }},
 		{"JSON", func() bool { var into secretBody; return audit.DecodeStrict(r.body, &into) == nil }},
 	} {
 		b.Run(step.what, func(b *testing.B) {

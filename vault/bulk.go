@@ -9,6 +9,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // An act on many secrets is one transaction: all or nothing.
@@ -71,7 +72,7 @@ type reading struct {
 func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	heads = make([]secretBody, 0, len(paths))
 	worker := func() func(*reading) {
-		h := t.epoch.hasher()
+		h := newHasher(t.Epoch)
 		return func(r *reading) {
 			if _, r.head, r.err = h.decodeHead(r.who, r.k, r.v); r.err == nil {
 				r.err = r.head.checkLive(r.path)
@@ -103,7 +104,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	values = make([]Value, 0, len(paths))
 	need := &needsDecision{}
 	worker := func() func(*reading) {
-		own, h := s.inOrder(), t.epoch.hasher()
+		own, h := s.inOrder(), newHasher(t.Epoch)
 		return func(r *reading) {
 			r.version, r.value, r.err = own.openStored(h, r.who, r.path, r.head.Version, r.k, r.v)
 		}
@@ -356,7 +357,7 @@ type writing struct {
 
 // makes returns a worker for [inBatches], which seals and signs versions and heads.
 func (s *Session) sealer() func(*writing) {
-	own, h := s.inOrder(), s.epoch.hasher()
+	own, h := s.inOrder(), newHasher(s.epoch)
 	return func(w *writing) {
 		w.own, w.err = own.sealOwn(w.path, w.head.Version, &w.version, w.value)
 		if !w.own || w.err != nil {
@@ -396,7 +397,7 @@ func (s *Session) isCurrent(t *tx, p tokens.Path, w write, value []byte) (bool, 
 		return false, nil
 	}
 	_, old, err := s.readVersion(t, p, w.before.Version)
-	if errors.Is(err, errNoKey) || errors.Is(err, ErrDenied) {
+	if errors.Is(err, keys.ErrNoKey) || errors.Is(err, ErrDenied) {
 		return false, nil
 	}
 	return err == nil && string(old) == string(value), err

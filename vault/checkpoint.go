@@ -12,6 +12,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // A checkpoint is the owner's signed statement of what the log alone does not prove:
@@ -21,8 +22,8 @@ import (
 // are older than the newest entries, when a salvage gives up lost data, and under a new
 // owner key. It lies in the bucket of the log, before the first entry:
 //
-//	lp(owner's public key) ‖ lp(body) ‖ lp(sig)
-//	sig = Ed25519(owner, lp("ass/1 checkpoint") ‖ vid ‖ lp(body))
+//	LP(owner's public key) ‖ LP(body) ‖ LP(sig)
+//	sig = Ed25519(owner, LP("ass/1 checkpoint") ‖ vid ‖ LP(body))
 //
 // If somebody puts back an older checkpoint, verification fails: its records, or its
 // first entry, are not those of the vault.
@@ -37,7 +38,7 @@ type checkpoint struct {
 	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, as the entries up to Cut say
 	Records []recordAt `json:"records"`
 
-	next *key // of the entry after Cut; nil if it has to be computed
+	next *keys.Key // of the entry after Cut; nil if it has to be computed
 }
 
 // copyAt is a copy of the vault that was made.
@@ -79,29 +80,29 @@ type versionAt struct {
 // checkpointKey sorts before the key of every entry. No entry has its number, 0.
 var checkpointKey = audit.Key(0)
 
-func checkpointSigned(vid vaultID, body []byte) []byte {
-	return lp(append(lp(nil, "ass/1 checkpoint"), vid[:]...), body)
+func checkpointSigned(vid keys.VaultID, body []byte) []byte {
+	return keys.LP(append(keys.LP(nil, "ass/1 checkpoint"), vid[:]...), body)
 }
 
 // encode signs and encodes the checkpoint.
-func (c checkpoint) encode(vid vaultID, owner ed25519.PrivateKey) ([]byte, error) {
+func (c checkpoint) encode(vid keys.VaultID, owner ed25519.PrivateKey) ([]byte, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	b := lp(nil, []byte(public(owner)))
-	b = lp(b, body)
-	return lp(b, ed25519.Sign(owner, checkpointSigned(vid, body))), nil
+	b := keys.LP(nil, []byte(public(owner)))
+	b = keys.LP(b, body)
+	return keys.LP(b, ed25519.Sign(owner, checkpointSigned(vid, body))), nil
 }
 
 // parseCheckpoint checks the signature and decodes the checkpoint. It needs no key: the
 // vault's id is derived from the owner's public key, which the checkpoint carries.
-func parseCheckpoint(vid vaultID, value []byte) (c checkpoint, err error) {
+func parseCheckpoint(vid keys.VaultID, value []byte) (c checkpoint, err error) {
 	pub, rest, ok1 := cutLP(value)
 	body, rest, ok2 := cutLP(rest)
 	sig, rest, ok3 := cutLP(rest)
 	switch {
-	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, vaultIDOf(pub) != vid,
+	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, keys.VaultIDOf(pub) != vid,
 		!ed25519.Verify(pub, checkpointSigned(vid, body), sig):
 		return c, fault.Damaged("audit checkpoint", "it has no valid signature by the owner of this vault")
 	}
@@ -117,7 +118,7 @@ func (t *tx) checkpoint() (c checkpoint, err error) {
 	if v == nil || err != nil {
 		return c, err
 	}
-	return parseCheckpoint(t.epoch.vid, v)
+	return parseCheckpoint(t.Epoch.Vault, v)
 }
 
 // putCheckpoint writes a checkpoint that vouches for the current records, in the
@@ -128,7 +129,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	if c.Records, err = t.recordsNow(); err != nil {
 		return err
 	}
-	value, err := c.encode(t.epoch.vid, t.by.sign)
+	value, err := c.encode(t.Epoch.Vault, t.by.sign)
 	if err != nil {
 		return err
 	}
@@ -230,7 +231,7 @@ func (v *verification) begin(c checkpoint) error {
 }
 
 // after returns the position of the log after the last entry that was archived.
-func (c checkpoint) after(root *rootKeys) (at audit.Position) {
+func (c checkpoint) after(root *keys.Root) (at audit.Position) {
 	if c.Cut == 0 || len(c.CutMAC) != len(at.LastMAC) {
 		return at
 	}
@@ -239,7 +240,7 @@ func (c checkpoint) after(root *rootKeys) (at audit.Position) {
 		at.Key = *c.next
 		return at
 	}
-	at.Key = root.auditKey(c.Epoch, c.Began)
+	at.Key = root.AuditKey(c.Epoch, c.Began)
 	if c.Began > 0 {
 		for range c.Cut - c.Began + 1 {
 			at.Key = audit.NextKey(at.Key)

@@ -271,7 +271,7 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		}
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCopies$")
-	cmd.Env = append(os.Environ(), "ASS_TEST_COPIES="+strings.Join([]string{c.name, dir, c.owner.text}, "\x1f"))
+	cmd.Env = append(os.Environ(), "ASS_TEST_COPIES="+strings.Join([]string{c.name, dir, c.owner.Text()}, "\x1f"))
 	said, killed, err := traceFileCalls(cmd, dir, func(call fileCall) verdict {
 		calls = append(calls, call)
 		if len(calls) == kill {

@@ -28,7 +28,7 @@ func TestCrashInRewrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, []byte(v.owner.text), 0o600); err != nil {
+	if err := os.WriteFile(key, []byte(v.owner.Text()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	outcomes := map[string]int{}

@@ -11,6 +11,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // decisionBody is the record of the owner's decision, under the key of its request.
@@ -22,12 +23,6 @@ type decisionBody struct {
 	Exp      time.Time `json:"exp"`
 	Reason   string    `json:"reason,omitempty"` // of a denial
 	Key      []byte    `json:"key,omitempty"`    // of one age file, sealed to the requester
-}
-
-// decisionContext binds a file key to its request, its requester and its version.
-func (e epoch) decisionContext(id uuid.UUID, requester string, tier tokens.Tier, p tokens.Path, version uint64) []byte {
-	b := u32(append(lp(nil, "approval"), e.vid[:]...), e.n)
-	return append(lp(append(b, id[:]...), requester), e.versionContext(tier, p, version)...)
 }
 
 func (t *tx) decision(k []byte) (*decisionBody, error) {
@@ -105,9 +100,9 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	if err != nil {
 		return nil, "", err
 	}
-	fileKey, err := open(s.as.seal, t.epoch.decisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
+	fileKey, err := keys.Open(s.as.Seal, t.Epoch.DecisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
 	if err == nil {
-		value, err = decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed)
+		value, err = keys.Decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed)
 		clear(fileKey)
 	}
 	if err != nil {
@@ -144,7 +139,7 @@ func (s *Session) Approve(shown []Request) error {
 	})
 }
 
-func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, error) {
+func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]byte, error) {
 	var body versionBody
 	if _, err := t.getSigned(bucketVersions, versionKey(q.Path, q.Version), &body); err != nil {
 		return nil, err
@@ -152,17 +147,17 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to grantee) ([]byte, e
 	if body.Tier != q.Tier {
 		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again", q.Path, body.Tier, q.ID, q.Tier)
 	}
-	id, err := s.ring.identity(t.epoch, body, q.Path, q.Version)
+	id, err := s.ring.Identity(t.Epoch, body.Tier, q.Path, q.Version, body.Recipient)
 	if err != nil {
 		return nil, err
 	}
-	fileKey, err := fileKeyOf(id, body.Sealed)
+	fileKey, err := keys.FileKey(id, body.Sealed)
 	if err != nil {
 		return nil, fault.Damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
 	_, request, _ := cutRequestKey(k)
-	return seal(to.seal, t.epoch.decisionContext(request, q.Requester, q.Tier, q.Path, q.Version), fileKey)
+	return keys.Seal(to.Seal, t.Epoch.DecisionContext(request, q.Requester, q.Tier, q.Path, q.Version), fileKey)
 }
 
 // renewDecisions puts the new file key of a resealed version into its approvals.

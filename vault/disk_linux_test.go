@@ -304,7 +304,7 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 	before := contents(t, path)
 
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDiskFails$")
-	cmd.Env = append(os.Environ(), "ASS_TEST_DISK="+strings.Join([]string{act, path, owner.text}, "\x1f"))
+	cmd.Env = append(os.Environ(), "ASS_TEST_DISK="+strings.Join([]string{act, path, owner.Text()}, "\x1f"))
 	said, _, err := traceFileCalls(cmd, dir, func(c fileCall) verdict {
 		seen = append(seen, c)
 		if !f.hits(len(seen), c) {

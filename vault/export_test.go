@@ -1,10 +1,12 @@
 package vault
 
+import "ass/vault/internal/keys"
+
 // HeadHasNoKey reports whether the head lacks the key of the next log entry, as it must in a
 // backup.
 func HeadHasNoKey(s *Session) (missing bool) {
 	_ = s.view(func(t *tx) error {
-		missing = t.head.backup && t.head.log.Key == key{}
+		missing = t.head.backup && t.head.log.Key == keys.Key{}
 		return nil
 	})
 	return missing

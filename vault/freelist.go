@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"math"
 	"os"
 	"sort"
@@ -53,7 +54,7 @@ func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error)
 // damage cannot produce a valid sum.
 func listSum(page []byte, txid uint64) []byte {
 	h := sha256.New()
-	h.Write(u64([]byte("ass list of free pages"), txid))
+	h.Write(binary.BigEndian.AppendUint64([]byte("ass list of free pages"), txid))
 	h.Write(page[:len(page)-freeSum])
 	return h.Sum(nil)[:freeSum]
 }

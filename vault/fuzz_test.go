@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"os"
 	"testing"
+
+	"ass/vault/internal/keys"
 )
 
 // A record that parses encodes to the same bytes, and no input causes a panic.
 func FuzzRecord(f *testing.F) {
-	root := newRootKeys(key{1})
-	e := epoch{vid: root.vid, n: 1, mk: key{2}}
-	f.Add(e.newRecord(bucketSecrets, []byte("a/K"), "owner", root.sign, []byte(`{"seq":1}`)).encode())
-	f.Add(e.newRecord(bucketUses, []byte("k"), "owner", nil, []byte(`{}`)).encode())
+	root := keys.NewRoot(keys.Key{1})
+	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.Key{2}}
+	f.Add(newHasher(e).newRecord(bucketSecrets, []byte("a/K"), "owner", root.Sign, []byte(`{"seq":1}`)).encode())
+	f.Add(newHasher(e).newRecord(bucketUses, []byte("k"), "owner", nil, []byte(`{}`)).encode())
 	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -22,7 +24,7 @@ func FuzzRecord(f *testing.F) {
 		if !bytes.Equal(r.encode(), b) {
 			t.Errorf("%x is written back as %x", b, r.encode())
 		}
-		if e.macHolds(bucketUses, []byte("other"), r) {
+		if newHasher(e).macHolds(bucketUses, []byte("other"), r) {
 			t.Error("a record that nobody made holds")
 		}
 	})
@@ -57,14 +59,14 @@ func FuzzScan(f *testing.F) {
 		for _, e := range scan(b) {
 			n += len(e.key)
 		}
-		logIn(vaultID{}, scan(b))
+		logIn(keys.VaultID{}, scan(b))
 	})
 }
 
 // Only the owner's own checkpoint is accepted.
 func FuzzCheckpoint(f *testing.F) {
-	root := newRootKeys(key{1})
-	good, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2, By: "owner", Version: 1, Tier: 1}}}.encode(root.vid, root.sign)
+	root := keys.NewRoot(keys.Key{1})
+	good, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2, By: "owner", Version: 1, Tier: 1}}}.encode(root.Vault, root.Sign)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func FuzzCheckpoint(f *testing.F) {
 	f.Add(good[:len(good)-1])
 	f.Add([]byte{0, 0, 0, 32})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := parseCheckpoint(root.vid, b); err == nil && !bytes.Equal(b, good) {
+		if _, err := parseCheckpoint(root.Vault, b); err == nil && !bytes.Equal(b, good) {
 			t.Errorf("%x is taken for a checkpoint", b)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // A grant holds all the keys that an agent or a token gets. It is an age file under a
@@ -51,49 +52,44 @@ type grantFile struct {
 	FileKey []byte `json:"file_key"`
 }
 
-// grantContext binds a grant to its vault and its grantee.
-func grantContext(vid vaultID, id string) []byte {
-	return lp(append(lp(nil, "grant"), vid[:]...), id)
-}
-
 // newGrant makes a grant of nodes from the session's own keyring: those that scopes may
 // read, in the tiers up to top.
-func (s *Session) newGrant(scopes tokens.Scopes, top tokens.Tier) (grant, []node, error) {
-	g := grant{Epoch: s.epoch.n, MK: s.epoch.mk[:], OwnerPub: s.pub, Nodes: []grantNode{}}
-	var nodes []node
+func (s *Session) newGrant(scopes tokens.Scopes, top tokens.Tier) (grant, []keys.Node, error) {
+	g := grant{Epoch: s.epoch.N, MK: s.epoch.MAC[:], OwnerPub: s.pub, Nodes: []grantNode{}}
+	var nodes []keys.Node
 	for _, tier := range tokens.Tiers {
 		for _, p := range scopes.Patterns(tokens.Read) {
 			if tier > top {
 				continue
 			}
-			n, ok := s.ring.derive(nodeOf(tier, p))
+			n, ok := s.ring.Derive(keys.NodeOf(tier, p))
 			if !ok {
 				return g, nil, fault.New(ErrDenied, "the key of %s is not available, so it cannot be granted", p)
 			}
 			nodes = append(nodes, n)
-			g.Nodes = append(g.Nodes, grantNode{n.tier, n.kind, n.path, bytes.Clone(n.key[:])})
+			g.Nodes = append(g.Nodes, grantNode{n.Tier, n.Kind, n.Path, bytes.Clone(n.Key[:])})
 		}
 	}
 	return g, nodes, nil
 }
 
-func (t *tx) putGrant(to grantee, id string, g grant) error {
+func (t *tx) putGrant(to keys.Grantee, id string, g grant) error {
 	plain, err := json.Marshal(g)
 	if err != nil {
 		return err
 	}
-	sealed, err := seal(to.seal, grantContext(t.epoch.vid, id), plain)
+	sealed, err := keys.Seal(to.Seal, keys.GrantContext(t.Epoch.Vault, id), plain)
 	clear(plain)
 	if err != nil {
 		return err
 	}
-	return t.put(bucketGrants, to.index[:], false, grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
+	return t.put(bucketGrants, to.Index[:], false, grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
 }
 
 // openGrant opens the grant of a grantee, and returns it with the grantee's id. If there
 // is no grant, the error is [ErrNotFound].
-func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
-	value, err := v.st.get(bucketGrants, to.index[:])
+func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
+	value, err := v.st.get(bucketGrants, to.Index[:])
 	if err != nil {
 		return "", g, err
 	}
@@ -106,33 +102,33 @@ func (v *Vault) openGrant(to grantee) (id string, g grant, err error) {
 		err = audit.DecodeStrict(r.body, &body)
 	}
 	if err != nil {
-		return "", g, fault.Damaged(recordName(bucketGrants, to.index[:]), "it is not a grant")
+		return "", g, fault.Damaged(recordName(bucketGrants, to.Index[:]), "it is not a grant")
 	}
 	if g, err = decodeGrant(v.vid, to, body); err != nil {
 		return "", g, err
 	}
-	e := epoch{vid: v.vid, n: g.Epoch, mk: key(g.MK)}
-	if !e.macHolds(bucketGrants, to.index[:], r) {
-		return "", g, badMAC(bucketGrants, to.index[:])
+	e := keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)}
+	if !newHasher(e).macHolds(bucketGrants, to.Index[:], r) {
+		return "", g, badMAC(bucketGrants, to.Index[:])
 	}
 	return body.Grantee, g, nil
 }
 
-func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
-	broken := fault.Damaged(recordName(bucketGrants, to.index[:]), "it does not decrypt for its grantee: it was modified or moved")
-	plain, err := open(to.seal, grantContext(vid, body.Grantee), body.Sealed)
+func decodeGrant(vid keys.VaultID, to keys.Grantee, body grantBody) (g grant, err error) {
+	broken := fault.Damaged(recordName(bucketGrants, to.Index[:]), "it does not decrypt for its grantee: it was modified or moved")
+	plain, err := keys.Open(to.Seal, keys.GrantContext(vid, body.Grantee), body.Sealed)
 	defer clear(plain)
-	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
+	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(keys.Key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
 		return g, broken
 	}
-	if vaultIDOf(g.OwnerPub) != vid {
+	if keys.VaultIDOf(g.OwnerPub) != vid {
 		return g, broken
 	}
-	if g.JWTKey != nil && len(g.JWTKey) != len(key{}) {
+	if g.JWTKey != nil && len(g.JWTKey) != len(keys.Key{}) {
 		return g, broken
 	}
 	for _, n := range g.Nodes {
-		if _, ok := nodeFrom(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id()); !ok || len(n.Key) != len(key{}) {
+		if _, ok := keys.ParseNode(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID()); !ok || len(n.Key) != len(keys.Key{}) {
 			return g, broken
 		}
 	}
@@ -140,14 +136,14 @@ func decodeGrant(vid vaultID, to grantee, body grantBody) (g grant, err error) {
 }
 
 // ring returns the keyring that a grant gives its grantee.
-func (g grant) ring() keyring {
-	r := keyring{files: map[string][]byte{}}
+func (g grant) ring() keys.Ring {
+	r := keys.Ring{Files: map[keys.Version][]byte{}}
 	for _, n := range g.Nodes {
-		r.nodes = append(r.nodes, node{tier: n.Tier, kind: n.Kind, path: n.Path, key: key(n.Key)})
+		r.Nodes = append(r.Nodes, keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path, Key: keys.Key(n.Key)})
 	}
 	for _, f := range g.Files {
 		if p, err := tokens.ParsePath(f.Path); err == nil {
-			r.files[string(versionKey(p, f.Version))] = f.FileKey
+			r.Files[keys.Version{Path: p, N: f.Version}] = f.FileKey
 		}
 	}
 	return r
@@ -155,8 +151,8 @@ func (g grant) ring() keyring {
 
 // acting is the grantee that a session acts for.
 type acting struct {
-	grantee
-	secret key
+	keys.Grantee
+	secret keys.Key
 	agent  string         // the agent itself, or the issuer of the token
 	claims *tokens.Claims // of a token; nil for an agent
 	scopes tokens.Scopes
@@ -164,19 +160,19 @@ type acting struct {
 }
 
 // granteeSession opens the vault for the grantee that holds secret.
-func (v *Vault) granteeSession(secret key, kind string) (*Session, grant, error) {
-	to := newGrantee(secret)
+func (v *Vault) granteeSession(secret keys.Key, kind string) (*Session, grant, error) {
+	to := keys.NewGrantee(secret)
 	id, g, err := v.openGrant(to)
 	if err != nil {
 		return nil, g, err
 	}
 	s := &Session{
 		v:     v,
-		by:    actor{id: id, kind: kind, sign: to.sign},
-		epoch: epoch{vid: v.vid, n: g.Epoch, mk: key(g.MK)},
+		by:    actor{id: id, kind: kind, sign: to.Sign},
+		epoch: keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)},
 		ring:  g.ring(),
 		pub:   g.OwnerPub,
-		as:    &acting{grantee: to, secret: secret, agent: id},
+		as:    &acting{Grantee: to, secret: secret, agent: id},
 	}
 	v.sessions = append(v.sessions, s)
 	return s, g, nil
@@ -189,7 +185,7 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	if !bytes.Equal(k.Vault[:], v.vid[:len(k.Vault)]) {
 		return nil, fault.New(ErrWrongKey, "this agent key belongs to another vault, not to the one at %s", v.path)
 	}
-	s, g, err := v.granteeSession(key(k.Secret), audit.Agent)
+	s, g, err := v.granteeSession(keys.Key(k.Secret), audit.Agent)
 	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
 		return nil, fault.New(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked or its key was rotated; this attempt could not be logged. Ask the owner for a new key", v.path)
@@ -202,7 +198,7 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 		if err != nil {
 			return err
 		}
-		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.grantee) {
+		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.Grantee) {
 			return fault.Damaged(recordName(bucketAgents, []byte(s.by.id)), "it does not match the key that opens its grant")
 		}
 		s.as.scopes, s.as.since = body.scopes(), body.IssuedAt
@@ -228,7 +224,7 @@ func (v *Vault) Token(text string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(g.JWTKey) != len(key{}) || token.ID != s.by.id || token.Verify(key(g.JWTKey)) != nil {
+	if len(g.JWTKey) != len(keys.Key{}) || token.ID != s.by.id || token.Verify(keys.Key(g.JWTKey)) != nil {
 		return nil, fault.New(ErrWrongKey, "this token's signature is invalid: the token was modified")
 	}
 	return s, s.viewUnchecked(func(t *tx) error {
@@ -245,41 +241,41 @@ func (v *Vault) Token(text string) (*Session, error) {
 	})
 }
 
-func samePublic(pub []byte, to grantee) bool { return bytes.Equal(pub, public(to.sign)) }
+func samePublic(pub []byte, to keys.Grantee) bool { return bytes.Equal(pub, public(to.Sign)) }
 
 func public(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
 
 // granteeOf recomputes the keys of a grantee, which only the owner can do. It trusts
 // only the data in the file that a signature covers.
-func (s *Session) granteeOf(t *tx, id string) (grantee, error) {
+func (s *Session) granteeOf(t *tx, id string) (keys.Grantee, error) {
 	if isAgentID(id) {
 		body, err := t.agent(id)
 		if err != nil {
-			return grantee{}, err
+			return keys.Grantee{}, err
 		}
-		return newGrantee(s.root.agentSecret(id, body.Serial)), nil
+		return keys.NewGrantee(s.root.AgentSecret(id, body.Serial)), nil
 	}
 	body, claims, err := t.token(id)
 	if err != nil {
-		return grantee{}, err
+		return keys.Grantee{}, err
 	}
 	k, err := s.issuerKey(t, claims)
 	if err != nil {
-		return grantee{}, err
+		return keys.Grantee{}, err
 	}
-	return newGrantee(tokens.Signature(body.HeaderPayload, k)), nil
+	return keys.NewGrantee(tokens.Signature(body.HeaderPayload, k)), nil
 }
 
 // issuerKey recomputes the key that signed a token, which only the owner can do.
-func (s *Session) issuerKey(t *tx, claims tokens.Claims) (key, error) {
+func (s *Session) issuerKey(t *tx, claims tokens.Claims) (keys.Key, error) {
 	if claims.Issuer == audit.Owner {
-		return s.root.ownerTokenKey(claims.ID), nil
+		return s.root.OwnerTokenKey(claims.ID), nil
 	}
 	issuer, err := t.agent(claims.Issuer)
 	if err != nil {
-		return key{}, err
+		return keys.Key{}, err
 	}
-	return tokenKey(s.root.agentSecret(claims.Issuer, issuer.Serial), claims.ID), nil
+	return keys.TokenKey(s.root.AgentSecret(claims.Issuer, issuer.Serial), claims.ID), nil
 }
 
 // Who names the actor of the session: "the owner", "agent agt_…", "token …".

@@ -6,6 +6,7 @@ import (
 
 	"ass/audit"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // head is the state that the newest transaction left: the end of the audit log, and the
@@ -63,7 +64,7 @@ func (t *tx) readHead() error {
 	if err != nil {
 		return err
 	}
-	plain, err := open(t.epoch.headKey(), t.epoch.headContext(), sealed)
+	plain, err := keys.Open(t.Epoch.HeadKey(), t.Epoch.HeadContext(), sealed)
 	if err != nil {
 		return fault.Damaged("meta/head", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
@@ -128,7 +129,7 @@ func (t *tx) saveHead() error {
 	if err != nil {
 		return err
 	}
-	sealed, err := seal(t.epoch.headKey(), t.epoch.headContext(), plain)
+	sealed, err := keys.Seal(t.Epoch.HeadKey(), t.Epoch.HeadContext(), plain)
 	if err != nil {
 		return err
 	}

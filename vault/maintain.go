@@ -7,6 +7,7 @@ import (
 	"ass/tokens"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // How the owner maintains the file itself.
@@ -89,13 +90,13 @@ func (s *Session) Rekey() (uint32, error) {
 		return 0, err
 	}
 	err := s.rewrite(&rewritePlan{why: "rekeyed", what: s.v.ID()})
-	return s.epoch.n, err
+	return s.epoch.N, err
 }
 
 // newOwner is the next owner of the vault.
 type newOwner struct {
 	id   *Identity
-	root *rootKeys
+	root *keys.Root
 }
 
 // NewAgentKey is an agent with its new key.
@@ -142,7 +143,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	note := a.logged()
 	note["vault_before"] = s.v.ID()
 	err = s.rewrite(&rewritePlan{
-		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, newRootKeys(randomKey())},
+		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, keys.NewRoot(keys.Random())},
 	})
 	if err != nil {
 		return a, nil, a.discardOnError(err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"ass/vault/disk"
+	"ass/vault/internal/keys"
 )
 
 // mark identifies one log entry: its number and its MAC.
@@ -25,10 +26,12 @@ type markJSON struct {
 	MAC string `json:"mac"`
 }
 
-func (m memory) file(vid vaultID) string { return filepath.Join(m.dir, hex.EncodeToString(vid[:])) }
+func (m memory) file(vid keys.VaultID) string {
+	return filepath.Join(m.dir, hex.EncodeToString(vid[:]))
+}
 
 // recall returns the zero mark for a vault that this machine has not seen.
-func (m memory) recall(vid vaultID) mark {
+func (m memory) recall(vid keys.VaultID) mark {
 	var j markJSON
 	if m.dir == "" {
 		return mark{}
@@ -48,7 +51,7 @@ func (m memory) recall(vid vaultID) mark {
 // back. If the machine cannot remember, for example in a read-only home, everything
 // else still works; the owner sees it in the report of a verification. Each call makes
 // a new file: copies of a vault have separate locks, but share one memory.
-func (m memory) note(vid vaultID, k mark) {
+func (m memory) note(vid keys.VaultID, k mark) {
 	if m.dir == "" {
 		return
 	}

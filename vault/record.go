@@ -15,6 +15,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // recordVersion is the first byte of every record.
@@ -22,7 +23,7 @@ const recordVersion = 1
 
 // record is one value of a bucket:
 //
-//	u8 1 ‖ lp(by) ‖ lp(sig) ‖ lp(body) ‖ mac
+//	u8 1 ‖ LP(by) ‖ LP(sig) ‖ LP(body) ‖ mac
 //
 // The signature proves who made the record. The MAC proves that its maker is a member
 // of this epoch. Both cover the vault, the epoch, the bucket and the key, so a record
@@ -71,53 +72,45 @@ func cutLP(b []byte) (x, rest []byte, ok bool) {
 func (r record) encode() []byte {
 	b := make([]byte, 0, 1+12+len(r.by)+len(r.sig)+len(r.body)+32)
 	b = append(b, recordVersion)
-	b = lp(b, r.by)
-	b = lp(b, r.sig)
-	b = lp(b, r.body)
+	b = keys.LP(b, r.by)
+	b = keys.LP(b, r.sig)
+	b = keys.LP(b, r.body)
 	return append(b, r.mac[:]...)
 }
 
 // signedBytes returns the bytes that the author signs. The MAC covers the same bytes,
 // followed by the signature.
-func (e epoch) signedBytes(bucket string, key []byte, r record) []byte {
-	return e.appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), bucket, key, r)
+func signedBytes(e keys.Epoch, bucket string, key []byte, r record) []byte {
+	return appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), e, bucket, key, r)
 }
 
-func (e epoch) appendSigned(b []byte, bucket string, key []byte, r record) []byte {
-	b = lp(b, "ass/1 record")
-	b = append(b, e.vid[:]...)
-	b = u32(b, e.n)
-	b = lp(b, bucket)
-	b = lp(b, key)
-	b = lp(b, r.by)
-	return lp(b, r.body)
-}
-
-// newRecord makes a record; sign is nil for the kinds that carry no signature.
-func (e epoch) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
-	return e.hasher().newRecord(bucket, key, by, sign, body)
-}
-
-func (e epoch) macHolds(bucket string, key []byte, r record) bool {
-	return e.hasher().macHolds(bucket, key, r)
+func appendSigned(b []byte, e keys.Epoch, bucket string, key []byte, r record) []byte {
+	b = keys.LP(b, "ass/1 record")
+	b = append(b, e.Vault[:]...)
+	b = binary.BigEndian.AppendUint32(b, e.N)
+	b = keys.LP(b, bucket)
+	b = keys.LP(b, key)
+	b = keys.LP(b, r.by)
+	return keys.LP(b, r.body)
 }
 
 // hasher makes and checks the MACs of records, and computes their terms of the
 // digest. Only one goroutine may use it, because it reuses its keyed hashes.
 type hasher struct {
-	epoch
+	keys.Epoch
 	hmac    hash.Hash
 	digest  digester
 	scratch []byte // buffer for the signed bytes of the current record
 }
 
-func (e epoch) hasher() *hasher {
-	return &hasher{epoch: e, hmac: hmac.New(sha256.New, e.mk[:]), digest: e.digester()}
+func newHasher(e keys.Epoch) *hasher {
+	return &hasher{Epoch: e, hmac: hmac.New(sha256.New, e.MAC[:]), digest: newDigester(e)}
 }
 
+// newRecord makes a record; sign is nil for the kinds that carry no signature.
 func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
 	r := record{by: by, body: body}
-	h.scratch = h.appendSigned(h.scratch[:0], bucket, key, r)
+	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, key, r)
 	if sign != nil {
 		r.sig = ed25519.Sign(sign, h.scratch)
 	}
@@ -171,7 +164,7 @@ func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) e
 	case who.err != nil:
 		return fault.Damaged(recordName(bucket, k), "its author %q is unknown", r.by)
 	}
-	h.scratch = h.appendSigned(h.scratch[:0], bucket, k, r)
+	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, r)
 	if who.by != r.by || !who.verifies(h.scratch, r.sig) {
 		return fault.Damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
 	}
@@ -204,21 +197,21 @@ func noTier(bucket string, k []byte) error {
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
-	h.scratch = h.appendSigned(h.scratch[:0], bucket, key, r)
+	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, key, r)
 	want := h.mac(r.sig)
 	return hmac.Equal(want[:], r.mac[:])
 }
 
 // mac returns the MAC of the record whose signed bytes are in h.scratch.
 func (h *hasher) mac(sig []byte) (sum [32]byte) {
-	h.scratch = lp(h.scratch, sig)
+	h.scratch = keys.LP(h.scratch, sig)
 	h.hmac.Reset()
 	h.hmac.Write(h.scratch)
 	return [32]byte(h.hmac.Sum(h.scratch[:0]))
 }
 
-func (e epoch) signatureHolds(bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
-	return ed25519.Verify(pub, e.signedBytes(bucket, key, r), r.sig)
+func signatureHolds(e keys.Epoch, bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
+	return ed25519.Verify(pub, signedBytes(e, bucket, key, r), r.sig)
 }
 
 // digest is a sum over a set of records, kept up to date by adding and
@@ -246,7 +239,7 @@ func (d *digest) sub(term digest) {
 func (d digest) bytes() []byte {
 	b := make([]byte, 0, 64)
 	for i := len(d) - 1; i >= 0; i-- {
-		b = u64(b, d[i])
+		b = binary.BigEndian.AppendUint64(b, d[i])
 	}
 	return b
 }
@@ -264,12 +257,12 @@ func digestFrom(b []byte) (d digest, ok bool) {
 // digester computes the term that a record adds to a digest, under one key.
 type digester func(bucket string, key []byte, mac []byte) digest
 
-func (e epoch) digester() digester {
-	k := e.digestKey()
+func newDigester(e keys.Epoch) digester {
+	k := e.DigestKey()
 	h := hmac.New(sha512.New, k[:])
 	var b []byte
 	return func(bucket string, key, mac []byte) digest {
-		b = append(lp(lp(b[:0], bucket), key), mac...)
+		b = append(keys.LP(keys.LP(b[:0], bucket), key), mac...)
 		h.Reset()
 		h.Write(b)
 		d, _ := digestFrom(h.Sum(b[:0]))

@@ -4,24 +4,25 @@ import (
 	"crypto/hpke"
 
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // These functions walk the tree of path keys by hand, to compare with what a keyring derives.
 
 // namespaceKey walks down from the key of a tier to the key of a namespace.
-func namespaceKey(tier key, ns tokens.Namespace) key {
+func namespaceKey(tier keys.Key, ns tokens.Namespace) keys.Key {
 	for _, segment := range ns.Segments() {
-		tier = childKey(tier, kindNamespace, segment)
+		tier = keys.ChildKey(tier, keys.KindNamespace, segment)
 	}
 	return tier
 }
 
 // secretKey walks down from the key of a tier to the key of one secret.
-func secretKey(tier key, p tokens.Path) key {
-	return childKey(namespaceKey(tier, p.Namespace()), kindSecret, p.Key())
+func secretKey(tier keys.Key, p tokens.Path) keys.Key {
+	return keys.ChildKey(namespaceKey(tier, p.Namespace()), keys.KindSecret, p.Key())
 }
 
-// openPub is the inverse of sealPub.
+// openPub is the inverse of [keys.SealPub].
 func openPub(k hpke.PrivateKey, ctx, sealed []byte) ([]byte, error) {
-	return decrypt(pubWrap{key: k, ctx: ctx}, sealed)
+	return keys.Decrypt(keys.PubWrap{Key: k, Ctx: ctx}, sealed)
 }

@@ -7,6 +7,7 @@ import (
 
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // An actor that may write but not read seals to a published recipient: the public half
@@ -23,21 +24,21 @@ type recipientBody struct {
 }
 
 // publish writes the recipient of a node, unless it is there already.
-func (t *tx) publish(n node) error {
-	if v, err := t.get(bucketRecipients, n.id()); err != nil || v != nil {
+func (t *tx) publish(n keys.Node) error {
+	if v, err := t.get(bucketRecipients, n.ID()); err != nil || v != nil {
 		return err
 	}
-	return t.put(bucketRecipients, n.id(), true, recipientBody{
-		Seq: t.seq(), Tier: n.tier, Pub: nodePrivate(n.key).PublicKey().Bytes(),
+	return t.put(bucketRecipients, n.ID(), true, recipientBody{
+		Seq: t.seq(), Tier: n.Tier, Pub: n.Public(),
 	})
 }
 
 // recipientFor finds the deepest published recipient at or above a secret.
-func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (node, hpke.PublicKey, error) {
-	at := nodeOf(tier, tokens.Exactly(p))
+func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (keys.Node, hpke.PublicKey, error) {
+	at := keys.NodeOf(tier, tokens.Exactly(p))
 	for {
 		var body recipientBody
-		k := at.id()
+		k := at.ID()
 		v, err := t.get(bucketRecipients, k)
 		if err != nil {
 			return at, nil, err
@@ -46,17 +47,17 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (node, hpke.PublicKey
 			if _, err := t.decodeSigned(bucketRecipients, k, v, &body); err != nil {
 				return at, nil, err
 			}
-			pub, err := kem.NewPublicKey(body.Pub)
+			pub, err := keys.ParseRecipient(body.Pub)
 			if err != nil || body.Tier != tier {
 				return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is not a recipient")
 			}
 			return at, pub, nil
 		}
-		if at.path == "" {
+		if at.Path == "" {
 			return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is missing")
 		}
-		above := at.path[:max(0, strings.LastIndexByte(at.path, '/'))]
-		at = node{tier: tier, kind: kindNamespace, path: above}
+		above := at.Path[:max(0, strings.LastIndexByte(at.Path, '/'))]
+		at = keys.Node{Tier: tier, Kind: keys.KindNamespace, Path: above}
 	}
 }
 
@@ -68,7 +69,7 @@ type unsealedBody struct {
 
 // unsealedBelow returns the bucket keys of the versions at or below some nodes that
 // are sealed to a published recipient.
-func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
+func (t *tx) unsealedBelow(nodes []keys.Node) (list [][]byte, err error) {
 	err = t.walk(bucketReseal, nil, func(k, v []byte) error {
 		var body unsealedBody
 		if _, err := t.decode(bucketReseal, k, v, &body); err != nil {
@@ -80,36 +81,36 @@ func (t *tx) unsealedBelow(nodes []node) (keys [][]byte, err error) {
 			return fault.Damaged(recordName(bucketReseal, k), "its key is not a path and a version")
 		}
 		for _, n := range nodes {
-			if n.covers(p) {
-				keys = append(keys, bytes.Clone(k))
+			if n.Covers(p) {
+				list = append(list, bytes.Clone(k))
 				break
 			}
 		}
 		return nil
 	})
-	return keys, err
+	return list, err
 }
 
 // openUp lets the new holders of some nodes read the versions that are sealed above
 // these nodes: the owner publishes the nodes and seals those versions anew.
-func (s *Session) openUp(t *tx, nodes []node) error {
+func (s *Session) openUp(t *tx, nodes []keys.Node) error {
 	for _, n := range nodes {
 		if err := t.publish(n); err != nil {
 			return err
 		}
 	}
-	keys, err := t.unsealedBelow(nodes)
+	list, err := t.unsealedBelow(nodes)
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
 	approvals, err := t.approvedReads()
 	if err != nil {
 		return err
 	}
-	for _, k := range keys {
+	for _, k := range list {
 		text, n, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
@@ -146,12 +147,12 @@ func (t *tx) approvedReads() (by map[string][]Request, err error) {
 
 // filesBelow returns the file keys of the versions below some nodes that are sealed
 // above them. An agent puts these keys into a grant, because readers never seal anew.
-func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error) {
-	keys, err := t.unsealedBelow(nodes)
+func (s *Session) filesBelow(t *tx, nodes []keys.Node) (files []grantFile, err error) {
+	list, err := t.unsealedBelow(nodes)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
+	for _, k := range list {
 		text, n, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
@@ -161,11 +162,11 @@ func (s *Session) filesBelow(t *tx, nodes []node) (files []grantFile, err error)
 		if _, err := t.getSigned(bucketVersions, k, &body); err != nil {
 			return nil, err
 		}
-		id, err := s.ring.identity(t.epoch, body, p, n)
+		id, err := s.ring.Identity(t.Epoch, body.Tier, p, n, body.Recipient)
 		if err != nil || body.Tier != tokens.Standard {
 			continue // the issuer itself may not read it
 		}
-		fileKey, err := fileKeyOf(id, body.Sealed)
+		fileKey, err := keys.FileKey(id, body.Sealed)
 		if err != nil {
 			return nil, fault.Damaged(recordName(bucketVersions, k), "it does not decrypt: it was modified or moved")
 		}

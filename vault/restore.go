@@ -13,6 +13,7 @@ import (
 	"ass/tokens"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // A restore brings back the values of a backup, but no rights. Rights that were revoked
@@ -165,12 +166,12 @@ func (r *restore) read() error {
 
 // do builds the new file and puts it in place.
 func (r *restore) do() error {
-	n := r.from.epoch.n
+	n := r.from.epoch.N
 	if r.history != nil {
 		n = max(n, r.history.epoch)
 	}
 	v := &Vault{path: r.path, opts: r.o, vid: r.from.v.vid}
-	next := v.ownerSession(r.from.root, n+1, randomKey())
+	next := v.ownerSession(r.from.root, n+1, keys.Random())
 	defer next.wipe()
 	if r.plan.There {
 		if err := dropSecondNames(r.path, r.backup); err != nil {
@@ -192,7 +193,7 @@ func (r *restore) do() error {
 		return prepareFile(r.path, func(w *builder) error {
 			w.actFor(next)
 			w.t.head.log = r.last
-			w.t.head.log.Key = next.root.auditKey(next.epoch.n, r.last.Seq+1)
+			w.t.head.log.Key = next.root.AuditKey(next.epoch.N, r.last.Seq+1)
 			if err := r.fill(old, next, w); err != nil {
 				return err
 			}
@@ -220,7 +221,7 @@ func (r *restore) do() error {
 	if err == nil {
 		memory{r.o.MemoryDir}.note(v.vid, done)
 	}
-	r.plan.Epoch = next.epoch.n
+	r.plan.Epoch = next.epoch.N
 	return err
 }
 
@@ -263,7 +264,7 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 		return err
 	}
 	for i, a := range r.agents {
-		a.body.Pub = public(newGrantee(next.root.agentSecret(a.id, a.body.Serial)).sign)
+		a.body.Pub = public(keys.NewGrantee(next.root.AgentSecret(a.id, a.body.Serial)).Sign)
 		r.agents[i].body.Pub = a.body.Pub
 		if err := w.t.put(bucketAgents, []byte(a.id), true, a.body); err != nil {
 			return err

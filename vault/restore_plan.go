@@ -48,7 +48,7 @@ func (r *restore) readThere() error {
 	r.plan.There = true
 	if err == nil {
 		var s *Session
-		if s, err = v.Owner(r.id); err == nil && s.epoch.vid != r.from.v.vid {
+		if s, err = v.Owner(r.id); err == nil && s.epoch.Vault != r.from.v.vid {
 			return r.another()
 		}
 		if err == nil {
@@ -71,7 +71,7 @@ func (r *restore) another() error {
 }
 
 func (r *restore) readWhole(s *Session) error {
-	h := &history{verification: newVerification(s), agents: map[string]agentBody{}, epoch: s.epoch.n}
+	h := &history{verification: newVerification(s), agents: map[string]agentBody{}, epoch: s.epoch.N}
 	r.history = h
 	h.entries = func(yield func(k, v []byte) bool) {
 		more := true
@@ -117,7 +117,7 @@ func (r *restore) readDamaged(why error, its bool) error {
 	if !its && w.s == nil && w.told.Epoch == 0 {
 		return r.another()
 	}
-	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.n, problem: why.Error(), last: w.last, entries: w.log.each}
+	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(), last: w.last, entries: w.log.each}
 	if w.s != nil {
 		for at, c := range w.records() {
 			var body agentBody
@@ -125,7 +125,7 @@ func (r *restore) readDamaged(why error, its bool) error {
 			if err == nil {
 				h.raisedBy(at, rec)
 			}
-			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && s.epoch.signatureHolds(at.bucket, []byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
+			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && signatureHolds(s.epoch, at.bucket, []byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
 				h.agents[at.key] = body
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // rewritePlan says what a rewrite changes.
@@ -62,11 +63,11 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
 	}
-	secret, root := randomKey(), s.root
+	secret, root := keys.Random(), s.root
 	if p.owner != nil {
 		root = p.owner.root
 	}
-	next := s.v.ownerSession(root, s.epoch.n+1, secret)
+	next := s.v.ownerSession(root, s.epoch.N+1, secret)
 	var done mark
 	err := s.view(func(old *tx) error {
 		if err := old.refuseBackup(); err != nil {
@@ -80,7 +81,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			w.actFor(next)
 			w.t.head.log = old.head.log
 			w.t.head.log.Seq = max(old.head.log.Seq, p.behind)
-			w.t.head.log.Key = root.auditKey(next.epoch.n, w.t.seq())
+			w.t.head.log.Key = root.AuditKey(next.epoch.N, w.t.seq())
 			w.t.head.lapse = old.head.lapse
 			if err := s.copyVault(old, next, w, p); err != nil {
 				return err
@@ -94,13 +95,13 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	}
 	published, err := s.publish()
 	if published {
-		s.ring.wipe()
+		s.ring.Wipe()
 		if next.root != s.root {
-			s.root.wipe()
+			s.root.Wipe()
 		}
 		s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
 		if p.owner != nil { // this machine has not yet seen the new vault id
-			s.v.vid, s.v.seen, s.v.back = next.epoch.vid, mark{}, nil
+			s.v.vid, s.v.seen, s.v.back = next.epoch.Vault, mark{}, nil
 		}
 	}
 	if err == nil {
@@ -164,7 +165,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	}
 	cp, err := old.checkpoint()
 	if p.cut {
-		cp, err = w.t.cutBehind(ended, old.epoch.n)
+		cp, err = w.t.cutBehind(ended, old.Epoch.N)
 	}
 	if err != nil {
 		return err
@@ -208,7 +209,7 @@ func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
 func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
 	copied = map[string]bool{}
 	worker := func() func(*copying) {
-		from, into := old.epoch.hasher(), next.epoch.hasher()
+		from, into := newHasher(old.Epoch), newHasher(next.epoch)
 		return func(c *copying) {
 			var head secretBody
 			if _, head, c.left = from.decodeHead(c.who, c.k, c.v); c.left == nil {
@@ -244,7 +245,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		return err
 	}
 	worker := func() func(*copying) {
-		from, into := old.epoch.hasher(), next.epoch.hasher()
+		from, into := newHasher(old.Epoch), newHasher(next.epoch)
 		own, anew := s.inOrder(), next.inOrder()
 		return func(c *copying) {
 			var body versionBody
@@ -255,7 +256,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			if c.left != nil {
 				return
 			}
-			value, err := own.openVersion(old.epoch, body, c.path, c.n)
+			value, err := own.openVersion(old.Epoch, body, c.path, c.n)
 			if err != nil {
 				c.left = fmt.Errorf("rewrite: %w", err)
 				return
@@ -267,7 +268,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			case err != nil:
 				c.err = err
 			case !ok:
-				c.err = errNoKey
+				c.err = keys.ErrNoKey
 			default:
 				c.made, c.err = into.make(next.by, bucketVersions, c.k, true, body)
 			}

@@ -14,6 +14,7 @@ import (
 	"ass/tokens"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // Salvaged reports what a salvage recovered from a damaged file.
@@ -61,7 +62,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w.findEnd()
-	seen := memory{o.MemoryDir}.recall(w.s.epoch.vid)
+	seen := memory{o.MemoryDir}.recall(w.s.epoch.Vault)
 	w.end = max(w.end, seen.Seq)
 	if err := w.readLog(w.s); err != nil {
 		return r, err
@@ -83,7 +84,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
 	// the records that do not fit together, and the owner vouches for the rest.
-	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, st: &store{path: part}, vid: w.s.epoch.vid}
+	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, st: &store{path: part}, vid: w.s.epoch.Vault}
 	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
 	if err := v.st.open(false); err != nil {
@@ -116,7 +117,7 @@ type salvage struct {
 
 // findKeys finds the root and the newest epoch.
 func (w *salvage) findKeys(o Options) error {
-	var root *rootKeys
+	var root *keys.Root
 	tried, binds := map[string]bool{}, map[string]bool{}
 	roots := 0
 	for _, e := range w.found {
@@ -130,12 +131,12 @@ func (w *salvage) findKeys(o Options) error {
 		}
 		tried[string(e.value)] = true
 		roots++
-		plain, err := w.id.open(e.value)
-		if err != nil || len(plain) != len(key{}) {
+		plain, err := keys.OpenAs(w.id, e.value)
+		if err != nil || len(plain) != len(keys.Key{}) {
 			continue
 		}
-		r := newRootKeys(key(plain))
-		if want := r.bind(w.id.text); binds[string(want[:])] {
+		r := keys.NewRoot(keys.Key(plain))
+		if want := r.Bind(w.id); binds[string(want[:])] {
 			root = r
 		}
 	}
@@ -152,17 +153,17 @@ func (w *salvage) findKeys(o Options) error {
 }
 
 // findEpoch finds the newest epoch whose key the root opens, if there is one.
-func (w *salvage) findEpoch(root *rootKeys, o Options) {
-	v := &Vault{path: w.path, opts: o, vid: root.vid}
+func (w *salvage) findEpoch(root *keys.Root, o Options) {
+	v := &Vault{path: w.path, opts: o, vid: root.Vault}
 	for _, e := range w.found {
 		if string(e.key) != metaEpoch || len(e.value) < 4 {
 			continue
 		}
 		n := uint32(e.value[0])<<24 | uint32(e.value[1])<<16 | uint32(e.value[2])<<8 | uint32(e.value[3])
-		k, ctx := root.epochWrap(n)
-		secret, err := open(k, ctx, e.value[4:])
-		if err == nil && len(secret) == len(key{}) && (w.s == nil || n > w.s.epoch.n) {
-			w.s, w.epoch = v.ownerSession(root, n, key(secret)), e.value
+		k, ctx := root.EpochWrap(n)
+		secret, err := keys.Open(k, ctx, e.value[4:])
+		if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
+			w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret)), e.value
 		}
 	}
 }
@@ -176,7 +177,7 @@ func (w *salvage) findEnd() {
 		if string(e.key) != metaHead || e.rank < rank {
 			continue
 		}
-		plain, err := open(w.s.epoch.headKey(), w.s.epoch.headContext(), e.value)
+		plain, err := keys.Open(w.s.epoch.HeadKey(), w.s.epoch.HeadContext(), e.value)
 		if err != nil {
 			continue
 		}
@@ -210,10 +211,10 @@ func seqIn(r record) uint64 {
 
 // readLog reads and verifies the log with the keys of s, a session of the same owner.
 func (w *salvage) readLog(s *Session) error {
-	w.log = logIn(s.epoch.vid, w.found)
+	w.log = logIn(s.epoch.Vault, w.found)
 	w.told = newVerification(s)
 	if w.log.first != nil {
-		cp, err := parseCheckpoint(s.epoch.vid, w.log.first)
+		cp, err := parseCheckpoint(s.epoch.Vault, w.log.first)
 		if err == nil {
 			err = w.told.begin(cp)
 		}
@@ -312,7 +313,7 @@ func (w *salvage) records() map[where]candidate {
 			continue
 		}
 		for _, bucket := range recordBuckets {
-			if !w.s.epoch.macHolds(bucket, e.key, r) {
+			if !newHasher(w.s.epoch).macHolds(bucket, e.key, r) {
 				continue
 			}
 			at, is := where{bucket, string(e.key)}, candidate{e.value, e.rank, seqIn(r)}
@@ -479,7 +480,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 	for _, left := range plan.left {
 		r.Lost = append(r.Lost, left+": it is corrupt or was tampered with")
 	}
-	r.Epoch = w.s.epoch.n
+	r.Epoch = w.s.epoch.N
 	err = w.s.view(func(t *tx) error {
 		if plan.cut {
 			err := t.agents(func(id string, body agentBody) error {

@@ -9,6 +9,7 @@ import (
 	"ass/audit"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // A scan finds the elements in a file that no longer opens. It trusts no structure: it
@@ -210,7 +211,7 @@ type scannedLog struct {
 	first  []byte // the checkpoint, if one has a valid signature
 }
 
-func logIn(vid vaultID, found []element) scannedLog {
+func logIn(vid keys.VaultID, found []element) scannedLog {
 	l := scannedLog{values: map[uint64][]byte{}}
 	for _, e := range found {
 		seq := audit.Seq(e.key)

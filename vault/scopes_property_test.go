@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // scopeCovers is the specification of what a scope reads. It works on texts alone.
@@ -41,14 +42,14 @@ func anyScopeCovers(scopes []string, path string) bool {
 
 // keyChain returns every key from the root of a tier down to a secret. A holder of one of them
 // can derive the last one. A holder of none can only guess.
-func keyChain(root key, p tokens.Path) map[key]bool {
-	keys := map[key]bool{root: true}
+func keyChain(root keys.Key, p tokens.Path) map[keys.Key]bool {
+	chain := map[keys.Key]bool{root: true}
 	for _, segment := range p.Namespace().Segments() {
-		root = childKey(root, kindNamespace, segment)
-		keys[root] = true
+		root = keys.ChildKey(root, keys.KindNamespace, segment)
+		chain[root] = true
 	}
-	keys[childKey(root, kindSecret, p.Key())] = true
-	return keys
+	chain[keys.ChildKey(root, keys.KindSecret, p.Key())] = true
+	return chain
 }
 
 // The keys in the real grant of an agent or a token, in the real file, lead to exactly the secrets
@@ -169,16 +170,16 @@ func TestGrantsAreTheScopes(t *testing.T) {
 			for text := range places {
 				for _, tier := range tokens.Tiers {
 					want := tier <= h.top && anyScopeCovers(h.scopes, text)
-					root := tierKey(o.secret, tier)
-					keys, has := keyChain(root, p(text)), false
-					for _, n := range s.ring.nodes {
-						has = has || keys[n.key]
+					root := keys.TierKey(o.secret, tier)
+					chain, has := keyChain(root, p(text)), false
+					for _, n := range s.ring.Nodes {
+						has = has || chain[n.Key]
 					}
 					if has != want {
 						t.Fatalf("%s: %s (%v, up to %v) holds a key of %s (%v): %v", when, h.name, h.scopes, h.top, text, tier, has)
 					}
-					n, derives := s.ring.derive(nodeOf(tier, tokens.Exactly(p(text))))
-					if derives != want || derives && n.key != secretKey(root, p(text)) {
+					n, derives := s.ring.Derive(keys.NodeOf(tier, tokens.Exactly(p(text))))
+					if derives != want || derives && n.Key != secretKey(root, p(text)) {
 						t.Fatalf("%s: %s (%v, up to %v) derives the key of %s (%v): %v", when, h.name, h.scopes, h.top, text, tier, derives)
 					}
 				}
@@ -190,8 +191,8 @@ func TestGrantsAreTheScopes(t *testing.T) {
 					}
 				}
 			}
-			for k := range s.ring.files {
-				if text, _, _ := cutVersionKey([]byte(k)); !anyScopeCovers(h.scopes, text) {
+			for k := range s.ring.Files {
+				if text := k.Path.String(); !anyScopeCovers(h.scopes, text) {
 					t.Errorf("%s: %s (%v) holds the file key of %s", when, h.name, h.scopes, text)
 				}
 			}
@@ -208,9 +209,9 @@ func TestGrantsAreTheScopes(t *testing.T) {
 	must(err)
 	_, err = o.RevokeAgent(agents[0])
 	must(err)
-	for _, old := range before.ring.nodes {
+	for _, old := range before.ring.Nodes {
 		for text := range secrets {
-			if keyChain(tierKey(o.secret, old.tier), p(text))[old.key] {
+			if keyChain(keys.TierKey(o.secret, old.Tier), p(text))[old.Key] {
 				t.Errorf("a key from before the rewrite still leads to %s", text)
 			}
 		}

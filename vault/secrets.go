@@ -11,6 +11,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // MaxValueBytes is the size of the largest allowed value. A value may be empty.
@@ -76,7 +77,9 @@ func (b secretBody) secret(p tokens.Path) Secret {
 
 func secretBucketKey(p tokens.Path) []byte { return []byte(p.String()) }
 
-func versionKey(p tokens.Path, n uint64) []byte { return u64(versionPrefix(p), n) }
+func versionKey(p tokens.Path, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(versionPrefix(p), n)
+}
 
 // versionPrefix returns the prefix of the keys of all versions of one secret. No
 // path contains a zero byte, so no prefix is the beginning of another one.
@@ -127,11 +130,11 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	return s.handOut(t, p, head, n, version, value, err)
 }
 
-// handOut logs the read of a version and returns the value. If err is errNoKey, the session
+// handOut logs the read of a version and returns the value. If err is keys.ErrNoKey, the session
 // could not open the version, and handOut opens it with an approval.
 func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte, err error) (Value, error) {
 	note := map[string]any{"version": n}
-	if errors.Is(err, errNoKey) {
+	if errors.Is(err, keys.ErrNoKey) {
 		value, note["approval"], err = s.readApproved(t, p, n, version)
 	}
 	if err != nil {
@@ -172,22 +175,22 @@ func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, 
 	if err != nil {
 		return body, nil, err
 	}
-	value, err = s.openVersion(h.epoch, body, p, n)
-	if errors.Is(err, errNoKey) && body.Tier == tokens.Standard {
+	value, err = s.openVersion(h.Epoch, body, p, n)
+	if errors.Is(err, keys.ErrNoKey) && body.Tier == tokens.Standard {
 		err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new token can read it", p, n, s.Who())
 	}
 	return body, value, err
 }
 
-// openVersion opens a version with the session's keys. It returns errNoKey if
+// openVersion opens a version with the session's keys. It returns keys.ErrNoKey if
 // the session has no key for it.
-func (s *Session) openVersion(e epoch, body versionBody, p tokens.Path, n uint64) (value []byte, err error) {
-	id, err := s.ring.identity(e, body, p, n)
-	if errors.Is(err, errNoKey) {
+func (s *Session) openVersion(e keys.Epoch, body versionBody, p tokens.Path, n uint64) (value []byte, err error) {
+	id, err := s.ring.Identity(e, body.Tier, p, n, body.Recipient)
+	if errors.Is(err, keys.ErrNoKey) {
 		return nil, err
 	}
 	if err == nil {
-		value, err = decrypt(id, body.Sealed)
+		value, err = keys.Decrypt(id, body.Sealed)
 	}
 	if err != nil {
 		return nil, fault.Damaged(fmt.Sprintf("%s version %d", p, n), "it does not decrypt: it was modified or moved")
@@ -208,8 +211,8 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 		if rerr != nil {
 			return rerr
 		}
-		body.Recipient = at.id()
-		if body.Sealed, err = sealPub(to, t.epoch.versionContext(body.Tier, p, n), value); err == nil {
+		body.Recipient = at.ID()
+		if body.Sealed, err = keys.SealPub(to, t.Epoch.VersionContext(body.Tier, p, n), value); err == nil {
 			err = t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()})
 		}
 	}
@@ -221,10 +224,10 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 
 // sealOwn seals a value under the secret's key. ok reports whether the session has that key.
 func (s *Session) sealOwn(p tokens.Path, n uint64, body *versionBody, value []byte) (ok bool, err error) {
-	own, ok := s.ring.derive(nodeOf(body.Tier, tokens.Exactly(p)))
+	own, ok := s.ring.Derive(keys.NodeOf(body.Tier, tokens.Exactly(p)))
 	if ok {
 		body.Recipient = nil
-		body.Sealed, err = seal(own.key, s.epoch.versionContext(body.Tier, p, n), value)
+		body.Sealed, err = keys.Seal(own.Key, s.epoch.VersionContext(body.Tier, p, n), value)
 	}
 	return ok, err
 }

@@ -10,6 +10,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // tokenBody is the record of a token, keyed by its id. The issuer signs it. It keeps
@@ -74,7 +75,7 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 		}
 		now := t.now.Truncate(time.Second)
 		c := tokens.Claims{
-			Vault: t.epoch.vid, Issuer: s.by.id, ID: id.String(), Issued: now, Expires: now.Add(spec.TTL),
+			Vault: t.Epoch.Vault, Issuer: s.by.id, ID: id.String(), Issued: now, Expires: now.Add(spec.TTL),
 			Scopes: spec.Scopes, Uses: spec.Uses, IPs: spec.IPs,
 		}
 		if spec.Tier > tokens.Standard {
@@ -125,14 +126,14 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	if err != nil {
 		return Issued{}, &tokens.SyntaxError{What: "token", Problem: "its scopes, lifetime or addresses are invalid"}
 	}
-	var k key
+	var k keys.Key
 	if s.as != nil {
-		k = tokenKey(s.as.secret, c.ID)
+		k = keys.TokenKey(s.as.secret, c.ID)
 	} else {
-		k = s.root.ownerTokenKey(c.ID)
+		k = s.root.OwnerTokenKey(c.ID)
 	}
 	secret := tokens.Signature(signed, k)
-	to := newGrantee(secret)
+	to := keys.NewGrantee(secret)
 	g, nodes, err := s.newGrant(c.Scopes, max(c.Tier, tokens.Standard))
 	if err != nil {
 		return Issued{}, err
@@ -149,7 +150,7 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	if err := t.putGrant(to, c.ID, g); err != nil {
 		return Issued{}, err
 	}
-	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.index[:], Pub: public(to.sign)}
+	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.Index[:], Pub: public(to.Sign)}
 	if err := t.put(bucketTokens, []byte(c.ID), true, body); err != nil {
 		return Issued{}, err
 	}
@@ -163,7 +164,7 @@ func (i Issued) logged() map[string]any {
 	token, _ := tokens.ParseToken(i.Text)
 	m := map[string]any{
 		"scopes": i.Scopes.Strings(), "expires_at": i.Expires.Format(time.RFC3339),
-		"public_key": []byte(public(newGrantee(token.Signature).sign)),
+		"public_key": []byte(public(keys.NewGrantee(token.Signature).Sign)),
 	}
 	if i.Uses > 0 {
 		m["max_uses"] = i.Uses
@@ -188,11 +189,11 @@ func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
 	if err != nil {
 		return body, tokens.Claims{}, err
 	}
-	c, err := body.claims(t.epoch.vid, id, r.by)
+	c, err := body.claims(t.Epoch.Vault, id, r.by)
 	return body, c, err
 }
 
-func (b tokenBody) claims(vid vaultID, id, by string) (tokens.Claims, error) {
+func (b tokenBody) claims(vid keys.VaultID, id, by string) (tokens.Claims, error) {
 	c, err := tokens.ParseHeaderPayload(b.HeaderPayload)
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
@@ -226,7 +227,7 @@ func (t *tx) eachToken(fn func(body tokenBody, c tokens.Claims) error) error {
 		if err != nil {
 			return nil
 		}
-		c, err := body.claims(t.epoch.vid, string(k), r.by)
+		c, err := body.claims(t.Epoch.Vault, string(k), r.by)
 		if err != nil {
 			return nil
 		}
@@ -308,8 +309,8 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan)
 		if err != nil {
 			return err
 		}
-		to := newGrantee(tokens.Signature(body.HeaderPayload, issuer))
-		if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
+		to := keys.NewGrantee(tokens.Signature(body.HeaderPayload, issuer))
+		if !bytes.Equal(body.Index, to.Index[:]) || !samePublic(body.Pub, to) {
 			return nil
 		}
 		g, nodes, err := next.newGrant(rights, max(c.Tier, tokens.Standard))

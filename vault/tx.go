@@ -108,7 +108,7 @@ func (t *tx) refuseBackup() error {
 
 func (s *Session) newTx(b *bbolt.Tx) *tx {
 	return &tx{
-		hasher: s.epoch.hasher(), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		hasher: newHasher(s.epoch), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
 		author: s.author, signers: map[string]signer{},
 	}
 }
@@ -216,7 +216,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 	if err != nil {
 		return err
 	}
-	place := audit.Place{Vault: t.epoch.vid, Epoch: t.epoch.n}
+	place := audit.Place{Vault: t.Epoch.Vault, Epoch: t.Epoch.N}
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
 	old, err := t.get(bucketAudit, k)
 	if err == nil && old != nil {

@@ -18,6 +18,7 @@ import (
 	"ass/audit"
 	"ass/vault/disk"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // Options say how to open a vault. The zero Options are usable.
@@ -84,7 +85,7 @@ type Vault struct {
 	opts Options
 	lock *disk.Lock
 	st   *store
-	vid  vaultID
+	vid  keys.VaultID
 	seen mark // the newest entry that this machine remembers
 	back *Rollback
 
@@ -111,14 +112,14 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 		return "", err
 	}
 
-	root := newRootKeys(randomKey())
-	secret := randomKey()
-	v := &Vault{path: path, opts: o, vid: root.vid}
+	root := keys.NewRoot(keys.Random())
+	secret := keys.Random()
+	v := &Vault{path: path, opts: o, vid: root.Vault}
 	s := v.ownerSession(root, 1, secret)
 	defer s.wipe()
 	err = prepareFile(path, func(w *builder) error {
 		w.actFor(s)
-		w.t.head.log.Key = root.auditKey(1, 1)
+		w.t.head.log.Key = root.AuditKey(1, 1)
 		if err := w.t.putMeta(metaFormat, []byte(format)); err != nil {
 			return err
 		}
@@ -138,13 +139,13 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 }
 
 // putOwner writes the id of the vault and its root, sealed and bound to the owner.
-func (w *builder) putOwner(owner *Identity, root *rootKeys) error {
-	sealed, err := owner.seal(root.root[:])
+func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
+	sealed, err := keys.SealFor(owner, root.Key[:])
 	if err != nil {
 		return err
 	}
-	bind := root.bind(owner.text)
-	for name, value := range map[string][]byte{metaVault: root.vid[:], metaRoot: sealed, metaBind: bind[:]} {
+	bind := root.Bind(owner)
+	for name, value := range map[string][]byte{metaVault: root.Vault[:], metaRoot: sealed, metaBind: bind[:]} {
 		if err := w.t.putMeta(name, value); err != nil {
 			return err
 		}
@@ -227,7 +228,7 @@ func (v *Vault) open() error {
 	if len(vid) != len(v.vid) {
 		return fault.Damaged(v.path, "its id is missing")
 	}
-	v.vid = vaultID(vid)
+	v.vid = keys.VaultID(vid)
 	return v.compareMemory()
 }
 
@@ -291,12 +292,21 @@ func (v *Vault) Close() error {
 type Session struct {
 	v      *Vault
 	by     actor
-	epoch  epoch
-	ring   keyring           // what it can open
+	epoch  keys.Epoch
+	ring   keys.Ring         // what it can open
 	pub    ed25519.PublicKey // of the owner
 	as     *acting           // the grantee; nil in the owner's sessions
-	secret key               // of the epoch; only in the owner's sessions
-	root   *rootKeys         // only in the owner's sessions
+	secret keys.Key          // of the epoch; only in the owner's sessions
+	root   *keys.Root        // only in the owner's sessions
+}
+
+// inOrder returns a copy of the session for one goroutine that visits many secrets in
+// the order of their paths; see the keyring's method.
+func (s *Session) inOrder() *Session {
+	own := *s
+	own.secret = keys.Key{} // nothing would wipe it in a copy
+	own.ring = own.ring.InOrder()
+	return &own
 }
 
 // Owner opens the vault with the owner's identity. If the identity does not open the
@@ -307,20 +317,20 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := id.open(sealed)
-	if err != nil || len(plain) != len(key{}) {
+	plain, err := keys.OpenAs(id, sealed)
+	if err != nil || len(plain) != len(keys.Key{}) {
 		return nil, fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root was modified", v.path)
 	}
-	root := newRootKeys(key(plain))
+	root := keys.NewRoot(keys.Key(plain))
 	clear(plain)
 	bound, err := v.st.meta(metaBind)
 	if err != nil {
 		return nil, err
 	}
-	if want := root.bind(id.text); !hmac.Equal(bound, want[:]) {
+	if want := root.Bind(id); !hmac.Equal(bound, want[:]) {
 		return nil, fault.Damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
 	}
-	if !bytes.Equal(v.vid[:], root.vid[:]) {
+	if !bytes.Equal(v.vid[:], root.Vault[:]) {
 		return nil, fault.Damaged(v.path, "its id does not match its owner")
 	}
 	wrapped, err := v.st.meta(metaEpoch)
@@ -331,24 +341,24 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 		return nil, fault.Damaged("meta/epoch", "it is missing")
 	}
 	n := binary.BigEndian.Uint32(wrapped)
-	k, ctx := root.epochWrap(n)
-	secret, err := open(k, ctx, wrapped[4:])
-	if err != nil || len(secret) != len(key{}) {
+	k, ctx := root.EpochWrap(n)
+	secret, err := keys.Open(k, ctx, wrapped[4:])
+	if err != nil || len(secret) != len(keys.Key{}) {
 		return nil, fault.Damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
-	s := v.ownerSession(root, n, key(secret))
+	s := v.ownerSession(root, n, keys.Key(secret))
 	clear(secret)
 	v.sessions = append(v.sessions, s)
 	return s, nil
 }
 
-func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {
+func (v *Vault) ownerSession(root *keys.Root, n uint32, secret keys.Key) *Session {
 	return &Session{
 		v:      v,
-		by:     actor{id: audit.Owner, kind: audit.Human, sign: root.sign},
-		epoch:  epoch{vid: root.vid, n: n, mk: epochMAC(secret)},
-		ring:   ownerRing(secret),
-		pub:    root.pub,
+		by:     actor{id: audit.Owner, kind: audit.Human, sign: root.Sign},
+		epoch:  keys.Epoch{Vault: root.Vault, N: n, MAC: keys.MACKey(secret)},
+		ring:   keys.OwnerRing(secret),
+		pub:    root.Pub,
 		secret: secret,
 		root:   root,
 	}
@@ -357,18 +367,18 @@ func (v *Vault) ownerSession(root *rootKeys, n uint32, secret key) *Session {
 // beginEpoch writes the start of an epoch: its sealed secret, its published
 // recipients, and the log entry that begins it.
 func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) error {
-	k, ctx := s.root.epochWrap(s.epoch.n)
-	sealed, err := seal(k, ctx, s.secret[:])
+	k, ctx := s.root.EpochWrap(s.epoch.N)
+	sealed, err := keys.Seal(k, ctx, s.secret[:])
 	if err != nil {
 		return err
 	}
-	if err := w.t.putMeta(metaEpoch, append(u32(nil, s.epoch.n), sealed...)); err != nil {
+	if err := w.t.putMeta(metaEpoch, append(binary.BigEndian.AppendUint32(nil, s.epoch.N), sealed...)); err != nil {
 		return err
 	}
-	for _, root := range s.ring.nodes {
+	for _, root := range s.ring.Nodes {
 		if err := w.t.publish(root); err != nil {
 			return err
 		}
 	}
-	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.vid[:]), Metadata: metadata, Epoch: s.epoch.n})
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.Vault[:]), Metadata: metadata, Epoch: s.epoch.N})
 }

@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/vault/disk"
+	"ass/vault/internal/keys"
 )
 
 // verified is a note that the owner's machine keeps of a verification without problems:
@@ -38,7 +39,7 @@ var worthKeeping = func(entries, records uint64) bool { return entries >= max(20
 // maxVerified is the largest size of a note, in bytes. A note about a million secrets fits.
 const maxVerified = 512 << 20
 
-func (m memory) verifiedFile(vid vaultID) string { return m.file(vid) + ".verified" }
+func (m memory) verifiedFile(vid keys.VaultID) string { return m.file(vid) + ".verified" }
 
 // keep remembers a verification that found no problem and ended at the entry last.
 func (v *verification) keep(last audit.Position) error {
@@ -56,10 +57,10 @@ func (v *verification) keep(last audit.Position) error {
 	if err != nil {
 		return err
 	}
-	k, ctx := v.s.root.verifiedKey()
-	sealed, err := seal(k, ctx, plain)
+	k, ctx := v.s.root.VerifiedWrap()
+	sealed, err := keys.Seal(k, ctx, plain)
 	if err == nil && len(sealed) <= maxVerified {
-		_ = disk.ReplaceUnsynced(m.verifiedFile(v.s.epoch.vid), sealed)
+		_ = disk.ReplaceUnsynced(m.verifiedFile(v.s.epoch.Vault), sealed)
 	}
 	return err
 }
@@ -72,13 +73,13 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	if m.dir == "" {
 		return from
 	}
-	sealed, _, err := disk.ReadFile(m.verifiedFile(v.s.epoch.vid), maxVerified)
+	sealed, _, err := disk.ReadFile(m.verifiedFile(v.s.epoch.Vault), maxVerified)
 	if err != nil {
 		return from
 	}
-	k, ctx := v.s.root.verifiedKey()
-	plain, err := open(k, ctx, sealed)
-	if err != nil || json.Unmarshal(plain, &note) != nil || len(note.Key) != len(key{}) {
+	k, ctx := v.s.root.VerifiedWrap()
+	plain, err := keys.Open(k, ctx, sealed)
+	if err != nil || json.Unmarshal(plain, &note) != nil || len(note.Key) != len(keys.Key{}) {
 		return from
 	}
 	end := audit.Key(note.State.Cut)
@@ -98,7 +99,7 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	}
 	v.Verified, v.VerifiedAt = note.State.Cut, note.At
 	v.earlier, v.lastAt = v.Entries, note.LastAt
-	next := key(note.Key)
+	next := keys.Key(note.Key)
 	note.State.next = &next
 	return note.State
 }
@@ -130,6 +131,6 @@ func (v *verification) walkLog(start []byte, fn func(k, val []byte) error) error
 
 // add adds a key and its value to the sum.
 func (v *verification) add(k, val []byte) {
-	v.scratch = lp(lp(v.scratch[:0], k), val)
+	v.scratch = keys.LP(keys.LP(v.scratch[:0], k), val)
 	v.sum.Write(v.scratch)
 }

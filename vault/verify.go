@@ -216,7 +216,7 @@ func (v *verification) run() error {
 func (v *verification) log() (audit.Position, error) {
 	var walked error
 	last := v.checkLog(v.t.head.log.Seq, v.behind(&walked))
-	if n := v.s.epoch.n; v.Epoch != n {
+	if n := v.s.epoch.N; v.Epoch != n {
 		if v.logHolds {
 			v.found("audit log: it ends in epoch %d, but the vault is in epoch %d", v.Epoch, n)
 		}
@@ -231,10 +231,10 @@ func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) au
 	check := audit.Verifier{
 		Epoch:    v.from.Epoch,
 		After:    v.from.after(v.s.root),
-		Vault:    v.s.epoch.vid,
-		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.auditKey(epoch, seq) },
+		Vault:    v.s.epoch.Vault,
+		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.AuditKey(epoch, seq) },
 		SignedBy: v.signedBy,
-		Own:      v.s.root.sign,
+		Own:      v.s.root.Sign,
 		Visit:    v.learn,
 		Last:     end,
 	}

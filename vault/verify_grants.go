@@ -13,6 +13,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // farAhead limits how far a use may be dated after the end of the log. No honest clock is
@@ -81,7 +82,7 @@ func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked
 		}
 		v.forgetActor(id) // and the tokens of its old key
 		delete(v.revoked, id)
-		pub := public(newGrantee(v.s.root.agentSecret(id, serial)).sign)
+		pub := public(keys.NewGrantee(v.s.root.AgentSecret(id, serial)).Sign)
 		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{serial, ev.CreatedAt, ev.Metadata, checked}}
 		changed()
 	case audit.AgentRevoked:
@@ -154,11 +155,11 @@ func (v *verification) recipient(k, val []byte) error {
 	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
 		return err
 	}
-	n, ok := nodeFrom(k)
+	n, ok := keys.ParseNode(k)
 	if ok {
-		n, ok = v.s.ring.derive(n)
+		n, ok = v.s.ring.Derive(n)
 	}
-	if !ok || body.Tier != n.tier || !bytes.Equal(body.Pub, nodePrivate(n.key).PublicKey().Bytes()) {
+	if !ok || body.Tier != n.Tier || !bytes.Equal(body.Pub, n.Public()) {
 		return fault.Damaged(recordName(bucketRecipients, k), "it does not match the key of its node")
 	}
 	return nil
@@ -188,7 +189,7 @@ func (v *verification) agent(k, val []byte) error {
 	}
 	name := recordName(bucketAgents, k)
 	switch {
-	case !isAgentID(id), !samePublic(body.Pub, newGrantee(v.s.root.agentSecret(id, body.Serial))):
+	case !isAgentID(id), !samePublic(body.Pub, keys.NewGrantee(v.s.root.AgentSecret(id, body.Serial))):
 		return fault.Damaged(name, "its public key does not match the agent")
 	case v.isUnclear(body.Seq):
 	case !known:
@@ -214,10 +215,10 @@ func (v *verification) grant(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(k, to.index[:]) {
+	if !bytes.Equal(k, to.Index[:]) {
 		return fault.Damaged(name, "it is not where the grant of %q belongs", body.Grantee)
 	}
-	g, err := decodeGrant(v.s.epoch.vid, to, body)
+	g, err := decodeGrant(v.s.epoch.Vault, to, body)
 	if err != nil {
 		return err
 	}
@@ -232,10 +233,10 @@ func (v *verification) grant(k, val []byte) error {
 	same := g.Epoch == want.Epoch && bytes.Equal(g.MK, want.MK) && bytes.Equal(g.OwnerPub, want.OwnerPub) && len(g.Nodes) == len(want.Nodes)
 	have := map[string]bool{}
 	for _, n := range g.Nodes {
-		have[string(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id())+string(n.Key)] = true
+		have[string(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID())+string(n.Key)] = true
 	}
 	for _, n := range want.Nodes {
-		same = same && have[string(node{tier: n.Tier, kind: n.Kind, path: n.Path}.id())+string(n.Key)]
+		same = same && have[string(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID())+string(n.Key)]
 	}
 	for _, f := range g.Files {
 		p, err := tokens.ParsePath(f.Path)
@@ -288,7 +289,7 @@ func (v *verification) token(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(body.Index, to.index[:]) || !samePublic(body.Pub, to) {
+	if !bytes.Equal(body.Index, to.Index[:]) || !samePublic(body.Pub, to) {
 		return fault.Damaged(name, "it does not match the token that it names")
 	}
 	rights, err := v.t.rights(c)

@@ -9,6 +9,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/tokens"
+	"ass/vault/internal/keys"
 )
 
 // secretMemory returns the memory of all keys that can be reached from a value: fields of the
@@ -17,11 +18,11 @@ import (
 func secretMemory(v reflect.Value, seen map[unsafe.Pointer]bool) (found [][]byte) {
 	in := func(v reflect.Value) { found = append(found, secretMemory(v, seen)...) }
 	switch v.Type() {
-	case reflect.TypeFor[key]():
+	case reflect.TypeFor[keys.Key]():
 		return [][]byte{unsafe.Slice((*byte)(v.Addr().UnsafePointer()), v.Len())}
 	case reflect.TypeFor[ed25519.PrivateKey]():
 		return [][]byte{unsafe.Slice((*byte)(v.UnsafePointer()), v.Len())}
-	case reflect.TypeFor[map[string][]byte]():
+	case reflect.TypeFor[map[keys.Version][]byte]():
 		for at := v.MapRange(); at.Next(); {
 			found = append(found, unsafe.Slice((*byte)(at.Value().UnsafePointer()), at.Value().Len()))
 		}
@@ -81,7 +82,7 @@ func TestCloseWipesKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if name == "token with a file key" && len(s.ring.files) == 0 {
+			if name == "token with a file key" && len(s.ring.Files) == 0 {
 				t.Error("it has no file key, so this shows less than it says")
 			}
 			memory := secretMemory(reflect.ValueOf(s), map[unsafe.Pointer]bool{})

@@ -12,6 +12,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // SetOptions say how to set a secret. The zero SetOptions are usable.
@@ -327,7 +328,7 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 			return fault.New(ErrConflict, "%s is already at v%d", p, to)
 		}
 		old, value, err := s.readVersion(t, p, to)
-		if errors.Is(err, errNoKey) {
+		if errors.Is(err, keys.ErrNoKey) {
 			value, _, err = s.readApproved(t, p, to, old)
 		}
 		if err != nil {

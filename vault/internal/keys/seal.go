@@ -1,4 +1,4 @@
-package vault
+package keys
 
 import (
 	"bytes"
@@ -26,23 +26,23 @@ const (
 	saltLen    = 16
 )
 
-// errSealed says that sealed bytes do not open: they were altered, moved, or
+// ErrSealed says that sealed bytes do not open: they were altered, moved, or
 // made for another key. It carries no detail, because no detail can be trusted.
-var errSealed = errors.New("sealed bytes do not open with this key in this place")
+var ErrSealed = errors.New("sealed bytes do not open with this key in this place")
 
-// seal encrypts plain so that only k opens it, and only with the same ctx.
-func seal(k key, ctx, plain []byte) ([]byte, error) {
-	return encrypt(keyWrap{k, ctx}, plain)
+// Seal encrypts plain so that only k opens it, and only with the same ctx.
+func Seal(k Key, ctx, plain []byte) ([]byte, error) {
+	return encrypt(KeyWrap{k, ctx}, plain)
 }
 
-// open is the inverse of seal.
-func open(k key, ctx, sealed []byte) ([]byte, error) {
-	return decrypt(keyWrap{k, ctx}, sealed)
+// Open is the inverse of seal.
+func Open(k Key, ctx, sealed []byte) ([]byte, error) {
+	return Decrypt(KeyWrap{k, ctx}, sealed)
 }
 
-// sealPub encrypts plain for the holders of the private key that belongs to to.
-func sealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
-	return encrypt(pubWrap{to: to, ctx: ctx}, plain)
+// SealPub encrypts plain for the holders of the private key that belongs to to.
+func SealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
+	return encrypt(PubWrap{To: to, Ctx: ctx}, plain)
 }
 
 func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
@@ -67,11 +67,11 @@ const oneChunk = streamNonceLen + 64<<10 + chacha20poly1305.Overhead
 
 const streamNonceLen = 16
 
-// decrypt opens an age file. Package age reads the header. If the payload has one chunk, as
-// nearly every payload here does, decrypt opens it itself (age-encryption.org/v1,
+// Decrypt opens an age file. Package age reads the header. If the payload has one chunk, as
+// nearly every payload here does, Decrypt opens it itself (age-encryption.org/v1,
 // "Payload"): age takes 136 KiB of memory for each file, and for a short file that costs
 // nine tenths of the time.
-func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
+func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	header, payload, err := cutHeader(sealed)
 	if err != nil {
 		return nil, err
@@ -81,21 +81,21 @@ func decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	}
 	fileKey, err := age.DecryptHeader(header, id)
 	if err != nil || len(payload) < streamNonceLen {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	k, err := hkdf.Key(sha256.New, fileKey, payload[:streamNonceLen], "payload", chacha20poly1305.KeySize)
 	if err != nil {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	aead, err := chacha20poly1305.New(k)
 	if err != nil {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	clear(k)
 	last := [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1} // chunk 0 is the last
 	plain, err := aead.Open(nil, last[:], payload[streamNonceLen:], nil)
 	if err != nil {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	return plain, nil
 }
@@ -106,12 +106,12 @@ func cutHeader(sealed []byte) (header, payload []byte, err error) {
 	const footer = "\n---"
 	at := bytes.Index(sealed, []byte(footer))
 	if at < 0 {
-		return nil, nil, errSealed
+		return nil, nil, ErrSealed
 	}
 	at += len(footer)
 	end := bytes.IndexByte(sealed[at:], '\n')
 	if end < 0 {
-		return nil, nil, errSealed
+		return nil, nil, ErrSealed
 	}
 	at += end + 1
 	return sealed[:at], sealed[at:], nil
@@ -120,28 +120,29 @@ func cutHeader(sealed []byte) (header, payload []byte, err error) {
 func decryptChunks(id age.Identity, sealed []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(sealed), id)
 	if err != nil {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	plain := bytes.NewBuffer(make([]byte, 0, len(sealed)))
 	if _, err := io.Copy(plain, r); err != nil {
-		return nil, errSealed
+		return nil, ErrSealed
 	}
 	return plain.Bytes(), nil
 }
 
-// keyWrap wraps a file key under a symmetric key. A random salt makes each
+// KeyWrap wraps a file key under a symmetric key. A random salt makes each
 // wrapping key unique, so the nonce may be fixed.
-type keyWrap struct {
-	k   key
-	ctx []byte
+type KeyWrap struct {
+	Key Key
+	Ctx []byte
 }
 
 var (
-	_ age.RecipientWithLabels = keyWrap{}
-	_ age.Identity            = keyWrap{}
+	_ age.RecipientWithLabels = KeyWrap{}
+	_ age.Identity            = KeyWrap{}
 )
 
-func (w keyWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+// Wrap implements [age.Recipient].
+func (w KeyWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	var salt [saltLen]byte
 	rand.Read(salt[:])
 	return []*age.Stanza{w.stanza(salt, fileKey)}, nil
@@ -149,12 +150,12 @@ func (w keyWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 
 // WrapWithLabels returns a random label, which makes age refuse any second
 // recipient.
-func (w keyWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
+func (w KeyWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
 	s, err := w.Wrap(fileKey)
 	return s, []string{rand.Text()}, err
 }
 
-func (w keyWrap) stanza(salt [saltLen]byte, fileKey []byte) *age.Stanza {
+func (w KeyWrap) stanza(salt [saltLen]byte, fileKey []byte) *age.Stanza {
 	wrap := w.wrapKey(salt)
 	aead, err := chacha20poly1305.New(wrap[:])
 	if err != nil {
@@ -167,9 +168,10 @@ func (w keyWrap) stanza(salt [saltLen]byte, fileKey []byte) *age.Stanza {
 	}
 }
 
-func (w keyWrap) wrapKey(salt [saltLen]byte) key { return kdf(w.k, salt[:], "ass/1 wrap", w.ctx) }
+func (w KeyWrap) wrapKey(salt [saltLen]byte) Key { return kdf(w.Key, salt[:], "ass/1 wrap", w.Ctx) }
 
-func (w keyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+// Unwrap implements [age.Identity].
+func (w KeyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	arg, body, err := onlyStanza(stanzas, stanzaKey, saltLen)
 	if err != nil {
 		return nil, err
@@ -186,27 +188,28 @@ func (w keyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return fileKey, nil
 }
 
-// pubWrap wraps a file key to a published recipient: HPKE (RFC 9180) in base
+// PubWrap wraps a file key to a published recipient: HPKE (RFC 9180) in base
 // mode with MLKEM768-X25519, HKDF-SHA256 and ChaCha20Poly1305. The context is
 // HPKE's info, so nobody can trick an honest holder of the key into opening the
 // file key in another place.
-type pubWrap struct {
-	to  hpke.PublicKey  // for sealing
-	key hpke.PrivateKey // for opening
-	ctx []byte
+type PubWrap struct {
+	To  hpke.PublicKey  // for sealing
+	Key hpke.PrivateKey // for opening
+	Ctx []byte
 }
 
 var (
-	_ age.RecipientWithLabels = pubWrap{}
-	_ age.Identity            = pubWrap{}
+	_ age.RecipientWithLabels = PubWrap{}
+	_ age.Identity            = PubWrap{}
 )
 
 const encLen = 1120 // bytes of an MLKEM768-X25519 encapsulation: 1088 + 32
 
-func (w pubWrap) info() []byte { return append(lp(nil, "ass/1 pub"), w.ctx...) }
+func (w PubWrap) info() []byte { return append(LP(nil, "ass/1 pub"), w.Ctx...) }
 
-func (w pubWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
-	enc, s, err := hpke.NewSender(w.to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
+// Wrap implements [age.Recipient].
+func (w PubWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	enc, s, err := hpke.NewSender(w.To, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
 	if err != nil {
 		return nil, fmt.Errorf("seal to a published recipient: %w", err)
 	}
@@ -221,17 +224,19 @@ func (w pubWrap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	}}, nil
 }
 
-func (w pubWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
+// WrapWithLabels returns a random label; see KeyWrap.
+func (w PubWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
 	s, err := w.Wrap(fileKey)
 	return s, []string{rand.Text()}, err
 }
 
-func (w pubWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+// Unwrap implements [age.Identity].
+func (w PubWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	enc, body, err := onlyStanza(stanzas, stanzaPub, encLen)
 	if err != nil {
 		return nil, err
 	}
-	r, err := hpke.NewRecipient(enc, w.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
+	r, err := hpke.NewRecipient(enc, w.Key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), w.info())
 	if err != nil {
 		return nil, age.ErrIncorrectIdentity
 	}

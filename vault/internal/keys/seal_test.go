@@ -1,4 +1,4 @@
-package vault
+package keys
 
 import (
 	"bytes"
@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// open agrees with package age's streams, though it does not use them. It does so for each length
+// Open agrees with package age's streams, though it does not use them. It does so for each length
 // around that of a chunk, and for each way to alter a file.
 func TestDecryptAsAge(t *testing.T) {
-	k, ctx := key{1}, []byte("context")
+	k, ctx := Key{1}, []byte("context")
 	same := func(sealed []byte, what string) (opened bool) {
 		t.Helper()
-		got, err := open(k, ctx, sealed)
-		want, wantErr := decryptChunks(keyWrap{k, ctx}, sealed)
+		got, err := Open(k, ctx, sealed)
+		want, wantErr := decryptChunks(KeyWrap{k, ctx}, sealed)
 		if !bytes.Equal(got, want) || (err == nil) != (wantErr == nil) {
 			t.Fatalf("%s: opened %d bytes, %v; age opens %d bytes, %v", what, len(got), err, len(want), wantErr)
 		}
@@ -21,18 +21,18 @@ func TestDecryptAsAge(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, 100, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128 << 10, 200_000} {
 		plain := bytes.Repeat([]byte("x"), n)
-		sealed, err := seal(k, ctx, plain)
+		sealed, err := Seal(k, ctx, plain)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := open(k, ctx, sealed); err != nil || !bytes.Equal(got, plain) {
+		if got, err := Open(k, ctx, sealed); err != nil || !bytes.Equal(got, plain) {
 			t.Fatalf("%d bytes came back as %d, %v", n, len(got), err)
 		}
 		if !same(sealed, "whole") || same(append(bytes.Clone(sealed), 0), "longer") || same(sealed[:len(sealed)-1], "shorter") {
 			t.Errorf("%d bytes: the file opens altered, or does not open", n)
 		}
 	}
-	sealed, err := seal(k, ctx, []byte("a value"))
+	sealed, err := Seal(k, ctx, []byte("a value"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,53 @@
+package keys
+
+import (
+	"testing"
+
+	"ass/tokens"
+)
+
+func BenchmarkSeal(b *testing.B) {
+	k, ctx, value := Random(), make([]byte, 100), make([]byte, 40)
+	for b.Loop() {
+		if _, err := Seal(k, ctx, value); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	k, ctx := Random(), make([]byte, 100)
+	sealed, err := Seal(k, ctx, make([]byte, 40))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Open(k, ctx, sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDerive measures the key derivations that come before anything is opened: the key of
+// a secret, and the keys of a grantee and of the owner's root.
+func BenchmarkDerive(b *testing.B) {
+	k := Random()
+	p, err := tokens.ParsePath("production/svc0/KEY_1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, derive := range []struct {
+		what string
+		from func()
+	}{
+		{"path", func() { secretKey(k, p) }},
+		{"grantee", func() { NewGrantee(k) }},
+		{"root", func() { NewRoot(k) }},
+	} {
+		b.Run(derive.what, func(b *testing.B) {
+			for b.Loop() {
+				derive.from()
+			}
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package keys
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"ass/tokens"
+	"ass/vault/internal/fault"
+)
+
+// Identity is the owner's credential: an age identity. Its holder owns every
+// vault made with it.
+type Identity struct {
+	text string // as age writes it
+	id   age.Identity
+	to   func() age.Recipient // needed only to seal; computing it costs as much as the rest
+}
+
+// NewIdentity makes a post-quantum hybrid identity (ML-KEM-768 with X25519).
+func NewIdentity() (*Identity, error) {
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
+}
+
+// LooksLikeIdentity reports whether s has the form of an age identity, even a
+// mistyped one.
+func LooksLikeIdentity(s string) bool {
+	return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(s)), "AGE-SECRET-KEY-")
+}
+
+// ParseIdentity reads an owner key: a hybrid identity (AGE-SECRET-KEY-PQ-1…) or
+// an X25519 one (AGE-SECRET-KEY-1…). The error says what is wrong, but never quotes s.
+func ParseIdentity(s string) (*Identity, error) {
+	line := strings.ToUpper(strings.TrimSpace(s))
+	if id, err := age.ParseHybridIdentity(line); err == nil {
+		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
+	}
+	if id, err := age.ParseX25519Identity(line); err == nil {
+		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
+	}
+	if !LooksLikeIdentity(line) {
+		return nil, &tokens.SyntaxError{What: "owner key", Problem: "it does not begin with AGE-SECRET-KEY-"}
+	}
+	return nil, &tokens.SyntaxError{What: "owner key", Problem: "its checksum does not match; was it mistyped or truncated?"}
+}
+
+// Text returns the identity in the form that the owner keeps on paper. It is a
+// secret; the output of [Identity.String] is not.
+func (i *Identity) Text() string { return i.text }
+
+// String hides the secret.
+func (*Identity) String() string { return "AGE-SECRET-KEY-…" }
+
+// GoString hides the secret.
+func (*Identity) GoString() string { return "AGE-SECRET-KEY-…" }
+
+// Lock encrypts the identity with a passphrase. The result is an armored age
+// file that uses scrypt with 2^workFactor rounds. If workFactor is 0, Lock uses
+// age's default, which takes about 0.6 s.
+func (i *Identity) Lock(passphrase string, workFactor int) (string, error) {
+	to, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		return "", err
+	}
+	if workFactor > 0 {
+		to.SetWorkFactor(workFactor)
+	}
+	var out bytes.Buffer
+	a := armor.NewWriter(&out)
+	w, err := age.Encrypt(a, to)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(w, i.text); err != nil {
+		return "", err
+	}
+	if err := errors.Join(w.Close(), a.Close()); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// IsLocked reports whether a stored identity is encrypted with a passphrase.
+func IsLocked(stored string) bool { return strings.HasPrefix(stored, armor.Header) }
+
+// UnlockIdentity is the inverse of [Identity.Lock]. If the passphrase is wrong,
+// the error is [ErrPassphrase].
+func UnlockIdentity(stored, passphrase string) (*Identity, error) {
+	id, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return nil, fault.ErrPassphrase // an empty one
+	}
+	r, err := age.Decrypt(armor.NewReader(strings.NewReader(stored)), id)
+	var noMatch *age.NoIdentityMatchError
+	if errors.As(err, &noMatch) {
+		return nil, fault.ErrPassphrase
+	}
+	if err != nil {
+		return nil, fault.Damaged("stored owner key", "it is not an age file encrypted with a passphrase")
+	}
+	text, err := io.ReadAll(io.LimitReader(r, 1<<16))
+	if err != nil {
+		return nil, fault.Damaged("stored owner key", "it was altered")
+	}
+	return ParseIdentity(string(text))
+}
+
+// SealFor encrypts bytes to an identity.
+func SealFor(i *Identity, plain []byte) ([]byte, error) { return encrypt(i.to(), plain) }
+
+// OpenAs decrypts bytes that were sealed to this identity; any failure is [ErrSealed].
+func OpenAs(i *Identity, sealed []byte) ([]byte, error) { return Decrypt(i.id, sealed) }

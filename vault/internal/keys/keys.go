@@ -1,0 +1,217 @@
+package keys
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/hpke"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/cloudflare/circl/sign/ed25519"
+	"github.com/google/uuid"
+
+	"ass/tokens"
+)
+
+// Key is 32 secret bytes, from which other keys are derived.
+type Key [32]byte
+
+// VaultID is derived from the owner's public key, so nobody else's vault can
+// claim it.
+type VaultID [16]byte
+
+// kdf derives a key: HKDF-SHA256 (RFC 5869) with info = LP(label) ‖ ctx. Each
+// label occurs only once in this package. This keeps different uses of one key
+// apart.
+func kdf(k Key, salt []byte, label string, ctx ...[]byte) Key {
+	return kdfBytes(k[:], salt, label, ctx...)
+}
+
+func kdfBytes(ikm, salt []byte, label string, ctx ...[]byte) Key {
+	info := LP(make([]byte, 0, 96), label)
+	for _, c := range ctx {
+		info = append(info, c...)
+	}
+	out, err := hkdf.Key(sha256.New, ikm, salt, string(info), len(Key{}))
+	if err != nil {
+		panic(err) // unreachable: HKDF can give 32 bytes
+	}
+	return Key(out)
+}
+
+// LP appends the length of x, then x. Parts joined in this way can be split in
+// only one way: ("svc1", 2) and ("svc", 12) stay different.
+func LP[T string | []byte](b []byte, x T) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
+}
+
+func mac(k Key, parts ...[]byte) [32]byte {
+	h := hmac.New(sha256.New, k[:])
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// Random makes a key from the random source of the system.
+func Random() (k Key) {
+	rand.Read(k[:])
+	return k
+}
+
+// Root holds the root, which the owner's identity opens, and the keys that are
+// derived from the root alone. The root lasts for the life of the vault.
+type Root struct {
+	Key   Key
+	Sign  ed25519.PrivateKey
+	Pub   ed25519.PublicKey
+	Vault VaultID
+}
+
+// NewRoot derives the keys below a root.
+func NewRoot(root Key) *Root {
+	seed := kdf(root, nil, "ass/1 owner sign")
+	sign := ed25519.NewKeyFromSeed(seed[:])
+	pub := sign.Public().(ed25519.PublicKey)
+	return &Root{Key: root, Sign: sign, Pub: pub, Vault: VaultIDOf(pub)}
+}
+
+// VaultIDOf derives the id of the vault whose owner signs with this key.
+func VaultIDOf(owner ed25519.PublicKey) VaultID {
+	sum := sha256.Sum256(append(LP(nil, "ass/1 vault"), owner...))
+	return VaultID(sum[:16])
+}
+
+// Bind ties a root to the identity that opens it. Anyone can seal their own root
+// to the owner's public recipient, but only the owner can compute this MAC.
+func (r *Root) Bind(owner *Identity) [32]byte {
+	return mac(kdfBytes([]byte(owner.text), nil, "ass/1 owner bind"), r.Vault[:], r.Key[:])
+}
+
+// AuditKey derives the key of the log entry that begins an epoch.
+func (r *Root) AuditKey(epoch uint32, seq uint64) Key {
+	return kdf(r.Key, nil, "ass/1 audit", binary.BigEndian.AppendUint32(nil, epoch), binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// EpochWrap returns the key and the context under which the secret of an epoch
+// is sealed for the owner.
+func (r *Root) EpochWrap(epoch uint32) (Key, []byte) {
+	return kdf(r.Key, nil, "ass/1 epoch wrap"), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...), epoch)
+}
+
+// VerifiedWrap returns the key and the context that seal what the owner's machine
+// remembers of a verification.
+func (r *Root) VerifiedWrap() (Key, []byte) {
+	return kdf(r.Key, nil, "ass/1 verified"), append(LP(nil, "verified"), r.Vault[:]...)
+}
+
+// AgentSecret derives the secret of an agent. Rotating the agent's key changes the
+// serial, and so the secret.
+func (r *Root) AgentSecret(id string, serial uint32) Key {
+	return kdf(r.Key, nil, "ass/1 agent", LP(nil, id), binary.BigEndian.AppendUint32(nil, serial))
+}
+
+// OwnerTokenKey derives the key that signs a token issued by the owner.
+func (r *Root) OwnerTokenKey(jti string) Key {
+	return kdf(r.Key, nil, "ass/1 owner token", LP(nil, jti))
+}
+
+// TokenKey derives the key that signs a token issued by an agent. issuer is the
+// agent's secret. The signature is the token's own secret.
+func TokenKey(issuer Key, jti string) Key {
+	return kdf(issuer, nil, "ass/1 token", LP(nil, jti))
+}
+
+// Grantee holds the keys that are derived from the secret of an agent or a token.
+type Grantee struct {
+	Seal  Key      // the key that opens its grant
+	Index [16]byte // where its grant is stored
+	Sign  ed25519.PrivateKey
+}
+
+// NewGrantee derives the keys of an agent or a token from its secret.
+func NewGrantee(secret Key) Grantee {
+	index := kdf(secret, nil, "ass/1 grantee index")
+	seed := kdf(secret, nil, "ass/1 grantee sign")
+	return Grantee{
+		Seal:  kdf(secret, nil, "ass/1 grantee seal"),
+		Index: [16]byte(index[:16]),
+		Sign:  ed25519.NewKeyFromSeed(seed[:]),
+	}
+}
+
+// Epoch is the public number of an epoch, and its shared key. With it, every holder
+// of a right can check and add records. It opens no secret.
+type Epoch struct {
+	Vault VaultID
+	N     uint32
+	MAC   Key // MACs every record
+}
+
+// MACKey derives the MAC key of an epoch from the epoch's secret.
+func MACKey(secret Key) Key { return kdf(secret, nil, "ass/1 mac") }
+
+// HeadKey returns the key that seals the head.
+func (e Epoch) HeadKey() Key { return kdf(e.MAC, nil, "ass/1 head") }
+
+// DigestKey returns the key of the digest of all records.
+func (e Epoch) DigestKey() Key { return kdf(e.MAC, nil, "ass/1 digest") }
+
+// HeadContext binds the sealed head to its vault and epoch.
+func (e Epoch) HeadContext() []byte {
+	return binary.BigEndian.AppendUint32(append(LP(nil, "head"), e.Vault[:]...), e.N)
+}
+
+// VersionContext encodes everything that a sealed version is bound to.
+func (e Epoch) VersionContext(tier tokens.Tier, p tokens.Path, version uint64) []byte {
+	b := binary.BigEndian.AppendUint32(append(LP(make([]byte, 0, 128), "version"), e.Vault[:]...), e.N)
+	return binary.BigEndian.AppendUint64(LP(append(b, byte(tier)), p.String()), version)
+}
+
+// DecisionContext binds a file key to its request, its requester and its version.
+func (e Epoch) DecisionContext(id uuid.UUID, requester string, tier tokens.Tier, p tokens.Path, version uint64) []byte {
+	b := binary.BigEndian.AppendUint32(append(LP(nil, "approval"), e.Vault[:]...), e.N)
+	return append(LP(append(b, id[:]...), requester), e.VersionContext(tier, p, version)...)
+}
+
+// GrantContext binds a grant to its vault and its grantee.
+func GrantContext(vid VaultID, id string) []byte {
+	return LP(append(LP(nil, "grant"), vid[:]...), id)
+}
+
+// Kinds of nodes in the tree of path keys.
+const (
+	KindNamespace byte = 1
+	KindSecret    byte = 2
+)
+
+// TierKey derives the root of one tier's tree of path keys.
+func TierKey(epochSecret Key, t tokens.Tier) Key {
+	return kdf(epochSecret, nil, "ass/1 tier", []byte{byte(t)})
+}
+
+// ChildKey derives the key of the node that lies below another by one segment.
+func ChildKey(parent Key, kind byte, segment string) Key {
+	return kdf(parent, nil, "ass/1 node", LP([]byte{kind}, segment))
+}
+
+var kem = hpke.MLKEM768X25519()
+
+// ParseRecipient reads the public half of a node's published recipient.
+func ParseRecipient(pub []byte) (hpke.PublicKey, error) { return kem.NewPublicKey(pub) }
+
+// Public returns the public half of the node's published recipient: MLKEM768-X25519,
+// 1216 bytes.
+func (n Node) Public() []byte { return NodePrivate(n.Key).PublicKey().Bytes() }
+
+// NodePrivate derives the private half of a node's published recipient. Writers who
+// may not read below the node seal to the public half.
+func NodePrivate(node Key) hpke.PrivateKey {
+	seed := kdf(node, nil, "ass/1 node pub")
+	k, err := kem.DeriveKeyPair(seed[:])
+	if err != nil {
+		panic(err) // unreachable: any 32 bytes are a seed
+	}
+	return k
+}
