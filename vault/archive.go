@@ -17,6 +17,7 @@ import (
 
 	"ass/audit"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -120,20 +121,19 @@ func checkTarget(file string) error {
 // isOurs reports whether ass may have begun to write a file: it is empty, a bbolt
 // database, or an archive.
 func isOurs(f *os.File) bool {
-	head := make([]byte, 2*pageSize)
+	head := make([]byte, 2*bolt.PageSize)
 	n, err := f.ReadAt(head, 0)
 	if head = head[:n]; n == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return n == 0 && errors.Is(err, io.EOF)
 	}
-	return bytes.HasPrefix(head, []byte(`{"format":"`+audit.ArchiveFormat+`"`)) ||
-		len(head) >= pageHeader+4 && order.Uint32(head[pageHeader:]) == metaMagic
+	return bytes.HasPrefix(head, []byte(`{"format":"`+audit.ArchiveFormat+`"`)) || bolt.IsDatabase(head)
 }
 
 // lastBefore returns the number of the entry up to which all entries are older than a
 // time; 0 if the first one is not.
 func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
 	young := false
-	err = s.v.st.each(bucketAudit, func(k, value []byte) {
+	err = s.v.db.Each(bucketAudit, func(k, value []byte) {
 		n := audit.Seq(k)
 		if young = young || n > 0 && !parseEntry(k, value).CreatedAt.Before(at); !young {
 			seq = n

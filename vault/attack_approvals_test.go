@@ -113,13 +113,13 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 // opens counts the versions whose age file a file key opens.
 func opens(c *company, fileKey []byte) (n int) {
 	c.open(func(v *Vault) {
-		err := v.st.each(bucketVersions, func(_, value []byte) {
+		err := v.db.Each(bucketVersions, func(_, value []byte) {
 			var body versionBody
 			r, err := parseRecord(value)
 			if err = errors.Join(err, audit.DecodeStrict(r.body, &body)); err != nil {
 				c.t.Fatal(err)
 			}
-			if _, err := keys.Decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed); err == nil {
+			if _, err := keys.DecryptWithFileKey(fileKey, body.Sealed); err == nil {
 				n++
 			}
 		})
@@ -215,7 +215,7 @@ func (c *company) answers(who string) (found [][]byte) {
 	c.open(func(v *Vault) {
 		to := keys.NewGrantee(c.secret[who])
 		ids := []age.Identity{}
-		_ = v.st.each(bucketRequests, func(k, _ []byte) {
+		_ = v.db.Each(bucketRequests, func(k, _ []byte) {
 			_, id, _ := cutRequestKey(k)
 			for _, name := range []string{who, "reader"} {
 				for n := range uint32(4) {
@@ -223,7 +223,7 @@ func (c *company) answers(who string) (found [][]byte) {
 				}
 			}
 		})
-		_ = v.st.each(bucketDecisions, func(_, value []byte) {
+		_ = v.db.Each(bucketDecisions, func(_, value []byte) {
 			var body decisionBody
 			r, _ := parseRecord(value)
 			if audit.DecodeStrict(r.body, &body) == nil {

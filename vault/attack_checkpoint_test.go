@@ -15,6 +15,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
 
@@ -182,7 +183,7 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clear(raw[:2*pageSize])
+	clear(raw[:2*bolt.PageSize])
 	if err := os.WriteFile(v.path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}

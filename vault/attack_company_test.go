@@ -207,14 +207,13 @@ func insert(t *tx, bucket string, k, value []byte) error {
 	if _, err := t.forget(bucket, k); err != nil {
 		return err
 	}
-	b, err := t.bucket(bucket)
-	if err != nil || value == nil {
-		return errors.Join(err, b.Delete(k))
+	if value == nil {
+		return t.b.Delete(bucket, k)
 	}
 	m := macOf(value)
 	t.head.digest.add(t.digest(bucket, k, m[:]))
 	t.head.count++
-	return b.Put(k, value)
+	return t.b.Put(bucket, k, value)
 }
 
 func (c *company) check(what string, err error, kind error, says string) {
@@ -242,7 +241,7 @@ type place struct {
 // can list them.
 func (c *company) places() (list []place) {
 	c.open(func(v *Vault) {
-		err := v.st.each(bucketVersions, func(k, value []byte) {
+		err := v.db.Each(bucketVersions, func(k, value []byte) {
 			var body versionBody
 			r, _ := parseRecord(value)
 			text, n, _ := cutVersionKey(k)

@@ -18,6 +18,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
 
@@ -56,7 +57,7 @@ func (v *victim) restore(file string) Restoration {
 // headless zeroes bbolt's two meta pages.
 func (v *victim) headless() {
 	v.t.Helper()
-	v.raw(func(b []byte) []byte { clear(b[:2*pageSize]); return b })
+	v.raw(func(b []byte) []byte { clear(b[:2*bolt.PageSize]); return b })
 }
 
 func (v *victim) raw(fn func([]byte) []byte) {
@@ -303,7 +304,7 @@ func (v *victim) compact() {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	dst, err := bbolt.Open(clean, 0o600, &bbolt.Options{PageSize: pageSize})
+	dst, err := bbolt.Open(clean, 0o600, &bbolt.Options{PageSize: bolt.PageSize})
 	if err == nil {
 		err = bbolt.Compact(dst, src, 0)
 	}
@@ -359,7 +360,7 @@ func TestHostileFilesEnd(t *testing.T) {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}
 	page := func(elements func(i int) (key, at, size uint32)) []byte {
-		p := make([]byte, pageSize)
+		p := make([]byte, bolt.PageSize)
 		order.PutUint16(p[8:], leafPage)
 		order.PutUint16(p[10:], 200)
 		for i := range 200 {
@@ -378,13 +379,13 @@ func TestHostileFilesEnd(t *testing.T) {
 		const pages = 400
 		for n := range pages {
 			b = append(b, page(func(int) (uint32, uint32, uint32) {
-				return 3, uint32((pages-n)*pageSize) - 3, uint32(len(big))
+				return 3, uint32((pages-n)*bolt.PageSize) - 3, uint32(len(big))
 			})...)
 		}
 		b = append(b, big...)
-		list, total := scan(b), 0
+		list, total := bolt.Scan(b, plausible), 0
 		for _, e := range list {
-			total += len(e.key) + len(e.value)
+			total += len(e.Key) + len(e.Value)
 		}
 		if len(list) == 0 || total > 4*len(b) {
 			t.Errorf("%d elements of %d bytes in all in a file of %d", len(list), total, len(b))
@@ -758,42 +759,4 @@ func TestBackupsAtOnce(t *testing.T) {
 	if left, _ := filepath.Glob(v.path + ".backup*"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-}
-
-// If a disk cannot read some pages, readWhatCan reads all others. If it can read none,
-// that is an error.
-func TestReadWhatCan(t *testing.T) {
-	whole := bytes.Repeat([]byte{7}, 5<<20)
-	got := make([]byte, len(whole))
-	bad := failingReader{whole, map[int]bool{0: true, 300: true, len(whole)/pageSize - 1: true}}
-	if err := readWhatCan(bad, got); err != nil {
-		t.Fatal(err)
-	}
-	for page := range len(whole) / pageSize {
-		if want := !bad.pages[page]; (got[page*pageSize] == 7) != want || (got[page*pageSize+pageSize-1] == 7) != want {
-			t.Errorf("page %d was read: %v", page, !want)
-		}
-	}
-	for page := range len(whole) / pageSize {
-		bad.pages[page] = true
-	}
-	if err := readWhatCan(bad, got); err == nil {
-		t.Error("a disk that gives nothing")
-	}
-}
-
-type failingReader struct {
-	b     []byte
-	pages map[int]bool
-}
-
-func (r failingReader) ReadAt(p []byte, at int64) (n int, err error) {
-	for n < len(p) {
-		page := (int(at) + n) / pageSize
-		if r.pages[page] {
-			return n, errors.New("a page that cannot be read")
-		}
-		n += copy(p[n:], r.b[int(at)+n:(page+1)*pageSize])
-	}
-	return n, nil
 }

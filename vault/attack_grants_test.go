@@ -174,7 +174,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 				for _, n := range []uint32{was.N, was.N + 1} {
 					e := keys.Epoch{Vault: c.vid, N: n, MAC: was.MAC}
 					for _, bucket := range recordBuckets {
-						err := v.st.each(bucket, func(k, value []byte) {
+						err := v.db.Each(bucket, func(k, value []byte) {
 							if r, err := parseRecord(value); err != nil || newHasher(e).macHolds(bucket, k, r) {
 								t.Errorf("the old MAC key holds for %s %q (%v)", bucket, k, err)
 							}

@@ -356,17 +356,7 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 			attack.do(v, func(bucket string, k, value []byte) {
 				v.do(func(s *Session) {
 					err := s.update(func(t *tx) error {
-						if _, err := t.forget(bucket, k); err != nil {
-							return err
-						}
-						b, err := t.bucket(bucket)
-						if err != nil || value == nil {
-							return errors.Join(err, b.Delete(k))
-						}
-						m := macOf(value)
-						t.head.digest.add(t.digest(bucket, k, m[:]))
-						t.head.count++
-						return b.Put(k, value)
+						return insert(t, bucket, k, value)
 					})
 					if err != nil {
 						t.Fatal(err)

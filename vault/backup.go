@@ -83,7 +83,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	if err != nil {
 		b.close()
-		err = wrapCreate("the backup failed after the log recorded it", diskError(b.part, err))
+		err = wrapCreate("the backup failed after the log recorded it", err)
 	}
 	return b, err
 }
@@ -159,7 +159,7 @@ func OpenCopy(path string, o Options) (*Vault, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	v := &Vault{path: path, opts: o, lock: &disk.Lock{}, st: &store{path: path}}
+	v := &Vault{path: path, opts: o, lock: &disk.Lock{}}
 	if err := v.open(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}

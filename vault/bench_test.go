@@ -10,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
 
@@ -231,7 +232,7 @@ func BenchmarkWalkPages(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("%dKiB", info.Bytes>>10), func(b *testing.B) {
 			for b.Loop() {
-				if err := checkPages(path); err != nil {
+				if err := bolt.CheckFile(path); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.etcd.io/bbolt"
-
 	"ass/audit"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 )
 
 // newSuffix ends the name of a file that is being built beside the vault.
@@ -33,77 +32,26 @@ func makeFile(path string, fill func(*builder) error) error {
 	}
 	if err := fillFile(path, fill); err != nil {
 		_ = os.Remove(path)
-		return diskError(path, err)
+		return err
 	}
 	return nil
 }
 
-func fillFile(path string, fill func(*builder) error) error {
-	// Nothing is at stake before the rename, so nothing is synced until the end.
-	var file *os.File
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		FreelistType: bbolt.FreelistMapType, PageSize: pageSize, NoSync: true, NoGrowSync: true, NoStatistics: true,
-		OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
-			file, err = disk.OpenExisting(path, flag, perm)
-			return file, err
-		},
-	})
-	if err != nil {
-		return err
-	}
-	w := &builder{db: db, t: &tx{}}
-	err = w.begin()
-	if err == nil {
-		for _, name := range allBuckets {
-			if _, err = w.t.b.CreateBucket([]byte(name)); err != nil {
-				break
-			}
-		}
-	}
-	if err == nil {
-		err = fill(w)
-	}
-	if err == nil {
-		err = w.t.b.Commit()
-	} else if w.t.b != nil {
-		_ = w.t.b.Rollback()
-	}
-	if err == nil {
-		err = sumFreeList(file, path)
-	}
-	if err == nil {
-		err = db.Sync()
-	}
-	return errors.Join(err, db.Close())
-}
-
-// builder fills a new file, in transactions small enough for memory.
+// builder fills a new file.
 type builder struct {
-	db *bbolt.DB
-	t  *tx
-	n  int // bytes since the last commit
+	*bolt.Builder
+	t *tx
 }
 
-func (w *builder) begin() (err error) {
-	w.t.b, err = w.db.Begin(true)
-	return err
+// fillFile builds a vault in the empty file at path.
+func fillFile(path string, fill func(*builder) error) error {
+	return bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
+		return fill(&builder{b, &tx{b: b.Tx}})
+	})
 }
 
 // actFor makes the session the actor of the builder's transaction.
-func (w *builder) actFor(s *Session) { w.t = s.newTx(w.t.b) }
-
-// wrote counts the bytes that were written, and commits after every 2 MiB.
-func (w *builder) wrote(bytes int) error {
-	const most = 2 << 20
-	if w.n += bytes; w.n < most {
-		return nil
-	}
-	w.n = 0
-	if err := w.t.b.Commit(); err != nil {
-		return err
-	}
-	return w.begin()
-}
+func (w *builder) actFor(s *Session) { w.t = s.newTx(w.Tx) }
 
 // copyRaw copies every bucket as it is, without the log entries up to cut. The new file
 // has none of the data in the old file's free pages.
@@ -142,13 +90,8 @@ func (w *builder) copyMeta(old *tx, names ...string) error {
 
 // putRaw stores a key and a value as they are.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
-	b, err := w.t.bucket(bucket)
-	if err != nil {
+	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
 		return err
 	}
-	b.FillPercent = 0.9
-	if err := b.Put(slices.Clone(k), slices.Clone(v)); err != nil {
-		return err
-	}
-	return w.wrote(len(k) + len(v))
+	return w.Wrote(len(k) + len(v))
 }

@@ -133,11 +133,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := t.bucketAt(bucketAudit, checkpointKey)
-	if err != nil {
-		return err
-	}
-	return b.Put(checkpointKey, value)
+	return t.b.Put(bucketAudit, checkpointKey, value)
 }
 
 // recordsNow lists the records that the log has to account for.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 )
 
 // TestGetDoesNotGrow compares the cost of a get in two vaults: pages, reads and allocations.
@@ -71,22 +72,17 @@ func newPopulation(t *testing.T, secrets, agents int) population {
 // depths lists the depth of each tree of the file.
 func (p population) depths(t *testing.T) string {
 	t.Helper()
-	f, err := os.Open(p.path)
+	l, err := bolt.ReadLayout(p.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	w, err := readTree(f, p.path)
-	if err != nil {
-		t.Fatal(err)
+	depth := map[string]int{}
+	for _, page := range l.Pages {
+		depth[page.Bucket] = max(depth[page.Bucket], page.Depth)
 	}
 	var b bytes.Buffer
 	for _, name := range allBuckets {
-		steps, _, err := w.descend(name, toLast)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, "%s %d, ", name, len(steps))
+		fmt.Fprintf(&b, "%s %d, ", name, depth[name])
 	}
 	return b.String()
 }
@@ -98,17 +94,20 @@ type cost struct{ pages, reads, bytes, allocs int }
 // at the end of its tree has no next page, which a get would check, too. Numbers in the lock
 // file vary in length, and slices grow. Even the shortest possible walk, over the agents, reads
 // some 50 pages in the large vault and 10 in the small one, so it would be noticed.
-var chance = cost{pages: 2, reads: 2, bytes: 2*pageSize + 64, allocs: 16}
+var chance = cost{pages: 2, reads: 2, bytes: 2*bolt.PageSize + 64, allocs: 16}
 
 // get opens the vault, reads the i-th secret and closes the vault. It returns the pages that
 // the get checked.
-func (p population) get(t *testing.T, who string, i int) (w *tree) {
+func (p population) get(t *testing.T, who string, i int) bolt.Layout {
 	v, err := Open(p.path, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	w = v.st.pages
+	checked, err := v.db.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var s *Session
 	switch who {
 	case "owner":
@@ -124,7 +123,7 @@ func (p population) get(t *testing.T, who string, i int) (w *tree) {
 	if _, value, err := s.Get(benchPath(t, i), 0); err != nil || len(value) == 0 {
 		t.Fatal(err)
 	}
-	return w
+	return checked()
 }
 
 // leastCost returns the lowest value of each cost, over gets of several secrets. A get costs one
@@ -137,7 +136,7 @@ func (p population) leastCost(t *testing.T, who string) (least cost) {
 			w      = p.get(t, who, p.secrets*(n+1)/25)
 			after  = readsSoFar(t)
 		)
-		c.pages, c.reads, c.bytes = len(w.seen), after.reads-before.reads, after.bytes-before.bytes
+		c.pages, c.reads, c.bytes = len(w.Pages), after.reads-before.reads, after.bytes-before.bytes
 		c.allocs = int(testing.AllocsPerRun(1, func() { p.get(t, who, p.secrets*(n+1)/25) }))
 		if n == 0 {
 			least = c
@@ -168,11 +167,13 @@ func (p population) getFromTheRest(t *testing.T, who string) {
 	}
 	w := p.get(t, who, p.secrets/2)
 	rest := bytes.Repeat([]byte{0xff}, len(whole))
-	keep := func(id, pages uint64) { copy(rest[id*pageSize:], whole[id*pageSize:(id+pages)*pageSize]) }
+	keep := func(id, pages uint64) {
+		copy(rest[id*bolt.PageSize:], whole[id*bolt.PageSize:(id+pages)*bolt.PageSize])
+	}
 	keep(0, 2)
-	keep(w.free, 1+uint64(order.Uint32(whole[w.free*pageSize+12:])))
-	for id, page := range w.seen {
-		keep(id, 1+page.over)
+	keep(w.Free, 1+uint64(order.Uint32(whole[w.Free*bolt.PageSize+12:])))
+	for id, page := range w.Pages {
+		keep(id, 1+page.More)
 	}
 	p.path += "." + who
 	if err := os.WriteFile(p.path, rest, 0o600); err != nil {

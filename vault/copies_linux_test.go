@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 )
 
 // The acts that copy a vault or replace it must survive a kill, and a failure, at each of their
@@ -157,13 +158,13 @@ func copyWorld(t *testing.T) (owner *Identity, acts map[string]*copyAct) {
 	}
 	whole := read(v.path)
 	damaged := slices.Clone(whole)
-	clear(damaged[:2*pageSize])
+	clear(damaged[:2*bolt.PageSize])
 	// The log of this vault has a hole, so Salvage writes the log to a file of its own.
 	torn := filepath.Join(t.TempDir(), "torn.db")
 	var holed []byte
-	for page := 2; page < len(whole)/pageSize && holed == nil; page++ {
+	for page := 2; page < len(whole)/bolt.PageSize && holed == nil; page++ {
 		b := slices.Clone(damaged)
-		clear(b[page*pageSize:][:pageSize])
+		clear(b[page*bolt.PageSize:][:bolt.PageSize])
 		if err := os.WriteFile(torn, b, 0o600); err != nil {
 			t.Fatal(err)
 		}

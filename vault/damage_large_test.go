@@ -13,6 +13,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 )
 
 // largeVault is a vault of some MiB. Every large bucket has branches on two levels, and the list
@@ -23,8 +24,7 @@ type largeVault struct {
 	path   string
 	raw    []byte
 	values map[string]string // by path
-	w      *tree
-	of     map[uint64]string // the bucket that a page belongs to
+	w      bolt.Layout
 	random *rand.Rand
 }
 
@@ -34,7 +34,7 @@ func newLargeVault(t *testing.T) *largeVault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &largeVault{t: t, owner: owner, path: filepath.Join(t.TempDir(), "vault.db"), values: map[string]string{}, of: map[uint64]string{}, random: rand.New(rand.NewPCG(3, 4))}
+	l := &largeVault{t: t, owner: owner, path: filepath.Join(t.TempDir(), "vault.db"), values: map[string]string{}, random: rand.New(rand.NewPCG(3, 4))}
 	if _, err := Create(l.path, owner, Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -75,32 +75,8 @@ func newLargeVault(t *testing.T) *largeVault {
 	if l.raw, err = os.ReadFile(l.path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(l.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	l.w, err = readTree(f, l.path)
-	if err == nil {
-		err = l.w.all()
-	}
-	if err != nil || !l.w.trusted {
-		t.Fatal(l.w.trusted, err)
-	}
-	roots := map[slot]string{}
-	for name, b := range l.w.buckets {
-		roots[b.at] = name
-	}
-	for id, p := range l.w.seen {
-		for at := p.at; ; at = l.w.seen[at.page].at {
-			if name, ok := roots[at]; ok {
-				l.of[id] = name
-				break
-			}
-			if at == (slot{}) {
-				break
-			}
-		}
+	if l.w, err = bolt.ReadLayout(l.path); err != nil || len(l.w.FreeIDs) == 0 {
+		t.Fatal(len(l.w.FreeIDs), err)
 	}
 	return l
 }
@@ -108,13 +84,13 @@ func newLargeVault(t *testing.T) *largeVault {
 // some returns up to n random pages of a bucket: leaves, or branches with the bucket's root
 // first.
 func (l *largeVault) some(bucket string, leaf bool, n int) (ids []uint64) {
-	for id, p := range l.w.seen {
-		if l.of[id] == bucket && p.leaf == leaf {
+	for id, p := range l.w.Pages {
+		if p.Bucket == bucket && p.Leaf == leaf {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
-	if root := l.w.buckets[bucket].root; !leaf {
+	if root := l.w.Roots[bucket]; !leaf {
 		ids = append([]uint64{root}, slices.DeleteFunc(ids, func(id uint64) bool { return id == root })...)
 		n--
 		l.random.Shuffle(len(ids)-1, func(i, j int) { ids[1+i], ids[1+j] = ids[1+j], ids[1+i] })
@@ -128,16 +104,16 @@ func (l *largeVault) some(bucket string, leaf bool, n int) (ids []uint64) {
 // the index of that record on its page. The path is "" in buckets other than those of secrets
 // and versions.
 func (l *largeVault) near(id uint64) (path string, i int) {
-	for !l.w.seen[id].leaf {
-		id = order.Uint64(l.w.seen[id].b[pageHeader+8:])
+	for !l.w.Pages[id].Leaf {
+		id = l.w.Pages[id].Child(0)
 	}
-	b := l.raw[id*pageSize:]
-	for i := range l.w.seen[id].n {
+	b := l.raw[id*bolt.PageSize:]
+	for i := range l.w.Pages[id].Keys {
 		k := pageKey(b, i)
-		if l.of[id] == bucketSecrets {
+		if l.w.Pages[id].Bucket == bucketSecrets {
 			return string(k), i
 		}
-		if path, n, ok := cutVersionKey(k); ok && n == 2 && l.of[id] == bucketVersions {
+		if path, n, ok := cutVersionKey(k); ok && n == 2 && l.w.Pages[id].Bucket == bucketVersions {
 			return path, i
 		}
 	}
@@ -147,7 +123,7 @@ func (l *largeVault) near(id uint64) (path string, i int) {
 // needed reports whether every command reads the page, or reading the path that is near does.
 // Of the log, commands read only the way to its end, so only its root counts.
 func (l *largeVault) needed(id uint64) bool {
-	return l.of[id] != bucketAudit || id == l.w.buckets[bucketAudit].root
+	return l.w.Pages[id].Bucket != bucketAudit || id == l.w.Roots[bucketAudit]
 }
 
 // hurt is one damage. A step that needs the damaged bytes must refuse them. If no step needs
@@ -168,8 +144,8 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	}
 	add := func(name string, id uint64, refused bool, do func(page []byte)) {
 		path, _ := l.near(id)
-		hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.of[id], name), page: true, near: path, refused: refused && l.needed(id), do: func(b []byte) []byte {
-			do(b[id*pageSize:])
+		hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true, near: path, refused: refused && l.needed(id), do: func(b []byte) []byte {
+			do(b[id*bolt.PageSize:])
 			return b
 		}})
 	}
@@ -179,54 +155,54 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 
 	for _, bucket := range []string{bucketVersions, bucketSecrets, bucketAudit} {
 		for _, id := range l.some(bucket, false, 1+many) {
-			p := l.w.seen[id]
+			p := l.w.Pages[id]
 			to := func(child uint64) func([]byte) {
 				return func(b []byte) { order.PutUint64(b[pageHeader+8:], child) }
 			}
 			toAll := func(child uint64) func([]byte) {
 				return func(b []byte) {
-					for i := range p.n {
+					for i := range p.Keys {
 						order.PutUint64(b[pageHeader+i*elemSize+8:], child)
 					}
 				}
 			}
-			second := order.Uint64(p.b[pageHeader+elemSize+8:])
+			second := p.Child(1)
 			other := map[string]string{bucketVersions: bucketSecrets, bucketSecrets: bucketVersions, bucketAudit: bucketVersions}[bucket]
 			for name, child := range map[string]uint64{
-				"itself": id, "the root of its bucket": l.w.buckets[bucket].root, "the root": l.w.root, "the list of free pages": l.w.free, "a meta page": 1,
-				"another bucket": leafOf(other), "the root of another bucket": l.w.buckets[other].root, "the page of its neighbour": second,
-				"a free page": order.Uint64(l.w.freeIDs), "nowhere": 1 << 60, "behind the end": uint64(len(l.raw) / pageSize),
+				"itself": id, "the root of its bucket": l.w.Roots[bucket], "the root": l.w.Root, "the list of free pages": l.w.Free, "a meta page": 1,
+				"another bucket": leafOf(other), "the root of another bucket": l.w.Roots[other], "the page of its neighbour": second,
+				"a free page": l.w.FreeIDs[0], "nowhere": 1 << 60, "behind the end": uint64(len(l.raw) / bolt.PageSize),
 			} {
 				add("its first points to "+name, id, true, to(child))
 				if name == "itself" || name == "the root of its bucket" || all {
 					add("all of it points to "+name, id, true, toAll(child))
 				}
 			}
-			add("its count is one more", id, true, put16(10, uint16(p.n+1)))
-			add("its count is one less", id, true, put16(10, uint16(p.n-1)))
+			add("its count is one more", id, true, put16(10, uint16(p.Keys+1)))
+			add("its count is one less", id, true, put16(10, uint16(p.Keys-1)))
 			add("its count is nothing", id, true, put16(10, 0))
 			add("its count is huge", id, true, put16(10, math16))
 			add("it says that it is a leaf", id, true, put16(8, leafPage))
 			add("it says that it is a list of free pages", id, true, put16(8, freePage))
 			add("its key reaches out of it", id, true, put32(pageHeader+4, 1<<30))
 			add("its key is at another place", id, true, put32(pageHeader, 1<<31))
-			add("it flows over", id, true, put32(12, uint32(p.over)+1))
+			add("it flows over", id, true, put32(12, uint32(p.More)+1))
 			add("it flows over the end", id, true, put32(12, 1<<31))
 			add("the first byte of a key flipped", id, true, func(b []byte) { pageKey(b, 0)[0] ^= 1 })
 		}
 		// The branch says that the page below begins later than it does. The way to the first
 		// path of that page then leads to the page before it.
 		for _, id := range l.some(bucket, false, 1+many) {
-			p := l.w.seen[id]
-			for i := 1; i < p.n && i <= many; i++ {
-				first := pageKey(p.b, i)
+			p := l.w.Pages[id]
+			for i := 1; i < p.Keys && i <= many; i++ {
+				first := pageKey(l.raw[id*bolt.PageSize:], i)
 				path, n, ok := cutVersionKey(first)
 				if bucket == bucketSecrets {
 					path, n, ok = string(first), 2, true
 				}
 				if ok {
 					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d below begins later", id, bucket, i), page: i > 1, near: path, refused: n <= 2, do: func(b []byte) []byte {
-						k := pageKey(b[id*pageSize:], i)
+						k := pageKey(b[id*bolt.PageSize:], i)
 						k[len(path)-1]++
 						return b
 					}})
@@ -234,40 +210,40 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			}
 		}
 		for _, id := range l.some(bucket, true, many) {
-			p := l.w.seen[id]
-			last := pageHeader + (p.n-1)*elemSize
+			p := l.w.Pages[id]
+			last := pageHeader + (p.Keys-1)*elemSize
 			add("its value reaches out of it", id, true, put32(last+12, 1<<31-1))
 			add("its key is huge", id, true, put32(last+8, 1<<31))
 			add("its key is at another place", id, true, put32(pageHeader+4, 8))
 			add("its value is a bucket", id, true, put32(pageHeader, bucketLeaf))
-			add("its count is one less", id, true, put16(10, uint16(p.n-1)))
+			add("its count is one less", id, true, put16(10, uint16(p.Keys-1)))
 			add("its count is huge", id, true, put16(10, math16))
-			add("it flows over", id, true, put32(12, uint32(p.over)+1))
+			add("it flows over", id, true, put32(12, uint32(p.More)+1))
 			add("it flows over the end", id, true, put32(12, 1<<32-1))
 			add("it is a branch", id, true, put16(8, branchPage))
 			// The flipped bit is in a digit of the last path, so the keys stay in order.
-			add("a bit of a key flipped", id, bucket == bucketSecrets, func(b []byte) { k := pageKey(b, p.n-1); k[len(k)-1-9*b2i(bucket == bucketVersions)] ^= 1 })
+			add("a bit of a key flipped", id, bucket == bucketSecrets, func(b []byte) { k := pageKey(b, p.Keys-1); k[len(k)-1-9*b2i(bucket == bucketVersions)] ^= 1 })
 			add("a bit of a value flipped", id, true, func(b []byte) { _, i := l.near(id); pageValue(b, i)[60] ^= 1 })
 		}
 	}
 	// These are all kinds of pages, damaged as disks damage them.
-	ids := []uint64{l.w.root, l.w.free}
+	ids := []uint64{l.w.Root, l.w.Free}
 	for _, bucket := range []string{bucketVersions, bucketSecrets, bucketAudit} {
 		ids = append(append(ids, l.some(bucket, false, 1+many)...), l.some(bucket, true, many)...)
 	}
-	pages := uint64(len(l.raw) / pageSize)
+	pages := uint64(len(l.raw) / bolt.PageSize)
 	for _, id := range ids {
 		near := ""
-		if id != l.w.free && id != l.w.root {
+		if id != l.w.Free && id != l.w.Root {
 			near, _ = l.near(id)
 		}
 		put := func(name string, refused bool, do func(b, page []byte)) {
-			hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.of[id], name), page: true, near: near, refused: refused, do: func(b []byte) []byte {
-				do(b, b[id*pageSize:][:pageSize])
+			hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true, near: near, refused: refused, do: func(b []byte) []byte {
+				do(b, b[id*bolt.PageSize:][:bolt.PageSize])
 				return b
 			}})
 		}
-		needed := id == l.w.free || id == l.w.root || l.needed(id)
+		needed := id == l.w.Free || id == l.w.Root || l.needed(id)
 		put("zeroed", needed, func(_, page []byte) { clear(page) })
 		put("full of ones", needed, func(_, page []byte) {
 			for i := range page {
@@ -275,36 +251,36 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			}
 		})
 		put("swapped with the next", needed, func(b, page []byte) {
-			next := b[(id+1)%pages*pageSize:][:pageSize]
+			next := b[(id+1)%pages*bolt.PageSize:][:bolt.PageSize]
 			for i := range page {
 				page[i], next[i] = next[i], page[i]
 			}
 		})
-		put("replaced by the one before", needed, func(b, page []byte) { copy(page, b[(id-1)*pageSize:]) })
-		put("half of it zeroed", false, func(_, page []byte) { clear(page[pageSize/2:]) })
+		put("replaced by the one before", needed, func(b, page []byte) { copy(page, b[(id-1)*bolt.PageSize:]) })
+		put("half of it zeroed", false, func(_, page []byte) { clear(page[bolt.PageSize/2:]) })
 		for range many {
-			at := l.random.IntN(pageSize)
+			at := l.random.IntN(bolt.PageSize)
 			put(fmt.Sprintf("byte %d flipped", at), false, func(_, page []byte) { page[at] ^= 1 << l.random.IntN(8) })
 		}
 		cut := func(name string, n uint64) {
 			hurts = append(hurts, hurt{name: name, refused: true, do: func(b []byte) []byte { return b[:n] }})
 		}
-		cut(fmt.Sprintf("cut at page %d", id), id*pageSize)
-		cut(fmt.Sprintf("cut in the middle of page %d", id), id*pageSize+pageSize/2)
+		cut(fmt.Sprintf("cut at page %d", id), id*bolt.PageSize)
+		cut(fmt.Sprintf("cut in the middle of page %d", id), id*bolt.PageSize+bolt.PageSize/2)
 	}
 	// The list of free pages.
 	free := func(name string, do func(list []byte)) {
 		hurts = append(hurts, hurt{name: "list of free pages: " + name, refused: true, do: func(b []byte) []byte {
-			do(b[l.w.free*pageSize:])
+			do(b[l.w.Free*bolt.PageSize:])
 			return b
 		}})
 	}
 	noSum := func(list []byte) {
-		clear(list[(uint64(order.Uint32(list[12:]))+1)*pageSize-freeSum:][:freeSum])
+		clear(list[(uint64(order.Uint32(list[12:]))+1)*bolt.PageSize-freeSum:][:freeSum])
 	}
 	live := func(list []byte) { // it names a page in use, in order
-		for i := range len(l.w.freeIDs)/8 - 1 {
-			if n := order.Uint64(l.w.freeIDs[8*i:]) + 1; n < order.Uint64(l.w.freeIDs[8*i+8:]) && l.w.seen[n] != nil {
+		for i := range len(l.w.FreeIDs) - 1 {
+			if n := l.w.FreeIDs[i] + 1; n < l.w.FreeIDs[i+1] && l.w.Pages[n].Keys > 0 {
 				copy(list[pageHeader+8*(i+1):], u64LE(n))
 				return
 			}
@@ -315,22 +291,22 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	free("it names a page in use, and has no sum", func(b []byte) { live(b); noSum(b) })
 	free("out of order, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], order.Uint64(b[pageHeader+16:])); noSum(b) })
 	free("it names page 0, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], 0); noSum(b) })
-	free("it names itself, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], l.w.free); noSum(b) })
+	free("it names itself, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], l.w.Free); noSum(b) })
 	free("a huge count", put16(10, math16))
 	free("a huge count behind a huge count", func(b []byte) { order.PutUint16(b[10:], math16); order.PutUint64(b[pageHeader:], 1<<62) })
 	free("it flows over", put32(12, 9))
 	free("it flows over the end", put32(12, 1<<32-1))
 	free("it is a leaf", put16(8, leafPage))
-	hurts = append(hurts, hurt{name: "list of free pages: no sum", works: true, do: func(b []byte) []byte { noSum(b[l.w.free*pageSize:]); return b }})
+	hurts = append(hurts, hurt{name: "list of free pages: no sum", works: true, do: func(b []byte) []byte { noSum(b[l.w.Free*bolt.PageSize:]); return b }})
 	hurts = append(hurts, hurt{name: "list of free pages: a wrong sum", works: true, do: func(b []byte) []byte {
-		b[(l.w.free+1+uint64(order.Uint32(b[l.w.free*pageSize+12:])))*pageSize-1] ^= 1
+		b[(l.w.Free+1+uint64(order.Uint32(b[l.w.Free*bolt.PageSize+12:])))*bolt.PageSize-1] ^= 1
 		return b
 	}})
 	// The two meta pages, and the end of the file.
-	newer := l.w.txid % 2
+	newer := l.w.TxID % 2
 	meta := func(name string, refused, works bool, do func(newer, older []byte)) {
 		hurts = append(hurts, hurt{name: name, refused: refused, works: works, do: func(b []byte) []byte {
-			do(b[newer*pageSize:][:pageSize], b[(1-newer)*pageSize:][:pageSize])
+			do(b[newer*bolt.PageSize:][:bolt.PageSize], b[(1-newer)*bolt.PageSize:][:bolt.PageSize])
 			return b
 		}})
 	}
@@ -345,7 +321,7 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	meta("newer meta page replaced by the older", true, false, func(n, o []byte) { copy(n, o) })
 	meta("older meta page replaced by the newer", true, false, func(n, o []byte) { copy(o, n) })
 	hurts = append(hurts, hurt{name: "newer meta page swapped with the list of free pages", refused: true, do: func(b []byte) []byte {
-		meta, list := b[newer*pageSize:][:pageSize], b[l.w.free*pageSize:][:pageSize]
+		meta, list := b[newer*bolt.PageSize:][:bolt.PageSize], b[l.w.Free*bolt.PageSize:][:bolt.PageSize]
 		for i := range meta {
 			meta[i], list[i] = list[i], meta[i]
 		}
@@ -358,8 +334,8 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 		}
 	}
 	hurts = append(hurts,
-		hurt{name: "junk behind the end", works: true, do: func(b []byte) []byte { return append(b, bytes.Repeat([]byte{0xa5}, 3*pageSize+17)...) }},
-		hurt{name: "old pages behind the end", works: true, do: func(b []byte) []byte { return append(b, b[2*pageSize:64*pageSize]...) }},
+		hurt{name: "junk behind the end", works: true, do: func(b []byte) []byte { return append(b, bytes.Repeat([]byte{0xa5}, 3*bolt.PageSize+17)...) }},
+		hurt{name: "old pages behind the end", works: true, do: func(b []byte) []byte { return append(b, b[2*bolt.PageSize:64*bolt.PageSize]...) }},
 	)
 	return hurts
 }
@@ -390,10 +366,10 @@ func TestDamageLarge(t *testing.T) {
 	}
 	if testing.Verbose() {
 		kinds := map[string]int{}
-		for id, p := range l.w.seen {
-			kinds[fmt.Sprintf("%s leaf=%t", l.of[id], p.leaf)]++
+		for _, p := range l.w.Pages {
+			kinds[fmt.Sprintf("%s leaf=%t", p.Bucket, p.Leaf)]++
 		}
-		t.Logf("%d pages, %d free ones in %d bytes, %v", len(l.raw)/pageSize, len(l.w.freeIDs)/8, len(l.w.freeIDs), kinds)
+		t.Logf("%d pages, %d free ones in %d bytes, %v", len(l.raw)/bolt.PageSize, len(l.w.FreeIDs), 8*len(l.w.FreeIDs), kinds)
 	}
 	outcomes := map[string]int{}
 	for _, h := range hurts {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"filippo.io/age"
 	"github.com/google/uuid"
 
 	"ass/audit"
@@ -102,7 +101,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	}
 	fileKey, err := keys.Open(s.as.Seal, t.Epoch.DecisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
 	if err == nil {
-		value, err = keys.Decrypt(age.NewInjectedFileKeyIdentity(fileKey), body.Sealed)
+		value, err = keys.DecryptWithFileKey(fileKey, body.Sealed)
 		clear(fileKey)
 	}
 	if err != nil {

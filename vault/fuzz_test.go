@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
 
@@ -48,18 +49,18 @@ func FuzzHead(f *testing.F) {
 
 // Scanning any bytes ends, and yields nothing from outside of them.
 func FuzzScan(f *testing.F) {
-	f.Add(make([]byte, pageSize))
+	f.Add(make([]byte, bolt.PageSize))
 	golden, err := os.ReadFile("testdata/golden/format1-agents.db")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(golden[3*pageSize : 4*pageSize])
+	f.Add(golden[3*bolt.PageSize : 4*bolt.PageSize])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		for _, e := range scan(b) {
-			n += len(e.key)
+		for _, e := range bolt.Scan(b, plausible) {
+			n += len(e.Key)
 		}
-		logIn(keys.VaultID{}, scan(b))
+		logIn(keys.VaultID{}, bolt.Scan(b, plausible))
 	})
 }
 

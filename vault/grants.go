@@ -89,7 +89,7 @@ func (t *tx) putGrant(to keys.Grantee, id string, g grant) error {
 // openGrant opens the grant of a grantee, and returns it with the grantee's id. If there
 // is no grant, the error is [ErrNotFound].
 func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
-	value, err := v.st.get(bucketGrants, to.Index[:])
+	value, err := v.db.Get(bucketGrants, to.Index[:])
 	if err != nil {
 		return "", g, err
 	}

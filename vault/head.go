@@ -75,15 +75,12 @@ func (t *tx) readHead() error {
 // checkLogEnd checks that the log ends where the head says. With an older head, the
 // next entry would overwrite an existing one.
 func (t *tx) checkLogEnd() error {
-	if _, err := t.pages.last(bucketAudit); err != nil {
-		return err
-	}
-	log, err := t.bucket(bucketAudit)
+	k, v, err := t.b.Last(bucketAudit)
 	if err != nil {
 		return err
 	}
-	if k, v := log.Cursor().Last(); audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
-		return fault.Damaged(t.b.DB().Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
+	if audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
+		return fault.Damaged(t.b.Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
 	}
 	return nil
 }
@@ -105,7 +102,7 @@ func (t *tx) blame() error {
 			return err
 		}
 	}
-	return fault.Damaged(t.b.DB().Path(), "a record was put back, removed or replaced by something other than ass")
+	return fault.Damaged(t.b.Path(), "a record was put back, removed or replaced by something other than ass")
 }
 
 // sum computes the digest and the number of the records in the file.

@@ -40,7 +40,7 @@ func (v *Vault) Info() (Info, error) {
 		return info, err
 	}
 	info.Bytes = file.Size()
-	err = v.st.each(bucketSecrets, func(_, value []byte) {
+	err = v.db.Each(bucketSecrets, func(_, value []byte) {
 		if bytes.Contains(value, []byte(`"deleted_at":`)) {
 			info.Deleted++
 		} else {
@@ -51,11 +51,11 @@ func (v *Vault) Info() (Info, error) {
 		return info, err
 	}
 	for bucket, n := range map[string]*int{bucketVersions: &info.Versions, bucketTokens: &info.Tokens} {
-		if err := v.st.each(bucket, func(_, _ []byte) { *n++ }); err != nil {
+		if err := v.db.Each(bucket, func(_, _ []byte) { *n++ }); err != nil {
 			return info, err
 		}
 	}
-	err = v.st.each(bucketAgents, func(_, value []byte) {
+	err = v.db.Each(bucketAgents, func(_, value []byte) {
 		if isActive(value) {
 			info.Agents++
 		}
@@ -76,7 +76,7 @@ func isActive(value []byte) bool { return !bytes.Contains(value, []byte(`"revoke
 
 // HasAgents reports whether the vault has an active agent.
 func (v *Vault) HasAgents() (found bool, err error) {
-	err = v.st.newestFirst(bucketAgents, func(_, value []byte) bool {
+	err = v.db.NewestFirst(bucketAgents, func(_, value []byte) bool {
 		found = isActive(value)
 		return !found
 	})
@@ -93,7 +93,7 @@ type Names struct {
 
 // Names lists the names and ids that a command line can refer to.
 func (v *Vault) Names() (n Names, err error) {
-	err = v.st.each(bucketSecrets, func(k, value []byte) {
+	err = v.db.Each(bucketSecrets, func(k, value []byte) {
 		if p, err := tokens.ParsePath(string(k)); err == nil && !bytes.Contains(value, []byte(`"deleted_at":`)) {
 			n.Paths = append(n.Paths, p)
 		}
@@ -110,13 +110,13 @@ func (v *Vault) Names() (n Names, err error) {
 		bucketDecisions: func(k, _ []byte) { answered[string(k)] = true },
 	} {
 		if err == nil {
-			err = v.st.each(bucket, fn)
+			err = v.db.Each(bucket, fn)
 		}
 	}
 	if err != nil {
 		return n, err
 	}
-	return n, v.st.each(bucketRequests, func(k, _ []byte) {
+	return n, v.db.Each(bucketRequests, func(k, _ []byte) {
 		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {
 			n.Pending = append(n.Pending, id.String())
 		}
@@ -131,11 +131,11 @@ func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, erro
 		entries []Entry
 		total   int
 	)
-	first, err := v.st.firstEntry()
+	first, err := v.firstEntry()
 	if err != nil {
 		return nil, 0, err
 	}
-	err = v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+	err = v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
 		if audit.Seq(k) == 0 {
 			return true // the checkpoint, not an entry
 		}
@@ -176,7 +176,7 @@ func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uin
 		entries []Entry
 		newest  uint64
 	)
-	err := v.st.newestFirst(bucketAudit, func(k, value []byte) bool {
+	err := v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
 		n := audit.Seq(k)
 		newest = max(newest, n)
 		if n != 0 && n <= seq {

@@ -19,7 +19,7 @@ func (s *Session) Check() (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	pages, err := s.v.st.checkPages()
+	pages, err := s.v.db.Problems()
 	r.Problems = append(r.Problems, pages...)
 	return r, err
 }
@@ -74,11 +74,10 @@ func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
 func (s *Session) publish() (published bool, err error) {
 	// Close before the rename: Windows cannot rename over an open file. Nothing is being
 	// written, so a failed close loses nothing.
-	_ = s.v.st.close()
+	_ = s.v.db.Close()
 	published, err = disk.Publish(s.v.path+newSuffix, s.v.path)
-	s.v.st.broken = s.v.st.open(false)
-	if err == nil && s.v.st.broken != nil {
-		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", s.v.st.broken)
+	if opening := s.v.db.Reopen(); err == nil && opening != nil {
+		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", opening)
 	}
 	return published, err
 }

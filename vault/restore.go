@@ -128,7 +128,7 @@ type agentAt struct {
 func (r *restore) close() error {
 	var err error
 	if r.there != nil {
-		err = r.there.st.close()
+		err = r.there.db.Close()
 	}
 	if r.from != nil {
 		err = errors.Join(err, r.from.v.Close())

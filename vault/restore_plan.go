@@ -12,6 +12,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 )
 
@@ -35,7 +36,7 @@ type history struct {
 func (r *restore) readThere() error {
 	o := r.o
 	o.ReadOnly = true
-	v := &Vault{path: r.path, opts: o, lock: &disk.Lock{}, st: &store{path: r.path}}
+	v := &Vault{path: r.path, opts: o, lock: &disk.Lock{}}
 	err := checkFile(r.path)
 	if errors.Is(err, ErrNoVault) { // a folder, a link
 		return err
@@ -75,7 +76,7 @@ func (r *restore) readWhole(s *Session) error {
 	r.history = h
 	h.entries = func(yield func(k, v []byte) bool) {
 		more := true
-		h.walked = s.v.st.each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
+		h.walked = s.v.db.Each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
 	}
 	return s.view(func(t *tx) error {
 		h.t = t
@@ -99,7 +100,7 @@ func (r *restore) readWhole(s *Session) error {
 // readDamaged reads what can be found of the log. It checks MACs and signatures with
 // keys from the backup's root.
 func (r *restore) readDamaged(why error, its bool) error {
-	found, err := scanFile(r.path)
+	found, err := bolt.ScanFile(r.path, plausible)
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
 		err = w.t.place(c.made)
 	}
 	if err == nil {
-		err = w.wrote(len(c.v))
+		err = w.Wrote(len(c.v))
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -53,7 +54,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 			return r, fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
 		}
 	}
-	found, err := scanFile(damagedFile)
+	found, err := bolt.ScanFile(damagedFile, plausible)
 	if err != nil {
 		return r, err
 	}
@@ -84,14 +85,14 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
 	// the records that do not fit together, and the owner vouches for the rest.
-	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, st: &store{path: part}, vid: w.s.epoch.Vault}
+	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, vid: w.s.epoch.Vault}
 	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
-	if err := v.st.open(false); err != nil {
-		return r, errors.Join(err, v.st.close())
+	if v.db, err = bolt.Open(part, false); err != nil {
+		return r, err
 	}
 	r, err = w.settle(to)
-	if err = errors.Join(err, v.st.close()); errors.Is(err, ErrMaybeDone) {
+	if err = errors.Join(err, v.db.Close()); errors.Is(err, ErrMaybeDone) {
 		err = errors.New(err.Error()) // the deferred Remove deletes the file
 	}
 	if err == nil {
@@ -103,7 +104,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 // salvage is one run of [Salvage].
 type salvage struct {
 	path  string
-	found []element
+	found []bolt.Element
 	id    *Identity
 	s     *Session
 	epoch []byte // as stored
@@ -121,17 +122,17 @@ func (w *salvage) findKeys(o Options) error {
 	tried, binds := map[string]bool{}, map[string]bool{}
 	roots := 0
 	for _, e := range w.found {
-		if string(e.key) == metaBind {
-			binds[string(e.value)] = true
+		if string(e.Key) == metaBind {
+			binds[string(e.Value)] = true
 		}
 	}
 	for _, e := range w.found {
-		if root != nil || string(e.key) != metaRoot || tried[string(e.value)] {
+		if root != nil || string(e.Key) != metaRoot || tried[string(e.Value)] {
 			continue
 		}
-		tried[string(e.value)] = true
+		tried[string(e.Value)] = true
 		roots++
-		plain, err := keys.OpenAs(w.id, e.value)
+		plain, err := keys.OpenAs(w.id, e.Value)
 		if err != nil || len(plain) != len(keys.Key{}) {
 			continue
 		}
@@ -156,14 +157,14 @@ func (w *salvage) findKeys(o Options) error {
 func (w *salvage) findEpoch(root *keys.Root, o Options) {
 	v := &Vault{path: w.path, opts: o, vid: root.Vault}
 	for _, e := range w.found {
-		if string(e.key) != metaEpoch || len(e.value) < 4 {
+		if string(e.Key) != metaEpoch || len(e.Value) < 4 {
 			continue
 		}
-		n := uint32(e.value[0])<<24 | uint32(e.value[1])<<16 | uint32(e.value[2])<<8 | uint32(e.value[3])
+		n := uint32(e.Value[0])<<24 | uint32(e.Value[1])<<16 | uint32(e.Value[2])<<8 | uint32(e.Value[3])
 		k, ctx := root.EpochWrap(n)
-		secret, err := keys.Open(k, ctx, e.value[4:])
+		secret, err := keys.Open(k, ctx, e.Value[4:])
 		if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
-			w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret)), e.value
+			w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret)), e.Value
 		}
 	}
 }
@@ -174,29 +175,29 @@ func (w *salvage) findEpoch(root *keys.Root, o Options) {
 func (w *salvage) findEnd() {
 	rank := -1
 	for _, e := range w.found {
-		if string(e.key) != metaHead || e.rank < rank {
+		if string(e.Key) != metaHead || e.Rank < rank {
 			continue
 		}
-		plain, err := keys.Open(w.s.epoch.HeadKey(), w.s.epoch.HeadContext(), e.value)
+		plain, err := keys.Open(w.s.epoch.HeadKey(), w.s.epoch.HeadContext(), e.Value)
 		if err != nil {
 			continue
 		}
 		if h, err := decodeHead(plain); err == nil {
-			w.end, rank = max(w.end, h.log.Seq), e.rank
+			w.end, rank = max(w.end, h.log.Seq), e.Rank
 		}
 	}
-	if w.sure = rank == inNewest; !w.sure {
+	if w.sure = rank == bolt.InNewest; !w.sure {
 		return
 	}
-	w.found = slices.DeleteFunc(w.found, func(e element) bool {
-		if e.rank == inNewest {
+	w.found = slices.DeleteFunc(w.found, func(e bolt.Element) bool {
+		if e.Rank == bolt.InNewest {
 			return false
 		}
-		if r, err := parseRecord(e.value); err == nil {
+		if r, err := parseRecord(e.Value); err == nil {
 			return seqIn(r) > w.end
 		}
-		_, err := audit.Parse(e.value)
-		return err == nil && audit.Seq(e.key) > w.end
+		_, err := audit.Parse(e.Value)
+		return err == nil && audit.Seq(e.Key) > w.end
 	})
 }
 
@@ -308,15 +309,15 @@ type candidate struct {
 func (w *salvage) records() map[where]candidate {
 	best := map[where]candidate{}
 	for _, e := range w.found {
-		r, err := parseRecord(e.value)
+		r, err := parseRecord(e.Value)
 		if err != nil {
 			continue
 		}
 		for _, bucket := range recordBuckets {
-			if !newHasher(w.s.epoch).macHolds(bucket, e.key, r) {
+			if !newHasher(w.s.epoch).macHolds(bucket, e.Key, r) {
 				continue
 			}
-			at, is := where{bucket, string(e.key)}, candidate{e.value, e.rank, seqIn(r)}
+			at, is := where{bucket, string(e.Key)}, candidate{e.Value, e.Rank, seqIn(r)}
 			if had, ok := best[at]; !ok || is.rank == had.rank && is.seq > had.seq {
 				best[at] = is
 			}

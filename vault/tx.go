@@ -8,9 +8,9 @@ import (
 
 	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
-	"go.etcd.io/bbolt"
 
 	"ass/audit"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 )
 
@@ -29,11 +29,10 @@ type actor struct {
 // reads, makes those of the records that it writes, and appends to the log.
 type tx struct {
 	*hasher
-	b     *bbolt.Tx
-	pages *tree // as last committed; nil in a file that is being built
-	by    actor
-	now   time.Time
-	head  head
+	b    *bolt.Tx
+	by   actor
+	now  time.Time
+	head head
 
 	author  func(*tx, string) (signer, error) // finds the author of a record
 	signers map[string]signer                 // the authors found so far
@@ -42,40 +41,30 @@ type tx struct {
 
 // view runs fn on the vault and keeps no changes.
 func (s *Session) view(fn func(*tx) error) error {
-	return s.v.st.guard(func() error {
-		return s.v.st.db.View(func(b *bbolt.Tx) error {
-			t, err := s.begin(b)
-			if err != nil {
-				return err
-			}
-			s.v.remember(t.mark())
-			if err := s.countsNow(t); err != nil {
-				return err
-			}
-			return fn(t)
-		})
+	return s.v.db.View(func(b *bolt.Tx) error {
+		t, err := s.begin(b)
+		if err != nil {
+			return err
+		}
+		s.v.remember(t.mark())
+		if err := s.countsNow(t); err != nil {
+			return err
+		}
+		return fn(t)
 	})
 }
 
 // viewUnchecked is view, but does not check the head first. It serves checks that must
 // go on after the first problem.
 func (s *Session) viewUnchecked(fn func(*tx) error) error {
-	return s.v.st.guard(func() error {
-		return s.v.st.db.View(func(b *bbolt.Tx) error {
-			t, err := s.oldTx(b)
-			if err != nil {
-				return err
-			}
-			return fn(t)
-		})
-	})
+	return s.v.db.View(func(b *bolt.Tx) error { return fn(s.newTx(b)) })
 }
 
 // commit runs fn and keeps all of its changes or, on any error, none; see
 // [Session.update]. Before fn, it clears what has lapsed.
 func (s *Session) commit(fn func(*tx) error) error {
 	var done mark
-	err := s.v.st.update(func(b *bbolt.Tx) error {
+	err := s.v.db.Update(func(b *bolt.Tx) error {
 		t, err := s.begin(b)
 		if err != nil {
 			return err
@@ -103,30 +92,20 @@ func (t *tx) refuseBackup() error {
 	if !t.head.backup {
 		return nil
 	}
-	return &BackupError{t.b.DB().Path()}
+	return &BackupError{t.b.Path()}
 }
 
-func (s *Session) newTx(b *bbolt.Tx) *tx {
+func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
 		hasher: newHasher(s.epoch), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
 		author: s.author, signers: map[string]signer{},
 	}
 }
 
-// oldTx is newTx for an existing file, which somebody may have damaged.
-func (s *Session) oldTx(b *bbolt.Tx) (t *tx, err error) {
-	t = s.newTx(b)
-	t.pages, err = s.v.st.tree()
-	return t, err
-}
-
 // begin reads the head and checks that the log ends where the head says. In a small
 // vault, where that costs next to nothing, it also checks the digest of all records.
-func (s *Session) begin(b *bbolt.Tx) (*tx, error) {
-	t, err := s.oldTx(b)
-	if err != nil {
-		return nil, err
-	}
+func (s *Session) begin(b *bolt.Tx) (*tx, error) {
+	t := s.newTx(b)
 	if err := t.readHead(); err != nil {
 		return nil, err
 	}
@@ -156,42 +135,19 @@ func badMAC(bucket string, k []byte) error {
 }
 
 func (t *tx) putMeta(name string, value []byte) error {
-	m, err := t.bucketAt(bucketMeta, []byte(name))
-	if err != nil {
-		return err
-	}
-	return m.Put([]byte(name), value)
-}
-
-// bucketAt returns a bucket. It first checks the pages that lead to k, so that the
-// caller can read and write k.
-func (t *tx) bucketAt(name string, k []byte) (*bbolt.Bucket, error) {
-	if _, err := t.pages.lookup(name, k); err != nil {
-		return nil, err
-	}
-	return t.bucket(name)
-}
-
-// bucket returns a bucket without checking any of its pages. The caller must check
-// the pages that it needs before it uses the bucket.
-func (t *tx) bucket(name string) (*bbolt.Bucket, error) {
-	b := t.b.Bucket([]byte(name))
-	if b == nil {
-		return nil, fault.Damaged(t.b.DB().Path(), "its bucket %s is missing", name)
-	}
-	return b, nil
+	return t.b.Put(bucketMeta, []byte(name), value)
 }
 
 // strangers names the buckets and the meta keys that this format does not have.
 func (t *tx) strangers() (names []string, err error) {
-	err = t.b.ForEach(func(name []byte, _ *bbolt.Bucket) error {
-		if !slices.Contains(allBuckets, string(name)) {
-			names = append(names, fmt.Sprintf("bucket %q", name))
-		}
-		return nil
-	})
+	buckets, err := t.b.Buckets()
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range buckets {
+		if !slices.Contains(allBuckets, name) {
+			names = append(names, fmt.Sprintf("bucket %q", name))
+		}
 	}
 	return names, t.walk(bucketMeta, nil, func(k, _ []byte) error {
 		if !slices.Contains(metaNames, string(k)) {
@@ -220,17 +176,12 @@ func (t *tx) logEvent(ev audit.Event) error {
 	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
 	old, err := t.get(bucketAudit, k)
 	if err == nil && old != nil {
-		err = fault.Damaged(t.b.DB().Path(), "its audit log already has an entry %d", t.seq())
+		err = fault.Damaged(t.b.Path(), "its audit log already has an entry %d", t.seq())
 	}
 	if err != nil {
 		return err
 	}
-	bucket, err := t.bucket(bucketAudit)
-	if err != nil {
-		return err
-	}
-	bucket.FillPercent = 0.9 // nothing is ever inserted between two entries
-	if err := bucket.Put(k, v); err != nil {
+	if err := t.b.Append(bucketAudit, k, v); err != nil {
 		return err
 	}
 	t.head.log = next
@@ -252,16 +203,9 @@ func (t *tx) place(r stored) error {
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
 	}
-	into, err := t.bucketAt(r.bucket, r.key)
-	if err != nil {
-		return err
-	}
-	if t.pages == nil { // a new file, filled in order
-		into.FillPercent = 0.9
-	}
 	t.head.digest.add(r.term)
 	t.head.count++
-	return into.Put(r.key, r.value)
+	return t.b.Put(r.bucket, r.key, r.value)
 }
 
 // forget takes the record at k, if there is one, out of the digest. It does not delete it.
@@ -277,33 +221,15 @@ func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 }
 
 // get returns the stored bytes at k, or nil if there are none. They are valid until the
-// transaction ends. Before get returns nil, it also checks the next page: the page above
-// says where that one begins, and so on which of the two pages k would be.
-func (t *tx) get(bucket string, k []byte) ([]byte, error) {
-	from, err := t.bucketAt(bucket, k)
-	if err != nil {
-		return nil, err
-	}
-	v := from.Get(k)
-	if v == nil {
-		_, err = t.pages.leafAndNeighbour(bucket, k, 1)
-	}
-	return v, err
-}
+// transaction ends.
+func (t *tx) get(bucket string, k []byte) ([]byte, error) { return t.b.Get(bucket, k) }
 
 // remove deletes a record, if it exists.
 func (t *tx) remove(bucket string, k []byte) error {
 	if there, err := t.forget(bucket, k); err != nil || !there {
 		return err
 	}
-	if err := t.pages.removal(bucket, k); err != nil {
-		return err
-	}
-	from, err := t.bucket(bucket)
-	if err != nil {
-		return err
-	}
-	return from.Delete(k)
+	return t.b.Delete(bucket, k)
 }
 
 // count returns the number of records in a bucket.
@@ -338,13 +264,7 @@ func (t *tx) stored(bucket string, k []byte) ([]byte, error) {
 // key of a record was damaged, no lookup finds the record, but its MAC does not match
 // the damaged key.
 func (t *tx) absent(bucket string, k []byte) error {
-	leaf, err := t.pages.lookup(bucket, k)
-	if err != nil || leaf.held {
-		return err
-	}
-	err = t.pages.records(leaf, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
-	leaf.held = err == nil
-	return err
+	return t.b.CheckLeaf(bucket, k, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
 }
 
 // decodeSigned is decode for signed records. It also checks the signature.
@@ -375,11 +295,7 @@ func (t *tx) signer(bucket, by string) signer {
 // walk calls fn for every key of a bucket that begins with prefix, in order,
 // with the stored bytes. Both are valid until fn returns.
 func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
-	from, err := t.bucket(bucket)
-	if err != nil {
-		return err
-	}
-	return t.pages.walk(bucket, from, prefix, fn)
+	return t.b.Walk(bucket, prefix, fn)
 }
 
 // recordName returns the name of a record for messages.

@@ -17,6 +17,7 @@ import (
 
 	"ass/audit"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -84,7 +85,7 @@ type Vault struct {
 	path string
 	opts Options
 	lock *disk.Lock
-	st   *store
+	db   *bolt.DB
 	vid  keys.VaultID
 	seen mark // the newest entry that this machine remembers
 	back *Rollback
@@ -172,7 +173,7 @@ func Open(path string, o Options) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{path: path, opts: o, lock: lock, st: &store{path: path}}
+	v := &Vault{path: path, opts: o, lock: lock}
 	if leftover || !o.ReadOnly { // check again: the last holder of the lock may have died
 		if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 			return nil, errors.Join(err, v.Close())
@@ -200,17 +201,19 @@ func checkFile(path string) error {
 		return fault.New(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:
 		return fault.NotVault(path, "it is empty")
-	case info.Size() < 2*pageSize:
+	case info.Size() < 2*bolt.PageSize:
 		return fault.NotVault(path, "it is too small for a vault")
 	}
 	return nil
 }
 
 func (v *Vault) open() error {
-	if err := v.st.open(v.opts.ReadOnly); err != nil {
+	db, err := bolt.Open(v.path, v.opts.ReadOnly)
+	if err != nil {
 		return err
 	}
-	got, err := v.st.meta(metaFormat)
+	v.db = db
+	got, err := v.meta(metaFormat)
 	if err != nil {
 		return err
 	}
@@ -221,7 +224,7 @@ func (v *Vault) open() error {
 	default:
 		return fault.NotVault(v.path, "it is a database, but not a vault")
 	}
-	vid, err := v.st.meta(metaVault)
+	vid, err := v.meta(metaVault)
 	if err != nil {
 		return err
 	}
@@ -232,17 +235,19 @@ func (v *Vault) open() error {
 	return v.compareMemory()
 }
 
+func (v *Vault) meta(name string) ([]byte, error) { return v.db.Get(bucketMeta, []byte(name)) }
+
 // compareMemory checks that the log still has the newest entry that this machine saw. If
 // not, it sets v.back.
 func (v *Vault) compareMemory() error {
 	seen := memory{v.opts.MemoryDir}.recall(v.vid)
 	v.seen = seen
-	last, then, err := v.st.lastEntry(seen.Seq)
+	last, then, err := v.lastEntry(seen.Seq)
 	if err != nil {
 		return err
 	}
 	if seen.Seq > 0 && seen.Seq <= last.Seq && then.Seq == 0 { // is it in an archive?
-		value, err := v.st.get(bucketAudit, checkpointKey)
+		value, err := v.db.Get(bucketAudit, checkpointKey)
 		if err != nil {
 			return err
 		}
@@ -282,7 +287,7 @@ func (v *Vault) Close() error {
 		s.wipe()
 	}
 	v.sessions = nil
-	err := v.st.close()
+	err := v.db.Close()
 	v.lock.Release()
 	return err
 }
@@ -313,7 +318,7 @@ func (s *Session) inOrder() *Session {
 // vault, it returns [ErrWrongKey]. If somebody else made the vault for this identity,
 // it returns [ErrDamaged].
 func (v *Vault) Owner(id *Identity) (*Session, error) {
-	sealed, err := v.st.meta(metaRoot)
+	sealed, err := v.meta(metaRoot)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +328,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	}
 	root := keys.NewRoot(keys.Key(plain))
 	clear(plain)
-	bound, err := v.st.meta(metaBind)
+	bound, err := v.meta(metaBind)
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +338,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	if !bytes.Equal(v.vid[:], root.Vault[:]) {
 		return nil, fault.Damaged(v.path, "its id does not match its owner")
 	}
-	wrapped, err := v.st.meta(metaEpoch)
+	wrapped, err := v.meta(metaEpoch)
 	if err != nil {
 		return nil, err
 	}

@@ -122,11 +122,7 @@ func (v *verification) behind(walked *error) iter.Seq2[[]byte, []byte] {
 }
 
 func (v *verification) walkLog(start []byte, fn func(k, val []byte) error) error {
-	b, err := v.t.bucket(bucketAudit)
-	if err != nil {
-		return err
-	}
-	return v.t.pages.walkFrom(bucketAudit, b, start, nil, fn)
+	return v.t.b.WalkFrom(bucketAudit, start, nil, fn)
 }
 
 // add adds a key and its value to the sum.

@@ -11,6 +11,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 )
 
@@ -72,7 +73,7 @@ func (s *Session) Reverify() (Report, error) {
 }
 
 func (v *verification) verify() (Report, error) {
-	if err := checkPages(v.s.v.path); err != nil {
+	if err := bolt.CheckFile(v.s.v.path); err != nil {
 		return v.Report, err
 	}
 	err := v.s.viewUnchecked(func(t *tx) error {

@@ -100,6 +100,11 @@ func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// DecryptWithFileKey opens an age file with its own file key.
+func DecryptWithFileKey(fileKey, sealed []byte) ([]byte, error) {
+	return Decrypt(age.NewInjectedFileKeyIdentity(fileKey), sealed)
+}
+
 // cutHeader splits an age file after its header. The header ends with the only line that
 // can begin with "---".
 func cutHeader(sealed []byte) (header, payload []byte, err error) {

@@ -1,4 +1,4 @@
-package vault
+package bolt
 
 import (
 	"bytes"
@@ -16,17 +16,17 @@ import (
 
 // metaBytes is the size of the two meta pages at the beginning of the file. The newer
 // one says what the file holds.
-const metaBytes = 2 * pageSize
+const metaBytes = 2 * PageSize
 
-// update runs fn in a transaction and commits it. On any error, nothing of it is kept:
+// Update runs fn in a transaction and commits it. On any error, nothing of it is kept:
 // the file is then put back as it was.
 //
 // bbolt syncs the pages of a transaction, writes the meta page that makes them valid,
 // and syncs that. If the last sync fails, the commit fails. But the system shows the
 // new meta page to the next program that opens the file, so the failed commit would
-// take effect. So update puts back the old meta page. bbolt writes no page that is in
+// take effect. So Update puts back the old meta page. bbolt writes no page that is in
 // use, so both meta pages describe a whole vault, whichever of them is on the disk.
-func (st *store) update(fn func(*bbolt.Tx) error) error {
+func (st *DB) Update(fn func(*Tx) error) error {
 	defer func() { st.pages = nil }() // they no longer match the committed pages
 	var before [metaBytes]byte
 	committing := false
@@ -37,8 +37,12 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 		case err != nil:
 			return err
 		}
+		pages, err := st.tree()
+		if err != nil {
+			return err
+		}
 		return st.db.Update(func(b *bbolt.Tx) error {
-			err := fn(b)
+			err := fn(&Tx{b: b, pages: pages, path: st.path})
 			committing = err == nil
 			return err
 		})
@@ -52,21 +56,21 @@ func (st *store) update(fn func(*bbolt.Tx) error) error {
 	}
 	err = diskError(st.path, err)
 	if st.putBack(before[:]) != nil {
-		err = fault.New(ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check before you run it again", err)
+		err = fault.New(fault.ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check before you run it again", err)
 	}
 	st.broken = err // what bbolt believes is in the file may not be there
 	return err
 }
 
 // putBack restores the meta pages. It does not touch one that bbolt did not write.
-func (st *store) putBack(before []byte) error {
+func (st *DB) putBack(before []byte) error {
 	var now [metaBytes]byte
 	if _, err := st.file.ReadAt(now[:], 0); err != nil {
 		return err
 	}
-	for at := 0; at < metaBytes; at += pageSize {
-		was := before[at : at+pageSize]
-		if bytes.Equal(was, now[at:at+pageSize]) {
+	for at := 0; at < metaBytes; at += PageSize {
+		was := before[at : at+PageSize]
+		if bytes.Equal(was, now[at:at+PageSize]) {
 			continue
 		}
 		if _, err := st.file.WriteAt(was, int64(at)); err != nil {
@@ -89,7 +93,7 @@ func diskError(path string, err error) error {
 		named *fs.PathError
 		said  syscall.Errno
 	)
-	if errors.As(err, &named) {
+	if err == nil || errors.As(err, &named) {
 		return err
 	}
 	if !errors.As(err, &said) {

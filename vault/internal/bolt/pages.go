@@ -1,4 +1,4 @@
-package vault
+package bolt
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ type treePage struct {
 	n            int
 	first, until []byte // its first key, and that of the next page; nil if unknown
 	b            []byte
-	held         bool // whether the MACs of its records are known to hold
+	passed       bool // whether all its records passed; see Tx.CheckLeaf
 }
 
 // slot is the element that points to a page: the page it stands in, and its index.
@@ -99,8 +99,8 @@ func readTree(f *os.File, path string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &tree{f: f, path: path, buf: make([]byte, pageSize), seen: map[uint64]*treePage{}, buckets: map[string]*treeBucket{}}
-	pages := uint64(info.Size() / pageSize)
+	w := &tree{f: f, path: path, buf: make([]byte, PageSize), seen: map[uint64]*treePage{}, buckets: map[string]*treeBucket{}}
+	pages := uint64(info.Size() / PageSize)
 	if err := w.meta(pages); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (w *tree) meta(pages uint64) error {
 	valid := 0
 	for id := range uint64(2) {
 		p := w.buf[:80]
-		if err := w.readAt(p, id*pageSize); err != nil {
+		if err := w.readAt(p, id*PageSize); err != nil {
 			return err
 		}
 		meta := p[pageHeader:]
@@ -132,8 +132,8 @@ func (w *tree) meta(pages uint64) error {
 		if order.Uint64(p) != id || order.Uint16(p[8:]) != metaPage {
 			return w.bad("page %d has a wrong header", id)
 		}
-		if order.Uint32(meta[8:]) != pageSize {
-			return fault.NotVault(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", pageSize))
+		if order.Uint32(meta[8:]) != PageSize {
+			return fault.NotVault(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", PageSize))
 		}
 		valid++
 		if txid := order.Uint64(meta[48:]); valid == 1 || txid > w.txid {
@@ -157,7 +157,7 @@ func (w *tree) meta(pages uint64) error {
 func (w *tree) newest(pages uint64) error {
 	for id := range pages {
 		p := w.buf[:80]
-		if err := w.readAt(p, id*pageSize); err != nil {
+		if err := w.readAt(p, id*PageSize); err != nil {
 			return err
 		}
 		newer := isMeta(p[pageHeader:]) && order.Uint64(p[pageHeader+48:]) > w.txid
@@ -217,8 +217,8 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 	case w.isFree(id):
 		return nil, w.bad("page %d is in use but listed as free", id)
 	}
-	b := w.grow(pageSize)
-	if err := w.readAt(b, id*pageSize); err != nil {
+	b := w.grow(PageSize)
+	if err := w.readAt(b, id*PageSize); err != nil {
 		return nil, err
 	}
 	pages := uint64(order.Uint32(b[12:])) + 1
@@ -226,19 +226,19 @@ func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*tre
 		return nil, w.bad("page %d has a wrong header", id)
 	}
 	// Read the table of elements first: it says how long the page is.
-	if table := pageHeader + elemSize*uint64(order.Uint16(b[10:])); table > pageSize && table <= pages*pageSize {
+	if table := pageHeader + elemSize*uint64(order.Uint16(b[10:])); table > PageSize && table <= pages*PageSize {
 		b = w.grow(table)
-		if err := w.readAt(b, id*pageSize); err != nil {
+		if err := w.readAt(b, id*PageSize); err != nil {
 			return nil, err
 		}
 	}
 	size, ok := pageBytes(b)
-	if !ok || (size+pageSize-1)/pageSize != pages {
+	if !ok || (size+PageSize-1)/PageSize != pages {
 		return nil, w.bad("the content of page %d does not match its size", id)
 	}
 	if pages > 1 {
-		b = w.grow(pages * pageSize)
-		if err := w.readAt(b, id*pageSize); err != nil {
+		b = w.grow(pages * PageSize)
+		if err := w.readAt(b, id*PageSize); err != nil {
 			return nil, err
 		}
 	}
@@ -442,8 +442,8 @@ func (w *tree) below(p *treePage, depth int) error {
 	return nil
 }
 
-// checkPages checks every page of the file at path.
-func checkPages(path string) (err error) {
+// CheckFile checks every page of the file at path.
+func CheckFile(path string) (err error) {
 	f, err := disk.Open(path)
 	if err != nil {
 		return err

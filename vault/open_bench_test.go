@@ -2,10 +2,7 @@ package vault
 
 import (
 	"fmt"
-	"os"
 	"testing"
-
-	"ass/vault/disk"
 )
 
 // BenchmarkOpenGet measures a command that reads one value: it opens the vault as the owner, and
@@ -57,40 +54,6 @@ func BenchmarkOpenVault(b *testing.B) {
 		if err := v.Close(); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-// BenchmarkCheckTouched measures what the page checks add to that: at opening, on the way to a
-// value, and for the sum of the list of free pages.
-func BenchmarkCheckTouched(b *testing.B) {
-	for _, n := range []int{10, 1000, 100000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			v, _ := benchFile(b, n)
-			path, p := v.path, benchPath(b, n/2)
-			f, err := disk.OpenExisting(path, os.O_RDWR, 0)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			b.ReportAllocs()
-			for b.Loop() {
-				w, err := readTree(f, path)
-				if err != nil || !w.trusted {
-					b.Fatal(err)
-				}
-				for bucket, k := range map[string][]byte{bucketSecrets: secretBucketKey(p), bucketVersions: versionKey(p, 1), bucketMeta: []byte(metaHead)} {
-					if _, err := w.lookup(bucket, k); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if _, err := w.last(bucketAudit); err != nil {
-					b.Fatal(err)
-				}
-				if err := sumFreeList(f, path); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
 

@@ -1,4 +1,4 @@
-package vault
+package bolt
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error)
 		return broken()
 	}
 	var head [pageHeader + 8]byte
-	if err := w.readAt(head[:], id*pageSize); err != nil {
+	if err := w.readAt(head[:], id*PageSize); err != nil {
 		return nil, false, err
 	}
 	pages, count, from := uint64(order.Uint32(head[12:]))+1, uint64(order.Uint16(head[10:])), uint64(pageHeader)
@@ -31,11 +31,11 @@ func (w *tree) freeList(id, txid, high uint64) (ids []byte, sum bool, err error)
 		return broken()
 	}
 	// bbolt computes how many pages it needs before it takes them from the list.
-	if size := from + 8*count; pages < size/pageSize+1 || pages > (size+8*pages)/pageSize+1 {
+	if size := from + 8*count; pages < size/PageSize+1 || pages > (size+8*pages)/PageSize+1 {
 		return broken()
 	}
-	b := w.grow(pages * pageSize)
-	if err := w.readAt(b, id*pageSize); err != nil {
+	b := w.grow(pages * PageSize)
+	if err := w.readAt(b, id*PageSize); err != nil {
 		return nil, false, err
 	}
 	ids = b[from:][:8*count]
@@ -64,19 +64,19 @@ func listSum(page []byte, txid uint64) []byte {
 // is missing, the next opening for writing compares the list with all the pages, and the
 // next commit writes a sum again.
 func sumFreeList(f *os.File, path string) error {
-	w := &tree{f: f, path: path, buf: make([]byte, pageSize)}
+	w := &tree{f: f, path: path, buf: make([]byte, PageSize)}
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if err := w.meta(uint64(info.Size() / pageSize)); err != nil {
+	if err := w.meta(uint64(info.Size() / PageSize)); err != nil {
 		return err
 	}
 	if _, sum, err := w.freeList(w.free, w.txid, w.high); err != nil || sum {
 		return err
 	}
 	pages := uint64(order.Uint32(w.buf[12:])) + 1
-	_, err = f.WriteAt(listSum(w.buf[:pages*pageSize], w.txid), int64((w.free+pages)*pageSize-freeSum))
+	_, err = f.WriteAt(listSum(w.buf[:pages*PageSize], w.txid), int64((w.free+pages)*PageSize-freeSum))
 	return err
 }
 

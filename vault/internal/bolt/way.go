@@ -1,4 +1,4 @@
-package vault
+package bolt
 
 import (
 	"bytes"
@@ -57,8 +57,8 @@ func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
 func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 	b := p.b
 	if b == nil && p.n > 0 {
-		b = w.grow((p.over + 1) * pageSize)
-		if err := w.readAt(b, p.id*pageSize); err != nil {
+		b = w.grow((p.over + 1) * PageSize)
+		if err := w.readAt(b, p.id*PageSize); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,8 @@
-package vault
+package bolt
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -13,6 +14,9 @@ import (
 
 	"go.etcd.io/bbolt"
 )
+
+// underRace says that the race detector slows everything down.
+var underRace bool
 
 var pagesRounds = flag.Int("pages-rounds", 1, "how many times as many random databases")
 
@@ -44,7 +48,7 @@ func newRandomDB(t *testing.T, seed uint64) *randomDB {
 // update runs one transaction on the file, then gives its list of free pages a sum.
 func (d *randomDB) update(fn func(*bbolt.Tx) error) {
 	d.t.Helper()
-	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{PageSize: pageSize, NoSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType})
+	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{PageSize: PageSize, NoSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType})
 	if err == nil {
 		err = db.Update(fn)
 		if cerr := db.Close(); err == nil {
@@ -78,7 +82,7 @@ func (d *randomDB) key(bucket string) (k []byte, most int) {
 	case "few":
 		return fmt.Appendf(nil, "%d", d.r.IntN(4)), 40
 	case "large":
-		return fmt.Appendf(nil, "%d", d.r.IntN(40)), 9 * pageSize
+		return fmt.Appendf(nil, "%d", d.r.IntN(40)), 9 * PageSize
 	case "long":
 		return append(bytes.Repeat([]byte("long"), 60+d.r.IntN(60)), fmt.Sprint(d.r.IntN(300))...), 300
 	}
@@ -141,10 +145,10 @@ func TestPagesOfBolt(t *testing.T) {
 // bbolt touches only pages that were checked. The test overwrites all others with junk. Then
 // bbolt reads, writes and removes keys, and merges pages that became small.
 func TestPagesTouched(t *testing.T) {
-	if UnderRace {
+	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}
-	junk := bytes.Repeat([]byte{0xa5}, pageSize)
+	junk := bytes.Repeat([]byte{0xa5}, PageSize)
 	checked, pages := 0, 0
 	for seed := range uint64(40 * *pagesRounds) {
 		d := newRandomDB(t, seed)
@@ -204,7 +208,7 @@ func TestPagesTouched(t *testing.T) {
 		}
 		for id := uint64(2); id < w.high; id++ {
 			if !keep[id] {
-				if _, err := f.WriteAt(junk, int64(id*pageSize)); err != nil {
+				if _, err := f.WriteAt(junk, int64(id*PageSize)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -228,4 +232,42 @@ func TestPagesTouched(t *testing.T) {
 	if checked > pages/2 {
 		t.Errorf("%d pages of %d were checked: that is more than what is touched", checked, pages)
 	}
+}
+
+// If a disk cannot read some pages, readWhatCan reads all others. If it can read none,
+// that is an error.
+func TestReadWhatCan(t *testing.T) {
+	whole := bytes.Repeat([]byte{7}, 5<<20)
+	got := make([]byte, len(whole))
+	bad := failingReader{whole, map[int]bool{0: true, 300: true, len(whole)/PageSize - 1: true}}
+	if err := readWhatCan(bad, got); err != nil {
+		t.Fatal(err)
+	}
+	for page := range len(whole) / PageSize {
+		if want := !bad.pages[page]; (got[page*PageSize] == 7) != want || (got[page*PageSize+PageSize-1] == 7) != want {
+			t.Errorf("page %d was read: %v", page, !want)
+		}
+	}
+	for page := range len(whole) / PageSize {
+		bad.pages[page] = true
+	}
+	if err := readWhatCan(bad, got); err == nil {
+		t.Error("a disk that gives nothing")
+	}
+}
+
+type failingReader struct {
+	b     []byte
+	pages map[int]bool
+}
+
+func (r failingReader) ReadAt(p []byte, at int64) (n int, err error) {
+	for n < len(p) {
+		page := (int(at) + n) / PageSize
+		if r.pages[page] {
+			return n, errors.New("a page that cannot be read")
+		}
+		n += copy(p[n:], r.b[int(at)+n:(page+1)*PageSize])
+	}
+	return n, nil
 }

@@ -1,0 +1,93 @@
+package vault
+
+import (
+	"errors"
+
+	"ass/audit"
+	"ass/vault/internal/bolt"
+)
+
+// The buckets. All except meta and audit hold records. The digest in the head
+// covers all records.
+const (
+	bucketMeta       = "meta"
+	bucketRecipients = "recipients"
+	bucketSecrets    = "secrets"
+	bucketVersions   = "versions"
+	bucketReseal     = "unsealed"
+	bucketAgents     = "agents"
+	bucketGrants     = "grants"
+	bucketTokens     = "tokens"
+	bucketUses       = "uses"
+	bucketRequests   = "asks"
+	bucketDecisions  = "answers"
+	bucketAudit      = "audit"
+)
+
+var recordBuckets = []string{
+	bucketRecipients, bucketSecrets, bucketVersions, bucketReseal, bucketAgents,
+	bucketGrants, bucketTokens, bucketUses, bucketRequests, bucketDecisions,
+}
+
+var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
+
+// The keys of the meta bucket.
+const (
+	metaFormat = "format" // "ass/1"
+	metaVault  = "vault"  // the vault id, 16 bytes; the owner recomputes it
+	metaRoot   = "root"   // the root, an age file encrypted to the owner
+	metaBind   = "bind"   // ties the root to the owner's identity
+	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
+	metaHead   = "head"   // see head
+)
+
+var metaNames = []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
+
+const (
+	format       = "ass/1"
+	formatPrefix = "ass/"
+)
+
+// macOf returns the MAC at the end of a stored record or entry.
+func macOf(value []byte) (m [32]byte) {
+	if len(value) >= len(m) {
+		m = [32]byte(value[len(value)-len(m):])
+	}
+	return m
+}
+
+// lastEntry returns the number and the MAC of the newest log entry, and those of the entry
+// at, if that exists. It needs no key.
+func (v *Vault) lastEntry(at uint64) (last, then mark, err error) {
+	err = v.db.View(func(t *bolt.Tx) error {
+		k, value, err := t.Last(bucketAudit)
+		if err != nil {
+			return err
+		}
+		if k != nil {
+			last = mark{Seq: audit.Seq(k), MAC: macOf(value)}
+		}
+		if value, err = t.Get(bucketAudit, audit.Key(at)); value != nil {
+			then = mark{Seq: at, MAC: macOf(value)}
+		}
+		return err
+	})
+	return last, then, err
+}
+
+// firstEntry returns the number of the oldest log entry that is not archived; 0 if there
+// is none.
+func (v *Vault) firstEntry() (seq uint64, err error) {
+	err = v.db.View(func(t *bolt.Tx) error {
+		return t.Walk(bucketAudit, nil, func(k, _ []byte) error {
+			if seq = audit.Seq(k); seq > 0 { // else it is the checkpoint
+				return errStop
+			}
+			return nil
+		})
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return seq, err
+}

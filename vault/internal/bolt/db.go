@@ -1,0 +1,211 @@
+package bolt
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"ass/vault/disk"
+	"ass/vault/internal/fault"
+)
+
+// PageSize is the size of a page in bytes. It is fixed, so that a vault is the same file
+// on every machine.
+const PageSize = 4096
+
+// DB is one open file. Only one goroutine may use it.
+type DB struct {
+	db     *bbolt.DB
+	path   string
+	file   *os.File // the file that db has open
+	pages  *tree    // its pages, as last committed
+	broken error    // if not nil: why db must no longer be used or closed
+}
+
+// Open opens the file at path, which must exist. If it returns an error, the file is
+// unchanged.
+func Open(path string, readOnly bool) (*DB, error) {
+	st := &DB{path: path}
+	if err := st.open(readOnly); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
+}
+
+// Reopen opens the file again, for writing, after another file took its place. If that
+// fails, the DB can no longer be used.
+func (st *DB) Reopen() error {
+	st.broken = st.open(false)
+	return st.broken
+}
+
+func (st *DB) open(readOnly bool) error {
+	return st.guard(func() (err error) {
+		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
+			ReadOnly:     readOnly,
+			Timeout:      2 * time.Second, // we hold our own lock; a foreign tool may hold bbolt's
+			FreelistType: bbolt.FreelistMapType,
+			PageSize:     PageSize,
+			NoStatistics: true,
+			OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
+				if f, err = disk.OpenExisting(path, flag, perm); err != nil {
+					return nil, err
+				}
+				if err := st.look(f, readOnly); err != nil {
+					return nil, errors.Join(err, f.Close())
+				}
+				st.file = f
+				return f, nil
+			},
+		})
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			return &fault.BusyError{Path: st.path, Waited: 2 * time.Second}
+		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+			return fault.NotVault(st.path, "it is not a vault, or its first pages are damaged")
+		}
+		return err
+	})
+}
+
+// look checks the pages that bbolt reads to open a file, before bbolt sees the file. For
+// writing, bbolt also believes the list of free pages. If another program wrote that list,
+// or ass died before it could vouch for it, look compares the list with all pages.
+func (st *DB) look(f *os.File, readOnly bool) (err error) {
+	if st.pages, err = readTree(f, st.path); err != nil {
+		return err
+	}
+	if readOnly || st.pages.trusted {
+		return nil
+	}
+	return st.pages.all()
+}
+
+// tree returns the pages as they were last committed.
+func (st *DB) tree() (*tree, error) {
+	var err error
+	if st.pages == nil {
+		st.pages, err = readTree(st.file, st.path)
+	}
+	return st.pages, err
+}
+
+// Close closes the file. It does nothing the second time, or if there is no DB.
+func (st *DB) Close() error {
+	if st == nil {
+		return nil
+	}
+	if st.broken != nil {
+		if st.file != nil {
+			disk.Unlock(st.file) // bbolt's lock; its mapping of the file stays
+			_ = st.file.Close()
+		}
+		return nil
+	}
+	if st.db == nil {
+		return nil
+	}
+	err := st.db.Close()
+	st.db = nil
+	return err
+}
+
+// guard runs fn. If bbolt panics or causes a page fault on a damaged file, guard
+// returns an error. It lets our own panics through.
+func (st *DB) guard(fn func() error) (err error) {
+	if st.broken != nil {
+		return st.broken
+	}
+	faults := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(faults)
+		p := recover()
+		if p == nil {
+			return
+		}
+		_, faulted := p.(interface{ Addr() uintptr })
+		if !faulted && !inBolt() {
+			panic(p)
+		}
+		st.broken = errBroken(st.path)
+		err = st.broken
+	}()
+	return fn()
+}
+
+func errBroken(path string) error { return fault.NotVault(path, "a page of the file is damaged") }
+
+// inBolt reports whether bbolt raised the panic that is being recovered.
+func inBolt() bool {
+	pc := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(0, pc)])
+	panicking := false
+	for {
+		f, more := frames.Next()
+		inRuntime := strings.HasPrefix(f.Function, "runtime.")
+		if panicking && !inRuntime {
+			return strings.HasPrefix(f.Function, "go.etcd.io/bbolt")
+		}
+		panicking = panicking || f.Function == "runtime.gopanic"
+		if !more {
+			return false
+		}
+	}
+}
+
+// View runs fn in a transaction and keeps no changes.
+func (st *DB) View(fn func(*Tx) error) error {
+	return st.guard(func() error {
+		pages, err := st.tree()
+		if err != nil {
+			return err
+		}
+		return st.db.View(func(b *bbolt.Tx) error { return fn(&Tx{b: b, pages: pages, path: st.path}) })
+	})
+}
+
+// Get returns a copy of a value, or nil if there is none.
+func (st *DB) Get(bucket string, k []byte) (value []byte, err error) {
+	err = st.View(func(t *Tx) error {
+		v, err := t.Get(bucket, k)
+		value = bytes.Clone(v)
+		return err
+	})
+	return value, err
+}
+
+// Each calls fn for the keys of a bucket, in order.
+func (st *DB) Each(bucket string, fn func(k, v []byte)) error {
+	return st.View(func(t *Tx) error {
+		return t.Walk(bucket, nil, func(k, v []byte) error {
+			fn(k, v)
+			return nil
+		})
+	})
+}
+
+// NewestFirst calls fn for the keys of a bucket, the last one first, until fn returns
+// false.
+func (st *DB) NewestFirst(bucket string, fn func(k, v []byte) bool) error {
+	return st.View(func(t *Tx) error { return t.walkBack(bucket, fn) })
+}
+
+// Problems runs bbolt's own check, and returns what it finds.
+func (st *DB) Problems() (problems []string, err error) {
+	err = st.guard(func() error {
+		return st.db.View(func(b *bbolt.Tx) error {
+			for problem := range b.Check() {
+				problems = append(problems, "pages: "+problem.Error())
+			}
+			return nil
+		})
+	})
+	return problems, err
+}

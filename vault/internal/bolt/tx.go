@@ -1,0 +1,176 @@
+package bolt
+
+import (
+	"bytes"
+
+	"go.etcd.io/bbolt"
+
+	"ass/vault/internal/fault"
+)
+
+// Tx is a transaction. Before bbolt reads a page for it, the page is checked. Keys and
+// values that it gives out are valid until the transaction ends; fn of a walk must not
+// keep them.
+type Tx struct {
+	b     *bbolt.Tx
+	pages *tree // as last committed; nil in a file that is being built
+	path  string
+}
+
+// Path returns the path of the file.
+func (t *Tx) Path() string { return t.path }
+
+// bucket returns a bucket without checking any of its pages.
+func (t *Tx) bucket(name string) (*bbolt.Bucket, error) {
+	b := t.b.Bucket([]byte(name))
+	if b == nil {
+		return nil, fault.NotVault(t.path, "it is not a vault: its bucket "+name+" is missing")
+	}
+	return b, nil
+}
+
+// at returns a bucket. It first checks the pages that lead to k, so that the caller can
+// read and write k.
+func (t *Tx) at(name string, k []byte) (*bbolt.Bucket, error) {
+	if _, err := t.pages.lookup(name, k); err != nil {
+		return nil, err
+	}
+	return t.bucket(name)
+}
+
+// Buckets returns the names of all buckets.
+func (t *Tx) Buckets() (names []string, err error) {
+	err = t.b.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		names = append(names, string(name))
+		return nil
+	})
+	return names, err
+}
+
+// Get returns the value at k, or nil if there is none. Before Get returns nil, it also
+// checks the next page: the page above says where that one begins, and so on which of the
+// two pages k would be.
+func (t *Tx) Get(bucket string, k []byte) ([]byte, error) {
+	from, err := t.at(bucket, k)
+	if err != nil {
+		return nil, err
+	}
+	v := from.Get(k)
+	if v == nil {
+		_, err = t.pages.leafAndNeighbour(bucket, k, 1)
+	}
+	return v, err
+}
+
+// Put stores a value.
+func (t *Tx) Put(bucket string, k, v []byte) error {
+	into, err := t.at(bucket, k)
+	if err != nil {
+		return err
+	}
+	if t.pages == nil { // a new file, filled in order
+		into.FillPercent = dense
+	}
+	return into.Put(k, v)
+}
+
+// Append stores a value under a key that follows all keys of the bucket. Nothing is ever
+// inserted between two such keys, so the pages are filled.
+func (t *Tx) Append(bucket string, k, v []byte) error {
+	into, err := t.at(bucket, k)
+	if err != nil {
+		return err
+	}
+	into.FillPercent = dense
+	return into.Put(k, v)
+}
+
+// dense is how full a page gets in which nothing will be inserted.
+const dense = 0.9
+
+// Delete removes a key, which must exist.
+func (t *Tx) Delete(bucket string, k []byte) error {
+	if err := t.pages.removal(bucket, k); err != nil {
+		return err
+	}
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	return from.Delete(k)
+}
+
+// Last returns the last key of a bucket with its value; nil if the bucket is empty.
+func (t *Tx) Last(bucket string) (k, v []byte, err error) {
+	if _, err := t.pages.last(bucket); err != nil {
+		return nil, nil, err
+	}
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, v = from.Cursor().Last()
+	return k, v, nil
+}
+
+// Walk calls fn for every key of a bucket that begins with prefix, in order.
+func (t *Tx) Walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
+	return t.WalkFrom(bucket, prefix, prefix, fn)
+}
+
+// WalkFrom is Walk, but begins at the key start.
+func (t *Tx) WalkFrom(bucket string, start, prefix []byte, fn func(k, v []byte) error) error {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	leaf, err := t.pages.leafAndNeighbour(bucket, start, 1)
+	if err != nil {
+		return err
+	}
+	c := from.Cursor()
+	for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if leaf.until != nil && bytes.Compare(k, leaf.until) >= 0 {
+			if leaf, err = t.pages.leafAndNeighbour(bucket, k, 1); err != nil {
+				return err
+			}
+		}
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkBack calls fn for the keys of a bucket, the last one first, until fn returns false.
+func (t *Tx) walkBack(bucket string, fn func(k, v []byte) bool) error {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return err
+	}
+	leaf, err := t.pages.last(bucket)
+	if err != nil {
+		return err
+	}
+	c := from.Cursor()
+	for k, v := c.Last(); k != nil && fn(k, v); k, v = c.Prev() {
+		if bytes.Compare(k, leaf.first) < 0 {
+			if leaf, err = t.pages.leafAndNeighbour(bucket, k, -1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CheckLeaf calls check for every key of the leaf on which k is, or would be. If all pass,
+// they are not checked again before the next commit.
+func (t *Tx) CheckLeaf(bucket string, k []byte, check func(k, v []byte) error) error {
+	leaf, err := t.pages.lookup(bucket, k)
+	if err != nil || leaf.passed {
+		return err
+	}
+	err = t.pages.records(leaf, check)
+	leaf.passed = err == nil
+	return err
+}
