@@ -10,6 +10,10 @@ check:
 test *args:
     go test ./... {{args}}
 
+# The tests that are quick: no kills, no full disks, no large vaults; less than 20 seconds
+quick:
+    go test -short . ./tokens ./audit ./commands/... ./vault/...
+
 # A static binary
 build:
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o ass .
@@ -25,7 +29,7 @@ damage-table:
 
 # Random databases against the checks of pages, for longer
 pages rounds="30":
-    go test ./vault -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}
+    go test ./vault/internal/bolt -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}
 
 # Kill and fail every act of a vault at every file call in every way, and see that nobody was lied to
 disks:
@@ -33,7 +37,7 @@ disks:
 
 # Kill the program a thousand times, and hold what is left against a specification
 crash kills="1000" seed="0":
-    go test . -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
+    go test ./e2e -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
 
 # Lead vaults through many random lives; a failure names its seed: just model 500 -model-seed 7
 model steps="100000" *args:
@@ -49,8 +53,8 @@ fuzz pkg target time="1m":
 
 # Measure whole processes beside a floor program and other tools, as a table; see docs/performance.md
 bench *args:
-    go test . -run '^TestMeasure$' -v -timeout 1h -args -measure {{args}}
+    go test ./e2e -run '^TestMeasure$' -v -timeout 1h -args -measure {{args}}
 
 # Benchmarks of the inner pieces
 benchmarks *args:
-    go test ./vault ./audit -run '^$' -bench . -benchmem {{args}}
+    go test ./vault/... ./audit -run '^$' -bench . -benchmem {{args}}

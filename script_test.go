@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,24 +16,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ass/commands"
-	"ass/vault"
-	"ass/vault/vaulttest"
+	"ass/e2e/world"
 )
 
 func TestMain(m *testing.M) {
-	// By default, a program under the race detector sleeps a second before it ends.
-	if err := os.Setenv("GORACE", raceOptions); err != nil {
+	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"ass": commands.Main})
 }
-
-// withHome returns the environment of a program that uses this home.
-func withHome(home string) []string {
-	return append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_RUNTIME_DIR=")
-}
-
-const raceOptions = "atexit_sleep_ms=0"
 
 // TestScript runs the stories in testdata/script. Each story has its own HOME. At its end,
 // every vault of the story is checked: each page, record, signature, value and log entry.
@@ -49,7 +39,7 @@ func TestScript(t *testing.T) {
 			if cond != "race" {
 				return false, fmt.Errorf("unknown condition %q", cond)
 			}
-			return underRace, nil
+			return world.UnderRace, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"checkvaults": checkVaultsCmd,
@@ -65,9 +55,6 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// marker is part of each value that a story stores.
-const marker = "hunter2"
-
 const damagedKey = "damaged"
 
 func setup(env *testscript.Env) error {
@@ -77,7 +64,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("TZ", "UTC")
-	env.Setenv("GORACE", raceOptions)
+	env.Setenv("GORACE", world.RaceOptions)
 	env.Setenv("VAULT", filepath.Join(home, ".local/share/ass/vault.db"))
 	env.Setenv("CONFIG", filepath.Join(home, ".config/ass/config.json"))
 	damaged := new(bool)
@@ -87,62 +74,16 @@ func setup(env *testscript.Env) error {
 		if t.Failed() {
 			return
 		}
-		if found := findMarker(home); found != "" {
+		if found := world.FindMarker(home); found != "" {
 			t.Errorf("at the end of the story, %s holds a value in clear", found)
 		}
 		if !*damaged {
-			for _, problem := range checkVaults(env.WorkDir) {
+			for _, problem := range world.CheckVaults(env.WorkDir) {
 				t.Errorf("at the end of the story: %s", problem)
 			}
 		}
 	})
 	return nil
-}
-
-// checkVaults checks every vault below dir with every unencrypted owner key below dir. It
-// returns the problems that it found.
-func checkVaults(dir string) (problems []string) {
-	var vaults []string
-	keys := map[string]bool{}
-	key := regexp.MustCompile(`AGE-SECRET-KEY-[A-Z0-9-]+`)
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil
-		}
-		if strings.HasSuffix(path, ".new") {
-			problems = append(problems, path+" was left behind")
-		}
-		if strings.HasSuffix(path, ".db") {
-			vaults = append(vaults, path)
-		} else if b, err := os.ReadFile(path); err == nil {
-			for _, k := range key.FindAllString(string(b), -1) {
-				keys[k] = true
-			}
-		}
-		return nil
-	})
-	for _, path := range vaults {
-		opened := false
-		for k := range keys {
-			id, err := vault.ParseIdentity(k)
-			if err != nil {
-				continue
-			}
-			found, err := vaulttest.Check(path, id)
-			if errors.Is(err, vault.ErrWrongKey) {
-				continue
-			}
-			opened = true
-			if err != nil {
-				found = append(found, err.Error())
-			}
-			problems = append(problems, found...)
-		}
-		if !opened {
-			problems = append(problems, path+": no owner key lies here that opens it, so it was not checked")
-		}
-	}
-	return problems
 }
 
 // checkvaults
@@ -152,7 +93,7 @@ func checkVaultsCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: checkvaults")
 	}
-	for _, problem := range checkVaults(ts.MkAbs("$WORK")) {
+	for _, problem := range world.CheckVaults(ts.MkAbs("$WORK")) {
 		ts.Fatalf("%s", problem)
 	}
 }
@@ -195,7 +136,7 @@ func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 		if !strings.HasPrefix(last, "ass: ") && !strings.HasPrefix(last, `{"error":`) {
 			ts.Fatalf("stderr does not end with an error line")
 		}
-		if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, marker) {
+		if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, world.Marker) {
 			ts.Fatalf("stderr holds a stack trace or a value")
 		}
 	}
@@ -277,21 +218,9 @@ func noMarkerCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: nomarker")
 	}
-	if found := findMarker(ts.Getenv("HOME")); found != "" {
+	if found := world.FindMarker(ts.Getenv("HOME")); found != "" {
 		ts.Fatalf("%s holds a value in clear", found)
 	}
-}
-
-func findMarker(dir string) (found string) {
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(marker)) {
-				found = path
-			}
-		}
-		return nil
-	})
-	return found
 }
 
 // repeat FILE COUNT TEXT
@@ -304,16 +233,4 @@ func repeatCmd(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte(args[2]), n), 0o600))
-}
-
-func assIn(home string, args ...string) ([]byte, error) {
-	cmd := exec.Command("ass", args...)
-	cmd.Env = withHome(home)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return append(out, stderr.Bytes()...), err
-	}
-	return out, nil
 }

@@ -158,6 +158,9 @@ func pageOf(b []byte, page int) []byte { return b[page*damagePage:][:damagePage]
 // TestDamage runs every command on a vault with one damaged page. The command does what it does on
 // the whole vault, or it ends with exit code 8 and says what is damaged and how to go on.
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

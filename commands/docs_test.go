@@ -161,6 +161,9 @@ func flagInHelp(help, name string) string {
 // A variable sets the flags that the tables name, and no others. A flag on the command
 // line wins over its variable. A variable of the wrong form is refused if it is read.
 func TestVariablesSetFlags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	for _, n := range allLeaves(t) {
 		command := commandName(n)
 		for _, f := range flagsOf(n) {

@@ -153,6 +153,9 @@ func TestFormatsRefuse(t *testing.T) {
 
 // The docker format carries the longest line that docker reads, and refuses longer ones.
 func TestLongLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	for n := 65520; n < 65550; n++ {
 		roundTrip(t, "docker", []byte(strings.Repeat("x", n)))
 	}

@@ -126,6 +126,9 @@ func outputOf(stdin string, env []string, program string, args ...string) ([]byt
 var fiveNames = []string{"V0", "_v1", "V_2x", "V3", "MIDDLE_4"}
 
 func TestRealShells(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	const unset = "(unset)"
 	const script = `for f in "$@"; do (set -a; . "$f"; for n in V0 _v1 V_2x V3 MIDDLE_4; do eval "printf '%s\\0' \"\${$n-(unset)}\""; done); done`
 	for _, c := range []struct{ shell, format, locale string }{
@@ -253,6 +256,9 @@ func pythonWithDotenv(t *testing.T) (python, version string) {
 }
 
 func TestRealPythonDotenv(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	python, version := pythonWithDotenv(t)
 	for _, format := range []string{"dotenv", "python"} {
 		readBack(t, "python-dotenv "+version, format, tried, fiveNames, readAsJSON(python, pythonScript, "X=expanded", "PYTHONUTF8=1"))
@@ -290,6 +296,9 @@ func goReader(t *testing.T, parser string, env ...string) func([]string) ([]valu
 }
 
 func TestRealCompose(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	read := goReader(t, "compose", "X=expanded")
 	for _, format := range []string{"dotenv", "compose"} {
 		readBack(t, "docker compose (compose-go 2.16.2)", format, tried, fiveNames, read)
@@ -298,6 +307,9 @@ func TestRealCompose(t *testing.T) {
 
 // For a file of each family of parsers, env import reads the same as the family's own parser.
 func TestFamilies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	fixtures, err := filepath.Glob("testdata/dotenv/*.env")
 	if err != nil || len(fixtures) < 5 {
 		t.Fatalf("%d fixtures, %v", len(fixtures), err)

@@ -360,6 +360,9 @@ func stolen(c *company, path string, tier tokens.Tier, recipient keys.Node) {
 // So an honest party that reseals them does not open them for the attacker. (With age's
 // own hybrid stanza, which binds no context, it would: section 8.)
 func TestCopiedCiphertextIsNotOpened(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	for name, by := range map[string]struct {
 		tier   tokens.Tier
 		touch  func(*company, *Session) error // the act of an honest party

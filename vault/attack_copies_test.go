@@ -152,6 +152,9 @@ func (v *victim) holds(keys ...tokens.AgentKey) {
 // If the revocation of an agent can be read, an unsigned entry does not bring the agent
 // back. Nor does it bring back a replaced key or a lower tier.
 func TestForgedEntriesGiveNoRights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	serial := func(n float64) map[string]any {
 		return map[string]any{"name": "x", "serial": n, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
 	}
@@ -356,6 +359,9 @@ func TestRestoreTellsOfAgents(t *testing.T) {
 // Reading a hostile file ends. An attacker can make a file with elements that all share
 // the same huge bytes, entries with numbers far apart, or impossible version numbers.
 func TestHostileFilesEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

@@ -16,6 +16,9 @@ import (
 // Only the owner can sign the record of an agent. Only the owner or the issuer can sign
 // the record of a token.
 func TestRightsAreTheOwners(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	// wide writes a record of mallory with wider scopes, in the name of by, signed or not.
 	wide := func(c *company, t *tx, by actor, signed bool) error {
 		var body agentBody
@@ -239,6 +242,9 @@ func TestADateFarAheadIsFound(t *testing.T) {
 // Everybody may append to the log, but only in their own name, and only about acts that
 // their scopes cover. A verification finds every other entry.
 func TestForgedEntries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	about := func(id string, more map[string]any) func(*company, *Session, *tx) error {
 		return func(c *company, _ *Session, t *tx) error {
 			if own := c.id[id]; own != "" {

@@ -118,6 +118,9 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 // integrity key must not survive a revocation, and an epoch belongs to the whole vault, not
 // to a node (section 8 of the design).
 func TestOldKeysOpenNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

@@ -716,6 +716,9 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 
 // The values of meta are bound to the vault as well.
 func TestMetaIsBound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			for _, how := range []string{"removed", "altered", "belongs to another vault"} {
@@ -839,6 +842,9 @@ func TestRewriteChecksWhatItCopies(t *testing.T) {
 
 // A large vault is not summed up by every command, but by a verification.
 func TestTheDigestOfALargeVault(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	v := newVictim(t)
 	v.do(func(s *Session) {
 		for i := range smallVault / 2 {

@@ -15,6 +15,9 @@ import (
 // trees may grow with a vault, and it is the same in these two. Then the test overwrites all
 // other pages. The get still works, because neither bbolt nor anything else reads them.
 func TestGetDoesNotGrow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if UnderRace {
 		t.Skip("the race detector allocates, too")
 	}

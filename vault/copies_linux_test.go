@@ -210,6 +210,9 @@ func copyChild(act, dir, key string) {
 // the act said and which files are there. Unless -disk-all is given, it tries only some of the
 // kills and faults, and skips equal calls in a row.
 func TestCopies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if child := os.Getenv("ASS_TEST_COPIES"); child != "" {
 		parts := strings.Split(child, "\x1f")
 		copyChild(parts[0], parts[1], parts[2])

@@ -18,6 +18,9 @@ import (
 // Each kill leaves either the old vault or the new one, whole. The next command removes every
 // other file of the rewrite.
 func TestCrashInRewrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if child := os.Getenv("ASS_TEST_CRASH"); child != "" {
 		crashChild(child)
 		return

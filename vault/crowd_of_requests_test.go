@@ -18,6 +18,9 @@ var UnderRace bool
 // keys it can write as many requests as it likes. The cost of each step may grow with their
 // number, but not with its square; otherwise this test would take minutes.
 func TestTenThousandRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	n, secrets := 10_000, 100
 	if UnderRace {
 		n, secrets = 500, 20
@@ -88,6 +91,9 @@ func TestTenThousandRequests(t *testing.T) {
 
 // If an asker's record is altered, listing the requests fails. It does not hide the request.
 func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	v := newVictim(t)
 	var k tokens.AgentKey
 	var agent Agent

@@ -353,6 +353,9 @@ func b2i(b bool) int {
 
 // TestDamageLarge is TestDamage with targeted damage, in a vault that is larger than any limit.
 func TestDamageLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

@@ -21,6 +21,9 @@ const pageBytes = 4096
 // TestDamage damages every page of a vault in every way that disks do. The vault never panics,
 // faults or hangs, and it never returns a value other than the stored one.
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

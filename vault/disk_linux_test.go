@@ -238,6 +238,9 @@ func (c fileCall) syncs() bool { return c.name == "fsync" || c.name == "fdatasyn
 // vault's files. Then it compares what the act said with the vault. Of equal calls in a row, it
 // fails only the first and the last, unless -disk-all is given.
 func TestDiskFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if child := os.Getenv("ASS_TEST_DISK"); child != "" {
 		parts := strings.Split(child, "\x1f")
 		diskChild(parts[0], parts[1], parts[2])

@@ -32,6 +32,9 @@ const modelHistory = 500
 // with backups, restores, archives, new owner keys and crashes. Each act must end as the
 // specification says, and no honest history may look like an attack.
 func TestModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	steps, seed := *modelSteps, *modelSeed
 	if steps == 0 {
 		if steps = 2000; underRace {

@@ -41,6 +41,9 @@ func runProgram(t *testing.T, home string, args ...string) (stdout string) {
 // kill comes, the next command works, and so does the next rekey. By default, the test takes
 // only the calls that make a change last. With -disk-all, it takes every call.
 func TestRekeyKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if args := os.Getenv(programArgs); args != "" {
 		vault.TraceMe()
 		os.Exit(commands.Program{}.Run(strings.Split(args, "\x1f")))

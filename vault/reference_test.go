@@ -1,8 +1,6 @@
 package vault
 
 import (
-	"crypto/hpke"
-
 	"ass/tokens"
 	"ass/vault/internal/keys"
 )
@@ -20,9 +18,4 @@ func namespaceKey(tier keys.Key, ns tokens.Namespace) keys.Key {
 // secretKey walks down from the key of a tier to the key of one secret.
 func secretKey(tier keys.Key, p tokens.Path) keys.Key {
 	return keys.ChildKey(namespaceKey(tier, p.Namespace()), keys.KindSecret, p.Key())
-}
-
-// openPub is the inverse of [keys.SealPub].
-func openPub(k hpke.PrivateKey, ctx, sealed []byte) ([]byte, error) {
-	return keys.Decrypt(keys.PubWrap{Key: k, Ctx: ctx}, sealed)
 }

@@ -32,6 +32,9 @@ func salvaged(t *testing.T, damaged string, v *vaulttest.Vault) (*vaulttest.Vaul
 // TestSalvage zeroes each page of a vault in turn, and salvages the rest. Every value that is
 // salvaged is right, and every value that is lost is named.
 func TestSalvage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

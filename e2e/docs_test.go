@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"encoding/json"
@@ -24,7 +24,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 func runTranscripts(t *testing.T, page string) {
-	b, err := os.ReadFile(page)
+	b, err := os.ReadFile(fromRoot(page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestMCPConfig(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
 	}
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(fromRoot("README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func matches(got, want string) bool {
 // The two commands of the README are run as written. This test runs the first one, word
 // for word except for `go run .`; .ci/run runs the second.
 func TestTheTwoCommands(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(fromRoot("README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestTheTwoCommands(t *testing.T) {
 	if want := "Secret stored at demo/API_KEY\nmy first secret"; err != nil || string(out) != want {
 		t.Errorf("the first command: %v\n%s", err, out)
 	}
-	ci, err := os.ReadFile(".ci/run")
+	ci, err := os.ReadFile(fromRoot(".ci/run"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -26,8 +26,8 @@ func (f filling) String() string {
 	return fmt.Sprintf("%d-secrets-%d-entries-%d-agents", f.secrets, f.entries, f.agents)
 }
 
-// world is a home with such a vault, an agent and a token.
-type world struct {
+// filledHome is a home with such a vault, an agent and a token.
+type filledHome struct {
 	filling
 	home, agent, token string
 }
@@ -52,8 +52,8 @@ func variables(n int) []byte {
 	return b.Bytes()
 }
 
-// fillAll makes a world for each filling, in parallel and the longest work first.
-func fillAll(t *testing.T, dir string, specs []filling) map[filling]world {
+// fillAll makes a home for each filling, in parallel and the longest work first.
+func fillAll(t *testing.T, dir string, specs []filling) map[filling]filledHome {
 	t.Helper()
 	homes := map[filling]string{}
 	for _, f := range specs {
@@ -81,7 +81,7 @@ func fillAll(t *testing.T, dir string, specs []filling) map[filling]world {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	worlds := map[filling]world{}
+	worlds := map[filling]filledHome{}
 	for f, home := range homes {
 		worlds[f] = f.enter(t, home)
 	}
@@ -157,9 +157,9 @@ var allSecrets = tokens.Scopes{{Actions: tokens.Read, Pattern: tokens.Below(toke
 
 // enter makes an agent and a token. They are not in the cache, because a token is valid
 // for one day only.
-func (f filling) enter(t *testing.T, home string) world {
+func (f filling) enter(t *testing.T, home string) filledHome {
 	t.Helper()
-	w := world{filling: f, home: home}
+	w := filledHome{filling: f, home: home}
 	p := &person{t: t, home: home}
 	p.find()
 	err := asOwner(home, p.owner, func(s *vault.Session) error {
@@ -178,7 +178,7 @@ func (f filling) enter(t *testing.T, home string) world {
 }
 
 // copy copies the home of w and returns the new path.
-func (w world) copy(t *testing.T, name string) string {
+func (w filledHome) copy(t *testing.T, name string) string {
 	t.Helper()
 	to := w.home + "-" + name
 	if err := copyAll(w.home, to); err != nil {

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -117,7 +117,7 @@ func always(args ...string) func(int) []string { return func(int) []string { ret
 func newMeter(t *testing.T) *meter {
 	m := &meter{dir: t.TempDir()}
 	m.ass, m.floor = filepath.Join(m.dir, "ass"), filepath.Join(m.dir, "floor")
-	for out, pkg := range map[string]string{m.ass: ".", m.floor: "./testdata/floor"} {
+	for out, pkg := range map[string]string{m.ass: "..", m.floor: "../testdata/floor"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s", "-o", out, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if b, err := cmd.CombinedOutput(); err != nil {
@@ -213,7 +213,7 @@ func (m *meter) addRows(t *testing.T) {
 	}
 }
 
-func (m *meter) addGets(w world, in string) {
+func (m *meter) addGets(w filledHome, in string) {
 	for _, as := range []struct{ who, key string }{{"owner", ""}, {"agent", w.agent}, {"token", w.token}} {
 		r := row{name: "get, " + as.who + in, group: "get, " + as.who, goal: goal{over: 1.5, mib: 12, group: 1.15}}
 		if as.key == "" && w.entries+w.agents == 0 {

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"os"
@@ -54,7 +54,7 @@ func TestDashboardInABrowser(t *testing.T) {
 // Another project's test scripts get a real secret store.
 func TestInAnotherModule(t *testing.T) {
 	cmd := exec.Command("go", "test", "-count=1", "./...")
-	cmd.Dir = filepath.Join("testdata", "othermodule")
+	cmd.Dir = fromRoot("testdata/othermodule")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

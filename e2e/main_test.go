@@ -1,0 +1,36 @@
+// Package e2e tests the whole program: its processes, its terminal, full disks, kills, what
+// the docs say, and how the packages may import each other. The stories of the commands
+// are in testdata/script.
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ass/commands"
+	"ass/e2e/world"
+)
+
+func TestMain(m *testing.M) {
+	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"ass": commands.Main})
+}
+
+const (
+	marker    = world.Marker
+	underRace = world.UnderRace
+)
+
+func withHome(home string) []string { return world.Env(home) }
+
+func assIn(home string, args ...string) ([]byte, error) { return world.Run(home, args...) }
+
+func checkVaults(dir string) []string { return world.CheckVaults(dir) }
+
+// fromRoot returns the path of a file of the project.
+func fromRoot(name string) string { return filepath.Join("..", filepath.FromSlash(name)) }
