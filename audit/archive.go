@@ -66,7 +66,8 @@ func archiveSigned(vault, sum string) []byte {
 
 // WriteArchive writes an archive to w: h, the entries as they are stored, and the
 // owner's signature. It returns the SHA-256 digest, in hex, that the signature covers.
-func WriteArchive(w io.Writer, h ArchiveHeader, owner ed25519.PrivateKey, entries iter.Seq2[[]byte, []byte]) (sum string, err error) {
+func WriteArchive(w io.Writer, h ArchiveHeader, owner ed25519.PrivateKey, entries iter.Seq2[[]byte,
+	[]byte]) (sum string, err error) {
 	h.Format = ArchiveFormat
 	hash := sha256.New()
 	out := json.NewEncoder(io.MultiWriter(w, hash))
@@ -103,13 +104,15 @@ const maxArchiveLine = 64 << 20
 // the id of the vault. It calls visit, if set, for each entry that can be read. It
 // returns an error if r cannot be read, is not an archive, or was altered after the
 // owner signed it.
-func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, visit func(seq uint64, ev Event)) (ArchiveHeader, []Finding, error) {
+func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, visit func(seq uint64,
+	ev Event)) (ArchiveHeader, []Finding, error) {
 	var h ArchiveHeader
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxArchiveLine)
 	hash := sha256.New()
 	notOne := errors.New("it is not an archive of an audit log")
-	if !lines.Scan() || DecodeStrict(lines.Bytes(), &h) != nil || h.Format != ArchiveFormat || len(h.OwnerKey) != ed25519.PublicKeySize || len(h.PrevMAC) != MACSize {
+	if !lines.Scan() || DecodeStrict(lines.Bytes(), &h) != nil || h.Format != ArchiveFormat ||
+		len(h.OwnerKey) != ed25519.PublicKeySize || len(h.PrevMAC) != MACSize {
 		return h, nil, notOne
 	}
 	id, err := hex.DecodeString(h.Vault)

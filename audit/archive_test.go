@@ -27,7 +27,8 @@ func ownerOf(l *log) (vault string, of func(ed25519.PublicKey) string) {
 func archiveOf(t testing.TB, l *log, change func(*ArchiveHeader)) []byte {
 	t.Helper()
 	vault, _ := ownerOf(l)
-	h := ArchiveHeader{Vault: vault, OwnerKey: l.owner.Public().(ed25519.PublicKey), First: 1, Last: uint64(len(l.keys)), PrevMAC: make([]byte, MACSize), Actors: []ArchiveActor{}}
+	h := ArchiveHeader{Vault: vault, OwnerKey: l.owner.Public().(ed25519.PublicKey), First: 1, Last: uint64(len(l.keys)),
+		PrevMAC: make([]byte, MACSize), Actors: []ArchiveActor{}}
 	if change != nil {
 		change(&h)
 	}
@@ -60,15 +61,26 @@ func TestArchive(t *testing.T) {
 		do   func(*log) []byte
 		want string // expected text of a finding or an error; "" for none
 	}{
-		"whole":                 {func(l *log) []byte { return archiveOf(t, l, nil) }, ""},
-		"an entry missing":      {func(l *log) []byte { l.values[2] = nil; return archiveOf(t, l, nil) }, "audit entry 3: missing"},
-		"the last ones missing": {func(l *log) []byte { return archiveOf(t, l, func(h *ArchiveHeader) { h.Last = 9 }) }, "audit entries 5 to 9: missing"},
-		"no entry at its place": {func(l *log) []byte { l.values[1] = []byte("x"); return archiveOf(t, l, nil) }, "audit entry 2: it was already damaged"},
-		"an actor not known":    {func(l *log) []byte { l.values[1] = nil; return archiveOf(t, l, nil) }, "audit entry 2: missing"},
-		"another owner":         {func(l *log) []byte { l.owner = l.other; return archiveOf(t, l, nil) }, "its owner key does not match the vault"},
-		"cut off":               {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:len(b)-100] }, "modified or truncated"},
-		"its end missing":       {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }, "modified or truncated"},
-		"something behind":      {func(l *log) []byte { return append(archiveOf(t, l, nil), "x\n"...) }, "modified or truncated"},
+		"whole": {func(l *log) []byte { return archiveOf(t, l, nil) }, ""},
+		"an entry missing": {func(l *log) []byte { l.values[2] = nil; return archiveOf(t, l, nil) },
+			"audit entry 3: missing"},
+		"the last ones missing": {func(l *log) []byte { return archiveOf(t, l, func(h *ArchiveHeader) { h.Last = 9 }) },
+			"audit entries 5 to 9: missing"},
+		"no entry at its place": {func(l *log) []byte { l.values[1] = []byte("x"); return archiveOf(t, l, nil) },
+			"audit entry 2: it was already damaged"},
+		"an actor not known": {func(l *log) []byte { l.values[1] = nil; return archiveOf(t, l, nil) },
+			"audit entry 2: missing"},
+		"another owner": {func(l *log) []byte { l.owner = l.other; return archiveOf(t, l, nil) },
+			"its owner key does not match the vault"},
+		"cut off": {func(l *log) []byte { b := archiveOf(t, l, nil); return b[:len(b)-100] },
+			"modified or truncated"},
+		"its end missing": {func(l *log) []byte {
+			b := archiveOf(t, l, nil)
+			return b[:bytes.LastIndexByte(b[:len(b)-1],
+				'\n')+1]
+		}, "modified or truncated"},
+		"something behind": {func(l *log) []byte { return append(archiveOf(t, l, nil), "x\n"...) },
+			"modified or truncated"},
 		"an entry signed by another": {func(l *log) []byte {
 			l.values[3][len(l.values[3])-40] ^= 1
 			return archiveOf(t, l, nil)

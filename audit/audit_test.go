@@ -150,7 +150,8 @@ func TestForwardSecurity(t *testing.T) {
 	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
 	before := l.at
 	l.add(t, Owner, l.owner, Event{Type: SecretRead, ResourceID: "a/K"})
-	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key} // everything but the earlier key, which is gone
+	// everything but the earlier key, which is gone
+	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key}
 	body, _ := Event{Type: SecretRead, ResourceID: "a/OTHER", ActorID: Owner}.Encode()
 	_, l.values[1], _ = thief.Append(Place{Epoch: 1}, Owner, l.owner, body)
 	if _, _, findings := l.verify(); len(findings) == 0 {

@@ -7,7 +7,8 @@ import (
 
 var benchEvent = Event{
 	ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Type: SecretRead, ActorID: Owner, ActorType: Human, ResourceType: "secret",
-	ResourceID: "production/gemini/GEMINI_API_KEY", Metadata: map[string]any{"version": 1, "tier": "standard"}, CreatedAt: time.Unix(1e9, 0).UTC(),
+	ResourceID: "production/gemini/GEMINI_API_KEY", Metadata: map[string]any{"version": 1, "tier": "standard"},
+	CreatedAt: time.Unix(1e9, 0).UTC(),
 }
 
 // BenchmarkAppend measures one entry: its JSON, signature, MAC and next key.

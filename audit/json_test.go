@@ -40,7 +40,8 @@ func TestStrictJSON(t *testing.T) {
 
 // The strict decoder accepts only valid JSON, and refuses an object that repeats a name.
 func FuzzStrictJSON(f *testing.F) {
-	for _, s := range []string{`{"seq":1,"author":"owner"}`, `{"seq":1,"seq":2}`, `{"SEQ":1}`, `{"seq":1}{}`, `{"author":"\"seq\":"}`, `{`, `"\`} {
+	for _, s := range []string{`{"seq":1,"author":"owner"}`, `{"seq":1,"seq":2}`, `{"SEQ":1}`, `{"seq":1}{}`,
+		`{"author":"\"seq\":"}`, `{`, `"\`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -86,9 +87,11 @@ func (l *level) UnmarshalText(b []byte) error { *l = level(len(b)); return nil }
 func manyKinds() everyKind {
 	at := time.Date(2026, 6, 1, 10, 30, 0, 5e6, time.UTC)
 	return everyKind{
-		Text: "a/b", Whole: 12, Small: 255, Int: 7, Yes: true, Bytes: []byte{0, 1, 255, 4}, Lapse: 9, At: at, Maybe: &at, Texts: []string{"x", ""},
-		List: []everyKind{{Bytes: []byte{}, At: at, Texts: []string{}}, {Bytes: []byte{1}, At: at, Texts: []string{"y"}}},
-		Any:  map[string]any{"version": 3.0, "tiers": []any{"x", true, false, map[string]any{}}, "note": map[string]any{"a_1": "b"}}, Level: 2,
+		Text: "a/b", Whole: 12, Small: 255, Int: 7, Yes: true, Bytes: []byte{0, 1, 255, 4}, Lapse: 9, At: at, Maybe: &at,
+		Texts: []string{"x", ""},
+		List:  []everyKind{{Bytes: []byte{}, At: at, Texts: []string{}}, {Bytes: []byte{1}, At: at, Texts: []string{"y"}}},
+		Any: map[string]any{"version": 3.0, "tiers": []any{"x", true, false, map[string]any{}},
+			"note": map[string]any{"a_1": "b"}}, Level: 2,
 	}
 }
 
@@ -96,7 +99,8 @@ func manyKinds() everyKind {
 func TestQuickJSON(t *testing.T) {
 	for _, want := range []any{
 		manyKinds(),
-		Event{ID: "x", Type: SecretImported, Metadata: map[string]any{"keys": []any{"A", "B"}, "versions": []any{1.0, 22.0}}, CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)},
+		Event{ID: "x", Type: SecretImported, Metadata: map[string]any{"keys": []any{"A", "B"}, "versions": []any{1.0, 22.0}},
+			CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)},
 	} {
 		b, err := json.Marshal(want)
 		if err != nil {
@@ -151,7 +155,9 @@ func checkQuick[T any](t *testing.T, b []byte) {
 }
 
 func BenchmarkDecodeStrict(b *testing.B) {
-	body, err := Event{ID: "8c6dd8f2-6b35-4c7c-8a4e-7d0f0a1b2c3d", Type: SecretRead, ActorID: "owner", ActorType: Human, ResourceType: "secret", ResourceID: "production/service1/KEY", Metadata: map[string]any{"version": 1, "tier": "standard"}, CreatedAt: time.Now()}.Encode()
+	body, err := Event{ID: "8c6dd8f2-6b35-4c7c-8a4e-7d0f0a1b2c3d", Type: SecretRead, ActorID: "owner", ActorType: Human,
+		ResourceType: "secret", ResourceID: "production/service1/KEY", Metadata: map[string]any{"version": 1,
+			"tier": "standard"}, CreatedAt: time.Now()}.Encode()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -97,7 +97,8 @@ func TestSignature(t *testing.T) {
 func canonical(point []byte) bool {
 	y := bytes.Clone(point)
 	y[31] &= 0x7f
-	if point[31]&0x80 != 0 && slices.ContainsFunc([]string{strange[0], strange[2]}, func(s string) bool { return s == hex.EncodeToString(y) }) {
+	if point[31]&0x80 != 0 && slices.ContainsFunc([]string{strange[0], strange[2]},
+		func(s string) bool { return s == hex.EncodeToString(y) }) {
 		return false
 	}
 	if !slices.ContainsFunc(y[1:31], func(b byte) bool { return b != 0xff }) && y[31] == 0x7f {

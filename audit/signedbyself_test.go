@@ -27,7 +27,8 @@ func TestMade(t *testing.T) {
 		if !SignedBySelf(priv, message, sig) {
 			t.Fatalf("a signature on %d bytes is not known by who made it", len(message))
 		}
-		if SignedBySelf(other, message, sig) || SignedBySelf(priv, append(message, 0), sig) || SignedBySelf(priv, message, sig[:63]) || SignedBySelf(priv, message, append(sig, 0)) {
+		if SignedBySelf(other, message, sig) || SignedBySelf(priv, append(message, 0), sig) || SignedBySelf(priv, message,
+			sig[:63]) || SignedBySelf(priv, message, append(sig, 0)) {
 			t.Error("it is known by another key, on another message or with another length")
 		}
 		for bit := range 8 * len(sig) {
@@ -41,7 +42,8 @@ func TestMade(t *testing.T) {
 			t.Error("it is known with S + L for S")
 		}
 		// SignedBySelf refuses a valid signature with a random nonce.
-		if random := signRandomly(t, priv, message); !ed25519.Verify(pub, message, random) || SignedBySelf(priv, message, random) {
+		if random := signRandomly(t, priv, message); !ed25519.Verify(pub, message, random) || SignedBySelf(priv, message,
+			random) {
 			t.Error("a signature with another nonce must hold, and is not what this key makes")
 		}
 	}
@@ -49,7 +51,8 @@ func TestMade(t *testing.T) {
 
 // plusOrder returns the signature with the order of the group added to its second half, S.
 func plusOrder(sig []byte) []byte {
-	order := []byte{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 31: 0x10}
+	order := []byte{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+		31: 0x10}
 	out, carry := bytes.Clone(sig), 0
 	for i, b := range order {
 		sum := int(sig[32+i]) + int(b) + carry

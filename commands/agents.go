@@ -34,7 +34,8 @@ type agentJSON struct {
 func agentJSONOf(g vault.Agent) agentJSON {
 	return agentJSON{
 		ID: g.ID, Name: g.Name, Description: g.Description, KeyPrefix: g.KeyPrefix, Namespaces: namespaceNames(g),
-		Scopes: g.Scopes.Strings(), Active: g.RevokedAt == nil, CreatedAt: stamp(g.CreatedAt), KeyIssuedAt: stamp(g.KeyIssuedAt),
+		Scopes: g.Scopes.Strings(), Active: g.RevokedAt == nil, CreatedAt: stamp(g.CreatedAt),
+		KeyIssuedAt:  stamp(g.KeyIssuedAt),
 		LastActiveAt: stampOf(g.LastActiveAt), RevokedAt: stampOf(g.RevokedAt),
 	}
 }
@@ -150,7 +151,8 @@ func (a *app) noteWriter(g vault.Agent) {
 // keyWasShown says what to do when a key could not be printed: it is kept nowhere.
 func (a *app) keyWasShown(g vault.Agent, err error) error {
 	if err == nil && a.out.err != nil {
-		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", a.out.err, g.Name, g.ID)
+		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", a.out.err, g.Name,
+			g.ID)
 	}
 	return err
 }
@@ -172,7 +174,8 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 	}
 	spec := vault.AgentSpec{Name: strings.TrimSpace(c.Name), Description: strings.TrimSpace(c.Description)}
 	if err == nil && spec.Name == "" {
-		err = usagef("an agent needs a name; for example: ass agents create --name worker --scopes \"secrets:read:production/gemini/*\"")
+		err = usagef("an agent needs a name; for example: ass agents create --name worker --scopes " +
+			"\"secrets:read:production/gemini/*\"")
 	}
 	if err == nil && strings.TrimSpace(c.Scopes) != "" {
 		spec.Scopes, err = tokens.ParseScopes(c.Scopes)
@@ -215,7 +218,8 @@ func (a *app) offerPassphrase() error {
 		return err
 	}
 	if !a.interactive() {
-		a.out.warn("the owner key has no passphrase, so a program that runs as you could approve its own requests; set one with: ass login")
+		a.out.warn("the owner key has no passphrase, so a program that runs as you could approve its own requests; set one " +
+			"with: ass login")
 		return nil
 	}
 	a.out.note("the owner key has no passphrase, so a program that runs as you could approve its own requests")
@@ -316,7 +320,8 @@ func (c agentsRevoke) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens, "versions_reencrypted": n.Versions, "left_behind": append([]string{}, n.LeftBehind...)})
+			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens,
+				"versions_reencrypted": n.Versions, "left_behind": append([]string{}, n.LeftBehind...)})
 		}
 		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
 		return nil
@@ -335,15 +340,17 @@ func (a *app) noteLeftBehind(names []string) {
 // answer, another agent may have the name.
 func (a *app) confirmNarrowing(agent string, force bool, question string) (id string, err error) {
 	var n vault.Narrowing
-	err = a.withSession(access{readOnly: true, owner: "revoke agents and rotate their keys"}, func(s *vault.Session) (err error) {
-		n, err = s.Narrow(agent)
-		return err
-	})
+	err = a.withSession(access{readOnly: true, owner: "revoke agents and rotate their keys"},
+		func(s *vault.Session) (err error) {
+			n, err = s.Narrow(agent)
+			return err
+		})
 	if err != nil {
 		return "", err
 	}
 	g := n.Agent
-	a.out.note("%s (%s): %s will be re-encrypted, and %s", g.Name, g.ID, plural(n.Versions, "stored value"), pluralOf(n.Tokens, "active token ends", "active tokens end"))
+	a.out.note("%s (%s): %s will be re-encrypted, and %s", g.Name, g.ID, plural(n.Versions, "stored value"),
+		pluralOf(n.Tokens, "active token ends", "active tokens end"))
 	return g.ID, a.confirm(force, fmt.Sprintf(question, g.Name+" ("+g.ID+")"))
 }
 

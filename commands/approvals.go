@@ -47,7 +47,8 @@ func (c approvalsList) Run(a *app) error {
 		total := len(list)
 		for _, q := range roundRobin(list, c.Limit) {
 			items = append(items, requestJSON(q))
-			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q), {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
+			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
+				{q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
 		if a.JSON {
 			answer := map[string]any{"items": items}
@@ -62,7 +63,8 @@ func (c approvalsList) Run(a *app) error {
 		}
 		a.out.table(rows)
 		if more := total - len(items); more > 0 {
-			a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke AGENT", more)
+			a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke AGENT",
+				more)
 		}
 		return nil
 	})
@@ -101,8 +103,10 @@ func roundRobin(list []vault.Request, most int) []vault.Request {
 
 func requestJSON(q vault.Request) map[string]any {
 	m := map[string]any{
-		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Requester, "status": q.Status, "access_tier": q.Tier,
-		"requested_scopes": []string{"secrets:" + q.Action + ":" + q.Path.String()}, "action": q.Action, "path": q.Path.String(),
+		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Requester, "status": q.Status,
+		"access_tier":      q.Tier,
+		"requested_scopes": []string{"secrets:" + q.Action + ":" + q.Path.String()}, "action": q.Action,
+		"path":    q.Path.String(),
 		"version": q.Version, "reason": nullable(q.Reason), "denial_reason": nullable(q.Denial), "used": q.Used,
 		"created_at": stamp(q.CreatedAt), "expires_at": stamp(q.ExpiresAt), "decided_at": stampOf(q.DecidedAt),
 	}
@@ -142,7 +146,8 @@ requests, or none.`
 func (c approvalsApprove) Run(a *app) error {
 	const what = "approve requests"
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("an approval does not read the passphrase from stdin; use a terminal, or another descriptor with --passphrase-fd")
+		return usagef("an approval does not read the passphrase from stdin; use a terminal, or another descriptor with " +
+			"--passphrase-fd")
 	}
 	shown, err := a.showRequests(c.IDs, what)
 	if err != nil {

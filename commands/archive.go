@@ -62,7 +62,8 @@ func (a *app) verifyArchive(file string) error {
 		return err
 	}
 	if a.JSON {
-		if err := a.out.json(map[string]any{"vault": done.Vault, "first": done.First, "last": done.Last, "problems": list(problems)}); err != nil {
+		if err := a.out.json(map[string]any{"vault": done.Vault, "first": done.First, "last": done.Last,
+			"problems": list(problems)}); err != nil {
 			return err
 		}
 	} else {

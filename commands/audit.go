@@ -278,17 +278,18 @@ func (c auditVerify) Run(a *app) error {
 		}
 		return a.verifyArchive(c.Archive)
 	}
-	return a.withSession(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
-		verify := s.Reverify
-		if c.All {
-			verify = func() (vault.Report, error) { return s.Verify(false) }
-		}
-		r, err := verify()
-		if err != nil {
-			return err
-		}
-		return a.report(r)
-	})
+	return a.withSession(access{readOnly: true, owner: "verify the vault", progress: "verifying"},
+		func(s *vault.Session) error {
+			verify := s.Reverify
+			if c.All {
+				verify = func() (vault.Report, error) { return s.Verify(false) }
+			}
+			r, err := verify()
+			if err != nil {
+				return err
+			}
+			return a.report(r)
+		})
 }
 
 // report prints what a verification found.
@@ -298,7 +299,8 @@ func (a *app) report(r vault.Report) error {
 		if problems == nil {
 			problems = []string{}
 		}
-		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch, "archived": r.Archived, "verified_before": r.Verified, "problems": problems}); err != nil {
+		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch,
+			"archived": r.Archived, "verified_before": r.Verified, "problems": problems}); err != nil {
 			return err
 		}
 	} else {
@@ -317,9 +319,11 @@ func (a *app) report(r vault.Report) error {
 			a.out.note("log entries 1 to %d were archived", r.Archived)
 		}
 		if r.Verified > 0 {
-			a.out.note("log entries %d to %d are unchanged since the verification on %s; to check each of them again: ass audit verify --all", r.Archived+1, r.Verified, stamp(r.VerifiedAt))
+			a.out.note("log entries %d to %d are unchanged since the verification on %s; to check each of them again: ass "+
+				"audit verify --all", r.Archived+1, r.Verified, stamp(r.VerifiedAt))
 		}
-		a.out.done("OK: verified %s and %s (epoch %d)", pluralOf(int(r.Entries), "log entry", "log entries"), plural(int(r.Records), "record"), r.Epoch)
+		a.out.done("OK: verified %s and %s (epoch %d)", pluralOf(int(r.Entries), "log entry", "log entries"),
+			plural(int(r.Records), "record"), r.Epoch)
 	}
 	return nil
 }
@@ -329,6 +333,7 @@ func (a *app) report(r vault.Report) error {
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {
-	return plural(e.problems, "problem") + " found; restore a backup with: ass vault restore BACKUP, or save what is intact with: ass vault salvage"
+	return plural(e.problems, "problem") + " found; restore a backup with: ass vault restore BACKUP, or save what is " +
+		"intact with: ass vault salvage"
 }
 func (e *verifyError) Unwrap() error { return vault.ErrDamaged }

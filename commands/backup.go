@@ -67,9 +67,11 @@ func (c vaultBackup) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"file": file, "size_bytes": info.Size(), "records": r.Records, "audit_entry": b.Entry})
+		return a.out.json(map[string]any{"file": file, "size_bytes": info.Size(), "records": r.Records,
+			"audit_entry": b.Entry})
 	}
-	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", tilde(file), size(info.Size()), plural(int(r.Records), "record"), b.Entry)
+	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", tilde(file), size(info.Size()),
+		plural(int(r.Records), "record"), b.Entry)
 	return nil
 }
 
@@ -170,9 +172,12 @@ func (c vaultRestore) Run(a *app) error {
 	}
 	if a.JSON {
 		err = a.out.json(map[string]any{
-			"vault": h.at.path, "file": file, "audit_entry": done.Entry, "epoch": done.Epoch, "secret_count": done.Secrets, "replaced": done.Replaced,
-			"returning": list(done.Returning), "older": list(done.Older), "leaving": list(done.Leaving), "raised": list(done.Raised),
-			"revoked": list(done.Revoked), "unread": done.Unread, "reviving": list(done.Reviving), "lost_agents": list(done.Lost),
+			"vault": h.at.path, "file": file, "audit_entry": done.Entry, "epoch": done.Epoch, "secret_count": done.Secrets,
+			"replaced":  done.Replaced,
+			"returning": list(done.Returning), "older": list(done.Older), "leaving": list(done.Leaving),
+			"raised":  list(done.Raised),
+			"revoked": list(done.Revoked), "unread": done.Unread, "reviving": list(done.Reviving),
+			"lost_agents": list(done.Lost),
 		})
 	} else {
 		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
@@ -207,7 +212,8 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 		brought = string(b)
 	case cred.kind == ownerCredential:
 	case cred.kind != "":
-		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s; run it with the owner's key", cred.from, withArticle(kindName(cred.kind)))
+		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s; run it "+
+			"with the owner's key", cred.from, withArticle(kindName(cred.kind)))
 	case a.interactive():
 		if brought, err = a.askHidden("Owner key: "); err != nil {
 			return nil, "", err
@@ -241,14 +247,16 @@ func backupFault(err error, file string) error {
 	case !errors.As(err, &damage):
 		return err
 	case damage.Whole:
-		return errorf(vault.ErrDamaged, "%v; use another backup, or save what can be read of this one with: ass vault salvage %s NEW", err, shellWord(file))
+		return errorf(vault.ErrDamaged, "%v; use another backup, or save what can be read of this one with: ass vault "+
+			"salvage %s NEW", err, shellWord(file))
 	}
 	return errorf(vault.ErrDamaged, "%v; to list every problem: ass vault restore %s --verify-only", err, shellWord(file))
 }
 
 // showRestoration says what a restore will do.
 func (a *app) showRestoration(file, path string, r vault.Restoration) {
-	a.out.note("%s: %s; its newest log entry is %d, %s", tilde(file), plural(r.Secrets, "secret"), r.Entry, a.when(r.Taken))
+	a.out.note("%s: %s; its newest log entry is %d, %s", tilde(file), plural(r.Secrets, "secret"), r.Entry,
+		a.when(r.Taken))
 	say := func(what string, names []string) {
 		const most = 20
 		if n := len(names); n > most {
@@ -319,19 +327,22 @@ func (c vaultSalvage) Run(a *app) error {
 	}
 	if a.JSON {
 		return a.out.json(map[string]any{
-			"file": to, "secret_count": r.Secrets, "version_count": r.Versions, "agent_count": r.Agents, "audit_entries": r.Entries,
-			"log_file": r.LogFile, "lost": list(r.Lost), "reviving": list(r.Reviving), "epoch": r.Epoch,
+			"file": to, "secret_count": r.Secrets, "version_count": r.Versions, "agent_count": r.Agents,
+			"audit_entries": r.Entries,
+			"log_file":      r.LogFile, "lost": list(r.Lost), "reviving": list(r.Reviving), "epoch": r.Epoch,
 		})
 	}
 	for _, name := range r.Lost {
 		a.out.line("lost  %s", name)
 	}
-	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"), plural(r.Agents, "agent"))
+	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"),
+		plural(r.Agents, "agent"))
 	if r.LogFile != "" {
 		a.out.note("the log has gaps, so it was saved beside the new vault: %s", tilde(r.LogFile))
 	}
 	if len(r.Reviving) > 0 {
-		a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
+		a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should "+
+			"not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
 	}
 	a.out.note("look at it with: ass --api-url %s secrets list '*'; then replace the damaged file with it", shellWord(to))
 	return nil

@@ -23,7 +23,8 @@ import (
 func run(t *testing.T, home string, now time.Time, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	t.Setenv("HOME", home)
-	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL", "ASS_NAMESPACE"} {
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
+		"ASS_NAMESPACE"} {
 		t.Setenv(name, "")
 	}
 	stdin, err := os.Open(os.DevNull)
@@ -140,7 +141,8 @@ func TestInTurns(t *testing.T) {
 	for i := range 10_000 {
 		list = append(list, vault.Request{ID: fmt.Sprint(i), Agent: "loud"})
 	}
-	list = append(list, vault.Request{ID: "b", Agent: "quiet"}, vault.Request{ID: "c", Agent: "calm"}, vault.Request{ID: "d", Agent: "quiet"})
+	list = append(list, vault.Request{ID: "b", Agent: "quiet"}, vault.Request{ID: "c", Agent: "calm"},
+		vault.Request{ID: "d", Agent: "quiet"})
 	ids := func(most int) (ids []string) {
 		for _, q := range roundRobin(list, most) {
 			ids = append(ids, q.ID)
@@ -159,7 +161,8 @@ func TestInTurns(t *testing.T) {
 
 // A path converted to a URL and back is the same path.
 func FuzzVaultPath(f *testing.F) {
-	for _, s := range []string{"file:///tmp/vault.db", "file:///tmp/my%20vault.db", "vault.db", "https://x", "file://host/x", "file:///%zz", "file://", "\x00"} {
+	for _, s := range []string{"file:///tmp/vault.db", "file:///tmp/my%20vault.db", "vault.db", "https://x",
+		"file://host/x", "file:///%zz", "file://", "\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -203,14 +206,20 @@ func TestBugs(t *testing.T) {
 func TestParseErrorsRepeatNothing(t *testing.T) {
 	for _, args := range [][]string{
 		{"hunter2"}, {"secrets", "hunter2"}, {"secrets", "set", "a/b", "c", "hunter2"}, {"secrets", "set", "--hunter2"},
-		{"secrets", "set", "a/b", "-hunter2"}, {"secrets", "set", "a/b", "--tier", "hunter2"}, {"secrets", "set", "a/b", "--type=hunter2", "x"},
-		{"secrets", "rotate", "a/b", "hunter2"}, {"secrets", "rotate", "a/b", "--value"}, {"login", "hunter2"}, {"login", "--key=hunter2"},
-		{"secrets", "get", "a/b", "--version=hunter2"}, {"secrets", "get", "a/b", "--json=hunter2"}, {"audit", "--limit", "hunter2"},
-		{"audit", "hunter2"}, {"--lock-timeout", "hunter2", "status"}, {"--passphrase-fd=hunter2", "status"}, {"secrets", "rollback", "a/b", "--to", "hunter2"},
-		{"secrets", "set", "a/b", "--if-version", "hunter2"}, {"init", "hunter2"}, {"--api-url", "https://hunter2", "status"}, {"secrets", "get", "hunter2 x/y"},
+		{"secrets", "set", "a/b", "-hunter2"}, {"secrets", "set", "a/b", "--tier", "hunter2"}, {"secrets", "set", "a/b",
+			"--type=hunter2", "x"},
+		{"secrets", "rotate", "a/b", "hunter2"}, {"secrets", "rotate", "a/b", "--value"}, {"login", "hunter2"},
+		{"login", "--key=hunter2"},
+		{"secrets", "get", "a/b", "--version=hunter2"}, {"secrets", "get", "a/b", "--json=hunter2"}, {"audit", "--limit",
+			"hunter2"},
+		{"audit", "hunter2"}, {"--lock-timeout", "hunter2", "status"}, {"--passphrase-fd=hunter2", "status"},
+		{"secrets", "rollback", "a/b", "--to", "hunter2"},
+		{"secrets", "set", "a/b", "--if-version", "hunter2"}, {"init", "hunter2"}, {"--api-url", "https://hunter2", "status"},
+		{"secrets", "get", "hunter2 x/y"},
 	} {
 		stdout, stderr, exit := run(t, t.TempDir(), time.Now(), args...)
-		if exit != exitUsage || stdout != "" || strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "ass: ") {
+		if exit != exitUsage || stdout != "" || strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 ||
+			!strings.HasPrefix(stderr, "ass: ") {
 			t.Errorf("%q: exit code %d, stdout %q, stderr %q", args, exit, stdout, stderr)
 		}
 	}

@@ -60,7 +60,8 @@ func configPath() (string, error) {
 func loadConfig() (*config, error) {
 	path, err := configPath()
 	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
-	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables, func(name string) bool { return os.Getenv(name) != "" }) {
+	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables,
+		func(name string) bool { return os.Getenv(name) != "" }) {
 		return c, nil // a program that brings its own key needs no stored one
 	}
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 
 var (
 	damageAll   = flag.Bool("damage-all", false, "TestDamage hurts every page for every command, and not a sample")
-	damageTable = flag.Bool("damage-table", false, "like -damage-all, and write what became of it into docs/reliability.md")
+	damageTable = flag.Bool("damage-table", false,
+		"like -damage-all, and write what became of it into docs/reliability.md")
 )
 
 // damagedHome is a home folder with a vault. It is put back before each command.
@@ -161,7 +162,8 @@ func TestDamage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race",
+		Value: "true"}) {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}
 	page, err := filepath.Abs("../docs/reliability.md")
@@ -170,7 +172,8 @@ func TestDamage(t *testing.T) {
 	}
 	h := &damagedHome{t: t, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	t.Setenv("HOME", h.dir)
-	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL", "ASS_NAMESPACE"} {
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
+		"ASS_NAMESPACE"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(h.dir, "run"))
@@ -182,7 +185,8 @@ func TestDamage(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&many, "K%02d=hunter2-%d-%0200d\n", i, i, i)
 	}
-	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n", "template": "{{ ass://production/K03 }}"} {
+	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n",
+		"template": "{{ ass://production/K03 }}"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +196,8 @@ func TestDamage(t *testing.T) {
 	h.must(0, "secrets", "set", "production/CARD", "hunter2-card", "--tier", "critical")
 	h.must(0, "secrets", "set", "staging/GONE", "hunter2-gone")
 	h.must(0, "secrets", "delete", "staging/GONE", "--force")
-	key := idIn(t, h.must(0, "agents", "create", "--name", "reader", "--scopes", "secrets:read:production/*", "--json"), "api_key")
+	key := idIn(t, h.must(0, "agents", "create", "--name", "reader", "--scopes", "secrets:read:production/*", "--json"),
+		"api_key")
 	h.must(0, "agents", "create", "--name", "other", "--scopes", "secrets:write:staging/*")
 	h.must(6, "as", key, "secrets", "get", "production/CARD", "--reason", "test")
 	token := h.must(0, "as", key, "tokens", "issue", "--scopes", "secrets:read:production/*", "--ttl", "30m")
@@ -211,18 +216,25 @@ func TestDamage(t *testing.T) {
 		{"status"}, {"whoami"},
 		{"secrets", "list"}, {"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
 		{"secrets", "set", "production/K04", "hunter2"}, {"secrets", "set", "production/NEW", "hunter2"},
-		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"}, {"secrets", "rollback", "production/K01", "--to", "1", "--force"},
-		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge", "production/K07", "--force"},
-		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"}, {"inject", "-i", "template"},
-		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes", "secrets:read:staging/*"},
+		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},
+		{"secrets", "rollback", "production/K01", "--to", "1", "--force"},
+		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge",
+			"production/K07", "--force"},
+		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"},
+		{"inject", "-i", "template"},
+		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes",
+			"secrets:read:staging/*"},
 		{"agents", "rotate-key", "reader", "--force"}, {"agents", "revoke", "other", "--force"},
-		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID, "--force"},
+		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID,
+			"--force"},
 		{"approvals", "list"}, {"approvals", "approve", ask, "--force"}, {"approvals", "deny", ask, "--reason", "no"},
 		{"explain", "production/K03"}, {"audit"}, {"audit", "verify"},
 		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"},
-		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring), {"vault", "salvage", h.vault, "new.db"},
+		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
+		{"vault", "salvage", h.vault, "new.db"},
 		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
-		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list"}, {"as", token, "secrets", "get", "production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
+		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list"}, {"as", token, "secrets", "get",
+			"production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
 	}
 	if runtime.GOOS != "windows" {
 		commands = append(commands, []string{"run", "--namespace", "production", "--", "true"})
@@ -265,7 +277,8 @@ func TestDamage(t *testing.T) {
 				case exit == exitDone && same && plain(stdout) != first:
 					t.Errorf("%s: it printed %q", what, stdout)
 				case exit == exitDone:
-				case exit == exitDamaged, exit == exitDenied && regexp.MustCompile("or its root was modified|opens nothing in the vault").MatchString(stderr):
+				case exit == exitDamaged, exit == exitDenied &&
+					regexp.MustCompile("or its root was modified|opens nothing in the vault").MatchString(stderr):
 					h.checkMessage(what, stdout, stderr)
 				default:
 					t.Error(what)
@@ -286,7 +299,8 @@ func (h *damagedHome) checkMessage(what, stdout, stderr string) {
 	h.t.Helper()
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	last := lines[len(lines)-1]
-	if !strings.HasPrefix(last, "ass: ") || !strings.Contains(last, "; ") && !strings.Contains(last, ": ") || regexp.MustCompile(`panic|goroutine|runtime error|a bug in|0x[0-9a-f]{6}`).MatchString(stderr) {
+	if !strings.HasPrefix(last, "ass: ") || !strings.Contains(last, "; ") && !strings.Contains(last, ": ") ||
+		regexp.MustCompile(`panic|goroutine|runtime error|a bug in|0x[0-9a-f]{6}`).MatchString(stderr) {
 		h.t.Errorf("%s: this does not help", what)
 	}
 	if strings.Contains(stdout, "hunter2") || strings.Contains(stderr, "hunter2") {
@@ -340,7 +354,8 @@ func (d *table) String() string {
 	for _, n := range total {
 		sum += n
 	}
-	fmt.Fprintf(&b, "\n%d runs: %d did what they do on the whole vault, %d ended with exit code 8, %d with 5, and %d in any other way.\n",
+	fmt.Fprintf(&b, "\n%d runs: %d did what they do on the whole vault, %d ended with exit code 8, %d with 5, and %d in "+
+		"any other way.\n",
 		sum, total[exitDone], total[exitDamaged], total[exitDenied], sum-total[exitDone]-total[exitDamaged]-total[exitDenied])
 	return b.String()
 }

@@ -36,11 +36,13 @@ func TestDocsTables(t *testing.T) {
 			t.Errorf("%s has no place for the table %s", table.file, table.name)
 		case is == table.text:
 		case *writeDocs:
-			if err := os.WriteFile(table.file, []byte(before+"<!-- table: "+table.name+" -->\n"+table.text+"<!-- end -->"+behind), 0o644); err != nil {
+			if err := os.WriteFile(table.file, []byte(before+"<!-- table: "+table.name+" -->\n"+table.text+"<!-- end -->"+
+				behind), 0o644); err != nil {
 				t.Error(err)
 			}
 		default:
-			t.Errorf("%s, table %s, is not that of the code; write it with: go test ./commands -run TestDocsTables -args -write-docs", table.file, table.name)
+			t.Errorf("%s, table %s, is not that of the code; write it with: go test ./commands -run TestDocsTables -args "+
+				"-write-docs", table.file, table.name)
 		}
 	}
 }
@@ -51,7 +53,8 @@ func settableTable(t *testing.T) string {
 	for _, name := range settable {
 		var commands []string
 		for _, n := range allLeaves(t) {
-			if slices.ContainsFunc(flagsOf(n), func(f *kong.Flag) bool { return f.Name == name }) && variableOf(commandName(n), name) != "" {
+			if slices.ContainsFunc(flagsOf(n), func(f *kong.Flag) bool { return f.Name == name }) && variableOf(commandName(n),
+				name) != "" {
 				commands = append(commands, "`"+commandName(n)+"`")
 			}
 		}

@@ -120,9 +120,11 @@ func TestDotenvErrors(t *testing.T) {
 		{"A='b'hunter2\n", "line 1: there is text after the closing quote of A"},
 		{"A='b' hunter2\n", "line 1: there is text after the closing quote of A"},
 		{"A='b'\"hunter2\"\n", "line 1: there is text after the closing quote of A"},
-		{"A='b\n\nc'hunter2\n", "line 3: there is text after the closing quote of A, whose value begins on line 1; is a quote missing there?"},
+		{"A='b\n\nc'hunter2\n", "line 3: there is text after the closing quote of A, whose value begins on line 1; is a " +
+			"quote missing there?"},
 		{"A: hunter2\n", "line 1: the name is followed by : instead of ="},
-		{"A: x\nB: x\nhunter2\nC: x\nA=1\nA=2\n", "5 lines cannot be read: line 1, line 2, line 4: the name is followed by : instead of =; line 3: there is no = "},
+		{"A: x\nB: x\nhunter2\nC: x\nA=1\nA=2\n", "5 lines cannot be read: line 1, line 2, line 4: the name is followed by " +
+			": instead of =; line 3: there is no = "},
 		{"A=b\nB=hunter2\x00\n", "line 2: the value of B has a zero byte"},
 		{"A='hunter2\x00'\n", "line 1: the value of A has a zero byte"},
 
@@ -135,9 +137,14 @@ func TestDotenvErrors(t *testing.T) {
 		{"# c\rA=hunter2\n", "line 1: it has a carriage return"},
 
 		// the error counts all wrong lines, and numbers the first twenty
-		{"hunter2\nA=b\n=\nB='x\nC=d\n", "3 lines cannot be read: line 1: there is no = after the name; is it the rest of a multi-line value that has no quotes?; line 3: a line is NAME=value, a comment, or empty; a name begins with a letter or _; line 4: a quote is not closed"},
-		{"KEY=-----BEGIN-----\nMIIhunter2EvQIBADAN/x\n-----END-----\n", "2 lines cannot be read: line 2: there is no = after"},
-		{"A=b\nA=hunter2\nB=c\nB=d\n", "2 lines cannot be read: line 2: A was already set on line 1; to take the last one: --on-duplicate last; line 4: B was"},
+		{"hunter2\nA=b\n=\nB='x\nC=d\n", "3 lines cannot be read: line 1: there is no = after the name; is it the rest of " +
+			"a " +
+			"multi-line value that has no quotes?; line 3: a line is NAME=value, a comment, or empty; a name begins with a " +
+			"letter or _; line 4: a quote is not closed"},
+		{"KEY=-----BEGIN-----\nMIIhunter2EvQIBADAN/x\n-----END-----\n",
+			"2 lines cannot be read: line 2: there is no = after"},
+		{"A=b\nA=hunter2\nB=c\nB=d\n", "2 lines cannot be read: line 2: A was already set on line 1; to take the last one: " +
+			"--on-duplicate last; line 4: B was"},
 	} {
 		list, err := readOurs(c.file)
 		switch {
@@ -154,7 +161,9 @@ func TestDotenvErrors(t *testing.T) {
 // An error names twenty lines, and says how many more there are.
 func TestDotenvManyErrors(t *testing.T) {
 	_, err := readOurs(strings.Repeat("hunter2\n", 1000))
-	if err == nil || !strings.HasPrefix(err.Error(), "1000 lines cannot be read: line 1, line 2, line 3, ") || !strings.Contains(err.Error(), ", line 19, line 20: there is no =") || !strings.HasSuffix(err.Error(), "; and 980 more") {
+	if err == nil || !strings.HasPrefix(err.Error(), "1000 lines cannot be read: line 1, line 2, line 3, ") ||
+		!strings.Contains(err.Error(), ", line 19, line 20: there is no =") || !strings.HasSuffix(err.Error(),
+		"; and 980 more") {
 		t.Errorf("%v", err)
 	}
 }
@@ -176,7 +185,8 @@ func TestDotenvEncodings(t *testing.T) {
 		string(utf16("A=b\n", false)): "iconv -f UTF-16LE", string(utf16("A=b\n", true)): "iconv -f UTF-16BE",
 		"\xff\xfe\x00\x00A\x00\x00\x00": "UTF-32, ", "\x00\x00\xfe\xff\x00\x00\x00A": "UTF-32, ",
 	} {
-		if err := checkEncoding([]byte(file)); err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, errUsage) {
+		if err := checkEncoding([]byte(file)); err == nil || !strings.Contains(err.Error(), want) ||
+			!errors.Is(err, errUsage) {
 			t.Errorf("%q: %v, want %s", file, err, want)
 		}
 	}
@@ -235,7 +245,8 @@ func TestExpand(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&bomb, "A%d=${A%d}${A%d}\n", i+1, i, i)
 	}
-	if _, err := readFile(envFormats[0], bomb.String(), true); err == nil || !strings.Contains(err.Error(), "larger than the 1048576 bytes") {
+	if _, err := readFile(envFormats[0], bomb.String(), true); err == nil || !strings.Contains(err.Error(),
+		"larger than the 1048576 bytes") {
 		t.Errorf("a file that doubles sixty times: %v", err)
 	}
 }
@@ -261,14 +272,16 @@ func TestOtherFormats(t *testing.T) {
 		{"systemd", "A=b c\n", "line 1: the value needs double quotes"},
 		{"systemd", "A=\"b\"#c\n", "line 1: there is text after the closing quote of A"},
 		{"docker", "A='b' # c\n  B=\n# c\nx-Y.z= d\r\n", `A="'b' # c" B="" x-Y.z=" d"`},
-		{"docker", "A\nB C=d\nE=f\x00\n", "3 lines cannot be read: line 1: a line is NAME=value, a comment, or empty; line 2: a name is not empty and has no blanks; line 3: the value of E has a zero byte"},
+		{"docker", "A\nB C=d\nE=f\x00\n", "3 lines cannot be read: line 1: a line is NAME=value, a comment, or empty; line " +
+			"2: a name is not empty and has no blanks; line 3: the value of E has a zero byte"},
 		{"github", "A=b=<<c\nB<<EOF\nx\nA=y\n\nEOF\nC<<E\nE\n", `A="b=<<c" B="x\nA=y\n" C=""`},
 		{"github", "A<<EOF\nx\n", "2 lines cannot be read: line 1: its delimiter is missing"},
 		{"github", "A=x\rB=y\n", "line 1: it has a carriage return"},
 		{"json", `{"A":"b\u0000\nü","a-B":""}`, `A="b\x00\nü" a-B=""`},
 		{"json", "\xef\xbb\xbf{\n}", ``},
 		{"json", "{\n\"A\":\"b\",\n\"A\":\"c\"}", "line 3: A was already set on line 2"},
-		{"json", "{\"A\":1,\n\"B\":{\"C\":\"x\"},\"D\":null}", "2 lines cannot be read: line 1: the value of A is not a string; line 2: the value of B is not"},
+		{"json", "{\"A\":1,\n\"B\":{\"C\":\"x\"},\"D\":null}", "2 lines cannot be read: line 1: the value of A is not a " +
+			"string; line 2: the value of B is not"},
 		{"json", `["A"]`, "line 1: it is not one JSON object"},
 		{"json", "{\"A\":\"b\"\n", "line 1: it is not JSON from here on"},
 		{"json", `{"A":"b"} {}`, "line 1: there is text after the object"},
@@ -293,7 +306,8 @@ func TestOtherFormats(t *testing.T) {
 
 // A hint of a value never shows any of it.
 func TestHint(t *testing.T) {
-	for value, want := range map[string]string{"h": "•••• (1 character)", "hünter2": "•••• (7 characters)", "\xff\xff": "•••• (2 bytes)"} {
+	for value, want := range map[string]string{"h": "•••• (1 character)", "hünter2": "•••• (7 characters)",
+		"\xff\xff": "•••• (2 bytes)"} {
 		if got := hint([]byte(value)); got != want {
 			t.Errorf("%q: %s", value, got)
 		}
@@ -302,7 +316,8 @@ func TestHint(t *testing.T) {
 
 // No reader panics on any file.
 func FuzzOtherFormats(f *testing.F) {
-	for _, s := range []string{"A=b\n", `{"A":"b"}`, "A<<E\nb\nE\n", "A='b", `A="b\`, "A=${B}", "A=${:-b}", "; c\nA=\"b\""} {
+	for _, s := range []string{"A=b\n", `{"A":"b"}`, "A<<E\nb\nE\n", "A='b", `A="b\`, "A=${B}", "A=${:-b}",
+		"; c\nA=\"b\""} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
@@ -319,7 +334,8 @@ func FuzzOtherFormats(f *testing.F) {
 // No file causes a panic, and variables that can be written are read back the same.
 func FuzzDotenv(f *testing.F) {
 	for _, s := range []string{
-		"A=b\n", "export A='b'\n", "A=\"b\\n\\\"\" # c", "A='it'\\''s'", "\xef\xbb\xbfA=b\r\n", "A='x\ny'\nB=\"", "export=1", "A=b\x00",
+		"A=b\n", "export A='b'\n", "A=\"b\\n\\\"\" # c", "A='it'\\''s'", "\xef\xbb\xbfA=b\r\n", "A='x\ny'\nB=\"", "export=1",
+		"A=b\x00",
 		"A='a\rb'", `A="a\r\nb"`, "A=$B ${C}", "A=\\\\", "A='\\'", "A=#b", "a.b=c", "A=\"b\\",
 	} {
 		f.Add([]byte(s))
@@ -328,7 +344,8 @@ func FuzzDotenv(f *testing.F) {
 		list, err := readOurs(string(file))
 		if err != nil {
 			var wrong unreadable
-			if lines := strings.Count(string(file), "\n") + 1; !errors.As(err, &wrong) || wrong[0].line < 1 || wrong[len(wrong)-1].line > lines {
+			if lines := strings.Count(string(file), "\n") + 1; !errors.As(err, &wrong) || wrong[0].line < 1 ||
+				wrong[len(wrong)-1].line > lines {
 				t.Errorf("%v, of %d lines", err, lines)
 			}
 			return

@@ -91,20 +91,21 @@ func (c envImport) Run(a *app) error {
 			return err
 		}
 	}
-	err = a.withSession(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"}, func(s *vault.Session) error {
-		done, err := s.Import(chosen.ns, items, o)
-		if err != nil {
-			return err
-		}
-		if !asked && !c.DryRun && a.out.errTTY && !a.JSON {
-			a.listReplaced("replaced", done)
-		}
-		if c.DryRun && asks && slices.ContainsFunc(done, replaces) && !a.JSON {
-			a.out.note("the import will ask before it replaces secrets, because %s alone names the namespace; in a "+
-				"pipe it needs --force or --namespace %s", chosen.file, chosen.ns)
-		}
-		return c.report(a, chosen.ns, list, done)
-	})
+	err = a.withSession(access{create: !c.DryRun, itself: c.Tier != 0, progress: "importing"},
+		func(s *vault.Session) error {
+			done, err := s.Import(chosen.ns, items, o)
+			if err != nil {
+				return err
+			}
+			if !asked && !c.DryRun && a.out.errTTY && !a.JSON {
+				a.listReplaced("replaced", done)
+			}
+			if c.DryRun && asks && slices.ContainsFunc(done, replaces) && !a.JSON {
+				a.out.note("the import will ask before it replaces secrets, because %s alone names the namespace; in a "+
+					"pipe it needs --force or --namespace %s", chosen.file, chosen.ns)
+			}
+			return c.report(a, chosen.ns, list, done)
+		})
 	if err == nil && !c.DryRun && a.out.errTTY && c.File != "-" {
 		a.hintAtGit(c.File)
 	}

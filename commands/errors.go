@@ -37,7 +37,8 @@ type exitMeaning struct {
 var exits = []exitMeaning{
 	{exitDone, "done"},
 	{exitFailed, "failed, for a reason that the message names"},
-	{exitUsage, "the command line, a name or a value is not of the form it must have, or a confirmation is missing; nothing was changed"},
+	{exitUsage, "the command line, a name or a value is not of the form it must have, or a confirmation is missing; " +
+		"nothing was changed"},
 	{exitNoVault, "there is no vault, or no credential for it"},
 	{exitNotFound, "there is no such secret, version, agent, token or request, or nothing to hand over"},
 	{exitDenied, "denied: the credential does not open it, has lapsed, or does not cover it; or a human said no"},
@@ -153,7 +154,8 @@ func vaultFault(err error) error {
 	case errors.Is(err, syscall.EFBIG):
 		return fmt.Errorf("%w; nothing was changed: let files be larger (ulimit -f), and run it again", err)
 	case errors.Is(err, syscall.EIO):
-		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else", err)
+		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else",
+			err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err)
 	}
@@ -191,7 +193,8 @@ func withWayOut(err error) string {
 	)
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
-		return text + "; restore a backup with: ass vault restore BACKUP; without one, save what can be read with: ass vault salvage " + shellWord(damage.Where) + " NEW"
+		return text + "; restore a backup with: ass vault restore BACKUP; without one, save what can be read with: ass " +
+			"vault salvage " + shellWord(damage.Where) + " NEW"
 	case errors.As(err, &damage):
 		return text + "; to list every problem: ass audit verify"
 	case errors.As(err, &deleted):

@@ -45,7 +45,8 @@ func TestExitCodesAreDocumented(t *testing.T) {
 			t.Errorf("docs/exit-codes.md says %s, which nothing ends with", pair)
 		}
 	}
-	for exit, want := range map[int]int{exitDone: 0, exitFailed: 1, exitUsage: 2, exitNoVault: 3, exitNotFound: 4, exitDenied: 5, exitApproval: 6, exitBusy: 7, exitDamaged: 8} {
+	for exit, want := range map[int]int{exitDone: 0, exitFailed: 1, exitUsage: 2, exitNoVault: 3, exitNotFound: 4,
+		exitDenied: 5, exitApproval: 6, exitBusy: 7, exitDamaged: 8} {
 		if exit != want {
 			t.Errorf("an exit code was renumbered: %d is %d", want, exit)
 		}
@@ -67,13 +68,15 @@ func TestDiskFaults(t *testing.T) {
 		err := vaultFault(write(said))
 		exit, code := classify(err)
 		text := withWayOut(err)
-		if exit != exitFailed || code != "FILE_ERROR" || !strings.HasPrefix(text, "write /v/vault.db: ") || !strings.Contains(text, "; nothing was changed") || !strings.HasSuffix(text, want) {
+		if exit != exitFailed || code != "FILE_ERROR" || !strings.HasPrefix(text, "write /v/vault.db: ") ||
+			!strings.Contains(text, "; nothing was changed") || !strings.HasSuffix(text, want) {
 			t.Errorf("%v: %d %s %s", said, exit, code, text)
 		}
 	}
 	err := vaultFault(fmt.Errorf("%w: %w", vault.ErrMaybeDone, write(syscall.ENOSPC)))
 	exit, code := classify(err)
-	if text := withWayOut(err); exit != exitFailed || code != "MAYBE_DONE" || strings.Contains(text, "nothing was changed") {
+	if text := withWayOut(err); exit != exitFailed || code != "MAYBE_DONE" || strings.Contains(text,
+		"nothing was changed") {
 		t.Errorf("%d %s %s", exit, code, text)
 	}
 }

@@ -118,7 +118,8 @@ func unfilled(list []variable) (names, shown []string) {
 		var refs []string
 		whole := string(v.value)
 		for _, at := range v.refs[:min(len(v.refs), mostNamed)] {
-			if name, _, length := cutReference(whole[at:]); length > 0 && isShown(name) && !slices.Contains(refs, "${"+name+"}") {
+			if name, _, length := cutReference(whole[at:]); length > 0 && isShown(name) && !slices.Contains(refs,
+				"${"+name+"}") {
 				refs = append(refs, "${"+name+"}")
 			}
 		}

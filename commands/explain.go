@@ -40,7 +40,8 @@ func (c explainCmd) Run(a *app) error {
 			for _, q := range x.Approved {
 				approved = append(approved, requestJSON(q))
 			}
-			return a.out.json(map[string]any{"path": p.String(), "exists": x.Secret != nil, "access_tier": x.Tier, "access": items, "open_approvals": approved, "enforced_by": promises})
+			return a.out.json(map[string]any{"path": p.String(), "exists": x.Secret != nil, "access_tier": x.Tier,
+				"access": items, "open_approvals": approved, "enforced_by": promises})
 		}
 		c.printPath(a, x)
 		return nil
@@ -49,8 +50,9 @@ func (c explainCmd) Run(a *app) error {
 
 func accessJSON(y vault.Access) map[string]any {
 	return map[string]any{
-		"actor_type": y.Kind, "actor_id": y.ID, "agent_id": nullable(y.Agent), "name": nullable(y.Name), "scopes": y.Scopes.Strings(),
-		"read": y.Read, "write": y.Write, "delete": y.Delete,
+		"actor_type": y.Kind, "actor_id": y.ID, "agent_id": nullable(y.Agent), "name": nullable(y.Name),
+		"scopes": y.Scopes.Strings(),
+		"read":   y.Read, "write": y.Write, "delete": y.Delete,
 	}
 }
 
@@ -65,11 +67,13 @@ func (c explainCmd) printPath(a *app, x vault.PathExplanation) {
 	}
 	rows := [][]cell{{{"WHO", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}, {"BY", dim}}}
 	for _, y := range x.Access {
-		rows = append(rows, []cell{{accessName(y), ""}, rightCell(y.Read), rightCell(y.Write), rightCell(y.Delete), {orElse(y.Scopes.String(), "the owner key"), ""}})
+		rows = append(rows, []cell{{accessName(y), ""}, rightCell(y.Read), rightCell(y.Write), rightCell(y.Delete),
+			{orElse(y.Scopes.String(), "the owner key"), ""}})
 	}
 	a.out.table(rows)
 	for _, q := range x.Approved {
-		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Requester), q.Action, q.Version, stamp(q.ExpiresAt), q.ID)
+		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Requester), q.Action, q.Version,
+			stamp(q.ExpiresAt), q.ID)
 	}
 	a.printPromises()
 }
@@ -103,13 +107,15 @@ func (c explainCmd) agent(a *app) error {
 		if a.JSON {
 			items := make([]map[string]any, len(x.Reach))
 			for i, r := range x.Reach {
-				items[i] = map[string]any{"path": r.Secret.Path.String(), "access_tier": r.Secret.Tier, "version": r.Secret.Version, "read": r.Read, "write": r.Write, "delete": r.Delete}
+				items[i] = map[string]any{"path": r.Secret.Path.String(), "access_tier": r.Secret.Tier, "version": r.Secret.Version,
+					"read": r.Read, "write": r.Write, "delete": r.Delete}
 			}
 			active := []map[string]any{}
 			for _, t := range x.Tokens {
 				active = append(active, tokenJSON(t))
 			}
-			return a.out.json(map[string]any{"agent": agentJSONOf(x.Agent), "secrets": items, "tokens": active, "enforced_by": promises})
+			return a.out.json(map[string]any{"agent": agentJSONOf(x.Agent), "secrets": items, "tokens": active,
+				"enforced_by": promises})
 		}
 		g := x.Agent
 		if g.RevokedAt != nil {
@@ -117,16 +123,19 @@ func (c explainCmd) agent(a *app) error {
 			return nil
 		}
 		a.out.line("Agent %s (%s) has the scopes %s.", g.Name, g.ID, g.Scopes)
-		a.out.line("They cover %s that there %s now, and every secret created below them later:", plural(len(x.Reach), "secret"), pluralVerb(len(x.Reach)))
+		a.out.line("They cover %s that there %s now, and every secret created below them later:", plural(len(x.Reach),
+			"secret"), pluralVerb(len(x.Reach)))
 		rows := [][]cell{{{"SECRET", dim}, {"TIER", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}}}
 		for _, r := range x.Reach {
-			rows = append(rows, []cell{{r.Secret.Path.String(), ""}, tierCell(r.Secret.Tier), rightCell(r.Read), rightCell(r.Write), rightCell(r.Delete)})
+			rows = append(rows, []cell{{r.Secret.Path.String(), ""}, tierCell(r.Secret.Tier), rightCell(r.Read),
+				rightCell(r.Write), rightCell(r.Delete)})
 		}
 		if len(x.Reach) > 0 {
 			a.out.table(rows)
 		}
 		if n := len(x.Tokens); n > 0 {
-			a.out.line("It has issued %s, none wider than itself.", pluralOf(n, "token that is active", "tokens that are active"))
+			a.out.line("It has issued %s, none wider than itself.", pluralOf(n, "token that is active",
+				"tokens that are active"))
 		}
 		a.printPromises()
 		return nil

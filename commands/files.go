@@ -68,7 +68,8 @@ func configDir() (string, error) {
 func vaultPath(text string) (string, error) {
 	switch scheme, _, found := strings.Cut(text, "://"); {
 	case found && (scheme == "http" || scheme == "https"):
-		return "", usagef("ASS_API_URL names a server, and this is the offline ass: give it file:///path/to/vault.db, or a path")
+		return "", usagef("ASS_API_URL names a server, and this is the offline ass: give it file:///path/to/vault.db, or a " +
+			"path")
 	case found && scheme != "file":
 		return "", usagef("ASS_API_URL has the scheme %q; give it file:///path/to/vault.db, or a path", scheme)
 	case found:
@@ -115,7 +116,8 @@ func readSmall(path string, limit int64) ([]byte, error) {
 func readOwn(path string, limit int64) ([]byte, error) {
 	b, info, err := readAndStat(path, limit)
 	if err == nil && disk.OfStranger(info) {
-		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with chown", path)
+		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with chown",
+			path)
 	}
 	return b, err
 }
@@ -178,7 +180,8 @@ func privateFolder(dir string) error {
 	case err != nil:
 		return err
 	case disk.OfStranger(named), disk.OfStranger(info):
-		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own", dir)
+		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+			dir)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others can replace files in the folder %s; mend it with: chmod go-w %s", dir, shellWord(dir))
 	}
@@ -212,7 +215,8 @@ func exposures(paths ...string) (warnings []string) {
 			for dir := filepath.Dir(path); dir != filepath.Dir(dir) && !above[dir]; dir = filepath.Dir(dir) {
 				above[dir] = true
 				if up, err := os.Stat(dir); err == nil && up.Mode().Perm()&0o002 != 0 && up.Mode()&fs.ModeSticky == 0 {
-					warnings = append(warnings, fmt.Sprintf("others can replace the folders in %s; mend it with: chmod o-w %s", dir, shellWord(dir)))
+					warnings = append(warnings, fmt.Sprintf("others can replace the folders in %s; mend it with: chmod o-w %s", dir,
+						shellWord(dir)))
 				}
 			}
 		}
@@ -221,11 +225,14 @@ func exposures(paths ...string) (warnings []string) {
 		case disk.OfStranger(info):
 			warnings = append(warnings, fmt.Sprintf("%s belongs to another user, who can read and replace it", path))
 		case !info.IsDir() && open != 0:
-			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path, shellWord(path)))
+			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path,
+				shellWord(path)))
 		case info.IsDir() && filepath.Base(path) == "ass" && open != 0:
-			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path, shellWord(path)))
+			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path,
+				shellWord(path)))
 		case info.IsDir() && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
-			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s", path, shellWord(path)))
+			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s",
+				path, shellWord(path)))
 		}
 	}
 	return warnings

@@ -223,7 +223,8 @@ func nodeLine(v variable) (string, error) {
 			return v.name + `="` + strings.ReplaceAll(s, "\r", `\r`) + `"`, nil
 		}
 	}
-	if s == strings.TrimFunc(s, isJSBlank) && !strings.ContainsAny(s, "#\r\n\u2028\u2029") && !strings.ContainsAny(s[:1], "'\"`") {
+	if s == strings.TrimFunc(s, isJSBlank) && !strings.ContainsAny(s, "#\r\n\u2028\u2029") && !strings.ContainsAny(s[:1],
+		"'\"`") {
 		return v.name + "=" + s, nil
 	}
 	return "", errors.New("node's dotenv has no escapes for its quotes, backslashes or carriage returns")

@@ -70,18 +70,25 @@ func readFile(f envFormat, text string, fill bool) ([]variable, error) {
 
 // nasty are values on which readers of such files are known to differ.
 var nasty = []string{
-	"", "x", "plain-value_1.2/3:4@5%6+7,8", " ", "\t", "\n", " x ", "x\n", "\nx", "a\n\nb", "a\r\nb", "\r", "x\r", "a\rb", "\x00", "a\x00b",
-	"'", "''", `"`, `""`, "`", `'"`, "'\"`", "it's", `say "so"`, `\`, `\\`, `a\`, `a\\`, `a\\b`, `a\b`, `\n`, `\\n`, `a\nb`, `\'`, `\"`, `"\`, `'\`, `\x41`,
-	`'\''`, `a\` + "\n" + `b`, "$", "$X", "${X}", "${X:-d}", "$$", "$(id)", "`id`", `\$`, "$'x'", "#", "a#b", "a #b", "a # b", "#fff", "=", "a=b", "==", "!", "!!", "a!b",
-	"~", "*", "?", "[a]", "{a,b}", "&", ";", "|", "<", ">", "(", ")", "a;b", "a&b", "%s", "export X=1", "X=1\nY=2", "'\nA='stolen'\nB='", "\"\nA=\"stolen\"\nB=\"",
-	"ü", "日本", "🔑", "\u0085", "\u2028", "\u2029", "a\u2028b", "\u00a0x\u00a0", "\ufeffx", "\ufffd", "\ufffe", "\U0001ffff", "\ufdd0", "\u200b", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "\x01", "\x7f", "\x80", "\xff", "\xed\xa0\x80",
-	"-----BEGIN KEY-----\nabc+/=\n-----END KEY-----\n", `{"a":"b\nc"}`, "<<EOF\nx\nEOF", "ass://a/K", "{{ x }}", "null", "true", "0", "-", "--", ":", "k: v", ".", "..",
+	"", "x", "plain-value_1.2/3:4@5%6+7,8", " ", "\t", "\n", " x ", "x\n", "\nx", "a\n\nb", "a\r\nb", "\r", "x\r", "a\rb",
+	"\x00", "a\x00b",
+	"'", "''", `"`, `""`, "`", `'"`, "'\"`", "it's", `say "so"`, `\`, `\\`, `a\`, `a\\`, `a\\b`, `a\b`, `\n`, `\\n`,
+	`a\nb`, `\'`, `\"`, `"\`, `'\`, `\x41`,
+	`'\''`, `a\` + "\n" + `b`, "$", "$X", "${X}", "${X:-d}", "$$", "$(id)", "`id`", `\$`, "$'x'", "#", "a#b", "a #b",
+	"a # b", "#fff", "=", "a=b", "==", "!", "!!", "a!b",
+	"~", "*", "?", "[a]", "{a,b}", "&", ";", "|", "<", ">", "(", ")", "a;b", "a&b", "%s", "export X=1", "X=1\nY=2",
+	"'\nA='stolen'\nB='", "\"\nA=\"stolen\"\nB=\"",
+	"ü", "日本", "🔑", "\u0085", "\u2028", "\u2029", "a\u2028b", "\u00a0x\u00a0", "\ufeffx", "\ufffd", "\ufffe", "\U0001ffff",
+	"\ufdd0", "\u200b", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "\x01", "\x7f", "\x80", "\xff", "\xed\xa0\x80",
+	"-----BEGIN KEY-----\nabc+/=\n-----END KEY-----\n", `{"a":"b\nc"}`, "<<EOF\nx\nEOF", "ass://a/K", "{{ x }}", "null",
+	"true", "0", "-", "--", ":", "k: v", ".", "..",
 }
 
 // roundTrip writes a value among others, and reads all of them back.
 func roundTrip(t *testing.T, format string, value []byte) {
 	t.Helper()
-	list := []variable{{name: "A", value: []byte("first")}, {name: "MIDDLE_1", value: value}, {name: "Z", value: []byte("last one")}}
+	list := []variable{{name: "A", value: []byte("first")}, {name: "MIDDLE_1", value: value},
+		{name: "Z", value: []byte("last one")}}
 	text, err := writeEnv(format, list)
 	if err != nil {
 		long := len(value) > 8 && strings.Contains(err.Error(), string(value))
@@ -91,7 +98,8 @@ func roundTrip(t *testing.T, format string, value []byte) {
 		return
 	}
 	want := values{"A": "first", "MIDDLE_1": string(value), "Z": "last one"}
-	readers := append([]func(string) (values, error){func(text string) (values, error) { return importEnv(format, text) }}, envReaders[format]...)
+	readers := append([]func(string) (values, error){func(text string) (values, error) { return importEnv(format, text) }},
+		envReaders[format]...)
 	for _, read := range readers {
 		if got, err := read(text); err != nil || !maps.Equal(got, want) {
 			t.Errorf("%s: %q became %q, and then %q: %v", format, value, text, got, err)
@@ -219,7 +227,8 @@ func specGithub(text string) (values, error) {
 			continue
 		}
 		name, end, found := strings.Cut(lines[at], "<<")
-		if equals := strings.IndexByte(lines[at], '='); !found || name == "" || end == "" || equals >= 0 && equals < len(name) {
+		if equals := strings.IndexByte(lines[at], '='); !found || name == "" || end == "" || equals >= 0 &&
+			equals < len(name) {
 			return nil, fmt.Errorf("%q", lines[at])
 		}
 		n := slices.Index(lines[at+1:], end)
@@ -243,7 +252,8 @@ func specSystemd(text string) (values, error) {
 			return nil, fmt.Errorf("the name %q", name)
 		}
 		var value strings.Builder
-		for text = strings.TrimLeft(rest, " \t"); text != "" && text[0] != '\n' && text[0] != '\r'; text = strings.TrimLeft(text, " \t") {
+		for text = strings.TrimLeft(rest, " \t"); text != "" && text[0] != '\n' &&
+			text[0] != '\r'; text = strings.TrimLeft(text, " \t") {
 			quote := text[0]
 			if quote != '"' {
 				return nil, fmt.Errorf("no quote at %q", text)
@@ -325,13 +335,15 @@ func specPython(text string) (values, error) {
 		if escapes != nil {
 			// The expression first takes a backslash and a quote as one escaped quote. If no other
 			// quote follows, it backtracks.
-			whole := regexp.MustCompile(`^` + text[:1] + `((?:\\` + text[:1] + `|[^` + text[:1] + `])*)` + text[:1]).FindStringSubmatch(text)
+			whole := regexp.MustCompile(`^` + text[:1] + `((?:\\` + text[:1] + `|[^` + text[:1] + `])*)` +
+				text[:1]).FindStringSubmatch(text)
 			if whole == nil {
 				return nil, fmt.Errorf("a quote is not closed at %q", text)
 			}
 			text = text[len(whole[0]):]
 			value = escapes.ReplaceAllStringFunc(whole[1], func(e string) string {
-				return map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", '\\': `\`, '\'': "'", '"': `"`}[e[1]]
+				return map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", '\\': `\`,
+					'\'': "'", '"': `"`}[e[1]]
 			})
 		}
 		text = strings.TrimLeftFunc(text, blank)

@@ -28,7 +28,8 @@ func readDocker(file []byte) (list []variable, err error) {
 		case !isName(name):
 			wrong = append(wrong, &dotenvError{i + 1, "a name is not empty and has no blanks"})
 		case strings.IndexByte(value, 0) >= 0:
-			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s has a zero byte", shownName(name, "this line"))})
+			wrong = append(wrong, &dotenvError{i + 1, fmt.Sprintf("the value of %s has a zero byte",
+				shownName(name, "this line"))})
 		default:
 			list = append(list, variable{name: name, value: []byte(value), line: i + 1})
 		}
@@ -72,7 +73,8 @@ func readJSON(file []byte) ([]variable, error) {
 		case raw[0] != '"' || json.Unmarshal(raw, &value) != nil:
 			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %v is not a string", name)})
 		case halfPair(raw):
-			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`, name)})
+			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`,
+				name)})
 		}
 		list = append(list, variable{name: name.(string), value: []byte(value), line: at})
 	}

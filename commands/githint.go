@@ -45,7 +45,8 @@ func (a *app) hintAtGit(file string) {
 	name := filepath.Base(file)
 	switch exits("--literal-pathspecs", "ls-files", "--error-unmatch", "--", name) {
 	case 0:
-		a.out.note("git tracks %s, so these secrets may be in its history; take the file out with git rm --cached -- %s, and rotate them", file, shellWord(file))
+		a.out.note("git tracks %s, so these secrets may be in its history; take the file out with git rm --cached -- %s, "+
+			"and rotate them", file, shellWord(file))
 		return
 	case 1: // it is not tracked; other codes say that there is no repository
 	default:

@@ -57,7 +57,8 @@ func TestPruned(t *testing.T) {
 	if tried < 40 {
 		t.Errorf("only %d commands were tried", tried)
 	}
-	for _, args := range [][]string{nil, {"--help"}, {"secrets", "get", "-h"}, {"sercets", "get"}, {"--profile", "x", "secrets", "get"}, {"help"}, {"--"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"secrets", "get", "-h"}, {"sercets", "get"}, {"--profile", "x",
+		"secrets", "get"}, {"help"}, {"--"}} {
 		if _, ok := pruned(args); ok {
 			t.Errorf("%q got a grammar of its own", args)
 		}
@@ -70,7 +71,8 @@ func describe(n *kong.Node) string {
 	for at := n; at != nil; at = at.Parent {
 		fmt.Fprintf(&b, "%s %v hidden=%v pass=%v\n", at.Name, at.Aliases, at.Hidden, at.Passthrough)
 		for _, f := range at.Flags {
-			fmt.Fprintf(&b, "  --%s %q %q %v %v %q %v %v %v\n", f.Name, f.Short, f.Default, f.Envs, f.Required, f.Enum, f.Xor, f.And, f.Target.Type())
+			fmt.Fprintf(&b, "  --%s %q %q %v %v %q %v %v %v\n", f.Name, f.Short, f.Default, f.Envs, f.Required, f.Enum, f.Xor,
+				f.And, f.Target.Type())
 		}
 		for _, p := range at.Positional {
 			fmt.Fprintf(&b, "  <%s> %q %v %v %v\n", p.Name, p.Default, p.Required, p.Passthrough, p.Target.Type())

@@ -150,7 +150,8 @@ func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
 	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
 	if h.Strict || named {
 		way := h.way(out.kind, []leftOut{out})
-		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, way, p.Key())
+		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, way,
+			p.Key())
 	}
 	h.left = append(h.left, out)
 	return nil
@@ -331,7 +332,8 @@ func (h *handover) clash(a, b tokens.Path, name string) error {
 	if h.Prefix {
 		return usagef("%s and %s would both be %s; leave one out with --exclude, or choose with --keys", a, b, name)
 	}
-	return usagef("%s and %s would both be %s; name variables after paths with --prefix, or choose keys with --keys", a, b, name)
+	return usagef("%s and %s would both be %s; name variables after paths with --prefix, or choose keys with --keys", a, b,
+		name)
 }
 
 // name is the variable that a secret becomes.

@@ -136,13 +136,16 @@ func commandJSON(n *kong.Node) map[string]any {
 	flags, args := []map[string]any{}, []map[string]any{}
 	for _, f := range flagsOf(n) {
 		flags = append(flags, map[string]any{
-			"name": "--" + f.Name, "short": nullable(shortOf(f)), "help": f.Help, "default": nullable(f.Default), "environment": append([]string{}, f.Envs...),
-			"flag_only": nullable(whyFlagOnly(name, f.Name)),
-			"required":  f.Required, "takes_value": !f.IsBool(), "repeatable": f.IsCumulative(), "placeholder": nullable(f.PlaceHolder),
+			"name": "--" + f.Name, "short": nullable(shortOf(f)), "help": f.Help, "default": nullable(f.Default),
+			"environment": append([]string{}, f.Envs...),
+			"flag_only":   nullable(whyFlagOnly(name, f.Name)),
+			"required":    f.Required, "takes_value": !f.IsBool(), "repeatable": f.IsCumulative(),
+			"placeholder": nullable(f.PlaceHolder),
 		})
 	}
 	for _, p := range n.Positional {
-		args = append(args, map[string]any{"name": p.Name, "help": p.Help, "required": p.Required, "repeatable": p.IsCumulative(), "default": nullable(p.Default)})
+		args = append(args, map[string]any{"name": p.Name, "help": p.Help, "required": p.Required,
+			"repeatable": p.IsCumulative(), "default": nullable(p.Default)})
 	}
 	return map[string]any{
 		"command": "ass " + name, "aliases": append([]string{}, n.Aliases...), "help": n.Help, "detail": nullable(n.Detail),

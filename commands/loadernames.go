@@ -38,7 +38,8 @@ func harmless(name, value string) (harmless, depends bool) {
 		return value == "" || value == "none" || value == "false", true
 	case "RANDOM", "SRANDOM", "HISTCMD", "OPTIND", "SECONDS", "BASHPID", "PPID", "PGRP", "PIPESTATUS", "TMOUT", "LINENO":
 		return strings.Trim(value, "0123456789") == "", true // a number
-	case "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "POSTEDIT", "PS3", "prompt",
+	case "PROMPT", "PROMPT2", "PROMPT3", "PROMPT4", "RPROMPT", "RPROMPT2", "RPS1", "RPS2", "SPROMPT", "POSTEDIT", "PS3",
+		"prompt",
 		"PROMPT_EOL_MARK":
 		return !strings.ContainsAny(value, "$`"), true
 	case "ZIP": // a postal code, and no option for zip

@@ -37,10 +37,12 @@ func TestHonestNamesPass(t *testing.T) {
 		}
 	}
 	for name, values := range map[string]struct{ pass, not []string }{
-		"ENV":       {[]string{"production", "dev-2", "A_b", ""}, []string{"$(id)", "/tmp/x", "a b", "x.sh", "~", "`id`", "a\n"}},
-		"OPTIND":    {[]string{"1", "007", ""}, []string{"x[$(id)]", "a", "1+x[$(id)]", "-1"}},
-		"PROMPT":    {[]string{"You are a helpful assistant.", "%n> "}, []string{"$(id)", "`id`", "${X}"}},
-		"ZIP":       {[]string{"12345", "12345-6789", "SW1A 1AA"}, []string{"-T -TT x", "x -TT x", "z.zip\t-T\t-TT\t./x", "z\n-T", "\"z\"\t\"-T\""}},
+		"ENV": {[]string{"production", "dev-2", "A_b", ""}, []string{"$(id)", "/tmp/x", "a b", "x.sh", "~", "`id`",
+			"a\n"}},
+		"OPTIND": {[]string{"1", "007", ""}, []string{"x[$(id)]", "a", "1+x[$(id)]", "-1"}},
+		"PROMPT": {[]string{"You are a helpful assistant.", "%n> "}, []string{"$(id)", "`id`", "${X}"}},
+		"ZIP": {[]string{"12345", "12345-6789", "SW1A 1AA"}, []string{"-T -TT x", "x -TT x", "z.zip\t-T\t-TT\t./x",
+			"z\n-T", "\"z\"\t\"-T\""}},
 		"GREP":      {[]string{"grep", ""}, []string{"touch x;:", "./x"}},
 		"prompt":    {[]string{"%n> "}, []string{"$(id)"}},
 		"FLASK_APP": {[]string{"app.py", "pkg:create_app"}, []string{"os:system('id')"}},
@@ -81,7 +83,8 @@ func TestActingNames(t *testing.T) {
 			t.Errorf("%s passes", name)
 		}
 	}
-	for _, name := range []string{"Path", "bash_env", "XLD_PRELOAD", "JAVA_OPT", "NODE_OPTION", "GOOGLE", "TERMINAL", "HOMEPAGE", "PATHS"} {
+	for _, name := range []string{"Path", "bash_env", "XLD_PRELOAD", "JAVA_OPT", "NODE_OPTION", "GOOGLE", "TERMINAL",
+		"HOMEPAGE", "PATHS"} {
 		if does, _ := actsOnProgram(name); does != "" {
 			t.Errorf("%s: %s", name, does)
 		}

@@ -73,7 +73,8 @@ func (c loginCmd) read(a *app) (string, error) {
 		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
 		return string(b), err
 	case c.Key != "" && a.interactive():
-		a.out.warn("the credential is now in the shell's history and was visible to other programs; without --key, ass prompts for it")
+		a.out.warn("the credential is now in the shell's history and was visible to other programs; without --key, ass " +
+			"prompts for it")
 	}
 	return c.Key, nil
 }
@@ -137,9 +138,12 @@ func (l *login) mayCreate(cfg *config) error {
 		}
 		switch {
 		case was == l.at.path:
-			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass logout --profile %s", name, l.at.path, name)
+			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To "+
+				"create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass "+
+				"logout --profile %s", name, l.at.path, name)
 		case name == l.Profile:
-			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s; for a new one at %s, use another profile: ass login --profile NAME", name, was, l.at.path)
+			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s; for a new one at %s, use "+
+				"another profile: ass login --profile NAME", name, was, l.at.path)
 		}
 	}
 	return nil
@@ -334,7 +338,8 @@ func (l *login) store(key string) error {
 	if l.JSON {
 		return l.out.json(l.summary(p))
 	}
-	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), tilde(l.at.path), l.Profile, l.configName())
+	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), tilde(l.at.path), l.Profile,
+		l.configName())
 	return nil
 }
 
@@ -429,6 +434,7 @@ func (a *app) createOnTheWay(h setup) error {
 	if err != nil {
 		return err
 	}
-	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass login", tilde(h.at.path), l.configName())
+	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass "+
+		"login", tilde(h.at.path), l.configName())
 	return nil
 }

@@ -70,7 +70,8 @@ func (whoamiCmd) Run(a *app) error {
 			id = s.ID()
 		}
 		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
-			return errorf(vault.ErrWrongKey, "the owner key of profile %s belongs to another vault than the one at %s", a.Profile, h.at.path)
+			return errorf(vault.ErrWrongKey, "the owner key of profile %s belongs to another vault than the one at %s",
+				a.Profile, h.at.path)
 		}
 		if a.JSON {
 			return a.out.json(map[string]any{

@@ -100,14 +100,15 @@ func (c openCmd) Run(a *app) error {
 		return err
 	}
 	var page []byte
-	err = a.withSession(access{readOnly: true, owner: "see all of the vault", progress: "verifying"}, func(s *vault.Session) error {
-		d, err := a.collect(s, h)
-		if err != nil {
+	err = a.withSession(access{readOnly: true, owner: "see all of the vault", progress: "verifying"},
+		func(s *vault.Session) error {
+			d, err := a.collect(s, h)
+			if err != nil {
+				return err
+			}
+			page, err = d.render()
 			return err
-		}
-		page, err = d.render()
-		return err
-	})
+		})
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,8 @@ func (c openCmd) Run(a *app) error {
 
 // collect gathers everything that the page shows, while the vault is open once.
 func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
-	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()), Tiers: map[string]int{}}
+	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()),
+		Tiers: map[string]int{}}
 	nonce, err := vault.Generate(24, "alnum")
 	if err != nil {
 		return d, err

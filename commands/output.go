@@ -351,7 +351,8 @@ func (o *output) progress(what string, now func() time.Time) (step func(done, to
 		shown = true
 		const width = 30
 		full := min(width, done*width/total)
-		fmt.Fprintf(o.errw, "\r%s [%s%s] %d/%d ", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
+		fmt.Fprintf(o.errw, "\r%s [%s%s] %d/%d ", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done,
+			total)
 	}
 	return step, func() {
 		if shown {

@@ -77,7 +77,8 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 	// never used.
 	return kong.New(grammar.Interface(),
 		kong.Name("ass"),
-		kong.Description("The offline Agent Secret Store: encrypted secrets in one file, scoped keys for agents, and an audit log that proves itself."),
+		kong.Description("The offline Agent Secret Store: encrypted secrets in one file, scoped keys for agents, and an "+
+			"audit log that proves itself."),
 		kong.Writers(a.out.w, io.Discard),
 		kong.Bind(a),
 		kong.PostBuild(readVariables),
@@ -137,7 +138,10 @@ func nameByKey(root *kong.Node, args []string) {
 		return
 	}
 	get := childNamed(secrets, "get")
-	if get != nil && slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-k") || strings.HasPrefix(arg, "--key") }) {
+	if get != nil && slices.ContainsFunc(args, func(arg string) bool {
+		return strings.HasPrefix(arg, "-k") ||
+			strings.HasPrefix(arg, "--key")
+	}) {
 		get.Positional[0].Required = false
 	}
 }
@@ -223,7 +227,8 @@ func explainParse(err error, args []string) error {
 		return usagef("%v", syntax)
 	}
 	if m := flagValue().FindStringSubmatch(text); m != nil {
-		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && os.Getenv(v) != "" && !givenIn(args, parse, m[1]) {
+		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && os.Getenv(v) != "" && !givenIn(args, parse,
+			m[1]) {
 			m[1] = v
 		}
 		return usagef("%s has a value of the wrong form; %s", m[1], see)

@@ -41,7 +41,8 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 		content, info, err = readAndStat(path, 64<<10)
 		switch {
 		case err == nil && (disk.OfStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
-			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so its namespace is ignored; name one with --namespace or ASS_NAMESPACE", path)
+			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so its namespace is "+
+				"ignored; name one with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
 			if json.Unmarshal(content, &p) != nil {
 				return path, content, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
@@ -204,7 +205,8 @@ func (c initCmd) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"namespace": ns.String(), "path": projectFile, "created": created, "ignored": ignored})
+		return a.out.json(map[string]any{"namespace": ns.String(), "path": projectFile, "created": created,
+			"ignored": ignored})
 	}
 	if created {
 		a.out.done("Created %s in current directory", projectFile)

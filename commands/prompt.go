@@ -171,7 +171,8 @@ func (a *app) askValue(prompt string) (value string, err error) {
 		}
 		more, err := k.drained()
 		if err == nil && more {
-			err = usagef("more than one line was typed, and a prompt takes only one; pass the value with --file or through stdin")
+			err = usagef("more than one line was typed, and a prompt takes only one; pass the value with --file or through " +
+				"stdin")
 		}
 		return err
 	})
@@ -246,7 +247,8 @@ func (a *app) passphrase() (string, error) {
 		return a.passphraseFromFD()
 	}
 	if !a.interactive() {
-		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal; pass it with --passphrase-fd")
+		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal; pass it with "+
+			"--passphrase-fd")
 	}
 	return a.askHidden("Passphrase: ")
 }

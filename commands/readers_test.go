@@ -40,7 +40,8 @@ const tried = 1000
 
 // readBack writes n values into files of several variables, except for values that the format
 // refuses. Then a program reads all files, and readBack compares.
-func readBack(t *testing.T, program, format string, n int, names []string, read func(files []string) ([]values, error)) {
+func readBack(t *testing.T, program, format string, n int, names []string, read func(files []string) ([]values,
+	error)) {
 	t.Helper()
 	dir := t.TempDir()
 	var files []string
@@ -165,7 +166,8 @@ func TestRealShells(t *testing.T) {
 func TestShellsRunNothing(t *testing.T) {
 	dir := t.TempDir()
 	for i, value := range []string{
-		"\r'; touch owned; '", "'\r; touch owned\r'", `\'; touch owned; \'`, "$(touch owned)", "`touch owned`", "\r\n'; touch owned; '",
+		"\r'; touch owned; '", "'\r; touch owned\r'", `\'; touch owned; \'`, "$(touch owned)", "`touch owned`",
+		"\r\n'; touch owned; '",
 		"'$'\r; touch owned #", "x\ntouch owned", `'"; touch owned; "'`, "\\\r' ; touch owned ; '\\", "\r\\'; touch owned; '",
 	} {
 		for _, format := range []string{"bash", "dotenv"} {
@@ -234,8 +236,10 @@ func TestRealNodeDotenv(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, format := range []string{"dotenv", "node"} {
-			for _, call := range []string{"d.parse(fs.readFileSync(f))", "d.parse(fs.readFileSync(f), {fast: true})", "d.config({path: f, processEnv: {}, quiet: true}).parsed"} {
-				readBack(t, "node's dotenv "+about.Version+", "+call, format, tried, fiveNames, readAsJSON(node, nodeScript(modules, call)))
+			for _, call := range []string{"d.parse(fs.readFileSync(f))", "d.parse(fs.readFileSync(f), {fast: true})",
+				"d.config({path: f, processEnv: {}, quiet: true}).parsed"} {
+				readBack(t, "node's dotenv "+about.Version+", "+call, format, tried, fiveNames, readAsJSON(node, nodeScript(modules,
+					call)))
 			}
 		}
 	}
@@ -247,7 +251,8 @@ const pythonScript = `import dotenv, json, sys; print(json.dumps([dotenv.dotenv_
 func pythonWithDotenv(t *testing.T) (python, version string) {
 	t.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} { // Debian's python3-dotenv is for the latter
-		if out, err := outputOf("", nil, python, "-c", "import dotenv.version; print(dotenv.version.__version__)"); err == nil {
+		if out, err := outputOf("", nil, python, "-c",
+			"import dotenv.version; print(dotenv.version.__version__)"); err == nil {
 			return python, strings.TrimSpace(string(out))
 		}
 	}
@@ -261,7 +266,8 @@ func TestRealPythonDotenv(t *testing.T) {
 	}
 	python, version := pythonWithDotenv(t)
 	for _, format := range []string{"dotenv", "python"} {
-		readBack(t, "python-dotenv "+version, format, tried, fiveNames, readAsJSON(python, pythonScript, "X=expanded", "PYTHONUTF8=1"))
+		readBack(t, "python-dotenv "+version, format, tried, fiveNames, readAsJSON(python, pythonScript, "X=expanded",
+			"PYTHONUTF8=1"))
 	}
 }
 
@@ -378,7 +384,8 @@ func familyReader(t *testing.T, family string) func([]string) ([]values, error) 
 		}
 		return func(files []string) (got []values, err error) {
 			names, _ := json.Marshal(files)
-			out, err := outputOf(string(names), nil, ruby, "-rdotenv", "-rjson", "-e", "puts JSON.generate(JSON.parse(STDIN.read).map { |f| Dotenv::Parser.call(File.read(f)) })")
+			out, err := outputOf(string(names), nil, ruby, "-rdotenv", "-rjson", "-e",
+				"puts JSON.generate(JSON.parse(STDIN.read).map { |f| Dotenv::Parser.call(File.read(f)) })")
 			if err == nil {
 				err = json.Unmarshal(out, &got)
 			}
@@ -425,7 +432,8 @@ func TestRealDocker(t *testing.T) {
 	readBack(t, "docker", "docker", tried, names, func(files []string) ([]values, error) {
 		for _, file := range files {
 			cmd := exec.Command(docker, "create", "--env-file", file, "image")
-			cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+strings.TrimPrefix(daemon.URL, "http://"), "DOCKER_CONFIG="+config, "DOCKER_CONTEXT=", "DOCKER_TLS_VERIFY=")
+			cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+strings.TrimPrefix(daemon.URL, "http://"),
+				"DOCKER_CONFIG="+config, "DOCKER_CONTEXT=", "DOCKER_TLS_VERIFY=")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return nil, fmt.Errorf("%v: %s", err, out)
 			}
@@ -451,7 +459,8 @@ func TestRealSystemd(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "etc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	readBack(t, "systemd", "systemd", 150, []string{"ID", "VERSION_ID", "BUILD_ID"}, func(files []string) (got []values, err error) {
+	readBack(t, "systemd", "systemd", 150, []string{"ID", "VERSION_ID", "BUILD_ID"}, func(files []string) (got []values,
+		err error) {
 		for _, file := range files {
 			b, err := os.ReadFile(file)
 			if err == nil {
@@ -460,7 +469,8 @@ func TestRealSystemd(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if out, err := exec.Command(tmpfiles, "--create", "--root="+root, rules).CombinedOutput(); err != nil && len(got) == 0 {
+			if out, err := exec.Command(tmpfiles, "--create", "--root="+root, rules).CombinedOutput(); err != nil &&
+				len(got) == 0 {
 				t.Skipf("systemd-tmpfiles does not run here: %v: %s", err, out)
 			} else if err != nil {
 				return nil, fmt.Errorf("%v: %s", err, out)

@@ -68,7 +68,8 @@ func formsOf(value []byte) []string {
 	if len(s) < shortestRedacted {
 		return nil
 	}
-	forms := []string{s, hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)), url.QueryEscape(s), url.PathEscape(s)}
+	forms := []string{s, hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)), url.QueryEscape(s),
+		url.PathEscape(s)}
 	for _, kept := range []string{"", "/", "!'()*", "/!'()*"} { // by RFC 3986, by Python, by JavaScript
 		upper := percentEncoded(value, kept)
 		forms = append(forms, upper, percentEscape().ReplaceAllStringFunc(upper, strings.ToLower))

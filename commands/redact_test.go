@@ -55,7 +55,8 @@ func FuzzRedact(f *testing.F) {
 	f.Add([]byte("hunter2\x00hunter2-longer\x00nter"), []byte{200, 0, 'x', 130, 3, 77, 255, 10}, uint64(1))
 	f.Add([]byte("aaaa\x00aaaaaa\x00aaab"), []byte("aaaaaaaaaaaaabaaaa"), uint64(2))
 	f.Add([]byte("abab\x00bababa\x00ab\n\n\n\x00abc"), []byte("ababababab\xff\x80\x81abab"), uint64(3))
-	f.Add([]byte("\"q\"uo\"te\"\x00a b&c/d?e\x00\xff\xfe\xfd\xfc\x00ünï"), []byte{128, 135, 140, 150, 160, 170, 180, 190, 200, 210, 220, 230, 240, 250}, uint64(4))
+	f.Add([]byte("\"q\"uo\"te\"\x00a b&c/d?e\x00\xff\xfe\xfd\xfc\x00ünï"), []byte{128, 135, 140, 150, 160, 170, 180, 190,
+		200, 210, 220, 230, 240, 250}, uint64(4))
 	f.Fuzz(func(t *testing.T, texts, plan []byte, seed uint64) {
 		var list []variable
 		var forms []string
@@ -118,8 +119,10 @@ func begins(forms []string, held string) bool {
 
 func TestRedact(t *testing.T) {
 	list := []variable{
-		{name: "KEY", value: []byte("hunter2-key")}, {name: "LONGER", value: []byte("hunter2-key-longer")}, {name: "SHORT", value: []byte("abc")},
-		{name: "LINE", value: []byte("hunter2-line\n")}, {name: "PEM", value: []byte("hunter2\npem\n")}, {name: "SAME", value: []byte("hunter2-key")},
+		{name: "KEY", value: []byte("hunter2-key")}, {name: "LONGER", value: []byte("hunter2-key-longer")},
+		{name: "SHORT", value: []byte("abc")},
+		{name: "LINE", value: []byte("hunter2-line\n")}, {name: "PEM", value: []byte("hunter2\npem\n")},
+		{name: "SAME", value: []byte("hunter2-key")},
 	}
 	for _, c := range []struct {
 		chunks []string
@@ -148,7 +151,8 @@ func TestRedactPrompt(t *testing.T) {
 	var out bytes.Buffer
 	r := newRedactor(&out, needlesFor([]variable{{name: "KEY", value: []byte("hunter2-key")}}))
 	for _, c := range []struct{ chunk, want string }{
-		{"Password: ", "Password: "}, {"hunter2-k", "Password: "}, {"?", "Password: hunter2-k?"}, {"[y/N] ", "Password: hunter2-k?[y/N] "},
+		{"Password: ", "Password: "}, {"hunter2-k", "Password: "}, {"?", "Password: hunter2-k?"},
+		{"[y/N] ", "Password: hunter2-k?[y/N] "},
 	} {
 		if _, err := r.Write([]byte(c.chunk)); err != nil || out.String() != c.want {
 			t.Errorf("behind %q there is %q, want %q: %v", c.chunk, out.String(), c.want, err)
@@ -162,18 +166,22 @@ func TestRedactForms(t *testing.T) {
 	const name = "KEY"
 	for _, value := range []string{"hunter2", "hunter2-k", "hunter2/+key", "\xff\xfb\xef hunter2 \xfe"} {
 		list := []variable{{name: name, value: []byte(value)}}
-		for _, form := range []string{value, hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))), base64.StdEncoding.EncodeToString([]byte(value)), base64.URLEncoding.EncodeToString([]byte(value))} {
+		for _, form := range []string{value, hex.EncodeToString([]byte(value)),
+			strings.ToUpper(hex.EncodeToString([]byte(value))), base64.StdEncoding.EncodeToString([]byte(value)),
+			base64.URLEncoding.EncodeToString([]byte(value))} {
 			if got := redacted(t, list, "<"+form+">"); got != "<[redacted:KEY]>" {
 				t.Errorf("%q as %q: %q", value, form, got)
 			}
 		}
-		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding,
+			base64.RawURLEncoding} {
 			for before := range 6 {
 				for after := range 4 {
 					around := strings.Repeat("u", before) + value + strings.Repeat(":", after)
 					got := redacted(t, list, enc.EncodeToString([]byte(around)))
 					left := len(strings.Replace(got, "[redacted:KEY]", "", 1))
-					if most := enc.EncodedLen(before) + enc.EncodedLen(after) + 4; !strings.Contains(got, "[redacted:KEY]") || left > most {
+					if most := enc.EncodedLen(before) + enc.EncodedLen(after) + 4; !strings.Contains(got, "[redacted:KEY]") ||
+						left > most {
 						t.Errorf("%q with %d bytes before and %d behind it, in base64: %q", value, before, after, got)
 					}
 				}
@@ -201,10 +209,12 @@ func TestRedactForms(t *testing.T) {
 func BenchmarkRedact(b *testing.B) {
 	var list []variable
 	for i := range 1000 {
-		list = append(list, variable{name: "KEY", value: []byte(strings.Repeat(string(rune('a'+i%26)), 3) + strings.Repeat("0123456789", i%7+1) + string(rune('A'+i/40)))})
+		list = append(list, variable{name: "KEY", value: []byte(strings.Repeat(string(rune('a'+i%26)),
+			3) + strings.Repeat("0123456789", i%7+1) + string(rune('A'+i/40)))})
 	}
 	needles := needlesFor(list)
-	chunk := bytes.Repeat([]byte("2026-06-01T10:30:00Z level=info msg=\"request served\" path=/api/v1/items status=200\n"), 400)
+	chunk := bytes.Repeat([]byte("2026-06-01T10:30:00Z level=info msg=\"request served\" path=/api/v1/items status=200\n"),
+		400)
 	b.SetBytes(int64(len(chunk)))
 	for b.Loop() {
 		if _, err := newRedactor(discard{}, needles).Write(chunk); err != nil {

@@ -59,7 +59,8 @@ func (a *app) placeholders(template []byte) ([]tokens.Path, error) {
 	}
 	for _, begun := range begunPlaceholder().FindAllIndex(template, -1) {
 		if !whole[begun[0]] {
-			return nil, usagef("line %d of the template: a placeholder looks like {{ ass://path }}, and this is not one", 1+bytes.Count(template[:begun[0]], []byte("\n")))
+			return nil, usagef("line %d of the template: a placeholder looks like {{ ass://path }}, and this is not one",
+				1+bytes.Count(template[:begun[0]], []byte("\n")))
 		}
 	}
 	known := map[tokens.Path]bool{}

@@ -176,7 +176,8 @@ func fillable(s *vault.Session, wishes []binding) (able, unable []binding, err e
 			if err != nil {
 				return nil, nil, err
 			}
-			if !s.Can(tokens.Read, w.path) || !slices.ContainsFunc(list, func(secret vault.Secret) bool { return secret.Path == w.path }) {
+			if !s.Can(tokens.Read, w.path) || !slices.ContainsFunc(list,
+				func(secret vault.Secret) bool { return secret.Path == w.path }) {
 				unable = append(unable, w)
 				continue
 			}
@@ -370,7 +371,8 @@ func sameMemory(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == 
 
 func (c *child) cannotStart(err error) error {
 	if errors.Is(err, syscall.E2BIG) {
-		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or --stdin")
+		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or " +
+			"--stdin")
 	}
 	var why syscall.Errno
 	if !errors.As(err, &why) {

@@ -118,7 +118,8 @@ func (c secretsList) Run(a *app) error {
 		}
 		rows, cells := make([][]cell, len(list)), make([][4]cell, len(list))
 		for i, secret := range list {
-			cells[i] = [...]cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt), dim}}
+			cells[i] = [...]cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt),
+				dim}}
 			rows[i] = cells[i][:]
 		}
 		a.out.table(rows)
@@ -364,7 +365,8 @@ func (c secretsHistory) Run(a *app) error {
 		items, rows := make([]map[string]any, len(versions)), make([][]cell, len(versions))
 		for i, v := range versions {
 			items[i] = map[string]any{
-				"version": v.Number, "access_tier": v.Tier, "author": v.Author, "created_at": stamp(v.CreatedAt), "current": v.Current,
+				"version": v.Number, "access_tier": v.Tier, "author": v.Author, "created_at": stamp(v.CreatedAt),
+				"current": v.Current,
 			}
 			state := cell{}
 			if v.Current {

@@ -128,7 +128,8 @@ func credentialKind(text string) (string, error) {
 	case tokens.LooksLikeToken(text):
 		return tokenCredential, nil
 	}
-	return "", usagef("this is not a credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a token with ey")
+	return "", usagef("this is not a credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a " +
+		"token with ey")
 }
 
 // withoutComments removes the comments from the content of an identity file, as
@@ -211,7 +212,8 @@ func (a *app) find() (h setup, err error) {
 }
 
 func noProfile(name string, cfg *config) error {
-	return errorf(errNotLoggedIn, "no profile %q; the profiles are: %s; to create it: ass login --profile %s", name, cfg.names(), name)
+	return errorf(errNotLoggedIn, "no profile %q; the profiles are: %s; to create it: ass login --profile %s", name,
+		cfg.names(), name)
 }
 
 const defaultProfile = "default"
@@ -223,13 +225,17 @@ func (a *app) ready(h setup) error {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
-		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was interrupted before it created the vault; finish it with: ass login", h.at.path)
+		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was interrupted before it created the vault; finish it "+
+			"with: ass login", h.at.path)
 	case !exists && h.cred.kind == "":
 		return errorf(vault.ErrNoVault, "no vault at %s; create one with: ass login", h.at.path)
 	case !exists:
-		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, or ASS_API_URL not set? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db", h.at.path, h.cred.from)
+		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, "+
+			"or ASS_API_URL not set? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db",
+			h.at.path, h.cred.from)
 	case h.cred.kind == "":
-		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s; run: ass login", a.Profile, h.at.path)
+		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s; run: ass login", a.Profile,
+			h.at.path)
 	}
 	return nil
 }
@@ -278,7 +284,8 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		return err
 	}
 	if how.owner != "" && h.cred.kind != ownerCredential {
-		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner, h.cred.from, withArticle(kindName(h.cred.kind)))
+		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner,
+			h.cred.from, withArticle(kindName(h.cred.kind)))
 	}
 	if how.owner == "" && !how.itself {
 		h.cred = a.unlocked(h)
@@ -306,7 +313,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 			return a.withSession(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
-		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and try again")
+		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and " +
+			"try " +
+			"again")
 	}
 	return err
 }
@@ -330,7 +339,8 @@ func (a *app) takeNextKey(h setup) bool {
 	err = a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = p.NextKey, "", vid, false })
 	if err == nil {
 		a.asked = &askedKey{credential{ownerCredential, p.Key, h.cred.from}, openKey{owner: id}}
-		a.out.note("a rekey was interrupted after it gave the vault a new owner key, which is in %s: keep a copy on paper. Give the agents new keys with: ass agents rotate-key", tilde(h.cfg.path))
+		a.out.note("a rekey was interrupted after it gave the vault a new owner key, which is in %s: keep a copy on paper. "+
+			"Give the agents new keys with: ass agents rotate-key", tilde(h.cfg.path))
 	}
 	return err == nil
 }

@@ -100,10 +100,12 @@ func (st *status) ownerWarnings() (warnings []string) {
 		return nil
 	}
 	if !p.locked() {
-		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; set one with: ass login")
+		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; "+
+			"set one with: ass login")
 	}
 	if !p.Kept {
-		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere; without it, the vault is lost: see it with: ass login")
+		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere; without it, the vault is lost: "+
+			"see it with: ass login")
 	}
 	return warnings
 }
@@ -126,14 +128,16 @@ func (st *status) print() {
 	if st.problem != "" {
 		health = cell{mark + "Unavailable: " + st.problem, red}
 	}
-	o.table([][]cell{{{"url", dim}, {fileURL(st.at.path), ""}}, {{"status", dim}, health}, {{"version", dim}, {version(), ""}}})
+	o.table([][]cell{{{"url", dim}, {fileURL(st.at.path), ""}}, {{"status", dim}, health}, {{"version", dim},
+		{version(), ""}}})
 	o.line("\nAUTH")
 	rows := [][]cell{{{"logged in", dim}, {yesNo(st.cred.kind != ""), ""}}}
 	if st.cred.kind != "" {
 		if u := st.unlocked(st.setup); u != st.cred {
 			rows = append(rows, []cell{{"unlocked", dim}, {"yes; end it with: ass lock", ""}})
 		}
-		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}}, []cell{{"opens it", dim}, {st.opens, ""}})
+		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}},
+			[]cell{{"opens it", dim}, {st.opens, ""}})
 	}
 	o.table(rows)
 	o.line("\nVAULT")
@@ -168,17 +172,22 @@ func (st *status) printJSON() error {
 	for _, l := range st.at.looked {
 		looked = append(looked, map[string]any{"place": l.where, "says": nullable(l.says)})
 	}
-	v := map[string]any{"path": st.at.path, "looked_in": looked, "opens": st.opens, "warnings": append([]string{}, st.warnings...)}
+	v := map[string]any{"path": st.at.path, "looked_in": looked, "opens": st.opens, "warnings": append([]string{},
+		st.warnings...)}
 	if i := st.info; i.ID != "" {
 		v["id"], v["format"], v["size_bytes"] = i.ID, i.Format, i.Bytes
-		v["secret_count"], v["deleted_count"], v["agent_count"], v["audit_entries"] = i.Secrets, i.Deleted, i.Agents, i.Entries
+		v["secret_count"], v["deleted_count"], v["agent_count"], v["audit_entries"] = i.Secrets, i.Deleted, i.Agents,
+			i.Entries
 		if i.Newest != nil {
 			v["newest_entry"] = eventOf(*i.Newest)
 		}
 	}
 	return st.out.json(map[string]any{
-		"api":   map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(), "error": nullable(st.problem)},
-		"auth":  map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline", "credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.setup) != st.cred, "credential_source": nullable(st.cred.from)},
+		"api": map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(),
+			"error": nullable(st.problem)},
+		"auth": map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline",
+			"credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.setup) != st.cred,
+			"credential_source": nullable(st.cred.from)},
 		"vault": v,
 	})
 }

@@ -19,7 +19,8 @@ func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
 	if d, err := parseAge(s); err == nil {
 		return now.Add(-d), false, nil
 	}
-	return t, false, errors.New("it must be a date (2026-06-01), an RFC 3339 time (2026-06-01T10:30:00Z), or how long ago (2h, 7d)")
+	return t, false, errors.New("it must be a date (2026-06-01), an RFC 3339 time (2026-06-01T10:30:00Z), or how long " +
+		"ago (2h, 7d)")
 }
 
 // parseAge is time.ParseDuration that also takes days and refuses negative durations.

@@ -75,7 +75,8 @@ func (c tokensIssue) Run(a *app) error {
 		}
 		if a.JSON {
 			return a.out.json(map[string]any{
-				"token": t.Text, "token_id": t.ID, "expires_at": stamp(t.Expires), "scopes": t.Scopes.Strings(), "agent_id": t.Issuer,
+				"token": t.Text, "token_id": t.ID, "expires_at": stamp(t.Expires), "scopes": t.Scopes.Strings(),
+				"agent_id": t.Issuer,
 			})
 		}
 		a.out.line("%s", t.Text)
@@ -99,13 +100,15 @@ func (c tokensList) Run(a *app) error {
 				err = s.Unlisted()
 			}
 		}()
-		items, rows := []map[string]any{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim}, {"EXPIRES", dim}, {"SCOPES", dim}}}
+		items, rows := []map[string]any{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim},
+			{"EXPIRES", dim}, {"SCOPES", dim}}}
 		for _, t := range list {
 			if t.State != vault.TokenActive && !c.All {
 				continue
 			}
 			items = append(items, tokenJSON(t))
-			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim}, {t.Scopes.String(), ""}})
+			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim},
+				{t.Scopes.String(), ""}})
 		}
 		if a.JSON {
 			return a.out.json(map[string]any{"items": items})
@@ -125,7 +128,8 @@ func (c tokensList) Run(a *app) error {
 
 func tokenJSON(t vault.TokenInfo) map[string]any {
 	m := map[string]any{
-		"token_id": t.ID, "agent_id": t.Issuer, "scopes": t.Scopes.Strings(), "status": t.State, "uses": t.Used, "max_uses": nil,
+		"token_id": t.ID, "agent_id": t.Issuer, "scopes": t.Scopes.Strings(), "status": t.State, "uses": t.Used,
+		"max_uses":     nil,
 		"ip_allowlist": t.IPs.Strings(), "access_tier": max(t.Tier, tokens.Standard), "created_at": stamp(t.Issued),
 		"expires_at": stamp(t.Expires), "last_used_at": stampOf(t.LastUsedAt),
 	}

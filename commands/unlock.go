@@ -117,7 +117,8 @@ func (c unlockCmd) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID, "access_tier": max(t.Tier, tokens.Standard)})
+		return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID,
+			"access_tier": max(t.Tier, tokens.Standard)})
 	}
 	a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
 	return nil

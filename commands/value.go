@@ -47,7 +47,9 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 		return readValue(f)
 	case given != nil && *given != "-":
 		if a.interactive() {
-			a.out.warn("the value is now in the shell's history and was visible to other programs; without it, ass prompts for it")
+			a.out.warn("the value is now in the shell's history and was visible to other programs; without it, ass prompts " +
+				"for " +
+				"it")
 		}
 		return []byte(*given), nil
 	case a.interactive():

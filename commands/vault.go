@@ -56,13 +56,14 @@ stored value opens. Needs the owner's key. Exit code 8 if anything does not hold
 }
 
 func (vaultCheck) Run(a *app) error {
-	return a.withSession(access{readOnly: true, owner: "check the vault", progress: "checking"}, func(s *vault.Session) error {
-		r, err := s.Check()
-		if err != nil {
-			return err
-		}
-		return a.report(r)
-	})
+	return a.withSession(access{readOnly: true, owner: "check the vault", progress: "checking"},
+		func(s *vault.Session) error {
+			r, err := s.Check()
+			if err != nil {
+				return err
+			}
+			return a.report(r)
+		})
 }
 
 type vaultCompact struct{}
@@ -177,11 +178,13 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	p := h.cfg.Profiles[a.Profile]
 	if h.cred.kind != ownerCredential || p == nil {
-		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s; run it with the owner's key", h.cred.from, withArticle(kindName(h.cred.kind)))
+		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s; run it with the owner's key",
+			h.cred.from, withArticle(kindName(h.cred.kind)))
 	}
 	logFile := c.LogFile
 	if logFile == "" {
-		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
+		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"),
+			".jsonl")
 	}
 	if logFile, err = filepath.Abs(logFile); err != nil {
 		return err
@@ -244,14 +247,17 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	a.out.note("the log up to now is in %s", tilde(logFile))
 	if p.locked() {
-		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login --key-file FILE")
+		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login " +
+			"--key-file FILE")
 	}
 	a.noteCopies(copies)
 	if unstored != nil {
-		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the key of the profile", unstored, tilde(h.cfg.path))
+		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
+			"key of the profile", unstored, tilde(h.cfg.path))
 	}
 	if a.out.err != nil {
-		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err, tilde(h.cfg.path))
+		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err,
+			tilde(h.cfg.path))
 	}
 	return err
 }

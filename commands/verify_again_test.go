@@ -49,7 +49,8 @@ func TestVerifyAgain(t *testing.T) {
 		t.Errorf("the first time: %s", note)
 	}
 	note, verified := verify()
-	if !strings.Contains(note, "log entries 1 to 20") || !strings.Contains(note, said) || !strings.Contains(note, "ass audit verify --all") || verified < 20_000 {
+	if !strings.Contains(note, "log entries 1 to 20") || !strings.Contains(note, said) || !strings.Contains(note,
+		"ass audit verify --all") || verified < 20_000 {
 		t.Errorf("the second time: %q, %d", note, verified)
 	}
 	if note, verified := verify("--all"); strings.Contains(note, said) || verified != 0 {

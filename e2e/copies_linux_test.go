@@ -51,22 +51,27 @@ func refused(t *testing.T, home, says string, args ...string) {
 	t.Helper()
 	out, err := assIn(home, args...)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), says) {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(string(out), "\n") != 1 ||
+		!strings.Contains(string(out), says) {
 		t.Errorf("ass %v: %v\n%s", args, err, out)
 	}
 }
 
 func TestBackupOnAFullDisk(t *testing.T) {
 	home, dir := oldVault(t), smallDisk(t, "size=64k")
-	refused(t, home, "the backup failed after the log recorded it: write "+dir+"/x.db.part: no space left on device\n", "vault", "backup", dir+"/x.db")
+	refused(t, home, "the backup failed after the log recorded it: write "+dir+"/x.db.part: no space left on device\n",
+		"vault", "backup", dir+"/x.db")
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("it left %v", left)
 	}
 	readOnly(t, dir)
 	entries := len(must(t, home, "audit", "--json", "--limit", "0"))
-	refused(t, home, "no backup was made, and nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "vault", "backup", dir+"/x.db")
-	refused(t, home, "nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "audit", "archive", dir+"/x.db", "--before", "2099-01-01", "--force")
-	refused(t, home, "nothing was salvaged: open "+dir+"/x.db.lock: read-only file system\n", "vault", "salvage", home+"/.local/share/ass/vault.db", dir+"/x.db")
+	refused(t, home, "no backup was made, and nothing was changed: open "+dir+"/x.db.part: read-only file system\n",
+		"vault", "backup", dir+"/x.db")
+	refused(t, home, "nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "audit", "archive",
+		dir+"/x.db", "--before", "2099-01-01", "--force")
+	refused(t, home, "nothing was salvaged: open "+dir+"/x.db.lock: read-only file system\n", "vault", "salvage",
+		home+"/.local/share/ass/vault.db", dir+"/x.db")
 	if len(must(t, home, "audit", "--json", "--limit", "0")) != entries {
 		t.Error("it said that nothing was changed, and the log has an entry")
 	}
@@ -91,7 +96,8 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, "x.db.part"), 0o600); err != nil {
 		t.Skip(err)
 	}
-	for to, says := range map[string]string{"/dev/full": "already exists", fifo: "already exists", dir + "/x.db": "x.db.part is in the way; remove it"} {
+	for to, says := range map[string]string{"/dev/full": "already exists", fifo: "already exists",
+		dir + "/x.db": "x.db.part is in the way; remove it"} {
 		refused(t, home, says, "vault", "backup", to)
 	}
 	// A backup to a link to a folder goes into the folder. Backups made within one second
@@ -109,7 +115,8 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	if files, _ := os.ReadDir(folder); len(files) != 3 {
 		t.Errorf("there are %v", files)
 	}
-	if out, err := assIn(home, "vault", "backup", dir+"/no/"); err == nil || !strings.Contains(string(out), "does not exist; create it first") {
+	if out, err := assIn(home, "vault", "backup", dir+"/no/"); err == nil || !strings.Contains(string(out),
+		"does not exist; create it first") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, from := range []string{"/dev/zero", fifo, folder} {
@@ -134,7 +141,8 @@ func TestBackupToABrokenStdout(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close()
-	if said, err := run(full); err == nil || !strings.HasSuffix(said, "no space left on device\n") || strings.Count(said, "\n") != 1 {
+	if said, err := run(full); err == nil || !strings.HasSuffix(said, "no space left on device\n") || strings.Count(said,
+		"\n") != 1 {
 		t.Errorf("onto a full disk: %v\n%s", err, said)
 	}
 	r, w, err := os.Pipe()
@@ -208,7 +216,8 @@ func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 	old := stored()
 	run("vault", "rekey", "--new-key", "--force")
 	next := stored()
-	text := `{"version": 1, "profiles": {"default": {"credential": "owner", "key": "` + old + `", "next_key": "` + next + `", "kept": true, "vault": "` + strings.Repeat("0", 32) + `"}}}`
+	text := `{"version": 1, "profiles": {"default": {"credential": "owner", "key": "` + old + `", "next_key": "` + next +
+		`", "kept": true, "vault": "` + strings.Repeat("0", 32) + `"}}}`
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -221,5 +230,6 @@ func TestRekeyCutOffWithAPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, home, "logout")
-	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-00000000.key")) // login checks that the key opens the vault
+	// login checks that the key opens the vault
+	run("login", "--key-file", filepath.Join(home, ".config/ass/recovery-default-next-00000000.key"))
 }

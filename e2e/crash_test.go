@@ -36,8 +36,10 @@ func TestKills(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("the seed is %d: -args -kills %d -kills-seed %d; where a kill hits is up to the machine as well", seed, *kills, seed)
-	k := &killer{t: t, random: rand.New(rand.NewPCG(seed, 0)), usual: map[string]time.Duration{}, outcomes: map[string]int{}}
+	t.Logf("the seed is %d: -args -kills %d -kills-seed %d; where a kill hits is up to the machine as well", seed, *kills,
+		seed)
+	k := &killer{t: t, random: rand.New(rand.NewPCG(seed, 0)), usual: map[string]time.Duration{},
+		outcomes: map[string]int{}}
 	for k.killed < *kills && !t.Failed() {
 		k.life(min(*kills, k.killed+100))
 	}
@@ -70,7 +72,8 @@ type killer struct {
 // life makes one vault and runs commands on it until k.killed reaches until.
 func (k *killer) life(until int) {
 	k.person = &person{t: k.t, home: k.t.TempDir()} // with no vault yet
-	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, agents: map[string]*specAgent{}, tokens: map[string]bool{}, asks: map[string]*specAsk{}}
+	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, agents: map[string]*specAgent{},
+		tokens: map[string]bool{}, asks: map[string]*specAsk{}}
 	k.seq, k.acked, k.keys = 0, nil, nil
 
 	// The first command may be killed, too. The next run works with whatever is left.
@@ -207,7 +210,8 @@ func (k *killer) judge(a act, r *process, killed bool, beside string) {
 	}
 	fail := func(format string, args ...any) {
 		k.t.Helper()
-		k.t.Errorf("kill %d: %s (killed: %v, printed: %d bytes): %s\nlog: %q", k.killed, r, killed, r.out.Len(), fmt.Sprintf(format, args...), told)
+		k.t.Errorf("kill %d: %s (killed: %v, printed: %d bytes): %s\nlog: %q", k.killed, r, killed, r.out.Len(),
+			fmt.Sprintf(format, args...), told)
 	}
 	if beside != "" {
 		fail("the log does not tell of the read beside it")
@@ -431,15 +435,18 @@ func (k *killer) draw() act {
 	case 2, 3:
 		if live {
 			last := values[len(values)-1]
-			return act{kind: "get", args: []string{"secrets", "get", path}, prints: last, log: []string{"secret.read " + path}, apply: nothing}
+			return act{kind: "get", args: []string{"secrets", "get", path}, prints: last, log: []string{"secret.read " + path},
+				apply: nothing}
 		}
 	case 4:
 		if live {
-			return act{kind: "rotate", args: []string{"secrets", "rotate", path, "--value", value}, log: []string{"secret.rotated " + path}, apply: written}
+			return act{kind: "rotate", args: []string{"secrets", "rotate", path, "--value", value},
+				log: []string{"secret.rotated " + path}, apply: written}
 		}
 	case 5:
 		if live {
-			return act{kind: "delete", args: []string{"secrets", "delete", path, "--force"}, log: []string{"secret.deleted " + path},
+			return act{kind: "delete", args: []string{"secrets", "delete", path, "--force"},
+				log:   []string{"secret.deleted " + path},
 				apply: func(s *spec, _ []string, _ *process) { s.deleted[path] = true }}
 		}
 	case 6:
@@ -450,11 +457,13 @@ func (k *killer) draw() act {
 	case 7:
 		if live && len(values) > 1 {
 			value = values[0]
-			return act{kind: "rollback", args: []string{"secrets", "rollback", path, "--to", "1"}, log: []string{"secret.rolled_back " + path}, apply: written}
+			return act{kind: "rollback", args: []string{"secrets", "rollback", path, "--to", "1"},
+				log: []string{"secret.rolled_back " + path}, apply: written}
 		}
 	case 8, 9:
 		if there {
-			return act{kind: "purge", args: []string{"secrets", "purge", path, "--force"}, log: []string{"vault.rewritten ", "secret.purged " + path},
+			return act{kind: "purge", args: []string{"secrets", "purge", path, "--force"}, log: []string{"vault.rewritten ",
+				"secret.purged " + path},
 				apply: func(s *spec, _ []string, _ *process) {
 					delete(s.values, path)
 					delete(s.deleted, path)
@@ -473,7 +482,8 @@ func (k *killer) draw() act {
 		if len(s.values["imported/I0"]) > 3 {
 			return act{}
 		}
-		return act{kind: "import", args: []string{"env", "import", file, "--namespace", "imported"}, log: []string{"secret.imported imported"},
+		return act{kind: "import", args: []string{"env", "import", file, "--namespace", "imported"},
+			log: []string{"secret.imported imported"},
 			apply: func(s *spec, _ []string, _ *process) {
 				for i := range 4 {
 					p := fmt.Sprintf("imported/I%d", i)
@@ -485,13 +495,15 @@ func (k *killer) draw() act {
 			return act{}
 		}
 		name := fmt.Sprint("agent", k.serial)
-		return act{kind: "agent", args: []string{"agents", "create", "--name", name, "--scopes", "secrets:*:c/*,secrets:read:crit/*", "--json"}, log: []string{"agent.created "},
+		return act{kind: "agent", args: []string{"agents", "create", "--name", name, "--scopes",
+			"secrets:*:c/*,secrets:read:crit/*", "--json"}, log: []string{"agent.created "},
 			apply: func(s *spec, ids []string, r *process) {
 				s.agents[name] = &specAgent{id: ids[0], key: printedKey(r)}
 			}}
 	case 12:
 		if agent != nil {
-			return act{kind: "revoke", args: []string{"agents", "revoke", name, "--force"}, log: []string{"vault.rewritten ", "agent.revoked " + agent.id},
+			return act{kind: "revoke", args: []string{"agents", "revoke", name, "--force"}, log: []string{"vault.rewritten ",
+				"agent.revoked " + agent.id},
 				apply: func(s *spec, _ []string, _ *process) {
 					agent.revoked = true
 					s.rewritten()
@@ -499,7 +511,8 @@ func (k *killer) draw() act {
 		}
 	case 13:
 		if agent != nil {
-			return act{kind: "rotate-key", args: []string{"agents", "rotate-key", name, "--force", "--json"}, log: []string{"vault.rewritten ", "agent.key_rotated " + agent.id},
+			return act{kind: "rotate-key", args: []string{"agents", "rotate-key", name, "--force", "--json"},
+				log: []string{"vault.rewritten ", "agent.key_rotated " + agent.id},
 				apply: func(s *spec, _ []string, r *process) {
 					agent.key = printedKey(r)
 					s.rewritten()
@@ -507,20 +520,24 @@ func (k *killer) draw() act {
 		}
 	case 14:
 		if agent != nil && agent.key != "" && live {
-			return act{kind: "agent get", key: agent.key, args: []string{"secrets", "get", path}, prints: values[len(values)-1], log: []string{"secret.read " + path}, apply: nothing}
+			return act{kind: "agent get", key: agent.key, args: []string{"secrets", "get", path}, prints: values[len(values)-1],
+				log: []string{"secret.read " + path}, apply: nothing}
 		}
 	case 15:
 		if agent != nil && agent.key != "" {
-			return act{kind: "agent set", key: agent.key, args: []string{"secrets", "set", path, value}, log: []string{event}, apply: written}
+			return act{kind: "agent set", key: agent.key, args: []string{"secrets", "set", path, value}, log: []string{event},
+				apply: written}
 		}
 	case 16:
 		if len(s.tokens) < 4 {
-			return act{kind: "issue", args: []string{"tokens", "issue", "--scopes", "secrets:read:c/*"}, log: []string{"token.issued "},
+			return act{kind: "issue", args: []string{"tokens", "issue", "--scopes", "secrets:read:c/*"},
+				log:   []string{"token.issued "},
 				apply: func(s *spec, ids []string, _ *process) { s.tokens[ids[0]] = true }}
 		}
 	case 17:
 		for _, id := range slices.Sorted(maps.Keys(s.tokens)) {
-			return act{kind: "end token", args: []string{"tokens", "revoke", id, "--force"}, log: []string{"vault.rewritten ", "token.revoked " + id},
+			return act{kind: "end token", args: []string{"tokens", "revoke", id, "--force"}, log: []string{"vault.rewritten ",
+				"token.revoked " + id},
 				apply: func(s *spec, _ []string, _ *process) {
 					delete(s.tokens, id)
 					s.rewritten()
@@ -551,10 +568,12 @@ func (k *killer) approval(name string, agent *specAgent) act {
 		}
 		switch {
 		case q.status == vault.Pending && k.random.IntN(3) == 0:
-			return act{kind: "deny", args: []string{"approvals", "deny", id, "--reason", "no"}, log: []string{"approval.denied " + id},
+			return act{kind: "deny", args: []string{"approvals", "deny", id, "--reason", "no"},
+				log:   []string{"approval.denied " + id},
 				apply: func(*spec, []string, *process) { q.status = vault.Denied }}
 		case q.status == vault.Pending:
-			return act{kind: "approve", args: []string{"approvals", "approve", id, "--force"}, log: []string{"approval.granted " + id},
+			return act{kind: "approve", args: []string{"approvals", "approve", id, "--force"},
+				log:   []string{"approval.granted " + id},
 				apply: func(*spec, []string, *process) { q.status = vault.Approved }}
 		case q.status == vault.Approved && !q.used:
 			get.prints, get.log = marker+"-critical", []string{"secret.read crit/KEY"}

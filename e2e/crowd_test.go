@@ -43,7 +43,8 @@ func TestStoppedAndKilledHolders(t *testing.T) {
 		who := fmt.Sprintf(`vault.db is in use by pid %d ("ass %s %s"), since `, r.Process.Pid, holding[0], holding[1])
 		for _, c := range []struct{ timeout, waited string }{{"0", "0s"}, {"30ms", "30ms"}} {
 			code, other := p.run("", "secrets", "get", "steady/KEY", "--lock-timeout", c.timeout)
-			if code != 7 || !strings.Contains(other.err.String(), who) || !strings.Contains(other.err.String(), "; waited "+c.waited+"; ") || other.out.Len() > 0 {
+			if code != 7 || !strings.Contains(other.err.String(), who) || !strings.Contains(other.err.String(),
+				"; waited "+c.waited+"; ") || other.out.Len() > 0 {
 				t.Errorf("beside a stopped process: %s\nwant: %s", other, who)
 			}
 		}
@@ -56,7 +57,8 @@ func TestStoppedAndKilledHolders(t *testing.T) {
 		}
 		r.kill()
 		who = fmt.Sprintf(`pid %d ("ass secrets set")`, waiter.Process.Pid)
-		if code, other := p.run("", "secrets", "get", "steady/KEY", "--lock-timeout", "30ms"); code != 7 || !strings.Contains(other.err.String(), who) {
+		if code, other := p.run("", "secrets", "get", "steady/KEY", "--lock-timeout", "30ms"); code != 7 ||
+			!strings.Contains(other.err.String(), who) {
 			t.Errorf("beside a stopped waiter: %s\nwant: %s", other, who)
 		}
 		// A command with --lock-timeout 0 does not queue behind it.

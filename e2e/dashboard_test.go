@@ -18,7 +18,8 @@ func TestDashboardInABrowser(t *testing.T) {
 	home := t.TempDir()
 	for _, args := range [][]string{
 		{"secrets", "set", "prod/KEY", "hunter2"},
-		{"agents", "create", "--name", "worker", "--namespace", "prod", "--description", "<script>document.title='taken'</script>"},
+		{"agents", "create", "--name", "worker", "--namespace", "prod", "--description",
+			"<script>document.title='taken'</script>"},
 	} {
 		if out, err := assIn(home, args...); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)

@@ -55,7 +55,8 @@ func (d *fullDisk) run(stdin string, args ...string) (stdout, stderr string, err
 	d.t.Helper()
 	cmd := exec.Command("ass", args...)
 	if d.limit > 0 { // bash counts in KiB
-		cmd = exec.Command("bash", append([]string{"-c", fmt.Sprintf(`ulimit -f %d && exec ass "$@"`, d.limit), "ass"}, args...)...)
+		cmd = exec.Command("bash", append([]string{"-c", fmt.Sprintf(`ulimit -f %d && exec ass "$@"`, d.limit), "ass"},
+			args...)...)
 		if cmd.Err != nil {
 			d.t.Skip(cmd.Err)
 		}
@@ -94,7 +95,8 @@ func (d *fullDisk) fails(kib int, stdin string, args ...string) {
 	if exit, ok := err.(*exec.ExitError); ok {
 		code = exit.ExitCode()
 	}
-	if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, d.says+"\n") || !strings.Contains(stderr, d.vault) {
+	if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, d.says+"\n") ||
+		!strings.Contains(stderr, d.vault) {
 		d.t.Errorf("ass %v without room: exit code %d, stdout %q, stderr %q", args[:2], code, stdout, stderr)
 	}
 	if after := d.state(); after != before {
@@ -155,7 +157,8 @@ func TestVaultThatMayNotBeWritten(t *testing.T) {
 	}
 	for _, args := range [][]string{{"secrets", "get", "a/K"}, {"secrets", "set", "a/K", "other"}} {
 		out, err := assIn(home, args...)
-		if err == nil || strings.Contains(string(out), "hunter2") || !strings.HasSuffix(string(out), "so it must be writable\n") {
+		if err == nil || strings.Contains(string(out), "hunter2") || !strings.HasSuffix(string(out),
+			"so it must be writable\n") {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
 	}
@@ -178,7 +181,8 @@ func TestFirstVaultOnASmallDisk(t *testing.T) {
 		stdout, stderr, err := d.run("", "secrets", "set", "a/K", "hunter2")
 		if err != nil {
 			failed++
-			if stdout != "" || !strings.HasPrefix(stderr, "ass: ") || !strings.Contains(stderr, "no space left on device") || !strings.HasSuffix(stderr, "make room and run it again\n") {
+			if stdout != "" || !strings.HasPrefix(stderr, "ass: ") || !strings.Contains(stderr, "no space left on device") ||
+				!strings.HasSuffix(stderr, "make room and run it again\n") {
 				t.Errorf("%d KiB: stdout %q, stderr %q", kib, stdout, stderr)
 			}
 		}

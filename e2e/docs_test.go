@@ -90,7 +90,8 @@ func TestMCPConfig(t *testing.T) {
 	if out, err := assIn(home, "secrets", "set", "production/github/GITHUB_TOKEN", marker); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	const stub = `read -r asked; test "$GITHUB_TOKEN" = ` + marker + ` && printf '{"jsonrpc":"2.0","id":1,"result":%s}\n' "$asked"`
+	const stub = `read -r asked; test "$GITHUB_TOKEN" = ` + marker +
+		` && printf '{"jsonrpc":"2.0","id":1,"result":%s}\n' "$asked"`
 	cmd := exec.Command("ass", append(slices.Clone(server.Args[:dashes+1]), "sh", "-c", stub)...)
 	cmd.Env = withHome(home)
 	cmd.Stdin = strings.NewReader("{\"method\":\"initialize\"}\n")

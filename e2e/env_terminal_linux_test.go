@@ -28,7 +28,8 @@ func TestImportOnATerminal(t *testing.T) {
 	write(t, "new.env", "A=hunter2-new\nB=hunter2-b\n")
 	term := startOnTerminal(t, home, "env", "import", "new.env", "--namespace", "prod")
 	term.await("Imported 2 secrets to prod")
-	if code := term.exitCode(); code != 0 || strings.Count(term.text(), "ass: replaced: ") != 1 || !strings.Contains(term.text(), "ass: replaced: prod/A\r\n") {
+	if code := term.exitCode(); code != 0 || strings.Count(term.text(), "ass: replaced: ") != 1 ||
+		!strings.Contains(term.text(), "ass: replaced: prod/A\r\n") {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}
 	if strings.Contains(term.text(), "hunter2") || strings.Contains(term.text(), "[y/N]") {
@@ -137,7 +138,8 @@ func TestImportHintsAtGit(t *testing.T) {
 	git("config", "core.fsmonitor", hook)
 	t.Setenv("GIT_DIR", filepath.Join(dir, "nowhere"))
 	t.Setenv("GIT_TRACE", filepath.Join(dir, "ran"))
-	importing("ass: git does not ignore .env; the vault has its secrets now, so remove the file, or add it to .gitignore\r\n")
+	importing("ass: git does not ignore .env; the vault has its secrets now, so remove the file, or add it to " +
+		".gitignore\r\n")
 	_ = os.Remove(filepath.Join(dir, "ran"))
 	importing("git does not ignore .env")
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
@@ -148,7 +150,8 @@ func TestImportHintsAtGit(t *testing.T) {
 	git("config", "--unset", "core.fsmonitor")
 	git("add", ".env")
 	git("commit", "-qm", "x")
-	importing("ass: git tracks .env, so these secrets may be in its history; take the file out with git rm --cached -- .env, and rotate them\r\n")
+	importing("ass: git tracks .env, so these secrets may be in its history; take the file out with git rm --cached -- " +
+		".env, and rotate them\r\n")
 	git("rm", "-q", "--cached", ".env")
 	write(t, ".gitignore", ".env\n")
 	importing("")
@@ -192,7 +195,8 @@ func TestImportHintsFetchNothing(t *testing.T) {
 		t.Skip(err)
 	}
 	for name, value := range map[string]string{
-		"remote.origin.url": "ext::sh -c touch% " + dir + "/ran", "protocol.ext.allow": "always", "remote.origin.promisor": "true",
+		"remote.origin.url": "ext::sh -c touch% " + dir + "/ran", "protocol.ext.allow": "always",
+		"remote.origin.promisor":       "true",
 		"core.repositoryformatversion": "1", "extensions.partialClone": "origin",
 	} {
 		git("config", name, value)

@@ -27,7 +27,8 @@ var (
 	measureSizes   = flag.String("measure-sizes", "10,1000,100000,1000000", "numbers of secrets to measure with")
 	measureEntries = flag.Int("measure-entries", 1000000, "number of log entries to measure with")
 	measureRounds  = flag.Int("measure-rounds", 51, "how often each command is run")
-	measureCache   = flag.String("measure-cache", "", "folder that keeps the filled vaults for the next time; delete it when the format or the filling changes")
+	measureCache   = flag.String("measure-cache", "", "folder that keeps the filled vaults for the next time; delete it "+
+		"when the format or the filling changes")
 )
 
 // TestMeasure measures whole processes: ass in vaults of several sizes, the floor program,
@@ -45,8 +46,10 @@ func TestMeasure(t *testing.T) {
 	crowd := m.crowd(t)
 
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d CPUs, %s, %s, load average %s at the start%s; not on PATH: %s\n\n", time.Now().UTC().Format(time.DateOnly),
-		runtime.NumCPU(), runtime.GOARCH, runtime.Version(), busy, busy.warning(), cmp.Or(strings.Join(m.absent, ", "), "none"))
+	fmt.Fprintf(&b, "%s, %d CPUs, %s, %s, load average %s at the start%s; not on PATH: %s\n\n",
+		time.Now().UTC().Format(time.DateOnly),
+		runtime.NumCPU(), runtime.GOARCH, runtime.Version(), busy, busy.warning(), cmp.Or(strings.Join(m.absent, ", "),
+			"none"))
 	m.table(&b, slices.Concat(crowd, m.binary(t)))
 	t.Logf("\n\n%s", b.String())
 }
@@ -154,7 +157,8 @@ func (m *meter) addRows(t *testing.T) {
 		}
 		sizes = append(sizes, n)
 	}
-	specs := []filling{{secrets: 10}, {secrets: 1000}, {secrets: 1000, entries: *measureEntries}, {secrets: 10, agents: 1000}}
+	specs := []filling{{secrets: 10}, {secrets: 1000}, {secrets: 1000, entries: *measureEntries},
+		{secrets: 10, agents: 1000}}
 	for _, n := range sizes {
 		specs = append(specs, filling{secrets: n})
 	}
@@ -170,27 +174,34 @@ func (m *meter) addRows(t *testing.T) {
 		if n <= 1000 {
 			sets, rights = w.copy(t, "sets"), w.copy(t, "rights")
 		}
-		m.add(row{name: "set" + in, over: m.put, goal: goal{over: 1.7}}, sets, "", "secrets", "set", "other/KEY%d", "a value of a usual length")
+		m.add(row{name: "set" + in, over: m.put, goal: goal{over: 1.7}}, sets, "", "secrets", "set", "other/KEY%d",
+			"a value of a usual length")
 		if n == sizes[0] || n == 100000 {
 			flat := goal{group: 1.2}
-			m.add(row{name: "agents create" + in, group: "agents create", goal: flat}, rights, "", "agents", "create", "--name", "new%d", "--scopes", "secrets:read:team0/*")
-			m.add(row{name: "tokens issue" + in, group: "tokens issue", goal: flat}, rights, "", "tokens", "issue", "--scopes", "secrets:read:team0/*")
+			m.add(row{name: "agents create" + in, group: "agents create", goal: flat}, rights, "", "agents", "create", "--name",
+				"new%d", "--scopes", "secrets:read:team0/*")
+			m.add(row{name: "tokens issue" + in, group: "tokens issue", goal: flat}, rights, "", "tokens", "issue", "--scopes",
+				"secrets:read:team0/*")
 		}
 		if n >= teamSize && !listed {
 			listed = true
-			m.add(row{name: "list 10,000" + in, goal: goal{ms: 30, ahead: stores}, task: "list 10,000"}, w.home, "", "secrets", "list", "team0")
+			m.add(row{name: "list 10,000" + in, goal: goal{ms: 30, ahead: stores}, task: "list 10,000"}, w.home, "", "secrets",
+				"list", "team0")
 		}
 		if n == 100000 {
-			m.add(row{name: "vault rekey, 100,000 versions", slow: 3, goal: goal{ms: 4000}}, w.home, "", "vault", "rekey", "--force")
+			m.add(row{name: "vault rekey, 100,000 versions", slow: 3, goal: goal{ms: 4000}}, w.home, "", "vault", "rekey",
+				"--force")
 		}
 	}
 	m.addGets(worlds[specs[2]], ", 1,000 secrets, "+thousands(*measureEntries)+" entries")
 	m.addGets(worlds[specs[3]], ", 10 secrets, 1,000 agents")
 
 	full := worlds[filling{secrets: 1000}]
-	m.add(row{name: "list 1,000", goal: goal{ms: 6, ahead: stores}, task: "list 1,000"}, full.home, "", "secrets", "list", "team0")
+	m.add(row{name: "list 1,000", goal: goal{ms: 6, ahead: stores}, task: "list 1,000"}, full.home, "", "secrets", "list",
+		"team0")
 	sops := goal{ahead: []string{"sops"}}
-	m.add(row{name: "env export, 1,000", goal: sops, task: "export 1,000"}, full.home, "", "env", "export", "team0/service0")
+	m.add(row{name: "env export, 1,000", goal: sops, task: "export 1,000"}, full.home, "", "env", "export",
+		"team0/service0")
 	m.dotenv = filepath.Join(m.dir, "1000.env")
 	if err := os.WriteFile(m.dotenv, variables(1000), 0o600); err != nil {
 		t.Fatal(err)
@@ -208,7 +219,8 @@ func (m *meter) addRows(t *testing.T) {
 	long, in := worlds[specs[2]].home, ", "+thousands(*measureEntries)+" entries"
 	m.add(row{name: "audit verify" + in, slow: 1}, long, "", "audit", "verify")
 	m.add(row{name: "audit verify" + in + ", again", slow: 1, goal: goal{ms: 2000}}, long, "", "audit", "verify")
-	if help, err := exec.Command(m.ass, "audit", "verify", "--help").Output(); err == nil && bytes.Contains(help, []byte("--all")) {
+	if help, err := exec.Command(m.ass, "audit", "verify", "--help").Output(); err == nil && bytes.Contains(help,
+		[]byte("--all")) {
 		m.add(row{name: "audit verify --all" + in, slow: 1}, long, "", "audit", "verify", "--all")
 	}
 }
@@ -383,7 +395,8 @@ func (m *meter) crowd(t *testing.T) [][]string {
 	return [][]string{
 		{name + ", each get", text(took, 0.5), text(took, 0.9)},
 		{name + ", the slowest get", fmt.Sprintf("%.1f ms", slowest), "", "", "", "", "≤ 100 ms" + mark(slowest <= 100)},
-		{name + ", throughput", fmt.Sprintf("%.0f/s: %.2f of what the CPUs allow", second, share), "", "", "", "", "≥ 0.8" + mark(share >= 0.8)},
+		{name + ", throughput", fmt.Sprintf("%.0f/s: %.2f of what the CPUs allow", second, share), "", "", "", "",
+			"≥ 0.8" + mark(share >= 0.8)},
 	}
 }
 
@@ -416,12 +429,14 @@ func (m *meter) binary(t *testing.T) [][]string {
 	if !static {
 		kind = "NOT static"
 	}
-	return [][]string{{"the binary", fmt.Sprintf("%.2f MiB, %s", mib, kind), "", "", "", "", "≤ 10 MiB, static" + mark(static && mib <= 10)}}
+	return [][]string{{"the binary", fmt.Sprintf("%.2f MiB, %s", mib, kind), "", "", "", "",
+		"≤ 10 MiB, static" + mark(static && mib <= 10)}}
 }
 
 // table prints all rows, and then the lines of more, in Markdown.
 func (m *meter) table(w io.Writer, more [][]string) {
-	columns := append([]string{"whole process", "median", "90 %", "× floor", "× fastest of its kind", "peak", "goal"}, m.tools...)
+	columns := append([]string{"whole process", "median", "90 %", "× floor", "× fastest of its kind", "peak", "goal"},
+		m.tools...)
 	line := func(cells []string) {
 		cells = append(cells, make([]string, len(columns)-len(cells))...)
 		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
@@ -430,7 +445,8 @@ func (m *meter) table(w io.Writer, more [][]string) {
 	fmt.Fprintln(w, strings.Repeat("| --- ", len(columns))+"|")
 	for _, r := range m.rows {
 		over, within := m.ratios(r)
-		cells := []string{r.name, text(r.took, 0.5), text(r.took, 0.9), fmt.Sprintf("%.2f", over), "", fmt.Sprintf("%.1f MiB", r.peak), m.goalOf(r, over, within)}
+		cells := []string{r.name, text(r.took, 0.5), text(r.took, 0.9), fmt.Sprintf("%.2f", over), "", fmt.Sprintf("%.1f MiB",
+			r.peak), m.goalOf(r, over, within)}
 		if within > 0 {
 			cells[4] = fmt.Sprintf("%.2f", within)
 		}

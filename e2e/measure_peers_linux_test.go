@@ -42,7 +42,8 @@ func (m *meter) addPeers(t *testing.T) {
 				if r.peers == nil {
 					r.peers = map[string]*row{}
 				}
-				r.peers[peer.tool] = &row{name: peer.tool + ", " + r.task, args: always(append([]string{bin}, args...)...), env: env}
+				r.peers[peer.tool] = &row{name: peer.tool + ", " + r.task, args: always(append([]string{bin}, args...)...),
+					env: env}
 			}
 		}
 	}

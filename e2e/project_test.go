@@ -15,18 +15,25 @@ import (
 func TestImportDirection(t *testing.T) {
 	never := []string{"net", "net/http", "os/exec"}
 	for pkg, allowed := range map[string]struct{ ours, not []string }{
-		"ass":                      {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/commands":             {[]string{"ass/vault", "ass/vault/disk", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto/", "github.com/cloudflare/"}},
+		"ass": {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
+		"ass/commands": {[]string{"ass/vault", "ass/vault/disk", "ass/tokens", "ass/audit"},
+			[]string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto/", "github.com/cloudflare/"}},
 		"ass/vault/internal/fault": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/vault/disk":           {[]string{"ass/vault/internal/fault"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/vault/internal/keys":  {[]string{"ass/tokens", "ass/vault/internal/fault"}, []string{"os", "go.etcd.io/bbolt"}},
-		"ass/vault/internal/bolt":  {[]string{"ass/vault/disk", "ass/vault/internal/fault"}, []string{"filippo.io/age", "encoding/json", "ass/audit"}},
-		"ass/vault":                {[]string{"ass/vault/disk", "ass/vault/internal/fault", "ass/vault/internal/bolt", "ass/vault/internal/keys", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "golang.org/x/term", "github.com/alecthomas/kong"}},
-		"ass/commands/asstest":     {[]string{"ass/commands", "ass/vault", "ass/tokens"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/e2e/world":            {[]string{"ass/vault", "ass/vault/vaulttest"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
-		"ass/vault/vaulttest":      {[]string{"ass/vault", "ass/tokens"}, nil},
-		"ass/tokens":               {nil, []string{"os", "go.etcd.io/bbolt"}},
-		"ass/audit":                {nil, []string{"os", "go.etcd.io/bbolt"}},
+		"ass/vault/disk": {[]string{"ass/vault/internal/fault"}, []string{"go.etcd.io/bbolt", "filippo.io/age",
+			"crypto/"}},
+		"ass/vault/internal/keys": {[]string{"ass/tokens", "ass/vault/internal/fault"}, []string{"os", "go.etcd.io/bbolt"}},
+		"ass/vault/internal/bolt": {[]string{"ass/vault/disk", "ass/vault/internal/fault"}, []string{"filippo.io/age",
+			"encoding/json", "ass/audit"}},
+		"ass/vault": {[]string{"ass/vault/disk", "ass/vault/internal/fault", "ass/vault/internal/bolt",
+			"ass/vault/internal/keys", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt", "filippo.io/age",
+			"golang.org/x/term", "github.com/alecthomas/kong"}},
+		"ass/commands/asstest": {[]string{"ass/commands", "ass/vault", "ass/tokens"}, []string{"go.etcd.io/bbolt",
+			"filippo.io/age", "crypto/"}},
+		"ass/e2e/world": {[]string{"ass/vault", "ass/vault/vaulttest"}, []string{"go.etcd.io/bbolt",
+			"filippo.io/age", "crypto/"}},
+		"ass/vault/vaulttest": {[]string{"ass/vault", "ass/tokens"}, nil},
+		"ass/tokens":          {nil, []string{"os", "go.etcd.io/bbolt"}},
+		"ass/audit":           {nil, []string{"os", "go.etcd.io/bbolt"}},
 	} {
 		out, err := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", pkg).CombinedOutput()
 		if err != nil {
@@ -66,7 +73,8 @@ func TestNetIsForAddressesAlone(t *testing.T) {
 		if imports := strings.Contains(string(b), "\t\"net\"\n"); imports != (filepath.Base(file) == "addresses.go") {
 			t.Errorf("%s imports net: %v", file, imports)
 		}
-		if uses := regexp.MustCompile(`\bnet\.[A-Z]\w*`).FindAllString(string(b), -1); len(uses) > 0 && !slices.Equal(uses, []string{"net.InterfaceAddrs", "net.IPNet"}) {
+		if uses := regexp.MustCompile(`\bnet\.[A-Z]\w*`).FindAllString(string(b), -1); len(uses) > 0 && !slices.Equal(uses,
+			[]string{"net.InterfaceAddrs", "net.IPNet"}) {
 			t.Errorf("%s uses %v", file, uses)
 		}
 	}
@@ -79,7 +87,8 @@ func TestLinksInDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, fromRoot("README.md"), fromRoot("CONTRIBUTING.md"), fromRoot("CHANGELOG.md"), fromRoot("SECURITY.md")) {
+	for _, file := range append(files, fromRoot("README.md"), fromRoot("CONTRIBUTING.md"), fromRoot("CHANGELOG.md"),
+		fromRoot("SECURITY.md")) {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Error(err)

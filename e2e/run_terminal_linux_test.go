@@ -27,7 +27,8 @@ func TestRunReplacesTheProcess(t *testing.T) {
 		{"run", "--file", "F=a/K", "--env", "X=a/K", "--"},
 		{"run", "--"},
 	} {
-		term := startOnTerminal(t, home, append(args, "sh", "-c", `echo pid $$ of $PPID, "$X$K"; test -z "$F" || cat "$F"; exit 9`)...)
+		term := startOnTerminal(t, home, append(args, "sh", "-c",
+			`echo pid $$ of $PPID, "$X$K"; test -z "$F" || cat "$F"; exit 9`)...)
 		term.await("pid " + strconv.Itoa(term.cmd.Process.Pid) + " of ")
 		if code := term.exitCode(); code != 9 {
 			t.Errorf("%v: exit code %d", args, code)
@@ -68,14 +69,16 @@ func TestRunCtrlC(t *testing.T) {
 		if err == nil || time.Since(start) > 5*time.Second {
 			t.Errorf("%v: %v after %v", flags, err, time.Since(start))
 		}
-		if code := term.cmd.ProcessState.ExitCode(); code != -1 && code != 130 { // the signal itself, or the code that shells use for it
+		// the signal itself, or the code that shells use for it
+		if code := term.cmd.ProcessState.ExitCode(); code != -1 && code != 130 {
 			t.Errorf("%v: exit code %d", flags, code)
 		}
 	}
 	// ass does not send the signal again: a child in another process group, which the
 	// terminal does not signal, catches none.
 	if _, err := exec.LookPath("setsid"); err == nil {
-		term := startOnTerminal(t, home, "run", "--stdin", "a/K", "--", "setsid", "sh", "-c", `trap 'echo caught' INT; echo ready; sleep 0.5; echo still here`)
+		term := startOnTerminal(t, home, "run", "--stdin", "a/K", "--", "setsid", "sh", "-c",
+			`trap 'echo caught' INT; echo ready; sleep 0.5; echo still here`)
 		term.await("ready")
 		term.typeIn("\x03")
 		term.await("still here")
@@ -95,7 +98,8 @@ func TestRunRedactsWhatIsNoTerminal(t *testing.T) {
 		t.Skip("no sh")
 	}
 	home := homeWithSecret(t)
-	term := startOnTerminal(t, home, "run", "--env", "X=a/K", "--keep-agent-key", "--", "sh", "-c", `ass run --env X=a/K -- sh -c 'echo "to a pipe: $X"; echo "to the terminal: $X" >&2' | cat`)
+	term := startOnTerminal(t, home, "run", "--env", "X=a/K", "--keep-agent-key", "--", "sh", "-c",
+		`ass run --env X=a/K -- sh -c 'echo "to a pipe: $X"; echo "to the terminal: $X" >&2' | cat`)
 	term.await("to a pipe: [redacted:K]")
 	term.await("to the terminal: hunter2")
 	if code := term.exitCode(); code != 0 {

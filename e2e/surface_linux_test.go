@@ -39,8 +39,10 @@ func newPlainUser(t *testing.T) *plainUser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &plainUser{t, filepath.Join(dir, "ass"), filepath.Join(dir, "home"), &syscall.Credential{Uid: nobody, Gid: nobody}}
-	err = errors.Join(os.Chmod(dir, 0o755), copyFile(program, p.ass), os.Mkdir(p.home, 0o700), os.Chown(p.home, nobody, nobody))
+	p := &plainUser{t, filepath.Join(dir, "ass"), filepath.Join(dir, "home"), &syscall.Credential{Uid: nobody,
+		Gid: nobody}}
+	err = errors.Join(os.Chmod(dir, 0o755), copyFile(program, p.ass), os.Mkdir(p.home, 0o700), os.Chown(p.home, nobody,
+		nobody))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +185,8 @@ func TestFilesOfOthers(t *testing.T) {
 	must(os.WriteFile(project, []byte(`{"namespace":"theirs","version":1}`), 0o644))
 	p.does(0, "the namespace theirs comes from .*/.assrc, which belongs to another user", "secrets", "set", "K", "hunter2")
 	give(project, stranger, 0o644)
-	for _, args := range [][]string{{"secrets", "set", "K", "hunter2"}, {"secrets", "get", "K"}, {"secrets", "list"}, {"env", "export"}} {
+	for _, args := range [][]string{{"secrets", "set", "K", "hunter2"}, {"secrets", "get", "K"}, {"secrets", "list"},
+		{"env", "export"}} {
 		p.does(2, "/.assrc belongs to another user or is writable by everyone, so its namespace is ignored", args...)
 	}
 	p.does(0, "", "secrets", "get", "K", "--namespace", "theirs")
@@ -218,11 +221,13 @@ func TestFilesOfOthers(t *testing.T) {
 	give(filepath.Join(run, "ass"), stranger, 0o777)
 	env := []string{"XDG_RUNTIME_DIR=" + run}
 	p.doesWith(pass, env, 1, "the folder .*/run/ass belongs to another user", "unlock")
-	must(os.Rename(filepath.Join(run, "ass"), filepath.Join(run, "theirs")), os.Symlink("theirs", filepath.Join(run, "ass")))
+	must(os.Rename(filepath.Join(run, "ass"), filepath.Join(run, "theirs")), os.Symlink("theirs", filepath.Join(run,
+		"ass")))
 	p.doesWith(pass, env, 1, "the folder .*/run/ass belongs to another user", "unlock")
 	must(os.Remove(filepath.Join(run, "ass")))
 	p.doesWith(pass, env, 0, "Unlocked", "unlock")
 	p.doesWith("", env, 0, "^hunter2$", "secrets", "get", "a/K")
 	give(filepath.Join(run, "ass/unlocked-default"), stranger, 0o644)
-	p.doesWith("", env, 3, "warning: the token of ass unlock is not used: .*belongs to another user", "secrets", "get", "a/K")
+	p.doesWith("", env, 3, "warning: the token of ass unlock is not used: .*belongs to another user", "secrets", "get",
+		"a/K")
 }

@@ -220,7 +220,8 @@ func TestNoValueWithoutItsEntry(t *testing.T) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err == nil || len(out) > 0 || !strings.HasPrefix(stderr.String(), "ass: ") || strings.Contains(stderr.String(), "goroutine") {
+	if err == nil || len(out) > 0 || !strings.HasPrefix(stderr.String(), "ass: ") || strings.Contains(stderr.String(),
+		"goroutine") {
 		t.Errorf("%v: stdout %q, stderr %q", err, out, stderr.String())
 	}
 	if after, err := assIn(home, "audit", "--limit", "0"); err != nil || !bytes.Equal(before, after) {
@@ -252,7 +253,8 @@ func TestPasteAtAPrompt(t *testing.T) {
 	if out, err := assIn(home, "secrets", "get", "a/LONG"); err != nil || string(out) != long {
 		t.Errorf("%d bytes came back of %d: %v", len(out), len(long), err)
 	}
-	if term, code := paste("-----BEGIN KEY-----\rhunter2\r-----END KEY-----\r"); code != 2 || strings.Contains(term.text(), "hunter2") {
+	if term, code := paste("-----BEGIN KEY-----\rhunter2\r-----END KEY-----\r"); code != 2 || strings.Contains(term.text(),
+		"hunter2") {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}
 	if out, err := assIn(home, "secrets", "get", "a/LONG"); err != nil || string(out) != long {
@@ -349,7 +351,8 @@ func TestFullDisk(t *testing.T) {
 			continue
 		}
 		failed++
-		if !strings.Contains(string(out), "no space left on device; nothing was changed: make room") || strings.Contains(string(out), "hunter2") {
+		if !strings.Contains(string(out), "no space left on device; nothing was changed: make room") ||
+			strings.Contains(string(out), "hunter2") {
 			t.Errorf("%v: %s", args[:2], out)
 		}
 	}

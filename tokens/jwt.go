@@ -127,7 +127,8 @@ func ParseHeaderPayload(signed string) (Claims, error) {
 	var err1, err2 error
 	c.Scopes, err1 = ParseScopes(w.Scope)
 	c.IPs, err2 = IPsOf(w.IPs)
-	if err := errors.Join(err1, err2); err != nil || w.Iat < 0 || w.Exp < w.Iat || w.Exp-w.Iat > int64(MaxTTL/time.Second) {
+	if err := errors.Join(err1, err2); err != nil || w.Iat < 0 || w.Exp < w.Iat ||
+		w.Exp-w.Iat > int64(MaxTTL/time.Second) {
 		return Claims{}, errToken
 	}
 	if again, err := c.HeaderPayload(); err != nil || !bytes.Equal([]byte(again), []byte(signed)) {

@@ -25,8 +25,10 @@ func goodClaims(t testing.TB) Claims {
 		t.Fatal(err)
 	}
 	return Claims{
-		Vault: [16]byte{0xbd, 0xe4, 0xc4, 0x89, 0x44, 0xfd, 0xc5, 0x28, 0x01, 0xa0, 0x78, 0xd0, 0xd4, 0xe1, 0x82, 0x17}, Issuer: "agt_7f3a9b2c",
-		ID: "0f8fad5b-d9cb-469f-a165-70867728950e", Issued: time.Unix(1780000000, 0).UTC(), Expires: time.Unix(1780003600, 0).UTC(), Scopes: scopes,
+		Vault:  [16]byte{0xbd, 0xe4, 0xc4, 0x89, 0x44, 0xfd, 0xc5, 0x28, 0x01, 0xa0, 0x78, 0xd0, 0xd4, 0xe1, 0x82, 0x17},
+		Issuer: "agt_7f3a9b2c",
+		ID:     "0f8fad5b-d9cb-469f-a165-70867728950e", Issued: time.Unix(1780000000, 0).UTC(), Expires: time.Unix(1780003600,
+			0).UTC(), Scopes: scopes,
 	}
 }
 
@@ -65,7 +67,8 @@ func TestTokenIsJWT(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := TokenText(signed, Signature(signed, key))
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithStrictDecoding(),
+		jwt.WithoutClaimsValidation())
 	for _, k := range [][]byte{key[:], make([]byte, 32)} {
 		token, err := parser.Parse(text, func(*jwt.Token) (any, error) { return k, nil })
 		if want := bytes.Equal(k, key[:]); (err == nil) != want {
@@ -87,12 +90,14 @@ func TestTokenVerifies(t *testing.T) {
 	other.Uses = 1
 	wider, _ := other.HeaderPayload()
 	for name, token := range map[string]Token{
-		"wrong key":         {Signed: signed, Signature: Signature(signed, [32]byte{2})},
-		"no signature":      {Signed: signed},
-		"other claims":      {Signed: wider, Signature: Signature(signed, key)},
-		"no signed part":    {Signature: Signature("", key)},
-		"another algorithm": {Signed: b64(`{"alg":"none","typ":"JWT"}`) + "." + b64(goodPayload), Signature: Signature(signed, key)},
-		"HS512 by name":     {Signed: b64(`{"alg":"HS512","typ":"JWT"}`) + "." + b64(goodPayload), Signature: Signature(b64(`{"alg":"HS512","typ":"JWT"}`)+"."+b64(goodPayload), key)},
+		"wrong key":      {Signed: signed, Signature: Signature(signed, [32]byte{2})},
+		"no signature":   {Signed: signed},
+		"other claims":   {Signed: wider, Signature: Signature(signed, key)},
+		"no signed part": {Signature: Signature("", key)},
+		"another algorithm": {Signed: b64(`{"alg":"none","typ":"JWT"}`) + "." + b64(goodPayload), Signature: Signature(signed,
+			key)},
+		"HS512 by name": {Signed: b64(`{"alg":"HS512","typ":"JWT"}`) + "." + b64(goodPayload),
+			Signature: Signature(b64(`{"alg":"HS512","typ":"JWT"}`)+"."+b64(goodPayload), key)},
 	} {
 		if token.Verify(key) == nil {
 			t.Errorf("%s: it verifies", name)
@@ -113,10 +118,13 @@ func TestClaimsRoundTrip(t *testing.T) {
 	ips, _ := ParseIPs("10.0.0.0/8,::1")
 	scopes, _ := ParseScopes("secrets:*:* secrets:read:a/K")
 	for name, change := range map[string]func(*Claims){
-		"least":      func(*Claims) {},
-		"everything": func(c *Claims) { c.Uses, c.IPs, c.Tier, c.Scopes, c.Issuer = 1<<64-1, ips, Sensitive, scopes, "owner" },
-		"longest":    func(c *Claims) { c.Expires = c.Issued.Add(MaxTTL) },
-		"no time":    func(c *Claims) { c.Expires = c.Issued },
+		"least": func(*Claims) {},
+		"everything": func(c *Claims) {
+			c.Uses, c.IPs, c.Tier, c.Scopes, c.Issuer = 1<<64-1, ips, Sensitive, scopes,
+				"owner"
+		},
+		"longest": func(c *Claims) { c.Expires = c.Issued.Add(MaxTTL) },
+		"no time": func(c *Claims) { c.Expires = c.Issued },
 	} {
 		c := goodClaims(t)
 		change(&c)
@@ -151,8 +159,9 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 	}
 	bad := map[string]string{
 		"nothing": "", "dots": "..", "two parts": good[:strings.LastIndexByte(good, '.')], "four parts": good + ".AA",
-		"padded signature":        good + "=",
-		"padded payload":          sign(b64(goodHeader), base64.URLEncoding.EncodeToString([]byte(change(`/gemini/*`, `/gemin/*`)))),
+		"padded signature": good + "=",
+		"padded payload": sign(b64(goodHeader), base64.URLEncoding.EncodeToString([]byte(change(`/gemini/*`,
+			`/gemin/*`)))),
 		"standard base64":         sign(b64(goodHeader), b64(goodPayload)+"+"),
 		"a space before":          " " + good,
 		"a newline behind":        good + "\n",
@@ -164,16 +173,21 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 	// In base64, 32 bytes leave two unused bits in the last character. They must be zero.
 	last := good[len(good)-1]
 	i := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", last)
-	bad["spare bits"] = good[:len(good)-1] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[i|1])
+	bad["spare bits"] = good[:len(good)-1] +
+		string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[i|1])
 	for _, header := range []string{
-		`{"alg":"none","typ":"JWT"}`, `{"alg":"None","typ":"JWT"}`, `{"alg":"HS384","typ":"JWT"}`, `{"alg":"RS256","typ":"JWT"}`, `{"alg":"hs256","typ":"JWT"}`,
-		`{"typ":"JWT","alg":"HS256"}`, `{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT","kid":"1"}`, `{"alg":"HS256", "typ":"JWT"}`,
-		`{"alg":"HS256","typ":"jwt"}`, `{"alg":"HS256","typ":"JWT"}` + "\n", `{"alg":"HS256","alg":"none","typ":"JWT"}`, `{}`, ``,
+		`{"alg":"none","typ":"JWT"}`, `{"alg":"None","typ":"JWT"}`, `{"alg":"HS384","typ":"JWT"}`,
+		`{"alg":"RS256","typ":"JWT"}`, `{"alg":"hs256","typ":"JWT"}`,
+		`{"typ":"JWT","alg":"HS256"}`, `{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT","kid":"1"}`,
+		`{"alg":"HS256", "typ":"JWT"}`,
+		`{"alg":"HS256","typ":"jwt"}`, `{"alg":"HS256","typ":"JWT"}` + "\n", `{"alg":"HS256","alg":"none","typ":"JWT"}`, `{}`,
+		``,
 	} {
 		bad["header "+header] = sign(b64(header), b64(goodPayload))
 	}
 	for name, payload := range map[string]string{
-		"order":             change(`"sub":"agt_7f3a9b2c","jti":"0f8fad5b-d9cb-469f-a165-70867728950e"`, `"jti":"0f8fad5b-d9cb-469f-a165-70867728950e","sub":"agt_7f3a9b2c"`),
+		"order": change(`"sub":"agt_7f3a9b2c","jti":"0f8fad5b-d9cb-469f-a165-70867728950e"`,
+			`"jti":"0f8fad5b-d9cb-469f-a165-70867728950e","sub":"agt_7f3a9b2c"`),
 		"space":             change(`,"sub"`, `, "sub"`),
 		"newline behind":    goodPayload + "\n",
 		"two values":        goodPayload + goodPayload,
@@ -230,7 +244,8 @@ func TestTokenHidesItsSecret(t *testing.T) {
 
 func FuzzJWT(f *testing.F) {
 	f.Add(goodHeader, goodPayload)
-	f.Add(goodHeader, strings.Replace(goodPayload, `gemini/*"`, `gemini/*","uses":3,"ips":["10.0.0.0/8"],"tier":"sensitive"`, 1))
+	f.Add(goodHeader, strings.Replace(goodPayload, `gemini/*"`,
+		`gemini/*","uses":3,"ips":["10.0.0.0/8"],"tier":"sensitive"`, 1))
 	f.Add(`{"alg":"none"}`, `{}`)
 	f.Add("", "null")
 	f.Fuzz(func(t *testing.T, header, payload string) {

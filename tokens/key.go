@@ -39,7 +39,8 @@ func ParseAgentKey(s string) (AgentKey, error) {
 		return AgentKey{}, syntaxErrorf("agent key", "it does not begin with %s", keyPrefix)
 	}
 	if len(digits) != keyDigits {
-		return AgentKey{}, syntaxErrorf("agent key", "it has %d characters instead of %d; was it copied completely?", len(s), len(keyPrefix)+keyDigits)
+		return AgentKey{}, syntaxErrorf("agent key", "it has %d characters instead of %d; was it copied completely?", len(s),
+			len(keyPrefix)+keyDigits)
 	}
 	n, base := new(big.Int), big.NewInt(62)
 	for i := range len(digits) {

@@ -52,7 +52,8 @@ func IPsOf(texts []string) (IPs, error) {
 	for i, text := range texts {
 		prefix, err := parsePrefix(strings.TrimSpace(text))
 		if err != nil {
-			return nil, syntaxErrorf("ip allowlist", "entry %d is neither an address nor a CIDR range, such as 192.0.2.7 or 10.0.0.0/8", i+1)
+			return nil, syntaxErrorf("ip allowlist", "entry %d is neither an address nor a CIDR range, such as 192.0.2.7 or "+
+				"10.0.0.0/8", i+1)
 		}
 		ips = append(ips, prefix)
 	}

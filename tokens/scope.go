@@ -57,7 +57,8 @@ func parsePattern(s string) (Pattern, error) {
 		return Below(Namespace{ns}), nil
 	}
 	if strings.Contains(s, "*") {
-		return Pattern{}, syntaxErrorf("scope", "* must stand alone or be the last segment, as in production/*, where it matches any depth")
+		return Pattern{}, syntaxErrorf("scope", "* must stand alone or be the last segment, as in production/*, where it "+
+			"matches any depth")
 	}
 	n, err := checkSegments("scope", s, MaxPathSegments)
 	if err != nil {
@@ -117,7 +118,8 @@ func ParseScope(s string) (Scope, error) {
 	kind, rest, ok1 := strings.Cut(s, ":")
 	action, pattern, ok2 := strings.Cut(rest, ":")
 	if !ok1 || !ok2 || kind != "secrets" {
-		return Scope{}, syntaxErrorf("scope", "it is not of the form secrets:<read|write|delete|*>:<pattern>, as in secrets:read:production/*")
+		return Scope{}, syntaxErrorf("scope", "it is not of the form secrets:<read|write|delete|*>:<pattern>, as in "+
+			"secrets:read:production/*")
 	}
 	var scope Scope
 	for _, a := range []Action{Read, Write, Delete, anyAction} {

@@ -100,7 +100,8 @@ func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...token
 	if c := s.as.claims; c != nil && c.Uses > 0 {
 		if uses.Used > c.Uses {
 			left := c.Uses - (uses.Used - uint64(len(paths)))
-			return &refusal{fault.New(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left, c.Uses, len(paths)), event, paths[0].String(), "uses"}
+			return &refusal{fault.New(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left,
+				c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
 			if err := t.remove(bucketGrants, s.as.Index[:]); err != nil {
@@ -155,7 +156,8 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		last = uses.LastAt
 	}
 	if now.Before(last.Add(-clockGrace)) {
-		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
+		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it "+
+			"is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
 	}
 	c := s.as.claims
 	if c == nil {
@@ -170,7 +172,8 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 			addrs = s.v.opts.Addresses()
 		}
 		if !c.IPs.Allow(addrs) {
-			return "address", fault.New(ErrDenied, "%s may only be used from %s, and this machine has no such address", s.Who(), strings.Join(c.IPs.Strings(), ", "))
+			return "address", fault.New(ErrDenied, "%s may only be used from %s, and this machine has no such address", s.Who(),
+				strings.Join(c.IPs.Strings(), ", "))
 		}
 	}
 	return "", nil

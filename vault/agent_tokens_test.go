@@ -50,18 +50,21 @@ func TestIssueToken(t *testing.T) {
 			}
 			continue
 		}
-		if want := clock.Truncate(time.Second).Add(time.Hour); !made.Expires.Equal(want) || made.Scopes.String() != c.scopes || made.Uses != 0 || made.Tier != 0 {
+		if want := clock.Truncate(time.Second).Add(time.Hour); !made.Expires.Equal(want) ||
+			made.Scopes.String() != c.scopes || made.Uses != 0 || made.Tier != 0 {
 			t.Errorf("%s: it is %+v", name, made.Claims)
 		}
 		// A token reads what its scopes cover. Its keys decide that, so try each path.
 		for _, path := range []string{"a/K", "a/b/K", "b/K"} {
 			got, err := v.Token(made.Text).Get(t, path)
-			if covers := made.Scopes.Allow(tokens.Read, vaulttest.Path(t, path)); covers != (err == nil && got == "value of "+path) || !covers && !errors.Is(err, vault.ErrDenied) {
+			if covers := made.Scopes.Allow(tokens.Read, vaulttest.Path(t, path)); covers != (err == nil &&
+				got == "value of "+path) || !covers && !errors.Is(err, vault.ErrDenied) {
 				t.Errorf("%s: it reads %s as %q: %v", name, path, got, err)
 			}
 		}
 	}
-	token, asToken := v.NewToken(t, as, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:*").Intersect(agent.Scopes)})
+	token, asToken := v.NewToken(t, as, vault.TokenSpec{Scopes: vaulttest.Scopes(t,
+		"secrets:*:*").Intersect(agent.Scopes)})
 	err := asToken(func(s *vault.Session) error {
 		_, err := s.IssueToken(vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/K")})
 		return err
@@ -181,7 +184,8 @@ func TestTokenUses(t *testing.T) {
 		v.Set(t, path, "value", vault.SetOptions{})
 	}
 	v.Set(t, "s/SENSITIVE", "value", vault.SetOptions{Tier: tokens.Sensitive})
-	made, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:a/*", "secrets:read:s/*"), Uses: 4})
+	made, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:a/*", "secrets:read:s/*"),
+		Uses: 4})
 	used := func(want uint64, state string) {
 		t.Helper()
 		v.Must(t, func(s *vault.Session) error {
@@ -231,7 +235,8 @@ func TestTokenUses(t *testing.T) {
 	used(4, vault.TokenUsedUp)
 	_, err = token.Get(t, "a/K")
 	wantError(t, "used up", err, vault.ErrWrongKey)
-	wantDenials(t, v, "secret.read.denied "+made.ID+" b/K scope", "secret.read.denied "+made.ID+" a/K uses", "secret.read.denied "+made.ID+" a/K uses")
+	wantDenials(t, v, "secret.read.denied "+made.ID+" b/K scope", "secret.read.denied "+made.ID+" a/K uses",
+		"secret.read.denied "+made.ID+" a/K uses")
 	err = v.Do(func(s *vault.Session) error { _, err := s.RevokeToken(made.ID); return err })
 	wantError(t, "revoking it", err, vault.ErrConflict)
 }
@@ -258,7 +263,8 @@ func TestTokenAddresses(t *testing.T) {
 	}
 	made, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/*"), IPs: ips})
 	var denied []string
-	for have, ok := range map[string]bool{"": false, "192.0.2.7": true, "192.0.2.8": false, "127.0.0.1 10.9.8.7": true, "::1": false} {
+	for have, ok := range map[string]bool{"": false, "192.0.2.7": true, "192.0.2.8": false, "127.0.0.1 10.9.8.7": true,
+		"::1": false} {
 		v.Opts.Addresses = func() (addrs []netip.Addr) {
 			for text := range strings.FieldsSeq(have) {
 				addrs = append(addrs, netip.MustParseAddr(text))
@@ -314,7 +320,8 @@ func TestTokenTiers(t *testing.T) {
 				break
 			}
 			_, err := v.Token(made.Text).Get(t, "a/"+tier.String())
-			if want := tier <= max(c.tier, tokens.Standard); want != (err == nil) || !want && !errors.Is(err, vault.ErrApproval) {
+			if want := tier <= max(c.tier, tokens.Standard); want != (err == nil) || !want &&
+				!errors.Is(err, vault.ErrApproval) {
 				t.Errorf("%s reads what is %s: %v", c.name, tier, err)
 			}
 		}
@@ -336,7 +343,8 @@ func TestDeletionEndsTokens(t *testing.T) {
 		return as
 	}
 	gone := []vaulttest.Actor{issue("secrets:read:a/K"), issue("secrets:read:a/K", "secrets:delete:a/K")}
-	stay := []vaulttest.Actor{issue("secrets:read:a/*"), issue("secrets:read:*"), issue("secrets:read:a/K", "secrets:read:a/L")}
+	stay := []vaulttest.Actor{issue("secrets:read:a/*"), issue("secrets:read:*"), issue("secrets:read:a/K",
+		"secrets:read:a/L")}
 	issue("secrets:read:a/L") // does not cover a/K
 	// The token that deletes the secret ends with it.
 	err := gone[1](func(s *vault.Session) error {

@@ -81,11 +81,13 @@ func (a AgentSpec) Resolve() (AgentSpec, error) {
 		}
 	}
 	if len(a.Scopes) == 0 || len(a.Scopes) > tokens.MaxScopes {
-		return a, &tokens.SyntaxError{What: "scopes", Problem: fmt.Sprintf("an agent must have 1 to %d of them", tokens.MaxScopes)}
+		return a, &tokens.SyntaxError{What: "scopes", Problem: fmt.Sprintf("an agent must have 1 to %d of them",
+			tokens.MaxScopes)}
 	}
 	for _, scope := range a.Scopes {
 		if len(bounds) > 0 && !bounds.Contain(scope) {
-			return a, &tokens.SyntaxError{What: "scope", Problem: fmt.Sprintf("%s reaches outside the allowed namespaces", scope)}
+			return a, &tokens.SyntaxError{What: "scope", Problem: fmt.Sprintf("%s reaches outside the allowed namespaces",
+				scope)}
 		}
 	}
 	return a, nil
@@ -136,7 +138,8 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 				return nil
 			}
 			if other.Name == spec.Name && other.RevokedAt == nil {
-				return fault.New(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent", spec.Name, k)
+				return fault.New(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent",
+					spec.Name, k)
 			}
 			return nil
 		})
@@ -173,7 +176,8 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 // logged is what the log says about an agent's key. It includes the public key, so
 // that the log can be verified by itself.
 func (b agentBody) logged() map[string]any {
-	return map[string]any{"name": b.Name, "namespaces": b.Namespaces, "scopes": b.Scopes, "serial": b.Serial, "public_key": b.Pub}
+	return map[string]any{"name": b.Name, "namespaces": b.Namespaces, "scopes": b.Scopes, "serial": b.Serial,
+		"public_key": b.Pub}
 }
 
 // grantAgent writes an agent's grant and publishes the nodes that it reads. If

@@ -76,11 +76,13 @@ func TestCreateAgent(t *testing.T) {
 			t.Errorf("the key %s is shown as %q", k.Text(), made.KeyPrefix)
 		}
 		clock.Pass(time.Minute)
-		if _, _, err := s.CreateAgent(vault.AgentSpec{Name: "other", Scopes: vaulttest.Scopes(t, "secrets:*:a/*")}); err != nil {
+		if _, _, err := s.CreateAgent(vault.AgentSpec{Name: "other", Scopes: vaulttest.Scopes(t,
+			"secrets:*:a/*")}); err != nil {
 			return err
 		}
 		list, err := s.Agents()
-		if err != nil || len(list) != 2 || fmt.Sprint(list[0]) != fmt.Sprint(made) || list[1].Name != "other" || list[0].LastActiveAt != nil || !list[0].CreatedAt.Equal(made.KeyIssuedAt) {
+		if err != nil || len(list) != 2 || fmt.Sprint(list[0]) != fmt.Sprint(made) || list[1].Name != "other" ||
+			list[0].LastActiveAt != nil || !list[0].CreatedAt.Equal(made.KeyIssuedAt) {
 			t.Errorf("listed are %v, created was %v: %v", list, made, err)
 		}
 		_, _, err = s.CreateAgent(vault.AgentSpec{Name: "gemini", Scopes: vaulttest.Scopes(t, "secrets:read:*")})
@@ -111,17 +113,24 @@ func TestAgentSpec(t *testing.T) {
 		spec vault.AgentSpec
 		ok   bool
 	}{
-		"within":           {vault.AgentSpec{Name: "within", Namespaces: production, Scopes: vaulttest.Scopes(t, "secrets:*:production/*", "secrets:read:production/a/K")}, true},
-		"longest":          {vault.AgentSpec{Name: strings.Repeat("n", 64), Description: strings.Repeat("d", 500), Namespaces: production}, true},
-		"outside":          {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t, "secrets:read:production/*", "secrets:read:staging/K")}, false},
-		"above":            {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t, "secrets:read:*")}, false},
-		"a longer name":    {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t, "secrets:read:production2/*")}, false},
-		"nothing":          {vault.AgentSpec{Name: "x"}, false},
-		"no name":          {vault.AgentSpec{Namespaces: production}, false},
-		"bad name":         {vault.AgentSpec{Name: "a b", Namespaces: production}, false},
-		"long description": {vault.AgentSpec{Name: "x", Namespaces: production, Description: strings.Repeat("d", 501)}, false},
-		"65 scopes":        {vault.AgentSpec{Name: "x", Scopes: slices.Repeat(vaulttest.Scopes(t, "secrets:read:a/*"), 65)}, false},
-		"65 namespaces":    {vault.AgentSpec{Name: "x", Namespaces: slices.Repeat(production, 65)}, false},
+		"within": {vault.AgentSpec{Name: "within", Namespaces: production, Scopes: vaulttest.Scopes(t,
+			"secrets:*:production/*", "secrets:read:production/a/K")}, true},
+		"longest": {vault.AgentSpec{Name: strings.Repeat("n", 64), Description: strings.Repeat("d", 500),
+			Namespaces: production}, true},
+		"outside": {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t,
+			"secrets:read:production/*", "secrets:read:staging/K")}, false},
+		"above": {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t,
+			"secrets:read:*")}, false},
+		"a longer name": {vault.AgentSpec{Name: "x", Namespaces: production, Scopes: vaulttest.Scopes(t,
+			"secrets:read:production2/*")}, false},
+		"nothing":  {vault.AgentSpec{Name: "x"}, false},
+		"no name":  {vault.AgentSpec{Namespaces: production}, false},
+		"bad name": {vault.AgentSpec{Name: "a b", Namespaces: production}, false},
+		"long description": {vault.AgentSpec{Name: "x", Namespaces: production, Description: strings.Repeat("d", 501)},
+			false},
+		"65 scopes": {vault.AgentSpec{Name: "x", Scopes: slices.Repeat(vaulttest.Scopes(t, "secrets:read:a/*"), 65)},
+			false},
+		"65 namespaces": {vault.AgentSpec{Name: "x", Namespaces: slices.Repeat(production, 65)}, false},
 	} {
 		err := v.Do(func(s *vault.Session) error { _, _, err := s.CreateAgent(c.spec); return err })
 		if c.ok && err != nil || !c.ok && !isSyntax(err) {
@@ -200,12 +209,17 @@ func TestRollbackNeedsTwoRights(t *testing.T) {
 		_, as := v.NewAgent(t, action, "secrets:"+action+":a/*")
 		err := as(func(s *vault.Session) error { _, _, err := s.Rollback(vaulttest.Path(t, "a/K"), 1); return err })
 		wantError(t, "with "+action, err, vault.ErrDenied)
-		if err != nil && (!strings.Contains(err.Error(), "read") || !strings.Contains(err.Error(), "write") || strings.Contains(err.Error(), "nothing")) {
+		if err != nil && (!strings.Contains(err.Error(), "read") || !strings.Contains(err.Error(), "write") ||
+			strings.Contains(err.Error(), "nothing")) {
 			t.Errorf("it does not say what is missing: %v", err)
 		}
 	}
 	_, as := v.NewAgent(t, "both", "secrets:read:a/*", "secrets:write:a/*")
-	if err := as(func(s *vault.Session) error { _, _, err := s.Rollback(vaulttest.Path(t, "a/K"), 1); return err }); err != nil {
+	if err := as(func(s *vault.Session) error {
+		_, _, err := s.Rollback(vaulttest.Path(t, "a/K"),
+			1)
+		return err
+	}); err != nil {
 		t.Error(err)
 	}
 	wantValue(t, "the owner", v.Do, "a/K", "one")
@@ -215,11 +229,13 @@ func TestRollbackNeedsTwoRights(t *testing.T) {
 func TestAgentSees(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
-	for _, path := range []string{"production/gemini/KEY", "production/gemini/KEY2", "production/stripe/KEY", "staging/KEY"} {
+	for _, path := range []string{"production/gemini/KEY", "production/gemini/KEY2", "production/stripe/KEY",
+		"staging/KEY"} {
 		v.Set(t, path, "value of "+path, vault.SetOptions{})
 	}
 	v.Set(t, "production/gemini/SENSITIVE", "s", vault.SetOptions{Tier: tokens.Sensitive})
-	agent, as := v.NewAgent(t, "svc", "secrets:read:production/gemini/*", "secrets:write:production/stripe/*", "secrets:delete:production/stripe/KEY", "secrets:read:staging/KEY")
+	agent, as := v.NewAgent(t, "svc", "secrets:read:production/gemini/*", "secrets:write:production/stripe/*",
+		"secrets:delete:production/stripe/KEY", "secrets:read:staging/KEY")
 	wantValue(t, "the agent", as, "production/gemini/KEY", "value of production/gemini/KEY")
 	clock.Pass(time.Hour)
 	err := as(func(s *vault.Session) error {
@@ -275,7 +291,8 @@ func TestOnlyTheOwner(t *testing.T) {
 	if !errors.As(err, &need) {
 		t.Fatal(err)
 	}
-	token, asToken := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:*"), Tier: tokens.Sensitive})
+	token, asToken := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:*"),
+		Tier: tokens.Sensitive})
 	p := vaulttest.Path(t, "a/K")
 	set := func(tier tokens.Tier) func(*vault.Session) error {
 		return func(s *vault.Session) error {
@@ -308,7 +325,8 @@ func TestOnlyTheOwner(t *testing.T) {
 		} {
 			before := len(denials(t, v))
 			wantError(t, act.event, as(act.do), vault.ErrDenied)
-			if got := denials(t, v)[before:]; act.event != "" && (len(got) != 1 || !strings.HasPrefix(got[0], act.event+audit.Denied+" "+who)) {
+			if got := denials(t, v)[before:]; act.event != "" && (len(got) != 1 || !strings.HasPrefix(got[0],
+				act.event+audit.Denied+" "+who)) {
 				unlogged[act.event] = true
 			}
 		}
@@ -363,7 +381,8 @@ func TestWriteOnly(t *testing.T) {
 	check(path, "one")
 	// An agent or a token that is made later reads it too, at once.
 	agent("after", "production/gemini/*")
-	_, readers["the owner's token after"] = v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
+	_, readers["the owner's token after"] = v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t,
+		"secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
 	check(path, "one")
 	// The writer makes a second version, and a second secret.
 	if err := writer.Set(t, path, "two", vault.SetOptions{}); err != nil {
@@ -380,7 +399,8 @@ func TestWriteOnly(t *testing.T) {
 	}
 	_, exact = v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/KEY3")})
 	wantValue(t, "the owner's token for it alone", exact, "production/gemini/KEY3", "third")
-	_, readers["an agent's token after"] = v.NewToken(t, wide, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
+	_, readers["an agent's token after"] = v.NewToken(t, wide, vault.TokenSpec{Scopes: vaulttest.Scopes(t,
+		"secrets:read:production/gemini/KEY", "secrets:read:production/gemini/KEY2")})
 	check(path, "two")
 	check("production/gemini/KEY2", "other")
 	// If an agent issued a token before the secret was written, the token either reads it,
@@ -468,7 +488,8 @@ func TestRevokeAgent(t *testing.T) {
 		_, err := as.Get(t, "a/K")
 		wantError(t, name, err, vault.ErrWrongKey)
 	}
-	for name, as := range map[string]vaulttest.Actor{"the owner": v.Do, "another agent": other, "its token": others, "the owner's token": owners} {
+	for name, as := range map[string]vaulttest.Actor{"the owner": v.Do, "another agent": other, "its token": others,
+		"the owner's token": owners} {
 		wantValue(t, name, as, "a/K", "value")
 		wantValue(t, name, as, "a/ITS", "written by it")
 	}
@@ -494,7 +515,8 @@ func TestRotateAgentKey(t *testing.T) {
 	var k tokens.AgentKey
 	v.Must(t, func(s *vault.Session) error {
 		n, got, err := s.RotateAgentKey(agent.ID)
-		if k = got; n.Tokens != 1 || !n.Agent.KeyIssuedAt.Equal(clock.Time) || !strings.HasPrefix(k.Text(), n.Agent.KeyPrefix) || n.Agent.KeyPrefix == agent.KeyPrefix {
+		if k = got; n.Tokens != 1 || !n.Agent.KeyIssuedAt.Equal(clock.Time) || !strings.HasPrefix(k.Text(),
+			n.Agent.KeyPrefix) || n.Agent.KeyPrefix == agent.KeyPrefix {
 			t.Errorf("rotated: %+v", n)
 		}
 		return err
@@ -560,7 +582,8 @@ func TestAgentClock(t *testing.T) {
 	wantValue(t, "two minutes before its key", as, "a/K", "value")
 	clock.Pass(-time.Millisecond)
 	_, err := as.Get(t, "a/K")
-	if wantError(t, "more", err, vault.ErrLapsed); !errors.Is(as(func(s *vault.Session) error { return s.Usable() }), vault.ErrLapsed) {
+	if wantError(t, "more", err, vault.ErrLapsed); !errors.Is(as(func(s *vault.Session) error { return s.Usable() }),
+		vault.ErrLapsed) {
 		t.Error("it is usable")
 	}
 	clock.Pass(48 * time.Hour)

@@ -109,7 +109,8 @@ func (a Archived) logged() map[string]any {
 func checkTarget(file string) error {
 	for _, suffix := range []string{newSuffix, disk.PartSuffix, disk.LockSuffix, disk.GateSuffix} {
 		if strings.HasSuffix(file, suffix) {
-			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file, suffix)
+			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file,
+				suffix)
 		}
 	}
 	if part := file + disk.PartSuffix; disk.Linked(part, file) { // a run died after the link, in disk.Move
@@ -181,7 +182,8 @@ func (v *verification) learned(seq uint64) checkpoint {
 	c := checkpoint{Cut: seq, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(v.known)) {
 		who := v.known[id]
-		c.Actors = append(c.Actors, actorAt{ID: id, Pub: who.pub, Issuer: who.issuer, Scopes: who.scopes.Strings(), Serial: who.key.serial})
+		c.Actors = append(c.Actors, actorAt{ID: id, Pub: who.pub, Issuer: who.issuer, Scopes: who.scopes.Strings(),
+			Serial: who.key.serial})
 	}
 	for _, what := range slices.Sorted(maps.Keys(v.told)) {
 		c.Told = append(c.Told, toldAt{what, v.told[what]})
@@ -192,9 +194,11 @@ func (v *verification) learned(seq uint64) checkpoint {
 
 // writeArchive writes entries up to last into a file, syncs it and verifies it. from
 // is the checkpoint after which they begin.
-func (s *Session) writeArchive(file string, from checkpoint, last uint64, entries iter.Seq2[[]byte, []byte]) (a Archived, err error) {
+func (s *Session) writeArchive(file string, from checkpoint, last uint64, entries iter.Seq2[[]byte,
+	[]byte]) (a Archived, err error) {
 	a = Archived{File: file, First: from.Cut + 1, Last: last, Vault: s.v.ID()}
-	h := audit.ArchiveHeader{Vault: s.v.ID(), OwnerKey: s.pub, First: a.First, Last: last, Epoch: from.Epoch, PrevMAC: make([]byte, audit.MACSize), Actors: []audit.ArchiveActor{}}
+	h := audit.ArchiveHeader{Vault: s.v.ID(), OwnerKey: s.pub, First: a.First, Last: last, Epoch: from.Epoch,
+		PrevMAC: make([]byte, audit.MACSize), Actors: []audit.ArchiveActor{}}
 	if from.Cut > 0 {
 		h.PrevMAC = from.CutMAC
 	}

@@ -219,7 +219,8 @@ func (c *company) answers(who string) (found [][]byte) {
 			_, id, _ := cutRequestKey(k)
 			for _, name := range []string{who, "reader"} {
 				for n := range uint32(4) {
-					ids = append(ids, keys.KeyWrap{Key: to.Seal, Ctx: keys.Epoch{Vault: c.vid, N: n}.DecisionContext(id, c.id[name], tokens.Critical, c.p("prod/app/CARD"), 1)})
+					ids = append(ids, keys.KeyWrap{Key: to.Seal, Ctx: keys.Epoch{Vault: c.vid, N: n}.DecisionContext(id, c.id[name],
+						tokens.Critical, c.p("prod/app/CARD"), 1)})
 				}
 			}
 		})
@@ -240,7 +241,8 @@ func (c *company) answers(who string) (found [][]byte) {
 
 // forgeAsk writes a request of the acting grantee without the program's checks.
 func forgeAsk(c *company, t *tx, path string, change func(*requestBody)) (k []byte, err error) {
-	body := requestBody{Seq: t.seq(), Action: RequestRead, Path: path, Version: 1, Tier: tokens.Critical, Requester: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
+	body := requestBody{Seq: t.seq(), Action: RequestRead, Path: path, Version: 1, Tier: tokens.Critical,
+		Requester: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
 	if change != nil {
 		change(&body)
 	}
@@ -250,7 +252,8 @@ func forgeAsk(c *company, t *tx, path string, change func(*requestBody)) (k []by
 	}
 	k = requestKey(t.by.id, requestID(b))
 	_, id, _ := cutRequestKey(k)
-	return k, errors.Join(t.put(bucketRequests, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(), nil))
+	return k, errors.Join(t.put(bucketRequests, k, true, body), t.log(audit.ApprovalRequested, "approval", id.String(),
+		nil))
 }
 
 // The owner approves only what was shown, and only what the asker may ask for.
@@ -349,7 +352,8 @@ func stolen(c *company, path string, tier tokens.Tier, recipient keys.Node) {
 		err := bodyOf(t, bucketVersions, versionKey(c.p("prod/other/W"), 1), &body)
 		body.Seq, body.Author, body.Tier, body.Recipient = t.seq(), t.by.id, tier, recipient.ID()
 		k := versionKey(c.p(path), 1)
-		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
+		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now,
+			UpdatedAt: t.now}
 		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
 			t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()}),
 			t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier}))
@@ -368,8 +372,12 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 		touch  func(*company, *Session) error // the act of an honest party
 		refuse error
 	}{
-		"itself":         {tokens.Standard, func(c *company, _ *Session) error { return nil }, nil},
-		"owner, reading": {tokens.Standard, func(c *company, s *Session) error { _, _, err := s.Get(c.p("prod/mine/X"), 0); return err }, ErrDamaged},
+		"itself": {tokens.Standard, func(c *company, _ *Session) error { return nil }, nil},
+		"owner, reading": {tokens.Standard, func(c *company, s *Session) error {
+			_, _, err := s.Get(c.p("prod/mine/X"),
+				0)
+			return err
+		}, ErrDamaged},
 		"owner, who makes an agent": {tokens.Standard, func(c *company, s *Session) error {
 			_, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:prod/mine/X")})
 			return err
@@ -378,7 +386,11 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 			_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/X")})
 			return err
 		}, ErrDamaged},
-		"owner, in a rewrite": {tokens.Standard, func(c *company, s *Session) error { _, err := s.Purge(c.p("a/K")); return err }, ErrDamaged},
+		"owner, in a rewrite": {tokens.Standard, func(c *company, s *Session) error {
+			_,
+				err := s.Purge(c.p("a/K"))
+			return err
+		}, ErrDamaged},
 		"owner, who raises its tier": {tokens.Standard, func(c *company, s *Session) error {
 			_, _, err := s.Set(c.p("prod/mine/X"), []byte("x"), SetOptions{Tier: tokens.Critical})
 			return err
@@ -394,7 +406,9 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 		}, ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, from := range []keys.Node{{Tier: by.tier, Kind: keys.KindNamespace}, {Tier: by.tier, Kind: keys.KindNamespace, Path: "prod/mine"}, {Tier: by.tier, Kind: keys.KindSecret, Path: "prod/mine/X"}, {Tier: by.tier, Kind: keys.KindNamespace, Path: "prod/other"}} {
+			for _, from := range []keys.Node{{Tier: by.tier, Kind: keys.KindNamespace}, {Tier: by.tier, Kind: keys.KindNamespace,
+				Path: "prod/mine"}, {Tier: by.tier, Kind: keys.KindSecret, Path: "prod/mine/X"},
+				{Tier: by.tier, Kind: keys.KindNamespace, Path: "prod/other"}} {
 				c := newCompany(t)
 				stolen(c, "prod/mine/X", by.tier, from)
 				c.do(func(s *Session) {
@@ -402,7 +416,8 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 						t.Errorf("%q: %v", from.Path, err)
 					}
 				})
-				if got, err := c.read("mallory", "prod/mine/X"); strings.Contains(got, marker+"prod/other") || err == nil && got != marker+"prod/mine/X" {
+				if got, err := c.read("mallory", "prod/mine/X"); strings.Contains(got, marker+"prod/other") || err == nil &&
+					got != marker+"prod/mine/X" {
 					t.Errorf("mallory reads %q", got)
 				}
 				c.open(func(v *Vault) {
@@ -410,7 +425,8 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					places := []place{{c.p("prod/mine/X"), by.tier, 1}, {c.p("prod/mine/X"), by.tier, 2}, {c.p("prod/other/W"), tokens.Standard, 1}}
+					places := []place{{c.p("prod/mine/X"), by.tier, 1}, {c.p("prod/mine/X"), by.tier, 2}, {c.p("prod/other/W"),
+						tokens.Standard, 1}}
 					for _, plain := range opened(c.raw(), c.keysTo(s, places, 1, g.Epoch)) {
 						if strings.Contains(plain, marker+"prod/other") {
 							t.Error("it lies in the file for mallory's key")
@@ -431,7 +447,8 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 	})
 	t.Run("issuer of a token", func(t *testing.T) {
 		c := newCompany(t)
-		stolen(c, "prod/mine/X", tokens.Standard, keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace, Path: "prod/mine"})
+		stolen(c, "prod/mine/X", tokens.Standard, keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace,
+			Path: "prod/mine"})
 		if err := c.honest("mallory", func(s *Session) {
 			_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/X")})
 			c.check("a file key was handed on", err, ErrDamaged, "")

@@ -171,7 +171,8 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 		}
 		newest = entries[0].Seq
 	})
-	ev := audit.Event{ID: "x", Type: audit.AgentCreated, ActorID: audit.Owner, ActorType: audit.Human, ResourceType: "agent", ResourceID: forged,
+	ev := audit.Event{ID: "x", Type: audit.AgentCreated, ActorID: audit.Owner, ActorType: audit.Human,
+		ResourceType: "agent", ResourceID: forged,
 		Metadata: map[string]any{"name": "evil", "namespaces": []string{}, "scopes": []string{"secrets:*:*"}, "serial": 1}}
 	body, err := json.Marshal(ev)
 	if err != nil {

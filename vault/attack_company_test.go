@@ -101,7 +101,8 @@ func buildCompany(t *testing.T) {
 			}
 			c.secret[name], c.id[name] = k.Secret, a.ID
 		}
-		for _, path := range []string{"prod/app/DB", "prod/app/DB", "prod/app/deep/K", "prod/apple/K", "prod/TOP", "prod/mine/M", "dev/K"} {
+		for _, path := range []string{"prod/app/DB", "prod/app/DB", "prod/app/deep/K", "prod/apple/K", "prod/TOP",
+			"prod/mine/M", "dev/K"} {
 			c.put(s, path, 0)
 		}
 		c.put(s, "prod/app/HR", tokens.Sensitive)
@@ -259,7 +260,8 @@ func (c *company) places() (list []place) {
 
 // own returns the keys that a session has before it derives any along a path.
 func own(s *Session) map[keys.Key]bool {
-	have := map[keys.Key]bool{s.as.Seal: true, s.as.secret: true, s.epoch.MAC: true, s.epoch.HeadKey(): true, s.epoch.DigestKey(): true}
+	have := map[keys.Key]bool{s.as.Seal: true, s.as.secret: true, s.epoch.MAC: true, s.epoch.HeadKey(): true,
+		s.epoch.DigestKey(): true}
 	for _, n := range s.ring.Nodes {
 		have[n.Key] = true
 	}
@@ -293,7 +295,8 @@ func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []ag
 	recipients := map[keys.Key]keys.PubWrap{}
 	for _, n := range epochs {
 		e := keys.Epoch{Vault: c.vid, N: n}
-		elsewhere = append(elsewhere, e.HeadContext(), binary.BigEndian.AppendUint32(append(keys.LP(nil, "epoch"), c.vid[:]...), n))
+		elsewhere = append(elsewhere, e.HeadContext(), binary.BigEndian.AppendUint32(append(keys.LP(nil, "epoch"),
+			c.vid[:]...), n))
 		for _, p := range places {
 			ctx := e.VersionContext(p.tier, p.path, p.version)
 			for k := range loot(s, p.path) {

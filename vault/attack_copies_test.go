@@ -159,16 +159,18 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 		return map[string]any{"name": "x", "serial": n, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
 	}
 	for name, ev := range map[string]audit.Event{
-		"created":                      {Type: audit.AgentCreated, Metadata: serial(1)},
-		"another key":                  {Type: audit.AgentKeyRotated, Metadata: serial(1)},
-		"many keys later":              {Type: audit.AgentKeyRotated, Metadata: serial(math.MaxUint32)},
-		"a key that is no number":      {Type: audit.AgentKeyRotated, Metadata: serial(-1)},
-		"a key that is no whole one":   {Type: audit.AgentKeyRotated, Metadata: serial(1.5)},
-		"more keys than can be":        {Type: audit.AgentKeyRotated, Metadata: serial(1e300)},
-		"the tier of a secret":         {Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 4, "tier": "standard"}},
+		"created":                    {Type: audit.AgentCreated, Metadata: serial(1)},
+		"another key":                {Type: audit.AgentKeyRotated, Metadata: serial(1)},
+		"many keys later":            {Type: audit.AgentKeyRotated, Metadata: serial(math.MaxUint32)},
+		"a key that is no number":    {Type: audit.AgentKeyRotated, Metadata: serial(-1)},
+		"a key that is no whole one": {Type: audit.AgentKeyRotated, Metadata: serial(1.5)},
+		"more keys than can be":      {Type: audit.AgentKeyRotated, Metadata: serial(1e300)},
+		"the tier of a secret": {Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 4,
+			"tier": "standard"}},
 		"the purge of a secret":        {Type: audit.SecretPurged, ResourceID: "a/K"},
 		"a revocation named as secret": {Type: audit.AgentRevoked, ResourceID: "a/K"},
-		"an issue of a token":          {Type: audit.TokenIssued, ResourceID: "8c0f4bb4-9c0a-4a6b-8a38-1f2b6b0f1f11", Metadata: map[string]any{"public_key": make([]byte, 32), "scopes": []string{"secrets:*:*"}}},
+		"an issue of a token": {Type: audit.TokenIssued, ResourceID: "8c0f4bb4-9c0a-4a6b-8a38-1f2b6b0f1f11",
+			Metadata: map[string]any{"public_key": make([]byte, 32), "scopes": []string{"secrets:*:*"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
@@ -265,7 +267,10 @@ func TestOldRecordsInADamagedFile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !slices.ContainsFunc(r.Lost, func(s string) bool { return strings.Contains(s, id+": the log says that it was revoked") }) {
+				if !slices.ContainsFunc(r.Lost, func(s string) bool {
+					return strings.Contains(s,
+						id+": the log says that it was revoked")
+				}) {
 					t.Errorf("the record that was put back was not seen, so this proves nothing: %q", r.Lost)
 				}
 				v.path = to
@@ -421,7 +426,8 @@ func TestHostileFilesEnd(t *testing.T) {
 	t.Run("versions that cannot be", func(t *testing.T) {
 		v := newVictim(t)
 		file := v.backUp()
-		v.forge(v.end()+2, audit.Event{Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 1e18, "tier": "standard"}})
+		v.forge(v.end()+2, audit.Event{Type: audit.SecretUpdated, ResourceID: "a/K", Metadata: map[string]any{"version": 1e18,
+			"tier": "standard"}})
 		// The record of the secret is removed too, so that only the log tells of it.
 		v.remove(bucketSecrets, []byte("a/K"))
 		v.compact()
@@ -447,7 +453,8 @@ func TestHostileFilesEnd(t *testing.T) {
 		v.do(func(s *Session) {
 			const n = 1 << 50
 			err := s.commit(func(t *tx) error {
-				head := secretBody{ID: "x", Version: n, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now, Seq: t.seq()}
+				head := secretBody{ID: "x", Version: n, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now,
+					UpdatedAt: t.now, Seq: t.seq()}
 				if err := t.put(bucketSecrets, []byte("a/UP"), true, head); err != nil {
 					return err
 				}
@@ -497,7 +504,8 @@ func TestHostileBackup(t *testing.T) {
 	if err := os.WriteFile(hostile, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := PlanRestore(v.path, hostile, v.owner, v.opts); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "somebody who does not have this owner key") {
+	if _, err := PlanRestore(v.path, hostile, v.owner, v.opts); !errors.Is(err, ErrDamaged) ||
+		!strings.Contains(err.Error(), "somebody who does not have this owner key") {
 		t.Errorf("as a backup: %v", err)
 	}
 	if _, err := Salvage(hostile, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); !errors.Is(err, ErrWrongKey) {
@@ -602,7 +610,8 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		os.DevNull:  "it is not a regular file",
 		dir + "/no": "no such file",
 	} {
-		if _, err := Salvage(from, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := Salvage(from, filepath.Join(t.TempDir(), "new.db"), v.owner, Options{}); err == nil ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("a salvage of %s: %v", from, err)
 		}
 	}

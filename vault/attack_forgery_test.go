@@ -37,11 +37,13 @@ func TestRightsAreTheOwners(t *testing.T) {
 		who         string // is refused afterwards
 		says, finds string
 	}{
-		"own record, signed by itself": {func(c *company, t *tx) error { return wide(c, t, t.by, true) }, "mallory", "has no right to write it", `agents/"agt_`},
+		"own record, signed by itself": {func(c *company, t *tx) error { return wide(c, t, t.by, true) }, "mallory",
+			"has no right to write it", `agents/"agt_`},
 		"own record, in the owner's name": {func(c *company, t *tx) error {
 			return wide(c, t, actor{audit.Owner, audit.Human, t.by.sign}, true)
 		}, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
-		"own record, by a MAC alone": {func(c *company, t *tx) error { return wide(c, t, actor{id: audit.Owner}, false) }, "mallory", `invalid signature for author "owner"`, `agents/"agt_`},
+		"own record, by a MAC alone": {func(c *company, t *tx) error { return wide(c, t, actor{id: audit.Owner}, false) },
+			"mallory", `invalid signature for author "owner"`, `agents/"agt_`},
 		"own record, signed by another agent": {func(c *company, t *tx) error {
 			return wide(c, t, actor{c.id["reader"], audit.Agent, keys.NewGrantee(c.secret["reader"]).Sign}, true)
 		}, "mallory", "has no right to write it", `agents/"agt_`},
@@ -49,7 +51,8 @@ func TestRightsAreTheOwners(t *testing.T) {
 			return resign(c, t, "mallory's token", "mallory's token", "mallory's token")
 		}, "mallory's token", "its author", `tokens/"`},
 		"two tokens that sign each other": {func(c *company, t *tx) error {
-			return errors.Join(resign(c, t, "mallory's token", "reader's token", "mallory"), resign(c, t, "reader's token", "mallory's token", "mallory"))
+			return errors.Join(resign(c, t, "mallory's token", "reader's token", "mallory"), resign(c, t, "reader's token",
+				"mallory's token", "mallory"))
 		}, "mallory's token", "its author", `tokens/"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,16 +110,29 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 		do          func(*company)
 		says, finds string // what the next honest reader is told, and what a verification finds
 	}{
-		"value by one who reads":                {value("reader", "reader"), "has no right to write it", db + " version 2: its author"},
-		"value by one who deletes":              {value("deleter", "deleter"), "has no right to write it", db + " version 2: its author"},
-		"value by one who writes elsewhere":     {value("mallory", "mallory"), "has no right to write it", db + " version 2: its author"},
-		"value in the owner's name":             {value("reader", "owner"), `invalid signature for author "owner"`, db + " version 2: invalid signature"},
-		"value in the name of one who may":      {value("reader", "writer"), "invalid signature for author", db + " version 2: invalid signature"},
-		"value by nobody who is known":          {value("reader", "agt_00000000"), "is unknown", db + " version 2: its author"},
-		"value by a token of one who reads":     {func(c *company) { widerToken(c, "reader", "secrets:*:prod/app/*"); value("forged", "forged")(c) }, "has no right to write it", db + " version 2: its author"},
-		"head by one who reads":                 {head("reader", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": its author`},
-		"head by one who writes elsewhere":      {head("mallory", audit.SecretUpdated, back), "has no right to write it", `"` + db + `": its author`},
-		"undeleted by one who deletes, no less": {head("deleter", audit.SecretRestored, func(b *secretBody) {}), "", "whose scopes do not cover"},
+		"value by one who reads": {value("reader", "reader"), "has no right to write it",
+			db + " version 2: its author"},
+		"value by one who deletes": {value("deleter", "deleter"), "has no right to write it",
+			db + " version 2: its author"},
+		"value by one who writes elsewhere": {value("mallory", "mallory"), "has no right to write it",
+			db + " version 2: its author"},
+		"value in the owner's name": {value("reader", "owner"), `invalid signature for author "owner"`,
+			db + " version 2: invalid signature"},
+		"value in the name of one who may": {value("reader", "writer"), "invalid signature for author",
+			db + " version 2: invalid signature"},
+		"value by nobody who is known": {value("reader", "agt_00000000"), "is unknown",
+			db + " version 2: its author"},
+		"value by a token of one who reads": {func(c *company) {
+			widerToken(c, "reader",
+				"secrets:*:prod/app/*")
+			value("forged", "forged")(c)
+		}, "has no right to write it", db + " version 2: its author"},
+		"head by one who reads": {head("reader", audit.SecretUpdated, back), "has no right to write it",
+			`"` + db + `": its author`},
+		"head by one who writes elsewhere": {head("mallory", audit.SecretUpdated, back), "has no right to write it",
+			`"` + db + `": its author`},
+		"undeleted by one who deletes, no less": {head("deleter", audit.SecretRestored, func(b *secretBody) {}), "",
+			"whose scopes do not cover"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)
@@ -169,17 +185,22 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 	// broken writes a version that nobody can open.
 	broken := func(c *company, s *Session, t *tx, path string) error {
 		head := secretBody{Seq: t.seq(), Version: 1, Tier: tokens.Standard, Type: DefaultType}
-		return errors.Join(t.put(bucketVersions, versionKey(c.p(path), 1), true, versionBody{Seq: t.seq(), Tier: tokens.Standard, Sealed: []byte("x")}),
-			t.put(bucketSecrets, []byte(path), true, head), t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": 1}))
+		return errors.Join(t.put(bucketVersions, versionKey(c.p(path), 1), true, versionBody{Seq: t.seq(),
+			Tier: tokens.Standard, Sealed: []byte("x")}),
+			t.put(bucketSecrets, []byte(path), true, head), t.log(audit.SecretCreated, "secret", path,
+				map[string]any{"version": 1, "tier": 1}))
 	}
 	for name, attack := range map[string]struct {
 		do    func(*company, *Session, *tx) error
 		purge string // a secret that the owner purges first, if any
 	}{
-		"a token's record":        {raw(bucketTokens, at("mallory's token")), ""},
-		"a record of no token":    {raw(bucketTokens, at("x")), ""},
-		"another token's record":  {raw(bucketTokens, at("owner's token")), ""},
-		"an ask":                  {raw(bucketRequests, func(c *company) []byte { return requestKey(c.id["mallory"], requestID(nil)) }), ""},
+		"a token's record":       {raw(bucketTokens, at("mallory's token")), ""},
+		"a record of no token":   {raw(bucketTokens, at("x")), ""},
+		"another token's record": {raw(bucketTokens, at("owner's token")), ""},
+		"an ask": {raw(bucketRequests, func(c *company) []byte {
+			return requestKey(c.id["mallory"],
+				requestID(nil))
+		}), ""},
 		"an ask at no key":        {raw(bucketRequests, at("x")), ""},
 		"an answer":               {raw(bucketDecisions, at("x")), ""},
 		"a grant":                 {raw(bucketGrants, at("x")), ""},
@@ -194,11 +215,13 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 			t.by.id = audit.Owner
 			return t.put(bucketAgents, []byte(c.id["mallory"]), true, map[string]int{"x": 1})
 		}, ""},
-		"a value of its own": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "prod/mine/X") }, "prod/mine/X"},
+		"a value of its own": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "prod/mine/X") },
+			"prod/mine/X"},
 		"two values of its own": {func(c *company, s *Session, t *tx) error {
 			return errors.Join(broken(c, s, t, "prod/mine/X"), broken(c, s, t, "prod/mine/Y"))
 		}, ""}, // each of them blocks the purge of the other
-		"a value of somebody else's": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "dev/K") }, "dev/K"},
+		"a value of somebody else's": {func(c *company, s *Session, t *tx) error { return broken(c, s, t, "dev/K") },
+			"dev/K"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)
@@ -250,7 +273,8 @@ func TestForgedEntries(t *testing.T) {
 			if own := c.id[id]; own != "" {
 				id = own
 			}
-			m := map[string]any{"scopes": []string{"secrets:*:*"}, "public_key": []byte(public(t.by.sign)), "serial": 1, "asker": c.id["reader"]}
+			m := map[string]any{"scopes": []string{"secrets:*:*"}, "public_key": []byte(public(t.by.sign)), "serial": 1,
+				"asker": c.id["reader"]}
 			for k, v := range more {
 				m[k] = v
 			}
@@ -271,17 +295,25 @@ func TestForgedEntries(t *testing.T) {
 		do    func(*company, *Session, *tx) error
 		finds string
 	}{
-		"in the owner's name":            {as("owner", about("prod/app/DB", event(audit.SecretUpdated))), `invalid signature for author "owner"`},
-		"in another agent's name":        {as("writer", about("prod/app/DB", event(audit.SecretUpdated))), "invalid signature for author"},
-		"in nobody's name":               {as("agt_00000000", about("prod/app/DB", event(audit.SecretUpdated))), "is unknown"},
-		"a write that it may not":        {about("prod/app/DB", event(audit.SecretUpdated)), "whose scopes do not cover"},
-		"an import that it may not":      {about("prod/app", map[string]any{"event": "secret.imported", "keys": []string{"DB"}, "versions": []int{3}, "tiers": []string{"standard"}}), "whose scopes do not cover"},
-		"a deletion that it may not":     {about("prod/app/DB", event(audit.SecretDeleted)), "whose scopes do not cover"},
-		"a purge":                        {about("prod/mine/M", event(audit.SecretPurged)), "whose scopes do not cover"},
-		"a token with the owner's id":    {about("owner", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
-		"a token with an agent's id":     {about("reader", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
-		"a token with a token's id":      {about("owner's token", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
-		"a token with an old token's id": {about("reader's token", event(audit.TokenIssued)), "it is not a valid record of issuing a token"},
+		"in the owner's name": {as("owner", about("prod/app/DB", event(audit.SecretUpdated))),
+			`invalid signature for author "owner"`},
+		"in another agent's name": {as("writer", about("prod/app/DB", event(audit.SecretUpdated))),
+			"invalid signature for author"},
+		"in nobody's name": {as("agt_00000000", about("prod/app/DB", event(audit.SecretUpdated))),
+			"is unknown"},
+		"a write that it may not": {about("prod/app/DB", event(audit.SecretUpdated)), "whose scopes do not cover"},
+		"an import that it may not": {about("prod/app", map[string]any{"event": "secret.imported",
+			"keys": []string{"DB"}, "versions": []int{3}, "tiers": []string{"standard"}}), "whose scopes do not cover"},
+		"a deletion that it may not": {about("prod/app/DB", event(audit.SecretDeleted)), "whose scopes do not cover"},
+		"a purge":                    {about("prod/mine/M", event(audit.SecretPurged)), "whose scopes do not cover"},
+		"a token with the owner's id": {about("owner", event(audit.TokenIssued)),
+			"it is not a valid record of issuing a token"},
+		"a token with an agent's id": {about("reader", event(audit.TokenIssued)),
+			"it is not a valid record of issuing a token"},
+		"a token with a token's id": {about("owner's token", event(audit.TokenIssued)),
+			"it is not a valid record of issuing a token"},
+		"a token with an old token's id": {about("reader's token", event(audit.TokenIssued)),
+			"it is not a valid record of issuing a token"},
 		"a token that is wider, and its write": {func(c *company, s *Session, t *tx) error {
 			err := about(jti, event(audit.TokenIssued))(c, s, t)
 			t.by.id = jti
@@ -292,10 +324,12 @@ func TestForgedEntries(t *testing.T) {
 			return about(jti, event(audit.TokenIssued))(c, s, t)
 		}, "it is not a valid record of issuing a token"},
 		"itself made anew, and its write": {func(c *company, s *Session, t *tx) error {
-			return errors.Join(about("mallory", event(audit.AgentCreated))(c, s, t), about("prod/app/DB", event(audit.SecretUpdated))(c, s, t))
+			return errors.Join(about("mallory", event(audit.AgentCreated))(c, s, t), about("prod/app/DB",
+				event(audit.SecretUpdated))(c, s, t))
 		}, "whose scopes do not cover"},
 		"its key rotated, and its write": {func(c *company, s *Session, t *tx) error {
-			return errors.Join(about("mallory", event(audit.AgentKeyRotated))(c, s, t), about("prod/app/DB", event(audit.SecretUpdated))(c, s, t))
+			return errors.Join(about("mallory", event(audit.AgentKeyRotated))(c, s, t), about("prod/app/DB",
+				event(audit.SecretUpdated))(c, s, t))
 		}, "whose scopes do not cover"},
 		"the beginning of an epoch": {func(c *company, s *Session, t *tx) error {
 			return t.logEvent(audit.Event{Type: audit.VaultRewritten, ResourceType: "vault", ResourceID: "x", Epoch: 3})
@@ -318,7 +352,8 @@ func TestForgedEntries(t *testing.T) {
 		}
 		_, id, _ := cutRequestKey(good)
 		c.insider("mallory", func(s *Session, t *tx) error {
-			return errors.Join(about("reader", event(audit.AgentRevoked))(c, s, t), about(id.String(), event(audit.ApprovalGranted))(c, s, t), about(id.String(), event(audit.ApprovalRequested))(c, s, t))
+			return errors.Join(about("reader", event(audit.AgentRevoked))(c, s, t), about(id.String(),
+				event(audit.ApprovalGranted))(c, s, t), about(id.String(), event(audit.ApprovalRequested))(c, s, t))
 		})
 		for line := range strings.SplitSeq(c.problems(), "\n") {
 			if line != "" && !strings.HasPrefix(line, "audit entry") {
@@ -337,9 +372,11 @@ func TestForgedEntries(t *testing.T) {
 func TestAnInsiderLowersNoTier(t *testing.T) {
 	const crit = "prod/mine/CRIT"
 	put := func(c *company, t *tx, s *Session, version uint64, event string) error {
-		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: version, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
+		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: version, Tier: tokens.Standard, Type: DefaultType,
+			CreatedAt: t.now, UpdatedAt: t.now}
 		body := versionBody{Seq: t.seq(), Tier: tokens.Standard, Author: t.by.id, CreatedAt: t.now}
-		return errors.Join(s.writeVersion(t, c.p(crit), version, body, []byte("mine")), t.put(bucketSecrets, []byte(crit), true, head),
+		return errors.Join(s.writeVersion(t, c.p(crit), version, body, []byte("mine")), t.put(bucketSecrets, []byte(crit),
+			true, head),
 			t.log(event, "secret", crit, map[string]any{"version": version, "tier": head.Tier, "type": head.Type}))
 	}
 	gone := func(c *company, t *tx, n uint64) error {
@@ -350,14 +387,18 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 		finds string
 		keeps bool // the owner's next value, if accepted, is critical
 	}{
-		"head removed": {func(c *company, _ *Session, t *tx) error { return insert(t, bucketSecrets, []byte(crit), nil) }, "its record is missing", true},
+		"head removed": {func(c *company, _ *Session, t *tx) error { return insert(t, bucketSecrets, []byte(crit), nil) },
+			"its record is missing", true},
 		"head of a lower tier": {func(c *company, _ *Session, t *tx) error {
 			var head secretBody
 			err := bodyOf(t, bucketSecrets, []byte(crit), &head)
 			head.Tier = tokens.Standard
 			return errors.Join(err, t.put(bucketSecrets, []byte(crit), true, head))
 		}, "does not match log entry", true},
-		"next version of a lower tier": {func(c *company, s *Session, t *tx) error { return put(c, t, s, 2, audit.SecretUpdated) },
+		"next version of a lower tier": {func(c *company, s *Session, t *tx) error {
+			return put(c, t, s, 2,
+				audit.SecretUpdated)
+		},
 			crit + " version 1: its tier critical is above that of its secret", true},
 		"and the old one removed": {func(c *company, s *Session, t *tx) error {
 			return errors.Join(gone(c, t, 1), put(c, t, s, 2, audit.SecretUpdated))
@@ -390,7 +431,8 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 		head, value := c.take(bucketSecrets, []byte(db)), c.take(bucketVersions, versionKey(c.p(db), 2))
 		c.do(func(s *Session) { c.put(s, db, 0) })
 		c.insider("reader", func(_ *Session, t *tx) error {
-			return errors.Join(insert(t, bucketSecrets, []byte(db), head), insert(t, bucketVersions, versionKey(c.p(db), 2), value), insert(t, bucketVersions, versionKey(c.p(db), 3), nil))
+			return errors.Join(insert(t, bucketSecrets, []byte(db), head), insert(t, bucketVersions, versionKey(c.p(db), 2),
+				value), insert(t, bucketVersions, versionKey(c.p(db), 3), nil))
 		})
 		c.finds(fmt.Sprintf("%s: it does not match log entry", db))
 	})

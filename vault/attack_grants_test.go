@@ -26,14 +26,16 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := &Session{as: &acting{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}), epoch: keys.Epoch{Vault: c.vid, N: 2}}
+	nobody := &Session{as: &acting{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}),
+		epoch: keys.Epoch{Vault: c.vid, N: 2}}
 	if found := len(blobs(raw)); found < len(places)+len(c.id)+3 {
 		t.Fatalf("only %d sealed blobs are seen", found)
 	}
 	if got := opened(raw, append(c.keysTo(nobody, places, 1, 2), stranger)); len(got) > 0 {
 		t.Errorf("opened: %q", got)
 	}
-	if bytes.Contains(raw, []byte(marker)) || bytes.Contains(raw, []byte(base64.StdEncoding.EncodeToString([]byte(marker)))) {
+	if bytes.Contains(raw, []byte(marker)) || bytes.Contains(raw,
+		[]byte(base64.StdEncoding.EncodeToString([]byte(marker)))) {
 		t.Error("a value lies in the file as it is")
 	}
 	for _, secret := range c.secret {
@@ -50,9 +52,11 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 	raw, places := c.raw(), c.places()
 	var secret keys.Key // of the epoch, to derive the true keys
 	c.do(func(s *Session) { secret = s.secret })
-	future := []string{"prod/app/NEW", "prod/app/deep/er/NEW", "prod/app/DB/NEW", "prod/ap/NEW", "prod/app2/NEW", "prod/NEW", "prod/app/app/NEW", "app/NEW", "dev/NEW"}
+	future := []string{"prod/app/NEW", "prod/app/deep/er/NEW", "prod/app/DB/NEW", "prod/ap/NEW", "prod/app2/NEW",
+		"prod/NEW", "prod/app/app/NEW", "app/NEW", "dev/NEW"}
 	scopes := maps.Clone(companyAgents)
-	scopes["owner's token"], scopes["reader's token"], scopes["mallory's token"] = "secrets:*:prod/app/*", "secrets:read:prod/app/deep/*", "secrets:*:prod/mine/M"
+	scopes["owner's token"], scopes["reader's token"], scopes["mallory's token"] = "secrets:*:prod/app/*",
+		"secrets:read:prod/app/deep/*", "secrets:*:prod/mine/M"
 	for who, text := range scopes {
 		t.Run(who, func(t *testing.T) {
 			c.t = t
@@ -101,7 +105,8 @@ func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
 		})
 	}
 	// A secret above the tier of a grantee needs approval.
-	for path, who := range map[string][]string{"prod/app/HR": {"reader"}, "prod/app/CARD": {"reader", "owner's token"}, "prod/app/WCARD": {"owner's token"}} {
+	for path, who := range map[string][]string{"prod/app/HR": {"reader"}, "prod/app/CARD": {"reader", "owner's token"},
+		"prod/app/WCARD": {"owner's token"}} {
 		for _, name := range who {
 			c.t = t
 			_, err := c.read(name, path)
@@ -151,8 +156,13 @@ func TestOldKeysOpenNothing(t *testing.T) {
 		do   func(*testing.T, *Session, *company)
 		dead []string // grantees whose old key no longer opens a grant
 	}{
-		"agent revoked": {func(t *testing.T, s *Session, c *company) { _, err := s.RevokeAgent("reader"); ends(t, err) }, []string{"reader", "reader's token"}},
-		"key rotated":   {func(t *testing.T, s *Session, c *company) { _, _, err := s.RotateAgentKey("reader"); ends(t, err) }, []string{"reader", "reader's token"}},
+		"agent revoked": {func(t *testing.T, s *Session, c *company) { _, err := s.RevokeAgent("reader"); ends(t, err) },
+			[]string{"reader", "reader's token"}},
+		"key rotated": {func(t *testing.T, s *Session, c *company) {
+			_, _, err := s.RotateAgentKey("reader")
+			ends(t,
+				err)
+		}, []string{"reader", "reader's token"}},
 		"token revoked": {func(t *testing.T, s *Session, c *company) {
 			_, err := s.RevokeToken(c.id["reader's token"])
 			ends(t, err)
@@ -244,7 +254,8 @@ func TestSwappedRecipients(t *testing.T) {
 	}
 	t.Run("of another tier, node or epoch", func(t *testing.T) {
 		c := newCompany(t)
-		critical, app := keys.Node{Tier: tokens.Critical, Kind: keys.KindNamespace}.ID(), keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace, Path: "prod/app"}.ID()
+		critical, app := keys.Node{Tier: tokens.Critical, Kind: keys.KindNamespace}.ID(), keys.Node{Tier: tokens.Standard,
+			Kind: keys.KindNamespace, Path: "prod/app"}.ID()
 		for _, old := range [][]byte{c.take(bucketRecipients, app), c.take(bucketRecipients, critical)} {
 			c.do(func(s *Session) { // begins a new epoch
 				c.put(s, "a/JUNK", 0)
@@ -282,7 +293,8 @@ func TestForgedGrants(t *testing.T) {
 			other.MAC = keys.Key(g.MK)
 			t.hasher = newHasher(other)
 			t.digest = own.digest
-			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(), Grantee: c.id[id], Sealed: sealed}))
+			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(),
+				Grantee: c.id[id], Sealed: sealed}))
 			t.hasher = own
 			return err
 		}
@@ -293,8 +305,10 @@ func TestForgedGrants(t *testing.T) {
 		who         string // uses the grant
 		says, finds string
 	}{
-		"at another agent's index":      {own("reader", "reader", func(*grant) {}), "reader", "it does not decrypt for its grantee", "it does not decrypt for its grantee"},
-		"for another agent, at its own": {own("mallory", "reader", func(*grant) {}), "mallory", "", "it is not where the grant of"},
+		"at another agent's index": {own("reader", "reader", func(*grant) {}), "reader",
+			"it does not decrypt for its grantee", "it does not decrypt for its grantee"},
+		"for another agent, at its own": {own("mallory", "reader", func(*grant) {}), "mallory", "",
+			"it is not where the grant of"},
 		"another's, moved to its own": {func(c *company, _ *Session, t *tx) error {
 			v, err := t.get(bucketGrants, index(c, "reader"))
 			return errors.Join(err, insert(t, bucketGrants, index(c, "mallory"), v))
@@ -304,14 +318,23 @@ func TestForgedGrants(t *testing.T) {
 			err := bodyOf(t, bucketGrants, index(c, "reader"), &b)
 			return errors.Join(err, t.put(bucketGrants, index(c, "mallory"), false, b))
 		}, "mallory", "it does not decrypt for its grantee", "it is not where the grant of"},
-		"with a node under a guessed key":   {own("mallory", "mallory", func(g *grant) { g.Nodes = append(g.Nodes, app) }), "mallory", "", "its keys do not match the scopes of"},
-		"with its own node renamed":         {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Path = "prod/app" }), "mallory", "", "its keys do not match the scopes of"},
-		"with its own node in another tier": {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Tier = tokens.Critical }), "mallory", "", "its keys do not match the scopes of"},
-		"with a file key elsewhere":         {own("mallory", "mallory", func(g *grant) { g.Files = []grantFile{{"prod/app/DB", 2, make([]byte, 16)}} }), "mallory", "", "its keys do not match the scopes of"},
-		"with another vault's MAC key":      {own("mallory", "mallory", func(g *grant) { g.MK = make([]byte, 32) }), "mallory", "MAC mismatch", "MAC mismatch"},
-		"with another owner":                {own("mallory", "mallory", func(g *grant) { g.OwnerPub = make([]byte, 32) }), "mallory", "does not decrypt", "it does not decrypt for its grantee"},
+		"with a node under a guessed key": {own("mallory", "mallory", func(g *grant) { g.Nodes = append(g.Nodes, app) }),
+			"mallory", "", "its keys do not match the scopes of"},
+		"with its own node renamed": {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Path = "prod/app" }),
+			"mallory", "", "its keys do not match the scopes of"},
+		"with its own node in another tier": {own("mallory", "mallory", func(g *grant) { g.Nodes[0].Tier = tokens.Critical }),
+			"mallory", "", "its keys do not match the scopes of"},
+		"with a file key elsewhere": {own("mallory", "mallory", func(g *grant) {
+			g.Files = []grantFile{{"prod/app/DB",
+				2, make([]byte, 16)}}
+		}), "mallory", "", "its keys do not match the scopes of"},
+		"with another vault's MAC key": {own("mallory", "mallory", func(g *grant) { g.MK = make([]byte, 32) }),
+			"mallory", "MAC mismatch", "MAC mismatch"},
+		"with another owner": {own("mallory", "mallory", func(g *grant) { g.OwnerPub = make([]byte, 32) }),
+			"mallory", "does not decrypt", "it does not decrypt for its grantee"},
 		"of nobody": {func(_ *company, _ *Session, t *tx) error {
-			return t.put(bucketGrants, make([]byte, 16), false, grantBody{Seq: t.seq(), Grantee: "agt_00000000", Sealed: []byte("x")})
+			return t.put(bucketGrants, make([]byte, 16), false, grantBody{Seq: t.seq(), Grantee: "agt_00000000",
+				Sealed: []byte("x")})
 		}, "", "", "its grantee \"agt_00000000\" is unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -334,7 +357,8 @@ func TestForgedGrants(t *testing.T) {
 					if err != nil {
 						return
 					}
-					for _, plain := range opened(c.raw(), c.keysTo(s, []place{{c.p("prod/app/DB"), 1, 2}, {c.p("prod/app/CARD"), 3, 1}, {c.p("prod/app/deep/K"), 1, 1}}, g.Epoch)) {
+					for _, plain := range opened(c.raw(), c.keysTo(s, []place{{c.p("prod/app/DB"), 1, 2}, {c.p("prod/app/CARD"), 3, 1},
+						{c.p("prod/app/deep/K"), 1, 1}}, g.Epoch)) {
 						if strings.HasPrefix(plain, marker) {
 							t.Errorf("it opens %q", plain)
 						}

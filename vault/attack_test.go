@@ -103,7 +103,8 @@ func (v *victim) problems() string {
 		again, aerr := s.Reverify()
 		all, err := s.Verify(false)
 		if !slices.Equal(again.Problems, all.Problems) || (aerr == nil) != (err == nil) {
-			v.t.Errorf("verified from entry %d on: %q, %v\nfrom the first on: %q, %v", again.Verified+1, again.Problems, aerr, all.Problems, err)
+			v.t.Errorf("verified from entry %d on: %q, %v\nfrom the first on: %q, %v", again.Verified+1, again.Problems, aerr,
+				all.Problems, err)
 		}
 		if r, err = s.Verify(true); err != nil {
 			r.Problems = append(r.Problems, err.Error())
@@ -148,7 +149,8 @@ func (v *victim) give(bucket string, k, value []byte) {
 }
 
 func TestRecordsAreBoundToTheirPlace(t *testing.T) {
-	k, l := func(v *victim, n uint64) []byte { return versionKey(v.p("a/K"), n) }, func(v *victim) []byte { return versionKey(v.p("a/L"), 1) }
+	k, l := func(v *victim, n uint64) []byte { return versionKey(v.p("a/K"), n) },
+		func(v *victim) []byte { return versionKey(v.p("a/L"), 1) }
 	for name, attack := range map[string]struct {
 		do    func(*victim)
 		names string // what the refusal names
@@ -163,12 +165,20 @@ func TestRecordsAreBoundToTheirPlace(t *testing.T) {
 			r[len(r)-1] ^= 1
 			v.give(bucketVersions, k(v, 3), r)
 		}, "a/K version 3"},
-		"moved to another path":    {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, l(v))) }, "a/K version 3"},
-		"moved to another version": {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, k(v, 1))) }, "a/K version 3"},
-		"moved to another bucket":  {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), v.take(bucketVersions, k(v, 3))) }, `"a/K"`},
-		"head of another secret":   {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), v.take(bucketSecrets, []byte("a/L"))) }, `"a/K"`},
-		"no record at all":         {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), []byte("x")) }, `"a/K"`},
-		"empty":                    {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), nil) }, `"a/K"`},
+		"moved to another path": {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, l(v))) },
+			"a/K version 3"},
+		"moved to another version": {func(v *victim) { v.give(bucketVersions, k(v, 3), v.take(bucketVersions, k(v, 1))) },
+			"a/K version 3"},
+		"moved to another bucket": {func(v *victim) {
+			v.give(bucketSecrets, []byte("a/K"), v.take(bucketVersions,
+				k(v, 3)))
+		}, `"a/K"`},
+		"head of another secret": {func(v *victim) {
+			v.give(bucketSecrets, []byte("a/K"), v.take(bucketSecrets,
+				[]byte("a/L")))
+		}, `"a/K"`},
+		"no record at all": {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), []byte("x")) }, `"a/K"`},
+		"empty":            {func(v *victim) { v.give(bucketSecrets, []byte("a/K"), nil) }, `"a/K"`},
 		"from another vault": {func(v *victim) {
 			o := newVictim(v.t)
 			v.give(bucketVersions, k(v, 3), o.take(bucketVersions, k(o, 3)))
@@ -211,7 +221,8 @@ func TestRecordsAreBoundToTheirPlace(t *testing.T) {
 
 // What was once true, and is put back, has MACs that hold. The log tells.
 func TestOldRecordsAreFound(t *testing.T) {
-	secrets, k1, k3 := []byte("a/K"), func(v *victim) []byte { return versionKey(v.p("a/K"), 1) }, func(v *victim) []byte { return versionKey(v.p("a/K"), 3) }
+	secrets, k1, k3 := []byte("a/K"), func(v *victim) []byte { return versionKey(v.p("a/K"), 1) },
+		func(v *victim) []byte { return versionKey(v.p("a/K"), 3) }
 	for name, attack := range map[string]struct {
 		do   func(*victim)
 		find string
@@ -283,7 +294,8 @@ func TestWhatAnInsiderWritesIsNotTheOwners(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), `a/K version 3: invalid signature for author "owner"`) {
+	if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(),
+		`a/K version 3: invalid signature for author "owner"`) {
 		t.Errorf("a read gave %q, %v", value, err)
 	}
 	if found := v.problems(); !strings.Contains(found, "a/K version 3") {
@@ -324,8 +336,12 @@ func TestAnInsidersPuttingBackIsFound(t *testing.T) {
 			})
 			put(bucketSecrets, []byte("a/K"), old)
 		}, "a/K: it does not match log entry 9"},
-		"secret removed":  {func(v *victim, put func(string, []byte, []byte)) { put(bucketSecrets, []byte("a/L"), nil) }, `"a/L": its record is missing`},
-		"version removed": {func(v *victim, put func(string, []byte, []byte)) { put(bucketVersions, versionKey(v.p("a/K"), 2), nil) }, "a/K version 2: it is missing"},
+		"secret removed": {func(v *victim, put func(string, []byte, []byte)) { put(bucketSecrets, []byte("a/L"), nil) },
+			`"a/L": its record is missing`},
+		"version removed": {func(v *victim, put func(string, []byte, []byte)) {
+			put(bucketVersions, versionKey(v.p("a/K"), 2),
+				nil)
+		}, "a/K version 2: it is missing"},
 		"recipient of another tier": {func(v *victim, put func(string, []byte, []byte)) {
 			v.do(func(s *Session) {
 				_ = s.update(func(t *tx) error {
@@ -383,7 +399,8 @@ func TestStrangers(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if found := v.problems(); !strings.Contains(found, `bucket "y": it does not belong`) || !strings.Contains(found, `meta/"x": it does not belong`) {
+	if found := v.problems(); !strings.Contains(found, `bucket "y": it does not belong`) || !strings.Contains(found,
+		`meta/"x": it does not belong`) {
 		t.Errorf("the verification found:\n%s", found)
 	}
 }
@@ -411,7 +428,8 @@ func TestAfterARewrite(t *testing.T) {
 	if found := v.problems(); !strings.Contains(found, "9 to 10 are missing") {
 		t.Errorf("the verification found:\n%s", found)
 	}
-	if err := errors.Join(os.WriteFile(v.path, now, 0o600), os.WriteFile(v.path+newSuffix, []byte("x"), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(v.path, now, 0o600), os.WriteFile(v.path+newSuffix, []byte("x"),
+		0o600)); err != nil {
 		t.Fatal(err)
 	}
 	o := v.opts
@@ -449,8 +467,9 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 			_ = b.Delete(audit.Key(5))
 			_ = b.Delete(audit.Key(6))
 		}, "audit entries 4 to 6: missing", 0},
-		"epoch gone":     {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing", 0},
-		"not an entry":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) }, "audit entry 5: not an audit entry", 0},
+		"epoch gone": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(3)) }, "audit entry 3: missing", 0},
+		"not an entry": {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(5), []byte("x")) },
+			"audit entry 5: not an audit entry", 0},
 		"a key too many": {func(b *bbolt.Bucket) { _ = b.Put([]byte("x"), []byte("x")) }, "a record with an invalid key", 0},
 		"reordered": {func(b *bbolt.Bucket) {
 			five, six := bytes.Clone(b.Get(audit.Key(5))), bytes.Clone(b.Get(audit.Key(6)))
@@ -463,9 +482,12 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 			}
 			_ = b.Delete(audit.Key(8))
 		}, "audit entry 5: MAC mismatch", 6},
-		"a huge number":  {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(1<<63), []byte("x")) }, "audit entry 9: a record with an invalid key", 0},
-		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) }, "entries 7 to 8 are missing: the log was truncated", 0},
-		"one too many":   {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) }, "audit entry 9: a record with an invalid key", 0},
+		"a huge number": {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(1<<63), []byte("x")) },
+			"audit entry 9: a record with an invalid key", 0},
+		"cut at the end": {func(b *bbolt.Bucket) { _ = b.Delete(audit.Key(8)); _ = b.Delete(audit.Key(7)) },
+			"entries 7 to 8 are missing: the log was truncated", 0},
+		"one too many": {func(b *bbolt.Bucket) { _ = b.Put(audit.Key(9), bytes.Clone(b.Get(audit.Key(8)))) },
+			"audit entry 9: a record with an invalid key", 0},
 	} {
 		attack.most = max(attack.most, 2)
 		t.Run(name, func(t *testing.T) {
@@ -496,7 +518,8 @@ func TestTheLogCannotBeChanged(t *testing.T) {
 func TestTheHeadIsThatOfTheLog(t *testing.T) {
 	refused := func(t *testing.T, v *victim) {
 		t.Helper()
-		if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its audit log does not end with entry") {
+		if value, err := v.get(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(),
+			"its audit log does not end with entry") {
 			t.Errorf("a read gave %q, %v", value, err)
 		}
 		v.do(func(s *Session) {
@@ -592,13 +615,15 @@ func TestRewriteLaundersNothing(t *testing.T) {
 		if _, err := s.Purge(v.p("many/K1")); !errors.Is(err, ErrDamaged) {
 			t.Errorf("a purge with a record put back: %v", err)
 		}
-		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "was put back") {
+		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) ||
+			!strings.Contains(err.Error(), "was put back") {
 			t.Errorf("a write to it: %v", err)
 		}
 	})
 	v.edit(func(b func(string) *bbolt.Bucket) { _ = b(bucketSecrets).Delete([]byte("a/L")) })
 	v.do(func(s *Session) {
-		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its record was removed") {
+		if _, _, err := s.Set(v.p("a/L"), []byte("x"), SetOptions{}); !errors.Is(err, ErrDamaged) ||
+			!strings.Contains(err.Error(), "its record was removed") {
 			t.Errorf("a write to a secret whose head was removed: %v", err)
 		}
 	})
@@ -706,7 +731,8 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "somebody who does not have this owner key") {
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(),
+		"somebody who does not have this owner key") {
 		t.Errorf("the owner's key opened it: %v", err)
 	}
 	if _, err := opened.Owner(mallory); !errors.Is(err, ErrWrongKey) {

@@ -65,11 +65,13 @@ func TestASecretWithoutATier(t *testing.T) {
 			})
 			p := v.p("a/NEW")
 			v.insider(k, func(s *Session, t *tx) error {
-				head := map[string]any{"seq": t.seq(), "id": "x", "version": 1, "type": DefaultType, "created_at": t.now, "updated_at": t.now}
+				head := map[string]any{"seq": t.seq(), "id": "x", "version": 1, "type": DefaultType, "created_at": t.now,
+					"updated_at": t.now}
 				event := audit.SecretCreated
 				if strings.Contains(scope, "delete") {
 					head["deleted_at"], event = t.now, audit.SecretDeleted
-				} else if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id, "created_at": t.now, "sealed": []byte("x")}); err != nil {
+				} else if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id,
+					"created_at": t.now, "sealed": []byte("x")}); err != nil {
 					return err
 				}
 				if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
@@ -110,11 +112,13 @@ func TestAVersionWithoutATier(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		head := secretBody{Seq: t.seq(), ID: "x", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now}
+		head := secretBody{Seq: t.seq(), ID: "x", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now,
+			UpdatedAt: t.now}
 		if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
 			return err
 		}
-		if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id, "created_at": t.now, "sealed": sealed}); err != nil {
+		if err := t.put(bucketVersions, versionKey(p, 1), true, map[string]any{"seq": t.seq(), "author": s.by.id,
+			"created_at": t.now, "sealed": sealed}); err != nil {
 			return err
 		}
 		return t.log(audit.SecretCreated, "secret", p.String(), map[string]any{"version": 1, "tier": "standard"})
@@ -171,7 +175,8 @@ func TestActorsOfAnyNumberOfScopes(t *testing.T) {
 	}
 	for _, junk := range [][]string{{"secrets:read:zzz/*"}, {}, {"junk"}} {
 		v.insider(k, func(s *Session, t *tx) error {
-			return t.log(audit.TokenIssued, "token", uuid.NewString(), map[string]any{"public_key": base64.StdEncoding.EncodeToString(s.pub), "scopes": junk})
+			return t.log(audit.TokenIssued, "token", uuid.NewString(),
+				map[string]any{"public_key": base64.StdEncoding.EncodeToString(s.pub), "scopes": junk})
 		})
 	}
 	for range 2 { // the second begins where the first ended

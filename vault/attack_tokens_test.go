@@ -41,7 +41,8 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 	c.secret["forged"], c.id["forged"], c.text["forged"] = secret, at, tokens.TokenText(signed, secret)
 	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.Index[:], Pub: public(to.Sign)}
 	issued := Issued{claims, c.text["forged"]}
-	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued, "token", at, issued.logged()))
+	return errors.Join(t.putGrant(to, at, g), t.put(bucketTokens, []byte(at), true, body), t.log(audit.TokenIssued,
+		"token", at, issued.logged()))
 }
 
 // A token that an agent forges reaches no further than the agent, before and after a
@@ -70,7 +71,10 @@ func TestForgedTokens(t *testing.T) {
 			claims.Tier = tokens.Sensitive
 			return claims.ID
 		}, "its claims exceed what its issuer may issue", false},
-		"of another id": {"secrets:*:prod/mine/*", func(*company, *tx, *tokens.Claims) string { return "11111111-2222-4333-8444-666666666666" },
+		"of another id": {"secrets:*:prod/mine/*", func(*company, *tx,
+			*tokens.Claims) string {
+			return "11111111-2222-4333-8444-666666666666"
+		},
 			"its claims exceed what its issuer may issue", false},
 		"with the owner's id": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
 			claims.ID = audit.Owner
@@ -172,7 +176,10 @@ func TestChangedTokens(t *testing.T) {
 	}
 	const altered, nothing, form = "signature is invalid", "opens nothing", "it is not a token of ass"
 	for name, attack := range map[string]struct{ text, says string }{
-		"scope":               {changed(func(c *tokens.Claims) { c.Scopes = append(c.Scopes, other.scopes("secrets:*:*")...) }, old), altered},
+		"scope": {changed(func(c *tokens.Claims) {
+			c.Scopes = append(c.Scopes,
+				other.scopes("secrets:*:*")...)
+		}, old), altered},
 		"exp":                 {changed(func(c *tokens.Claims) { c.Expires = c.Issued.Add(24 * time.Hour) }, old), altered},
 		"iat":                 {changed(func(c *tokens.Claims) { c.Issued = c.Issued.Add(time.Second) }, old), altered},
 		"uses":                {changed(func(c *tokens.Claims) { c.Uses = 1000 }, old), altered},
@@ -185,13 +192,14 @@ func TestChangedTokens(t *testing.T) {
 		"a wrong key":         {changed(asIt, by(keys.Key{1})), nothing},
 		"the issuer's secret": {changed(asIt, by(c.secret["reader"])), nothing},
 		"another issuer":      {changed(asIt, by(keys.TokenKey(c.secret["mallory"], good.ID))), nothing},
-		"its issuer, wider":   {changed(func(c *tokens.Claims) { c.Scopes = other.scopes("secrets:read:prod/app/*") }, by(keys.TokenKey(c.secret["reader"], good.ID))), nothing},
-		"alg none":            {headed(`{"alg":"none","typ":"JWT"}`), form},
-		"alg none, unsigned":  {strings.TrimSuffix(headed(`{"alg":"none","typ":"JWT"}`), good.Signed), form},
-		"alg HS384":           {headed(`{"alg":"HS384","typ":"JWT"}`), form},
-		"another header":      {headed(`{"typ":"JWT","alg":"HS256"}`), form},
-		"no signature":        {good.Signed + ".", form},
-		"a second payload":    {good.Signed + "." + c.text["reader's token"], form},
+		"its issuer, wider": {changed(func(c *tokens.Claims) { c.Scopes = other.scopes("secrets:read:prod/app/*") },
+			by(keys.TokenKey(c.secret["reader"], good.ID))), nothing},
+		"alg none":           {headed(`{"alg":"none","typ":"JWT"}`), form},
+		"alg none, unsigned": {strings.TrimSuffix(headed(`{"alg":"none","typ":"JWT"}`), good.Signed), form},
+		"alg HS384":          {headed(`{"alg":"HS384","typ":"JWT"}`), form},
+		"another header":     {headed(`{"typ":"JWT","alg":"HS256"}`), form},
+		"no signature":       {good.Signed + ".", form},
+		"a second payload":   {good.Signed + "." + c.text["reader's token"], form},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.open(func(v *Vault) {
@@ -204,13 +212,16 @@ func TestChangedTokens(t *testing.T) {
 	t.Run("another vault", func(t *testing.T) {
 		foreign := newVictim(t)
 		foreign.do(func(s *Session) {
-			if _, err := s.v.Token(c.text["reader's token"]); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
+			if _, err := s.v.Token(c.text["reader's token"]); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(),
+				"belongs to another vault") {
 				t.Errorf("%v", err)
 			}
-			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(c.vid[:4])}); !errors.Is(err,
+				ErrWrongKey) || !strings.Contains(err.Error(), "belongs to another vault") {
 				t.Errorf("%v", err)
 			}
-			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"], Vault: [4]byte(s.epoch.Vault[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {
+			if _, err := s.v.Agent(tokens.AgentKey{Secret: c.secret["reader"],
+				Vault: [4]byte(s.epoch.Vault[:4])}); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), nothing) {
 				t.Errorf("%v", err)
 			}
 		})

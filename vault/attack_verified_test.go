@@ -73,7 +73,8 @@ func TestVerifiedNotes(t *testing.T) {
 		t.Fatal("the other vault has no note")
 	}
 	for name, b := range map[string][]byte{
-		"belongs to another vault": foreign, "by an insider": insider, "empty": {}, "cut": now[:len(now)-1], "altered": append(bytes.Clone(now[:len(now)-1]), now[len(now)-1]^1),
+		"belongs to another vault": foreign, "by an insider": insider, "empty": {}, "cut": now[:len(now)-1],
+		"altered": append(bytes.Clone(now[:len(now)-1]), now[len(now)-1]^1),
 	} {
 		if got := verified(b); got != 0 {
 			t.Errorf("a note %s is believed up to entry %d", name, got)

@@ -8,7 +8,8 @@ import "runtime"
 // goroutine may touch the file, so a job holds copies of what it needs. One goroutine
 // does a batch, in order: if there are few jobs, what they draw from a given source of
 // randomness does not depend on the scheduler. A panic of a worker reaches the caller.
-func inBatches[J any](worker func() func(*J), done func(*J) error, feed func(add func(j J, bytes int) error) error) error {
+func inBatches[J any](worker func() func(*J), done func(*J) error,
+	feed func(add func(j J, bytes int) error) error) error {
 	const most, mostBytes = 64, 1 << 20
 	type batch struct {
 		jobs  []J

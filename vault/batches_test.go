@@ -51,9 +51,10 @@ func TestInBatches(t *testing.T) {
 			}
 		}
 	}
-	if err := inBatches(func() func(*int) { return func(*int) {} }, func(*int) error { return nil }, func(add func(int, int) error) error {
-		return errors.Join(add(1, 1), stop)
-	}); !errors.Is(err, stop) {
+	if err := inBatches(func() func(*int) { return func(*int) {} }, func(*int) error { return nil },
+		func(add func(int, int) error) error {
+			return errors.Join(add(1, 1), stop)
+		}); !errors.Is(err, stop) {
 		t.Errorf("what feeds fails: %v", err)
 	}
 	func() {
@@ -62,20 +63,22 @@ func TestInBatches(t *testing.T) {
 				t.Errorf("a worker's panic became %v", p)
 			}
 		}()
-		err := inBatches(func() func(*int) { return func(*int) { panic("bug") } }, func(*int) error { return nil }, func(add func(int, int) error) error { return add(1, 1) })
+		err := inBatches(func() func(*int) { return func(*int) { panic("bug") } }, func(*int) error { return nil },
+			func(add func(int, int) error) error { return add(1, 1) })
 		t.Errorf("a worker panicked, and it went on: %v", err)
 	}()
 	// One worker does a few small jobs in one batch, in order.
 	workers := 0
 	var seen []int
-	_ = inBatches(func() func(*int) { workers++; return func(j *int) { seen = append(seen, *j) } }, func(*int) error { return nil }, func(add func(int, int) error) error {
-		for i := range 64 {
-			if err := add(i, 1); err != nil {
-				return err
+	_ = inBatches(func() func(*int) { workers++; return func(j *int) { seen = append(seen, *j) } },
+		func(*int) error { return nil }, func(add func(int, int) error) error {
+			for i := range 64 {
+				if err := add(i, 1); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
 	if workers != 1 || !slices.IsSorted(seen) {
 		t.Errorf("%d workers did 64 small jobs, in the order %v", workers, seen)
 	}

@@ -137,7 +137,8 @@ func BenchmarkRecord(b *testing.B) {
 	root := keys.NewRoot(keys.Random())
 	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.Random()}
 	at := time.Unix(1e9, 0).UTC()
-	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1, Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
+	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1,
+		Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -148,7 +149,8 @@ func BenchmarkRecord(b *testing.B) {
 		do   func() bool
 	}{
 		{"MAC", func() bool { return newHasher(e).macHolds(bucketSecrets, k, r) }},
-		{"sign", func() bool { return newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body).sig != nil }}, // and MAC
+		// and MAC
+		{"sign", func() bool { return newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body).sig != nil }},
 		{"signature", func() bool { return signatureHolds(e, bucketSecrets, k, r, root.Pub) }},
 		{"JSON", func() bool { var into secretBody; return audit.DecodeStrict(r.body, &into) == nil }},
 	} {

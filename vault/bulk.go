@@ -134,7 +134,8 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 				return err
 			}
 			v = bytes.Clone(v)
-			if err := add(reading{k: k, v: v, who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]}, len(v)); err != nil {
+			if err := add(reading{k: k, v: v, who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]},
+				len(v)); err != nil {
 				return err
 			}
 		}
@@ -260,7 +261,8 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 // importAll decides on each item and writes it. It stops writing at the first item whose
 // tier has to be raised, and returns all such items in raise. An item that a rewrite has
 // raised gets a new version, whatever its value.
-func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions, raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
+func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions,
+	raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
 	if err := s.authorize(t, tokens.Write, audit.SecretImported, paths...); err != nil {
 		return nil, nil, err
 	}
@@ -340,7 +342,8 @@ func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, ite
 	if len(raise) > 0 || len(keys) == 0 {
 		return done, raise, nil
 	}
-	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys, "versions": versions, "tiers": tiers})
+	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys,
+		"versions": versions, "tiers": tiers})
 }
 
 // writing is a version that is to be written, with the head of its secret.
@@ -363,7 +366,8 @@ func (s *Session) sealer() func(*writing) {
 		if !w.own || w.err != nil {
 			return
 		}
-		if w.made[0], w.err = h.make(s.by, bucketVersions, versionKey(w.path, w.head.Version), true, w.version); w.err == nil {
+		if w.made[0], w.err = h.make(s.by, bucketVersions, versionKey(w.path, w.head.Version), true,
+			w.version); w.err == nil {
 			w.made[1], w.err = h.make(s.by, bucketSecrets, secretBucketKey(w.path), true, w.head)
 		}
 	}

@@ -144,7 +144,8 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		if err != nil {
 			return err
 		}
-		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier, Deleted: body.DeletedAt != nil})
+		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier,
+			Deleted: body.DeletedAt != nil})
 		return nil
 	})
 	if err != nil {
@@ -157,7 +158,10 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 			return err
 		}
 		path, n, _ := cutVersionKey(k)
-		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int { return strings.Compare(r.Name, path) })
+		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int {
+			return strings.Compare(r.Name,
+				path)
+		})
 		if !ok {
 			return fault.Damaged(recordName(bucketVersions, k), "its secret's record is missing")
 		}

@@ -28,8 +28,10 @@ func TestGetDoesNotGrow(t *testing.T) {
 	for _, who := range []string{"owner", "agent", "token"} {
 		s, l := small.leastCost(t, who), large.leastCost(t, who)
 		t.Logf("%s: %+v", who, l)
-		if l.pages > s.pages+chance.pages || l.reads > s.reads+chance.reads || l.bytes > s.bytes+chance.bytes || l.allocs > s.allocs+chance.allocs {
-			t.Errorf("a get of the %s costs %+v in a vault of %d secrets, and %+v in one of %d", who, s, small.secrets, l, large.secrets)
+		if l.pages > s.pages+chance.pages || l.reads > s.reads+chance.reads || l.bytes > s.bytes+chance.bytes ||
+			l.allocs > s.allocs+chance.allocs {
+			t.Errorf("a get of the %s costs %+v in a vault of %d secrets, and %+v in one of %d", who, s, small.secrets, l,
+				large.secrets)
 		}
 	}
 	for _, who := range []string{"owner", "agent", "token"} {
@@ -144,7 +146,8 @@ func (p population) leastCost(t *testing.T, who string) (least cost) {
 		if n == 0 {
 			least = c
 		}
-		least = cost{min(least.pages, c.pages), min(least.reads, c.reads), min(least.bytes, c.bytes), min(least.allocs, c.allocs)}
+		least = cost{min(least.pages, c.pages), min(least.reads, c.reads), min(least.bytes, c.bytes),
+			min(least.allocs, c.allocs)}
 	}
 	return least
 }

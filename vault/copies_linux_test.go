@@ -120,7 +120,8 @@ func copyActs() map[string]*copyAct {
 		"restore where nothing is": {do: restoreIn},
 		"salvage": {
 			do: func(dir string, owner *Identity) error {
-				_, err := Salvage(filepath.Join(dir, "damaged.db"), filepath.Join(dir, "new.db"), owner, diskOptions(filepath.Join(dir, "vault.db")))
+				_, err := Salvage(filepath.Join(dir, "damaged.db"), filepath.Join(dir, "new.db"), owner,
+					diskOptions(filepath.Join(dir, "vault.db")))
 				return err
 			},
 			makes: "new.db", whole: verifies,
@@ -168,7 +169,8 @@ func copyWorld(t *testing.T) (owner *Identity, acts map[string]*copyAct) {
 		if err := os.WriteFile(torn, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Salvage(torn, filepath.Join(t.TempDir(), "x.db"), v.owner, Options{MemoryDir: v.opts.MemoryDir}); err == nil && r.LogFile != "" {
+		if r, err := Salvage(torn, filepath.Join(t.TempDir(), "x.db"), v.owner,
+			Options{MemoryDir: v.opts.MemoryDir}); err == nil && r.LogFile != "" {
 			holed = b
 		}
 	}
@@ -198,7 +200,8 @@ func copyChild(act, dir, key string) {
 		fmt.Println("done")
 	case errors.Is(err, ErrMaybeDone):
 		fmt.Printf("maybe %v\n", err)
-	case errors.Is(err, ErrNotMade) && strings.Contains(err.Error(), "after the log recorded it") || strings.Contains(err.Error(), "the backup could not"):
+	case errors.Is(err, ErrNotMade) && strings.Contains(err.Error(), "after the log recorded it") ||
+		strings.Contains(err.Error(), "the backup could not"):
 		fmt.Printf("logged %v\n", err)
 	default:
 		fmt.Printf("failed %v\n", err)
@@ -219,7 +222,8 @@ func TestCopies(t *testing.T) {
 	}
 	owner, acts := copyWorld(t)
 	outcomes := map[string]int{}
-	for _, name := range []string{"backup", "restore", "restore over damage", "restore where nothing is", "salvage", "archive", "rekey"} {
+	for _, name := range []string{"backup", "restore", "restore over damage", "restore where nothing is", "salvage",
+		"archive", "rekey"} {
 		c := copyRun{t: t, name: name, act: acts[name], owner: owner, outcomes: outcomes}
 		calls := c.run(diskFault{}, 0)
 		if len(calls) < 10 {
@@ -234,7 +238,8 @@ func TestCopies(t *testing.T) {
 			if *diskAll || names || call.syncs() || call.name == "unlinkat" {
 				c.run(diskFault{}, i+1)
 			}
-			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs}, {i + 1, syscall.EIO, made}}
+			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs},
+				{i + 1, syscall.EIO, made}}
 			for j, f := range faults {
 				if *diskAll || names && f.how == made || !names && j == i%2 || call.syncs() && f.how == syncs {
 					c.run(f, 0)
@@ -313,7 +318,8 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		}
 	}
 	// A file may stay if removing it failed, or if it was made by a call that reported a failure.
-	c.check(dir, outcome, f.at > 0 && (calls[f.at-1].name == "unlinkat" || calls[f.at-1].name == "openat" && f.how == made), fails)
+	c.check(dir, outcome, f.at > 0 && (calls[f.at-1].name == "unlinkat" || calls[f.at-1].name == "openat" &&
+		f.how == made), fails)
 	return calls
 }
 

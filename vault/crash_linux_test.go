@@ -88,7 +88,8 @@ func TestCrashInRewrite(t *testing.T) {
 		t.Errorf("a read of a value synced %d times", n)
 	}
 	if outcomes["old"] < 10 || outcomes["new"] < 2 {
-		t.Errorf("the kills left the old vault %d times and the new one %d times: were the right calls hit?", outcomes["old"], outcomes["new"])
+		t.Errorf("the kills left the old vault %d times and the new one %d times: were the right calls hit?", outcomes["old"],
+			outcomes["new"])
 	}
 	t.Logf("old %d times, new %d times", outcomes["old"], outcomes["new"])
 }

@@ -34,7 +34,8 @@ func newLargeVault(t *testing.T) *largeVault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &largeVault{t: t, owner: owner, path: filepath.Join(t.TempDir(), "vault.db"), values: map[string]string{}, random: rand.New(rand.NewPCG(3, 4))}
+	l := &largeVault{t: t, owner: owner, path: filepath.Join(t.TempDir(), "vault.db"), values: map[string]string{},
+		random: rand.New(rand.NewPCG(3, 4))}
 	if _, err := Create(l.path, owner, Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -144,10 +145,11 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	}
 	add := func(name string, id uint64, refused bool, do func(page []byte)) {
 		path, _ := l.near(id)
-		hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true, near: path, refused: refused && l.needed(id), do: func(b []byte) []byte {
-			do(b[id*bolt.PageSize:])
-			return b
-		}})
+		hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true,
+			near: path, refused: refused && l.needed(id), do: func(b []byte) []byte {
+				do(b[id*bolt.PageSize:])
+				return b
+			}})
 	}
 	put32 := func(at int, v uint32) func([]byte) { return func(b []byte) { order.PutUint32(b[at:], v) } }
 	put16 := func(at int, v uint16) func([]byte) { return func(b []byte) { order.PutUint16(b[at:], v) } }
@@ -167,11 +169,15 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 				}
 			}
 			second := p.Child(1)
-			other := map[string]string{bucketVersions: bucketSecrets, bucketSecrets: bucketVersions, bucketAudit: bucketVersions}[bucket]
+			other := map[string]string{bucketVersions: bucketSecrets, bucketSecrets: bucketVersions,
+				bucketAudit: bucketVersions}[bucket]
 			for name, child := range map[string]uint64{
-				"itself": id, "the root of its bucket": l.w.Roots[bucket], "the root": l.w.Root, "the list of free pages": l.w.Free, "a meta page": 1,
-				"another bucket": leafOf(other), "the root of another bucket": l.w.Roots[other], "the page of its neighbour": second,
-				"a free page": l.w.FreeIDs[0], "nowhere": 1 << 60, "behind the end": uint64(len(l.raw) / bolt.PageSize),
+				"itself": id, "the root of its bucket": l.w.Roots[bucket], "the root": l.w.Root, "the list of free pages": l.w.Free,
+				"a meta page":    1,
+				"another bucket": leafOf(other), "the root of another bucket": l.w.Roots[other],
+				"the page of its neighbour": second,
+				"a free page":               l.w.FreeIDs[0], "nowhere": 1 << 60,
+				"behind the end": uint64(len(l.raw) / bolt.PageSize),
 			} {
 				add("its first points to "+name, id, true, to(child))
 				if name == "itself" || name == "the root of its bucket" || all {
@@ -201,7 +207,8 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 					path, n, ok = string(first), 2, true
 				}
 				if ok {
-					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d below begins later", id, bucket, i), page: i > 1, near: path, refused: n <= 2, do: func(b []byte) []byte {
+					hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: it says that page %d below begins later", id, bucket,
+						i), page: i > 1, near: path, refused: n <= 2, do: func(b []byte) []byte {
 						k := pageKey(b[id*bolt.PageSize:], i)
 						k[len(path)-1]++
 						return b
@@ -222,7 +229,8 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			add("it flows over the end", id, true, put32(12, 1<<32-1))
 			add("it is a branch", id, true, put16(8, branchPage))
 			// The flipped bit is in a digit of the last path, so the keys stay in order.
-			add("a bit of a key flipped", id, bucket == bucketSecrets, func(b []byte) { k := pageKey(b, p.Keys-1); k[len(k)-1-9*b2i(bucket == bucketVersions)] ^= 1 })
+			add("a bit of a key flipped", id, bucket == bucketSecrets,
+				func(b []byte) { k := pageKey(b, p.Keys-1); k[len(k)-1-9*b2i(bucket == bucketVersions)] ^= 1 })
 			add("a bit of a value flipped", id, true, func(b []byte) { _, i := l.near(id); pageValue(b, i)[60] ^= 1 })
 		}
 	}
@@ -238,10 +246,11 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			near, _ = l.near(id)
 		}
 		put := func(name string, refused bool, do func(b, page []byte)) {
-			hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true, near: near, refused: refused, do: func(b []byte) []byte {
-				do(b, b[id*bolt.PageSize:][:bolt.PageSize])
-				return b
-			}})
+			hurts = append(hurts, hurt{name: fmt.Sprintf("page %d of %q: %s", id, l.w.Pages[id].Bucket, name), page: true,
+				near: near, refused: refused, do: func(b []byte) []byte {
+					do(b, b[id*bolt.PageSize:][:bolt.PageSize])
+					return b
+				}})
 		}
 		needed := id == l.w.Free || id == l.w.Root || l.needed(id)
 		put("zeroed", needed, func(_, page []byte) { clear(page) })
@@ -289,15 +298,24 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	}
 	free("it names a page in use", live)
 	free("it names a page in use, and has no sum", func(b []byte) { live(b); noSum(b) })
-	free("out of order, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], order.Uint64(b[pageHeader+16:])); noSum(b) })
+	free("out of order, without a sum", func(b []byte) {
+		order.PutUint64(b[pageHeader:],
+			order.Uint64(b[pageHeader+16:]))
+		noSum(b)
+	})
 	free("it names page 0, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], 0); noSum(b) })
 	free("it names itself, without a sum", func(b []byte) { order.PutUint64(b[pageHeader:], l.w.Free); noSum(b) })
 	free("a huge count", put16(10, math16))
-	free("a huge count behind a huge count", func(b []byte) { order.PutUint16(b[10:], math16); order.PutUint64(b[pageHeader:], 1<<62) })
+	free("a huge count behind a huge count", func(b []byte) {
+		order.PutUint16(b[10:],
+			math16)
+		order.PutUint64(b[pageHeader:], 1<<62)
+	})
 	free("it flows over", put32(12, 9))
 	free("it flows over the end", put32(12, 1<<32-1))
 	free("it is a leaf", put16(8, leafPage))
-	hurts = append(hurts, hurt{name: "list of free pages: no sum", works: true, do: func(b []byte) []byte { noSum(b[l.w.Free*bolt.PageSize:]); return b }})
+	hurts = append(hurts, hurt{name: "list of free pages: no sum", works: true,
+		do: func(b []byte) []byte { noSum(b[l.w.Free*bolt.PageSize:]); return b }})
 	hurts = append(hurts, hurt{name: "list of free pages: a wrong sum", works: true, do: func(b []byte) []byte {
 		b[(l.w.Free+1+uint64(order.Uint32(b[l.w.Free*bolt.PageSize+12:])))*bolt.PageSize-1] ^= 1
 		return b
@@ -320,22 +338,31 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 	})
 	meta("newer meta page replaced by the older", true, false, func(n, o []byte) { copy(n, o) })
 	meta("older meta page replaced by the newer", true, false, func(n, o []byte) { copy(o, n) })
-	hurts = append(hurts, hurt{name: "newer meta page swapped with the list of free pages", refused: true, do: func(b []byte) []byte {
-		meta, list := b[newer*bolt.PageSize:][:bolt.PageSize], b[l.w.Free*bolt.PageSize:][:bolt.PageSize]
-		for i := range meta {
-			meta[i], list[i] = list[i], meta[i]
-		}
-		return b
-	}})
+	hurts = append(hurts, hurt{name: "newer meta page swapped with the list of free pages", refused: true,
+		do: func(b []byte) []byte {
+			meta, list := b[newer*bolt.PageSize:][:bolt.PageSize], b[l.w.Free*bolt.PageSize:][:bolt.PageSize]
+			for i := range meta {
+				meta[i], list[i] = list[i], meta[i]
+			}
+			return b
+		}})
 	for i := range pageHeader + 64 {
 		if all || i%8 == 3 {
-			meta(fmt.Sprintf("newer meta page: byte %d flipped", i), i >= pageHeader, false, func(n, _ []byte) { n[i] ^= 1 << l.random.IntN(8) })
-			meta(fmt.Sprintf("older meta page: byte %d flipped", i), false, i >= pageHeader, func(_, o []byte) { o[i] ^= 1 << l.random.IntN(8) })
+			meta(fmt.Sprintf("newer meta page: byte %d flipped", i), i >= pageHeader, false,
+				func(n, _ []byte) { n[i] ^= 1 << l.random.IntN(8) })
+			meta(fmt.Sprintf("older meta page: byte %d flipped", i), false, i >= pageHeader,
+				func(_, o []byte) { o[i] ^= 1 << l.random.IntN(8) })
 		}
 	}
 	hurts = append(hurts,
-		hurt{name: "junk behind the end", works: true, do: func(b []byte) []byte { return append(b, bytes.Repeat([]byte{0xa5}, 3*bolt.PageSize+17)...) }},
-		hurt{name: "old pages behind the end", works: true, do: func(b []byte) []byte { return append(b, b[2*bolt.PageSize:64*bolt.PageSize]...) }},
+		hurt{name: "junk behind the end", works: true, do: func(b []byte) []byte {
+			return append(b, bytes.Repeat([]byte{0xa5},
+				3*bolt.PageSize+17)...)
+		}},
+		hurt{name: "old pages behind the end", works: true, do: func(b []byte) []byte {
+			return append(b,
+				b[2*bolt.PageSize:64*bolt.PageSize]...)
+		}},
 	)
 	return hurts
 }
@@ -372,7 +399,8 @@ func TestDamageLarge(t *testing.T) {
 		for _, p := range l.w.Pages {
 			kinds[fmt.Sprintf("%s leaf=%t", p.Bucket, p.Leaf)]++
 		}
-		t.Logf("%d pages, %d free ones in %d bytes, %v", len(l.raw)/bolt.PageSize, len(l.w.FreeIDs), 8*len(l.w.FreeIDs), kinds)
+		t.Logf("%d pages, %d free ones in %d bytes, %v", len(l.raw)/bolt.PageSize, len(l.w.FreeIDs), 8*len(l.w.FreeIDs),
+			kinds)
 	}
 	outcomes := map[string]int{}
 	for _, h := range hurts {

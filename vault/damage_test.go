@@ -14,7 +14,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-var damageAll = flag.Bool("damage-all", false, "flip every byte of a page's head and first elements, and say what became of it")
+var damageAll = flag.Bool("damage-all", false, "flip every byte of a page's head and first elements, and say what "+
+	"became of it")
 
 const pageBytes = 4096
 

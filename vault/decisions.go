@@ -105,7 +105,8 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 		clear(fileKey)
 	}
 	if err != nil {
-		return nil, "", fault.Damaged(recordName(bucketDecisions, requestKey(s.by.id, u)), "its key does not open the version that was approved")
+		return nil, "", fault.Damaged(recordName(bucketDecisions, requestKey(s.by.id, u)),
+			"its key does not open the version that was approved")
 	}
 	return value, q.ID, t.spend(q)
 }
@@ -144,7 +145,8 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]by
 		return nil, err
 	}
 	if body.Tier != q.Tier {
-		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again", q.Path, body.Tier, q.ID, q.Tier)
+		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again",
+			q.Path, body.Tier, q.ID, q.Tier)
 	}
 	id, err := s.ring.Identity(t.Epoch, body.Tier, q.Path, q.Version, body.Recipient)
 	if err != nil {
@@ -152,7 +154,8 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]by
 	}
 	fileKey, err := keys.FileKey(id, body.Sealed)
 	if err != nil {
-		return nil, fault.Damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)), "it does not decrypt: it was modified or moved")
+		return nil, fault.Damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)),
+			"it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
 	_, request, _ := cutRequestKey(k)
@@ -234,7 +237,8 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			case q.Status != Pending:
 				return fault.New(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
 			case q.Current != was.Current:
-				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path, versionName(was.Current), versionName(q.Current), q.ID)
+				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path,
+					versionName(was.Current), versionName(q.Current), q.ID)
 			}
 			if err := decision(t, k, q); err != nil {
 				return err

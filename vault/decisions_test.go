@@ -110,8 +110,10 @@ func TestApproveARead(t *testing.T) {
 	id := a.ask("a/SENSITIVE")
 	a.Opts.Reason = ""
 	q := a.listed()[0]
-	if q.ID != id || q.Requester != a.agent.ID || q.Agent != a.agent.ID || q.Name != "svc" || q.Action != vault.RequestRead || q.Path.String() != "a/SENSITIVE" ||
-		q.Version != 1 || q.Current != 1 || q.Tier != tokens.Sensitive || q.Reason != "mail <is> & stuck\u2028" || q.Status != vault.Pending ||
+	if q.ID != id || q.Requester != a.agent.ID || q.Agent != a.agent.ID || q.Name != "svc" ||
+		q.Action != vault.RequestRead || q.Path.String() != "a/SENSITIVE" ||
+		q.Version != 1 || q.Current != 1 || q.Tier != tokens.Sensitive || q.Reason != "mail <is> & stuck\u2028" ||
+		q.Status != vault.Pending ||
 		!q.CreatedAt.Equal(a.clock.Time) || !q.ExpiresAt.Equal(a.clock.Add(24*time.Hour)) || q.DecidedAt != nil || q.Used {
 		t.Errorf("it is %+v", q)
 	}
@@ -120,7 +122,8 @@ func TestApproveARead(t *testing.T) {
 		t.Errorf("the same was asked twice: %s, %s", id, again)
 	}
 	a.mustApprove()
-	if q := a.listed()[0]; q.Status != vault.Approved || !q.ExpiresAt.Equal(a.clock.Add(time.Hour)) || !q.DecidedAt.Equal(a.clock.Time) {
+	if q := a.listed()[0]; q.Status != vault.Approved || !q.ExpiresAt.Equal(a.clock.Add(time.Hour)) ||
+		!q.DecidedAt.Equal(a.clock.Time) {
 		t.Errorf("approved: %+v", q)
 	}
 	// The approval serves any number of reads, for an hour.
@@ -135,7 +138,10 @@ func TestApproveARead(t *testing.T) {
 	a.wantStatus(id, vault.Expired)
 	// The log entry of each read names the approval.
 	a.Must(t, func(s *vault.Session) error {
-		entries, n, err := s.Log(0, func(e audit.Event) bool { return e.Type == audit.SecretRead && e.Metadata["approval"] == id })
+		entries, n, err := s.Log(0, func(e audit.Event) bool {
+			return e.Type == audit.SecretRead &&
+				e.Metadata["approval"] == id
+		})
 		if n != 2 || entries[0].ActorID != a.agent.ID {
 			t.Errorf("the log tells of %v", entries)
 		}
@@ -255,7 +261,8 @@ func TestARefusalAfterADenialIsLogged(t *testing.T) {
 	wantError(t, "deny", a.deny(a.listed(a.ask("a/SENSITIVE")), "no"), nil)
 	_, err := a.get("a/SENSITIVE")
 	wantError(t, "denied", err, vault.ErrRefused)
-	if list := denials(t, a.Vault); len(list) != 1 || !strings.HasPrefix(list[0], "secret.read.denied "+a.agent.ID+" a/SENSITIVE") {
+	if list := denials(t, a.Vault); len(list) != 1 || !strings.HasPrefix(list[0], "secret.read.denied "+a.agent.ID+
+		" a/SENSITIVE") {
 		t.Errorf("the log tells of %q", list)
 	}
 }

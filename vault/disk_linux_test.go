@@ -292,7 +292,8 @@ func TestDiskFails(t *testing.T) {
 
 // failDisk runs an act with a fault and compares what the act said with the vault. If the act
 // failed and changed nothing, failDisk repeats it. It returns the calls that it saw.
-func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []fileCall, outcomes map[string]int) (seen []fileCall) {
+func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []fileCall,
+	outcomes map[string]int) (seen []fileCall) {
 	dir, err := os.MkdirTemp("", "ass-disk-")
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +330,8 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 	if want := saidOf(f, calls); !slices.Contains(want, outcome) {
 		fails("it should have ended as one of %q", want)
 	}
-	if outcome != "done" && (!strings.Contains(message, f.errno.Error()) || !strings.Contains(message, dir) || strings.Contains(message, "\n")) {
+	if outcome != "done" && (!strings.Contains(message, f.errno.Error()) || !strings.Contains(message, dir) ||
+		strings.Contains(message, "\n")) {
 		fails("this is no line that says what failed where")
 	}
 	after := contents(t, path)
@@ -407,5 +409,6 @@ func saidOf(f diskFault, calls []fileCall) []string {
 // courtesy reports whether an act goes on when the call fails. Such a call writes down what this
 // machine remembers, or who holds the lock. Locking itself never fails here.
 func (c fileCall) courtesy() bool {
-	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, disk.LockSuffix) && c.name != "openat"
+	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, disk.LockSuffix) &&
+		c.name != "openat"
 }

@@ -36,7 +36,8 @@ func Generate(length int, charset string) ([]byte, error) {
 		return nil, &tokens.SyntaxError{What: "charset", Problem: "it must be one of " + strings.Join(names, ", ")}
 	}
 	if length < MinGenerated || length > MaxGenerated {
-		return nil, &tokens.SyntaxError{What: "length", Problem: fmt.Sprintf("it must be from %d to %d", MinGenerated, MaxGenerated)}
+		return nil, &tokens.SyntaxError{What: "length", Problem: fmt.Sprintf("it must be from %d to %d", MinGenerated,
+			MaxGenerated)}
 	}
 	value, most := make([]byte, length), big.NewInt(int64(len(set)))
 	for i := range value {

@@ -16,7 +16,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-var makeGolden = flag.Bool("make-golden", false, "write the golden vault of this format into testdata/golden; never over one that is there")
+var makeGolden = flag.Bool("make-golden", false, "write the golden vault of this format into testdata/golden; never "+
+	"over one that is there")
 
 // goldenKey owns the golden vaults.
 const goldenKey = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
@@ -192,7 +193,8 @@ func buildGoldenAgents(t *testing.T, path string) {
 		return err
 	})
 	reader := v.Agent(k)
-	token, _ := v.NewToken(t, reader, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/*"), TTL: tokens.MaxTTL, Uses: 100})
+	token, _ := v.NewToken(t, reader, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:production/gemini/*"),
+		TTL: tokens.MaxTTL, Uses: 100})
 	v.Set(t, "production/CRITICAL", "critical", vault.SetOptions{Tier: tokens.Critical})
 	if err := writer.Set(t, "production/WRITTEN", "written blindly", vault.SetOptions{}); err != nil {
 		t.Fatal(err)

@@ -115,10 +115,12 @@ func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
 }
 
 func decodeGrant(vid keys.VaultID, to keys.Grantee, body grantBody) (g grant, err error) {
-	broken := fault.Damaged(recordName(bucketGrants, to.Index[:]), "it does not decrypt for its grantee: it was modified or moved")
+	broken := fault.Damaged(recordName(bucketGrants, to.Index[:]),
+		"it does not decrypt for its grantee: it was modified or moved")
 	plain, err := keys.Open(to.Seal, keys.GrantContext(vid, body.Grantee), body.Sealed)
 	defer clear(plain)
-	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(keys.Key{}) || len(g.OwnerPub) != ed25519.PublicKeySize {
+	if err != nil || audit.DecodeStrict(plain, &g) != nil || len(g.MK) != len(keys.Key{}) ||
+		len(g.OwnerPub) != ed25519.PublicKeySize {
 		return g, broken
 	}
 	if keys.VaultIDOf(g.OwnerPub) != vid {
@@ -128,7 +130,8 @@ func decodeGrant(vid keys.VaultID, to keys.Grantee, body grantBody) (g grant, er
 		return g, broken
 	}
 	for _, n := range g.Nodes {
-		if _, ok := keys.ParseNode(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID()); !ok || len(n.Key) != len(keys.Key{}) {
+		if _, ok := keys.ParseNode(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID()); !ok ||
+			len(n.Key) != len(keys.Key{}) {
 			return g, broken
 		}
 	}
@@ -188,7 +191,8 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 	s, g, err := v.granteeSession(keys.Key(k.Secret), audit.Agent)
 	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
-		return nil, fault.New(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked or its key was rotated; this attempt could not be logged. Ask the owner for a new key", v.path)
+		return nil, fault.New(ErrWrongKey, "this agent key opens nothing in the vault at %s: the agent was revoked or its "+
+			"key was rotated; this attempt could not be logged. Ask the owner for a new key", v.path)
 	}
 	if err != nil {
 		return nil, err
@@ -219,7 +223,8 @@ func (v *Vault) Token(text string) (*Session, error) {
 	s, g, err := v.granteeSession(token.Signature, audit.Token)
 	defer g.wipe()
 	if errors.Is(err, ErrNotFound) {
-		return nil, fault.New(ErrWrongKey, "this token opens nothing in the vault at %s: it has expired, is used up, or it or its issuer was revoked; this attempt could not be logged. Ask for a new one", v.path)
+		return nil, fault.New(ErrWrongKey, "this token opens nothing in the vault at %s: it has expired, is used up, or it "+
+			"or its issuer was revoked; this attempt could not be logged. Ask for a new one", v.path)
 	}
 	if err != nil {
 		return nil, err

@@ -44,7 +44,8 @@ func (h head) encode() ([]byte, error) {
 
 func decodeHead(b []byte) (h head, err error) {
 	var j headJSON
-	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil || len(j.Digest) != 64 {
+	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil ||
+		len(j.Digest) != 64 {
 		return head{}, fault.Damaged("meta/head", "it is not a head")
 	}
 	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
@@ -80,7 +81,8 @@ func (t *tx) checkLogEnd() error {
 		return err
 	}
 	if audit.Seq(k) != t.head.log.Seq || macOf(v) != t.head.log.LastMAC {
-		return fault.Damaged(t.b.Path(), "its audit log does not end with entry %d as its head says: the log was truncated, or an old head was put back", t.head.log.Seq)
+		return fault.Damaged(t.b.Path(), "its audit log does not end with entry %d as its head says: the log was truncated, "+
+			"or an old head was put back", t.head.log.Seq)
 	}
 	return nil
 }

@@ -169,11 +169,13 @@ func (s *Session) Accept() (Rollback, error) {
 		return Rollback{}, err
 	}
 	if s.v.back == nil {
-		return Rollback{}, fault.New(ErrConflict, "there is nothing to accept: this machine has seen no newer copy of the vault")
+		return Rollback{}, fault.New(ErrConflict,
+			"there is nothing to accept: this machine has seen no newer copy of the vault")
 	}
 	back := *s.v.back
 	err := s.update(func(t *tx) error {
-		return t.log(audit.VaultAccepted, "vault", s.v.ID(), map[string]any{"seen": back.Seen, "have": back.Have, "forked": back.Forked})
+		return t.log(audit.VaultAccepted, "vault", s.v.ID(), map[string]any{"seen": back.Seen, "have": back.Have,
+			"forked": back.Forked})
 	})
 	if err != nil {
 		return back, err

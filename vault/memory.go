@@ -73,7 +73,9 @@ func (r *Rollback) String() string {
 	case r.Forked:
 		return fmt.Sprintf("this machine saw a different entry %d: the file is a copy with a history of its own", r.Seen)
 	case r.Have+1 == r.Seen:
-		return fmt.Sprintf("this machine saw entry %d, which is missing: the file is an older copy, or its log was truncated", r.Seen)
+		return fmt.Sprintf("this machine saw entry %d, which is missing: the file is an older copy, or its log was truncated",
+			r.Seen)
 	}
-	return fmt.Sprintf("this machine saw entries up to %d, and %d to %d are missing: the file is an older copy, or its log was truncated", r.Seen, r.Have+1, r.Seen)
+	return fmt.Sprintf("this machine saw entries up to %d, and %d to %d are missing: the file is an older copy, or its "+
+		"log was truncated", r.Seen, r.Have+1, r.Seen)
 }

@@ -196,7 +196,8 @@ func kindOf(err error) string {
 
 func (m *model) pickAct(acts []modelAct) modelAct {
 	if m.follow != nil && m.random.IntN(3) > 0 {
-		name := map[string]string{vault.RequestRead: "read", vault.RequestWrite: "write", vault.RequestDelete: "delete"}[m.follow.action]
+		name := map[string]string{vault.RequestRead: "read", vault.RequestWrite: "write",
+			vault.RequestDelete: "delete"}[m.follow.action]
 		if q := m.request(m.follow.id); q != nil && m.status(q) == vault.Pending {
 			name = "decide"
 		}
@@ -396,7 +397,8 @@ func (m *model) asked(a *specActor, err error) {
 	}
 	for _, r := range need.Requests {
 		i := slices.IndexFunc(m.asks, func(q *specAsk) bool {
-			return q.asker == a.id && q.action == r.Action && q.path == r.Path.String() && q.version == int(r.Version) && q.tier == r.Tier && (q.id == r.ID || q.id == "")
+			return q.asker == a.id && q.action == r.Action && q.path == r.Path.String() && q.version == int(r.Version) &&
+				q.tier == r.Tier && (q.id == r.ID || q.id == "")
 		})
 		if i < 0 {
 			m.t.Fatalf("a request that nobody made: %+v", r)
@@ -446,7 +448,8 @@ func (m *model) compare(path string, found vault.Secret, value []byte, version i
 	if found.ID != s.id || int(found.Version) != version || found.Tier != s.tier || found.Type != s.kind ||
 		!found.CreatedAt.Equal(s.created) || !found.UpdatedAt.Equal(updated) || (found.DeletedAt != nil) != !s.live() ||
 		found.DeletedAt != nil && !found.DeletedAt.Equal(s.deleted) {
-		m.t.Errorf("%s is %+v, want version %d, %s, %s, id %s, made at %s, changed at %s, deleted at %s", path, found, version, s.tier, s.kind, s.id, s.created, updated, s.deleted)
+		m.t.Errorf("%s is %+v, want version %d, %s, %s, id %s, made at %s, changed at %s, deleted at %s", path, found,
+			version, s.tier, s.kind, s.id, s.created, updated, s.deleted)
 	}
 }
 
@@ -552,7 +555,8 @@ func (m *model) lookAtHistory(a *specActor, s *vault.Session, path string) error
 		for i, got := range slices.Backward(versions) {
 			n := len(versions) - i
 			want := secret.versions[n-1]
-			if int(got.Number) != n || got.Author != want.author || got.Tier != secret.tier || !got.CreatedAt.Equal(want.at) || got.Current != (n == len(versions) && secret.live()) {
+			if int(got.Number) != n || got.Author != want.author || got.Tier != secret.tier || !got.CreatedAt.Equal(want.at) ||
+				got.Current != (n == len(versions) && secret.live()) {
 				m.t.Errorf("version %d of %s is %+v, want one by %s at %s", n, path, got, want.author, want.at)
 			}
 		}
@@ -569,7 +573,8 @@ func (m *model) lookAtTokens(a *specActor, s *vault.Session) error {
 		}
 		n++
 		i := slices.IndexFunc(list, func(info vault.TokenInfo) bool { return info.ID == t.id })
-		if err == nil && (i < 0 || list[i].State != m.state(t) || int(list[i].Used) != t.used || !list[i].Expires.Equal(t.expires)) {
+		if err == nil && (i < 0 || list[i].State != m.state(t) || int(list[i].Used) != t.used ||
+			!list[i].Expires.Equal(t.expires)) {
 			m.t.Errorf("token %s is %s and used %d times, among %+v", t.id, m.state(t), t.used, list)
 		}
 	}
@@ -588,7 +593,8 @@ func (m *model) lookAtRequests(a *specActor, s *vault.Session) error {
 		}
 		n++
 		i := slices.IndexFunc(list, func(r vault.Request) bool { return r.ID == q.id })
-		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Requester != q.asker || int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
+		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Requester != q.asker ||
+			int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
 			m.t.Errorf("request %+v is %s, among %+v", *q, m.status(q), list)
 		}
 	}
@@ -611,8 +617,10 @@ func (m *model) lookAtAgents(s *vault.Session) error {
 		case err != nil:
 		case i < 0:
 			m.t.Errorf("agent %s is not shown", a.id)
-		case list[i].Name != a.name || (list[i].RevokedAt == nil) != a.granted || !list[i].CreatedAt.Equal(a.created) || !list[i].KeyIssuedAt.Equal(a.keyAt) || strings.Join(list[i].Scopes.Strings(), " ") != strings.Join(a.scopes, " "):
-			m.t.Errorf("agent %s is %+v, want %s, made at %s, with key %d of %s", a.id, list[i], a.name, a.created, a.serial, a.keyAt)
+		case list[i].Name != a.name || (list[i].RevokedAt == nil) != a.granted || !list[i].CreatedAt.Equal(a.created) ||
+			!list[i].KeyIssuedAt.Equal(a.keyAt) || strings.Join(list[i].Scopes.Strings(), " ") != strings.Join(a.scopes, " "):
+			m.t.Errorf("agent %s is %+v, want %s, made at %s, with key %d of %s", a.id, list[i], a.name, a.created, a.serial,
+				a.keyAt)
 		case list[i].RevokedAt != nil && !list[i].RevokedAt.Equal(a.revoked):
 			m.t.Errorf("agent %s was revoked at %s, want %s", a.id, list[i].RevokedAt, a.revoked)
 		}
@@ -683,7 +691,8 @@ func (m *model) doImport() (want, err error) {
 	if m.random.IntN(3) == 0 {
 		ns, keys = "a/b", []string{"K", "L"}
 	}
-	o := vault.ImportOptions{OnConflict: m.pick("", "", vault.OnConflictSkip, vault.OnConflictError, vault.OnConflictUpdate), DryRun: m.random.IntN(6) == 0}
+	o := vault.ImportOptions{OnConflict: m.pick("", "", vault.OnConflictSkip, vault.OnConflictError,
+		vault.OnConflictUpdate), DryRun: m.random.IntN(6) == 0}
 	if m.random.IntN(4) == 0 {
 		o.Tier = m.tier()
 	}
@@ -777,7 +786,8 @@ func (m *model) scopes() (scopes []string) {
 		return []string{"secrets:write:" + m.pick("*", "a/*", "a/b/*")}
 	}
 	for range 1 + m.random.IntN(2) {
-		scope := "secrets:" + m.pick("read", "read", "write", "delete", "*", "*") + ":" + m.pick("*", "a/*", "a/*", "a/b/*", "a/K", "a/b/K")
+		scope := "secrets:" + m.pick("read", "read", "write", "delete", "*", "*") + ":" + m.pick("*", "a/*", "a/*", "a/b/*",
+			"a/K", "a/b/K")
 		if !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}
@@ -1054,8 +1064,10 @@ func (m *model) comparePlan(plan vault.Restoration, want specRestored) {
 		m.t.Errorf("the log goes on: %v, want %v", plan.KeepsLog, want.keepsLog)
 	}
 	for what, lists := range map[string][2][]string{
-		"returning": {plan.Returning, want.returning}, "older": {plan.Older, want.older}, "leaving": {plan.Leaving, want.leaving},
-		"raised": {plan.Raised, want.raised}, "revoked": {plan.Revoked, want.revoked}, "reviving": {plan.Reviving, want.reviving},
+		"returning": {plan.Returning, want.returning}, "older": {plan.Older, want.older}, "leaving": {plan.Leaving,
+			want.leaving},
+		"raised": {plan.Raised, want.raised}, "revoked": {plan.Revoked, want.revoked}, "reviving": {plan.Reviving,
+			want.reviving},
 		"lost": {plan.Lost, nil},
 	} {
 		var got []string
@@ -1179,7 +1191,8 @@ func (m *model) doCrash() (want, err error) {
 	m.must(err)
 	old, checked, seen, shown := m.clone(), m.checked, m.seen[m.owner], m.shown
 	plain := slices.DeleteFunc(slices.Clone(m.acts), func(a modelAct) bool {
-		return slices.Contains([]string{"crash", "back up", "restore", "new owner key", "salvage", "copy the file", "put a copy back", "archive"}, a.name)
+		return slices.Contains([]string{"crash", "back up", "restore", "new owner key", "salvage", "copy the file",
+			"put a copy back", "archive"}, a.name)
 	})
 	m.follow = nil
 	m.one(plain)
@@ -1238,7 +1251,8 @@ func (m *model) check() {
 	m.must(m.act(owner, func(s *vault.Session) error {
 		r, err := s.Check()
 		if len(r.Problems) > 0 || r.Epoch != m.epoch || int(r.Archived) != m.cut || int(r.Entries) != len(m.log)-m.cut {
-			m.t.Errorf("an honest vault does not hold, or is not in epoch %d with entries %d to %d: %+v", m.epoch, m.cut+1, len(m.log), r)
+			m.t.Errorf("an honest vault does not hold, or is not in epoch %d with entries %d to %d: %+v", m.epoch, m.cut+1,
+				len(m.log), r)
 		}
 		return err
 	}))

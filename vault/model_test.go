@@ -144,7 +144,8 @@ func patternCovers(pattern, other string) bool {
 func (a *specActor) reads() (list []string) {
 	for _, scope := range a.scopes {
 		part := strings.SplitN(scope, ":", 3)
-		if part[1] == "write" || part[1] == "delete" || slices.ContainsFunc(list, func(p string) bool { return patternCovers(p, part[2]) }) {
+		if part[1] == "write" || part[1] == "delete" || slices.ContainsFunc(list,
+			func(p string) bool { return patternCovers(p, part[2]) }) {
 			continue
 		}
 		list = append(slices.DeleteFunc(list, func(p string) bool { return patternCovers(part[2], p) }), part[2])
@@ -167,7 +168,8 @@ func (c *spec) state(a *specActor) string {
 }
 
 func (c *spec) status(q *specAsk) string {
-	if q.state == vault.Pending && !c.now.Before(q.at.Add(vault.RequestLifetime)) || q.state == vault.Approved && !c.now.Before(q.until) {
+	if q.state == vault.Pending && !c.now.Before(q.at.Add(vault.RequestLifetime)) || q.state == vault.Approved &&
+		!c.now.Before(q.until) {
 		return vault.Expired
 	}
 	return q.state
@@ -302,7 +304,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		case last != nil && c.status(last) == vault.Pending:
 			found++
 		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
-			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated, vault.RequestDelete: audit.SecretDeleted}[r.action]
+			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated,
+				vault.RequestDelete: audit.SecretDeleted}[r.action]
 			return specRefusal{vault.ErrRefused, event}
 		case pending+len(made) < 20:
 			r.asker, r.at, r.state = a.id, c.now, vault.Pending
@@ -326,7 +329,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 func (c *spec) approved(a *specActor, action, path string, version int) (*specAsk, error) {
 	tier := c.secrets[path].tier
 	for _, q := range c.asks {
-		if q.asker == a.id && q.action == action && q.path == path && q.version == version && q.tier == tier && c.status(q) == vault.Approved && !q.used {
+		if q.asker == a.id && q.action == action && q.path == path && q.version == version && q.tier == tier &&
+			c.status(q) == vault.Approved && !q.used {
 			return q, nil
 		}
 	}
@@ -511,7 +515,8 @@ func (c *spec) set(a *specActor, path, value string, o vault.SetOptions) error {
 	return nil
 }
 
-func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.ImportOptions) (outcomes []string, err error) {
+func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.ImportOptions) (outcomes []string,
+	err error) {
 	var paths []string
 	for _, item := range items {
 		paths = append(paths, ns+"/"+item.Key)
@@ -540,7 +545,8 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 			return nil, c.end(a, err)
 		case w.before == 0:
 			outcomes = append(outcomes, vault.ImportCreated)
-		case w.tier == w.was && w.kind == m.kind && c.hasKey(a, path, w.before) && m.versions[w.before-1].value == string(items[i].Value):
+		case w.tier == w.was && w.kind == m.kind && c.hasKey(a, path, w.before) &&
+			m.versions[w.before-1].value == string(items[i].Value):
 			outcomes = append(outcomes, vault.ImportUnchanged)
 		case o.OnConflict == vault.OnConflictSkip:
 			outcomes = append(outcomes, vault.ImportSkipped)
@@ -729,7 +735,8 @@ func (c *spec) createAgent(a *specActor, name string, scopes []string) (*specAct
 		return nil, vault.ErrConflict
 	}
 	c.commit(a)
-	made := &specActor{name: name, scopes: scopes, top: tokens.Standard, granted: true, serial: 1, created: c.now, keyAt: c.now}
+	made := &specActor{name: name, scopes: scopes, top: tokens.Standard, granted: true, serial: 1, created: c.now,
+		keyAt: c.now}
 	c.actors = append(c.actors, made)
 	c.openUp(made)
 	c.note(audit.AgentCreated, a)
@@ -948,7 +955,8 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 			switch {
 			case m.live() && !is.live():
 				r.returning = append(r.returning, path)
-			case is != nil && (len(is.versions) > len(m.versions) || is.versions[len(is.versions)-1].seq != m.versions[len(is.versions)-1].seq):
+			case is != nil && (len(is.versions) > len(m.versions) ||
+				is.versions[len(is.versions)-1].seq != m.versions[len(is.versions)-1].seq):
 				r.older = append(r.older, path)
 			}
 			if is != nil && is.tier > m.tier {

@@ -40,7 +40,8 @@ func (c fileCall) String() string { return c.name + " " + filepath.Base(c.path) 
 var fileCalls = map[uint64]string{
 	syscall.SYS_OPENAT: "openat", syscall.SYS_WRITE: "write", syscall.SYS_PWRITE64: "pwrite", syscall.SYS_FSYNC: "fsync",
 	syscall.SYS_FDATASYNC: "fdatasync", syscall.SYS_FTRUNCATE: "ftruncate", syscall.SYS_UNLINKAT: "unlinkat",
-	syscall.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", syscall.SYS_LINKAT: "link", syscall.SYS_FLOCK: "flock", syscall.SYS_MKDIRAT: "mkdirat",
+	syscall.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", syscall.SYS_LINKAT: "link", syscall.SYS_FLOCK: "flock",
+	syscall.SYS_MKDIRAT: "mkdirat",
 }
 
 // verdict decides what becomes of a call. The zero verdict changes nothing.
@@ -125,7 +126,8 @@ func (p *traced) run() (killed bool, err error) {
 		return false, fmt.Errorf("%w: %v", errUntraceable, err)
 	}
 	const exitKill = 0x100000
-	if err := syscall.PtraceSetOptions(p.pid, syscall.PTRACE_O_TRACECLONE|syscall.PTRACE_O_TRACESYSGOOD|exitKill); err != nil {
+	if err := syscall.PtraceSetOptions(p.pid,
+		syscall.PTRACE_O_TRACECLONE|syscall.PTRACE_O_TRACESYSGOOD|exitKill); err != nil {
 		return false, fmt.Errorf("%w: %v", errUntraceable, err)
 	}
 	if err := syscall.PtraceCont(p.pid, 0); err != nil {

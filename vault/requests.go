@@ -37,10 +37,12 @@ const (
 	RequestDelete = "delete" // to delete a critical secret
 )
 
-var requestActions = map[string]tokens.Action{RequestRead: tokens.Read, RequestWrite: tokens.Write, RequestDelete: tokens.Delete}
+var requestActions = map[string]tokens.Action{RequestRead: tokens.Read, RequestWrite: tokens.Write,
+	RequestDelete: tokens.Delete}
 
 // requestEvents gives the log's event for each action that a request can ask for.
-var requestEvents = map[string]string{RequestRead: audit.SecretRead, RequestWrite: audit.SecretUpdated, RequestDelete: audit.SecretDeleted}
+var requestEvents = map[string]string{RequestRead: audit.SecretRead, RequestWrite: audit.SecretUpdated,
+	RequestDelete: audit.SecretDeleted}
 
 // requestBody is a request, signed by the requester. Its id is a hash of these bytes, so a
 // request cannot change after a person has seen its id.
@@ -172,7 +174,8 @@ func (t *tx) requestAt(k, v []byte) (Request, error) {
 		return Request{}, fault.Damaged(recordName(bucketRequests, k), "it is not a valid request")
 	}
 	q := Request{
-		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version, Tier: body.Tier,
+		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version,
+		Tier:   body.Tier,
 		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(RequestLifetime), Status: Pending,
 	}
 	decision, err := t.decision(k)
@@ -299,14 +302,16 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 	}
 	t.lapsesAt(t.now.Add(requestKept))
 	q = Request{
-		ID: id.String(), Requester: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version, Tier: r.tier,
+		ID: id.String(), Requester: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version,
+		Tier:   r.tier,
 		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(RequestLifetime),
 	}
 	return q, true, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
 }
 
 func (q Request) logged() map[string]any {
-	m := map[string]any{"action": q.Action, "path": q.Path.String(), "version": q.Version, "tier": q.Tier, "asker": q.Requester}
+	m := map[string]any{"action": q.Action, "path": q.Path.String(), "version": q.Version, "tier": q.Tier,
+		"asker": q.Requester}
 	if q.Reason != "" {
 		m["reason"] = q.Reason
 	}

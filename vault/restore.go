@@ -150,7 +150,8 @@ func (r *restore) read() error {
 	case disk.Same(r.backup, r.path):
 		return fault.New(ErrConflict, "%s is the vault itself, not a backup", r.backup)
 	case disk.Same(r.backup, r.path+newSuffix):
-		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first", r.backup)
+		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first",
+			r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -178,7 +179,8 @@ func (r *restore) do() error {
 			return err
 		}
 		var err error
-		if r.plan.Replaced, err = disk.Unused(r.path + replacedInfix + r.o.Now().UTC().Format("20060102-150405")); err != nil {
+		if r.plan.Replaced, err = disk.Unused(r.path + replacedInfix +
+			r.o.Now().UTC().Format("20060102-150405")); err != nil {
 			return err
 		}
 	}
@@ -238,7 +240,8 @@ func dropSecondNames(path, backup string) error {
 	}
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) && (strings.HasSuffix(name, disk.PartSuffix) || disk.Linked(name, path)) {
+		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) &&
+			(strings.HasSuffix(name, disk.PartSuffix) || disk.Linked(name, path)) {
 			if err := os.Remove(name); err != nil {
 				return err
 			}
@@ -283,7 +286,8 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err != nil {
 		return err
 	}
-	note := map[string]any{"file": file, "entry": r.plan.Entry, "returning": len(r.plan.Returning), "older": len(r.plan.Older)}
+	note := map[string]any{"file": file, "entry": r.plan.Entry, "returning": len(r.plan.Returning),
+		"older": len(r.plan.Older)}
 	if r.plan.There {
 		note["replaced"], note["replaced_newest"] = r.plan.Replaced, r.plan.Newest
 	}

@@ -118,7 +118,8 @@ func (r *restore) readDamaged(why error, its bool) error {
 	if !its && w.s == nil && w.told.Epoch == 0 {
 		return r.another()
 	}
-	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(), last: w.last, entries: w.log.each}
+	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
+		last: w.last, entries: w.log.each}
 	if w.s != nil {
 		for at, c := range w.records() {
 			var body agentBody
@@ -126,7 +127,8 @@ func (r *restore) readDamaged(why error, its bool) error {
 			if err == nil {
 				h.raisedBy(at, rec)
 			}
-			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && signatureHolds(s.epoch, at.bucket, []byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
+			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && signatureHolds(s.epoch, at.bucket,
+				[]byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
 				h.agents[at.key] = body
 			}
 		}
@@ -180,7 +182,8 @@ func (r *restore) compare(t *tx) error {
 	case h.problem != "" && !h.toEnd:
 		p.Unread = "its log cannot be read to its end"
 	case !h.has(seen):
-		p.Unread = fmt.Sprintf("this machine saw a different entry %d: the vault is an older copy, or one with a history of its own", seen.Seq)
+		p.Unread = fmt.Sprintf("this machine saw a different entry %d: the vault is an older copy, or one with a history of "+
+			"its own", seen.Seq)
 	}
 	if h != nil {
 		p.Damaged, p.Newest = h.problem, h.last.Seq
@@ -220,7 +223,8 @@ func (r *restore) compare(t *tx) error {
 		case head.DeletedAt == nil && gone:
 			p.Returning = append(p.Returning, string(k))
 		case now.left && written != h.versions[string(versionKey(path, now.version))].seq:
-			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version, now.version)))
+			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version,
+				now.version)))
 		}
 		if tier := h.tiers[string(k)]; tier > head.Tier {
 			r.raise[path] = tier
@@ -336,7 +340,8 @@ func (r *restore) planAgents(t *tx) error {
 			h.narrow(id, &body, t.now)
 		case active && now.key.checked:
 			name, _ := now.key.note["name"].(string)
-			body = agentBody{Seq: h.newest[id].seq, Name: name, Namespaces: stringsIn(now.key.note["namespaces"]), Scopes: now.scopes.Strings(), Serial: now.key.serial, CreatedAt: now.key.at, IssuedAt: now.key.at}
+			body = agentBody{Seq: h.newest[id].seq, Name: name, Namespaces: stringsIn(now.key.note["namespaces"]),
+				Scopes: now.scopes.Strings(), Serial: now.key.serial, CreatedAt: now.key.at, IssuedAt: now.key.at}
 		case active:
 			p.Lost = append(p.Lost, id)
 			continue

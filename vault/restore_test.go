@@ -79,7 +79,8 @@ func TestBackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copied.Get(t, "a/K"); !errors.Is(err, vault.ErrConflict) || !strings.Contains(err.Error(), "is a backup") {
+	if _, err := copied.Get(t, "a/K"); !errors.Is(err, vault.ErrConflict) || !strings.Contains(err.Error(),
+		"is a backup") {
 		t.Errorf("a value was read out of a backup: %v", err)
 	}
 	if err := copied.Do(func(s *vault.Session) error { _, err := s.Rekey(); return err }); err == nil {
@@ -286,7 +287,8 @@ func TestRestoreOverDamage(t *testing.T) {
 				t.Errorf("%q, %v", got, err)
 			}
 			_, err = goesKey.Get(t, "a/K")
-			if revived := slices.Contains(done.Reviving, "goes ("+goes.ID+")"); !revived && !errors.Is(err, vault.ErrWrongKey) || revived && err != nil {
+			if revived := slices.Contains(done.Reviving, "goes ("+goes.ID+")"); !revived && !errors.Is(err, vault.ErrWrongKey) ||
+				revived && err != nil {
 				t.Errorf("the agent that was revoked: %v; said to come back to life: %q", err, done.Reviving)
 			}
 			_, err = lateKey.Get(t, "a/K")
@@ -296,7 +298,8 @@ func TestRestoreOverDamage(t *testing.T) {
 			if r := v.Verify(); len(r.Problems) > 0 {
 				t.Errorf("after both were used: %q", r.Problems)
 			}
-			t.Logf("damaged: %q, keeps the log: %v, reviving %q, lost %q, late agent: %v", done.Damaged, done.KeepsLog, done.Reviving, done.Lost, err)
+			t.Logf("damaged: %q, keeps the log: %v, reviving %q, lost %q, late agent: %v", done.Damaged, done.KeepsLog,
+				done.Reviving, done.Lost, err)
 		})
 	}
 }
@@ -310,7 +313,8 @@ func TestRestoreRefuses(t *testing.T) {
 	if _, err := vault.PlanRestore(v.Path, file, other.Owner, v.Opts); !errors.Is(err, vault.ErrWrongKey) {
 		t.Errorf("with another owner's key: %v", err)
 	}
-	if _, err := vault.PlanRestore(other.Path, file, v.Owner, v.Opts); !errors.Is(err, vault.ErrExists) && !errors.Is(err, vault.ErrWrongKey) {
+	if _, err := vault.PlanRestore(other.Path, file, v.Owner, v.Opts); !errors.Is(err, vault.ErrExists) &&
+		!errors.Is(err, vault.ErrWrongKey) {
 		t.Errorf("over another vault: %v", err)
 	}
 	if _, err := vault.PlanRestore(v.Path, v.Path, v.Owner, v.Opts); !errors.Is(err, vault.ErrConflict) {

@@ -275,25 +275,26 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		}
 	}
 	done := 0
-	return inBatches(worker, func(c *copying) error { return w.copied(c, p, bucketVersions) }, func(add func(copying, int) error) error {
-		return old.walk(bucketVersions, nil, func(k, v []byte) error {
-			done++
-			s.v.opts.step(done, total)
-			text, n, _ := cutVersionKey(k)
-			path, err := tokens.ParsePath(text)
-			if err == nil && p.drop[path] {
-				return nil
-			}
-			name := recordName(bucketVersions, k)
-			switch {
-			case err != nil:
-				return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
-			case !heads[text]:
-				return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
-			}
-			c := old.copying(bucketVersions, k, v)
-			c.path, c.n = path, n
-			return add(c, len(v))
+	return inBatches(worker, func(c *copying) error { return w.copied(c, p, bucketVersions) },
+		func(add func(copying, int) error) error {
+			return old.walk(bucketVersions, nil, func(k, v []byte) error {
+				done++
+				s.v.opts.step(done, total)
+				text, n, _ := cutVersionKey(k)
+				path, err := tokens.ParsePath(text)
+				if err == nil && p.drop[path] {
+					return nil
+				}
+				name := recordName(bucketVersions, k)
+				switch {
+				case err != nil:
+					return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
+				case !heads[text]:
+					return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
+				}
+				c := old.copying(bucketVersions, k, v)
+				c.path, c.n = path, n
+				return add(c, len(v))
+			})
 		})
-	})
 }

@@ -381,7 +381,8 @@ func (w *salvage) mendHeads(b *builder) error {
 				return err
 			}
 			l := newest[path]
-			head = secretBody{ID: id.String(), Version: max(f.highest, l.version), Tier: max(f.tier, l.tier), Type: DefaultType, CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, l.seq)}
+			head = secretBody{ID: id.String(), Version: max(f.highest, l.version), Tier: max(f.tier, l.tier), Type: DefaultType,
+				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, l.seq)}
 			if l.deleted {
 				head.DeletedAt = &b.t.now
 			}
@@ -494,7 +495,8 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 				return err
 			}
 		}
-		for bucket, n := range map[string]*int{bucketSecrets: &r.Secrets, bucketVersions: &r.Versions, bucketAgents: &r.Agents} {
+		for bucket, n := range map[string]*int{bucketSecrets: &r.Secrets, bucketVersions: &r.Versions,
+			bucketAgents: &r.Agents} {
 			if *n, err = t.count(bucket); err != nil {
 				return err
 			}

@@ -105,7 +105,8 @@ func TestSalvage(t *testing.T) {
 			t.Fatal("the damaged file was changed")
 		}
 	}
-	t.Logf("%d pages: nothing lost %d times, %d values lost in all, the log kept beside %d times, beyond salvage %d times", len(whole)/4096, whole1, lost, logs, beyond)
+	t.Logf("%d pages: nothing lost %d times, %d values lost in all, the log kept beside %d times, beyond salvage %d times",
+		len(whole)/4096, whole1, lost, logs, beyond)
 	if lost == 0 || whole1 == 0 || logs == 0 || beyond > 1 {
 		t.Error("the damage did not hit what it should")
 	}
@@ -218,7 +219,8 @@ func TestArchive(t *testing.T) {
 	if err := worker.Set(t, "a/W", "three", vault.SetOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	issued, token := v.NewToken(t, worker, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:write:a/T"), TTL: 3 * time.Hour})
+	issued, token := v.NewToken(t, worker, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:write:a/T"),
+		TTL: 3 * time.Hour})
 	clock.Pass(2 * time.Hour)
 	cut := clock.Time
 	clock.Pass(time.Minute)
@@ -240,7 +242,8 @@ func TestArchive(t *testing.T) {
 		t.Fatalf("after the cut at %d: %+v", a.Last, r)
 	}
 	n := 0
-	if _, problems, err := vault.VerifyArchive(file, func(vault.Entry) { n++ }); err != nil || len(problems) > 0 || n != int(a.Last) {
+	if _, problems, err := vault.VerifyArchive(file, func(vault.Entry) { n++ }); err != nil || len(problems) > 0 ||
+		n != int(a.Last) {
 		t.Fatalf("the archive: %d entries, %q, %v", n, problems, err)
 	}
 	// Work goes on: an agent from before the cut acts after it, and can be revoked.

@@ -147,7 +147,11 @@ func TestGrantsAreTheScopes(t *testing.T) {
 		must(err)
 		agents = append(agents, made.ID)
 		holders = append(holders, holder{made.Name, scopes, tokens.Standard, func() (*Session, error) { return v.Agent(k) }})
-		if narrower := parsed.Intersect(func() tokens.Scopes { s, _ := tokens.ScopesOf(randomScopes()); return s }()); i > 0 && len(narrower) > 0 {
+		if narrower := parsed.Intersect(func() tokens.Scopes {
+			s,
+				_ := tokens.ScopesOf(randomScopes())
+			return s
+		}()); i > 0 && len(narrower) > 0 {
 			as, err := v.Agent(k)
 			must(err)
 			token(as, "a token of "+made.Name, narrower.Strings(), tokens.Standard)
@@ -180,13 +184,15 @@ func TestGrantsAreTheScopes(t *testing.T) {
 					}
 					n, derives := s.ring.Derive(keys.NodeOf(tier, tokens.Exactly(p(text))))
 					if derives != want || derives && n.Key != secretKey(root, p(text)) {
-						t.Fatalf("%s: %s (%v, up to %v) derives the key of %s (%v): %v", when, h.name, h.scopes, h.top, text, tier, derives)
+						t.Fatalf("%s: %s (%v, up to %v) derives the key of %s (%v): %v", when, h.name, h.scopes, h.top, text, tier,
+							derives)
 					}
 				}
 				if tier := secrets[text]; tier != 0 {
 					var value []byte
 					err := s.viewUnchecked(func(t *tx) (err error) { _, value, err = s.readVersion(t, p(text), 1); return err })
-					if want := tier <= h.top && anyScopeCovers(h.scopes, text); want != (err == nil) || want && !bytes.Equal(value, []byte("value of "+text)) {
+					if want := tier <= h.top && anyScopeCovers(h.scopes, text); want != (err == nil) || want && !bytes.Equal(value,
+						[]byte("value of "+text)) {
 						t.Fatalf("%s: %s (%v, up to %v) reads %s (%v) as %q: %v", when, h.name, h.scopes, h.top, text, tier, value, err)
 					}
 				}

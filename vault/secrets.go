@@ -132,7 +132,8 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 
 // handOut logs the read of a version and returns the value. If err is keys.ErrNoKey, the session
 // could not open the version, and handOut opens it with an approval.
-func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte, err error) (Value, error) {
+func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte,
+	err error) (Value, error) {
 	note := map[string]any{"version": n}
 	if errors.Is(err, keys.ErrNoKey) {
 		value, note["approval"], err = s.readApproved(t, p, n, version)
@@ -167,7 +168,8 @@ func noVersion(p tokens.Path, n uint64) error {
 }
 
 // openStored opens the stored bytes of a version. who is the author that they name.
-func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody, value []byte, err error) {
+func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody,
+	value []byte, err error) {
 	r, err := h.decode(bucketVersions, k, v, &body)
 	if err == nil {
 		err = h.checkSignature(who, bucketVersions, k, r)
@@ -177,7 +179,8 @@ func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, 
 	}
 	value, err = s.openVersion(h.Epoch, body, p, n)
 	if errors.Is(err, keys.ErrNoKey) && body.Tier == tokens.Standard {
-		err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new token can read it", p, n, s.Who())
+		err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new "+
+			"token can read it", p, n, s.Who())
 	}
 	return body, value, err
 }
@@ -280,7 +283,8 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 			return err
 		}
 		if _, n, _ := cutVersionKey(k); n > head.Version {
-			return fault.Damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version %d is current: an old record was put back", n, head.Version)
+			return fault.Damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version "+
+				"%d is current: an old record was put back", n, head.Version)
 		}
 		tier = max(tier, body.Tier)
 		return nil
@@ -309,7 +313,8 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 				return err
 			}
 			_, n, _ := cutVersionKey(k)
-			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version && head.DeletedAt == nil})
+			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version &&
+				head.DeletedAt == nil})
 			return nil
 		})
 	})
@@ -376,7 +381,10 @@ func (s *Session) Namespaces() ([]NamespaceCount, error) {
 	for ns, n := range counts {
 		list = append(list, NamespaceCount{ns, n})
 	}
-	slices.SortFunc(list, func(a, b NamespaceCount) int { return strings.Compare(a.Namespace.String(), b.Namespace.String()) })
+	slices.SortFunc(list, func(a, b NamespaceCount) int {
+		return strings.Compare(a.Namespace.String(),
+			b.Namespace.String())
+	})
 	return list, err
 }
 

@@ -101,7 +101,8 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 	}
 	switch {
 	case spec.Tier > tokens.Sensitive:
-		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, if the owner issued it, the sensitive one; a critical secret needs approval each time"}
+		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, if the owner issued it, the " +
+			"sensitive one; a critical secret needs approval each time"}
 	case s.as == nil:
 		return nil
 	case s.as.claims != nil:
@@ -111,7 +112,8 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 	}
 	for _, scope := range spec.Scopes {
 		if !s.as.scopes.Contain(scope) {
-			return refuse("scope", "%s may not issue a token for %s: its own scopes (%s) do not cover it", s.Who(), scope, s.as.scopes)
+			return refuse("scope", "%s may not issue a token for %s: its own scopes (%s) do not cover it", s.Who(), scope,
+				s.as.scopes)
 		}
 	}
 	return nil

@@ -23,7 +23,8 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 			}
 			body, c, err := t.token(id)
 			if err == nil && c.Issuer != s.by.id && c.ID != s.by.id || errors.Is(err, ErrNotFound) {
-				return &refusal{fault.New(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id, "scope"}
+				return &refusal{fault.New(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id,
+					"scope"}
 			}
 			if err == nil {
 				err = t.checkActive(body, c)

@@ -220,7 +220,8 @@ func (v *Vault) open() error {
 	switch text := string(got); {
 	case text == format:
 	case strings.HasPrefix(text, formatPrefix):
-		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path, strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path,
+			strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
 	default:
 		return fault.NotVault(v.path, "it is a database, but not a vault")
 	}
@@ -324,7 +325,8 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	}
 	plain, err := keys.OpenAs(id, sealed)
 	if err != nil || len(plain) != len(keys.Key{}) {
-		return nil, fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root was modified", v.path)
+		return nil, fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or "+
+			"its root was modified", v.path)
 	}
 	root := keys.NewRoot(keys.Key(plain))
 	clear(plain)
@@ -385,5 +387,6 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 			return err
 		}
 	}
-	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.Vault[:]), Metadata: metadata, Epoch: s.epoch.N})
+	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.Vault[:]),
+		Metadata: metadata, Epoch: s.epoch.N})
 }

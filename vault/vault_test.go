@@ -125,9 +125,11 @@ func TestStates(t *testing.T) {
 		want error
 	}{
 		{"restore what is there", func(s *vault.Session) error { _, err := s.Restore(p); return err }, vault.ErrConflict},
-		{"roll back to the current", func(s *vault.Session) error { _, _, err := s.Rollback(p, 2); return err }, vault.ErrConflict},
+		{"roll back to the current", func(s *vault.Session) error { _, _, err := s.Rollback(p, 2); return err },
+			vault.ErrConflict},
 		{"roll back", func(s *vault.Session) error { _, _, err := s.Rollback(p, 1); return err }, nil},
-		{"roll back to nothing", func(s *vault.Session) error { _, _, err := s.Rollback(p, 9); return err }, vault.ErrNotFound},
+		{"roll back to nothing", func(s *vault.Session) error { _, _, err := s.Rollback(p, 9); return err },
+			vault.ErrNotFound},
 		{"wrong version", func(s *vault.Session) error {
 			n := uint64(2)
 			_, _, err := s.Set(p, []byte("x"), vault.SetOptions{IfVersion: &n})

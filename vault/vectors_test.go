@@ -43,11 +43,13 @@ func TestVectors(t *testing.T) {
 	got["ask id"] = id.String()
 	put("ask key", requestKey(in.Text("agent id"), id))
 
-	record := newHasher(e).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign, []byte(in.Text("body")))
+	record := newHasher(e).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign,
+		[]byte(in.Text("body")))
 	put("record signature", record.sig)
 	put("record mac", record.mac[:])
 	put("record", record.encode())
-	put("record without a signature", newHasher(e).newRecord(bucketUses, []byte("k"), audit.Owner, nil, []byte(in.Text("body"))).encode())
+	put("record without a signature", newHasher(e).newRecord(bucketUses, []byte("k"), audit.Owner, nil,
+		[]byte(in.Text("body"))).encode())
 	put("digest term", newDigester(e)(bucketAgents, []byte(in.Text("agent id")), record.mac[:]).bytes())
 
 	at := audit.Position{Key: root.AuditKey(1, 1)}

@@ -118,8 +118,10 @@ type verification struct {
 
 func newVerification(s *Session) *verification {
 	return &verification{
-		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{}, tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
-		sum: sha256.New(), heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{}, told: map[string]uint64{}, grants: map[string]bool{},
+		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{},
+		tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
+		sum: sha256.New(), heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{},
+		told: map[string]uint64{}, grants: map[string]bool{},
 	}
 }
 
@@ -204,7 +206,8 @@ func (v *verification) run() error {
 			return err
 		}
 		if sum != v.t.head.digest || count != v.t.head.count {
-			v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced", count, v.t.head.count)
+			v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced",
+				count, v.t.head.count)
 		}
 	}
 	if len(v.Problems) == 0 {
@@ -324,7 +327,8 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checke
 		l.tier, _ = tokens.ParseTier(text)
 	}
 	if problem := l.follows(v.newest[ev.ResourceID], ev.WritesValue()); problem != "" {
-		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem, ev.ResourceID, v.newest[ev.ResourceID])})
+		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
+			ev.ResourceID, v.newest[ev.ResourceID])})
 	}
 	if !checked {
 		l.version = v.newest[ev.ResourceID].version
@@ -449,7 +453,8 @@ func (v *verification) secret(k, val []byte) error {
 	case !known || !l.left:
 		return fault.Damaged(p.String(), "no log entry accounts for it")
 	case !l.holds(head.Seq, r.by):
-		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
+			l.seq)
 	case head.Version != l.version || head.Tier != l.tier || (head.DeletedAt != nil) != l.deleted:
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", l.seq)
 	}

@@ -13,7 +13,8 @@ func grow(t testing.TB, s *Session, entries int) {
 	for done := 0; done < entries; done += 1000 {
 		err := s.commit(func(t *tx) error {
 			for range min(1000, entries-done) {
-				if err := t.log(audit.SecretRead, "secret", "production/service0/KEY0", map[string]any{"version": 1, "tier": "standard"}); err != nil {
+				if err := t.log(audit.SecretRead, "secret", "production/service0/KEY0", map[string]any{"version": 1,
+					"tier": "standard"}); err != nil {
 					return err
 				}
 			}

@@ -230,7 +230,8 @@ func (v *verification) grant(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	same := g.Epoch == want.Epoch && bytes.Equal(g.MK, want.MK) && bytes.Equal(g.OwnerPub, want.OwnerPub) && len(g.Nodes) == len(want.Nodes)
+	same := g.Epoch == want.Epoch && bytes.Equal(g.MK, want.MK) && bytes.Equal(g.OwnerPub, want.OwnerPub) &&
+		len(g.Nodes) == len(want.Nodes)
 	have := map[string]bool{}
 	for _, n := range g.Nodes {
 		have[string(keys.Node{Tier: n.Tier, Kind: n.Kind, Path: n.Path}.ID())+string(n.Key)] = true
@@ -318,7 +319,8 @@ func (v *verification) uses(k, val []byte) error {
 		return err
 	}
 	if body.LastAt.After(v.lastAt.Add(farAhead)) {
-		return fault.Damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s", body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
+		return fault.Damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s",
+			body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	_, requested := v.told[audit.ApprovalRequested+" "+string(k)]

@@ -113,7 +113,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		return w, err
 	}
 	if o.IfVersion != nil && *o.IfVersion != w.before.Version {
-		return w, fault.New(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version), versionName(*o.IfVersion))
+		return w, fault.New(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version),
+			versionName(*o.IfVersion))
 	}
 	if o.Rotate {
 		if err != nil { // the secret does not exist
@@ -146,7 +147,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 
 // approvedWrite lets a grantee overwrite or delete a critical secret only with an
 // approval. Each approval serves once.
-func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uint64, tier tokens.Tier, note map[string]any) error {
+func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uint64, tier tokens.Tier,
+	note map[string]any) error {
 	if s.as == nil || tier < tokens.Critical {
 		return nil
 	}
@@ -240,7 +242,8 @@ func CheckSet(value []byte, o SetOptions) error {
 		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
 	}
 	if len(value) > MaxValueBytes {
-		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than %d bytes, the most that is allowed", MaxValueBytes)}
+		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than %d bytes, the most that is allowed",
+			MaxValueBytes)}
 	}
 	return nil
 }

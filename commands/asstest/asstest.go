@@ -57,7 +57,8 @@ func Setup(env *testscript.Env, secrets map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if err := commands.StoreOwner(filepath.Join(env.Getenv("XDG_CONFIG_HOME"), "ass", "config.json"), id, vid); err != nil {
+	if err := commands.StoreOwner(filepath.Join(env.Getenv("XDG_CONFIG_HOME"), "ass", "config.json"), id,
+		vid); err != nil {
 		return err
 	}
 	return fill(path, id, o, secrets)

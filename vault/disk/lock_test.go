@@ -45,7 +45,8 @@ func TestBusySaysWho(t *testing.T) {
 	short := disk.LockOptions{Timeout: 50 * time.Millisecond}
 	for _, shared := range []bool{false, true} {
 		err := isBusy(t, fmt.Sprint("shared ", shared), path, shared, short)
-		if err != nil && (!strings.Contains(err.Error(), `("ass secrets set"), since `) || !strings.Contains(err.Error(), "pid ")) {
+		if err != nil && (!strings.Contains(err.Error(), `("ass secrets set"), since `) || !strings.Contains(err.Error(),
+			"pid ")) {
 			t.Errorf("shared %v: %v", shared, err)
 		}
 	}

@@ -34,7 +34,8 @@ func lockRange(f *os.File, shared bool, flags uint32) error {
 	if !shared {
 		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
 	}
-	if err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{Offset: lockOffset}); err != nil {
+	if err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0,
+		&windows.Overlapped{Offset: lockOffset}); err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return nil

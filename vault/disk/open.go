@@ -58,7 +58,9 @@ func Append(path string) (*os.File, error) {
 }
 
 func otherNames(path string) error {
-	return &fs.PathError{Op: "open", Path: path, Err: errors.New("it has other hard links, so writing to it could change another file; remove it")}
+	return &fs.PathError{Op: "open", Path: path,
+		Err: errors.New("it has other hard links, so writing to it could change " +
+			"another file; remove it")}
 }
 
 // CheckRegular returns an error that names what lies at path, if that is not a regular file.

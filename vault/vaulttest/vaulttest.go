@@ -103,7 +103,8 @@ func (v *Vault) Verify() (r vault.Report) {
 		again, aerr := s.Reverify()
 		all, err := s.Verify(false)
 		if !slices.Equal(again.Problems, all.Problems) {
-			return fmt.Errorf("verified from entry %d on: %q; from the first on: %q", again.Verified+1, again.Problems, all.Problems)
+			return fmt.Errorf("verified from entry %d on: %q; from the first on: %q", again.Verified+1, again.Problems,
+				all.Problems)
 		}
 		if err == nil && aerr == nil {
 			r, err = s.Verify(true)

@@ -56,7 +56,8 @@ func (st *DB) Update(fn func(*Tx) error) error {
 	}
 	err = diskError(st.path, err)
 	if st.putBack(before[:]) != nil {
-		err = fault.New(fault.ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check before you run it again", err)
+		err = fault.New(fault.ErrMaybeDone, "%v; undoing the change failed too, so it may or may not have been made: check "+
+			"before you run it again", err)
 	}
 	st.broken = err // what bbolt believes is in the file may not be there
 	return err
@@ -97,7 +98,10 @@ func diskError(path string, err error) error {
 		return err
 	}
 	if !errors.As(err, &said) {
-		i := slices.IndexFunc(diskErrors, func(e syscall.Errno) bool { return strings.HasSuffix(err.Error(), ": "+e.Error()) })
+		i := slices.IndexFunc(diskErrors, func(e syscall.Errno) bool {
+			return strings.HasSuffix(err.Error(),
+				": "+e.Error())
+		})
 		if i < 0 {
 			return err
 		}

@@ -68,7 +68,8 @@ func (st *DB) open(readOnly bool) error {
 		switch {
 		case errors.Is(err, bolterrors.ErrTimeout):
 			return &fault.BusyError{Path: st.path, Waited: 2 * time.Second}
-		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
+			errors.Is(err, bolterrors.ErrVersionMismatch):
 			return fault.NotVault(st.path, "it is not a vault, or its first pages are damaged")
 		}
 		return err

@@ -99,7 +99,8 @@ func readTree(f *os.File, path string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &tree{f: f, path: path, buf: make([]byte, PageSize), seen: map[uint64]*treePage{}, buckets: map[string]*treeBucket{}}
+	w := &tree{f: f, path: path, buf: make([]byte, PageSize), seen: map[uint64]*treePage{},
+		buckets: map[string]*treeBucket{}}
 	pages := uint64(info.Size() / PageSize)
 	if err := w.meta(pages); err != nil {
 		return nil, err

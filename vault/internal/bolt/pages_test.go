@@ -32,7 +32,8 @@ var randomBuckets = []string{"few", "large", "long", "many"}
 
 func newRandomDB(t *testing.T, seed uint64) *randomDB {
 	t.Helper()
-	d := &randomDB{t: t, r: rand.New(rand.NewPCG(seed, 7)), path: filepath.Join(t.TempDir(), "db"), want: map[string]map[string][]byte{}}
+	d := &randomDB{t: t, r: rand.New(rand.NewPCG(seed, 7)), path: filepath.Join(t.TempDir(), "db"),
+		want: map[string]map[string][]byte{}}
 	d.update(func(tx *bbolt.Tx) error {
 		for _, name := range randomBuckets {
 			d.want[name] = map[string][]byte{}
@@ -48,7 +49,8 @@ func newRandomDB(t *testing.T, seed uint64) *randomDB {
 // update runs one transaction on the file, then gives its list of free pages a sum.
 func (d *randomDB) update(fn func(*bbolt.Tx) error) {
 	d.t.Helper()
-	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{PageSize: PageSize, NoSync: true, NoGrowSync: true, FreelistType: bbolt.FreelistMapType})
+	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{PageSize: PageSize, NoSync: true, NoGrowSync: true,
+		FreelistType: bbolt.FreelistMapType})
 	if err == nil {
 		err = db.Update(fn)
 		if cerr := db.Close(); err == nil {

@@ -76,8 +76,9 @@ func readWhatCan(f io.ReaderAt, b []byte) error {
 	return nil
 }
 
-// Scan takes the elements of each page of a file with the content b; see [ScanFile]. In a crafted file, many pages can share the same
-// bytes, so Scan stops when all elements together are four times as large as the file.
+// Scan takes the elements of each page of a file with the content b; see [ScanFile]. In a
+// crafted file, many pages can share the same bytes, so Scan stops when all elements
+// together are four times as large as the file.
 func Scan(b []byte, plausible func(key, value uint64) bool) []Element {
 	ranks, most := live(b), 4*len(b)
 	var list []Element

@@ -49,7 +49,8 @@ func ParseIdentity(s string) (*Identity, error) {
 	if !LooksLikeIdentity(line) {
 		return nil, &tokens.SyntaxError{What: "owner key", Problem: "it does not begin with AGE-SECRET-KEY-"}
 	}
-	return nil, &tokens.SyntaxError{What: "owner key", Problem: "its checksum does not match; was it mistyped or truncated?"}
+	return nil, &tokens.SyntaxError{What: "owner key",
+		Problem: "its checksum does not match; was it mistyped or truncated?"}
 }
 
 // Text returns the identity in the form that the owner keeps on paper. It is a

@@ -91,13 +91,15 @@ func (r *Root) Bind(owner *Identity) [32]byte {
 
 // AuditKey derives the key of the log entry that begins an epoch.
 func (r *Root) AuditKey(epoch uint32, seq uint64) Key {
-	return kdf(r.Key, nil, "ass/1 audit", binary.BigEndian.AppendUint32(nil, epoch), binary.BigEndian.AppendUint64(nil, seq))
+	return kdf(r.Key, nil, "ass/1 audit", binary.BigEndian.AppendUint32(nil, epoch), binary.BigEndian.AppendUint64(nil,
+		seq))
 }
 
 // EpochWrap returns the key and the context under which the secret of an epoch
 // is sealed for the owner.
 func (r *Root) EpochWrap(epoch uint32) (Key, []byte) {
-	return kdf(r.Key, nil, "ass/1 epoch wrap"), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...), epoch)
+	return kdf(r.Key, nil, "ass/1 epoch wrap"), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...),
+		epoch)
 }
 
 // VerifiedWrap returns the key and the context that seal what the owner's machine

@@ -28,7 +28,8 @@ func TestDecryptAsAge(t *testing.T) {
 		if got, err := Open(k, ctx, sealed); err != nil || !bytes.Equal(got, plain) {
 			t.Fatalf("%d bytes came back as %d, %v", n, len(got), err)
 		}
-		if !same(sealed, "whole") || same(append(bytes.Clone(sealed), 0), "longer") || same(sealed[:len(sealed)-1], "shorter") {
+		if !same(sealed, "whole") || same(append(bytes.Clone(sealed), 0), "longer") || same(sealed[:len(sealed)-1],
+			"shorter") {
 			t.Errorf("%d bytes: the file opens altered, or does not open", n)
 		}
 	}
@@ -46,7 +47,8 @@ func TestDecryptAsAge(t *testing.T) {
 			}
 			altered[i] = []byte{'\n', '-', ' ', 0}[rand.IntN(4)]
 			same(altered, "altered")
-			longer := append(bytes.Clone(sealed[:i]), append([]byte([]string{"\n", "-", "\n---", "\n--- \n"}[rand.IntN(4)]), sealed[i:]...)...)
+			longer := append(bytes.Clone(sealed[:i]), append([]byte([]string{"\n", "-", "\n---", "\n--- \n"}[rand.IntN(4)]),
+				sealed[i:]...)...)
 			if same(longer, "longer") {
 				t.Errorf("the file opens with something more at byte %d", i)
 			}
