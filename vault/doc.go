@@ -13,17 +13,48 @@
 //	                                           └─ MAC key of the epoch
 //
 // The file has one bucket for each kind of thing: meta (format, root, epoch, head),
-// recipients, secrets, versions, unsealed, agents, grants, tokens, uses, asks,
-// answers, audit. Every record has an author, a signature if its kind requires one,
+// recipients, secrets, versions, unsealed, agents, grants, tokens, uses, asks, answers,
+// audit. Every record has an author, a signature if its kind requires one,
 // a body in JSON, and a MAC. The head carries a digest of all records.
 //
 // One rule holds it together: an act that widens access appends, and an act that
 // narrows access rewrites the vault under a new epoch. See [Session.Purge] and
 // rewrite.go.
 //
-// Read keys.go (what is derived from what), then seal.go (what opens what), then
-// record.go and store.go; the rest builds on those. docs/design.md specifies the
-// construction byte by byte, and testdata/vectors.txt has known answers for it.
+// # Where things are
+//
+// Below this package are three rooms, each with a contract of its own:
+//
+//   - disk: files that others may have put there. It knows no vault.
+//   - internal/bolt: one bbolt file, never trusted. It knows no key and no record.
+//   - internal/keys: what opens what. It knows no file.
+//
+// In this package, from below to above:
+//
+//   - buckets.go, record.go, head.go, tx.go: records with their MACs and signatures, and
+//     the transaction that every act runs in.
+//   - access.go, grants.go: who acts, with which right.
+//   - secrets.go, write.go, bulk.go, reseal.go: reading and writing secrets.
+//   - agents.go, tokens.go, requests.go, decisions.go: agents, tokens, and approvals.
+//   - rewrite.go, build.go, maintain.go: taking rights away, in a new file.
+//   - verify.go, verify_grants.go, verified.go, checkpoint.go, archive.go: the log held
+//     against the records.
+//   - backup.go, restore.go, restore_plan.go, salvage.go, scan.go: copies, and what is
+//     left of a damaged file.
+//
+// docs/design.md specifies the construction byte by byte, and testdata/vectors.txt has
+// known answers for it.
+//
+// # What is stable
+//
+// [Create], [Open], [Options], [Identity] and its functions, the kinds of errors, and the
+// methods of [Vault] and [Session] that act on secrets, agents, tokens and requests stay as
+// they are within a major version. What maintains the file (backups, restores, salvages,
+// archives, reports) may change with it.
+//
+// A vault of format ass/1 opens in every later version: testdata/golden has such vaults,
+// and a test opens them. A later format gets another name, and an older program refuses it
+// with [ErrFormat].
 //
 // This package never prints, prompts or reads the environment.
 package vault
