@@ -104,7 +104,7 @@ func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...token
 				c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
-			if err := t.remove(bucketGrants, s.as.Index[:]); err != nil {
+			if err := grantKind.remove(t, s.as.Index[:]); err != nil {
 				return err
 			}
 		}
@@ -200,20 +200,16 @@ type usesBody struct {
 }
 
 func (t *tx) usesOf(id string) (usesBody, error) {
-	var body usesBody
-	v, err := t.get(bucketUses, []byte(id))
-	switch {
-	case v != nil:
-		_, err = t.decode(bucketUses, []byte(id), v, &body)
-	case err == nil:
-		err = t.absent(bucketUses, []byte(id))
+	body, _, err := useKind.get(t, []byte(id))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
 	}
 	return body, err
 }
 
 func (t *tx) putUses(id string, body usesBody) error {
 	body.Seq, body.LastAt = t.seq(), t.now
-	return t.put(bucketUses, []byte(id), false, body)
+	return useKind.put(t, []byte(id), body)
 }
 
 // copyUses copies a count into a rewritten vault. It drops a count that fails its
@@ -226,7 +222,7 @@ func (t *tx) copyUses(to *tx, id string) error {
 	if body.LastAt.After(to.now) {
 		body.LastAt = to.now
 	}
-	return to.put(bucketUses, []byte(id), false, body)
+	return useKind.put(to, []byte(id), body)
 }
 
 // lapsesAt notes in the head when something has to be cleared, so that no transaction
@@ -264,41 +260,6 @@ type signer struct {
 // owner's session recognises those with [audit.SignedBySelf], which is faster.
 func (s signer) verifies(message, sig []byte) bool {
 	return s.sign != nil && audit.SignedBySelf(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
-}
-
-// maySignAny reports whether an author may sign any record of a bucket.
-func maySignAny(bucket, by string) bool {
-	switch bucket {
-	case bucketAgents, bucketRecipients, bucketDecisions:
-		return by == audit.Owner
-	case bucketTokens:
-		return by == audit.Owner || isAgentID(by)
-	}
-	return true
-}
-
-// maySign reports whether s has the right to sign the record at k of a bucket, for
-// the author by. Signatures decide who may write: a key that only reads production
-// cannot point it at another server.
-func (s signer) maySign(bucket string, k []byte, by string) bool {
-	if s.owner {
-		return true
-	}
-	switch bucket {
-	case bucketSecrets:
-		p, err := tokens.ParsePath(string(k))
-		return err == nil && (s.scopes.Allow(tokens.Write, p) || s.scopes.Allow(tokens.Delete, p))
-	case bucketVersions:
-		text, _, _ := cutVersionKey(k)
-		p, err := tokens.ParsePath(text)
-		return err == nil && s.scopes.Allow(tokens.Write, p)
-	case bucketTokens:
-		return true // readers of the claims check that the author is the issuer
-	case bucketRequests:
-		requester, _, ok := cutRequestKey(k)
-		return ok && requester == by
-	}
-	return false
 }
 
 // author finds the public key and the rights of a record's author.

@@ -95,8 +95,7 @@ func (a AgentSpec) Resolve() (AgentSpec, error) {
 
 // agent reads the record of an agent.
 func (t *tx) agent(id string) (agentBody, error) {
-	var body agentBody
-	_, err := t.getSigned(bucketAgents, []byte(id), &body)
+	body, _, err := agentKind.get(t, []byte(id))
 	if errors.Is(err, ErrNotFound) {
 		return body, fault.New(ErrUnknown, "no agent %s", id)
 	}
@@ -106,13 +105,7 @@ func (t *tx) agent(id string) (agentBody, error) {
 // agents calls fn for every agent, revoked ones included. It skips a record that fails
 // its checks, so that the record does not block the others; a verification names it.
 func (t *tx) agents(fn func(id string, body agentBody) error) error {
-	return t.walk(bucketAgents, nil, func(k, v []byte) error {
-		var body agentBody
-		if _, err := t.decodeSigned(bucketAgents, k, v, &body); err != nil {
-			return nil
-		}
-		return fn(string(k), body)
-	})
+	return agentKind.eachValid(t, nil, func(k []byte, body agentBody, _ record) error { return fn(string(k), body) })
 }
 
 // CreateAgent registers an agent and returns its key. The key is not stored: if it is
@@ -132,9 +125,9 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 	err = s.update(func(t *tx) error {
 		taken := map[string]bool{}
 		err := t.walk(bucketAgents, nil, func(k, v []byte) error {
-			var other agentBody
 			taken[string(k)] = true
-			if _, err := t.decode(bucketAgents, k, v, &other); err != nil {
+			other, _, err := agentKind.decode(t.hasher, k, v)
+			if err != nil {
 				return nil
 			}
 			if other.Name == spec.Name && other.RevokedAt == nil {
@@ -159,7 +152,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 			body.Namespaces = append(body.Namespaces, ns.String())
 		}
 		body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
-		if err := t.put(bucketAgents, []byte(id), true, body); err != nil {
+		if err := agentKind.put(t, []byte(id), body); err != nil {
 			return err
 		}
 		if err := s.grantAgent(t, id, body); err != nil {
@@ -369,7 +362,7 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 		id := string(k)
 		body, err := old.agent(id)
 		if err != nil {
-			return p.leave(recordName(bucketAgents, k), err)
+			return p.leave(agentKind.recordName(k), err)
 		}
 		switch id {
 		case p.revoke:
@@ -382,7 +375,7 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 		if p.owner != nil { // every agent's key is derived from the owner's root
 			body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
 		}
-		if err := w.t.put(bucketAgents, []byte(id), true, body); err != nil {
+		if err := agentKind.put(w.t, []byte(id), body); err != nil {
 			return err
 		}
 		if body.RevokedAt != nil {

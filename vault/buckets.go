@@ -24,10 +24,14 @@ const (
 	bucketAudit      = "audit"
 )
 
-var recordBuckets = []string{
-	bucketRecipients, bucketSecrets, bucketVersions, bucketReseal, bucketAgents,
-	bucketGrants, bucketTokens, bucketUses, bucketRequests, bucketDecisions,
-}
+// recordBuckets are the buckets that hold records, in the order in which a verification
+// reads them.
+var recordBuckets = func() (names []string) {
+	for _, r := range allRules {
+		names = append(names, r.bucket)
+	}
+	return names
+}()
 
 var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
 

@@ -74,7 +74,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	worker := func() func(*reading) {
 		h := newHasher(t.Epoch)
 		return func(r *reading) {
-			if _, r.head, r.err = h.decodeHead(r.who, r.k, r.v); r.err == nil {
+			if r.head, _, r.err = secretKind.check(h, r.who, r.k, r.v); r.err == nil {
 				r.err = r.head.checkLive(r.path)
 			}
 		}
@@ -90,7 +90,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 				return err
 			}
 			v = bytes.Clone(v)
-			if err := add(reading{k: k, v: v, who: t.signer(bucketSecrets, authorIn(v)), path: p}, len(v)); err != nil {
+			if err := add(reading{k: k, v: v, who: t.signer(secretKind.rules, authorIn(v)), path: p}, len(v)); err != nil {
 				return err
 			}
 		}
@@ -134,7 +134,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 				return err
 			}
 			v = bytes.Clone(v)
-			if err := add(reading{k: k, v: v, who: t.signer(bucketVersions, authorIn(v)), path: p, head: heads[i]},
+			if err := add(reading{k: k, v: v, who: t.signer(versionKind.rules, authorIn(v)), path: p, head: heads[i]},
 				len(v)); err != nil {
 				return err
 			}
@@ -358,7 +358,7 @@ type writing struct {
 	err  error
 }
 
-// makes returns a worker for [inBatches], which seals and signs versions and heads.
+// sealer returns a worker for [inBatches], which seals and signs versions and heads.
 func (s *Session) sealer() func(*writing) {
 	own, h := s.inOrder(), newHasher(s.epoch)
 	return func(w *writing) {
@@ -366,9 +366,9 @@ func (s *Session) sealer() func(*writing) {
 		if !w.own || w.err != nil {
 			return
 		}
-		if w.made[0], w.err = h.make(s.by, bucketVersions, versionKey(w.path, w.head.Version), true,
-			w.version); w.err == nil {
-			w.made[1], w.err = h.make(s.by, bucketSecrets, secretBucketKey(w.path), true, w.head)
+		w.made[0], w.err = versionKind.make(h, s.by, versionKey(w.path, w.head.Version), w.version)
+		if w.err == nil {
+			w.made[1], w.err = secretKind.make(h, s.by, secretBucketKey(w.path), w.head)
 		}
 	}
 }
@@ -383,9 +383,9 @@ func (s *Session) put(t *tx, w *writing) error {
 		if err := s.writeVersion(t, w.path, w.head.Version, w.version, w.value); err != nil {
 			return err
 		}
-		return t.put(bucketSecrets, secretBucketKey(w.path), true, w.head)
+		return secretKind.put(t, secretBucketKey(w.path), w.head)
 	}
-	err := t.remove(bucketReseal, w.made[0].key)
+	err := resealKind.remove(t, w.made[0].key)
 	for _, r := range w.made {
 		if err == nil {
 			err = t.place(r)

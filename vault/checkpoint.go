@@ -138,12 +138,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 
 // recordsNow lists the records that the log has to account for.
 func (t *tx) recordsNow() (list []recordAt, err error) {
-	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
-		var body secretBody
-		r, err := t.decode(bucketSecrets, k, v, &body)
-		if err != nil {
-			return err
-		}
+	err = secretKind.each(t, nil, func(k []byte, body secretBody, r record) error {
 		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier,
 			Deleted: body.DeletedAt != nil})
 		return nil
@@ -151,19 +146,13 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = t.walk(bucketVersions, nil, func(k, v []byte) error {
-		var body versionBody
-		r, err := t.decode(bucketVersions, k, v, &body)
-		if err != nil {
-			return err
-		}
+	err = versionKind.each(t, nil, func(k []byte, body versionBody, r record) error {
 		path, n, _ := cutVersionKey(k)
 		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int {
-			return strings.Compare(r.Name,
-				path)
+			return strings.Compare(r.Name, path)
 		})
 		if !ok {
-			return fault.Damaged(recordName(bucketVersions, k), "its secret's record is missing")
+			return versionKind.damaged(k, "its secret's record is missing")
 		}
 		list[i].Versions = append(list[i].Versions, versionAt{n, body.Seq, r.by})
 		return nil
@@ -171,11 +160,9 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = t.walk(bucketAgents, nil, func(k, v []byte) error {
-		var body agentBody
-		r, err := t.decode(bucketAgents, k, v, &body)
+	err = agentKind.each(t, nil, func(k []byte, body agentBody, r record) error {
 		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by})
-		return err
+		return nil
 	})
 	return list, err
 }

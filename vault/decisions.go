@@ -29,8 +29,8 @@ func (t *tx) decision(k []byte) (*decisionBody, error) {
 	if v == nil || err != nil {
 		return nil, err
 	}
-	var body decisionBody
-	if _, err := t.decodeSigned(bucketDecisions, k, v, &body); err != nil {
+	body, _, err := decisionKind.read(t, k, v)
+	if err != nil {
 		return nil, err
 	}
 	return &body, nil
@@ -105,7 +105,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 		clear(fileKey)
 	}
 	if err != nil {
-		return nil, "", fault.Damaged(recordName(bucketDecisions, requestKey(s.by.id, u)),
+		return nil, "", decisionKind.damaged(requestKey(s.by.id, u),
 			"its key does not open the version that was approved")
 	}
 	return value, q.ID, t.spend(q)
@@ -132,7 +132,7 @@ func (s *Session) Approve(shown []Request) error {
 			}
 		}
 		decision.Seq = t.seq()
-		if err := t.put(bucketDecisions, k, true, decision); err != nil {
+		if err := decisionKind.put(t, k, decision); err != nil {
 			return err
 		}
 		return t.log(audit.ApprovalGranted, "approval", q.ID, q.logged())
@@ -140,8 +140,8 @@ func (s *Session) Approve(shown []Request) error {
 }
 
 func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]byte, error) {
-	var body versionBody
-	if _, err := t.getSigned(bucketVersions, versionKey(q.Path, q.Version), &body); err != nil {
+	body, _, err := versionKind.get(t, versionKey(q.Path, q.Version))
+	if err != nil {
 		return nil, err
 	}
 	if body.Tier != q.Tier {
@@ -154,7 +154,7 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]by
 	}
 	fileKey, err := keys.FileKey(id, body.Sealed)
 	if err != nil {
-		return nil, fault.Damaged(recordName(bucketVersions, versionKey(q.Path, q.Version)),
+		return nil, versionKind.damaged(versionKey(q.Path, q.Version),
 			"it does not decrypt: it was modified or moved")
 	}
 	defer clear(fileKey)
@@ -180,7 +180,7 @@ func (s *Session) renewDecisions(t *tx, approvals []Request) error {
 		if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 			return err
 		}
-		if err := t.put(bucketDecisions, k, true, decision); err != nil {
+		if err := decisionKind.put(t, k, *decision); err != nil {
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func (s *Session) Deny(shown []Request, reason string) error {
 	}
 	return s.decide(shown, "deny requests", audit.ApprovalDenied, func(t *tx, k []byte, q Request) error {
 		decision := decisionBody{Seq: t.seq(), Decision: Denied, Request: q.ID, At: t.now, Exp: q.ExpiresAt, Reason: reason}
-		if err := t.put(bucketDecisions, k, true, decision); err != nil {
+		if err := decisionKind.put(t, k, decision); err != nil {
 			return err
 		}
 		note := q.logged()

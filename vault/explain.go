@@ -33,9 +33,9 @@ type Access struct {
 // may fills in the rights that scopes give over a secret of a tier. top is the highest
 // tier that can be read without approval.
 func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) Access {
-	right := func(action tokens.Action, asks bool) Right {
+	of := func(action tokens.Action, asks bool) Right {
 		switch {
-		case !scopes.Allow(action, p):
+		case !right(scopes, action, p):
 			return NoRight
 		case asks:
 			return OnRequest
@@ -43,9 +43,9 @@ func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) 
 		return Standing
 	}
 	a.Scopes = scopes
-	a.Read = right(tokens.Read, tier > top)
-	a.Write = right(tokens.Write, tier >= tokens.Critical)
-	a.Delete = right(tokens.Delete, tier >= tokens.Critical)
+	a.Read = of(tokens.Read, tier > top)
+	a.Write = of(tokens.Write, tier >= tokens.Critical)
+	a.Delete = of(tokens.Delete, tier >= tokens.Critical)
 	return a
 }
 

@@ -83,7 +83,7 @@ func (t *tx) putGrant(to keys.Grantee, id string, g grant) error {
 	if err != nil {
 		return err
 	}
-	return t.put(bucketGrants, to.Index[:], false, grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
+	return grantKind.put(t, to.Index[:], grantBody{Seq: t.seq(), Grantee: id, Sealed: sealed})
 }
 
 // openGrant opens the grant of a grantee, and returns it with the grantee's id. If there
@@ -102,7 +102,7 @@ func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
 		err = audit.DecodeStrict(r.body, &body)
 	}
 	if err != nil {
-		return "", g, fault.Damaged(recordName(bucketGrants, to.Index[:]), "it is not a grant")
+		return "", g, grantKind.damaged(to.Index[:], "it is not a grant")
 	}
 	if g, err = decodeGrant(v.vid, to, body); err != nil {
 		return "", g, err
@@ -115,7 +115,7 @@ func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
 }
 
 func decodeGrant(vid keys.VaultID, to keys.Grantee, body grantBody) (g grant, err error) {
-	broken := fault.Damaged(recordName(bucketGrants, to.Index[:]),
+	broken := grantKind.damaged(to.Index[:],
 		"it does not decrypt for its grantee: it was modified or moved")
 	plain, err := keys.Open(to.Seal, keys.GrantContext(vid, body.Grantee), body.Sealed)
 	defer clear(plain)
@@ -203,7 +203,7 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 			return err
 		}
 		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.Grantee) {
-			return fault.Damaged(recordName(bucketAgents, []byte(s.by.id)), "it does not match the key that opens its grant")
+			return agentKind.damaged([]byte(s.by.id), "it does not match the key that opens its grant")
 		}
 		s.as.scopes, s.as.since = body.scopes(), body.IssuedAt
 		return nil
@@ -238,7 +238,7 @@ func (v *Vault) Token(text string) (*Session, error) {
 			return err
 		}
 		if body.HeaderPayload != token.Signed {
-			return fault.Damaged(recordName(bucketTokens, []byte(s.by.id)), "it does not match this token")
+			return tokenKind.damaged([]byte(s.by.id), "it does not match this token")
 		}
 		s.as.claims, s.as.agent, s.as.since = &claims, claims.Issuer, claims.Issued
 		s.as.scopes, err = t.rights(claims)

@@ -13,8 +13,6 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
-	"ass/tokens"
-	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
 
@@ -144,56 +142,21 @@ func (h *hasher) make(by actor, bucket string, k []byte, requireSig bool, body a
 func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	r, err := parseRecord(v)
 	if err != nil {
-		return record{}, fault.Damaged(recordName(bucket, k), "it is not a record")
+		return record{}, rulesOf(bucket).damaged(k, "it is not a record")
 	}
 	if !h.macHolds(bucket, k, r) {
 		return record{}, badMAC(bucket, k)
 	}
 	if err := audit.DecodeStrict(r.body, body); err != nil {
-		return record{}, fault.Damaged(recordName(bucket, k), "%v", err)
+		return record{}, rulesOf(bucket).damaged(k, "%v", err)
 	}
 	return r, nil
 }
 
-// checkSignature checks that a record, whose MAC holds, names who as its author, that
-// who may write it, and that the signature is by who.
-func (h *hasher) checkSignature(who signer, bucket string, k []byte, r record) error {
-	switch {
-	case errors.Is(who.err, errNoRight), who.err == nil && !who.maySign(bucket, k, r.by):
-		return fault.Damaged(recordName(bucket, k), "its author %q has no right to write it", r.by)
-	case who.err != nil:
-		return fault.Damaged(recordName(bucket, k), "its author %q is unknown", r.by)
-	}
+// signatureHolds checks that a record is signed by who, whom it names.
+func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) bool {
 	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, r)
-	if who.by != r.by || !who.verifies(h.scratch, r.sig) {
-		return fault.Damaged(recordName(bucket, k), "invalid signature for author %q", r.by)
-	}
-	return nil
-}
-
-// decodeHead decodes the head of a secret and checks that who wrote it. An author who
-// may delete but not write the secret can only write the head of a deleted secret.
-func (h *hasher) decodeHead(who signer, k, v []byte) (record, secretBody, error) {
-	var body secretBody
-	r, err := h.decode(bucketSecrets, k, v, &body)
-	if err == nil {
-		err = h.checkSignature(who, bucketSecrets, k, r)
-	}
-	if err == nil && !body.Tier.Valid() {
-		err = noTier(bucketSecrets, k)
-	}
-	if err != nil || r.by == audit.Owner || body.DeletedAt != nil {
-		return r, body, err
-	}
-	if p, perr := tokens.ParsePath(string(k)); perr != nil || !who.scopes.Allow(tokens.Write, p) {
-		err = fault.Damaged(recordName(bucketSecrets, k), "its author %q may delete it but not write it", r.by)
-	}
-	return r, body, err
-}
-
-// noTier refuses a body without a tier. JSON allows such a body, but it has no key.
-func noTier(bucket string, k []byte) error {
-	return fault.Damaged(recordName(bucket, k), "it has no tier")
+	return who.by == r.by && who.verifies(h.scratch, r.sig)
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {

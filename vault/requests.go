@@ -160,18 +160,17 @@ func (q Request) key() ([]byte, error) {
 
 // requestAt reads one request and its decision.
 func (t *tx) requestAt(k, v []byte) (Request, error) {
-	var body requestBody
-	r, err := t.decodeSigned(bucketRequests, k, v, &body)
+	body, r, err := requestKind.read(t, k, v)
 	if err != nil {
 		return Request{}, err
 	}
 	requester, id, ok := cutRequestKey(k)
 	p, perr := tokens.ParsePath(body.Path)
 	if !ok || requester != body.Requester || id != requestID(r.body) || perr != nil {
-		return Request{}, fault.Damaged(recordName(bucketRequests, k), "its id does not match its content")
+		return Request{}, requestKind.damaged(k, "its id does not match its content")
 	}
 	if requestActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
-		return Request{}, fault.Damaged(recordName(bucketRequests, k), "it is not a valid request")
+		return Request{}, requestKind.damaged(k, "it is not a valid request")
 	}
 	q := Request{
 		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version,
@@ -297,7 +296,7 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 		return q, false, err
 	}
 	id := requestID(b)
-	if err := t.put(bucketRequests, requestKey(s.by.id, id), true, json.RawMessage(b)); err != nil {
+	if err := requestKind.put(t, requestKey(s.by.id, id), body); err != nil {
 		return q, false, err
 	}
 	t.lapsesAt(t.now.Add(requestKept))
@@ -390,8 +389,8 @@ func (t *tx) describe(list []Request) error {
 func (t *tx) clearRequests() error {
 	var old [][]byte
 	err := t.walk(bucketRequests, nil, func(k, v []byte) error {
-		var body requestBody
-		if _, err := t.decode(bucketRequests, k, v, &body); err != nil {
+		body, _, err := requestKind.decode(t.hasher, k, v)
+		if err != nil {
 			return nil
 		}
 		if gone := body.IssueAt.Add(requestKept); t.now.Before(gone) {
@@ -440,7 +439,7 @@ func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 		if err != nil {
 			return err
 		}
-		return w.t.put(bucketRequests, k, true, json.RawMessage(bytes.Clone(r.body)))
+		return requestKind.putBody(w.t, k, r)
 	})
 }
 

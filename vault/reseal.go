@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"ass/tokens"
-	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
 
@@ -28,7 +27,7 @@ func (t *tx) publish(n keys.Node) error {
 	if v, err := t.get(bucketRecipients, n.ID()); err != nil || v != nil {
 		return err
 	}
-	return t.put(bucketRecipients, n.ID(), true, recipientBody{
+	return recipientKind.put(t, n.ID(), recipientBody{
 		Seq: t.seq(), Tier: n.Tier, Pub: n.Public(),
 	})
 }
@@ -44,17 +43,17 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (keys.Node, hpke.Publ
 			return at, nil, err
 		}
 		if v != nil {
-			if _, err := t.decodeSigned(bucketRecipients, k, v, &body); err != nil {
+			if body, _, err = recipientKind.read(t, k, v); err != nil {
 				return at, nil, err
 			}
 			pub, err := keys.ParseRecipient(body.Pub)
 			if err != nil || body.Tier != tier {
-				return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is not a recipient")
+				return at, nil, recipientKind.damaged(k, "it is not a recipient")
 			}
 			return at, pub, nil
 		}
 		if at.Path == "" {
-			return at, nil, fault.Damaged(recordName(bucketRecipients, k), "it is missing")
+			return at, nil, recipientKind.damaged(k, "it is missing")
 		}
 		above := at.Path[:max(0, strings.LastIndexByte(at.Path, '/'))]
 		at = keys.Node{Tier: tier, Kind: keys.KindNamespace, Path: above}
@@ -70,15 +69,11 @@ type unsealedBody struct {
 // unsealedBelow returns the bucket keys of the versions at or below some nodes that
 // are sealed to a published recipient.
 func (t *tx) unsealedBelow(nodes []keys.Node) (list [][]byte, err error) {
-	err = t.walk(bucketReseal, nil, func(k, v []byte) error {
-		var body unsealedBody
-		if _, err := t.decode(bucketReseal, k, v, &body); err != nil {
-			return err
-		}
+	err = resealKind.each(t, nil, func(k []byte, _ unsealedBody, _ record) error {
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
-			return fault.Damaged(recordName(bucketReseal, k), "its key is not a path and a version")
+			return resealKind.damaged(k, "its key is not a path and a version")
 		}
 		for _, n := range nodes {
 			if n.Covers(p) {
@@ -158,8 +153,8 @@ func (s *Session) filesBelow(t *tx, nodes []keys.Node) (files []grantFile, err e
 		if err != nil {
 			return nil, err
 		}
-		var body versionBody
-		if _, err := t.getSigned(bucketVersions, k, &body); err != nil {
+		body, _, err := versionKind.get(t, k)
+		if err != nil {
 			return nil, err
 		}
 		id, err := s.ring.Identity(t.Epoch, body.Tier, p, n, body.Recipient)
@@ -168,7 +163,7 @@ func (s *Session) filesBelow(t *tx, nodes []keys.Node) (files []grantFile, err e
 		}
 		fileKey, err := keys.FileKey(id, body.Sealed)
 		if err != nil {
-			return nil, fault.Damaged(recordName(bucketVersions, k), "it does not decrypt: it was modified or moved")
+			return nil, versionKind.damaged(k, "it does not decrypt: it was modified or moved")
 		}
 		files = append(files, grantFile{Path: text, Version: n, FileKey: fileKey})
 	}

@@ -269,7 +269,7 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	for i, a := range r.agents {
 		a.body.Pub = public(keys.NewGrantee(next.root.AgentSecret(a.id, a.body.Serial)).Sign)
 		r.agents[i].body.Pub = a.body.Pub
-		if err := w.t.put(bucketAgents, []byte(a.id), true, a.body); err != nil {
+		if err := agentKind.put(w.t, []byte(a.id), a.body); err != nil {
 			return err
 		}
 		if a.body.RevokedAt != nil {

@@ -199,7 +199,7 @@ func (r *restore) compare(t *tx) error {
 	}
 	here := map[string]bool{}
 	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
-		_, head, err := t.decodeHead(k, v)
+		head, _, err := secretKind.read(t, k, v)
 		if err != nil {
 			return err
 		}
@@ -265,8 +265,7 @@ func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
 	if v == nil || err != nil {
 		return 0, err
 	}
-	var body versionBody
-	_, err = t.decode(bucketVersions, k, v, &body)
+	body, _, err := versionKind.decode(t.hasher, k, v)
 	return body.Seq, err
 }
 

@@ -185,15 +185,15 @@ type copying struct {
 	err  error
 }
 
-func (t *tx) copying(bucket string, k, v []byte) copying {
+func (t *tx) copying(of *rules, k, v []byte) copying {
 	v = bytes.Clone(v)
-	return copying{k: bytes.Clone(k), v: v, who: t.signer(bucket, authorIn(v))}
+	return copying{k: bytes.Clone(k), v: v, who: t.signer(of, authorIn(v))}
 }
 
 // copied puts the new form of a record into the new file.
-func (w *builder) copied(c *copying, p *rewritePlan, bucket string) error {
+func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	if c.left != nil {
-		return p.leave(recordName(bucket, c.k), c.left)
+		return p.leave(of.recordName(c.k), c.left)
 	}
 	err := c.err
 	if err == nil {
@@ -212,15 +212,15 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 		from, into := newHasher(old.Epoch), newHasher(next.epoch)
 		return func(c *copying) {
 			var head secretBody
-			if _, head, c.left = from.decodeHead(c.who, c.k, c.v); c.left == nil {
+			if head, _, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil {
 				head.Tier = max(head.Tier, p.tier[c.path])
-				c.made, c.err = into.make(next.by, bucketSecrets, c.k, true, head)
+				c.made, c.err = secretKind.make(into, next.by, c.k, head)
 			}
 		}
 	}
 	done := func(c *copying) error {
 		copied[string(c.k)] = c.left == nil
-		return w.copied(c, p, bucketSecrets)
+		return w.copied(c, p, secretKind.rules)
 	}
 	return copied, inBatches(worker, done, func(add func(copying, int) error) error {
 		return old.walk(bucketSecrets, nil, func(k, v []byte) error {
@@ -229,9 +229,9 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				return nil
 			}
 			if err != nil {
-				return p.leave(recordName(bucketSecrets, k), fault.Damaged(recordName(bucketSecrets, k), "its key is not a path"))
+				return p.leave(secretKind.recordName(k), secretKind.damaged(k, "its key is not a path"))
 			}
-			c := old.copying(bucketSecrets, k, v)
+			c := old.copying(secretKind.rules, k, v)
 			c.path = path
 			return add(c, len(v))
 		})
@@ -249,11 +249,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		own, anew := s.inOrder(), next.inOrder()
 		return func(c *copying) {
 			var body versionBody
-			var r record
-			if r, c.left = from.decode(bucketVersions, c.k, c.v, &body); c.left == nil {
-				c.left = from.checkSignature(c.who, bucketVersions, c.k, r)
-			}
-			if c.left != nil {
+			if body, _, c.left = versionKind.check(from, c.who, c.k, c.v); c.left != nil {
 				return
 			}
 			value, err := own.openVersion(old.Epoch, body, c.path, c.n)
@@ -270,12 +266,12 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			case !ok:
 				c.err = keys.ErrNoKey
 			default:
-				c.made, c.err = into.make(next.by, bucketVersions, c.k, true, body)
+				c.made, c.err = versionKind.make(into, next.by, c.k, body)
 			}
 		}
 	}
 	done := 0
-	return inBatches(worker, func(c *copying) error { return w.copied(c, p, bucketVersions) },
+	return inBatches(worker, func(c *copying) error { return w.copied(c, p, versionKind.rules) },
 		func(add func(copying, int) error) error {
 			return old.walk(bucketVersions, nil, func(k, v []byte) error {
 				done++
@@ -285,14 +281,14 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 				if err == nil && p.drop[path] {
 					return nil
 				}
-				name := recordName(bucketVersions, k)
+				name := versionKind.recordName(k)
 				switch {
 				case err != nil:
 					return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
 				case !heads[text]:
 					return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
 				}
-				c := old.copying(bucketVersions, k, v)
+				c := old.copying(versionKind.rules, k, v)
 				c.path, c.n = path, n
 				return add(c, len(v))
 			})

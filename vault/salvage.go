@@ -337,10 +337,9 @@ func (w *salvage) mendHeads(b *builder) error {
 		have    map[uint64]bool
 	}
 	paths := map[string]*found{}
-	err := b.t.walk(bucketVersions, nil, func(k, v []byte) error {
-		var body versionBody
+	err := versionKind.eachValid(b.t, nil, func(k []byte, body versionBody, _ record) error {
 		path, n, ok := cutVersionKey(k)
-		if _, err := b.t.decodeSigned(bucketVersions, k, v, &body); err != nil || !ok {
+		if !ok {
 			return nil // the rewrite drops it
 		}
 		f := paths[path]
@@ -371,7 +370,7 @@ func (w *salvage) mendHeads(b *builder) error {
 		}
 		var head secretBody
 		if v != nil {
-			if _, err := b.t.decodeSigned(bucketSecrets, k, v, &head); err != nil {
+			if head, _, err = secretKind.read(b.t, k, v); err != nil {
 				v, head = nil, secretBody{}
 			}
 		}
@@ -386,7 +385,7 @@ func (w *salvage) mendHeads(b *builder) error {
 			if l.deleted {
 				head.DeletedAt = &b.t.now
 			}
-			if err := b.t.put(bucketSecrets, k, true, head); err != nil {
+			if err := secretKind.put(b.t, k, head); err != nil {
 				return err
 			}
 			w.lost = append(w.lost, path+": its type and times")

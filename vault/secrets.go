@@ -75,6 +75,14 @@ func (b secretBody) secret(p tokens.Path) Secret {
 	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt}
 }
 
+// action returns the action that writing this head takes.
+func (b secretBody) action() tokens.Action {
+	if b.DeletedAt != nil {
+		return tokens.Delete
+	}
+	return tokens.Write
+}
+
 func secretBucketKey(p tokens.Path) []byte { return []byte(p.String()) }
 
 func versionKey(p tokens.Path, n uint64) []byte {
@@ -160,7 +168,7 @@ func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []by
 	if err != nil {
 		return versionBody{}, nil, err
 	}
-	return s.openStored(t.hasher, t.signer(bucketVersions, authorIn(v)), p, n, k, v)
+	return s.openStored(t.hasher, t.signer(versionKind.rules, authorIn(v)), p, n, k, v)
 }
 
 func noVersion(p tokens.Path, n uint64) error {
@@ -170,11 +178,7 @@ func noVersion(p tokens.Path, n uint64) error {
 // openStored opens the stored bytes of a version. who is the author that they name.
 func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody,
 	value []byte, err error) {
-	r, err := h.decode(bucketVersions, k, v, &body)
-	if err == nil {
-		err = h.checkSignature(who, bucketVersions, k, r)
-	}
-	if err != nil {
+	if body, _, err = versionKind.check(h, who, k, v); err != nil {
 		return body, nil, err
 	}
 	value, err = s.openVersion(h.Epoch, body, p, n)
@@ -208,7 +212,7 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 	own, err := s.sealOwn(p, n, &body, value)
 	switch {
 	case own && err == nil:
-		err = t.remove(bucketReseal, k)
+		err = resealKind.remove(t, k)
 	case !own:
 		at, to, rerr := t.recipientFor(body.Tier, p)
 		if rerr != nil {
@@ -216,13 +220,13 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 		}
 		body.Recipient = at.ID()
 		if body.Sealed, err = keys.SealPub(to, t.Epoch.VersionContext(body.Tier, p, n), value); err == nil {
-			err = t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()})
+			err = resealKind.put(t, k, unsealedBody{Seq: t.seq()})
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return t.put(bucketVersions, k, true, body)
+	return versionKind.put(t, k, body)
 }
 
 // sealOwn seals a value under the secret's key. ok reports whether the session has that key.
@@ -241,7 +245,7 @@ func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
 	if err != nil {
 		return secretBody{}, err
 	}
-	_, body, err := t.decodeHead(k, v)
+	body, _, err := secretKind.read(t, k, v)
 	return body, err
 }
 
@@ -251,10 +255,6 @@ func (t *tx) storedHead(p tokens.Path) (k, v []byte, err error) {
 		err = fault.New(ErrNotFound, "no secret at %s", p)
 	}
 	return k, v, err
-}
-
-func (t *tx) decodeHead(k, v []byte) (record, secretBody, error) {
-	return t.hasher.decodeHead(t.signer(bucketSecrets, authorIn(v)), k, v)
 }
 
 // live reads the head of a secret that is not deleted.
@@ -277,13 +277,9 @@ func (b secretBody) checkLive(p tokens.Path) error {
 // versions. So the tier stays the same if somebody puts an older head back.
 func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 	tier := head.Tier
-	err := t.walk(bucketVersions, versionPrefix(p), func(k, v []byte) error {
-		var body versionBody
-		if _, err := t.decode(bucketVersions, k, v, &body); err != nil {
-			return err
-		}
+	err := versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, _ record) error {
 		if _, n, _ := cutVersionKey(k); n > head.Version {
-			return fault.Damaged(recordName(bucketSecrets, k[:len(k)-9]), "version %d exists, but the record says that version "+
+			return secretKind.damaged(k[:len(k)-9], "version %d exists, but the record says that version "+
 				"%d is current: an old record was put back", n, head.Version)
 		}
 		tier = max(tier, body.Tier)
@@ -307,11 +303,7 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 			return err
 		}
 		found = head.secret(p)
-		return t.walk(bucketVersions, versionPrefix(p), func(k, v []byte) error {
-			var body versionBody
-			if _, err := t.decode(bucketVersions, k, v, &body); err != nil {
-				return err
-			}
+		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, _ record) error {
 			_, n, _ := cutVersionKey(k)
 			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version &&
 				head.DeletedAt == nil})
@@ -345,15 +337,10 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 	if ns != (tokens.Namespace{}) {
 		prefix = []byte(ns.String() + "/")
 	}
-	var head secretBody
-	return t.walk(bucketSecrets, prefix, func(k, v []byte) error {
-		head = secretBody{}
-		if _, err := t.decode(bucketSecrets, k, v, &head); err != nil {
-			return err
-		}
+	return secretKind.each(t, prefix, func(k []byte, head secretBody, _ record) error {
 		p, err := tokens.ParsePath(string(k))
 		if err != nil {
-			return fault.Damaged(recordName(bucketSecrets, k), "its key is not a path")
+			return secretKind.damaged(k, "its key is not a path")
 		}
 		fn(p, head)
 		return nil

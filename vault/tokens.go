@@ -153,7 +153,7 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 		return Issued{}, err
 	}
 	body := tokenBody{Seq: t.seq(), HeaderPayload: signed, Index: to.Index[:], Pub: public(to.Sign)}
-	if err := t.put(bucketTokens, []byte(c.ID), true, body); err != nil {
+	if err := tokenKind.put(t, []byte(c.ID), body); err != nil {
 		return Issued{}, err
 	}
 	t.lapsesAt(c.Expires)
@@ -183,8 +183,7 @@ func (i Issued) logged() map[string]any {
 // token reads the record of a token and its claims. Only the owner, or the issuer
 // that the claims name, can have signed the record.
 func (t *tx) token(id string) (tokenBody, tokens.Claims, error) {
-	var body tokenBody
-	r, err := t.getSigned(bucketTokens, []byte(id), &body)
+	body, r, err := tokenKind.get(t, []byte(id))
 	if errors.Is(err, ErrNotFound) {
 		err = fault.New(ErrUnknown, "no token %s", id)
 	}
@@ -200,7 +199,7 @@ func (b tokenBody) claims(vid keys.VaultID, id, by string) (tokens.Claims, error
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
-		return c, fault.Damaged(recordName(bucketTokens, []byte(id)), "its claims exceed what its issuer may issue")
+		return c, tokenKind.damaged([]byte(id), "its claims exceed what its issuer may issue")
 	}
 	return c, nil
 }
@@ -224,8 +223,7 @@ func (t *tx) rights(c tokens.Claims) (tokens.Scopes, error) {
 // so that one of them cannot block all others. A verification reports them.
 func (t *tx) eachToken(fn func(body tokenBody, c tokens.Claims) error) error {
 	return t.walk(bucketTokens, nil, func(k, v []byte) error {
-		var body tokenBody
-		r, err := t.decode(bucketTokens, k, v, &body)
+		body, r, err := tokenKind.decode(t.hasher, k, v)
 		if err != nil {
 			return nil
 		}
@@ -328,7 +326,7 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan)
 				return err
 			}
 		}
-		if err := w.t.put(bucketTokens, k, true, body); err != nil {
+		if err := tokenKind.put(w.t, k, body); err != nil {
 			return err
 		}
 		return old.copyUses(w.t, c.ID)

@@ -61,7 +61,7 @@ func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
 
 // revokeToken removes a token's grant and logs that. because is the reason; "" for none.
 func (t *tx) revokeToken(body tokenBody, c tokens.Claims, because string) error {
-	if err := t.remove(bucketGrants, body.Index); err != nil {
+	if err := grantKind.remove(t, body.Index); err != nil {
 		return err
 	}
 	var note map[string]any

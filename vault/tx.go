@@ -131,7 +131,7 @@ func (t *tx) checkMAC(bucket string, k, v []byte) error {
 }
 
 func badMAC(bucket string, k []byte) error {
-	return fault.Damaged(recordName(bucket, k), "MAC mismatch: the record was modified or moved")
+	return rulesOf(bucket).damaged(k, "MAC mismatch: the record was modified or moved")
 }
 
 func (t *tx) putMeta(name string, value []byte) error {
@@ -238,16 +238,6 @@ func (t *tx) count(bucket string) (n int, err error) {
 	return n, err
 }
 
-// getSigned reads a signed record, checks its MAC and its signature, and decodes it
-// into body. It returns ErrNotFound if there is no record.
-func (t *tx) getSigned(bucket string, k []byte, body any) (record, error) {
-	v, err := t.stored(bucket, k)
-	if err != nil {
-		return record{}, err
-	}
-	return t.decodeSigned(bucket, k, v, body)
-}
-
 // stored is get, but returns ErrNotFound instead of nil.
 func (t *tx) stored(bucket string, k []byte) ([]byte, error) {
 	v, err := t.get(bucket, k)
@@ -267,24 +257,11 @@ func (t *tx) absent(bucket string, k []byte) error {
 	return t.b.CheckLeaf(bucket, k, func(k, v []byte) error { return t.checkMAC(bucket, k, v) })
 }
 
-// decodeSigned is decode for signed records. It also checks the signature.
-func (t *tx) decodeSigned(bucket string, k, v []byte, body any) (record, error) {
-	r, err := t.decode(bucket, k, v, body)
-	if err != nil {
-		return record{}, err
-	}
-	return r, t.checkSignature(bucket, k, r)
-}
-
-func (t *tx) checkSignature(bucket string, k []byte, r record) error {
-	return t.hasher.checkSignature(t.signer(bucket, r.by), bucket, k, r)
-}
-
 var errNoRight = errors.New("no right to write it")
 
-// signer looks up the author that a record names.
-func (t *tx) signer(bucket, by string) signer {
-	if !maySignAny(bucket, by) { // first, because looking up the author reads such records
+// signer looks up the author that a record of a kind names.
+func (t *tx) signer(of *rules, by string) signer {
+	if of.authors != nil && !of.authors(by) { // first, because looking up the author reads such records
 		return signer{by: by, err: errNoRight}
 	}
 	who, err := t.author(t, by)
@@ -296,24 +273,4 @@ func (t *tx) signer(bucket, by string) signer {
 // with the stored bytes. Both are valid until fn returns.
 func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
 	return t.b.Walk(bucket, prefix, fn)
-}
-
-// recordName returns the name of a record for messages.
-func recordName(bucket string, k []byte) string {
-	if path, version, ok := cutVersionKey(k); ok && bucket == bucketVersions {
-		return fmt.Sprintf("%s version %d", path, version)
-	}
-	switch bucket {
-	case bucketRecipients:
-		return fmt.Sprintf("published recipient %x", k)
-	case bucketSecrets:
-		return fmt.Sprintf("%q", k)
-	case bucketGrants:
-		return fmt.Sprintf("grant %x", k)
-	case bucketRequests, bucketDecisions:
-		if requester, id, ok := cutRequestKey(k); ok {
-			return fmt.Sprintf("%s/%s of %q", bucket, id, requester)
-		}
-	}
-	return fmt.Sprintf("%s/%q", bucket, k)
 }

@@ -316,7 +316,7 @@ func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checke
 	if !changed {
 		return
 	}
-	if who, ok := v.known[by]; ok && !who.mayHave(ev) {
+	if who, ok := v.known[by]; ok && !who.may(ev) {
 		v.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
 	}
 	l := logged{seq: seq, by: by, left: left, deleted: ev.Type == audit.SecretDeleted}
@@ -405,32 +405,14 @@ func (l logged) holds(seq uint64, by string) bool {
 }
 
 func (v *verification) bucket(name string) error {
+	check := map[string]func(k, val []byte) error{
+		bucketRecipients: v.recipient, bucketSecrets: v.secret, bucketVersions: v.version, bucketReseal: v.unsealed,
+		bucketAgents: v.agent, bucketGrants: v.grant, bucketTokens: v.token, bucketUses: v.uses,
+		bucketRequests: v.request, bucketDecisions: v.decision,
+	}[name]
 	return v.t.walk(name, nil, func(k, val []byte) error {
 		v.Records++
-		var err error
-		switch name {
-		case bucketSecrets:
-			err = v.secret(k, val)
-		case bucketVersions:
-			err = v.version(k, val)
-		case bucketRecipients:
-			err = v.recipient(k, val)
-		case bucketReseal:
-			err = v.unsealed(k, val)
-		case bucketAgents:
-			err = v.agent(k, val)
-		case bucketGrants:
-			err = v.grant(k, val)
-		case bucketTokens:
-			err = v.token(k, val)
-		case bucketUses:
-			err = v.uses(k, val)
-		case bucketRequests:
-			err = v.request(k, val)
-		case bucketDecisions:
-			err = v.decision(k, val)
-		}
-		if err != nil {
+		if err := check(k, val); err != nil {
 			v.found("%v", err)
 		}
 		return nil
@@ -440,7 +422,7 @@ func (v *verification) bucket(name string) error {
 func (v *verification) secret(k, val []byte) error {
 	l, known := v.newest[string(k)]
 	delete(v.newest, string(k))
-	r, head, err := v.t.decodeHead(k, val)
+	head, r, err := secretKind.read(v.t, k, val)
 	if err != nil {
 		return err
 	}
@@ -448,7 +430,7 @@ func (v *verification) secret(k, val []byte) error {
 	p, err := tokens.ParsePath(string(k))
 	switch {
 	case err != nil:
-		return fault.Damaged(recordName(bucketSecrets, k), "its key is not a path")
+		return secretKind.damaged(k, "its key is not a path")
 	case v.isUnclear(head.Seq):
 	case !known || !l.left:
 		return fault.Damaged(p.String(), "no log entry accounts for it")
@@ -475,17 +457,16 @@ func (v *verification) secret(k, val []byte) error {
 }
 
 func (v *verification) version(k, val []byte) error {
-	var body versionBody
-	r, err := v.t.decodeSigned(bucketVersions, k, val, &body)
+	body, r, err := versionKind.read(v.t, k, val)
 	if err != nil {
 		return err
 	}
 	text, n, _ := cutVersionKey(k)
 	p, err := tokens.ParsePath(text)
 	if err != nil {
-		return fault.Damaged(recordName(bucketVersions, k), "its key is not a path and a version")
+		return versionKind.damaged(k, "its key is not a path and a version")
 	}
-	name := recordName(bucketVersions, k)
+	name := versionKind.recordName(k)
 	head, holds := v.heads[text]
 	switch l, known := v.versions[string(k)]; {
 	case !holds:

@@ -39,16 +39,17 @@ type agentKeyAt struct {
 	checked bool // whether the owner's signature was checked
 }
 
-// mayHave reports whether the actor's scopes allow what an entry says it did.
-func (a knownActor) mayHave(ev audit.Event) bool {
+// may reports whether the actor's scopes allow what an entry says it did.
+func (a knownActor) may(ev audit.Event) bool {
 	p, err := tokens.ParsePath(ev.ResourceID)
-	switch {
-	case err != nil, ev.Type == audit.SecretPurged:
-		return false
-	case ev.Type == audit.SecretDeleted:
-		return a.scopes.Allow(tokens.Delete, p)
+	action := tokens.Write
+	switch ev.Type {
+	case audit.SecretDeleted:
+		action = tokens.Delete
+	case audit.SecretPurged:
+		action = 0 // the owner alone
 	}
-	return a.scopes.Allow(tokens.Write, p)
+	return err == nil && right(a.scopes, action, p)
 }
 
 func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
@@ -151,8 +152,8 @@ func scopesIn(ev audit.Event) tokens.Scopes {
 // recipient checks that a published recipient belongs to its node. If it did not,
 // somebody else could read what is written below the node.
 func (v *verification) recipient(k, val []byte) error {
-	var body recipientBody
-	if _, err := v.t.decodeSigned(bucketRecipients, k, val, &body); err != nil {
+	body, _, err := recipientKind.read(v.t, k, val)
+	if err != nil {
 		return err
 	}
 	n, ok := keys.ParseNode(k)
@@ -160,20 +161,18 @@ func (v *verification) recipient(k, val []byte) error {
 		n, ok = v.s.ring.Derive(n)
 	}
 	if !ok || body.Tier != n.Tier || !bytes.Equal(body.Pub, n.Public()) {
-		return fault.Damaged(recordName(bucketRecipients, k), "it does not match the key of its node")
+		return recipientKind.damaged(k, "it does not match the key of its node")
 	}
 	return nil
 }
 
 func (v *verification) unsealed(k, val []byte) error {
-	var listed unsealedBody
-	if _, err := v.t.decode(bucketReseal, k, val, &listed); err != nil {
+	if _, _, err := resealKind.read(v.t, k, val); err != nil {
 		return err
 	}
-	var body versionBody
-	_, err := v.t.getSigned(bucketVersions, k, &body)
+	body, _, err := versionKind.get(v.t, k)
 	if errors.Is(err, ErrNotFound) || err == nil && len(body.Recipient) == 0 {
-		err = fault.Damaged(recordName(bucketReseal, k), "no version that is sealed to a recipient exists there")
+		err = resealKind.damaged(k, "no version that is sealed to a recipient exists there")
 	}
 	return err
 }
@@ -182,12 +181,11 @@ func (v *verification) agent(k, val []byte) error {
 	id := string(k)
 	l, known := v.newest[id]
 	delete(v.newest, id)
-	var body agentBody
-	r, err := v.t.decodeSigned(bucketAgents, k, val, &body)
+	body, r, err := agentKind.read(v.t, k, val)
 	if err != nil {
 		return err
 	}
-	name := recordName(bucketAgents, k)
+	name := agentKind.recordName(k)
 	switch {
 	case !isAgentID(id), !samePublic(body.Pub, keys.NewGrantee(v.s.root.AgentSecret(id, body.Serial))):
 		return fault.Damaged(name, "its public key does not match the agent")
@@ -203,11 +201,11 @@ func (v *verification) agent(k, val []byte) error {
 // grant opens a grant as its grantee would, and compares its content with the
 // grantee's scopes.
 func (v *verification) grant(k, val []byte) error {
-	var body grantBody
-	if _, err := v.t.decode(bucketGrants, k, val, &body); err != nil {
+	body, _, err := grantKind.read(v.t, k, val)
+	if err != nil {
 		return err
 	}
-	name := recordName(bucketGrants, k)
+	name := grantKind.recordName(k)
 	to, err := v.s.granteeOf(v.t, body.Grantee)
 	if errors.Is(err, ErrNotFound) {
 		return fault.Damaged(name, "its grantee %q is unknown", body.Grantee)
@@ -254,7 +252,7 @@ func (v *verification) rightsOf(id string) (tokens.Scopes, tokens.Tier, error) {
 	if isAgentID(id) {
 		body, err := v.t.agent(id)
 		if err == nil && body.RevokedAt != nil {
-			err = fault.Damaged(recordName(bucketAgents, []byte(id)), "it is revoked but still has a grant")
+			err = agentKind.damaged([]byte(id), "it is revoked but still has a grant")
 		}
 		return body.scopes(), tokens.Standard, err
 	}
@@ -285,7 +283,7 @@ func (v *verification) token(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	name := recordName(bucketTokens, k)
+	name := tokenKind.recordName(k)
 	to, err := v.s.granteeOf(v.t, c.ID)
 	if err != nil {
 		return err
@@ -314,18 +312,18 @@ func (v *verification) toldOf(name, what string, seq uint64) error {
 }
 
 func (v *verification) uses(k, val []byte) error {
-	var body usesBody
-	if _, err := v.t.decode(bucketUses, k, val, &body); err != nil {
+	body, _, err := useKind.read(v.t, k, val)
+	if err != nil {
 		return err
 	}
 	if body.LastAt.After(v.lastAt.Add(farAhead)) {
-		return fault.Damaged(recordName(bucketUses, k), "it is dated %s, after the end of the log at %s",
+		return useKind.damaged(k, "it is dated %s, after the end of the log at %s",
 			body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	_, requested := v.told[audit.ApprovalRequested+" "+string(k)]
 	if !alive && !requested && (err == nil || errors.Is(err, ErrNotFound)) {
-		err = fault.Damaged(recordName(bucketUses, k), "it counts the uses of a credential that does not exist")
+		err = useKind.damaged(k, "it counts the uses of a credential that does not exist")
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = nil
@@ -338,19 +336,19 @@ func (v *verification) request(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	var body requestBody
-	if _, err := v.t.decode(bucketRequests, k, val, &body); err != nil {
+	body, _, err := requestKind.decode(v.t.hasher, k, val)
+	if err != nil {
 		return err
 	}
-	return v.toldOf(recordName(bucketRequests, k), audit.ApprovalRequested+" "+q.ID, body.Seq)
+	return v.toldOf(requestKind.recordName(k), audit.ApprovalRequested+" "+q.ID, body.Seq)
 }
 
 func (v *verification) decision(k, val []byte) error {
-	var body decisionBody
-	if _, err := v.t.decodeSigned(bucketDecisions, k, val, &body); err != nil {
+	body, _, err := decisionKind.read(v.t, k, val)
+	if err != nil {
 		return err
 	}
-	name := recordName(bucketDecisions, k)
+	name := decisionKind.recordName(k)
 	if _, id, ok := cutRequestKey(k); !ok || id.String() != body.Request {
 		return fault.Damaged(name, "it decides another request than its key names")
 	}

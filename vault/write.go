@@ -186,7 +186,7 @@ func (s *Session) store(t *tx, p tokens.Path, w *write, value []byte) (Secret, e
 	if err != nil {
 		return Secret{}, err
 	}
-	return w.head.secret(p), t.put(bucketSecrets, secretBucketKey(p), true, w.head)
+	return w.head.secret(p), secretKind.put(t, secretBucketKey(p), w.head)
 }
 
 // versionOf returns the version that a write makes, not yet sealed. If the write lowers
@@ -309,7 +309,7 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 
 func (t *tx) putHead(p tokens.Path, head secretBody, event string, note map[string]any) (Secret, error) {
 	head.Seq, head.UpdatedAt = t.seq(), t.now
-	if err := t.put(bucketSecrets, secretBucketKey(p), true, head); err != nil {
+	if err := secretKind.put(t, secretBucketKey(p), head); err != nil {
 		return Secret{}, err
 	}
 	note["version"], note["tier"] = head.Version, head.Tier

@@ -1,0 +1,218 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/fault"
+)
+
+// The kinds of records. A new kind gets a line here, and a check in a verification.
+var (
+	recipientKind = kind[recipientBody]{rules: &rules{
+		bucket: bucketRecipients, signed: true, authors: owners,
+		name: func(k []byte) string { return fmt.Sprintf("published recipient %x", k) },
+	}}
+	secretKind = kind[secretBody]{&rules{
+		bucket: bucketSecrets, signed: true,
+		name: func(k []byte) string { return fmt.Sprintf("%q", k) },
+	}, func(who signer, k []byte, _ string, head secretBody) bool {
+		p, err := tokens.ParsePath(string(k))
+		return err == nil && right(who.scopes, head.action(), p)
+	}, func(head secretBody) string {
+		if !head.Tier.Valid() { // JSON allows it, but such a secret has no key
+			return "it has no tier"
+		}
+		return ""
+	}}
+	versionKind = kind[versionBody]{&rules{
+		bucket: bucketVersions, signed: true, name: versionRecordName,
+	}, func(who signer, k []byte, _ string, _ versionBody) bool {
+		text, _, _ := cutVersionKey(k)
+		p, err := tokens.ParsePath(text)
+		return err == nil && right(who.scopes, tokens.Write, p)
+	}, nil}
+	resealKind = kind[unsealedBody]{rules: &rules{bucket: bucketReseal}}
+	agentKind  = kind[agentBody]{rules: &rules{bucket: bucketAgents, signed: true, authors: owners}}
+	grantKind  = kind[grantBody]{rules: &rules{
+		bucket: bucketGrants,
+		name:   func(k []byte) string { return fmt.Sprintf("grant %x", k) },
+	}}
+	tokenKind = kind[tokenBody]{&rules{
+		bucket: bucketTokens, signed: true,
+		authors: func(by string) bool { return by == audit.Owner || isAgentID(by) },
+	}, func(signer, []byte, string, tokenBody) bool {
+		return true // readers of the claims check that the author is the issuer
+	}, nil}
+	useKind     = kind[usesBody]{rules: &rules{bucket: bucketUses}}
+	requestKind = kind[requestBody]{&rules{
+		bucket: bucketRequests, signed: true, name: requestName(bucketRequests),
+	}, func(_ signer, k []byte, by string, _ requestBody) bool {
+		requester, _, ok := cutRequestKey(k)
+		return ok && requester == by
+	}, nil}
+	decisionKind = kind[decisionBody]{rules: &rules{
+		bucket: bucketDecisions, signed: true, authors: owners, name: requestName(bucketDecisions),
+	}}
+)
+
+// allRules are the rules of every kind, in the order in which a verification reads them.
+var allRules = []*rules{
+	recipientKind.rules, secretKind.rules, versionKind.rules, resealKind.rules, agentKind.rules,
+	grantKind.rules, tokenKind.rules, useKind.rules, requestKind.rules, decisionKind.rules,
+}
+
+func owners(by string) bool { return by == audit.Owner }
+
+// right reports whether scopes give the right to an act on a secret. It is the one rule of
+// who may write what: for records, for entries of the log, and for ass explain.
+func right(scopes tokens.Scopes, a tokens.Action, p tokens.Path) bool {
+	return a != 0 && scopes.Allow(a, p)
+}
+
+// rules are what holds for the records of one kind, whatever is in them.
+type rules struct {
+	bucket  string
+	signed  bool                  // whether the author signs; if not, a MAC is all
+	authors func(by string) bool  // who may sign any record of the kind; nil for everybody
+	name    func(k []byte) string // the name of a record for messages; nil for bucket/key
+}
+
+// kind is one kind of record. B is the body of its records.
+type kind[B any] struct {
+	*rules
+
+	// may reports whether an author other than the owner may write the record at k. If it
+	// is nil, only the owner may.
+	may func(who signer, k []byte, by string, body B) bool
+
+	// flaw returns what no honest body has; "" for nothing. It may be nil.
+	flaw func(body B) string
+}
+
+// rulesOf returns the rules of a bucket of records.
+func rulesOf(bucket string) *rules {
+	for _, r := range allRules {
+		if r.bucket == bucket {
+			return r
+		}
+	}
+	return &rules{bucket: bucket}
+}
+
+// recordName returns the name of a record for messages.
+func (r *rules) recordName(k []byte) string {
+	if r.name != nil {
+		return r.name(k)
+	}
+	return fmt.Sprintf("%s/%q", r.bucket, k)
+}
+
+// damaged returns an error about the record at k.
+func (r *rules) damaged(k []byte, format string, args ...any) error {
+	return fault.Damaged(r.recordName(k), format, args...)
+}
+
+func versionRecordName(k []byte) string {
+	if path, version, ok := cutVersionKey(k); ok {
+		return fmt.Sprintf("%s version %d", path, version)
+	}
+	return fmt.Sprintf("%s/%q", bucketVersions, k)
+}
+
+func requestName(bucket string) func(k []byte) string {
+	return func(k []byte) string {
+		if requester, id, ok := cutRequestKey(k); ok {
+			return fmt.Sprintf("%s/%s of %q", bucket, id, requester)
+		}
+		return fmt.Sprintf("%s/%q", bucket, k)
+	}
+}
+
+// make makes a record with by as its author.
+func (kd kind[B]) make(h *hasher, by actor, k []byte, body B) (stored, error) {
+	return h.make(by, kd.bucket, k, kd.signed, body)
+}
+
+// put writes a record of the transaction's actor.
+func (kd kind[B]) put(t *tx, k []byte, body B) error { return t.put(kd.bucket, k, kd.signed, body) }
+
+// putBody is put with the body of another record, as it is stored.
+func (kd kind[B]) putBody(t *tx, k []byte, of record) error {
+	return t.put(kd.bucket, k, kd.signed, json.RawMessage(bytes.Clone(of.body)))
+}
+
+// remove deletes a record, if it exists.
+func (kd kind[B]) remove(t *tx, k []byte) error { return t.remove(kd.bucket, k) }
+
+// decode checks the form and the MAC of stored bytes and decodes their body. It believes
+// whoever is a member of the epoch; see check. The record aliases v.
+func (kd kind[B]) decode(h *hasher, k, v []byte) (body B, r record, err error) {
+	r, err = h.decode(kd.bucket, k, v, &body)
+	return body, r, err
+}
+
+// check is decode, and checks the signature and that who, the author, may write the record.
+func (kd kind[B]) check(h *hasher, who signer, k, v []byte) (body B, r record, err error) {
+	if body, r, err = kd.decode(h, k, v); err != nil || !kd.signed {
+		return body, r, err
+	}
+	switch {
+	case errors.Is(who.err, errNoRight), who.err == nil && !who.owner && (kd.may == nil || !kd.may(who, k, r.by, body)):
+		err = kd.damaged(k, "its author %q has no right to write it", r.by)
+	case who.err != nil:
+		err = kd.damaged(k, "its author %q is unknown", r.by)
+	case !h.signatureHolds(who, kd.bucket, k, r):
+		err = kd.damaged(k, "invalid signature for author %q", r.by)
+	case kd.flaw != nil && kd.flaw(body) != "":
+		err = kd.damaged(k, "%s", kd.flaw(body))
+	}
+	return body, r, err
+}
+
+// read is check for stored bytes whose author t looks up.
+func (kd kind[B]) read(t *tx, k, v []byte) (B, record, error) {
+	if !kd.signed {
+		return kd.decode(t.hasher, k, v)
+	}
+	return kd.check(t.hasher, t.signer(kd.rules, authorIn(v)), k, v)
+}
+
+// get reads the record at k and checks it. If there is none, the error is [ErrNotFound].
+func (kd kind[B]) get(t *tx, k []byte) (body B, r record, err error) {
+	v, err := t.stored(kd.bucket, k)
+	if err != nil {
+		return body, r, err
+	}
+	return kd.read(t, k, v)
+}
+
+// each calls fn for every record whose key begins with prefix, in order. It checks MACs
+// alone, and stops at the first record that is damaged. k and r are valid until fn returns.
+func (kd kind[B]) each(t *tx, prefix []byte, fn func(k []byte, body B, r record) error) error {
+	body, none := new(B), *new(B) // one allocation for all
+	return t.walk(kd.bucket, prefix, func(k, v []byte) error {
+		*body = none
+		r, err := t.decode(kd.bucket, k, v, body)
+		if err != nil {
+			return err
+		}
+		return fn(k, *body, r)
+	})
+}
+
+// eachValid calls fn for every record that passes its checks. It skips the others, so that
+// one of them cannot block all. A verification names those.
+func (kd kind[B]) eachValid(t *tx, prefix []byte, fn func(k []byte, body B, r record) error) error {
+	return t.walk(kd.bucket, prefix, func(k, v []byte) error {
+		body, r, err := kd.read(t, k, v)
+		if err != nil {
+			return nil
+		}
+		return fn(k, body, r)
+	})
+}
