@@ -81,7 +81,7 @@ type child struct {
 	redact  bool
 }
 
-// wish is a secret that the child is to get, and the form in which it gets it.
+// binding is a secret that the child is to get, and the form in which it gets it.
 type binding struct {
 	name string
 	path tokens.Path
@@ -102,7 +102,7 @@ func (c runCmd) equip(a *app, child *child) error {
 	c.Namespace = a.namedNamespace(c.Namespace)
 	a.namespace = c.Namespace // for names without a slash
 	child.env = c.environment()
-	wishes, err := c.wishes(a, child.env)
+	bindings, err := c.bindings(a, child.env)
 	if err != nil {
 		return err
 	}
@@ -110,11 +110,11 @@ func (c runCmd) equip(a *app, child *child) error {
 	if err != nil {
 		return err
 	}
-	if len(wishes) == 0 && bulk == nil {
+	if len(bindings) == 0 && bulk == nil {
 		return nil
 	}
 	return a.withSession(access{}, func(s *vault.Session) error {
-		able, unable, err := fillable(s, wishes)
+		able, unable, err := fillable(s, bindings)
 		if err != nil {
 			return err
 		}
@@ -168,9 +168,9 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	return nil, nil
 }
 
-// fillable sorts out the wishes that can be filled. A loose one need not be.
-func fillable(s *vault.Session, wishes []binding) (able, unable []binding, err error) {
-	for _, w := range wishes {
+// fillable sorts out the bindings that can be filled. A loose one need not be.
+func fillable(s *vault.Session, bindings []binding) (able, unable []binding, err error) {
+	for _, w := range bindings {
 		if w.loose {
 			list, err := s.List(w.path.Namespace(), false)
 			if err != nil {
@@ -189,12 +189,12 @@ func fillable(s *vault.Session, wishes []binding) (able, unable []binding, err e
 
 // grant reads the secrets and hands them to the child. A secret that was named wins
 // over one of the namespace.
-func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []binding) error {
+func grant(a *app, s *vault.Session, child *child, bulk *handover, bindings []binding) error {
 	var paths []tokens.Path
 	if bulk != nil {
 		paths = bulk.paths()
 	}
-	for _, w := range wishes {
+	for _, w := range bindings {
 		paths = append(paths, w.path)
 	}
 	g, err := gather(s, paths)
@@ -214,7 +214,7 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, wishes []bind
 			child.secrets = append(child.secrets, variable{name: v.path.Key(), value: v.value})
 		}
 	}
-	for _, w := range wishes {
+	for _, w := range bindings {
 		v := variable{name: w.name, value: g[w.path].Value}
 		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
 			return usagef("%s has a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
@@ -250,8 +250,8 @@ func dropVariable(env []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
 }
 
-// wishes returns the secrets that the flags and the environment name.
-func (c runCmd) wishes(a *app, env []string) ([]binding, error) {
+// bindings returns the secrets that the flags and the environment name.
+func (c runCmd) bindings(a *app, env []string) ([]binding, error) {
 	var list []binding
 	for _, pair := range env {
 		name, text, _ := strings.Cut(pair, "=")

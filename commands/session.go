@@ -147,7 +147,7 @@ func splitLines(text string) []string {
 	return lines
 }
 
-// options returns the options with which this program opens a vault.
+// lockOptions returns the options with which this program waits for a lock.
 func (a *app) lockOptions() disk.LockOptions {
 	return disk.LockOptions{
 		Now:     a.now,
@@ -161,6 +161,7 @@ func (a *app) lockOptions() disk.LockOptions {
 	}
 }
 
+// options returns the options with which this program opens a vault.
 func (a *app) options() vault.Options {
 	lock := a.lockOptions()
 	o := vault.Options{
@@ -193,7 +194,7 @@ func orElse(s, other string) string {
 	return s
 }
 
-// here is what a command finds before it opens anything.
+// setup is what a command finds before it opens anything.
 type setup struct {
 	cfg  *config
 	at   place
@@ -266,7 +267,7 @@ func (h setup) nothingYet(profile string) bool {
 	return h.cred.kind == "" && len(h.cfg.Profiles) == 0
 }
 
-// with opens the vault with the credential at hand, and calls fn.
+// withSession opens the vault with the credential at hand, and calls fn.
 func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 	h, err := a.find()
 	if err != nil {

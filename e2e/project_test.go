@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,5 +103,56 @@ func TestLinksInDocs(t *testing.T) {
 				t.Errorf("%s links to %s: %v", file, m[1], err)
 			}
 		}
+	}
+}
+
+// A doc comment of a function or a type begins with its name, so that it is not left behind
+// when the name changes.
+func TestDocCommentsNameWhatTheyAreOf(t *testing.T) {
+	err := filepath.WalkDir(fromRoot("."), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == ".git"):
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		check := func(doc *ast.CommentGroup, name *ast.Ident) {
+			if doc == nil {
+				return
+			}
+			first, _, _ := strings.Cut(strings.TrimSpace(doc.Text()), " ")
+			for _, article := range []string{"A ", "An ", "The "} {
+				if rest, ok := strings.CutPrefix(doc.Text(), article); ok {
+					first, _, _ = strings.Cut(rest, " ")
+				}
+			}
+			if first != name.Name && regexp.MustCompile(`^[a-z]\w*$`).MatchString(first) {
+				t.Errorf("%s: the comment of %s begins with %q", files.Position(name.Pos()), name.Name, first)
+			}
+		}
+		for _, decl := range file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				check(decl.Doc, decl.Name)
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					if of, ok := spec.(*ast.TypeSpec); ok && len(decl.Specs) == 1 {
+						check(decl.Doc, of.Name)
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -49,7 +49,7 @@ const maxTokenBytes = 16 << 10
 
 var errToken = syntaxErrorf("token", "it is not a token of ass; was it copied completely?")
 
-// Signed returns header.payload, which is what a signature covers.
+// HeaderPayload returns header.payload, which is what a signature covers.
 func (c Claims) HeaderPayload() (string, error) {
 	w := wire{
 		Iss: issuerPrefix + hex.EncodeToString(c.Vault[:]), Sub: c.Issuer, Jti: c.ID,
@@ -101,8 +101,8 @@ func ParseToken(text string) (Token, error) {
 	return Token{claims, text[:cut], [32]byte(sig)}, err
 }
 
-// ParseSigned reads the claims of header.payload. Each set of claims has exactly
-// one encoding: ParseSigned refuses any text that [Claims.Signed] would not write.
+// ParseHeaderPayload reads the claims of header.payload. Each set of claims has exactly
+// one encoding: ParseSigned refuses any text that [Claims.HeaderPayload] would not write.
 func ParseHeaderPayload(signed string) (Claims, error) {
 	payload, ok := strings.CutPrefix(signed, tokenHeader+".")
 	if !ok {

@@ -1,14 +1,16 @@
 package tokens
 
 // Tier decides whether a human must approve a read. Tiers are ordered: a
-// higher one is stricter. The zero Tier is not a valid tier.
+// higher one is stricter. The zero Tier is not a valid tier. An agent's grant holds the
+// keys of the standard tier alone, so a read above it is not refused by a check: the key is
+// missing until an approval brings it.
 type Tier uint8
 
 // The numbers are part of every key derivation and never change.
 const (
 	Standard  Tier = 1 // no approval
-	Sensitive Tier = 2 // one approval for each version
-	Critical  Tier = 3 // one approval by the owner for each read
+	Sensitive Tier = 2 // an approval for each version; it is good for an hour
+	Critical  Tier = 3 // an approval for each read, and to overwrite or delete
 )
 
 // Tiers lists every tier, the least strict first.

@@ -355,7 +355,7 @@ func stolen(c *company, path string, tier tokens.Tier, recipient keys.Node) {
 		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now,
 			UpdatedAt: t.now}
 		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
-			t.put(bucketReseal, k, false, unsealedBody{Seq: t.seq()}),
+			t.put(bucketReseal, k, false, resealBody{Seq: t.seq()}),
 			t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier}))
 	})
 }

@@ -8,7 +8,9 @@ import (
 )
 
 // The buckets. All except meta and audit hold records. The digest in the head
-// covers all records.
+// covers all records. The names in the file are those of format ass/1: "asks" are requests,
+// "answers" are decisions, and "unsealed" lists versions that wait to be sealed under the
+// key of their own secret.
 const (
 	bucketMeta       = "meta"
 	bucketRecipients = "recipients"
@@ -25,7 +27,7 @@ const (
 )
 
 // recordBuckets are the buckets that hold records, in the order in which a verification
-// reads them.
+// reads them: secrets come before their versions.
 var recordBuckets = func() (names []string) {
 	for _, r := range allRules {
 		names = append(names, r.bucket)

@@ -54,7 +54,7 @@ func (t *tx) approvedRequests() (list []Request, err error) {
 }
 
 // approved finds an approval that the session holds for an act. If there is none, the
-// error is a *needed. The session's requests are read only once in a transaction.
+// error is a *needsDecision. The session's requests are read only once in a transaction.
 func (s *Session) approved(t *tx, r subject) (Request, error) {
 	if t.held == nil {
 		list, err := t.requestsOf(s.by.id)

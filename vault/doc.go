@@ -31,16 +31,22 @@
 //
 // In this package, from below to above:
 //
-//   - buckets.go, record.go, head.go, tx.go: records with their MACs and signatures, and
-//     the transaction that every act runs in.
-//   - access.go, grants.go: who acts, with which right.
-//   - secrets.go, write.go, bulk.go, reseal.go: reading and writing secrets.
-//   - agents.go, tokens.go, requests.go, decisions.go: agents, tokens, and approvals.
+//   - buckets.go, kinds.go, record.go, head.go, tx.go: records with their MACs and
+//     signatures, who may write which, and the transaction that every act runs in.
+//   - vault.go, identity.go, errors.go, memory.go, wipe.go: opening a vault, and what this
+//     machine remembers of it.
+//   - grants.go, access.go: what the key of an agent or a token opens; then what the
+//     program checks besides.
+//   - secrets.go, write.go, bulk.go, batches.go, reseal.go, generate.go: reading and
+//     writing secrets.
+//   - agents.go, tokens.go, tokens_end.go, requests.go, decisions.go: agents, tokens, and
+//     approvals.
 //   - rewrite.go, build.go, maintain.go: taking rights away, in a new file.
 //   - verify.go, verify_grants.go, verified.go, checkpoint.go, archive.go: the log held
 //     against the records.
 //   - backup.go, restore.go, restore_plan.go, salvage.go, scan.go: copies, and what is
 //     left of a damaged file.
+//   - explain.go, info.go: who may do what, and what needs no key.
 //
 // docs/design.md specifies the construction byte by byte, and testdata/vectors.txt has
 // known answers for it.

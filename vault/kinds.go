@@ -36,7 +36,7 @@ var (
 		p, err := tokens.ParsePath(text)
 		return err == nil && right(who.scopes, tokens.Write, p)
 	}, nil}
-	resealKind = kind[unsealedBody]{rules: &rules{bucket: bucketReseal}}
+	resealKind = kind[resealBody]{rules: &rules{bucket: bucketReseal}}
 	agentKind  = kind[agentBody]{rules: &rules{bucket: bucketAgents, signed: true, authors: owners}}
 	grantKind  = kind[grantBody]{rules: &rules{
 		bucket: bucketGrants,

@@ -66,7 +66,7 @@ const (
 	Expired  = "expired"
 )
 
-// askID hashes a request: a UUID of version 8 (RFC 9562).
+// requestID hashes a request: a UUID of version 8 (RFC 9562).
 func requestID(body []byte) uuid.UUID {
 	sum := sha256.Sum256(body)
 	id := uuid.UUID(sum[:16])
@@ -90,7 +90,7 @@ func cutRequestKey(k []byte) (requester string, id uuid.UUID, ok bool) {
 	return string(k[:cut]), uuid.UUID(k[cut+1:]), true
 }
 
-// request is an act that needs a human's approval.
+// subject is what a request is about: an act that needs a human's approval.
 type subject struct {
 	action  string
 	path    tokens.Path
@@ -98,7 +98,7 @@ type subject struct {
 	tier    tokens.Tier
 }
 
-// needed ends an act that needs approval. Nothing of the act is kept; instead, its
+// needsDecision ends an act that needs approval. Nothing of the act is kept; instead, its
 // requests are made.
 type needsDecision struct{ subjects []subject }
 

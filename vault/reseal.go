@@ -60,16 +60,16 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (keys.Node, hpke.Publ
 	}
 }
 
-// unsealedBody marks a version that is sealed to a published recipient. The record has
+// resealBody marks a version that is sealed to a published recipient. The record has
 // the same bucket key as the version, and a MAC but no signature.
-type unsealedBody struct {
+type resealBody struct {
 	Seq uint64 `json:"seq"`
 }
 
-// unsealedBelow returns the bucket keys of the versions at or below some nodes that
+// resealBelow returns the bucket keys of the versions at or below some nodes that
 // are sealed to a published recipient.
-func (t *tx) unsealedBelow(nodes []keys.Node) (list [][]byte, err error) {
-	err = resealKind.each(t, nil, func(k []byte, _ unsealedBody, _ record) error {
+func (t *tx) resealBelow(nodes []keys.Node) (list [][]byte, err error) {
+	err = resealKind.each(t, nil, func(k []byte, _ resealBody, _ record) error {
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *Session) openUp(t *tx, nodes []keys.Node) error {
 			return err
 		}
 	}
-	list, err := t.unsealedBelow(nodes)
+	list, err := t.resealBelow(nodes)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (t *tx) approvedReads() (by map[string][]Request, err error) {
 // filesBelow returns the file keys of the versions below some nodes that are sealed
 // above them. An agent puts these keys into a grant, because readers never seal anew.
 func (s *Session) filesBelow(t *tx, nodes []keys.Node) (files []grantFile, err error) {
-	list, err := t.unsealedBelow(nodes)
+	list, err := t.resealBelow(nodes)
 	if err != nil {
 		return nil, err
 	}

@@ -220,7 +220,7 @@ func (s *Session) writeVersion(t *tx, p tokens.Path, n uint64, body versionBody,
 		}
 		body.Recipient = at.ID()
 		if body.Sealed, err = keys.SealPub(to, t.Epoch.VersionContext(body.Tier, p, n), value); err == nil {
-			err = resealKind.put(t, k, unsealedBody{Seq: t.seq()})
+			err = resealKind.put(t, k, resealBody{Seq: t.seq()})
 		}
 	}
 	if err != nil {

@@ -406,7 +406,7 @@ func (l logged) holds(seq uint64, by string) bool {
 
 func (v *verification) bucket(name string) error {
 	check := map[string]func(k, val []byte) error{
-		bucketRecipients: v.recipient, bucketSecrets: v.secret, bucketVersions: v.version, bucketReseal: v.unsealed,
+		bucketRecipients: v.recipient, bucketSecrets: v.secret, bucketVersions: v.version, bucketReseal: v.reseal,
 		bucketAgents: v.agent, bucketGrants: v.grant, bucketTokens: v.token, bucketUses: v.uses,
 		bucketRequests: v.request, bucketDecisions: v.decision,
 	}[name]

@@ -166,7 +166,7 @@ func (v *verification) recipient(k, val []byte) error {
 	return nil
 }
 
-func (v *verification) unsealed(k, val []byte) error {
+func (v *verification) reseal(k, val []byte) error {
 	if _, _, err := resealKind.read(v.t, k, val); err != nil {
 		return err
 	}

@@ -53,37 +53,6 @@ func Linked(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// Reserve makes an empty file at path, which must be free. If root makes it, it gets the
-// owner of the file at like, which it will replace.
-func Reserve(path, like string) error {
-	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	keepOwner(f, like)
-	if err = f.Close(); err != nil {
-		_ = os.Remove(path)
-	}
-	return err
-}
-
-// Write creates a file at path, which must be free. fill writes the content. On an error,
-// Write leaves no file.
-func Write(path string, fill func(io.Writer) error) error {
-	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = fill(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(path)
-	}
-	return err
-}
-
 // Publish renames a finished file to a name that may be taken, and reports whether the
 // name is now that of the new file. A name without its sync is [fault.ErrMaybeDone].
 func Publish(from, to string) (published bool, err error) {

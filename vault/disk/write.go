@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,37 @@ func WriteNew(path string, content []byte, perm fs.FileMode) error {
 		return named(path, err)
 	}
 	return syncFolder(path)
+}
+
+// Reserve makes an empty file at path, which must be free. If root makes it, it gets the
+// owner of the file at like, which it will replace.
+func Reserve(path, like string) error {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	keepOwner(f, like)
+	if err = f.Close(); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// Write creates a file at path, which must be free. fill writes the content. On an error,
+// Write leaves no file.
+func Write(path string, fill func(io.Writer) error) error {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
 }
 
 // Replace puts a file with the given content, for its owner alone, at path. It replaces

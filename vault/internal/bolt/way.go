@@ -37,7 +37,7 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 	return steps, p, err
 }
 
-// to returns a function that chooses the way to key k, as bbolt does.
+// toKey returns a function that chooses the way to key k, as bbolt does.
 func toKey(k []byte) func(*treePage) int {
 	return func(p *treePage) int {
 		return max(0, sort.Search(p.n, func(i int) bool { return bytes.Compare(pageKey(p.b, i), k) > 0 })-1)
@@ -70,7 +70,7 @@ func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 	return nil
 }
 
-// from checks the pages that bbolt reads to go from a key to the next leaf (by is 1) or
+// leafAndNeighbour checks the pages that bbolt reads to go from a key to the next leaf (by is 1) or
 // to the previous leaf (by is -1). It returns the leaf of the key.
 func (w *tree) leafAndNeighbour(bucket string, k []byte, by int) (*treePage, error) {
 	steps, leaf, err := w.descend(bucket, toKey(k))
@@ -80,7 +80,7 @@ func (w *tree) leafAndNeighbour(bucket string, k []byte, by int) (*treePage, err
 	return leaf, err
 }
 
-// last is from, backwards, for the last key of a bucket.
+// last is leafAndNeighbour, backwards, for the last key of a bucket.
 func (w *tree) last(bucket string) (*treePage, error) {
 	steps, leaf, err := w.descend(bucket, toLast)
 	if err == nil {
@@ -99,7 +99,7 @@ func (w *tree) removal(bucket string, k []byte) error {
 	return err
 }
 
-// beside checks a page beside the one that a way down passes on a level: the page before
+// checkSibling checks a page beside the one that a way down passes on a level: the page before
 // it (by is -1) or after it (by is 1). It does nothing if there is no such page.
 func (w *tree) checkSibling(steps []step, level, by int) error {
 	for up := level - 1; up >= 0; up-- {

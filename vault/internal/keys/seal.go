@@ -35,7 +35,7 @@ func Seal(k Key, ctx, plain []byte) ([]byte, error) {
 	return encrypt(KeyWrap{k, ctx}, plain)
 }
 
-// Open is the inverse of seal.
+// Open is the inverse of [Seal].
 func Open(k Key, ctx, sealed []byte) ([]byte, error) {
 	return Decrypt(KeyWrap{k, ctx}, sealed)
 }
