@@ -212,19 +212,6 @@ func (t *tx) putUses(id string, body usesBody) error {
 	return useKind.put(t, []byte(id), body)
 }
 
-// copyUses copies a count into a rewritten vault. It drops a count that fails its
-// checks. If the last use lies in the future, the copy says now instead.
-func (t *tx) copyUses(to *tx, id string) error {
-	body, err := t.usesOf(id)
-	if err != nil || body.Seq == 0 {
-		return nil
-	}
-	if body.LastAt.After(to.now) {
-		body.LastAt = to.now
-	}
-	return useKind.put(to, []byte(id), body)
-}
-
 // lapsesAt notes in the head when something has to be cleared, so that no transaction
 // looks for it earlier.
 func (t *tx) lapsesAt(at time.Time) {

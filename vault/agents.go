@@ -354,36 +354,3 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 	n.LeftBehind = plan.left
 	return n, k, err
 }
-
-// copyAgents copies the agents into a rewritten vault. Each active one gets a new
-// grant.
-func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan) error {
-	return old.walk(bucketAgents, nil, func(k, _ []byte) error {
-		id := string(k)
-		body, err := old.agent(id)
-		if err != nil {
-			return p.leave(agentKind.recordName(k), err)
-		}
-		switch id {
-		case p.revoke:
-			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
-		case p.rotate:
-			body.Serial++
-			body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
-			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
-		}
-		if p.owner != nil { // every agent's key is derived from the owner's root
-			body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
-		}
-		if err := agentKind.put(w.t, []byte(id), body); err != nil {
-			return err
-		}
-		if body.RevokedAt != nil {
-			return nil
-		}
-		if err := next.grantAgent(w.t, id, body); err != nil {
-			return err
-		}
-		return old.copyUses(w.t, id)
-	})
-}

@@ -65,15 +65,12 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	err = s.view(func(old *tx) error {
 		b.Entry = old.head.log.Seq
-		return fillFile(b.part, func(w *builder) error {
-			if err := w.copyRaw(old, 0, s.v.opts.Progress); err != nil {
-				return err
-			}
-			w.actFor(s)
+		_, err := fillFile(b.part, s, func(w *builder) error {
 			w.t.head = old.head
 			w.t.head.backup = true
-			return w.t.saveHead()
+			return w.copyRaw(old, 0, s.v.opts.Progress)
 		})
+		return err
 	})
 	if err == nil {
 		b.held, err = disk.Open(b.part)

@@ -1,40 +1,39 @@
 package vault
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
-	"ass/audit"
 	"ass/vault/disk"
 	"ass/vault/internal/bolt"
+	"ass/vault/internal/fault"
 )
 
 // newSuffix ends the name of a file that is being built beside the vault.
 const newSuffix = ".new"
 
-// prepareFile builds the new file for path under another name. disk.Publish renames it
-// to path. Before that rename, nothing has changed; after it, everything has.
-func prepareFile(path string, fill func(*builder) error) error {
+// prepareFile builds the new file for path under another name. as acts in it, and its head
+// is saved; end is the newest log entry of the new file. [disk.Publish] renames it to path.
+// Before that rename, nothing has changed; after it, everything has.
+func prepareFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return end, err
 	}
-	return makeFile(path+newSuffix, fill)
+	return makeFile(path+newSuffix, as, fill)
 }
 
-// makeFile builds a file at path, which must be free. On an error, it leaves no file.
-func makeFile(path string, fill func(*builder) error) error {
+// makeFile is prepareFile for a file at path itself, which must be free. On an error, it
+// leaves no file.
+func makeFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	if err := disk.Reserve(path, strings.TrimSuffix(path, newSuffix)); err != nil {
-		return err
+		return end, err
 	}
-	if err := fillFile(path, fill); err != nil {
+	if end, err = fillFile(path, as, fill); err != nil {
 		_ = os.Remove(path)
-		return err
 	}
-	return nil
+	return end, err
 }
 
 // builder fills a new file.
@@ -43,55 +42,71 @@ type builder struct {
 	t *tx
 }
 
-// fillFile builds a vault in the empty file at path.
-func fillFile(path string, fill func(*builder) error) error {
-	return bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
-		return fill(&builder{b, &tx{b: b.Tx}})
+// fillFile is makeFile for an empty file that exists.
+func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
+	err = bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
+		w := &builder{b, as.newTx(b.Tx)}
+		if err := fill(w); err != nil {
+			return err
+		}
+		end = w.t.mark()
+		return w.t.saveHead()
 	})
+	return end, err
 }
 
-// actFor makes the session the actor of the builder's transaction.
-func (w *builder) actFor(s *Session) { w.t = s.newTx(w.Tx) }
-
-// copyRaw copies every bucket as it is, without the log entries up to cut. The new file
-// has none of the data in the old file's free pages.
-func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
-	done, total := 0, int(old.head.count+old.head.log.Seq)
-	for _, name := range allBuckets {
-		err := old.walk(name, nil, func(k, v []byte) error {
-			if done++; done%1000 == 0 || done == total {
-				progress(done, total)
-			}
-			if name == bucketAudit && cut > 0 && audit.Seq(k) <= cut {
-				return nil
-			}
-			return w.putRaw(name, k, v)
-		})
-		if err != nil {
-			return err
-		}
+// replaceFile builds a new file from the one that s has open, and puts it in the place of
+// the vault. next acts in the new file; s then becomes next.
+func (s *Session) replaceFile(next *Session, fill func(old *tx, w *builder) error) error {
+	if s.v.opts.ReadOnly {
+		return errReadOnly
 	}
-	return nil
-}
-
-// copyMeta copies values of the meta bucket that a new epoch does not change.
-func (w *builder) copyMeta(old *tx, names ...string) error {
-	for _, name := range names {
-		value, err := old.get(bucketMeta, []byte(name))
-		if err != nil {
+	var end mark
+	err := s.view(func(old *tx) error {
+		if err := old.refuseBackup(); err != nil {
 			return err
 		}
-		if err := w.t.putMeta(name, bytes.Clone(value)); err != nil {
+		// Even in a large vault: the new digest will vouch for the records that are here.
+		if err := old.checkDigest(); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// putRaw stores a key and a value as they are.
-func (w *builder) putRaw(bucket string, k, v []byte) error {
-	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
+		var err error
+		end, err = prepareFile(s.v.path, next, func(w *builder) error { return fill(old, w) })
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	return w.Wrote(len(k) + len(v))
+	published, err := s.publish()
+	if published && next != s {
+		s.become(next)
+	}
+	if err == nil {
+		s.v.remember(end)
+	}
+	return err
+}
+
+// become gives s the keys of next, which acts in the file that is there now.
+func (s *Session) become(next *Session) {
+	s.ring.Wipe()
+	if next.root != s.root {
+		s.root.Wipe()
+	}
+	s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
+	if s.v.vid != next.epoch.Vault { // this machine has not yet seen the new vault id
+		s.v.vid, s.v.seen, s.v.back = next.epoch.Vault, mark{}, nil
+	}
+}
+
+// publish puts the new file in the place of the vault, and opens it.
+func (s *Session) publish() (published bool, err error) {
+	// Close before the rename: Windows cannot rename over an open file. Nothing is being
+	// written, so a failed close loses nothing.
+	_ = s.v.db.Close()
+	published, err = disk.Publish(s.v.path+newSuffix, s.v.path)
+	if opening := s.v.db.Reopen(); err == nil && opening != nil {
+		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", opening)
+	}
+	return published, err
 }

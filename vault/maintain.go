@@ -5,7 +5,6 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
-	"ass/vault/disk"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -36,50 +35,13 @@ func (s *Session) Compact() error {
 // copyAnew copies the vault into a new file, record for record and in the same epoch.
 // It leaves out the log entries up to cut, and runs act on the new file.
 func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
-	if s.v.opts.ReadOnly {
-		return errReadOnly
-	}
-	var done mark
-	err := s.view(func(old *tx) error {
-		if err := old.refuseBackup(); err != nil {
+	return s.replaceFile(s, func(old *tx, w *builder) error {
+		if err := w.copyRaw(old, cut, s.v.opts.Progress); err != nil {
 			return err
 		}
-		// Even in a large vault: the copy vouches for the records that are here.
-		if err := old.checkDigest(); err != nil {
-			return err
-		}
-		return prepareFile(s.v.path, func(w *builder) error {
-			if err := w.copyRaw(old, cut, s.v.opts.Progress); err != nil {
-				return err
-			}
-			w.actFor(s)
-			w.t.head = old.head
-			if err := act(w.t); err != nil {
-				return err
-			}
-			done = w.t.mark()
-			return w.t.saveHead()
-		})
+		w.t.head = old.head
+		return act(w.t)
 	})
-	if err == nil {
-		_, err = s.publish()
-	}
-	if err == nil {
-		s.v.remember(done)
-	}
-	return err
-}
-
-// publish puts the new file in the place of the vault, and opens it.
-func (s *Session) publish() (published bool, err error) {
-	// Close before the rename: Windows cannot rename over an open file. Nothing is being
-	// written, so a failed close loses nothing.
-	_ = s.v.db.Close()
-	published, err = disk.Publish(s.v.path+newSuffix, s.v.path)
-	if opening := s.v.db.Reopen(); err == nil && opening != nil {
-		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", opening)
-	}
-	return published, err
 }
 
 // Rekey rewrites the vault: it seals everything again under a new epoch. It returns the

@@ -414,35 +414,6 @@ func (t *tx) clearRequests() error {
 	return err
 }
 
-// copyRequests copies the pending requests, if the requester and the secret remain. Decisions
-// carry keys of age files that no longer exist, so they are not copied: the requester must
-// ask again.
-func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
-	alive := map[string]bool{}
-	return old.walk(bucketRequests, nil, func(k, v []byte) error {
-		requester, _, _ := cutRequestKey(k)
-		if _, known := alive[requester]; !known { // look up each requester only once
-			lives, err := w.t.alive(requester)
-			if err != nil && !errors.Is(err, ErrUnknown) {
-				return err
-			}
-			alive[requester] = lives
-		}
-		if !alive[requester] {
-			return nil
-		}
-		q, err := old.requestAt(k, v)
-		if err != nil || q.Status != Pending || p.drop[q.Path] {
-			return nil
-		}
-		r, err := parseRecord(v)
-		if err != nil {
-			return err
-		}
-		return requestKind.putBody(w.t, k, r)
-	})
-}
-
 // alive reports whether id is that of an active agent or of a token.
 func (t *tx) alive(id string) (bool, error) {
 	if isAgentID(id) {

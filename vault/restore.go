@@ -184,24 +184,20 @@ func (r *restore) do() error {
 			return err
 		}
 	}
-	var done mark
-	err := r.from.viewUnchecked(func(old *tx) error {
+	var end mark
+	err := r.from.viewUnchecked(func(old *tx) (err error) {
 		if err := old.readHead(); err != nil {
 			return err
 		}
 		if err := old.checkDigest(); err != nil {
 			return err
 		}
-		return prepareFile(r.path, func(w *builder) error {
-			w.actFor(next)
+		end, err = prepareFile(r.path, next, func(w *builder) error {
 			w.t.head.log = r.last
 			w.t.head.log.Key = next.root.AuditKey(next.epoch.N, r.last.Seq+1)
-			if err := r.fill(old, next, w); err != nil {
-				return err
-			}
-			done = w.t.mark()
-			return w.t.saveHead()
+			return r.fill(old, next, w)
 		})
+		return err
 	})
 	if err == nil {
 		err = r.close() // Windows cannot rename over an open file
@@ -221,7 +217,7 @@ func (r *restore) do() error {
 		return err
 	}
 	if err == nil {
-		memory{r.o.MemoryDir}.note(v.vid, done)
+		memory{r.o.MemoryDir}.note(v.vid, end)
 	}
 	r.plan.Epoch = next.epoch.N
 	return err
@@ -314,28 +310,10 @@ func (r *restore) tellOfAgents(t *tx) error {
 		case known:
 			event = audit.AgentKeyRotated
 		}
-		note["because"] = "denied in the vault that was replaced"
+		note["because"] = "carried over from the vault that was replaced"
 		if err := t.log(event, "agent", a.id, note); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// copyLog copies the log that the new vault continues, and returns that log's checkpoint.
-func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
-	if !r.plan.KeepsLog {
-		cp, err := old.checkpoint()
-		if err != nil {
-			return cp, err
-		}
-		return cp, old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
-	}
-	var err error
-	for k, v := range r.history.entries {
-		if err == nil {
-			err = w.putRaw(bucketAudit, k, v)
-		}
-	}
-	return r.history.from, errors.Join(err, r.history.walked)
 }

@@ -80,7 +80,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	defer os.Remove(part) // does nothing once disk.Move has renamed it
-	if err := makeFile(part, w.fill); err != nil {
+	if _, err := makeFile(part, w.s, w.fill); err != nil {
 		return r, err
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
@@ -234,7 +234,6 @@ func (w *salvage) readLog(s *Session) error {
 
 // fill writes the log, and the records whose MACs match, into a new file, unchanged.
 func (w *salvage) fill(b *builder) error {
-	b.actFor(w.s)
 	root := w.s.root
 	if err := b.t.putMeta(metaFormat, []byte(format)); err != nil {
 		return err
@@ -268,10 +267,7 @@ func (w *salvage) fill(b *builder) error {
 		b.t.head.digest.add(b.t.digest(place.bucket, []byte(place.key), m[:]))
 		b.t.head.count++
 	}
-	if err := w.mendHeads(b); err != nil {
-		return err
-	}
-	return b.t.saveHead()
+	return w.mendHeads(b)
 }
 
 // ended returns why the record of an agent does not count, or "" if it counts. If the log

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -286,49 +285,4 @@ func (t *tx) liveTokensOf(agent string) (n int, err error) {
 		return nil
 	})
 	return n, err
-}
-
-// copyTokens copies the active tokens into a rewritten vault. It limits each token to
-// the scopes that the owner signed for its issuer. It drops damaged records, so that
-// no agent can block its own revocation with one.
-func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
-	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
-		body, c, err := old.token(string(k))
-		if err != nil {
-			return nil
-		}
-		info, err := old.tokenInfo(body, c)
-		if err != nil || info.State != TokenActive || c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate {
-			return nil
-		}
-		rights, err := old.rights(c)
-		if err != nil {
-			return nil
-		}
-		issuer, err := s.issuerKey(old, c)
-		if err != nil {
-			return err
-		}
-		to := keys.NewGrantee(tokens.Signature(body.HeaderPayload, issuer))
-		if !bytes.Equal(body.Index, to.Index[:]) || !samePublic(body.Pub, to) {
-			return nil
-		}
-		g, nodes, err := next.newGrant(rights, max(c.Tier, tokens.Standard))
-		if err != nil {
-			return err
-		}
-		g.JWTKey = issuer[:]
-		if err := w.t.putGrant(to, c.ID, g); err != nil {
-			return err
-		}
-		if c.Issuer == audit.Owner {
-			if err := next.openUp(w.t, nodes); err != nil {
-				return err
-			}
-		}
-		if err := tokenKind.put(w.t, k, body); err != nil {
-			return err
-		}
-		return old.copyUses(w.t, c.ID)
-	})
 }

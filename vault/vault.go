@@ -118,8 +118,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	v := &Vault{path: path, opts: o, vid: root.Vault}
 	s := v.ownerSession(root, 1, secret)
 	defer s.wipe()
-	err = prepareFile(path, func(w *builder) error {
-		w.actFor(s)
+	_, err = prepareFile(path, s, func(w *builder) error {
 		w.t.head.log.Key = root.AuditKey(1, 1)
 		if err := w.t.putMeta(metaFormat, []byte(format)); err != nil {
 			return err
@@ -127,10 +126,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 		if err := w.putOwner(owner, root); err != nil {
 			return err
 		}
-		if err := s.beginEpoch(w, audit.VaultCreated, nil); err != nil {
-			return err
-		}
-		return w.t.saveHead()
+		return s.beginEpoch(w, audit.VaultCreated, nil)
 	})
 	if err != nil {
 		return "", err

@@ -1,0 +1,385 @@
+package vault
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
+)
+
+// What a new file takes from an old one. A copy for another epoch is checked, opened,
+// sealed again and signed by the owner; a raw copy is the same bytes.
+
+// copyRaw copies every bucket as it is, without the log entries up to cut. The new file
+// has none of the data in the old file's free pages.
+func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
+	done, total := 0, int(old.head.count+old.head.log.Seq)
+	for _, name := range allBuckets {
+		err := old.walk(name, nil, func(k, v []byte) error {
+			if done++; done%1000 == 0 || done == total {
+				progress(done, total)
+			}
+			if name == bucketAudit && cut > 0 && audit.Seq(k) <= cut {
+				return nil
+			}
+			return w.putRaw(name, k, v)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyMeta copies values of the meta bucket that a new epoch does not change.
+func (w *builder) copyMeta(old *tx, names ...string) error {
+	for _, name := range names {
+		value, err := old.get(bucketMeta, []byte(name))
+		if err != nil {
+			return err
+		}
+		if err := w.t.putMeta(name, bytes.Clone(value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putRaw stores a key and a value as they are.
+func (w *builder) putRaw(bucket string, k, v []byte) error {
+	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
+		return err
+	}
+	return w.Wrote(len(k) + len(v))
+}
+
+// copyVault copies everything that a plan keeps into a file of another epoch.
+func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {
+	ended := w.t.head.log
+	err := w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
+	if p.owner != nil {
+		err = w.putOwner(p.owner.id, p.owner.root)
+	}
+	if err != nil {
+		return err
+	}
+	// Copy the log unchanged: the keys that made its MACs are gone.
+	if !p.cut {
+		err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+		if err != nil {
+			return err
+		}
+	}
+	heads, err := s.copyHeads(old, next, w, p)
+	if err != nil {
+		return err
+	}
+	if err := s.copyVersions(old, next, w, p, heads); err != nil {
+		return err
+	}
+	// Grants are made again. No version is sealed to a recipient now, so no list of such
+	// versions is copied. Decisions are not copied either: they hold keys of age files
+	// that no longer exist.
+	if err := s.copyAgents(old, next, w, p); err != nil {
+		return err
+	}
+	if !p.cut && !p.salvage {
+		if err := s.copyTokens(old, next, w, p); err != nil {
+			return err
+		}
+		if err := s.copyRequests(old, w, p); err != nil {
+			return err
+		}
+	}
+	note := map[string]any{"reason": p.why, "resource": p.what}
+	maps.Copy(note, p.note)
+	if len(p.left) > 0 {
+		note["left_behind"] = p.left[:min(len(p.left), 100)]
+	}
+	if err := next.beginEpoch(w, cmp.Or(p.event, audit.VaultRewritten), note); err != nil {
+		return err
+	}
+	if p.then != nil {
+		if err := p.then(next, w.t); err != nil {
+			return err
+		}
+	}
+	if !p.cut && !p.salvage {
+		return nil
+	}
+	cp, err := old.checkpoint()
+	if p.cut {
+		cp, err = w.t.cutBehind(ended, old.Epoch.N)
+	}
+	if err != nil {
+		return err
+	}
+	return w.t.putCheckpoint(cp)
+}
+
+// copying is a record on its way from the old file into the new.
+type copying struct {
+	k, v []byte
+	who  signer
+	path tokens.Path
+	n    uint64 // version number, for a version
+
+	left error // why it does not hold
+	made stored
+	err  error
+}
+
+func (t *tx) copying(of *rules, k, v []byte) copying {
+	v = bytes.Clone(v)
+	return copying{k: bytes.Clone(k), v: v, who: t.signer(of, authorIn(v))}
+}
+
+// copied puts the new form of a record into the new file.
+func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
+	if c.left != nil {
+		return p.leave(of.recordName(c.k), c.left)
+	}
+	err := c.err
+	if err == nil {
+		err = w.t.place(c.made)
+	}
+	if err == nil {
+		err = w.Wrote(len(c.v))
+	}
+	return err
+}
+
+// copyHeads copies the heads of the secrets, and returns the paths of the copied ones.
+func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
+	copied = map[string]bool{}
+	worker := func() func(*copying) {
+		from, into := newHasher(old.Epoch), newHasher(next.epoch)
+		return func(c *copying) {
+			var head secretBody
+			if head, _, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil {
+				head.Tier = max(head.Tier, p.tier[c.path])
+				c.made, c.err = secretKind.make(into, next.by, c.k, head)
+			}
+		}
+	}
+	done := func(c *copying) error {
+		copied[string(c.k)] = c.left == nil
+		return w.copied(c, p, secretKind.rules)
+	}
+	return copied, inBatches(worker, done, func(add func(copying, int) error) error {
+		return old.walk(bucketSecrets, nil, func(k, v []byte) error {
+			path, err := tokens.ParsePath(string(k))
+			if err == nil && p.drop[path] {
+				return nil
+			}
+			if err != nil {
+				return p.leave(secretKind.recordName(k), secretKind.damaged(k, "its key is not a path"))
+			}
+			c := old.copying(secretKind.rules, k, v)
+			c.path = path
+			return add(c, len(v))
+		})
+	})
+}
+
+// copyVersions seals every version again, if its secret has a head.
+func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]bool) error {
+	total, err := old.count(bucketVersions)
+	if err != nil {
+		return err
+	}
+	worker := func() func(*copying) {
+		from, into := newHasher(old.Epoch), newHasher(next.epoch)
+		own, anew := s.inOrder(), next.inOrder()
+		return func(c *copying) {
+			var body versionBody
+			if body, _, c.left = versionKind.check(from, c.who, c.k, c.v); c.left != nil {
+				return
+			}
+			value, err := own.openVersion(old.Epoch, body, c.path, c.n)
+			if err != nil {
+				c.left = fmt.Errorf("rewrite: %w", err)
+				return
+			}
+			body.Tier = max(body.Tier, p.tier[c.path])
+			ok, err := anew.sealOwn(c.path, c.n, &body, value)
+			clear(value)
+			switch {
+			case err != nil:
+				c.err = err
+			case !ok:
+				c.err = keys.ErrNoKey
+			default:
+				c.made, c.err = versionKind.make(into, next.by, c.k, body)
+			}
+		}
+	}
+	done := 0
+	return inBatches(worker, func(c *copying) error { return w.copied(c, p, versionKind.rules) },
+		func(add func(copying, int) error) error {
+			return old.walk(bucketVersions, nil, func(k, v []byte) error {
+				done++
+				s.v.opts.step(done, total)
+				text, n, _ := cutVersionKey(k)
+				path, err := tokens.ParsePath(text)
+				if err == nil && p.drop[path] {
+					return nil
+				}
+				name := versionKind.recordName(k)
+				switch {
+				case err != nil:
+					return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
+				case !heads[text]:
+					return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
+				}
+				c := old.copying(versionKind.rules, k, v)
+				c.path, c.n = path, n
+				return add(c, len(v))
+			})
+		})
+}
+
+// copyAgents copies the agents into a rewritten vault. Each active one gets a new
+// grant.
+func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan) error {
+	return old.walk(bucketAgents, nil, func(k, _ []byte) error {
+		id := string(k)
+		body, err := old.agent(id)
+		if err != nil {
+			return p.leave(agentKind.recordName(k), err)
+		}
+		switch id {
+		case p.revoke:
+			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
+		case p.rotate:
+			body.Serial++
+			body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
+			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
+		}
+		if p.owner != nil { // every agent's key is derived from the owner's root
+			body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
+		}
+		if err := agentKind.put(w.t, []byte(id), body); err != nil {
+			return err
+		}
+		if body.RevokedAt != nil {
+			return nil
+		}
+		if err := next.grantAgent(w.t, id, body); err != nil {
+			return err
+		}
+		return old.copyUses(w.t, id)
+	})
+}
+
+// copyTokens copies the active tokens into a rewritten vault. It limits each token to
+// the scopes that the owner signed for its issuer. It drops damaged records, so that
+// no agent can block its own revocation with one.
+func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
+	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
+		body, c, err := old.token(string(k))
+		if err != nil {
+			return nil
+		}
+		info, err := old.tokenInfo(body, c)
+		if err != nil || info.State != TokenActive || c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate {
+			return nil
+		}
+		rights, err := old.rights(c)
+		if err != nil {
+			return nil
+		}
+		issuer, err := s.issuerKey(old, c)
+		if err != nil {
+			return err
+		}
+		to := keys.NewGrantee(tokens.Signature(body.HeaderPayload, issuer))
+		if !bytes.Equal(body.Index, to.Index[:]) || !samePublic(body.Pub, to) {
+			return nil
+		}
+		g, nodes, err := next.newGrant(rights, max(c.Tier, tokens.Standard))
+		if err != nil {
+			return err
+		}
+		g.JWTKey = issuer[:]
+		if err := w.t.putGrant(to, c.ID, g); err != nil {
+			return err
+		}
+		if c.Issuer == audit.Owner {
+			if err := next.openUp(w.t, nodes); err != nil {
+				return err
+			}
+		}
+		if err := tokenKind.put(w.t, k, body); err != nil {
+			return err
+		}
+		return old.copyUses(w.t, c.ID)
+	})
+}
+
+// copyRequests copies the pending requests, if the requester and the secret remain. Decisions
+// carry keys of age files that no longer exist, so they are not copied: the requester must
+// ask again.
+func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
+	alive := map[string]bool{}
+	return old.walk(bucketRequests, nil, func(k, v []byte) error {
+		requester, _, _ := cutRequestKey(k)
+		if _, known := alive[requester]; !known { // look up each requester only once
+			lives, err := w.t.alive(requester)
+			if err != nil && !errors.Is(err, ErrUnknown) {
+				return err
+			}
+			alive[requester] = lives
+		}
+		if !alive[requester] {
+			return nil
+		}
+		q, err := old.requestAt(k, v)
+		if err != nil || q.Status != Pending || p.drop[q.Path] {
+			return nil
+		}
+		r, err := parseRecord(v)
+		if err != nil {
+			return err
+		}
+		return requestKind.putBody(w.t, k, r)
+	})
+}
+
+// copyUses copies a count into a rewritten vault. It drops a count that fails its
+// checks. If the last use lies in the future, the copy says now instead.
+func (t *tx) copyUses(to *tx, id string) error {
+	body, err := t.usesOf(id)
+	if err != nil || body.Seq == 0 {
+		return nil
+	}
+	if body.LastAt.After(to.now) {
+		body.LastAt = to.now
+	}
+	return useKind.put(to, []byte(id), body)
+}
+
+// copyLog copies the log that the new vault continues, and returns that log's checkpoint.
+func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
+	if !r.plan.KeepsLog {
+		cp, err := old.checkpoint()
+		if err != nil {
+			return cp, err
+		}
+		return cp, old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+	}
+	var err error
+	for k, v := range r.history.entries {
+		if err == nil {
+			err = w.putRaw(bucketAudit, k, v)
+		}
+	}
+	return r.history.from, errors.Join(err, r.history.walked)
+}
