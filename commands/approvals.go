@@ -334,7 +334,7 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 // and runs act again. It gives up after most, if most is positive. It holds no lock
 // in between.
 func (a *app) waiting(most time.Duration, act func() error) error {
-	quietQuit()
+	a.quietQuit()
 	start, told := a.now(), ""
 	for {
 		err := act()

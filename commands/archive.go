@@ -3,7 +3,6 @@ package commands
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"ass/vault"
 )
@@ -27,7 +26,7 @@ func (c auditArchive) Run(a *app) error {
 	if err != nil {
 		return usagef("--before: %v", err)
 	}
-	file, err := filepath.Abs(c.File)
+	file, err := a.abs(c.File)
 	if err != nil {
 		return err
 	}
@@ -45,14 +44,14 @@ func (c auditArchive) Run(a *app) error {
 		if a.JSON {
 			return a.out.json(map[string]any{"file": file, "first": done.First, "last": done.Last, "sha256": done.SHA256})
 		}
-		a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, tilde(file))
+		a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 		return nil
 	})
 }
 
 // verifyArchive checks a file of archived entries.
 func (a *app) verifyArchive(file string) error {
-	done, problems, err := vault.VerifyArchive(file, nil)
+	done, problems, err := vault.VerifyArchive(a.at(file), nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errorf(fs.ErrNotExist, "no archive at %s", file)

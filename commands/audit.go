@@ -148,7 +148,7 @@ const pollEvery = 200 * time.Millisecond
 // follow prints the newest entries, and then every new one. It opens the path anew each
 // time it looks, so a compaction, which replaces the file, does not disturb it.
 func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
-	quietQuit()
+	a.quietQuit()
 	var seen uint64
 	show := func(entries []vault.Entry) error {
 		if !a.JSON {

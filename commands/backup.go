@@ -33,7 +33,7 @@ func (c vaultBackup) Run(a *app) error {
 	case c.ToStdout && a.out.tty:
 		return usagef("stdout is a terminal; redirect it: ass vault backup --to-stdout > FILE")
 	}
-	file, err := c.target(a.now())
+	file, err := c.target(a.world, a.now())
 	if err != nil {
 		return err
 	}
@@ -70,17 +70,17 @@ func (c vaultBackup) Run(a *app) error {
 		return a.out.json(map[string]any{"file": file, "size_bytes": info.Size(), "records": r.Records,
 			"audit_entry": b.Entry})
 	}
-	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", tilde(file), size(info.Size()),
+	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", a.tilde(file), size(info.Size()),
 		plural(int(r.Records), "record"), b.Entry)
 	return nil
 }
 
 // target returns the file to write; "" for stdout.
-func (c vaultBackup) target(now time.Time) (string, error) {
+func (c vaultBackup) target(w *world, now time.Time) (string, error) {
 	if c.ToStdout {
 		return "", nil
 	}
-	file, err := filepath.Abs(c.File)
+	file, err := w.abs(c.File)
 	if err != nil {
 		return "", err
 	}
@@ -147,7 +147,7 @@ func (c vaultRestore) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	file, err := filepath.Abs(c.File)
+	file, err := a.abs(c.File)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (c vaultRestore) Run(a *app) error {
 		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
 	}
 	if done.Replaced != "" {
-		a.out.note("the replaced file was kept: %s", tilde(done.Replaced))
+		a.out.note("the replaced file was kept: %s", a.tilde(done.Replaced))
 	}
 	if err != nil || text == "" || h.cred.kind == ownerCredential {
 		return err
@@ -205,7 +205,7 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 	cred := h.cred
 	switch {
 	case keyFile != "":
-		b, err := readSmall(keyFile, 64<<10)
+		b, err := readSmall(a.at(keyFile), 64<<10)
 		if err != nil {
 			return nil, "", err
 		}
@@ -255,7 +255,7 @@ func backupFault(err error, file string) error {
 
 // showRestoration says what a restore will do.
 func (a *app) showRestoration(file, path string, r vault.Restoration) {
-	a.out.note("%s: %s; its newest log entry is %d, %s", tilde(file), plural(r.Secrets, "secret"), r.Entry,
+	a.out.note("%s: %s; its newest log entry is %d, %s", a.tilde(file), plural(r.Secrets, "secret"), r.Entry,
 		a.when(r.Taken))
 	say := func(what string, names []string) {
 		const most = 20
@@ -268,11 +268,11 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 	}
 	switch {
 	case !r.There:
-		a.out.note("there is no vault at %s", tilde(path))
+		a.out.note("there is no vault at %s", a.tilde(path))
 	case r.Damaged != "":
 		a.out.note("the vault is damaged (%s); its log can be read up to entry %d", r.Damaged, r.Newest)
 	default:
-		a.out.note("the vault at %s is at log entry %d", tilde(path), r.Newest)
+		a.out.note("the vault at %s is at log entry %d", a.tilde(path), r.Newest)
 	}
 	if r.Unread != "" {
 		a.out.note("  %s: newer deletions, purges, revocations and raised tiers may be lost", r.Unread)
@@ -311,14 +311,14 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	to, err := filepath.Abs(c.New)
+	to, err := a.abs(c.New)
 	if err != nil {
 		return err
 	}
 	if err := folderOf(to); err != nil {
 		return err
 	}
-	r, err := vault.Salvage(c.Damaged, to, id, a.optionsFor("re-encrypting"))
+	r, err := vault.Salvage(a.at(c.Damaged), to, id, a.optionsFor("re-encrypting"))
 	if errors.Is(err, vault.ErrDamaged) {
 		return errorf(vault.ErrDamaged, "%v; if you have a backup, restore it with: ass vault restore BACKUP", err)
 	}
@@ -335,10 +335,10 @@ func (c vaultSalvage) Run(a *app) error {
 	for _, name := range r.Lost {
 		a.out.line("lost  %s", name)
 	}
-	a.out.done("Salvaged to %s: %s, %s, %s", tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"),
+	a.out.done("Salvaged to %s: %s, %s, %s", a.tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"),
 		plural(r.Agents, "agent"))
 	if r.LogFile != "" {
-		a.out.note("the log has gaps, so it was saved beside the new vault: %s", tilde(r.LogFile))
+		a.out.note("the log has gaps, so it was saved beside the new vault: %s", a.tilde(r.LogFile))
 	}
 	if len(r.Reviving) > 0 {
 		a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should "+
@@ -357,7 +357,7 @@ func (a *app) noteCopies(copies []vault.Copy) {
 		if c.File == "" {
 			streamed++
 		} else if _, err := os.Lstat(c.File); err == nil {
-			files = append(files, tilde(c.File)+" ("+a.when(c.At)+")")
+			files = append(files, a.tilde(c.File)+" ("+a.when(c.At)+")")
 		}
 	}
 	if streamed > 0 {

@@ -20,6 +20,8 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // CLI is every command and every global flag.
@@ -63,13 +65,18 @@ type Globals struct {
 	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
 }
 
-// Program holds the streams and the clock of one run. Those that are nil default to
-// those of this process.
+// Program holds what one run takes from around it: streams, clock, environment and working
+// folder. Those that are nil or empty default to those of this process. A Program with
+// all of them reads and changes nothing of the process, so many can run at once.
+//
+// A prompt needs a terminal, so Stdin must be an [os.File] for one.
 type Program struct {
-	Stdin  *os.File
+	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
 	Now    func() time.Time // the clock
+	Env    []string         // NAME=value, as in [os.Environ]
+	Dir    string           // the working folder
 
 	process bool // ass is the whole process, not called by another program
 }
@@ -99,7 +106,8 @@ func (p Program) Run(args []string) (exit int) {
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	a := &app{in: p.Stdin, out: newOutput(p.Stdout, p.Stderr), now: p.Now, keepGC: !p.process}
+	w := newWorld(p.Env, p.Dir)
+	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now, keepGC: !p.process}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -124,12 +132,15 @@ func (p Program) Run(args []string) (exit int) {
 
 // app is the state of one run, which the methods of all commands share.
 type app struct {
+	*world
 	Globals
 	command   string // such as "secrets get", without arguments
 	namespace string // value of --namespace of the secrets group
 	reason    string // value of --reason, for a request
-	in        *os.File
+	in        io.Reader
 	out       *output
+
+	variables map[*kong.Flag]string // that set flags
 
 	passphrases *os.File  // of --passphrase-fd; nil until it is used
 	keyboard    *keyboard // nil until the first prompt

@@ -108,7 +108,7 @@ func FuzzClean(f *testing.F) {
 // The output cleans everything that is put into a line.
 func TestLine(t *testing.T) {
 	var out, errw bytes.Buffer
-	o := newOutput(&out, &errw)
+	o := newOutput(&out, &errw, newWorld(nil, ""))
 	p, err := tokens.ParsePath("a/K")
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestLine(t *testing.T) {
 // A very long text in a table moves only its own line.
 func TestTableOfTheEndless(t *testing.T) {
 	var out bytes.Buffer
-	o := newOutput(&out, io.Discard)
+	o := newOutput(&out, io.Discard, newWorld(nil, ""))
 	endless := strings.Repeat("x", 1_000_000)
 	o.table([][]cell{{{"a", ""}, {"b", ""}}, {{endless, ""}, {"b", ""}}, {{"aa", ""}, {"b", ""}}})
 	if want := "a   b\n" + endless + "  b\naa  b\n"; out.String() != want {
@@ -166,14 +166,14 @@ func FuzzVaultPath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		path, err := vaultPath(s)
+		path, err := newWorld(nil, "").vaultPath(s)
 		if err != nil {
 			return
 		}
 		if !filepath.IsAbs(path) {
 			t.Errorf("%q is %q, which is not absolute", s, path)
 		}
-		if again, err := vaultPath(fileURL(path)); err != nil || again != filepath.Clean(path) {
+		if again, err := newWorld(nil, "").vaultPath(fileURL(path)); err != nil || again != filepath.Clean(path) {
 			t.Errorf("%q became %q and then %q: %v", s, path, again, err)
 		}
 	})

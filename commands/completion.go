@@ -2,7 +2,6 @@ package commands
 
 import (
 	_ "embed"
-	"os"
 	"slices"
 	"strings"
 
@@ -57,7 +56,7 @@ func (a *app) complete(root *kong.Node, words []string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	a.Profile = orElse(os.Getenv("ASS_PROFILE"), defaultProfile)
+	a.Profile = orElse(a.getenv("ASS_PROFILE"), defaultProfile)
 	for i, w := range words[:len(words)-1] {
 		switch w {
 		case "--profile":
@@ -178,7 +177,7 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 	case "token-id":
 		list = names.Tokens
 	case "profile":
-		if cfg, err := loadConfig(); err == nil {
+		if cfg, err := a.loadConfig(); err == nil {
 			for profile := range cfg.Profiles {
 				list = append(list, profile)
 			}

@@ -50,18 +50,18 @@ func (p *profile) onlyCopy() bool {
 	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "")
 }
 
-func configPath() (string, error) {
-	dir, err := configDir()
+func (w *world) configPath() (string, error) {
+	dir, err := w.configDir()
 	return filepath.Join(dir, "config.json"), err
 }
 
 // loadConfig reads the stored credentials. If there is no file, it returns an empty
 // config.
-func loadConfig() (*config, error) {
-	path, err := configPath()
+func (w *world) loadConfig() (*config, error) {
+	path, err := w.configPath()
 	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
 	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables,
-		func(name string) bool { return os.Getenv(name) != "" }) {
+		func(name string) bool { return w.getenv(name) != "" }) {
 		return c, nil // a program that brings its own key needs no stored one
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func isVaultID(s string) bool {
 // passes it to fn and writes the result. So it never overwrites what other runs stored
 // since an earlier read, or while a person was answering a prompt.
 func (a *app) updateConfig(fn func(*config) error) error {
-	path, err := configPath()
+	path, err := a.configPath()
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (a *app) updateConfig(fn func(*config) error) error {
 		return err
 	}
 	defer release()
-	c, err := loadConfig()
+	c, err := a.loadConfig()
 	if err != nil {
 		return err
 	}

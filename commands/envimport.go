@@ -288,10 +288,10 @@ func (c envImport) bytes(a *app) ([]byte, error) {
 		}
 	} else {
 		// Who names a pipe waits for it; the one that a repository has is not named.
-		if info, err := os.Stat(c.File); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
+		if info, err := os.Stat(a.at(c.File)); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
 			return nil, usagef("%s is not a regular file; name the file to read", c.File)
 		}
-		f, err := os.Open(c.File)
+		f, err := os.Open(a.at(c.File))
 		if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
 			return nil, errorf(fs.ErrNotExist, "no %s here; name the file to read: ass env import FILE", c.File)
 		}

@@ -57,15 +57,15 @@ func variableOf(command, flag string) string {
 	return "ASS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// readVariables makes kong read flags from the environment, and name their variables in
-// the help.
-func readVariables(k *kong.Kong) error {
+// nameVariables notes which variables set which flags. Kong itself must not know them: it
+// would read those of the process.
+func (a *app) nameVariables(k *kong.Kong) error {
+	a.variables = map[*kong.Flag]string{}
 	var visit func(*kong.Node)
 	visit = func(n *kong.Node) {
 		for _, f := range n.Flags {
 			if v := variableOf(commandName(n), f.Name); v != "" {
-				f.Envs = []string{v}
-				f.Value.Tag.Envs = f.Envs
+				a.variables[f] = v
 			}
 		}
 		for _, c := range n.Children {
@@ -74,6 +74,30 @@ func readVariables(k *kong.Kong) error {
 	}
 	visit(k.Model.Node)
 	return nil
+}
+
+// fromVariable gives kong the value of a flag's variable, nil for none.
+func (a *app) fromVariable(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
+	if name := a.variables[f]; name != "" {
+		if text := a.getenv(name); text != "" {
+			return text, nil
+		}
+	}
+	return nil, nil
+}
+
+// helpWithVariable returns the help of a flag or an argument, with the variable that sets
+// it.
+func (a *app) helpWithVariable(v *kong.Value) string {
+	name := a.variables[v.Flag]
+	if name == "" {
+		return v.Help
+	}
+	suffix := "($" + name + ")"
+	if text, ok := strings.CutSuffix(v.Help, "."); ok {
+		return text + " " + suffix + "."
+	}
+	return strings.TrimSpace(v.Help + " " + suffix)
 }
 
 // whyFlagOnly is the reason that no variable sets a flag of a command, "" if one does.

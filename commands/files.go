@@ -19,21 +19,21 @@ import (
 // folder returns the folder of ass for one purpose. If the XDG variable is set, it is
 // there. Otherwise it is under the home folder, and in the native place on macOS and
 // Windows.
-func folder(xdg, unix, mac, windowsEnv string) (string, error) {
-	if dir := os.Getenv(xdg); dir != "" {
+func (w *world) folder(xdg, unix, mac, windowsEnv string) (string, error) {
+	if dir := w.getenv(xdg); dir != "" {
 		if !filepath.IsAbs(dir) {
 			return "", usagef("%s is not an absolute path", xdg)
 		}
 		return filepath.Join(dir, "ass"), nil
 	}
 	if runtime.GOOS == "windows" {
-		if dir := os.Getenv(windowsEnv); dir != "" {
+		if dir := w.getenv(windowsEnv); dir != "" {
 			return filepath.Join(dir, "ass"), nil
 		}
 		return "", fmt.Errorf("%%%s%% is not set", windowsEnv)
 	}
-	home, err := os.UserHomeDir()
-	if err != nil || home == "" {
+	home := w.home()
+	if home == "" {
 		return "", errorf(errNoHome, "HOME is not set; set it, or %s", xdg)
 	}
 	if !filepath.IsAbs(home) {
@@ -51,21 +51,21 @@ func folder(xdg, unix, mac, windowsEnv string) (string, error) {
 // errNoHome says that the home folder is unknown, as in a minimal container.
 var errNoHome = errors.New("no home")
 
-func dataDir() (string, error) {
-	return folder("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")
+func (w *world) dataDir() (string, error) {
+	return w.folder("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")
 }
 
-func stateDir() (string, error) {
-	return folder("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LOCALAPPDATA")
+func (w *world) stateDir() (string, error) {
+	return w.folder("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LOCALAPPDATA")
 }
 
 // configDir is ~/.config on macOS too, as with the hosted CLI.
-func configDir() (string, error) {
-	return folder("XDG_CONFIG_HOME", ".config", ".config", "APPDATA")
+func (w *world) configDir() (string, error) {
+	return w.folder("XDG_CONFIG_HOME", ".config", ".config", "APPDATA")
 }
 
 // vaultPath parses the value of --api-url: file:///path, or a path.
-func vaultPath(text string) (string, error) {
+func (w *world) vaultPath(text string) (string, error) {
 	switch scheme, _, found := strings.Cut(text, "://"); {
 	case found && (scheme == "http" || scheme == "https"):
 		return "", usagef("ASS_API_URL names a server, and this is the offline ass: give it file:///path/to/vault.db, or a " +
@@ -82,7 +82,7 @@ func vaultPath(text string) (string, error) {
 			text = strings.TrimPrefix(text, `\`) // \C:\…
 		}
 	}
-	return filepath.Abs(text)
+	return w.abs(text)
 }
 
 // fileURL is the inverse of vaultPath.
@@ -95,9 +95,9 @@ func fileURL(path string) string {
 }
 
 // tilde shortens a path in the home folder, for people.
-func tilde(path string) string {
-	home, err := os.UserHomeDir()
-	if err == nil && home != "/" && strings.HasPrefix(path, home+string(filepath.Separator)) {
+func (w *world) tilde(path string) string {
+	home := w.home()
+	if home != "" && home != "/" && strings.HasPrefix(path, home+string(filepath.Separator)) {
 		return "~" + path[len(home):]
 	}
 	return path

@@ -14,7 +14,7 @@ import (
 // now. The repository may be a stranger's, so git gets no variable that could lead it
 // elsewhere, and runs nothing that the repository's configuration names.
 func (a *app) hintAtGit(file string) {
-	git, err := exec.LookPath("git")
+	git, err := a.lookPath("git")
 	if err != nil {
 		return
 	}
@@ -23,8 +23,8 @@ func (a *app) hintAtGit(file string) {
 	exits := func(args ...string) int {
 		cmd := exec.CommandContext(ctx, git, append([]string{"--no-optional-locks", "-c", "core.fsmonitor=false",
 			"-c", "core.hooksPath=" + os.DevNull, "-c", "safe.bareRepository=explicit"}, args...)...)
-		cmd.Dir = filepath.Dir(file)
-		for _, pair := range os.Environ() {
+		cmd.Dir = filepath.Dir(a.at(file))
+		for _, pair := range a.env {
 			if name := strings.ToUpper(pair); !strings.HasPrefix(name, "GIT_") && !strings.HasPrefix(name, "ASS_") {
 				cmd.Env = append(cmd.Env, pair)
 			}

@@ -14,7 +14,7 @@ import (
 // TestPruned compares the pruned grammar of each command with the whole grammar. It has the same
 // flags, arguments and ancestors, and no other command.
 func TestPruned(t *testing.T) {
-	a := &app{out: newOutput(nil, nil)}
+	a := &app{world: newWorld(nil, ""), out: newOutput(nil, nil, newWorld(nil, ""))}
 	whole, err := a.newParser(reflect.ValueOf(&CLI{}))
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func page(n *kong.Node) string {
 	}
 	b.WriteString("\nFlags:\n")
 	for _, f := range flagsOf(n) {
-		fmt.Fprintf(&b, "  %-22s %s\n", f.String(), f.Help+envNote(f))
+		fmt.Fprintf(&b, "  %-22s %s\n", f.String(), f.Help+envNote(commandName(n), f))
 	}
 	return b.String()
 }
@@ -97,11 +97,12 @@ func indent(text, by string) string {
 	return strings.Join(lines, "\n")
 }
 
-func envNote(f *kong.Flag) string {
-	if len(f.Envs) == 0 {
-		return ""
+// envNote names the variable that sets a flag of a command, for the help.
+func envNote(command string, f *kong.Flag) string {
+	if v := variableOf(command, f.Name); v != "" {
+		return " ($" + v + ")"
 	}
-	return " ($" + strings.Join(f.Envs, ", $") + ")"
+	return ""
 }
 
 // flagsOf returns the flags of a command: its own first, then those of its groups, then
@@ -137,7 +138,7 @@ func commandJSON(n *kong.Node) map[string]any {
 	for _, f := range flagsOf(n) {
 		flags = append(flags, map[string]any{
 			"name": "--" + f.Name, "short": nullable(shortOf(f)), "help": f.Help, "default": nullable(f.Default),
-			"environment": append([]string{}, f.Envs...),
+			"environment": variablesOf(name, f.Name),
 			"flag_only":   nullable(whyFlagOnly(name, f.Name)),
 			"required":    f.Required, "takes_value": !f.IsBool(), "repeatable": f.IsCumulative(),
 			"placeholder": nullable(f.PlaceHolder),
@@ -151,6 +152,13 @@ func commandJSON(n *kong.Node) map[string]any {
 		"command": "ass " + name, "aliases": append([]string{}, n.Aliases...), "help": n.Help, "detail": nullable(n.Detail),
 		"arguments": args, "flags": flags, "json": nullable(shapes[name]),
 	}
+}
+
+func variablesOf(command, flag string) []string {
+	if v := variableOf(command, flag); v != "" {
+		return []string{v}
+	}
+	return []string{}
 }
 
 func shortOf(f *kong.Flag) string {

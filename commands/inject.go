@@ -22,7 +22,7 @@ byte. All of them are filled, or nothing is written.`
 
 func (c injectCmd) Run(a *app) error {
 	a.namespace = a.namedNamespace(c.Namespace)
-	if c.Out != "-" && !sameFile(c.In, c.Out) {
+	if c.Out != "-" && !a.sameFile(c.In, c.Out) {
 		if err := a.mayOverwrite(c.Out, c.Force); err != nil {
 			return err
 		}
@@ -55,19 +55,19 @@ func (c injectCmd) Run(a *app) error {
 }
 
 // sameFile reports whether a template is to be filled in place.
-func sameFile(in, out string) bool {
-	a, err := os.Stat(in)
+func (w *world) sameFile(in, out string) bool {
+	a, err := os.Stat(w.at(in))
 	if err != nil {
 		return false
 	}
-	b, err := os.Stat(out)
+	b, err := os.Stat(w.at(out))
 	return err == nil && os.SameFile(a, b)
 }
 
 func (c injectCmd) read(a *app) ([]byte, error) {
 	const most = 16 << 20
 	if c.In != "-" {
-		return readSmall(c.In, most)
+		return readSmall(a.at(c.In), most)
 	}
 	if err := a.stdinIsFree(); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ With a vault, stores a credential for it, after trying that it opens it.`
 }
 
 func (c loginCmd) Run(a *app) error {
-	cfg, err := loadConfig()
+	cfg, err := a.loadConfig()
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (c loginCmd) read(a *app) (string, error) {
 	case c.Key != "" && c.KeyFile != "":
 		return "", usagef("give the credential in one way: --key or --key-file")
 	case c.KeyFile != "":
-		b, err := readSmall(c.KeyFile, 64<<10)
+		b, err := readSmall(a.at(c.KeyFile), 64<<10)
 		return string(b), err
 	case c.Key == "-":
 		if err := a.stdinIsFree(); err != nil {
@@ -117,7 +117,7 @@ func (l *login) create(cfg *config, key string) error {
 		}
 		return l.out.json(out)
 	}
-	l.out.note("vault created at %s (id %s)", tilde(l.at.path), p.Vault)
+	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
 	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
 	if key != "" {
 		return nil
@@ -134,7 +134,7 @@ func (l *login) mayCreate(cfg *config) error {
 		}
 		was := l.defaultPath()
 		if p.APIURL != "" {
-			was, _ = vaultPath(p.APIURL)
+			was, _ = l.vaultPath(p.APIURL)
 		}
 		switch {
 		case was == l.at.path:
@@ -220,13 +220,13 @@ func (l *login) newProfile(kind, key string, kept bool) *profile {
 }
 
 func (l *login) defaultPath() string {
-	path, _ := defaultVault() // on an error, it equals no vault's path
+	path, _ := l.defaultVault() // on an error, it equals no vault's path
 	return path
 }
 
 func (l *login) configName() string {
-	path, _ := configPath()
-	return tilde(path)
+	path, _ := l.configPath()
+	return l.tilde(path)
 }
 
 // protect returns the owner key as it is stored: encrypted, if the person gives a
@@ -307,7 +307,7 @@ func (l *login) finish() error {
 		}
 	}
 	if !l.JSON {
-		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", tilde(l.at.path), l.Profile, l.configName())
+		l.out.note("logged in as the owner of the vault at %s: profile %s, %s", l.tilde(l.at.path), l.Profile, l.configName())
 	}
 	if confirm {
 		if err := l.showKey(id, p); err != nil {
@@ -338,7 +338,7 @@ func (l *login) store(key string) error {
 	if l.JSON {
 		return l.out.json(l.summary(p))
 	}
-	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), tilde(l.at.path), l.Profile,
+	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), l.tilde(l.at.path), l.Profile,
 		l.configName())
 	return nil
 }
@@ -395,7 +395,7 @@ func (l *login) try(key openKey) (id string, err error) {
 }
 
 func (l *login) summary(p *profile) map[string]any {
-	path, _ := configPath()
+	path, _ := l.configPath()
 	return map[string]any{
 		"profile": l.Profile, "credential": p.Credential, "config": path,
 		"vault": l.at.path, "vault_id": p.Vault, "passphrase": p.locked(), "key_kept": p.Kept,
@@ -435,6 +435,6 @@ func (a *app) createOnTheWay(h setup) error {
 		return err
 	}
 	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass "+
-		"login", tilde(h.at.path), l.configName())
+		"login", a.tilde(h.at.path), l.configName())
 	return nil
 }

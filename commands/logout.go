@@ -49,7 +49,7 @@ func (c logoutCmd) Run(a *app) error {
 	if a.JSON {
 		return a.out.json(map[string]any{"config": path, "profiles": names, "recovery_files": recovered})
 	}
-	a.out.done("Logged out. Config cleared from %s", tilde(path))
+	a.out.done("Logged out. Config cleared from %s", a.tilde(path))
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (whoamiCmd) Run(a *app) error {
 		a.out.line("Secrets: %d", info.Secrets)
 		a.out.line("Agents: %d", info.Agents)
 		a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
-		a.out.line("Vault: %s", tilde(h.at.path))
+		a.out.line("Vault: %s", a.tilde(h.at.path))
 		return nil
 	})
 }

@@ -87,7 +87,7 @@ func (d dashboardData) Left(t time.Time) string { return until(t.Sub(d.now)) }
 func (dashboardData) Count(n int, noun string) string { return plural(n, noun) }
 
 func (c openCmd) Run(a *app) error {
-	dir, err := runtimeFolder()
+	dir, err := a.runtimeFolder()
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (c openCmd) Run(a *app) error {
 		a.out.line("Opening %s ...", url)
 	}
 	a.closePassphrases()
-	if err := openBrowser(url); err != nil {
+	if err := a.openBrowser(url); err != nil {
 		a.out.note("no browser could be started; open the page yourself: %s", path)
 	}
 	return nil
@@ -139,7 +139,7 @@ func (c openCmd) Run(a *app) error {
 
 // collect gathers everything that the page shows, while the vault is open once.
 func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
-	d = dashboardData{Version: version(), Path: tilde(h.at.path), now: a.now(), Made: stamp(a.now()),
+	d = dashboardData{Version: version(), Path: a.tilde(h.at.path), now: a.now(), Made: stamp(a.now()),
 		Tiers: map[string]int{}}
 	nonce, err := vault.Generate(24, "alnum")
 	if err != nil {
@@ -156,7 +156,7 @@ func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
 	}
 	d.Problems = report.Problems
 	st := status{app: a, setup: h}
-	d.Warnings = append(exposed(h.at), st.ownerWarnings()...)
+	d.Warnings = append(a.exposed(h.at), st.ownerWarnings()...)
 	if d.Secrets, err = s.List(tokens.Namespace{}, false); err != nil {
 		return d, err
 	}
@@ -212,7 +212,7 @@ func (d dashboardData) render() ([]byte, error) {
 }
 
 // openBrowser asks the desktop to show a page. It does not wait for the browser.
-func openBrowser(url string) error {
+func (w *world) openBrowser(url string) error {
 	program := map[string][]string{
 		"darwin":  {"open", url},
 		"windows": {"rundll32", "url.dll,FileProtocolHandler", url},
@@ -220,7 +220,13 @@ func openBrowser(url string) error {
 	if program == nil {
 		program = []string{"xdg-open", url}
 	}
-	return start(exec.Command(program[0], program[1:]...))
+	found, err := w.lookPath(program[0])
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(found, program[1:]...)
+	cmd.Env, cmd.Dir = w.env, w.dir
+	return start(cmd)
 }
 
 func isDenied(e audit.Event) bool { return strings.HasSuffix(e.Type, audit.Denied) }

@@ -30,6 +30,7 @@ import (
 
 type output struct {
 	w, errw io.Writer
+	colours bool // on a terminal
 	tty     bool // stdout is a terminal
 	errTTY  bool // stderr is a terminal
 	quiet   bool // no warnings and no notes
@@ -38,8 +39,11 @@ type output struct {
 	err     error         // the first failure to write to stdout
 }
 
-func newOutput(w, errw io.Writer) *output {
-	return &output{w: w, errw: errw, warned: map[string]bool{}, tty: isTerminal(w), errTTY: isTerminal(errw)}
+func newOutput(w, errw io.Writer, in *world) *output {
+	return &output{
+		w: w, errw: errw, warned: map[string]bool{}, tty: isTerminal(w), errTTY: isTerminal(errw),
+		colours: in.getenv("NO_COLOR") == "" && in.getenv("TERM") != "dumb",
+	}
 }
 
 func isTerminal(x any) bool {
@@ -203,7 +207,7 @@ const (
 )
 
 func (o *output) colour(code, s string) string {
-	if code == "" || !o.tty || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || s == "" {
+	if code == "" || !o.tty || !o.colours || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"

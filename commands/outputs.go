@@ -25,15 +25,15 @@ type writtenFile struct {
 // writtenFiles are those that ass wrote, by their absolute paths.
 type writtenFiles map[string]writtenFile
 
-func writtenPath() (string, error) {
-	dir, err := stateDir()
+func (w *world) writtenPath() (string, error) {
+	dir, err := w.stateDir()
 	return filepath.Join(dir, "outputs.json"), err
 }
 
 // loadWritten reads the memory. When it cannot be read, it counts as empty, and ass asks.
-func loadWritten() writtenFiles {
+func (w *world) loadWritten() writtenFiles {
 	var files writtenFiles
-	if path, err := writtenPath(); err == nil {
+	if path, err := w.writtenPath(); err == nil {
 		if b, err := readOwn(path, 1<<20); err != nil || json.Unmarshal(b, &files) != nil {
 			files = nil
 		}
@@ -53,21 +53,21 @@ func (w writtenFiles) asWritten(path string, info fs.FileInfo) bool {
 // mayOverwrite asks before a file is overwritten that ass did not write, or that was
 // changed since. An empty file holds nothing that could be lost.
 func (a *app) mayOverwrite(path string, force bool) error {
-	info, err := os.Lstat(path)
+	info, err := os.Lstat(a.at(path))
 	if errors.Is(err, fs.ErrNotExist) || force {
 		return nil
 	}
 	if err == nil {
-		err = disk.CheckRegular(path)
+		err = disk.CheckRegular(a.at(path))
 	}
 	if err != nil {
 		return err
 	}
-	whole, err := filepath.Abs(path)
+	whole, err := a.abs(path)
 	if err != nil {
 		return err
 	}
-	if info.Size() == 0 || loadWritten().asWritten(whole, info) {
+	if info.Size() == 0 || a.loadWritten().asWritten(whole, info) {
 		return nil
 	}
 	if !a.interactive() {
@@ -81,7 +81,7 @@ func (a *app) mayOverwrite(path string, force bool) error {
 // writeOutput replaces a file, and remembers that ass wrote it. When that cannot be
 // remembered, ass asks the next time.
 func (a *app) writeOutput(path string, content []byte) error {
-	if err := writePrivate(path, content); err != nil {
+	if err := writePrivate(a.at(path), content); err != nil {
 		return err
 	}
 	_ = a.remember(path)
@@ -89,11 +89,11 @@ func (a *app) writeOutput(path string, content []byte) error {
 }
 
 func (a *app) remember(path string) error {
-	whole, err := filepath.Abs(path)
+	whole, err := a.abs(path)
 	if err != nil {
 		return err
 	}
-	memory, err := writtenPath()
+	memory, err := a.writtenPath()
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (a *app) remember(path string) error {
 		return err
 	}
 	defer release()
-	files := loadWritten()
+	files := a.loadWritten()
 	for name := range files { // those that are gone or changed are of no use
 		if info, err := os.Lstat(name); err != nil || !files.asWritten(name, info) {
 			delete(files, name)

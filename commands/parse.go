@@ -3,7 +3,6 @@ package commands
 import (
 	"errors"
 	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -22,11 +21,10 @@ import (
 // the wrong place. So ass never prints kong's text: its own error says what kind of
 // thing is wrong and which command's help to read.
 func (a *app) parse(args []string) (func() error, error) {
-	a.JSON = wantsJSON(args)
+	a.JSON = a.wantsJSON(args)
 	if isVersion(args) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
-	forgetEmptyVariables()
 	helped := false
 	help := func(int) { helped = true }
 	if grammar, ok := pruned(args); ok {
@@ -65,7 +63,7 @@ func (a *app) parse(args []string) (func() error, error) {
 	case helped:
 		return nil, nil
 	case err != nil:
-		return nil, explainParse(err, args)
+		return nil, a.explainParse(err, args)
 	}
 	return a.parsed(grammar, ctx)
 }
@@ -81,7 +79,9 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 			"audit log that proves itself."),
 		kong.Writers(a.out.w, io.Discard),
 		kong.Bind(a),
-		kong.PostBuild(readVariables),
+		kong.PostBuild(a.nameVariables),
+		kong.Resolvers(kong.ResolverFunc(a.fromVariable)),
+		kong.ValueFormatter(a.helpWithVariable),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "auth", Title: "Authentication"},
@@ -105,7 +105,7 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 		if isEmpty(p.Flag.Target) && !slices.Contains(mayBeEmpty, p.Flag.Name) {
 			return nil, usagef("--%s is empty; leave it out, or give it a value", p.Flag.Name)
 		}
-		a.namespaceGiven = a.namespaceGiven || p.Flag.Name == "namespace"
+		a.namespaceGiven = a.namespaceGiven || p.Flag.Name == "namespace" && !p.Resolved
 	}
 	a.namespace = a.namedNamespace(a.namespace)
 	return func() error { return ctx.Run(a) }, nil
@@ -146,16 +146,6 @@ func nameByKey(root *kong.Node, args []string) {
 	}
 }
 
-// forgetEmptyVariables unsets the ASS_… variables that are empty. CI systems and
-// compose files leave a variable out by setting it to the empty text.
-func forgetEmptyVariables() {
-	for _, pair := range os.Environ() {
-		if name, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(name, "ASS_") {
-			_ = os.Unsetenv(name)
-		}
-	}
-}
-
 // isVersion reports whether a command line asks for the version, with or without --json.
 func isVersion(args []string) bool {
 	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--json" })
@@ -164,9 +154,9 @@ func isVersion(args []string) bool {
 
 // wantsJSON looks for --json before the command line is parsed, because even a parse
 // error must be in the form that was asked for.
-func wantsJSON(args []string) bool {
+func (a *app) wantsJSON(args []string) bool {
 	on := false
-	switch strings.ToLower(os.Getenv("ASS_JSON")) {
+	switch strings.ToLower(a.getenv("ASS_JSON")) {
 	case "true", "1", "yes": // as kong reads it
 		on = true
 	}
@@ -211,7 +201,7 @@ func pattern(expr string) func() *regexp.Regexp {
 // takesValue lists the commands whose value may begin with a dash.
 var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
 
-func explainParse(err error, args []string) error {
+func (a *app) explainParse(err error, args []string) error {
 	command := ""
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
@@ -227,7 +217,7 @@ func explainParse(err error, args []string) error {
 		return usagef("%v", syntax)
 	}
 	if m := flagValue().FindStringSubmatch(text); m != nil {
-		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && os.Getenv(v) != "" && !givenIn(args, parse,
+		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && a.getenv(v) != "" && !givenIn(args, parse,
 			m[1]) {
 			m[1] = v
 		}

@@ -31,7 +31,7 @@ type project struct {
 // /tmp, does not decide where secrets go: it is an error. If ass runs as root, or if
 // root owns the file, the file counts, and a note names it.
 func (a *app) findProject() (path string, content []byte, p project, err error) {
-	dir, err := os.Getwd()
+	dir, err := a.workingDir()
 	if err != nil {
 		return "", nil, p, err
 	}
@@ -125,7 +125,7 @@ func (a *app) chooseNamespace(named string) (c chosenNamespace, err error) {
 		return *a.chosen, nil
 	}
 	c.from = fromVariable
-	if text := os.Getenv(namespaceVariable); text != "" {
+	if text := a.getenv(namespaceVariable); text != "" {
 		if c.ns, err = tokens.ParseNamespace(text); err != nil {
 			err = usagef("%s: %v", namespaceVariable, err)
 		}
@@ -189,7 +189,7 @@ func (c initCmd) Run(a *app) error {
 		return err
 	}
 	content = append(content, '\n')
-	created, err := createProject(content)
+	created, err := a.createProject(content)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (c initCmd) Run(a *app) error {
 	if err != nil {
 		a.out.warn("%s exists, but could not be recorded as trusted: %v", projectFile, err)
 	}
-	ignored, err := ignoreProject()
+	ignored, err := a.ignoreProject()
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (c initCmd) trust(a *app) error {
 	if path == "" {
 		return usagef("no .assrc to trust here or in a folder above; create one with: ass init --namespace NS")
 	}
-	already, _, err := isTrusted(path, content)
+	already, _, err := a.isTrusted(path, content)
 	if err != nil {
 		return err
 	}
@@ -253,10 +253,10 @@ func (c initCmd) trust(a *app) error {
 
 // createProject writes the project file. It leaves an existing one alone, and returns
 // an error if that one says something else.
-func createProject(content []byte) (created bool, err error) {
-	err = writeNew(projectFile, content, 0o644)
+func (w *world) createProject(content []byte) (created bool, err error) {
+	err = writeNew(w.at(projectFile), content, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		old, err := readSmall(projectFile, 64<<10)
+		old, err := readSmall(w.at(projectFile), 64<<10)
 		if err != nil {
 			return false, err
 		}
@@ -270,10 +270,10 @@ func createProject(content []byte) (created bool, err error) {
 
 // ignoreProject adds the project file to the .gitignore in this folder. If there is
 // none, it makes one in a git repository, and does nothing elsewhere.
-func ignoreProject() (added bool, err error) {
-	old, err := readSmall(".gitignore", 1<<20)
+func (w *world) ignoreProject() (added bool, err error) {
+	old, err := readSmall(w.at(".gitignore"), 1<<20)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !inGitRepository():
+	case errors.Is(err, fs.ErrNotExist) && !w.inGitRepository():
 		return false, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("%s was created but could not be added to .gitignore: %w", projectFile, err)
@@ -288,9 +288,9 @@ func ignoreProject() (added bool, err error) {
 		line = "\n" + line
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, writeNew(".gitignore", []byte(line), 0o644)
+		return true, writeNew(w.at(".gitignore"), []byte(line), 0o644)
 	}
-	f, err := disk.Append(".gitignore")
+	f, err := disk.Append(w.at(".gitignore"))
 	if err != nil {
 		return false, err
 	}
@@ -298,8 +298,8 @@ func ignoreProject() (added bool, err error) {
 	return true, errors.Join(err, f.Close())
 }
 
-func inGitRepository() bool {
-	dir, err := os.Getwd()
+func (w *world) inGitRepository() bool {
+	dir, err := w.workingDir()
 	for err == nil {
 		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
 			return true

@@ -26,6 +26,9 @@ import (
 // interactive reports whether ass can ask the person: stdin is a terminal.
 func (a *app) interactive() bool { return isTerminal(a.in) }
 
+// terminal returns the descriptor of stdin, which must be a terminal.
+func (a *app) terminal() int { return int(a.in.(*os.File).Fd()) }
+
 // keyboard passes on what is typed. One goroutine reads for all prompts, so that input
 // typed ahead of a prompt is not lost, and a prompt can stop waiting.
 type keyboard struct {
@@ -183,7 +186,7 @@ func (a *app) askValue(prompt string) (value string, err error) {
 // person typed and did not see.
 func (a *app) hidden(prompt string, read func(*keyboard) error) error {
 	return a.onTerminal(prompt, "\n", func(k *keyboard) error {
-		if _, err := term.MakeRaw(int(a.in.Fd())); err != nil {
+		if _, err := term.MakeRaw(a.terminal()); err != nil {
 			return err
 		}
 		return read(k)
@@ -197,7 +200,7 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 		defer tty.Close()
 		w = tty
 	}
-	k, fd := a.keys(), int(a.in.Fd())
+	k, fd := a.keys(), a.terminal()
 	// Only while the prompt is shown: after it, Ctrl-C ends the program again.
 	signal.Notify(k.stop, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(k.stop)
@@ -263,7 +266,11 @@ func (a *app) passphraseFromFD() (string, error) {
 	if a.passphrases == nil { // once: closing the file closes the descriptor
 		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
 	}
-	line, err := readLine(a.passphrases)
+	var from io.Reader = a.passphrases
+	if *a.PassphraseFD == 0 {
+		from = a.in
+	}
+	line, err := readLine(from)
 	if err != nil {
 		return "", usagef("--passphrase-fd: the descriptor cannot be read")
 	}
@@ -275,7 +282,10 @@ func (a *app) passphraseFromFD() (string, error) {
 
 // quietQuit makes Ctrl-\ end a waiting program as Ctrl-C does, without the stack traces
 // that Go would print.
-func quietQuit() {
+func (a *app) quietQuit() {
+	if !a.isProcess() {
+		return
+	}
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	go func() {

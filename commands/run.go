@@ -58,7 +58,7 @@ func (c runCmd) Run(a *app) error {
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
 	}
-	program, err := exec.LookPath(c.Command[0])
+	program, err := a.lookPath(c.Command[0])
 	if err != nil {
 		return errorf(errNoProgram, "%s: no such program on PATH, or it is not executable", c.Command[0])
 	}
@@ -101,7 +101,7 @@ func asStdin(c *child, v variable) { c.stdin = &v.value }
 func (c runCmd) equip(a *app, child *child) error {
 	c.Namespace = a.namedNamespace(c.Namespace)
 	a.namespace = c.Namespace // for names without a slash
-	child.env = c.environment()
+	child.env = c.environment(a.world)
 	bindings, err := c.bindings(a, child.env)
 	if err != nil {
 		return err
@@ -229,8 +229,8 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, bindings []bi
 }
 
 // environment returns the variables that the child gets besides secrets.
-func (c runCmd) environment() []string {
-	env := os.Environ()
+func (c runCmd) environment(w *world) []string {
+	env := slices.Clone(w.env)
 	if c.Pristine {
 		keep := []string{"PATH", "HOME", "TERM", "TMPDIR", "TZ", "LANG", "USER", "SHELL", "SYSTEMROOT"}
 		env = slices.DeleteFunc(env, func(pair string) bool {
@@ -314,7 +314,7 @@ func (c *child) run(a *app) error {
 		return err
 	}
 	cmd := exec.Command(c.program)
-	cmd.Args, cmd.Env, cmd.ExtraFiles = c.args, c.env, c.open
+	cmd.Args, cmd.Env, cmd.ExtraFiles, cmd.Dir = c.args, c.env, c.open, a.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
 	if c.stdin != nil {
 		cmd.Stdin = bytes.NewReader(*c.stdin)
@@ -334,7 +334,10 @@ func (c *child) run(a *app) error {
 			redactors = append(redactors, r)
 		}
 	}
-	pass, stop := catchSignals(atKeyboard())
+	pass, stop := func(*os.Process) {}, func() {}
+	if a.isProcess() { // else the signals belong to the program that this run is a part of
+		pass, stop = catchSignals(atKeyboard())
+	}
 	err := start(cmd)
 	if err == nil {
 		pass(cmd.Process)
@@ -447,5 +450,5 @@ func childResult(cmd *exec.Cmd, err error) error {
 // isProcess reports whether this run has the process for itself. It does not if another
 // program calls it with writers of its own.
 func (a *app) isProcess() bool {
-	return a.in == os.Stdin && a.out.w == io.Writer(os.Stdout) && a.out.errw == io.Writer(os.Stderr)
+	return !a.own && a.in == io.Reader(os.Stdin) && a.out.w == io.Writer(os.Stdout) && a.out.errw == io.Writer(os.Stderr)
 }

@@ -34,7 +34,7 @@ type looked struct {
 // default, in this order.
 func (a *app) locate(cfg *config) (place, error) {
 	var p place
-	env := os.Getenv("ASS_API_URL")
+	env := a.getenv("ASS_API_URL")
 	flag := a.APIURL
 	if flag == env { // kong passes the variable on as the flag
 		flag = ""
@@ -48,12 +48,12 @@ func (a *app) locate(cfg *config) (place, error) {
 		if l.says == "" {
 			continue
 		}
-		path, err := vaultPath(l.says)
+		path, err := a.vaultPath(l.says)
 		p.path = path
 		return p, err
 	}
 	var err error
-	if p.path, err = defaultVault(); err != nil {
+	if p.path, err = a.defaultVault(); err != nil {
 		return p, err
 	}
 	p.looked = append(p.looked, looked{"the default place", p.path})
@@ -66,8 +66,8 @@ func (p place) exists() bool {
 }
 
 // defaultVault returns the path of the vault if nothing else names one.
-func defaultVault() (string, error) {
-	dir, err := dataDir()
+func (w *world) defaultVault() (string, error) {
+	dir, err := w.dataDir()
 	return filepath.Join(dir, "vault.db"), err
 }
 
@@ -86,7 +86,7 @@ var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY"}
 // it; "" for none. If two variables differ, it warns and names the one that counts.
 func (a *app) keyFromEnvironment() (key, from string) {
 	for _, name := range keyVariables {
-		switch text := strings.TrimSpace(os.Getenv(name)); {
+		switch text := strings.TrimSpace(a.getenv(name)); {
 		case text == "", text == key:
 		case from == "":
 			key, from = text, name
@@ -111,7 +111,7 @@ func (a *app) findCredential(cfg *config) (credential, error) {
 		return credential{kind, key, from}, nil
 	}
 	if p := cfg.Profiles[a.Profile]; p != nil {
-		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + tilde(cfg.path)}, nil
+		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
 	}
 	return credential{}, nil
 }
@@ -172,7 +172,7 @@ func (a *app) options() vault.Options {
 		Reason:      a.reason,
 		Addresses:   addresses,
 	}
-	if dir, err := stateDir(); err == nil {
+	if dir, err := a.stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")
 	}
 	return o
@@ -202,7 +202,7 @@ type setup struct {
 }
 
 func (a *app) find() (h setup, err error) {
-	if h.cfg, err = loadConfig(); err != nil {
+	if h.cfg, err = a.loadConfig(); err != nil {
 		return h, err
 	}
 	if h.at, err = a.locate(h.cfg); err != nil {
@@ -341,7 +341,7 @@ func (a *app) takeNextKey(h setup) bool {
 	if err == nil {
 		a.asked = &askedKey{credential{ownerCredential, p.Key, h.cred.from}, openKey{owner: id}}
 		a.out.note("a rekey was interrupted after it gave the vault a new owner key, which is in %s: keep a copy on paper. "+
-			"Give the agents new keys with: ass agents rotate-key", tilde(h.cfg.path))
+			"Give the agents new keys with: ass agents rotate-key", a.tilde(h.cfg.path))
 	}
 	return err == nil
 }
@@ -418,7 +418,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	if err != nil {
 		return nil, how.fault(err)
 	}
-	for _, w := range exposed(at) {
+	for _, w := range a.exposed(at) {
 		a.out.warn("%s", w)
 	}
 	if back := v.Rollback(); back != nil {
@@ -429,8 +429,8 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 
 // exposed returns a warning for each way in which others can access the vault or the
 // stored credentials.
-func exposed(at place) []string {
-	config, err := configPath()
+func (w *world) exposed(at place) []string {
+	config, err := w.configPath()
 	if err != nil {
 		return exposures(at.path, filepath.Dir(at.path))
 	}

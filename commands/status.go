@@ -86,7 +86,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 }
 
 func (st *status) warn(v *vault.Vault) {
-	st.warnings = exposed(st.at)
+	st.warnings = st.exposed(st.at)
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
 	}

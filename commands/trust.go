@@ -18,13 +18,13 @@ type trusted map[string]string
 // longestTrusted is the largest size of a trusted project file, in bytes.
 const longestTrusted = 4 << 10
 
-func trustedPath() (string, error) {
-	dir, err := configDir()
+func (w *world) trustedPath() (string, error) {
+	dir, err := w.configDir()
 	return filepath.Join(dir, "trusted.json"), err
 }
 
-func loadTrusted() (trusted, error) {
-	path, err := trustedPath()
+func (w *world) loadTrusted() (trusted, error) {
+	path, err := w.trustedPath()
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func loadTrusted() (trusted, error) {
 
 // realPath returns the absolute path, with the links in its folder resolved. So it is
 // the same, however a person got there.
-func realPath(path string) (string, error) {
-	path, err := filepath.Abs(path)
+func (w *world) realPath(path string) (string, error) {
+	path, err := w.abs(path)
 	if err != nil {
 		return "", err
 	}
@@ -53,12 +53,12 @@ func realPath(path string) (string, error) {
 
 // isTrusted reports whether a project file is trusted with this content (is), or was
 // trusted with another content (was).
-func isTrusted(path string, content []byte) (is, was bool, err error) {
-	t, err := loadTrusted()
+func (w *world) isTrusted(path string, content []byte) (is, was bool, err error) {
+	t, err := w.loadTrusted()
 	if err != nil {
 		return false, false, err
 	}
-	path, err = realPath(path)
+	path, err = w.realPath(path)
 	known, there := t[path]
 	is = err == nil && there && known == string(content)
 	return is, there && !is, err
@@ -69,10 +69,10 @@ func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 	if len(content) > longestTrusted {
 		return false, usagef("%s is larger than %s, so it is not trusted", path, size(longestTrusted))
 	}
-	if path, err = realPath(path); err != nil {
+	if path, err = a.realPath(path); err != nil {
 		return false, err
 	}
-	memory, err := trustedPath()
+	memory, err := a.trustedPath()
 	if err != nil {
 		return false, err
 	}
@@ -81,7 +81,7 @@ func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 		return false, err
 	}
 	defer release()
-	t, err := loadTrusted()
+	t, err := a.loadTrusted()
 	if err != nil || t[path] == string(content) {
 		return false, err
 	}
@@ -99,7 +99,7 @@ func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if chosen.from != fromProject {
 		return nil
 	}
-	ok, was, err := isTrusted(chosen.file, chosen.content)
+	ok, was, err := a.isTrusted(chosen.file, chosen.content)
 	if err != nil || ok {
 		return err
 	}

@@ -15,15 +15,15 @@ import (
 // runtimeFolder returns the folder for files that live no longer than a session. If the
 // system has a folder that it empties at logout, it is there. Otherwise it is the state
 // folder.
-func runtimeFolder() (string, error) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) && runtime.GOOS != "windows" {
+func (w *world) runtimeFolder() (string, error) {
+	if dir := w.getenv("XDG_RUNTIME_DIR"); dir != "" && filepath.IsAbs(dir) && runtime.GOOS != "windows" {
 		return filepath.Join(dir, "ass"), nil
 	}
-	return stateDir()
+	return w.stateDir()
 }
 
 func (a *app) unlockFile() (string, error) {
-	dir, err := runtimeFolder()
+	dir, err := a.runtimeFolder()
 	return filepath.Join(dir, "unlocked-"+fileSafe(a.Profile)), err
 }
 

@@ -39,7 +39,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 		}
 		return vault.Generate(length, orElse(n.Charset, "alnum"))
 	case n.File != "" && n.File != "-":
-		f, err := os.Open(n.File)
+		f, err := os.Open(a.at(n.File))
 		if err != nil {
 			return nil, err
 		}

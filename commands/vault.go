@@ -186,7 +186,7 @@ func (c vaultRekey) newOwner(a *app) error {
 		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"),
 			".jsonl")
 	}
-	if logFile, err = filepath.Abs(logFile); err != nil {
+	if logFile, err = a.abs(logFile); err != nil {
 		return err
 	}
 	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
@@ -245,7 +245,7 @@ func (c vaultRekey) newOwner(a *app) error {
 			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
 		}
 	}
-	a.out.note("the log up to now is in %s", tilde(logFile))
+	a.out.note("the log up to now is in %s", a.tilde(logFile))
 	if p.locked() {
 		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login " +
 			"--key-file FILE")
@@ -253,11 +253,11 @@ func (c vaultRekey) newOwner(a *app) error {
 	a.noteCopies(copies)
 	if unstored != nil {
 		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
-			"key of the profile", unstored, tilde(h.cfg.path))
+			"key of the profile", unstored, a.tilde(h.cfg.path))
 	}
 	if a.out.err != nil {
 		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err,
-			tilde(h.cfg.path))
+			a.tilde(h.cfg.path))
 	}
 	return err
 }
