@@ -17,20 +17,6 @@ type agentsGroup struct {
 	Revoke    agentsRevoke    `cmd:"" help:"End an agent and all its tokens."`
 }
 
-type agentJSON struct {
-	ID           string   `json:"id"`
-	Name         string   `json:"name"`
-	Description  string   `json:"description"`
-	KeyPrefix    string   `json:"api_key_prefix"`
-	Namespaces   []string `json:"allowed_namespaces"`
-	Scopes       []string `json:"allowed_scopes"`
-	Active       bool     `json:"active"`
-	CreatedAt    string   `json:"created_at"`
-	KeyIssuedAt  string   `json:"key_issued_at"`
-	LastActiveAt *string  `json:"last_active_at"`
-	RevokedAt    *string  `json:"revoked_at,omitempty"`
-}
-
 func agentJSONOf(g vault.Agent) agentJSON {
 	return agentJSON{
 		ID: g.ID, Name: g.Name, Description: g.Description, KeyPrefix: g.KeyPrefix, Namespaces: namespaceNames(g),
@@ -83,7 +69,7 @@ func (agentsList) Run(a *app) error {
 			rows = append(rows, []cell{{g.ID, ""}, {g.Name, ""}, agentState(g), {a.when(g.CreatedAt), dim}})
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"items": items})
+			return a.out.json(agentsResult{Items: items})
 		}
 		if len(list) == 0 {
 			a.out.note("no agents yet; register one with: ass agents create --name NAME --scopes secrets:read:production/*")
@@ -241,10 +227,7 @@ func (a *app) offerPassphrase() error {
 // showAgentKey prints a new key. The key cannot be shown again.
 func (a *app) showAgentKey(g vault.Agent, key tokens.AgentKey, done string) error {
 	if a.JSON {
-		return a.out.json(struct {
-			agentJSON
-			Key string `json:"api_key"`
-		}{agentJSONOf(g), key.Text()})
+		return a.out.json(newKeyResult{agentJSONOf(g), key.Text()})
 	}
 	a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
 	saved := ""
@@ -268,10 +251,7 @@ func (c agentsShow) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(struct {
-				agentJSON
-				Tokens int `json:"active_tokens"`
-			}{agentJSONOf(x.Agent), len(x.Tokens)})
+			return a.out.json(agentResult{agentJSONOf(x.Agent), len(x.Tokens)})
 		}
 		g, last := x.Agent, "never"
 		if g.LastActiveAt != nil {
@@ -320,8 +300,8 @@ func (c agentsRevoke) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"id": n.Agent.ID, "name": n.Agent.Name, "active": false, "tokens_revoked": n.Tokens,
-				"versions_reencrypted": n.Versions, "left_behind": append([]string{}, n.LeftBehind...)})
+			return a.out.json(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
+				VersionsReencrypted: n.Versions, LeftBehind: append([]string{}, n.LeftBehind...)})
 		}
 		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
 		return nil

@@ -41,19 +41,19 @@ func (c approvalsList) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		items := []map[string]any{}
+		items := []requestJSON{}
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
 		total := len(list)
 		for _, q := range roundRobin(list, c.Limit) {
-			items = append(items, requestJSON(q))
+			items = append(items, requestJSONOf(q))
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
 				{q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
 		if a.JSON {
-			answer := map[string]any{"items": items}
+			answer := requestsResult{Items: items}
 			if total > len(items) {
-				answer["total"] = total
+				answer.Total = total
 			}
 			return a.out.json(answer)
 		}
@@ -101,16 +101,15 @@ func roundRobin(list []vault.Request, most int) []vault.Request {
 	return some
 }
 
-func requestJSON(q vault.Request) map[string]any {
-	m := map[string]any{
-		"id": q.ID, "agent_id": q.Agent, "agent_name": q.Name, "actor_id": q.Requester, "status": q.Status,
-		"access_tier":      q.Tier,
-		"requested_scopes": []string{"secrets:" + q.Action + ":" + q.Path.String()}, "action": q.Action,
-		"path":    q.Path.String(),
-		"version": q.Version, "reason": nullable(q.Reason), "denial_reason": nullable(q.Denial), "used": q.Used,
-		"created_at": stamp(q.CreatedAt), "expires_at": stamp(q.ExpiresAt), "decided_at": stampOf(q.DecidedAt),
+func requestJSONOf(q vault.Request) requestJSON {
+	return requestJSON{
+		ID: q.ID, AgentID: q.Agent, AgentName: q.Name, ActorID: q.Requester, Status: q.Status,
+		AccessTier:      q.Tier,
+		RequestedScopes: []string{"secrets:" + q.Action + ":" + q.Path.String()}, Action: q.Action,
+		Path:    q.Path.String(),
+		Version: q.Version, Reason: nullable(q.Reason), DenialReason: nullable(q.Denial), Used: q.Used,
+		CreatedAt: stamp(q.CreatedAt), ExpiresAt: stamp(q.ExpiresAt), DecidedAt: stampOf(q.DecidedAt),
 	}
-	return m
 }
 
 func (a *app) requestState(q vault.Request) cell {
@@ -200,7 +199,7 @@ func (a *app) decided(shown []vault.Request, what, said string, decide func(*vau
 			for i, q := range shown {
 				ids[i] = q.ID
 			}
-			return a.out.json(map[string]any{"ids": ids, "status": strings.ToLower(said)})
+			return a.out.json(decidedResult{IDs: ids, Status: strings.ToLower(said)})
 		}
 		for _, q := range shown {
 			a.out.done("%s: %s", said, q.ID)

@@ -42,7 +42,7 @@ func (c auditArchive) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"file": file, "first": done.First, "last": done.Last, "sha256": done.SHA256})
+			return a.out.json(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256})
 		}
 		a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 		return nil
@@ -61,8 +61,8 @@ func (a *app) verifyArchive(file string) error {
 		return err
 	}
 	if a.JSON {
-		if err := a.out.json(map[string]any{"vault": done.Vault, "first": done.First, "last": done.Last,
-			"problems": list(problems)}); err != nil {
+		if err := a.out.json(archiveResult{Vault: done.Vault, First: done.First, Last: done.Last,
+			Problems: list(problems)}); err != nil {
 			return err
 		}
 	} else {

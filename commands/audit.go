@@ -56,7 +56,7 @@ func (c auditShow) Run(a *app) error {
 			for i, e := range entries {
 				events[i] = eventOf(e)
 			}
-			return a.out.json(map[string]any{"events": events, "total": total, "page": 1, "limit": c.Limit})
+			return a.out.json(logResult{Events: events, Total: total, Page: 1, Limit: c.Limit})
 		}
 		c.print(a, entries)
 		return nil
@@ -70,13 +70,6 @@ func ownEntries(s *vault.Session, match func(audit.Event) bool) func(audit.Event
 		return match
 	}
 	return func(e audit.Event) bool { return e.ActorID == s.ID() && (match == nil || match(e)) }
-}
-
-// eventJSON is an event with the field names of the hosted product, and the number of
-// its log entry.
-type eventJSON struct {
-	Seq uint64 `json:"seq"`
-	audit.Event
 }
 
 func eventOf(e vault.Entry) eventJSON { return eventJSON(e) }
@@ -295,12 +288,8 @@ func (c auditVerify) Run(a *app) error {
 // report prints what a verification found.
 func (a *app) report(r vault.Report) error {
 	if a.JSON {
-		problems := r.Problems
-		if problems == nil {
-			problems = []string{}
-		}
-		if err := a.out.json(map[string]any{"entries": r.Entries, "records": r.Records, "epoch": r.Epoch,
-			"archived": r.Archived, "verified_before": r.Verified, "problems": problems}); err != nil {
+		if err := a.out.json(verifyResult{Entries: r.Entries, Records: r.Records, Epoch: r.Epoch,
+			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems)}); err != nil {
 			return err
 		}
 	} else {

@@ -67,8 +67,8 @@ func (c vaultBackup) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"file": file, "size_bytes": info.Size(), "records": r.Records,
-			"audit_entry": b.Entry})
+		return a.out.json(backupResult{File: file, SizeBytes: info.Size(), Records: r.Records,
+			AuditEntry: b.Entry})
 	}
 	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", a.tilde(file), size(info.Size()),
 		plural(int(r.Records), "record"), b.Entry)
@@ -171,13 +171,13 @@ func (c vaultRestore) Run(a *app) error {
 		return vaultFault(err)
 	}
 	if a.JSON {
-		err = a.out.json(map[string]any{
-			"vault": h.at.path, "file": file, "audit_entry": done.Entry, "epoch": done.Epoch, "secret_count": done.Secrets,
-			"replaced":  done.Replaced,
-			"returning": list(done.Returning), "older": list(done.Older), "leaving": list(done.Leaving),
-			"raised":  list(done.Raised),
-			"revoked": list(done.Revoked), "unread": done.Unread, "reviving": list(done.Reviving),
-			"lost_agents": list(done.Lost),
+		err = a.out.json(restoreResult{
+			Vault: h.at.path, File: file, AuditEntry: done.Entry, Epoch: done.Epoch, SecretCount: done.Secrets,
+			Replaced:  done.Replaced,
+			Returning: list(done.Returning), Older: list(done.Older), Leaving: list(done.Leaving),
+			Raised:  list(done.Raised),
+			Revoked: list(done.Revoked), Unread: done.Unread, Reviving: list(done.Reviving),
+			LostAgents: list(done.Lost),
 		})
 	} else {
 		a.out.done("Vault restored: %s, epoch %d", plural(done.Secrets, "secret"), done.Epoch)
@@ -326,10 +326,10 @@ func (c vaultSalvage) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{
-			"file": to, "secret_count": r.Secrets, "version_count": r.Versions, "agent_count": r.Agents,
-			"audit_entries": r.Entries,
-			"log_file":      r.LogFile, "lost": list(r.Lost), "reviving": list(r.Reviving), "epoch": r.Epoch,
+		return a.out.json(salvageResult{
+			File: to, SecretCount: r.Secrets, VersionCount: r.Versions, AgentCount: r.Agents,
+			AuditEntries: r.Entries,
+			LogFile:      r.LogFile, Lost: list(r.Lost), Reviving: list(r.Reviving), Epoch: r.Epoch,
 		})
 	}
 	for _, name := range r.Lost {

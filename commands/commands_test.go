@@ -234,14 +234,14 @@ func TestHelpIsComplete(t *testing.T) {
 	known := map[string]bool{}
 	for _, n := range leaves(parser.Model.Node) {
 		name := commandName(n)
-		if _, ok := shapes[name]; !ok {
-			t.Errorf("shapes says nothing of %q", name)
+		if shapes(results()[name]) == "" {
+			t.Errorf("results says nothing of %q", name)
 		}
 		known[name] = true
 	}
-	for name := range shapes {
+	for name := range results() {
 		if !known[name] {
-			t.Errorf("shapes knows a command %q that there is not", name)
+			t.Errorf("results knows a command %q that there is not", name)
 		}
 	}
 	for _, k := range kinds {

@@ -92,8 +92,8 @@ func (c envExport) deliver(a *app, text string, h *handover) error {
 		for i, v := range h.list {
 			names[i] = v.name
 		}
-		return a.out.json(map[string]any{
-			"output": c.Output, "exported": len(h.list), "keys": names, "left_out": append([]leftOut{}, h.left...),
+		return a.out.json(exportResult{
+			Output: c.Output, Exported: len(h.list), Keys: names, LeftOut: append([]leftOut{}, h.left...),
 		})
 	}
 	h.tell(a)

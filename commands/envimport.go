@@ -319,15 +319,14 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 		}
 	}
 	if a.JSON {
-		answer := map[string]any{
-			"namespace": ns.String(), "imported": len(imported), "skipped": len(skipped), "keys": imported,
-			"skipped_keys": skipped, "dry_run": c.DryRun,
+		answer := importResult{
+			Namespace: ns.String(), Imported: len(imported), Skipped: len(skipped), Keys: imported, SkippedKeys: skipped,
+			DryRun: c.DryRun,
 		}
-		if names, _ := unfilled(list); len(names) > 0 && !c.DryRun {
-			answer["references"] = names
-		}
-		if acting, ours := actingIn(list); len(acting)+len(ours) > 0 && !c.DryRun {
-			answer["acting"] = append(acting, ours...)
+		if !c.DryRun {
+			answer.References, _ = unfilled(list)
+			acting, ours := actingIn(list)
+			answer.Acting = append(acting, ours...)
 		}
 		return a.out.json(answer)
 	}

@@ -127,14 +127,13 @@ func (a *app) fail(err error) int {
 	exit, code := classify(err)
 	message := clean(withWayOut(err))
 	if a.JSON {
-		told := map[string]any{"code": code, "message": message}
+		told := errorJSON{Code: code, Message: message}
 		var approval *vault.ApprovalError
 		if errors.As(err, &approval) {
 			ids := approval.IDs()
-			told["approval_id"], told["approval_ids"] = ids[0], ids
-			told["command"] = approveCommand(approval)
+			told.ApprovalID, told.ApprovalIDs, told.Command = ids[0], ids, approveCommand(approval)
 		}
-		if b, jerr := jsonLine(map[string]any{"error": told}); jerr == nil {
+		if b, jerr := jsonLine(errorResult{told}); jerr == nil {
 			_, _ = a.out.errw.Write(b)
 			return exit
 		}

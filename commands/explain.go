@@ -32,27 +32,27 @@ func (c explainCmd) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			items := make([]map[string]any, len(x.Access))
+			items := make([]accessJSON, len(x.Access))
 			for i, y := range x.Access {
-				items[i] = accessJSON(y)
+				items[i] = accessJSONOf(y)
 			}
-			approved := []map[string]any{}
+			approved := []requestJSON{}
 			for _, q := range x.Approved {
-				approved = append(approved, requestJSON(q))
+				approved = append(approved, requestJSONOf(q))
 			}
-			return a.out.json(map[string]any{"path": p.String(), "exists": x.Secret != nil, "access_tier": x.Tier,
-				"access": items, "open_approvals": approved, "enforced_by": promises})
+			return a.out.json(explainResult{Path: p.String(), Exists: x.Secret != nil, AccessTier: x.Tier,
+				Access: items, OpenApprovals: approved, EnforcedBy: promises})
 		}
 		c.printPath(a, x)
 		return nil
 	})
 }
 
-func accessJSON(y vault.Access) map[string]any {
-	return map[string]any{
-		"actor_type": y.Kind, "actor_id": y.ID, "agent_id": nullable(y.Agent), "name": nullable(y.Name),
-		"scopes": y.Scopes.Strings(),
-		"read":   y.Read, "write": y.Write, "delete": y.Delete,
+func accessJSONOf(y vault.Access) accessJSON {
+	return accessJSON{
+		ActorType: y.Kind, ActorID: y.ID, AgentID: nullable(y.Agent), Name: nullable(y.Name),
+		Scopes: y.Scopes.Strings(),
+		Read:   y.Read, Write: y.Write, Delete: y.Delete,
 	}
 }
 
@@ -105,17 +105,17 @@ func (c explainCmd) agent(a *app) error {
 			return err
 		}
 		if a.JSON {
-			items := make([]map[string]any, len(x.Reach))
+			items := make([]reachJSON, len(x.Reach))
 			for i, r := range x.Reach {
-				items[i] = map[string]any{"path": r.Secret.Path.String(), "access_tier": r.Secret.Tier, "version": r.Secret.Version,
-					"read": r.Read, "write": r.Write, "delete": r.Delete}
+				items[i] = reachJSON{Path: r.Secret.Path.String(), AccessTier: r.Secret.Tier, Version: r.Secret.Version,
+					Read: r.Read, Write: r.Write, Delete: r.Delete}
 			}
-			active := []map[string]any{}
+			active := []tokenJSON{}
 			for _, t := range x.Tokens {
-				active = append(active, tokenJSON(t))
+				active = append(active, tokenJSONOf(t))
 			}
-			return a.out.json(map[string]any{"agent": agentJSONOf(x.Agent), "secrets": items, "tokens": active,
-				"enforced_by": promises})
+			return a.out.json(explainAgentResult{Agent: agentJSONOf(x.Agent), Secrets: items, Tokens: active,
+				EnforcedBy: promises})
 		}
 		g := x.Agent
 		if g.RevokedAt != nil {

@@ -211,7 +211,7 @@ func (h *handover) tell(a *app) {
 	switch {
 	case len(h.left) == 0:
 	case a.JSON:
-		a.out.jsonNote(map[string]any{"left_out": h.left})
+		a.out.jsonNote(leftOutResult{LeftOut: h.left})
 	default:
 		a.out.note("left out: %s", h.leftText())
 	}

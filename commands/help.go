@@ -150,7 +150,7 @@ func commandJSON(n *kong.Node) map[string]any {
 	}
 	return map[string]any{
 		"command": "ass " + name, "aliases": append([]string{}, n.Aliases...), "help": n.Help, "detail": nullable(n.Detail),
-		"arguments": args, "flags": flags, "json": nullable(shapes[name]),
+		"arguments": args, "flags": flags, "json": shapes(results()[name]),
 	}
 }
 
@@ -175,57 +175,4 @@ var environment = []map[string]string{
 	{"name": "ASS_API_URL", "help": "Vault to use: file:///path/to/vault.db, or a path."},
 	{"name": "ASS_NAMESPACE", "help": "Namespace of names without a slash."},
 	{"name": "NO_COLOR", "help": "No colours, if it is set."},
-}
-
-const secretShape = `"id","namespace","key","path","version","secret_type","access_tier","metadata","created_at","updated_at"`
-
-// shapes holds the fields that each command prints with --json. A test compares the
-// names of the commands.
-var shapes = map[string]string{
-	"login":             `{"profile","credential","config","vault","vault_id","passphrase","key_kept","created"?,"owner_key"?}`,
-	"logout":            `{"config","profiles":[…],"recovery_files":[…]}`,
-	"whoami":            `{"id","email","name","plan","secret_count","agent_count","credential","credential_source","vault","vault_id"}`,
-	"status":            `{"api":{"url","status","version","error"},"auth":{"logged_in","email","plan","credential","credential_source","unlocked"},"vault":{…}}`,
-	"unlock":            `{"unlocked","expires_at","token_id","access_tier"}`,
-	"lock":              `{"unlocked"}`,
-	"secrets list":      `{"namespace","items":[{` + secretShape + `}]}`,
-	"secrets get":       `{` + secretShape + `,"value","encoding"?}; encoding is "base64" for a value that is not UTF-8`,
-	"secrets set":       `{` + secretShape + `}`,
-	"secrets rotate":    `{` + secretShape + `}`,
-	"secrets delete":    `{` + secretShape + `,"deleted_at","tokens_revoked","tokens_broader"}`,
-	"secrets restore":   `{` + secretShape + `}`,
-	"secrets rollback":  `{` + secretShape + `}`,
-	"secrets history":   `{"path","deleted","items":[{"version","access_tier","author","created_at","current"}]}`,
-	"secrets purge":     `{"path","versions"}`,
-	"env import":        `{"namespace","imported","skipped","keys":[…],"skipped_keys":[…],"dry_run","references"?,"acting"?}; references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them`,
-	"env export":        `{"output","exported","keys":[…],"left_out":[{"path","reason"}]}, with --output; without, the file itself, and {"left_out":[…]} on stderr`,
-	"run":               `nothing but {"left_out":[{"path","reason"}]} on stderr, where secrets are left out`,
-	"inject":            `{"output","secrets"}, with -o; without, the file itself`,
-	"agents list":       `{"items":[{"id","name","description","api_key_prefix","allowed_namespaces","allowed_scopes","active","created_at","key_issued_at","last_active_at","revoked_at"?}]}`,
-	"agents create":     `an agent, with "api_key"`,
-	"agents show":       `an agent, with "active_tokens"`,
-	"agents rotate-key": `an agent, with "api_key"`,
-	"agents revoke":     `{"id","name","active","tokens_revoked","versions_reencrypted","left_behind":[…]}`,
-	"tokens issue":      `{"token","token_id","expires_at","scopes","agent_id"}`,
-	"tokens list":       `{"items":[{"token_id","agent_id","scopes","status","uses","max_uses","ip_allowlist","access_tier","created_at","expires_at","last_used_at"}]}`,
-	"tokens revoke":     `{"token_id","status"}`,
-	"approvals list":    `{"items":[{"id","agent_id","agent_name","actor_id","status","access_tier","requested_scopes","action","path","version","reason","denial_reason","used","created_at","expires_at","decided_at"}]}; with "total" where --limit leaves some out`,
-	"approvals approve": `{"ids":[…],"status"}`,
-	"approvals deny":    `{"ids":[…],"status"}`,
-	"explain":           `{"path","exists","access_tier","access":[{"actor_type","actor_id","agent_id","name","scopes","read","write","delete"}],"open_approvals","enforced_by"}; with --agent {"agent","secrets":[{"path","access_tier","version","read","write","delete"}],"tokens","enforced_by"}`,
-	"audit":             `{"events":[{"seq","id","event_type","actor_id","actor_type","resource_type","resource_id","metadata","ip_address","created_at"}],"total","page","limit"}; with --tail one event a line`,
-	"audit verify":      `{"entries","records","epoch","archived","verified_before","problems":[…]}`,
-	"vault info":        `{"id","format","size_bytes","secret_count","deleted_count","version_count","agent_count","token_count","audit_entries"}`,
-	"vault check":       `{"entries","records","epoch","archived","verified_before","problems":[…]}`,
-	"audit archive":     `{"file","first","last","sha256"}`,
-	"vault backup":      `{"file","size_bytes","records","audit_entry"}; with --to-stdout, the backup itself`,
-	"vault restore":     `{"vault","file","audit_entry","epoch","secret_count","replaced","returning":[…],"older":[…],"leaving":[…],"raised":[…],"revoked":[…],"unread","reviving":[…],"lost_agents":[…]}; with --verify-only as vault check`,
-	"vault salvage":     `{"file","secret_count","version_count","agent_count","audit_entries","log_file","lost":[…],"reviving":[…],"epoch"}`,
-	"vault compact":     `{"size_bytes_before","size_bytes"}`,
-	"vault rekey":       `{"epoch"}; with --new-key {"vault_id","owner_key","agents":[{"id","name","api_key"}],"log_file"}`,
-	"vault accept":      `{"seen","have"}`,
-	"init":              `{"namespace","path","created","ignored"}; with --trust {"namespace","path","trusted"}`,
-	"open":              `{"path","url"}`,
-	"completion":        ``,
-	"version":           `{"version"}`,
 }

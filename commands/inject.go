@@ -89,7 +89,7 @@ func (c injectCmd) write(a *app, text []byte, secrets int) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"output": c.Out, "secrets": secrets})
+		return a.out.json(injectResult{Output: c.Out, Secrets: secrets})
 	}
 	a.out.done("Wrote %s with %s", c.Out, plural(secrets, "secret"))
 	return nil

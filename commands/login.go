@@ -111,9 +111,9 @@ func (l *login) create(cfg *config, key string) error {
 	}
 	if l.JSON {
 		out := l.summary(p)
-		out["created"] = true
+		out.Created = true
 		if key == "" {
-			out["owner_key"] = id.Text()
+			out.OwnerKey = id.Text()
 		}
 		return l.out.json(out)
 	}
@@ -394,11 +394,11 @@ func (l *login) try(key openKey) (id string, err error) {
 	return id, err
 }
 
-func (l *login) summary(p *profile) map[string]any {
+func (l *login) summary(p *profile) loginResult {
 	path, _ := l.configPath()
-	return map[string]any{
-		"profile": l.Profile, "credential": p.Credential, "config": path,
-		"vault": l.at.path, "vault_id": p.Vault, "passphrase": p.locked(), "key_kept": p.Kept,
+	return loginResult{
+		Profile: l.Profile, Credential: p.Credential, Config: path,
+		Vault: l.at.path, VaultID: p.Vault, Passphrase: p.locked(), KeyKept: p.Kept,
 	}
 }
 

@@ -47,7 +47,7 @@ func (c logoutCmd) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"config": path, "profiles": names, "recovery_files": recovered})
+		return a.out.json(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered})
 	}
 	a.out.done("Logged out. Config cleared from %s", a.tilde(path))
 	return nil
@@ -74,9 +74,9 @@ func (whoamiCmd) Run(a *app) error {
 				a.Profile, h.at.path)
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{
-				"id": id, "email": nil, "name": id, "plan": "offline", "secret_count": info.Secrets, "agent_count": info.Agents,
-				"credential": h.cred.kind, "credential_source": h.cred.from, "vault": h.at.path, "vault_id": info.ID,
+			return a.out.json(whoamiResult{
+				ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
+				Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
 			})
 		}
 		a.out.line("%s of vault %s", id, info.ID)

@@ -117,7 +117,7 @@ func (c openCmd) Run(a *app) error {
 	}
 	url := fileURL(path)
 	if a.JSON {
-		if err := a.out.json(map[string]any{"path": path, "url": url}); err != nil {
+		if err := a.out.json(openResult{Path: path, URL: url}); err != nil {
 			return err
 		}
 	}

@@ -205,8 +205,8 @@ func (c initCmd) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"namespace": ns.String(), "path": projectFile, "created": created,
-			"ignored": ignored})
+		return a.out.json(initResult{Namespace: ns.String(), Path: projectFile, Created: created,
+			Ignored: ignored})
 	}
 	if created {
 		a.out.done("Created %s in current directory", projectFile)
@@ -245,7 +245,7 @@ func (c initCmd) trust(a *app) error {
 		}
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"namespace": p.Namespace, "path": path, "trusted": true})
+		return a.out.json(trustResult{Namespace: p.Namespace, Path: path, Trusted: true})
 	}
 	a.out.done("Trusted %s: namespace %s", path, p.Namespace)
 	return nil

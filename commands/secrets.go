@@ -48,21 +48,6 @@ func (a *app) path(name string) (tokens.Path, error) {
 	return ns.Join(name)
 }
 
-// secretJSON is a secret with the fields of the hosted product, and a few of our own.
-type secretJSON struct {
-	ID        string         `json:"id"`
-	Namespace string         `json:"namespace"`
-	Key       string         `json:"key"`
-	Path      string         `json:"path"`
-	Version   uint64         `json:"version"`
-	Type      string         `json:"secret_type"`
-	Tier      tokens.Tier    `json:"access_tier"`
-	Metadata  map[string]any `json:"metadata"`
-	CreatedAt string         `json:"created_at"`
-	UpdatedAt string         `json:"updated_at"`
-	DeletedAt string         `json:"deleted_at,omitempty"`
-}
-
 func jsonOf(s vault.Secret) secretJSON {
 	j := secretJSON{
 		ID: s.ID, Namespace: s.Path.Namespace().String(), Key: s.Path.Key(), Path: s.Path.String(), Version: s.Version,
@@ -114,7 +99,7 @@ func (c secretsList) Run(a *app) error {
 			for i, secret := range list {
 				items[i] = jsonOf(secret)
 			}
-			return a.out.json(map[string]any{"namespace": ns.String(), "items": items})
+			return a.out.json(secretsResult{Namespace: ns.String(), Items: items})
 		}
 		rows, cells := make([][]cell, len(list)), make([][4]cell, len(list))
 		for i, secret := range list {
@@ -136,13 +121,13 @@ func (c secretsList) namespaces(a *app) error {
 		if err != nil {
 			return err
 		}
-		items, rows := make([]map[string]any, len(list)), make([][]cell, len(list))
+		items, rows := make([]namespaceJSON, len(list)), make([][]cell, len(list))
 		for i, n := range list {
-			items[i] = map[string]any{"namespace": n.Namespace.String(), "secret_count": n.Secrets}
+			items[i] = namespaceJSON{Namespace: n.Namespace.String(), SecretCount: n.Secrets}
 			rows[i] = []cell{{n.Namespace.String(), ""}, {plural(n.Secrets, "secret"), dim}}
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"namespace": "*", "items": items})
+			return a.out.json(namespacesResult{Namespace: "*", Items: items})
 		}
 		a.out.table(rows)
 		return nil
@@ -213,11 +198,7 @@ func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
 			a.out.value(value)
 			return nil
 		}
-		j := struct {
-			secretJSON
-			Value    string `json:"value"`
-			Encoding string `json:"encoding,omitempty"`
-		}{secretJSON: jsonOf(secret), Value: string(value)}
+		j := valueResult{secretJSON: jsonOf(secret), Value: string(value)}
 		if !utf8.Valid(value) {
 			j.Value, j.Encoding = base64.StdEncoding.EncodeToString(value), "base64"
 		}
@@ -313,11 +294,7 @@ func (c secretsDelete) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(struct {
-				secretJSON
-				Revoked int `json:"tokens_revoked"`
-				Broader int `json:"tokens_broader"`
-			}{jsonOf(secret), ended.Revoked, ended.Broader})
+			return a.out.json(deleteResult{jsonOf(secret), ended.Revoked, ended.Broader})
 		}
 		a.out.done("Secret deleted: %s", p)
 		if ended.Revoked > 0 {
@@ -362,11 +339,11 @@ func (c secretsHistory) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		items, rows := make([]map[string]any, len(versions)), make([][]cell, len(versions))
+		items, rows := make([]versionJSON, len(versions)), make([][]cell, len(versions))
 		for i, v := range versions {
-			items[i] = map[string]any{
-				"version": v.Number, "access_tier": v.Tier, "author": v.Author, "created_at": stamp(v.CreatedAt),
-				"current": v.Current,
+			items[i] = versionJSON{
+				Version: v.Number, AccessTier: v.Tier, Author: v.Author, CreatedAt: stamp(v.CreatedAt),
+				Current: v.Current,
 			}
 			state := cell{}
 			if v.Current {
@@ -375,7 +352,7 @@ func (c secretsHistory) Run(a *app) error {
 			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"path": p.String(), "deleted": secret.DeletedAt != nil, "items": items})
+			return a.out.json(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items})
 		}
 		a.out.table(rows)
 		if secret.DeletedAt != nil {
@@ -439,7 +416,7 @@ func (c secretsPurge) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"path": p.String(), "versions": n})
+			return a.out.json(purgeResult{Path: p.String(), Versions: n})
 		}
 		a.out.done("Secret purged: %s (%s)", p, plural(n, "version"))
 		return nil

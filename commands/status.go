@@ -168,35 +168,34 @@ func (st *status) print() {
 }
 
 func (st *status) printJSON() error {
-	looked := []map[string]any{}
+	v := statusJSON{Path: st.at.path, LookedIn: []lookedJSON{}, Opens: st.opens, Warnings: list(st.warnings)}
 	for _, l := range st.at.looked {
-		looked = append(looked, map[string]any{"place": l.where, "says": nullable(l.says)})
+		v.LookedIn = append(v.LookedIn, lookedJSON{Place: l.where, Says: nullable(l.says)})
 	}
-	v := map[string]any{"path": st.at.path, "looked_in": looked, "opens": st.opens, "warnings": append([]string{},
-		st.warnings...)}
 	if i := st.info; i.ID != "" {
-		v["id"], v["format"], v["size_bytes"] = i.ID, i.Format, i.Bytes
-		v["secret_count"], v["deleted_count"], v["agent_count"], v["audit_entries"] = i.Secrets, i.Deleted, i.Agents,
-			i.Entries
+		v.ID, v.Format, v.SizeBytes = i.ID, i.Format, &i.Bytes
+		v.SecretCount, v.DeletedCount, v.AgentCount, v.AuditEntries = &i.Secrets, &i.Deleted, &i.Agents, &i.Entries
 		if i.Newest != nil {
-			v["newest_entry"] = eventOf(*i.Newest)
+			newest := eventOf(*i.Newest)
+			v.NewestEntry = &newest
 		}
 	}
-	return st.out.json(map[string]any{
-		"api": map[string]any{"url": fileURL(st.at.path), "status": st.state(), "version": version(),
-			"error": nullable(st.problem)},
-		"auth": map[string]any{"logged_in": st.cred.kind != "", "email": nil, "plan": "offline",
-			"credential": nullable(st.cred.kind), "unlocked": st.unlocked(st.setup) != st.cred,
-			"credential_source": nullable(st.cred.from)},
-		"vault": v,
+	return st.out.json(statusResult{
+		API: apiJSON{URL: fileURL(st.at.path), Status: st.state(), Version: version(), Error: nullable(st.problem)},
+		Auth: authJSON{
+			LoggedIn: st.cred.kind != "", Plan: "offline", Credential: nullable(st.cred.kind),
+			Unlocked: st.unlocked(st.setup) != st.cred, CredentialSource: nullable(st.cred.from),
+		},
+		Vault: v,
 	})
 }
 
-func nullable(s string) any {
+// nullable returns nil, which is null in JSON, for "".
+func nullable(s string) *string {
 	if s == "" {
 		return nil
 	}
-	return s
+	return &s
 }
 
 func yesNo(b bool) string {
@@ -210,7 +209,7 @@ type versionCmd struct{}
 
 func (versionCmd) Run(a *app) error {
 	if a.JSON {
-		return a.out.json(map[string]any{"version": version()})
+		return a.out.json(versionResult{Version: version()})
 	}
 	a.out.line("ass %s", version())
 	return nil

@@ -74,9 +74,9 @@ func (c tokensIssue) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{
-				"token": t.Text, "token_id": t.ID, "expires_at": stamp(t.Expires), "scopes": t.Scopes.Strings(),
-				"agent_id": t.Issuer,
+			return a.out.json(issueResult{
+				Token: t.Text, TokenID: t.ID, ExpiresAt: stamp(t.Expires), Scopes: t.Scopes.Strings(),
+				AgentID: t.Issuer,
 			})
 		}
 		a.out.line("%s", t.Text)
@@ -100,18 +100,18 @@ func (c tokensList) Run(a *app) error {
 				err = s.Unlisted()
 			}
 		}()
-		items, rows := []map[string]any{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim},
+		items, rows := []tokenJSON{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim},
 			{"EXPIRES", dim}, {"SCOPES", dim}}}
 		for _, t := range list {
 			if t.State != vault.TokenActive && !c.All {
 				continue
 			}
-			items = append(items, tokenJSON(t))
+			items = append(items, tokenJSONOf(t))
 			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim},
 				{t.Scopes.String(), ""}})
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"items": items})
+			return a.out.json(tokensResult{Items: items})
 		}
 		if len(items) == 0 {
 			if c.All {
@@ -126,15 +126,15 @@ func (c tokensList) Run(a *app) error {
 	})
 }
 
-func tokenJSON(t vault.TokenInfo) map[string]any {
-	m := map[string]any{
-		"token_id": t.ID, "agent_id": t.Issuer, "scopes": t.Scopes.Strings(), "status": t.State, "uses": t.Used,
-		"max_uses":     nil,
-		"ip_allowlist": t.IPs.Strings(), "access_tier": max(t.Tier, tokens.Standard), "created_at": stamp(t.Issued),
-		"expires_at": stamp(t.Expires), "last_used_at": stampOf(t.LastUsedAt),
+func tokenJSONOf(t vault.TokenInfo) tokenJSON {
+	m := tokenJSON{
+		TokenID: t.ID, AgentID: t.Issuer, Scopes: t.Scopes.Strings(), Status: t.State, Uses: t.Used,
+		MaxUses:     nil,
+		IPAllowlist: t.IPs.Strings(), AccessTier: max(t.Tier, tokens.Standard), CreatedAt: stamp(t.Issued),
+		ExpiresAt: stamp(t.Expires), LastUsedAt: stampOf(t.LastUsedAt),
 	}
 	if t.Uses > 0 {
-		m["max_uses"] = t.Uses
+		m.MaxUses = &t.Uses
 	}
 	return m
 }
@@ -180,7 +180,7 @@ func (c tokensRevoke) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"token_id": id, "status": vault.TokenRevoked})
+			return a.out.json(tokenRevokedResult{TokenID: id, Status: vault.TokenRevoked})
 		}
 		a.out.done("Token revoked: %s", id)
 		return nil

@@ -117,8 +117,8 @@ func (c unlockCmd) Run(a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.out.json(map[string]any{"unlocked": true, "expires_at": stamp(t.Expires), "token_id": t.ID,
-			"access_tier": max(t.Tier, tokens.Standard)})
+		return a.out.json(unlockResult{Unlocked: true, ExpiresAt: stamp(t.Expires), TokenID: t.ID,
+			AccessTier: max(t.Tier, tokens.Standard)})
 	}
 	a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
 	return nil
@@ -171,7 +171,7 @@ func (a *app) giveUp(text string) error {
 
 func (a *app) saidLocked(text string) error {
 	if a.JSON {
-		return a.out.json(map[string]any{"unlocked": false})
+		return a.out.json(lockResult{Unlocked: false})
 	}
 	a.out.done("%s", text)
 	return nil

@@ -29,9 +29,9 @@ func (vaultInfo) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{
-				"id": i.ID, "format": i.Format, "size_bytes": i.Bytes, "secret_count": i.Secrets, "deleted_count": i.Deleted,
-				"version_count": i.Versions, "agent_count": i.Agents, "token_count": i.Tokens, "audit_entries": i.Entries,
+			return a.out.json(infoResult{
+				ID: i.ID, Format: i.Format, SizeBytes: i.Bytes, SecretCount: i.Secrets, DeletedCount: i.Deleted,
+				VersionCount: i.Versions, AgentCount: i.Agents, TokenCount: i.Tokens, AuditEntries: i.Entries,
 			})
 		}
 		a.out.table([][]cell{
@@ -87,7 +87,7 @@ func (vaultCompact) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"size_bytes_before": before.Bytes, "size_bytes": after.Bytes})
+			return a.out.json(compactResult{SizeBytesBefore: before.Bytes, SizeBytes: after.Bytes})
 		}
 		a.out.done("Vault compacted: %s → %s", size(before.Bytes), size(after.Bytes))
 		return nil
@@ -130,7 +130,7 @@ func (c vaultRekey) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"epoch": epoch})
+			return a.out.json(rekeyResult{Epoch: epoch})
 		}
 		a.out.done("Vault rekeyed: it is in epoch %d", epoch)
 		return nil
@@ -157,7 +157,7 @@ func (c vaultAccept) Run(a *app) error {
 			return err
 		}
 		if a.JSON {
-			return a.out.json(map[string]any{"seen": back.Seen, "have": back.Have})
+			return a.out.json(acceptResult{Seen: back.Seen, Have: back.Have})
 		}
 		a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
 		return nil
@@ -230,11 +230,11 @@ func (c vaultRekey) newOwner(a *app) error {
 	}
 	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", vid, false })
 	if a.JSON {
-		keys := make([]map[string]any, len(agents))
+		keys := make([]newKeyJSON, len(agents))
 		for i, k := range agents {
-			keys[i] = map[string]any{"id": k.Agent.ID, "name": k.Agent.Name, "api_key": k.Key.Text()}
+			keys[i] = newKeyJSON{ID: k.Agent.ID, Name: k.Agent.Name, APIKey: k.Key.Text()}
 		}
-		err = a.out.json(map[string]any{"vault_id": vid, "owner_key": id.Text(), "agents": keys, "log_file": logFile})
+		err = a.out.json(newOwnerResult{VaultID: vid, OwnerKey: id.Text(), Agents: keys, LogFile: logFile})
 	} else {
 		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
 		a.out.line("Owner Key: %s", id.Text())

@@ -1,0 +1,587 @@
+package commands
+
+import (
+	"encoding"
+	"reflect"
+	"strings"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault"
+)
+
+// result is one thing that a command may print with --json.
+type result struct {
+	of   any    // a value of its type; nil if it is not JSON
+	when string // when it is printed, and where, if that is not always and stdout
+}
+
+// results returns what each command may print with --json. ass help shows it, and a test
+// runs every command and compares.
+func results() map[string][]result {
+	one := func(of any) []result { return []result{{of, ""}} }
+	left := result{leftOutResult{}, "on stderr, if secrets are left out"}
+	return map[string][]result{
+		"login":             one(loginResult{}),
+		"logout":            one(logoutResult{}),
+		"whoami":            one(whoamiResult{}),
+		"status":            one(statusResult{}),
+		"unlock":            one(unlockResult{}),
+		"lock":              one(lockResult{}),
+		"secrets list":      {{secretsResult{}, ""}, {namespacesResult{}, "for the namespace '*'"}},
+		"secrets get":       {{valueResult{}, `encoding is "base64" if the value is not UTF-8`}},
+		"secrets set":       one(secretJSON{}),
+		"secrets rotate":    one(secretJSON{}),
+		"secrets delete":    one(deleteResult{}),
+		"secrets restore":   one(secretJSON{}),
+		"secrets rollback":  one(secretJSON{}),
+		"secrets history":   one(historyResult{}),
+		"secrets purge":     one(purgeResult{}),
+		"env import":        {{importResult{}, "references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them"}},
+		"env export":        {{exportResult{}, "with --output"}, {nil, "without --output, the file itself"}, left},
+		"run":               {{nil, "what the program prints"}, left},
+		"inject":            {{injectResult{}, "with --out"}, {nil, "without --out, the file itself"}},
+		"agents list":       one(agentsResult{}),
+		"agents create":     one(newKeyResult{}),
+		"agents show":       one(agentResult{}),
+		"agents rotate-key": one(newKeyResult{}),
+		"agents revoke":     one(revokedResult{}),
+		"tokens issue":      one(issueResult{}),
+		"tokens list":       one(tokensResult{}),
+		"tokens revoke":     one(tokenRevokedResult{}),
+		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
+		"approvals approve": one(decidedResult{}),
+		"approvals deny":    one(decidedResult{}),
+		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
+		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},
+		"audit verify":      {{verifyResult{}, ""}, {archiveResult{}, "with --archive"}},
+		"audit archive":     one(archivedResult{}),
+		"vault info":        one(infoResult{}),
+		"vault check":       one(verifyResult{}),
+		"vault backup":      {{backupResult{}, ""}, {nil, "with --to-stdout, the backup itself"}},
+		"vault restore":     {{restoreResult{}, ""}, {verifyResult{}, "with --verify-only"}},
+		"vault salvage":     one(salvageResult{}),
+		"vault compact":     one(compactResult{}),
+		"vault rekey":       {{rekeyResult{}, ""}, {newOwnerResult{}, "with --new-key"}},
+		"vault accept":      one(acceptResult{}),
+		"init":              {{initResult{}, ""}, {trustResult{}, "with --trust"}},
+		"open":              one(openResult{}),
+		"completion":        {{nil, "the script itself"}},
+		"version":           one(versionResult{}),
+	}
+}
+
+// shapes describes results in one line.
+func shapes(list []result) string {
+	var said []string
+	for _, r := range list {
+		switch {
+		case r.of == nil:
+			said = append(said, r.when)
+		case r.when == "":
+			said = append(said, shape(reflect.TypeOf(r.of)))
+		default:
+			said = append(said, shape(reflect.TypeOf(r.of))+" ("+r.when+")")
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// shape returns the fields of a type as JSON without the values: {"name","optional"?,
+// "list":[…],"object":{"field"}}.
+func shape(t reflect.Type) string {
+	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return "" // a string
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return shape(t.Elem())
+	case reflect.Slice:
+		if of := shape(t.Elem()); of != "" {
+			return "[" + of + "]"
+		}
+		return "[…]"
+	case reflect.Map:
+		return "{…}"
+	case reflect.Struct:
+		return "{" + strings.Join(fields(t), ",") + "}"
+	}
+	return ""
+}
+
+func fields(t reflect.Type) (list []string) {
+	for f := range t.Fields() {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			list = append(list, fields(f.Type)...)
+			continue
+		case name == "":
+			continue // not exported
+		}
+		said := `"` + name + `"`
+		if of := shape(f.Type); of != "" {
+			said += ":" + of
+		}
+		if options == "omitempty" {
+			said += "?"
+		}
+		list = append(list, said)
+	}
+	return list
+}
+
+// What commands print with --json. The fields are in the order in which they are printed.
+
+type (
+	agentsResult struct {
+		Items []agentJSON `json:"items"`
+	}
+
+	agentJSON struct {
+		ID           string   `json:"id"`
+		Name         string   `json:"name"`
+		Description  string   `json:"description"`
+		KeyPrefix    string   `json:"api_key_prefix"`
+		Namespaces   []string `json:"allowed_namespaces"`
+		Scopes       []string `json:"allowed_scopes"`
+		Active       bool     `json:"active"`
+		CreatedAt    string   `json:"created_at"`
+		KeyIssuedAt  string   `json:"key_issued_at"`
+		LastActiveAt *string  `json:"last_active_at"`
+		RevokedAt    *string  `json:"revoked_at,omitempty"`
+	}
+
+	agentResult struct {
+		agentJSON
+		Tokens int `json:"active_tokens"`
+	}
+
+	newKeyResult struct {
+		agentJSON
+		Key string `json:"api_key"`
+	}
+
+	revokedResult struct {
+		Active              bool     `json:"active"`
+		ID                  string   `json:"id"`
+		LeftBehind          []string `json:"left_behind"`
+		Name                string   `json:"name"`
+		TokensRevoked       int      `json:"tokens_revoked"`
+		VersionsReencrypted int      `json:"versions_reencrypted"`
+	}
+
+	requestJSON struct {
+		AccessTier      tokens.Tier `json:"access_tier"`
+		Action          string      `json:"action"`
+		ActorID         string      `json:"actor_id"`
+		AgentID         string      `json:"agent_id"`
+		AgentName       string      `json:"agent_name"`
+		CreatedAt       string      `json:"created_at"`
+		DecidedAt       *string     `json:"decided_at"`
+		DenialReason    *string     `json:"denial_reason"`
+		ExpiresAt       string      `json:"expires_at"`
+		ID              string      `json:"id"`
+		Path            string      `json:"path"`
+		Reason          *string     `json:"reason"`
+		RequestedScopes []string    `json:"requested_scopes"`
+		Status          string      `json:"status"`
+		Used            bool        `json:"used"`
+		Version         uint64      `json:"version"`
+	}
+
+	decidedResult struct {
+		IDs    []string `json:"ids"`
+		Status string   `json:"status"`
+	}
+
+	archivedResult struct {
+		File   string `json:"file"`
+		First  uint64 `json:"first"`
+		Last   uint64 `json:"last"`
+		SHA256 string `json:"sha256"`
+	}
+
+	archiveResult struct {
+		First    uint64   `json:"first"`
+		Last     uint64   `json:"last"`
+		Problems []string `json:"problems"`
+		Vault    string   `json:"vault"`
+	}
+
+	// eventJSON is an event with the field names of the hosted product, and the number of
+	// its log entry.
+	eventJSON struct {
+		Seq uint64 `json:"seq"`
+		audit.Event
+	}
+
+	logResult struct {
+		Events []eventJSON `json:"events"`
+		Limit  int         `json:"limit"`
+		Page   int         `json:"page"`
+		Total  int         `json:"total"`
+	}
+
+	verifyResult struct {
+		Archived       uint64   `json:"archived"`
+		Entries        uint64   `json:"entries"`
+		Epoch          uint32   `json:"epoch"`
+		Problems       []string `json:"problems"`
+		Records        uint64   `json:"records"`
+		VerifiedBefore uint64   `json:"verified_before"`
+	}
+
+	backupResult struct {
+		AuditEntry uint64 `json:"audit_entry"`
+		File       string `json:"file"`
+		Records    uint64 `json:"records"`
+		SizeBytes  int64  `json:"size_bytes"`
+	}
+
+	restoreResult struct {
+		AuditEntry  uint64   `json:"audit_entry"`
+		Epoch       uint32   `json:"epoch"`
+		File        string   `json:"file"`
+		Leaving     []string `json:"leaving"`
+		LostAgents  []string `json:"lost_agents"`
+		Older       []string `json:"older"`
+		Raised      []string `json:"raised"`
+		Replaced    string   `json:"replaced"`
+		Returning   []string `json:"returning"`
+		Reviving    []string `json:"reviving"`
+		Revoked     []string `json:"revoked"`
+		SecretCount int      `json:"secret_count"`
+		Unread      string   `json:"unread"`
+		Vault       string   `json:"vault"`
+	}
+
+	salvageResult struct {
+		AgentCount   int      `json:"agent_count"`
+		AuditEntries int      `json:"audit_entries"`
+		Epoch        uint32   `json:"epoch"`
+		File         string   `json:"file"`
+		LogFile      string   `json:"log_file"`
+		Lost         []string `json:"lost"`
+		Reviving     []string `json:"reviving"`
+		SecretCount  int      `json:"secret_count"`
+		VersionCount int      `json:"version_count"`
+	}
+
+	exportResult struct {
+		Exported int       `json:"exported"`
+		Keys     []string  `json:"keys"`
+		LeftOut  []leftOut `json:"left_out"`
+		Output   string    `json:"output"`
+	}
+
+	explainResult struct {
+		Access        []accessJSON  `json:"access"`
+		AccessTier    tokens.Tier   `json:"access_tier"`
+		EnforcedBy    []promise     `json:"enforced_by"`
+		Exists        bool          `json:"exists"`
+		OpenApprovals []requestJSON `json:"open_approvals"`
+		Path          string        `json:"path"`
+	}
+
+	accessJSON struct {
+		ActorID   string      `json:"actor_id"`
+		ActorType string      `json:"actor_type"`
+		AgentID   *string     `json:"agent_id"`
+		Delete    vault.Right `json:"delete"`
+		Name      *string     `json:"name"`
+		Read      vault.Right `json:"read"`
+		Scopes    []string    `json:"scopes"`
+		Write     vault.Right `json:"write"`
+	}
+
+	reachJSON struct {
+		AccessTier tokens.Tier `json:"access_tier"`
+		Delete     vault.Right `json:"delete"`
+		Path       string      `json:"path"`
+		Read       vault.Right `json:"read"`
+		Version    uint64      `json:"version"`
+		Write      vault.Right `json:"write"`
+	}
+
+	explainAgentResult struct {
+		Agent      agentJSON   `json:"agent"`
+		EnforcedBy []promise   `json:"enforced_by"`
+		Secrets    []reachJSON `json:"secrets"`
+		Tokens     []tokenJSON `json:"tokens"`
+	}
+
+	leftOutResult struct {
+		LeftOut []leftOut `json:"left_out"`
+	}
+
+	injectResult struct {
+		Output  string `json:"output"`
+		Secrets int    `json:"secrets"`
+	}
+
+	loginResult struct {
+		Config     string `json:"config"`
+		Created    bool   `json:"created,omitempty"`
+		Credential string `json:"credential"`
+		KeyKept    bool   `json:"key_kept"`
+		OwnerKey   string `json:"owner_key,omitempty"` // a new owner's
+		Passphrase bool   `json:"passphrase"`
+		Profile    string `json:"profile"`
+		Vault      string `json:"vault"`
+		VaultID    string `json:"vault_id"`
+	}
+
+	logoutResult struct {
+		Config        string   `json:"config"`
+		Profiles      []string `json:"profiles"`
+		RecoveryFiles []string `json:"recovery_files"`
+	}
+
+	whoamiResult struct {
+		AgentCount       int     `json:"agent_count"`
+		Credential       string  `json:"credential"`
+		CredentialSource string  `json:"credential_source"`
+		Email            *string `json:"email"`
+		ID               string  `json:"id"`
+		Name             string  `json:"name"`
+		Plan             string  `json:"plan"`
+		SecretCount      int     `json:"secret_count"`
+		Vault            string  `json:"vault"`
+		VaultID          string  `json:"vault_id"`
+	}
+
+	openResult struct {
+		Path string `json:"path"`
+		URL  string `json:"url"`
+	}
+
+	initResult struct {
+		Created   bool   `json:"created"`
+		Ignored   bool   `json:"ignored"`
+		Namespace string `json:"namespace"`
+		Path      string `json:"path"`
+	}
+
+	trustResult struct {
+		Namespace string `json:"namespace"`
+		Path      string `json:"path"`
+		Trusted   bool   `json:"trusted"`
+	}
+
+	// secretJSON is a secret with the fields of the hosted product, and a few of our own.
+	secretJSON struct {
+		ID        string         `json:"id"`
+		Namespace string         `json:"namespace"`
+		Key       string         `json:"key"`
+		Path      string         `json:"path"`
+		Version   uint64         `json:"version"`
+		Type      string         `json:"secret_type"`
+		Tier      tokens.Tier    `json:"access_tier"`
+		Metadata  map[string]any `json:"metadata"`
+		CreatedAt string         `json:"created_at"`
+		UpdatedAt string         `json:"updated_at"`
+		DeletedAt string         `json:"deleted_at,omitempty"`
+	}
+
+	valueResult struct {
+		secretJSON
+		Value    string `json:"value"`
+		Encoding string `json:"encoding,omitempty"` // base64, for a value that is not UTF-8
+	}
+
+	deleteResult struct {
+		secretJSON
+		Revoked int `json:"tokens_revoked"`
+		Broader int `json:"tokens_broader"`
+	}
+
+	secretsResult struct {
+		Items     []secretJSON `json:"items"`
+		Namespace string       `json:"namespace"`
+	}
+
+	namespaceJSON struct {
+		Namespace   string `json:"namespace"`
+		SecretCount int    `json:"secret_count"`
+	}
+
+	namespacesResult struct {
+		Items     []namespaceJSON `json:"items"`
+		Namespace string          `json:"namespace"`
+	}
+
+	versionJSON struct {
+		AccessTier tokens.Tier `json:"access_tier"`
+		Author     string      `json:"author"`
+		CreatedAt  string      `json:"created_at"`
+		Current    bool        `json:"current"`
+		Version    uint64      `json:"version"`
+	}
+
+	historyResult struct {
+		Deleted bool          `json:"deleted"`
+		Items   []versionJSON `json:"items"`
+		Path    string        `json:"path"`
+	}
+
+	purgeResult struct {
+		Path     string `json:"path"`
+		Versions int    `json:"versions"`
+	}
+
+	lookedJSON struct {
+		Place string  `json:"place"`
+		Says  *string `json:"says"`
+	}
+
+	versionResult struct {
+		Version string `json:"version"`
+	}
+
+	issueResult struct {
+		AgentID   string   `json:"agent_id"`
+		ExpiresAt string   `json:"expires_at"`
+		Scopes    []string `json:"scopes"`
+		Token     string   `json:"token"`
+		TokenID   string   `json:"token_id"`
+	}
+
+	tokensResult struct {
+		Items []tokenJSON `json:"items"`
+	}
+
+	tokenJSON struct {
+		AccessTier  tokens.Tier `json:"access_tier"`
+		AgentID     string      `json:"agent_id"`
+		CreatedAt   string      `json:"created_at"`
+		ExpiresAt   string      `json:"expires_at"`
+		IPAllowlist []string    `json:"ip_allowlist"`
+		LastUsedAt  *string     `json:"last_used_at"`
+		MaxUses     *uint64     `json:"max_uses"`
+		Scopes      []string    `json:"scopes"`
+		Status      string      `json:"status"`
+		TokenID     string      `json:"token_id"`
+		Uses        uint64      `json:"uses"`
+	}
+
+	tokenRevokedResult struct {
+		Status  string `json:"status"`
+		TokenID string `json:"token_id"`
+	}
+
+	unlockResult struct {
+		AccessTier tokens.Tier `json:"access_tier"`
+		ExpiresAt  string      `json:"expires_at"`
+		TokenID    string      `json:"token_id"`
+		Unlocked   bool        `json:"unlocked"`
+	}
+
+	lockResult struct {
+		Unlocked bool `json:"unlocked"`
+	}
+
+	infoResult struct {
+		AgentCount   int    `json:"agent_count"`
+		AuditEntries uint64 `json:"audit_entries"`
+		DeletedCount int    `json:"deleted_count"`
+		Format       string `json:"format"`
+		ID           string `json:"id"`
+		SecretCount  int    `json:"secret_count"`
+		SizeBytes    int64  `json:"size_bytes"`
+		TokenCount   int    `json:"token_count"`
+		VersionCount int    `json:"version_count"`
+	}
+
+	compactResult struct {
+		SizeBytes       int64 `json:"size_bytes"`
+		SizeBytesBefore int64 `json:"size_bytes_before"`
+	}
+
+	rekeyResult struct {
+		Epoch uint32 `json:"epoch"`
+	}
+
+	acceptResult struct {
+		Have uint64 `json:"have"`
+		Seen uint64 `json:"seen"`
+	}
+
+	newKeyJSON struct {
+		APIKey string `json:"api_key"`
+		ID     string `json:"id"`
+		Name   string `json:"name"`
+	}
+
+	newOwnerResult struct {
+		Agents   []newKeyJSON `json:"agents"`
+		LogFile  string       `json:"log_file"`
+		OwnerKey string       `json:"owner_key"`
+		VaultID  string       `json:"vault_id"`
+	}
+
+	requestsResult struct {
+		Items []requestJSON `json:"items"`
+		Total int           `json:"total,omitempty"` // if --limit leaves some out
+	}
+
+	importResult struct {
+		Acting      []string `json:"acting,omitempty"` // variables that act on the program that gets them
+		DryRun      bool     `json:"dry_run"`
+		Imported    int      `json:"imported"`
+		Keys        []string `json:"keys"`
+		Namespace   string   `json:"namespace"`
+		References  []string `json:"references,omitempty"` // variables whose values have ${NAME} in them
+		Skipped     int      `json:"skipped"`
+		SkippedKeys []string `json:"skipped_keys"`
+	}
+
+	statusResult struct {
+		API   apiJSON    `json:"api"`
+		Auth  authJSON   `json:"auth"`
+		Vault statusJSON `json:"vault"`
+	}
+
+	apiJSON struct {
+		Error   *string `json:"error"`
+		Status  string  `json:"status"`
+		URL     string  `json:"url"`
+		Version string  `json:"version"`
+	}
+
+	authJSON struct {
+		Credential       *string `json:"credential"`
+		CredentialSource *string `json:"credential_source"`
+		Email            *string `json:"email"`
+		LoggedIn         bool    `json:"logged_in"`
+		Plan             string  `json:"plan"`
+		Unlocked         bool    `json:"unlocked"`
+	}
+
+	statusJSON struct {
+		AgentCount   *int         `json:"agent_count,omitempty"`
+		AuditEntries *uint64      `json:"audit_entries,omitempty"`
+		DeletedCount *int         `json:"deleted_count,omitempty"`
+		Format       string       `json:"format,omitempty"`
+		ID           string       `json:"id,omitempty"`
+		LookedIn     []lookedJSON `json:"looked_in"`
+		NewestEntry  *eventJSON   `json:"newest_entry,omitempty"`
+		Opens        string       `json:"opens"`
+		Path         string       `json:"path"`
+		SecretCount  *int         `json:"secret_count,omitempty"`
+		SizeBytes    *int64       `json:"size_bytes,omitempty"`
+		Warnings     []string     `json:"warnings"`
+	}
+
+	errorResult struct {
+		Error errorJSON `json:"error"`
+	}
+
+	errorJSON struct {
+		ApprovalID  string   `json:"approval_id,omitempty"`
+		ApprovalIDs []string `json:"approval_ids,omitempty"`
+		Code        string   `json:"code"`
+		Command     string   `json:"command,omitempty"`
+		Message     string   `json:"message"`
+	}
+)

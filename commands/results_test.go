@@ -1,0 +1,192 @@
+package commands
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Every command prints with --json what results says. If a command is run in two ways and
+// prints two things, both are here.
+func TestResults(t *testing.T) {
+	home := t.TempDir()
+	env := []string{"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "HOME=" + home, "USERPROFILE=" + home,
+		"LOCALAPPDATA=" + home, "APPDATA=" + home, "XDG_RUNTIME_DIR=" + home}
+	write := func(name, content string) string {
+		name = filepath.Join(home, name)
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	did := map[string]map[reflect.Type]bool{}
+	var last string // what the last command printed
+	call := func(stdin string, exit int, args ...string) (stderr string) {
+		t.Helper()
+		var out, notes bytes.Buffer
+		p := Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &notes, Env: env, Dir: home, Now: time.Now}
+		if got := p.Run(args); got != exit {
+			t.Fatalf("%q: exit code %d: %s", args, got, notes.String())
+		}
+		last = out.String()
+		return notes.String()
+	}
+	// is says whether a line is JSON of the type of v, with every field in its place.
+	is := func(line string, v any) bool {
+		value := reflect.New(reflect.TypeOf(v)).Interface()
+		d := json.NewDecoder(strings.NewReader(line))
+		d.DisallowUnknownFields()
+		if d.Decode(value) != nil {
+			return false
+		}
+		again, err := jsonLine(value)
+		return err == nil && string(again) == line
+	}
+	do := func(command, rest string) {
+		t.Helper()
+		args := slices.Concat(strings.Fields(command), []string{"--json"}, strings.Fields(rest))
+		stderr := call("hunter2", 0, args...)
+		if did[command] == nil {
+			did[command] = map[reflect.Type]bool{}
+		}
+		known := false
+		for _, r := range results()[command] {
+			if r.of == nil {
+				known = true
+			} else if is(last, r.of) || is(stderr, r.of) {
+				known, did[command][reflect.TypeOf(r.of)] = true, true
+			}
+		}
+		if !known {
+			t.Errorf("%q printed nothing of what results says:\n%s%s", args, last, stderr)
+		}
+	}
+	field := func(name string) string {
+		t.Helper()
+		var m map[string]any
+		if err := json.Unmarshal([]byte(last), &m); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := m[name].(string)
+		if s == "" {
+			t.Fatalf("no %s in %s", name, last)
+		}
+		return s
+	}
+
+	do("login", "")
+	do("whoami", "")
+	file := field("vault")
+	do("status", "")
+	do("version", "")
+	do("completion", "bash")
+	do("init", "--namespace a")
+	do("init", "--trust")
+	do("open", "--no-browser")
+	do("secrets set", "a/K")
+	do("secrets rotate", "a/K")
+	do("secrets get", "a/K")
+	call("\xff", 0, "secrets", "set", "a/B")
+	do("secrets get", "a/B")
+	do("secrets rollback", "a/K --to 1 --force")
+	do("secrets history", "a/K")
+	do("secrets delete", "a/K --force")
+	do("secrets list", "a --deleted")
+	do("secrets restore", "a/K")
+	do("secrets list", "a")
+	do("secrets list", "*")
+	do("secrets delete", "a/K --force")
+	do("secrets purge", "a/K --force")
+	do("env import", write("in.env", "A=b\nPATH=x\nC=${A}\n")+" --namespace e")
+	do("env export", "--namespace e --exclude C --output out.env")
+	do("env export", "--namespace e --format json")
+	do("run", "--namespace e -- go version")
+	do("inject", "-i "+write("in.tpl", "{{ ass:e/A }}")+" --out out.txt")
+	do("inject", "-i in.tpl")
+	do("secrets set", "a/S --tier sensitive")
+	do("secrets set", "a/T --tier sensitive")
+	do("agents create", "--name w --namespace a")
+	agent, key := field("id"), field("api_key")
+	do("agents list", "")
+	do("agents show", agent)
+	env = append(env, "ASS_AGENT_KEY="+key)
+	do("tokens issue", "--scopes secrets:read:a/* --max-uses 3")
+	token := field("token_id")
+	for _, path := range []string{"a/S", "a/T"} {
+		if line := call("", exitApproval, "secrets", "get", "--json", path); !is(line, errorResult{}) {
+			t.Errorf("the error is %s", line)
+		}
+	}
+	env = env[:len(env)-1]
+	do("tokens list", "")
+	do("tokens revoke", token+" --force")
+	do("approvals list", "")
+	var requests requestsResult
+	if err := json.Unmarshal([]byte(last), &requests); err != nil || len(requests.Items) != 2 {
+		t.Fatal(last, err)
+	}
+	do("explain", "a/S")
+	do("explain", "--agent "+agent)
+	for _, q := range requests.Items {
+		if q.Path == "a/S" {
+			do("approvals approve", q.ID+" --force")
+		} else {
+			do("approvals deny", q.ID+" --force --reason no")
+		}
+	}
+	do("approvals list", "--status approved")
+	env = append(env, "ASS_AGENT_KEY="+key)
+	do("secrets get", "a/S")
+	env = env[:len(env)-1]
+	do("audit", "")
+	do("audit verify", "")
+	do("audit archive", "old.jsonl --before 0m --force")
+	do("audit verify", "--archive old.jsonl")
+	do("vault info", "")
+	do("vault check", "")
+	do("vault backup", "copy.db")
+	do("vault restore", "copy.db --verify-only")
+	do("vault restore", "copy.db --force")
+	do("vault salvage", "copy.db new.db")
+	do("vault compact", "")
+	older, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do("vault rekey", "--force")
+	if err := os.WriteFile(file, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do("vault accept", "--force")
+	do("vault rekey", "--new-key --force")
+	do("agents rotate-key", "w --force")
+	do("agents revoke", "w --force")
+	if !testing.Short() {
+		do("login", "--profile p --api-url p.db --passphrase-fd 0")
+		do("unlock", "--profile p --passphrase-fd 0")
+	}
+	do("lock", "")
+	do("logout", "--force")
+
+	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range leaves(parser.Model.Node) {
+		name := commandName(n)
+		for _, r := range results()[name] {
+			_, endless := r.of.(eventJSON) // of audit --tail
+			if r.of != nil && !endless && !did[name][reflect.TypeOf(r.of)] && !(testing.Short() && name == "unlock") {
+				t.Errorf("no run of %q printed a %T", name, r.of)
+			}
+		}
+	}
+}
