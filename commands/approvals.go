@@ -58,7 +58,7 @@ func (c approvalsList) Run(a *app) error {
 			return a.out.json(answer)
 		}
 		if len(items) == 0 {
-			a.out.note("no %s requests", strings.Replace(c.Status, "all", "listed", 1))
+			a.out.note("no %srequests", strings.TrimPrefix(c.Status+" ", "all "))
 			return nil
 		}
 		a.out.table(rows)

@@ -29,7 +29,7 @@ ass vault restore`
 func (c vaultBackup) Run(a *app) error {
 	switch {
 	case c.ToStdout == (c.File != ""):
-		return usagef("give a file or --to-stdout, not both")
+		return usagef("give one of the two: a file, or --to-stdout")
 	case c.ToStdout && a.out.tty:
 		return usagef("stdout is a terminal; redirect it: ass vault backup --to-stdout > FILE")
 	}
@@ -278,11 +278,11 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 		a.out.note("  %s: newer deletions, purges, revocations and raised tiers may be lost", r.Unread)
 	}
 	say("will be restored (deleted or purged since the backup)", r.Returning)
-	say("will will go back to an older value", r.Older)
+	say("will go back to an older value", r.Older)
 	say("will be removed (newer than the backup)", r.Leaving)
 	say("will keep their raised tier", r.Raised)
 	say("stay revoked", r.Revoked)
-	say("WILL BE ACTIVE, though they may have been revoked since the backup the backup", r.Reviving)
+	say("WILL BE ACTIVE, though they may have been revoked since the backup", r.Reviving)
 	say("agents that will be lost (newer than the backup and unreadable)", r.Lost)
 	if r.There && !r.KeepsLog {
 		a.out.note("  its log ends here; the replaced file keeps it")

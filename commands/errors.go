@@ -178,6 +178,13 @@ var hints = []struct {
 
 // withWayOut returns the message of an error, on one line, with what the person can do.
 func withWayOut(err error) string {
+	if both, ok := err.(interface{ Unwrap() []error }); ok { // each with its own way out
+		said := []string{}
+		for _, err := range both.Unwrap() {
+			said = append(said, withWayOut(err))
+		}
+		return strings.Join(said, "; ")
+	}
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	for _, h := range hints {
 		if errors.Is(err, h.err) {

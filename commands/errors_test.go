@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -50,6 +51,15 @@ func TestExitCodesAreDocumented(t *testing.T) {
 		if exit != want {
 			t.Errorf("an exit code was renumbered: %d is %d", want, exit)
 		}
+	}
+}
+
+// If two errors are reported as one, each keeps its own way out.
+func TestTwoWaysOut(t *testing.T) {
+	err := errors.Join(vault.ErrTierFixed, vaultFault(&fs.PathError{Op: "write", Path: "/v/vault.db", Err: syscall.ENOSPC}))
+	tier, space, _ := strings.Cut(withWayOut(err), "; write ")
+	if !strings.HasSuffix(tier, "leave --tier out") || !strings.HasSuffix(space, "make room and run it again") {
+		t.Error(withWayOut(err))
 	}
 }
 

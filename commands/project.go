@@ -41,8 +41,8 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 		content, info, err = readAndStat(path, 64<<10)
 		switch {
 		case err == nil && (disk.OfStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
-			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so its namespace is "+
-				"ignored; name one with --namespace or ASS_NAMESPACE", path)
+			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so it is "+
+				"not used; name a namespace with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
 			if json.Unmarshal(content, &p) != nil {
 				return path, content, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)

@@ -187,7 +187,7 @@ func TestFilesOfOthers(t *testing.T) {
 	give(project, stranger, 0o644)
 	for _, args := range [][]string{{"secrets", "set", "K", "hunter2"}, {"secrets", "get", "K"}, {"secrets", "list"},
 		{"env", "export"}} {
-		p.does(2, "/.assrc belongs to another user or is writable by everyone, so its namespace is ignored", args...)
+		p.does(2, "/.assrc belongs to another user or is writable by everyone, so it is not used", args...)
 	}
 	p.does(0, "", "secrets", "get", "K", "--namespace", "theirs")
 	give(project, nobody, 0o644)

@@ -102,7 +102,7 @@ func ParseToken(text string) (Token, error) {
 }
 
 // ParseHeaderPayload reads the claims of header.payload. Each set of claims has exactly
-// one encoding: ParseSigned refuses any text that [Claims.HeaderPayload] would not write.
+// one encoding: ParseHeaderPayload refuses any text that [Claims.HeaderPayload] would not write.
 func ParseHeaderPayload(signed string) (Claims, error) {
 	payload, ok := strings.CutPrefix(signed, tokenHeader+".")
 	if !ok {

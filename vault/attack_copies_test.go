@@ -324,6 +324,18 @@ func (v *victim) compact() {
 	}
 }
 
+// because returns the reason that the newest entry of an event about an agent has.
+func (v *victim) because(event, agent string) (why string) {
+	v.do(func(s *Session) {
+		entries, _, err := s.Log(1, func(e audit.Event) bool { return e.Type == event && e.ResourceID == agent })
+		if err != nil || len(entries) != 1 {
+			v.t.Fatal(event, entries, err)
+		}
+		why, _ = entries[0].Metadata["because"].(string)
+	})
+	return why
+}
+
 // If a restore does not continue the log of the replaced vault, the new log names the
 // agents that are kept, so that a verification can check what they do.
 func TestRestoreTellsOfAgents(t *testing.T) {
@@ -354,6 +366,16 @@ func TestRestoreTellsOfAgents(t *testing.T) {
 				t.Error("the agent that was revoked opens the vault")
 			}
 			v.holds(staysKey, turnsKey, lateKey)
+			because := ""
+			if hole {
+				because = "carried over from the vault that was replaced"
+			}
+			for event, agent := range map[string]string{audit.AgentRevoked: goes, audit.AgentKeyRotated: turns,
+				audit.AgentCreated: late} {
+				if got := v.because(event, agent); got != because {
+					t.Errorf("%s: %q", event, got)
+				}
+			}
 			v.revoke(late)
 			v.revoke(stays)
 			v.holds(turnsKey)

@@ -62,20 +62,20 @@ func TestForgedTokens(t *testing.T) {
 		"issued by the owner": {"secrets:*:*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.Issuer = audit.Owner
 			return claims.ID
-		}, "its claims exceed what its issuer may issue", false},
+		}, "its claims are not ones that its issuer may issue for this vault", false},
 		"issued by another agent": {"secrets:*:prod/app/*", func(c *company, _ *tx, claims *tokens.Claims) string {
 			claims.Issuer = c.id["reader"]
 			return claims.ID
-		}, "its claims exceed what its issuer may issue", false},
+		}, "its claims are not ones that its issuer may issue for this vault", false},
 		"another tier": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
 			claims.Tier = tokens.Sensitive
 			return claims.ID
-		}, "its claims exceed what its issuer may issue", false},
+		}, "its claims are not ones that its issuer may issue for this vault", false},
 		"of another id": {"secrets:*:prod/mine/*", func(*company, *tx,
 			*tokens.Claims) string {
 			return "11111111-2222-4333-8444-666666666666"
 		},
-			"its claims exceed what its issuer may issue", false},
+			"its claims are not ones that its issuer may issue for this vault", false},
 		"with the owner's id": {"secrets:*:prod/mine/*", func(_ *company, _ *tx, claims *tokens.Claims) string {
 			claims.ID = audit.Owner
 			return claims.ID

@@ -120,7 +120,7 @@ func (s *Session) Approve(shown []Request) error {
 		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
 		who, err := t.author(t, q.Requester)
 		if err != nil || !who.scopes.Allow(requestActions[q.Action], q.Path) || requestActions[q.Action] == 0 {
-			return fault.New(ErrConflict, "request %s asks for more than the scopes of its agent cover; deny it", q.ID)
+			return fault.New(ErrConflict, "request %s asks for more than its requester's scopes cover; deny it", q.ID)
 		}
 		to, err := s.granteeOf(t, q.Requester)
 		if err != nil {

@@ -111,12 +111,12 @@ type DeletedError struct{ Path tokens.Path }
 func (e *DeletedError) Error() string { return e.Path.String() + " was deleted" }
 func (e *DeletedError) Unwrap() error { return ErrNotFound }
 
-// BackupError says that a vault file is a backup. Every read is logged in the file
-// itself, and backups stay unchanged, so nothing can be read from one. It wraps
+// BackupError says that a vault file is a backup. Every act is logged in the file
+// itself, and backups stay unchanged, so one can only be looked at. It wraps
 // [ErrConflict].
 type BackupError struct{ Path string }
 
 func (e *BackupError) Error() string {
-	return e.Path + " is a backup: reading a secret would add to its log, and backups stay unchanged"
+	return e.Path + " is a backup, and backups stay unchanged, even their log"
 }
 func (e *BackupError) Unwrap() error { return ErrConflict }

@@ -143,12 +143,12 @@ func (w *salvage) findKeys(o Options) error {
 	}
 	switch {
 	case roots == 0:
-		return fault.NotVault(w.path, "no root of a vault was found in it; nothing can be salvaged")
+		return fault.Unusable(w.path, "no root of a vault was found in it; nothing can be salvaged")
 	case root == nil:
 		return fault.New(ErrWrongKey, "this owner key does not open what is in %s", w.path)
 	}
 	if w.findEpoch(root, o); w.s == nil {
-		return fault.NotVault(w.path, "the key of its epoch was not found; nothing can be salvaged")
+		return fault.Unusable(w.path, "the key of its epoch was not found; nothing can be salvaged")
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func (b tokenBody) claims(vid keys.VaultID, id, by string) (tokens.Claims, error
 	switch {
 	case err != nil, c.ID != id, uuid.Validate(id) != nil, c.Vault != vid, by != audit.Owner && by != c.Issuer,
 		c.Issuer != audit.Owner && (!isAgentID(c.Issuer) || c.Tier != 0):
-		return c, tokenKind.damaged([]byte(id), "its claims exceed what its issuer may issue")
+		return c, tokenKind.damaged([]byte(id), "its claims are not ones that its issuer may issue for this vault")
 	}
 	return c, nil
 }

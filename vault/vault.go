@@ -196,9 +196,9 @@ func checkFile(path string) error {
 	case !info.Mode().IsRegular():
 		return fault.New(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:
-		return fault.NotVault(path, "it is empty")
+		return fault.Unusable(path, "it is empty")
 	case info.Size() < 2*bolt.PageSize:
-		return fault.NotVault(path, "it is too small for a vault")
+		return fault.Unusable(path, "it is too small for a vault")
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (v *Vault) open() error {
 		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path,
 			strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
 	default:
-		return fault.NotVault(v.path, "it is a database, but not a vault")
+		return fault.Unusable(v.path, "it is a database, but not a vault")
 	}
 	vid, err := v.meta(metaVault)
 	if err != nil {

@@ -323,7 +323,7 @@ func (v *verification) uses(k, val []byte) error {
 	alive, err := v.t.alive(string(k))
 	_, requested := v.told[audit.ApprovalRequested+" "+string(k)]
 	if !alive && !requested && (err == nil || errors.Is(err, ErrNotFound)) {
-		err = useKind.damaged(k, "it counts the uses of a credential that does not exist")
+		err = useKind.damaged(k, "it counts the uses of something that does not exist")
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = nil

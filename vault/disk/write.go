@@ -13,8 +13,10 @@ import (
 	"ass/vault/internal/fault"
 )
 
-// WriteNew creates a file at path, which must be free, with the given content. On an error,
-// it leaves no file. If the name is taken, the error is [fs.ErrExist].
+// WriteNew creates a file at path, which must be free, with the given content, and syncs
+// it and its folder. If the name is taken, the error is [fs.ErrExist]. After
+// [fault.ErrMaybeDone], the file is there but may not survive a power cut. After any other
+// error, it is not there.
 func WriteNew(path string, content []byte, perm fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -41,8 +43,8 @@ func Reserve(path, like string) error {
 	return err
 }
 
-// Write creates a file at path, which must be free. fill writes the content. On an error,
-// Write leaves no file.
+// Write creates a file at path, which must be free, and syncs it, but not its folder. fill
+// writes the content. On an error, Write leaves no file.
 func Write(path string, fill func(io.Writer) error) error {
 	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

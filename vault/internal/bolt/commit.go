@@ -33,7 +33,7 @@ func (st *DB) Update(fn func(*Tx) error) error {
 	err := st.guard(func() error {
 		switch _, err := st.file.ReadAt(before[:], 0); {
 		case errors.Is(err, io.EOF):
-			return fault.NotVault(st.path, "its first pages are missing: the file was truncated")
+			return fault.Unusable(st.path, "its first pages are missing: the file was truncated")
 		case err != nil:
 			return err
 		}

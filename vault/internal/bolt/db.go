@@ -70,7 +70,7 @@ func (st *DB) open(readOnly bool) error {
 			return &fault.BusyError{Path: st.path, Waited: 2 * time.Second}
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
 			errors.Is(err, bolterrors.ErrVersionMismatch):
-			return fault.NotVault(st.path, "it is not a vault, or its first pages are damaged")
+			return fault.Unusable(st.path, "it is not a vault, or its first pages are damaged")
 		}
 		return err
 	})
@@ -141,7 +141,7 @@ func (st *DB) guard(fn func() error) (err error) {
 	return fn()
 }
 
-func errBroken(path string) error { return fault.NotVault(path, "a page of the file is damaged") }
+func errBroken(path string) error { return fault.Unusable(path, "a page of the file is damaged") }
 
 // inBolt reports whether bbolt raised the panic that is being recovered.
 func inBolt() bool {

@@ -89,7 +89,7 @@ type treeBucket struct {
 }
 
 func (w *tree) bad(format string, args ...any) error {
-	return fault.NotVault(w.path, "a page of the file is damaged: "+fmt.Sprintf(format, args...))
+	return fault.Unusable(w.path, "a page of the file is damaged: "+fmt.Sprintf(format, args...))
 }
 
 // readTree reads the two meta pages at the start of a file and the list of free pages,
@@ -134,7 +134,7 @@ func (w *tree) meta(pages uint64) error {
 			return w.bad("page %d has a wrong header", id)
 		}
 		if order.Uint32(meta[8:]) != PageSize {
-			return fault.NotVault(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", PageSize))
+			return fault.Unusable(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", PageSize))
 		}
 		valid++
 		if txid := order.Uint64(meta[48:]); valid == 1 || txid > w.txid {
@@ -143,7 +143,7 @@ func (w *tree) meta(pages uint64) error {
 	}
 	switch {
 	case valid == 0:
-		return fault.NotVault(w.path, "it is not a vault, or its first pages are damaged")
+		return fault.Unusable(w.path, "it is not a vault, or its first pages are damaged")
 	case w.high > pages:
 		return w.bad("the file was truncated: it has %d of %d pages", pages, w.high)
 	case valid == 1:

@@ -43,7 +43,7 @@ func ScanFile(path string, plausible func(key, value uint64) bool) ([]Element, e
 		return nil, err
 	}
 	if info.Size() > maxScanned {
-		return nil, fault.NotVault(path, "it is larger than 1 GiB, the limit for a salvage")
+		return nil, fault.Unusable(path, "it is larger than 1 GiB, the limit for a salvage")
 	}
 	b := make([]byte, info.Size())
 	if err := readWhatCan(f, b); err != nil {

@@ -24,7 +24,7 @@ func (t *Tx) Path() string { return t.path }
 func (t *Tx) bucket(name string) (*bbolt.Bucket, error) {
 	b := t.b.Bucket([]byte(name))
 	if b == nil {
-		return nil, fault.NotVault(t.path, "it is not a vault: its bucket "+name+" is missing")
+		return nil, fault.Unusable(t.path, "its bucket "+name+" is missing")
 	}
 	return b, nil
 }

@@ -47,7 +47,7 @@ var (
 type DamageError struct {
 	Where   string // a file, or bucket/key
 	Problem string
-	Whole   bool // no part of the file can be read
+	Whole   bool // the file as a whole is damaged: a verification would stop at the same place
 }
 
 func (e *DamageError) Error() string { return e.Where + ": " + e.Problem }
@@ -58,8 +58,8 @@ func Damaged(where, format string, args ...any) error {
 	return &DamageError{Where: where, Problem: fmt.Sprintf(format, args...)}
 }
 
-// NotVault returns the error for a file that cannot be read at all.
-func NotVault(path, problem string) error {
+// Unusable returns the error for a file that is damaged as a whole.
+func Unusable(path, problem string) error {
 	return &DamageError{Where: path, Problem: problem, Whole: true}
 }
 
