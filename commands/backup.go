@@ -56,7 +56,7 @@ func (c vaultBackup) Run(a *app) error {
 			return err
 		}
 		defer f.Close()
-		a.out.copy(f)
+		a.out.pass(f)
 		return nil
 	}
 	for _, w := range exposures(filepath.Dir(file)) {

@@ -86,8 +86,8 @@ func (o *output) value(b []byte) {
 	}
 }
 
-// copy prints everything it reads from r.
-func (o *output) copy(r io.Reader) {
+// pass prints everything it reads from r.
+func (o *output) pass(r io.Reader) {
 	if _, err := io.Copy(o.w, r); err != nil {
 		o.err = fmt.Errorf("write to stdout: %v", err)
 	}

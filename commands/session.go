@@ -2,14 +2,9 @@ package commands
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"ass/tokens"
 	"ass/vault"
 	"ass/vault/disk"
 )
@@ -17,135 +12,6 @@ import (
 // How a command opens the vault: it finds the file and the credential, asks for a
 // passphrase if the credential has one, and only then opens, acts and closes. It holds
 // the lock only while it acts.
-
-// place is where the vault is, and how ass found it.
-type place struct {
-	path   string
-	looked []looked
-}
-
-// looked is one source that may say where the vault is.
-type looked struct {
-	where string // "--api-url", "profile default"
-	says  string // what it says, "" for nothing
-}
-
-// locate finds the vault. It looks at the flag, the environment, the profile and the
-// default, in this order.
-func (a *app) locate(cfg *config) (place, error) {
-	var p place
-	env := a.getenv("ASS_API_URL")
-	flag := a.APIURL
-	if flag == env { // kong passes the variable on as the flag
-		flag = ""
-	}
-	stored := ""
-	if prof := cfg.Profiles[a.Profile]; prof != nil {
-		stored = prof.APIURL
-	}
-	p.looked = []looked{{"--api-url", flag}, {"ASS_API_URL", env}, {"profile " + a.Profile, stored}}
-	for _, l := range p.looked {
-		if l.says == "" {
-			continue
-		}
-		path, err := a.vaultPath(l.says)
-		p.path = path
-		return p, err
-	}
-	var err error
-	if p.path, err = a.defaultVault(); err != nil {
-		return p, err
-	}
-	p.looked = append(p.looked, looked{"the default place", p.path})
-	return p, nil
-}
-
-func (p place) exists() bool {
-	_, err := os.Lstat(p.path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// defaultVault returns the path of the vault if nothing else names one.
-func (w *world) defaultVault() (string, error) {
-	dir, err := w.dataDir()
-	return filepath.Join(dir, "vault.db"), err
-}
-
-// credential is what a command acts with.
-type credential struct {
-	kind string // ownerCredential, agentCredential, tokenCredential; "" for none
-	text string // as it is stored or given
-	from string // where it was found, for people
-}
-
-// keyVariables can hold an agent key or a token. The first one that is set wins, as in
-// the hosted CLI.
-var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY"}
-
-// keyFromEnvironment returns the key in the environment, and the variable that holds
-// it; "" for none. If two variables differ, it warns and names the one that counts.
-func (a *app) keyFromEnvironment() (key, from string) {
-	for _, name := range keyVariables {
-		switch text := strings.TrimSpace(a.getenv(name)); {
-		case text == "", text == key:
-		case from == "":
-			key, from = text, name
-		default:
-			a.out.warn("%s and %s hold different keys; %s is used", from, name, from)
-		}
-	}
-	return key, from
-}
-
-// findCredential returns the key in the environment, else the credential of the
-// profile.
-func (a *app) findCredential(cfg *config) (credential, error) {
-	if key, from := a.keyFromEnvironment(); key != "" {
-		kind, err := credentialKind(key)
-		if err == nil && kind == ownerCredential {
-			err = usagef("%s holds an owner key, which is not for programs; store it with: ass login --key -", from)
-		}
-		if err != nil {
-			return credential{}, err
-		}
-		return credential{kind, key, from}, nil
-	}
-	if p := cfg.Profiles[a.Profile]; p != nil {
-		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
-	}
-	return credential{}, nil
-}
-
-// credentialKind recognizes the kind of a credential by its form.
-func credentialKind(text string) (string, error) {
-	switch {
-	case vault.IsLocked(text):
-		return ownerCredential, nil
-	case vault.LooksLikeIdentity(text):
-		return ownerCredential, nil
-	case tokens.LooksLikeAgentKey(text):
-		return agentCredential, nil
-	case tokens.LooksLikeToken(text):
-		return tokenCredential, nil
-	}
-	return "", usagef("this is not a credential: an owner key begins with AGE-SECRET-KEY-, an agent key with ass_, a " +
-		"token with ey")
-}
-
-// withoutComments removes the comments from the content of an identity file, as
-// age-keygen writes it, or of a recovery file.
-func withoutComments(text string) string {
-	lines := slices.DeleteFunc(splitLines(text), func(line string) bool { return strings.HasPrefix(line, "#") })
-	return strings.TrimSpace(strings.Join(lines, "\n"))
-}
-
-func splitLines(text string) []string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimSpace(line)
-	}
-	return lines
-}
 
 // lockOptions returns the options with which this program waits for a lock.
 func (a *app) lockOptions() disk.LockOptions {
@@ -315,8 +181,7 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
 		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and " +
-			"try " +
-			"again")
+			"try again")
 	}
 	return err
 }
@@ -425,91 +290,4 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%s; if that is intended: ass vault accept", back)
 	}
 	return v, nil
-}
-
-// exposed returns a warning for each way in which others can access the vault or the
-// stored credentials.
-func (w *world) exposed(at place) []string {
-	config, err := w.configPath()
-	if err != nil {
-		return exposures(at.path, filepath.Dir(at.path))
-	}
-	return exposures(at.path, filepath.Dir(at.path), config, filepath.Dir(config))
-}
-
-// openKey is a credential that is ready to open a vault.
-type openKey struct {
-	owner *vault.Identity
-	agent tokens.AgentKey
-	token string
-}
-
-// readKey parses a credential. If it has a passphrase, readKey asks for it once per
-// run.
-func (a *app) readKey(c credential) (openKey, error) {
-	switch c.kind {
-	case ownerCredential:
-		if a.asked == nil || a.asked.cred != c {
-			id, err := a.readIdentity(c.text)
-			if err != nil {
-				return openKey{}, err
-			}
-			a.asked = &askedKey{c, openKey{owner: id}}
-		}
-		return a.asked.key, nil
-	case agentCredential:
-		k, err := tokens.ParseAgentKey(c.text)
-		return openKey{agent: k}, err
-	}
-	return openKey{token: c.text}, nil
-}
-
-// askedKey is an owner's key that was opened in this run.
-type askedKey struct {
-	cred credential
-	key  openKey
-}
-
-// readNextKey opens the key that a rekey stored. It has the same passphrase as the key
-// before it.
-func (a *app) readNextKey(text string) (*vault.Identity, error) {
-	if vault.IsLocked(text) && a.usedPassphrase != "" {
-		return vault.UnlockIdentity(text, a.usedPassphrase)
-	}
-	return a.readIdentity(text)
-}
-
-func (a *app) readIdentity(text string) (*vault.Identity, error) {
-	if !vault.IsLocked(text) {
-		return vault.ParseIdentity(text)
-	}
-	pass, err := a.passphrase()
-	if err != nil {
-		return nil, err
-	}
-	id, err := vault.UnlockIdentity(text, pass)
-	if errors.Is(err, vault.ErrPassphrase) {
-		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key; try again")
-	}
-	a.usedPassphrase = pass
-	return id, err
-}
-
-// usable opens the vault and returns an error if the credential cannot be used now.
-func (k openKey) usable(v *vault.Vault) error {
-	s, err := k.open(v)
-	if err != nil {
-		return err
-	}
-	return s.Usable()
-}
-
-func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
-	switch {
-	case k.owner != nil:
-		return v.Owner(k.owner)
-	case k.token != "":
-		return v.Token(k.token)
-	}
-	return v.Agent(k.agent)
 }

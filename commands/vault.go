@@ -113,7 +113,7 @@ tokens end. The log up to now is moved into a file that verifies by itself.`
 
 func (c vaultRekey) Run(a *app) error {
 	if c.NewKey {
-		return c.newOwner(a)
+		return c.withNewKey(a)
 	}
 	if c.LogFile != "" {
 		return usagef("--log-file goes with --new-key")
@@ -164,11 +164,11 @@ func (c vaultAccept) Run(a *app) error {
 	})
 }
 
-// newOwner gives the vault another owner key. It stores the key before the vault has
+// withNewKey gives the vault another owner key. It stores the key before the vault has
 // it, so that no vault ever exists without its key. It does so while the vault is
 // locked and the key of the profile has just opened it. So a next key that an earlier
 // run left in the profile is the key of no vault, and can be overwritten.
-func (c vaultRekey) newOwner(a *app) error {
+func (c vaultRekey) withNewKey(a *app) error {
 	h, err := a.find()
 	if err != nil {
 		return err
@@ -181,12 +181,12 @@ func (c vaultRekey) newOwner(a *app) error {
 		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s; run it with the owner's key",
 			h.cred.from, withArticle(kindName(h.cred.kind)))
 	}
-	logFile := c.LogFile
-	if logFile == "" {
-		logFile = freeName(filepath.Dir(h.at.path), filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"),
-			".jsonl")
+	made := newOwner{logFile: c.LogFile}
+	if made.logFile == "" {
+		made.logFile = freeName(filepath.Dir(h.at.path),
+			filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
 	}
-	if logFile, err = a.abs(logFile); err != nil {
+	if made.logFile, err = a.abs(made.logFile); err != nil {
 		return err
 	}
 	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
@@ -195,23 +195,17 @@ func (c vaultRekey) newOwner(a *app) error {
 	if _, err := a.readKey(h.cred); err != nil { // asks for the passphrase, once
 		return err
 	}
-	id, err := vault.NewIdentity()
-	if err != nil {
+	if made.id, err = vault.NewIdentity(); err != nil {
 		return err
 	}
-	stored := id.Text()
+	stored := made.id.Text()
 	if p.locked() {
-		if stored, err = id.Lock(a.usedPassphrase, 0); err != nil {
+		if stored, err = made.id.Lock(a.usedPassphrase, 0); err != nil {
 			return err
 		}
 	}
-	var (
-		agents []vault.NewAgentKey
-		vid    string
-		copies []vault.Copy
-	)
 	err = a.withSession(access{owner: "rekey the vault"}, func(s *vault.Session) (err error) {
-		if copies, err = s.Copies(time.Time{}); err != nil {
+		if made.copies, err = s.Copies(time.Time{}); err != nil {
 			return err
 		}
 		p = &profile{Key: a.asked.cred.text}
@@ -221,36 +215,15 @@ func (c vaultRekey) newOwner(a *app) error {
 		case err != nil: // not wrapped: it is not about the vault
 			return fmt.Errorf("the new owner key cannot be stored, so nothing was changed: %v", err)
 		}
-		_, agents, err = s.RekeyOwner(id, logFile)
-		vid = s.VaultID()
+		_, made.agents, err = s.RekeyOwner(made.id, made.logFile)
+		made.vid = s.VaultID()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", vid, false })
-	if a.JSON {
-		keys := make([]newKeyJSON, len(agents))
-		for i, k := range agents {
-			keys[i] = newKeyJSON{ID: k.Agent.ID, Name: k.Agent.Name, APIKey: k.Key.Text()}
-		}
-		err = a.out.json(newOwnerResult{VaultID: vid, OwnerKey: id.Text(), Agents: keys, LogFile: logFile})
-	} else {
-		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
-		a.out.line("Owner Key: %s", id.Text())
-		if len(agents) > 0 {
-			a.out.note("these keys are shown only once; give each to its program as ASS_AGENT_KEY")
-		}
-		for _, k := range agents {
-			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
-		}
-	}
-	a.out.note("the log up to now is in %s", a.tilde(logFile))
-	if p.locked() {
-		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login " +
-			"--key-file FILE")
-	}
-	a.noteCopies(copies)
+	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", made.vid, false })
+	err = made.show(a, p.locked())
 	if unstored != nil {
 		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
 			"key of the profile", unstored, a.tilde(h.cfg.path))
@@ -259,6 +232,41 @@ func (c vaultRekey) newOwner(a *app) error {
 		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err,
 			a.tilde(h.cfg.path))
 	}
+	return err
+}
+
+// newOwner is what a rekey with a new owner key made.
+type newOwner struct {
+	id      *vault.Identity
+	vid     string // the new id of the vault
+	agents  []vault.NewAgentKey
+	logFile string
+	copies  []vault.Copy // which the old key still opens
+}
+
+func (n newOwner) show(a *app, locked bool) (err error) {
+	if a.JSON {
+		keys := make([]newKeyJSON, len(n.agents))
+		for i, k := range n.agents {
+			keys[i] = newKeyJSON{ID: k.Agent.ID, Name: k.Agent.Name, APIKey: k.Key.Text()}
+		}
+		err = a.out.json(newOwnerResult{VaultID: n.vid, OwnerKey: n.id.Text(), Agents: keys, LogFile: n.logFile})
+	} else {
+		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
+		a.out.line("Owner Key: %s", n.id.Text())
+		if len(n.agents) > 0 {
+			a.out.note("these keys are shown only once; give each to its program as ASS_AGENT_KEY")
+		}
+		for _, k := range n.agents {
+			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
+		}
+	}
+	a.out.note("the log up to now is in %s", a.tilde(n.logFile))
+	if locked {
+		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login " +
+			"--key-file FILE")
+	}
+	a.noteCopies(n.copies)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (s *Session) refused(r *refusal) error {
 // mayOnlyOwner refuses an act for which a grantee lacks the keys. event is the log's
 // name for the act. It is "" for an act that only looks; its refusal is not logged.
 func (s *Session) mayOnlyOwner(what, event, resource string) error {
-	if s.root != nil {
+	if s.isOwner() {
 		return nil
 	}
 	err := fault.New(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
@@ -80,7 +80,7 @@ func (s *Session) mayOnlyOwner(what, event, resource string) error {
 // secret. If the act fails, nothing is counted. If a secret is out of scope, the
 // answer is the same whether or not the secret exists.
 func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...tokens.Path) error {
-	if s.as == nil {
+	if s.isOwner() {
 		return nil
 	}
 	resource := s.by.id
@@ -139,7 +139,7 @@ func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
 // standing returns the uses of the credential. If the credential is not valid now, it
 // also returns an error, and why in a word; "" if the uses could not be read.
 func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
-	if s.as == nil {
+	if s.isOwner() {
 		return uses, "", nil
 	}
 	if uses, err = t.usesOf(s.by.id); err == nil {
@@ -220,9 +220,9 @@ func (t *tx) lapsesAt(at time.Time) {
 	}
 }
 
-// clear removes what has lapsed: expired tokens, and requests that are no longer
+// clearLapsed removes what has lapsed: expired tokens, and requests that are no longer
 // listed. The next transaction after the lapse does it, whatever it is for.
-func (t *tx) clear() error {
+func (t *tx) clearLapsed() error {
 	if t.head.lapse.IsZero() || t.now.Before(t.head.lapse) {
 		return nil
 	}
@@ -253,7 +253,7 @@ func (s signer) verifies(message, sig []byte) bool {
 func (s *Session) author(t *tx, by string) (signer, error) {
 	if by == audit.Owner {
 		who := signer{pub: s.pub, owner: true}
-		if s.root != nil {
+		if s.isOwner() {
 			who.sign = s.root.Sign
 		}
 		return who, nil

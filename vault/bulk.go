@@ -56,18 +56,6 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 	return values, nil
 }
 
-// reading is the state of one secret while it is read.
-type reading struct {
-	k, v []byte
-	who  signer
-	path tokens.Path
-	head secretBody
-
-	version versionBody
-	value   []byte
-	err     error
-}
-
 // liveHeads reads the heads of secrets. If one is deleted, that is an error.
 func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	heads = make([]secretBody, 0, len(paths))
@@ -106,11 +94,11 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	worker := func() func(*reading) {
 		own, h := s.inOrder(), newHasher(t.Epoch)
 		return func(r *reading) {
-			r.version, r.value, r.err = own.openStored(h, r.who, r.path, r.head.Version, r.k, r.v)
+			own.open(h, r)
 		}
 	}
 	done := func(r *reading) error {
-		v, err := s.handOut(t, r.path, r.head, r.head.Version, r.version, r.value, r.err)
+		v, err := s.handOut(t, r)
 		var one *needsDecision
 		switch {
 		case errors.As(err, &one):
@@ -124,18 +112,13 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	}
 	err = inBatches(worker, done, func(add func(reading, int) error) error {
 		for i, p := range paths {
-			n := heads[i].Version
-			k := versionKey(p, n)
-			v, err := t.stored(bucketVersions, k)
-			if errors.Is(err, ErrNotFound) {
-				err = noVersion(p, n)
+			r := reading{path: p, head: heads[i], n: heads[i].Version}
+			err := t.find(&r)
+			if err == nil {
+				r.v = bytes.Clone(r.v)
+				err = add(r, len(r.v))
 			}
 			if err != nil {
-				return err
-			}
-			v = bytes.Clone(v)
-			if err := add(reading{k: k, v: v, who: t.signer(versionKind.rules, authorIn(v)), path: p, head: heads[i]},
-				len(v)); err != nil {
 				return err
 			}
 		}
@@ -204,18 +187,18 @@ var errDryRun = errors.New("nothing is to be kept")
 // Import stores many values directly in a namespace, all or none. It returns one result
 // for each item, in the order of the items. If a value is already the current one, and
 // the session can read that, Import writes no new version.
-func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (done []Imported, err error) {
+func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]Imported, error) {
 	paths, err := CheckImport(ns, items, o)
 	if err != nil {
 		return nil, err
 	}
-	var raise map[tokens.Path]tokens.Tier
+	m := importing{ns: ns, paths: paths, items: items, o: o}
 	err = s.update(func(t *tx) error {
-		if done, raise, err = s.importAll(t, ns, paths, items, o, nil); err != nil {
+		m.Session, m.t = s, t
+		switch err := m.run(); {
+		case err != nil:
 			return err
-		}
-		switch {
-		case len(raise) > 0:
+		case len(m.raise) > 0:
 			return errRaise
 		case o.DryRun:
 			return errDryRun
@@ -224,17 +207,22 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) (do
 	})
 	switch {
 	case errors.Is(err, errDryRun), o.DryRun && errors.Is(err, errRaise):
-		return done, nil
+		return m.done, nil
 	case errors.Is(err, errRaise):
+		again := importing{ns: ns, paths: paths, items: items, o: o, raised: m.raise}
 		err = s.rewrite(&rewritePlan{
-			why: "tier raised", what: ns.String(), tier: raise,
+			why: "tier raised", what: ns.String(), tier: m.raise,
 			then: func(next *Session, t *tx) error {
-				done, _, err = next.importAll(t, ns, paths, items, o, raise)
-				return err
+				again.Session, again.t = next, t
+				return again.run()
 			},
 		})
+		m.done = again.done
 	}
-	return done, err
+	if err != nil {
+		return nil, err
+	}
+	return m.done, nil
 }
 
 // CheckImport returns an error if Import would refuse the form of an item; else it
@@ -258,92 +246,113 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 	return paths, nil
 }
 
-// importAll decides on each item and writes it. It stops writing at the first item whose
-// tier has to be raised, and returns all such items in raise. An item that a rewrite has
-// raised gets a new version, whatever its value.
-func (s *Session) importAll(t *tx, ns tokens.Namespace, paths []tokens.Path, items []Item, o ImportOptions,
-	raised map[tokens.Path]tokens.Tier) (done []Imported, raise map[tokens.Path]tokens.Tier, err error) {
-	if err := s.authorize(t, tokens.Write, audit.SecretImported, paths...); err != nil {
-		return nil, nil, err
+// importing is one attempt at an import.
+type importing struct {
+	*Session
+	t      *tx
+	ns     tokens.Namespace
+	paths  []tokens.Path
+	items  []Item
+	o      ImportOptions
+	raised map[tokens.Path]tokens.Tier // by a rewrite, for this import
+
+	done  []Imported
+	need  needsDecision
+	raise map[tokens.Path]tokens.Tier // the tiers that a rewrite must raise first
+
+	keys     []string // of what is written
+	versions []uint64
+	tiers    []tokens.Tier
+}
+
+// run decides on each item and writes it. It stops writing at the first item whose tier
+// has to be raised, and collects all such items.
+func (m *importing) run() error {
+	if err := m.authorize(m.t, tokens.Write, audit.SecretImported, m.paths...); err != nil {
+		return err
 	}
-	raise = map[tokens.Path]tokens.Tier{}
-	need := &needsDecision{}
-	var keys []string
-	var versions []uint64
-	var tiers []tokens.Tier
-	plan := func(i int, p tokens.Path, write func(writing) error) error {
-		w, err := s.planWrite(t, p, SetOptions{Tier: o.Tier, Type: o.Type})
-		var one *needsDecision
-		if errors.As(err, &one) && o.DryRun { // a dry run makes no requests
-			done = append(done, Imported{Secret{Path: p}, ImportRequested})
-			return nil
-		}
-		if errors.As(err, &one) {
-			need.subjects = append(need.subjects, one.subjects...)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		outcome := ImportCreated
-		if w.before.Version > 0 {
-			outcome = ImportUpdated
-			same, err := s.isCurrent(t, p, w, items[i].Value)
-			same = same && raised[p] == 0
-			switch {
-			case err != nil:
-				return err
-			case same:
-				outcome = ImportUnchanged
-			case o.OnConflict == OnConflictSkip:
-				outcome = ImportSkipped
-			case o.OnConflict == OnConflictError:
-				return fault.New(ErrConflict, "%s already has another value; nothing was imported", p)
-			case o.MayReplace != nil && !o.MayReplace(p):
-				return fault.New(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
-			}
-		}
-		result := Imported{w.before, outcome}
-		if result.Written() {
-			if w.was != 0 && w.head.Tier > w.was {
-				raise[p] = w.head.Tier
-			}
-			if len(raise) == 0 {
-				body, err := s.versionOf(t, p, &w)
-				if err == nil {
-					err = write(writing{path: p, head: w.head, version: body, value: items[i].Value})
-				}
-				if err != nil {
-					return err
-				}
-				result.Secret = w.head.secret(p)
-			}
-			keys, versions, tiers = append(keys, p.Key()), append(versions, w.head.Version), append(tiers, w.head.Tier)
-		}
-		done = append(done, result)
-		return nil
-	}
-	err = inBatches(s.sealer, func(w *writing) error { return s.put(t, w) }, func(add func(writing, int) error) error {
-		for i, p := range paths {
-			s.v.opts.step(i+1, len(paths))
-			err := plan(i, p, func(w writing) error { return add(w, len(w.value)) })
+	m.raise = map[tokens.Path]tokens.Tier{}
+	err := inBatches(m.sealer, func(w *writing) error { return m.put(m.t, w) }, func(add func(writing, int) error) error {
+		for i, p := range m.paths {
+			m.v.opts.step(i+1, len(m.paths))
+			err := m.item(p, m.items[i].Value, func(w writing) error { return add(w, len(w.value)) })
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	switch {
+	case err != nil:
+		return err
+	case len(m.need.subjects) > 0:
+		return &m.need
+	case len(m.raise) > 0 || len(m.keys) == 0:
+		return nil
+	}
+	return m.t.log(audit.SecretImported, "namespace", m.ns.String(), map[string]any{"keys": m.keys, "versions": m.versions,
+		"tiers": m.tiers})
+}
+
+// item decides on one item. If a version of it is to be written, item calls write.
+func (m *importing) item(p tokens.Path, value []byte, write func(writing) error) error {
+	w, err := m.planWrite(m.t, p, SetOptions{Tier: m.o.Tier, Type: m.o.Type})
+	var one *needsDecision
+	if errors.As(err, &one) {
+		if m.o.DryRun { // a dry run makes no requests
+			m.done = append(m.done, Imported{Secret{Path: p}, ImportRequested})
+		} else {
+			m.need.subjects = append(m.need.subjects, one.subjects...)
+		}
+		return nil
+	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if len(need.subjects) > 0 {
-		return nil, nil, need
+	result := Imported{w.before, ImportCreated}
+	if w.before.Version > 0 {
+		if result.Outcome, err = m.replaces(p, w, value); err != nil {
+			return err
+		}
 	}
-	if len(raise) > 0 || len(keys) == 0 {
-		return done, raise, nil
+	if result.Written() {
+		if w.was != 0 && w.head.Tier > w.was {
+			m.raise[p] = w.head.Tier
+		}
+		if len(m.raise) == 0 {
+			body, err := m.versionOf(m.t, p, &w)
+			if err != nil {
+				return err
+			}
+			if err := write(writing{path: p, head: w.head, version: body, value: value}); err != nil {
+				return err
+			}
+			result.Secret = w.head.secret(p)
+		}
+		m.keys = append(m.keys, p.Key())
+		m.versions, m.tiers = append(m.versions, w.head.Version), append(m.tiers, w.head.Tier)
 	}
-	return done, raise, t.log(audit.SecretImported, "namespace", ns.String(), map[string]any{"keys": keys,
-		"versions": versions, "tiers": tiers})
+	m.done = append(m.done, result)
+	return nil
+}
+
+// replaces decides on an item whose secret exists. A secret that a rewrite has raised gets
+// a new version, whatever its value.
+func (m *importing) replaces(p tokens.Path, w write, value []byte) (outcome string, err error) {
+	same, err := m.isCurrent(m.t, p, w, value)
+	switch {
+	case err != nil:
+		return "", err
+	case same && m.raised[p] == 0:
+		return ImportUnchanged, nil
+	case m.o.OnConflict == OnConflictSkip:
+		return ImportSkipped, nil
+	case m.o.OnConflict == OnConflictError:
+		return "", fault.New(ErrConflict, "%s already has another value; nothing was imported", p)
+	case m.o.MayReplace != nil && !m.o.MayReplace(p):
+		return "", fault.New(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
+	}
+	return ImportUpdated, nil
 }
 
 // writing is a version that is to be written, with the head of its secret.
@@ -366,9 +375,9 @@ func (s *Session) sealer() func(*writing) {
 		if !w.own || w.err != nil {
 			return
 		}
-		w.made[0], w.err = versionKind.make(h, s.by, versionKey(w.path, w.head.Version), w.version)
+		w.made[0], w.err = versionKind.newStored(h, s.by, versionKey(w.path, w.head.Version), w.version)
 		if w.err == nil {
-			w.made[1], w.err = secretKind.make(h, s.by, secretBucketKey(w.path), w.head)
+			w.made[1], w.err = secretKind.newStored(h, s.by, secretBucketKey(w.path), w.head)
 		}
 	}
 }

@@ -98,9 +98,9 @@ func (c checkpoint) encode(vid keys.VaultID, owner ed25519.PrivateKey) ([]byte, 
 // parseCheckpoint checks the signature and decodes the checkpoint. It needs no key: the
 // vault's id is derived from the owner's public key, which the checkpoint carries.
 func parseCheckpoint(vid keys.VaultID, value []byte) (c checkpoint, err error) {
-	pub, rest, ok1 := cutLP(value)
-	body, rest, ok2 := cutLP(rest)
-	sig, rest, ok3 := cutLP(rest)
+	pub, rest, ok1 := keys.CutLP(value)
+	body, rest, ok2 := keys.CutLP(rest)
+	sig, rest, ok3 := keys.CutLP(rest)
 	switch {
 	case !ok1, !ok2, !ok3, len(rest) > 0, len(pub) != ed25519.PublicKeySize, keys.VaultIDOf(pub) != vid,
 		!ed25519.Verify(pub, checkpointSigned(vid, body), sig):

@@ -165,7 +165,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 			var head secretBody
 			if head, _, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil {
 				head.Tier = max(head.Tier, p.tier[c.path])
-				c.made, c.err = secretKind.make(into, next.by, c.k, head)
+				c.made, c.err = secretKind.newStored(into, next.by, c.k, head)
 			}
 		}
 	}
@@ -217,7 +217,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			case !ok:
 				c.err = keys.ErrNoKey
 			default:
-				c.made, c.err = versionKind.make(into, next.by, c.k, body)
+				c.made, c.err = versionKind.newStored(into, next.by, c.k, body)
 			}
 		}
 	}

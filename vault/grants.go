@@ -285,7 +285,7 @@ func (s *Session) issuerKey(t *tx, claims tokens.Claims) (keys.Key, error) {
 
 // Who names the actor of the session: "the owner", "agent agt_…", "token …".
 func (s *Session) Who() string {
-	if s.as == nil {
+	if s.isOwner() {
 		return "the owner"
 	}
 	return s.by.kind + " " + s.by.id
@@ -297,5 +297,5 @@ func (s *Session) ID() string { return s.by.id }
 // Can reports whether the session's scopes cover an act on a secret. The owner's
 // cover everything.
 func (s *Session) Can(a tokens.Action, p tokens.Path) bool {
-	return s.as == nil || s.as.scopes.Allow(a, p)
+	return s.isOwner() || s.as.scopes.Allow(a, p)
 }

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"os"
 	"slices"
 
@@ -41,7 +40,7 @@ func (v *Vault) Info() (Info, error) {
 	}
 	info.Bytes = file.Size()
 	err = v.db.Each(bucketSecrets, func(_, value []byte) {
-		if bytes.Contains(value, []byte(`"deleted_at":`)) {
+		if head, ok := peek[secretBody](value); ok && head.DeletedAt != nil {
 			info.Deleted++
 		} else {
 			info.Secrets++
@@ -72,7 +71,17 @@ func (v *Vault) Info() (Info, error) {
 }
 
 // isActive reports whether the record of an agent contains no revocation.
-func isActive(value []byte) bool { return !bytes.Contains(value, []byte(`"revoked_at":`)) }
+func isActive(value []byte) bool {
+	body, ok := peek[agentBody](value)
+	return !ok || body.RevokedAt == nil
+}
+
+// peek returns the body of stored bytes, unchecked. If there is none, ok is false.
+func peek[B any](value []byte) (body B, ok bool) {
+	r, err := parseRecord(value)
+	ok = err == nil && audit.DecodeStrict(r.body, &body) == nil
+	return body, ok
+}
 
 // HasAgents reports whether the vault has an active agent.
 func (v *Vault) HasAgents() (found bool, err error) {
@@ -94,15 +103,15 @@ type Names struct {
 // Names lists the names and ids that a command line can refer to.
 func (v *Vault) Names() (n Names, err error) {
 	err = v.db.Each(bucketSecrets, func(k, value []byte) {
-		if p, err := tokens.ParsePath(string(k)); err == nil && !bytes.Contains(value, []byte(`"deleted_at":`)) {
+		head, _ := peek[secretBody](value)
+		if p, err := tokens.ParsePath(string(k)); err == nil && head.DeletedAt == nil {
 			n.Paths = append(n.Paths, p)
 		}
 	})
 	answered := map[string]bool{}
 	for bucket, fn := range map[string]func(k, value []byte){
 		bucketAgents: func(_, value []byte) {
-			var body agentBody
-			if r, err := parseRecord(value); err == nil && audit.DecodeStrict(r.body, &body) == nil && body.RevokedAt == nil {
+			if body, ok := peek[agentBody](value); ok && body.RevokedAt == nil {
 				n.Agents = append(n.Agents, body.Name)
 			}
 		},

@@ -133,9 +133,9 @@ func requestName(bucket string) func(k []byte) string {
 	}
 }
 
-// make makes a record with by as its author.
-func (kd kind[B]) make(h *hasher, by actor, k []byte, body B) (stored, error) {
-	return h.make(by, kd.bucket, k, kd.signed, body)
+// newStored makes a record with by as its author.
+func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (stored, error) {
+	return h.newStored(by, kd.bucket, k, kd.signed, body)
 }
 
 // put writes a record of the transaction's actor.

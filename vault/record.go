@@ -41,9 +41,9 @@ func parseRecord(value []byte) (record, error) {
 	if len(value) == 0 || value[0] != recordVersion {
 		return record{}, errRecord
 	}
-	by, rest, ok1 := cutLP(value[1:])
-	sig, rest, ok2 := cutLP(rest)
-	body, rest, ok3 := cutLP(rest)
+	by, rest, ok1 := keys.CutLP(value[1:])
+	sig, rest, ok2 := keys.CutLP(rest)
+	body, rest, ok3 := keys.CutLP(rest)
 	if !ok1 || !ok2 || !ok3 || len(rest) != 32 {
 		return record{}, errRecord
 	}
@@ -54,17 +54,6 @@ func parseRecord(value []byte) (record, error) {
 func authorIn(value []byte) string {
 	r, _ := parseRecord(value)
 	return r.by
-}
-
-func cutLP(b []byte) (x, rest []byte, ok bool) {
-	if len(b) < 4 {
-		return nil, nil, false
-	}
-	n := uint64(binary.BigEndian.Uint32(b))
-	if uint64(len(b)-4) < n {
-		return nil, nil, false
-	}
-	return b[4 : 4+n], b[4+n:], true
 }
 
 func (r record) encode() []byte {
@@ -123,8 +112,8 @@ type stored struct {
 	term       digest
 }
 
-// make makes a record with by as its author. If requireSig is set, by signs it.
-func (h *hasher) make(by actor, bucket string, k []byte, requireSig bool, body any) (stored, error) {
+// newStored makes a record with by as its author. If requireSig is set, by signs it.
+func (h *hasher) newStored(by actor, bucket string, k []byte, requireSig bool, body any) (stored, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return stored{}, err

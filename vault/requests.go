@@ -322,7 +322,7 @@ func (q Request) logged() map[string]any {
 func (s *Session) Requests() ([]Request, error) {
 	var list []Request
 	requester := s.by.id
-	if s.as == nil {
+	if s.isOwner() {
 		requester = ""
 	}
 	err := s.view(func(t *tx) (err error) {

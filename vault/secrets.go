@@ -134,59 +134,86 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	if n == 0 {
 		n = head.Version
 	}
-	version, value, err := s.readVersion(t, p, n)
-	return s.handOut(t, p, head, n, version, value, err)
+	r := reading{path: p, head: head, n: n}
+	if err := t.find(&r); err != nil {
+		return Value{}, err
+	}
+	s.open(t.hasher, &r)
+	return s.handOut(t, &r)
 }
 
-// handOut logs the read of a version and returns the value. If err is keys.ErrNoKey, the session
-// could not open the version, and handOut opens it with an approval.
-func (s *Session) handOut(t *tx, p tokens.Path, head secretBody, n uint64, version versionBody, value []byte,
-	err error) (Value, error) {
-	note := map[string]any{"version": n}
+// reading is the state of one secret while its version n is read.
+type reading struct {
+	path tokens.Path
+	head secretBody
+	n    uint64
+
+	k, v []byte // the stored version
+	who  signer // its author
+
+	version versionBody
+	value   []byte
+	err     error // why the session's keys do not open it
+}
+
+// find looks the stored version up, and its author.
+func (t *tx) find(r *reading) error {
+	r.k = versionKey(r.path, r.n)
+	v, err := t.stored(bucketVersions, r.k)
+	if errors.Is(err, ErrNotFound) {
+		err = noVersion(r.path, r.n)
+	}
+	if err != nil {
+		return err
+	}
+	r.v, r.who = v, t.signer(versionKind.rules, authorIn(v))
+	return nil
+}
+
+// open checks the MAC and the signature of a stored version, and opens it.
+func (s *Session) open(h *hasher, r *reading) {
+	if r.version, _, r.err = versionKind.check(h, r.who, r.k, r.v); r.err != nil {
+		return
+	}
+	r.value, r.err = s.openVersion(h.Epoch, r.version, r.path, r.n)
+	if errors.Is(r.err, keys.ErrNoKey) && r.version.Tier == tokens.Standard {
+		r.err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a "+
+			"new token can read it", r.path, r.n, s.Who())
+	}
+}
+
+// handOut logs the read of a version and returns the value. If the session has no key for
+// the version, handOut opens it with an approval.
+func (s *Session) handOut(t *tx, r *reading) (Value, error) {
+	note := map[string]any{"version": r.n}
+	value, err := r.value, r.err
 	if errors.Is(err, keys.ErrNoKey) {
-		value, note["approval"], err = s.readApproved(t, p, n, version)
+		value, note["approval"], err = s.readApproved(t, r.path, r.n, r.version)
 	}
 	if err != nil {
 		return Value{}, err
 	}
-	found := head.secret(p)
-	if n != head.Version {
-		found.Version, found.UpdatedAt = n, version.CreatedAt
+	found := r.head.secret(r.path)
+	if r.n != r.head.Version {
+		found.Version, found.UpdatedAt = r.n, r.version.CreatedAt
 	}
-	found.Tier = max(head.Tier, version.Tier)
+	found.Tier = max(r.head.Tier, r.version.Tier)
 	note["tier"] = found.Tier
-	return Value{found, value}, t.log(audit.SecretRead, "secret", p.String(), note)
+	return Value{found, value}, t.log(audit.SecretRead, "secret", r.path.String(), note)
 }
 
-// readVersion checks the MAC and the signature of one version, and opens it.
+// readVersion checks and opens one version, with the session's own keys alone.
 func (s *Session) readVersion(t *tx, p tokens.Path, n uint64) (versionBody, []byte, error) {
-	k := versionKey(p, n)
-	v, err := t.stored(bucketVersions, k)
-	if errors.Is(err, ErrNotFound) {
-		err = noVersion(p, n)
-	}
-	if err != nil {
+	r := reading{path: p, n: n}
+	if err := t.find(&r); err != nil {
 		return versionBody{}, nil, err
 	}
-	return s.openStored(t.hasher, t.signer(versionKind.rules, authorIn(v)), p, n, k, v)
+	s.open(t.hasher, &r)
+	return r.version, r.value, r.err
 }
 
 func noVersion(p tokens.Path, n uint64) error {
 	return fault.New(ErrNotFound, "%s has no version %d", p, n)
-}
-
-// openStored opens the stored bytes of a version. who is the author that they name.
-func (s *Session) openStored(h *hasher, who signer, p tokens.Path, n uint64, k, v []byte) (body versionBody,
-	value []byte, err error) {
-	if body, _, err = versionKind.check(h, who, k, v); err != nil {
-		return body, nil, err
-	}
-	value, err = s.openVersion(h.Epoch, body, p, n)
-	if errors.Is(err, keys.ErrNoKey) && body.Tier == tokens.Standard {
-		err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a new "+
-			"token can read it", p, n, s.Who())
-	}
-	return body, value, err
 }
 
 // openVersion opens a version with the session's keys. It returns keys.ErrNoKey if

@@ -102,7 +102,7 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 	case spec.Tier > tokens.Sensitive:
 		return &tokens.SyntaxError{What: "tier", Problem: "a token reads the standard tier or, if the owner issued it, the " +
 			"sensitive one; a critical secret needs approval each time"}
-	case s.as == nil:
+	case s.isOwner():
 		return nil
 	case s.as.claims != nil:
 		return refuse("token", "a token cannot issue tokens; ask %s for one", s.as.agent)
@@ -128,10 +128,10 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 		return Issued{}, &tokens.SyntaxError{What: "token", Problem: "its scopes, lifetime or addresses are invalid"}
 	}
 	var k keys.Key
-	if s.as != nil {
-		k = keys.TokenKey(s.as.secret, c.ID)
-	} else {
+	if s.isOwner() {
 		k = s.root.OwnerTokenKey(c.ID)
+	} else {
+		k = keys.TokenKey(s.as.secret, c.ID)
 	}
 	secret := tokens.Signature(signed, k)
 	to := keys.NewGrantee(secret)
@@ -140,10 +140,10 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 		return Issued{}, err
 	}
 	g.JWTKey = k[:]
-	if s.as != nil {
-		g.Files, err = s.filesBelow(t, nodes)
-	} else {
+	if s.isOwner() {
 		err = s.openUp(t, nodes)
+	} else {
+		g.Files, err = s.filesBelow(t, nodes)
 	}
 	if err != nil {
 		return Issued{}, err
@@ -261,7 +261,7 @@ func (s *Session) Tokens() ([]TokenInfo, error) {
 	var list []TokenInfo
 	err := s.view(func(t *tx) error {
 		return t.eachToken(func(body tokenBody, c tokens.Claims) error {
-			if s.as != nil && c.Issuer != s.by.id && c.ID != s.by.id {
+			if !s.isOwner() && c.Issuer != s.by.id && c.ID != s.by.id {
 				return nil
 			}
 			info, err := t.tokenInfo(body, c)

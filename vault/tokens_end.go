@@ -16,7 +16,7 @@ import (
 // removes the grant. rewritten reports whether the vault was rewritten. A token that
 // is not active is [ErrConflict].
 func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
-	if s.root == nil {
+	if !s.isOwner() {
 		return false, s.update(func(t *tx) error {
 			if _, err := s.admit(t, audit.TokenRevoked, s.by.id); err != nil {
 				return err

@@ -72,7 +72,7 @@ func (s *Session) commit(fn func(*tx) error) error {
 		if err := t.refuseBackup(); err != nil {
 			return err
 		}
-		if err := t.clear(); err != nil {
+		if err := t.clearLapsed(); err != nil {
 			return err
 		}
 		if err := fn(t); err != nil {
@@ -191,7 +191,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 // put writes a record with a MAC and adds it to the digest. If requireSig is set, the
 // actor signs the record.
 func (t *tx) put(bucket string, k []byte, requireSig bool, body any) error {
-	r, err := t.make(t.by, bucket, k, requireSig, body)
+	r, err := t.newStored(t.by, bucket, k, requireSig, body)
 	if err != nil {
 		return err
 	}

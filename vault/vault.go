@@ -302,6 +302,10 @@ type Session struct {
 	root   *keys.Root        // only in the owner's sessions
 }
 
+// isOwner reports whether this is a session of the owner's key. A token that the owner
+// issued is a grantee.
+func (s *Session) isOwner() bool { return s.root != nil }
+
 // inOrder returns a copy of the session for one goroutine that visits many secrets in
 // the order of their paths; see the keyring's method.
 func (s *Session) inOrder() *Session {

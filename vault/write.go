@@ -124,12 +124,12 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 			return w, err
 		}
 	}
-	if s.as != nil && w.was != 0 {
+	if !s.isOwner() && w.was != 0 {
 		if o.Tier != 0 && o.Tier != w.was {
 			err := fault.New(ErrTierFixed, "%s is %s, and only the owner can change the tier of an existing secret", p, w.was)
 			return w, &refusal{err, o.event(), p.String(), "tier"}
 		}
-		if err := s.approvedWrite(t, RequestWrite, p, head.Version, w.was, w.note); err != nil {
+		if err := s.approvedWrite(t, subject{RequestWrite, p, head.Version, w.was}, w.note); err != nil {
 			return w, err
 		}
 	}
@@ -147,12 +147,11 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 
 // approvedWrite lets a grantee overwrite or delete a critical secret only with an
 // approval. Each approval serves once.
-func (s *Session) approvedWrite(t *tx, action string, p tokens.Path, version uint64, tier tokens.Tier,
-	note map[string]any) error {
-	if s.as == nil || tier < tokens.Critical {
+func (s *Session) approvedWrite(t *tx, act subject, note map[string]any) error {
+	if s.isOwner() || act.tier < tokens.Critical {
 		return nil
 	}
-	q, err := s.approved(t, subject{action, p, version, tier})
+	q, err := s.approved(t, act)
 	if err != nil {
 		return err
 	}
@@ -263,7 +262,7 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 		note := map[string]any{}
 		tier, err := t.tierOf(p, head)
 		if err == nil {
-			err = s.approvedWrite(t, RequestDelete, p, head.Version, tier, note)
+			err = s.approvedWrite(t, subject{RequestDelete, p, head.Version, tier}, note)
 		}
 		if err != nil {
 			return err
@@ -295,7 +294,7 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 		note := map[string]any{}
 		tier, err := t.tierOf(p, head)
 		if err == nil {
-			err = s.approvedWrite(t, RequestWrite, p, head.Version, tier, note)
+			err = s.approvedWrite(t, subject{RequestWrite, p, head.Version, tier}, note)
 		}
 		if err != nil {
 			return err

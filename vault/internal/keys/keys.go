@@ -46,6 +46,19 @@ func LP[T string | []byte](b []byte, x T) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(x))), x...)
 }
 
+// CutLP splits b into the first part that LP appended and the rest. If b does not begin
+// with a whole part, ok is false.
+func CutLP(b []byte) (x, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if uint64(len(b)-4) < n {
+		return nil, nil, false
+	}
+	return b[4 : 4+n], b[4+n:], true
+}
+
 func mac(k Key, parts ...[]byte) [32]byte {
 	h := hmac.New(sha256.New, k[:])
 	for _, p := range parts {
