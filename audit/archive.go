@@ -27,32 +27,32 @@ const ArchiveFormat = "ass/1 audit archive"
 
 // ArchiveHeader is the first line of an archive.
 type ArchiveHeader struct {
-	Format   string         `json:"format"`
-	Vault    string         `json:"vault"`     // the vault's id, in hex
-	OwnerKey []byte         `json:"owner_key"` // Ed25519
-	First    uint64         `json:"first"`
-	Last     uint64         `json:"last"`
-	Epoch    uint32         `json:"epoch"`    // of the log before the first entry
-	PrevMAC  []byte         `json:"prev_mac"` // MAC of the entry before the first
-	Actors   []ArchiveActor `json:"actors"`   // who may have signed, besides the owner
+	Format   string         `json:"format"`    // ArchiveFormat.
+	Vault    string         `json:"vault"`     // The vault's id, in hex.
+	OwnerKey []byte         `json:"owner_key"` // The owner's Ed25519 key.
+	First    uint64         `json:"first"`     // Number of the first entry in the archive.
+	Last     uint64         `json:"last"`      // Number of the last entry in the archive.
+	Epoch    uint32         `json:"epoch"`     // Epoch of the log before the first entry.
+	PrevMAC  []byte         `json:"prev_mac"`  // MAC of the entry before the first.
+	Actors   []ArchiveActor `json:"actors"`    // Who may have signed, besides the owner.
 }
 
 // ArchiveActor is an agent or a token that entries before the first introduced.
 type ArchiveActor struct {
-	ID        string `json:"id"`
-	PublicKey []byte `json:"public_key"`
-	Issuer    string `json:"issuer,omitempty"` // id of the issuer, for a token
+	ID        string `json:"id"`               // Id of the agent or token.
+	PublicKey []byte `json:"public_key"`       // Ed25519 key that verifies its entries.
+	Issuer    string `json:"issuer,omitempty"` // Id of the issuer, for a token.
 }
 
 // archiveLine is one entry. Fields that are not text are in base64.
 type archiveLine struct {
-	Seq    uint64 `json:"seq"`
-	By     string `json:"by,omitempty"`
-	Body   string `json:"body,omitempty"`
-	Body64 []byte `json:"body64,omitempty"`
-	Sig    []byte `json:"sig,omitempty"`
-	MAC    []byte `json:"mac,omitempty"`
-	Raw    []byte `json:"raw,omitempty"` // the stored value, if it is malformed
+	Seq    uint64 `json:"seq"`              // Number of the entry.
+	By     string `json:"by,omitempty"`     // Id of its author.
+	Body   string `json:"body,omitempty"`   // The event as JSON text.
+	Body64 []byte `json:"body64,omitempty"` // The event, if it is no text.
+	Sig    []byte `json:"sig,omitempty"`    // Signature of the author.
+	MAC    []byte `json:"mac,omitempty"`    // MAC of the entry.
+	Raw    []byte `json:"raw,omitempty"`    // The stored value, if it is malformed.
 }
 
 type archiveEnd struct {

@@ -53,15 +53,15 @@ const (
 // Event is the body of an entry, with the field names of the hosted product. It
 // is stored unencrypted, so it must never contain the value of a secret.
 type Event struct {
-	ID           string         `json:"id"` // UUID
-	Type         string         `json:"event_type"`
-	ActorID      string         `json:"actor_id"`
-	ActorType    string         `json:"actor_type"`
-	ResourceType string         `json:"resource_type"` // "secret", "vault", …
-	ResourceID   string         `json:"resource_id"`   // a path, an id
-	Metadata     map[string]any `json:"metadata"`
-	IPAddress    string         `json:"ip_address"` // empty: nothing here comes over a network
-	CreatedAt    time.Time      `json:"created_at"` // UTC, milliseconds
+	ID           string         `json:"id"`            // A UUID.
+	Type         string         `json:"event_type"`    // One of the names above.
+	ActorID      string         `json:"actor_id"`      // Who did it: owner, or the id of an agent or token.
+	ActorType    string         `json:"actor_type"`    // One of the kinds of actors above.
+	ResourceType string         `json:"resource_type"` // What it was done to: "secret", "vault", …
+	ResourceID   string         `json:"resource_id"`   // A path, or an id.
+	Metadata     map[string]any `json:"metadata"`      // Details, which differ by event; {} for none.
+	IPAddress    string         `json:"ip_address"`    // Empty: nothing here comes over a network.
+	CreatedAt    time.Time      `json:"created_at"`    // When, in UTC, to the millisecond.
 
 	// Epoch is set in the entry that begins an epoch, and in no other.
 	Epoch uint32 `json:"epoch,omitempty"`

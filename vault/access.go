@@ -194,9 +194,9 @@ func (s *Session) countsNow(t *tx) error {
 // usesBody counts the uses of an agent, of a token, or of an approval that serves
 // once, under its id. The record carries a MAC and no signature.
 type usesBody struct {
-	Seq    uint64    `json:"seq"`
-	Used   uint64    `json:"used"`
-	LastAt time.Time `json:"last_at"`
+	Seq    uint64    `json:"seq"`     // Number of the log entry of the last use.
+	Used   uint64    `json:"used"`    // How often it was used.
+	LastAt time.Time `json:"last_at"` // When it was last used.
 }
 
 func (t *tx) usesOf(id string) (usesBody, error) {

@@ -17,16 +17,16 @@ import (
 // agentBody is the record of an agent, under the agent's id. The owner signs it. The
 // record of a revoked agent stays, so that its id is never used again.
 type agentBody struct {
-	Seq         uint64     `json:"seq"`
-	Name        string     `json:"name"`
-	Description string     `json:"description"`
-	Namespaces  []string   `json:"namespaces"`
-	Scopes      []string   `json:"scopes"`
-	Serial      uint32     `json:"serial"` // of its key
-	Pub         []byte     `json:"pub"`    // Ed25519; signs what the agent writes
-	CreatedAt   time.Time  `json:"created_at"`
-	IssuedAt    time.Time  `json:"issued_at"` // of its key
-	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+	Seq         uint64     `json:"seq"`                  // Number of the log entry that last told of the agent.
+	Name        string     `json:"name"`                 // Name that people use; at most one active agent has it.
+	Description string     `json:"description"`          // What the agent is for, in words; it may be empty.
+	Namespaces  []string   `json:"namespaces"`           // Namespaces that limit its scopes; none is no limit.
+	Scopes      []string   `json:"scopes"`               // What it may do; its grant is made of the readable part.
+	Serial      uint32     `json:"serial"`               // Number of its key; each rotation adds 1.
+	Pub         []byte     `json:"pub"`                  // Ed25519 key that verifies what the agent signs.
+	CreatedAt   time.Time  `json:"created_at"`           // When the agent was registered.
+	IssuedAt    time.Time  `json:"issued_at"`            // When its key was issued.
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"` // When it was revoked; nil while it is active.
 }
 
 // scopes returns the scopes that the owner signed; none if they are malformed.

@@ -43,38 +43,38 @@ type checkpoint struct {
 
 // copyAt is a copy of the vault that was made.
 type copyAt struct {
-	File string    `json:"file,omitempty"` // "" for stdout
-	At   time.Time `json:"at"`
+	File string    `json:"file,omitempty"` // File of the copy; "" for stdout.
+	At   time.Time `json:"at"`             // When it was made.
 }
 
 type actorAt struct {
-	ID     string   `json:"id"`
-	Pub    []byte   `json:"pub"`
-	Issuer string   `json:"issuer,omitempty"`
-	Scopes []string `json:"scopes"`
-	Serial uint32   `json:"serial,omitempty"` // of an agent's key
+	ID     string   `json:"id"`               // Id of the agent or token.
+	Pub    []byte   `json:"pub"`              // Ed25519 key that verifies its entries.
+	Issuer string   `json:"issuer,omitempty"` // Who issued it, if it is a token.
+	Scopes []string `json:"scopes"`           // What it might do.
+	Serial uint32   `json:"serial,omitempty"` // Number of the agent's key.
 }
 
 type toldAt struct {
-	What string `json:"what"`
-	Seq  uint64 `json:"seq"`
+	What string `json:"what"` // Event and id.
+	Seq  uint64 `json:"seq"`  // Number of the entry.
 }
 
 // recordAt is what a checkpoint says about the record of a secret or an agent.
 type recordAt struct {
-	Name     string      `json:"name"`
-	Seq      uint64      `json:"seq"`
-	By       string      `json:"by"`
-	Version  uint64      `json:"version,omitempty"`
-	Tier     tokens.Tier `json:"tier,omitempty"`
-	Deleted  bool        `json:"deleted,omitempty"`
-	Versions []versionAt `json:"versions,omitempty"`
+	Name     string      `json:"name"`               // Bucket key of the record.
+	Seq      uint64      `json:"seq"`                // Number of the log entry that told of it.
+	By       string      `json:"by"`                 // Id of its author.
+	Version  uint64      `json:"version,omitempty"`  // Current version of a secret.
+	Tier     tokens.Tier `json:"tier,omitempty"`     // Tier of a secret.
+	Deleted  bool        `json:"deleted,omitempty"`  // Whether a secret is deleted.
+	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret.
 }
 
 type versionAt struct {
-	Number uint64 `json:"number"`
-	Seq    uint64 `json:"seq"`
-	By     string `json:"by"`
+	Number uint64 `json:"number"` // Number of the version.
+	Seq    uint64 `json:"seq"`    // Number of the log entry that told of it.
+	By     string `json:"by"`     // Id of its author.
 }
 
 // checkpointKey sorts before the key of every entry. No entry has its number, 0.

@@ -15,13 +15,13 @@ import (
 
 // decisionBody is the record of the owner's decision, under the key of its request.
 type decisionBody struct {
-	Seq      uint64    `json:"seq"`
-	Decision string    `json:"decision"` // approved or denied
-	Request  string    `json:"ask"`
-	At       time.Time `json:"at"`
-	Exp      time.Time `json:"exp"`
-	Reason   string    `json:"reason,omitempty"` // of a denial
-	Key      []byte    `json:"key,omitempty"`    // of one age file, sealed to the requester
+	Seq      uint64    `json:"seq"`              // Number of the log entry of the decision.
+	Decision string    `json:"decision"`         // Approved or Denied.
+	Request  string    `json:"ask"`              // Id of the request, again.
+	At       time.Time `json:"at"`               // When the owner decided.
+	Exp      time.Time `json:"exp"`              // When the decision lapses.
+	Reason   string    `json:"reason,omitempty"` // Why, if it is a denial.
+	Key      []byte    `json:"key,omitempty"`    // File key of the version to read, sealed to the requester.
 }
 
 func (t *tx) decision(k []byte) (*decisionBody, error) {

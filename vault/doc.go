@@ -41,7 +41,7 @@
 //     writing secrets.
 //   - agents.go, tokens.go, tokens_end.go, requests.go, decisions.go: agents, tokens, and
 //     approvals.
-//   - rewrite.go, build.go, maintain.go: taking rights away, in a new file.
+//   - rewrite.go, build.go, copy.go, maintain.go: taking rights away, in a new file.
 //   - verify.go, verify_grants.go, verified.go, checkpoint.go, archive.go: the log held
 //     against the records.
 //   - backup.go, restore.go, restore_plan.go, salvage.go, scan.go: copies, and what is

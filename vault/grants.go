@@ -21,35 +21,35 @@ import (
 // grantBody is the record of a grant, under the grantee's index. It carries a MAC and
 // no signature: anyone who can seal the grant already holds everything in it.
 type grantBody struct {
-	Seq     uint64 `json:"seq"`
-	Grantee string `json:"grantee"` // id of the agent or token
-	Sealed  []byte `json:"sealed"`  // a grant
+	Seq     uint64 `json:"seq"`     // Number of the log entry of the act that sealed it.
+	Grantee string `json:"grantee"` // Id of the agent or token.
+	Sealed  []byte `json:"sealed"`  // The grant, as an age file to the grantee.
 }
 
 // grant is the content that is sealed. A grantee takes the epoch and the owner's public
 // key from it, and never from a plain record.
 type grant struct {
-	Epoch    uint32      `json:"epoch"`
-	MK       []byte      `json:"mk"`
-	OwnerPub []byte      `json:"owner_pub"`
-	Nodes    []grantNode `json:"nodes"`
-	Files    []grantFile `json:"files,omitempty"`
-	JWTKey   []byte      `json:"jwt_key,omitempty"` // for a token: verifies it
+	Epoch    uint32      `json:"epoch"`             // Epoch of the keys below.
+	MK       []byte      `json:"mk"`                // MAC key of the epoch.
+	OwnerPub []byte      `json:"owner_pub"`         // The owner's Ed25519 key.
+	Nodes    []grantNode `json:"nodes"`             // Keys of everything that the grantee may read.
+	Files    []grantFile `json:"files,omitempty"`   // Keys of versions that are sealed above the nodes.
+	JWTKey   []byte      `json:"jwt_key,omitempty"` // Key that verifies a token; none for an agent.
 }
 
 type grantNode struct {
-	Tier tokens.Tier `json:"tier"`
-	Kind byte        `json:"kind"`
-	Path string      `json:"path"`
-	Key  []byte      `json:"key"`
+	Tier tokens.Tier `json:"tier"` // Tier that the key opens.
+	Kind byte        `json:"kind"` // What it opens: one secret, or all below.
+	Path string      `json:"path"` // Path of the node.
+	Key  []byte      `json:"key"`  // Key of the node; the keys below it follow from it.
 }
 
 // grantFile is the file key of one version that is sealed to a node above the nodes of
 // the grantee.
 type grantFile struct {
-	Path    string `json:"path"`
-	Version uint64 `json:"version"`
-	FileKey []byte `json:"file_key"`
+	Path    string `json:"path"`     // Path of the secret.
+	Version uint64 `json:"version"`  // Number of the version.
+	FileKey []byte `json:"file_key"` // Key of its age file.
 }
 
 // newGrant makes a grant of nodes from the session's own keyring: those that scopes may

@@ -23,12 +23,12 @@ type head struct {
 }
 
 type headJSON struct {
-	Seq     uint64 `json:"seq"`
-	LastMAC []byte `json:"lastMAC"`
-	KNext   []byte `json:"kNext,omitempty"` // none in a backup
-	Count   uint64 `json:"count"`
-	Digest  []byte `json:"digest"`
-	Lapse   int64  `json:"lapse,omitempty"` // Unix seconds
+	Seq     uint64 `json:"seq"`             // Number of the newest log entry.
+	LastMAC []byte `json:"lastMAC"`         // MAC of that entry.
+	KNext   []byte `json:"kNext,omitempty"` // MAC key of the next entry; none in a backup.
+	Count   uint64 `json:"count"`           // Number of records.
+	Digest  []byte `json:"digest"`          // Sum over the MACs of all records.
+	Lapse   int64  `json:"lapse,omitempty"` // When the next thing has to be cleared, in Unix seconds.
 }
 
 func (h head) encode() ([]byte, error) {

@@ -47,15 +47,15 @@ var requestEvents = map[string]string{RequestRead: audit.SecretRead, RequestWrit
 // requestBody is a request, signed by the requester. Its id is a hash of these bytes, so a
 // request cannot change after a person has seen its id.
 type requestBody struct {
-	Seq       uint64      `json:"seq"`
-	Action    string      `json:"action"`
-	Path      string      `json:"path"`
-	Version   uint64      `json:"version"`
-	Tier      tokens.Tier `json:"tier"`
-	Requester string      `json:"asker"`
-	Reason    string      `json:"reason"`
-	IssueAt   time.Time   `json:"iat"`
-	Nonce     []byte      `json:"nonce"`
+	Seq       uint64      `json:"seq"`     // Number of the log entry of the request.
+	Action    string      `json:"action"`  // RequestRead, RequestWrite or RequestDelete.
+	Path      string      `json:"path"`    // Path of the secret.
+	Version   uint64      `json:"version"` // Version that was current or asked for.
+	Tier      tokens.Tier `json:"tier"`    // Tier of the secret then.
+	Requester string      `json:"asker"`   // Id of the agent or token.
+	Reason    string      `json:"reason"`  // Why, in the words of the requester; it may be empty.
+	IssueAt   time.Time   `json:"iat"`     // When it was made.
+	Nonce     []byte      `json:"nonce"`   // 16 random bytes, so that no two requests have one id.
 }
 
 // States of a request.

@@ -17,9 +17,9 @@ import (
 
 // recipientBody is a published recipient, keyed by the id of its node.
 type recipientBody struct {
-	Seq  uint64      `json:"seq"`
-	Tier tokens.Tier `json:"tier"`
-	Pub  []byte      `json:"pub"` // MLKEM768-X25519, 1216 bytes
+	Seq  uint64      `json:"seq"`  // Number of the log entry of the act that published it.
+	Tier tokens.Tier `json:"tier"` // Tier of what is sealed to it.
+	Pub  []byte      `json:"pub"`  // MLKEM768-X25519 public key, 1216 bytes.
 }
 
 // publish writes the recipient of a node, unless it is there already.
@@ -63,7 +63,7 @@ func (t *tx) recipientFor(tier tokens.Tier, p tokens.Path) (keys.Node, hpke.Publ
 // resealBody marks a version that is sealed to a published recipient. The record has
 // the same bucket key as the version, and a MAC but no signature.
 type resealBody struct {
-	Seq uint64 `json:"seq"`
+	Seq uint64 `json:"seq"` // Number of the log entry of the version.
 }
 
 // resealBelow returns the bucket keys of the versions at or below some nodes that

@@ -27,23 +27,23 @@ const DefaultType = "custom"
 // secretBody is the head of a secret: one record in the bucket secrets, keyed by
 // its path. The bucket versions holds its values.
 type secretBody struct {
-	Seq       uint64      `json:"seq"` // the log entry about it
-	ID        string      `json:"id"`
-	Version   uint64      `json:"version"` // the current version
-	Tier      tokens.Tier `json:"tier"`
-	Type      string      `json:"type"`
-	CreatedAt time.Time   `json:"created_at"`
-	UpdatedAt time.Time   `json:"updated_at"`
-	DeletedAt *time.Time  `json:"deleted_at,omitempty"`
+	Seq       uint64      `json:"seq"`                  // Number of the log entry that last told of the secret.
+	ID        string      `json:"id"`                   // UUID, which stays the same as long as the secret exists.
+	Version   uint64      `json:"version"`              // Number of the current version.
+	Tier      tokens.Tier `json:"tier"`                 // Tier of the next version, unless it is set.
+	Type      string      `json:"type"`                 // What it is used for; one of [Types].
+	CreatedAt time.Time   `json:"created_at"`           // When the first version was written.
+	UpdatedAt time.Time   `json:"updated_at"`           // When the head was last written.
+	DeletedAt *time.Time  `json:"deleted_at,omitempty"` // When it was deleted; nil if it is not.
 }
 
 // versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
 type versionBody struct {
-	Seq       uint64      `json:"seq"`
-	Tier      tokens.Tier `json:"tier"`
-	Author    string      `json:"author"` // who wrote it first; a rewrite re-signs as the owner
-	CreatedAt time.Time   `json:"created_at"`
-	Sealed    []byte      `json:"sealed"` // an age file
+	Seq       uint64      `json:"seq"`        // Number of the log entry that told of it.
+	Tier      tokens.Tier `json:"tier"`       // Tier whose key opens it.
+	Author    string      `json:"author"`     // Who wrote it first; a rewrite re-signs as the owner.
+	CreatedAt time.Time   `json:"created_at"` // When it was written.
+	Sealed    []byte      `json:"sealed"`     // The value, as an age file.
 
 	// Recipient is the id of the node whose published recipient the value is sealed to. If it
 	// is empty, the value is sealed to the secret's own key.

@@ -16,10 +16,10 @@ import (
 // header.payload of the JWT, from which the owner recomputes the JWT's signature.
 // That signature is the token's secret.
 type tokenBody struct {
-	Seq           uint64 `json:"seq"`
-	HeaderPayload string `json:"signed"`
-	Index         []byte `json:"index"` // of its grant
-	Pub           []byte `json:"pub"`   // Ed25519; signs what the token writes
+	Seq           uint64 `json:"seq"`    // Number of the log entry of the issue.
+	HeaderPayload string `json:"signed"` // The token without its signature, which nobody stores.
+	Index         []byte `json:"index"`  // Bucket key of its grant.
+	Pub           []byte `json:"pub"`    // Ed25519 key that verifies what the token signs.
 }
 
 // TokenSpec describes a token to issue.
