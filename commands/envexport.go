@@ -59,15 +59,16 @@ func (c envExport) Run(a *app) error {
 			return err
 		}
 		g, err := gather(s, h.paths())
-		if err == nil {
-			err = h.fill(g)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = h.nothing(s)
+		if err := h.fill(g); err != nil {
+			return err
 		}
-		if err == nil {
-			text, err = format.write(h.list)
+		if err := h.nothing(s); err != nil {
+			return err
 		}
+		text, err = format.write(h.list)
 		return err
 	})
 	if err != nil {

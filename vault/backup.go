@@ -73,16 +73,21 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		return err
 	})
 	if err == nil {
-		b.held, err = disk.Open(b.part)
-	}
-	if err == nil {
-		err = disk.TryLock(b.held, true)
+		err = b.hold()
 	}
 	if err != nil {
 		b.close()
 		err = wrapCreate("the backup failed after the log recorded it", err)
 	}
 	return b, err
+}
+
+// hold locks the new file, so that no other process takes it for one that was left behind.
+func (b *Backup) hold() (err error) {
+	if b.held, err = disk.Open(b.part); err != nil {
+		return err
+	}
+	return disk.TryLock(b.held, true)
 }
 
 // wrapCreate turns an error of the system, about a file that was to be made, into

@@ -394,13 +394,15 @@ func (s *Session) put(t *tx, w *writing) error {
 		}
 		return secretKind.put(t, secretBucketKey(w.path), w.head)
 	}
-	err := resealKind.remove(t, w.made[0].key)
+	if err := resealKind.remove(t, w.made[0].key); err != nil {
+		return err
+	}
 	for _, r := range w.made {
-		if err == nil {
-			err = t.place(r)
+		if err := t.place(r); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // isCurrent reports whether a write would change nothing. If the session cannot open

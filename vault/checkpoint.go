@@ -208,10 +208,11 @@ func (v *verification) begin(c checkpoint) error {
 		v.newest[r.Name] = logged{seq: r.Seq, by: r.By, left: true, version: r.Version, tier: r.Tier, deleted: r.Deleted}
 		v.tiers[r.Name] = r.Tier
 		p, err := tokens.ParsePath(r.Name)
+		if err != nil {
+			continue // an agent has no versions
+		}
 		for _, n := range r.Versions {
-			if err == nil {
-				v.wrote(p, n.Number, logged{seq: n.Seq, by: n.By})
-			}
+			v.wrote(p, n.Number, logged{seq: n.Seq, by: n.By})
 		}
 	}
 	return nil

@@ -146,14 +146,13 @@ func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	if c.left != nil {
 		return p.leave(of.recordName(c.k), c.left)
 	}
-	err := c.err
-	if err == nil {
-		err = w.t.place(c.made)
+	if c.err != nil {
+		return c.err
 	}
-	if err == nil {
-		err = w.Wrote(len(c.v))
+	if err := w.t.place(c.made); err != nil {
+		return err
 	}
-	return err
+	return w.Wrote(len(c.v))
 }
 
 // copyHeads copies the heads of the secrets, and returns the paths of the copied ones.
@@ -375,11 +374,10 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 		}
 		return cp, old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
 	}
-	var err error
 	for k, v := range r.history.entries {
-		if err == nil {
-			err = w.putRaw(bucketAudit, k, v)
+		if err := w.putRaw(bucketAudit, k, v); err != nil {
+			return r.history.from, err
 		}
 	}
-	return r.history.from, errors.Join(err, r.history.walked)
+	return r.history.from, r.history.walked
 }

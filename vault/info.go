@@ -102,14 +102,14 @@ type Names struct {
 
 // Names lists the names and ids that a command line can refer to.
 func (v *Vault) Names() (n Names, err error) {
-	err = v.db.Each(bucketSecrets, func(k, value []byte) {
-		head, _ := peek[secretBody](value)
-		if p, err := tokens.ParsePath(string(k)); err == nil && head.DeletedAt == nil {
-			n.Paths = append(n.Paths, p)
-		}
-	})
 	answered := map[string]bool{}
 	for bucket, fn := range map[string]func(k, value []byte){
+		bucketSecrets: func(k, value []byte) {
+			head, _ := peek[secretBody](value)
+			if p, err := tokens.ParsePath(string(k)); err == nil && head.DeletedAt == nil {
+				n.Paths = append(n.Paths, p)
+			}
+		},
 		bucketAgents: func(_, value []byte) {
 			if body, ok := peek[agentBody](value); ok && body.RevokedAt == nil {
 				n.Agents = append(n.Agents, body.Name)
@@ -118,12 +118,9 @@ func (v *Vault) Names() (n Names, err error) {
 		bucketTokens:    func(k, _ []byte) { n.Tokens = append(n.Tokens, string(k)) },
 		bucketDecisions: func(k, _ []byte) { answered[string(k)] = true },
 	} {
-		if err == nil {
-			err = v.db.Each(bucket, fn)
+		if err := v.db.Each(bucket, fn); err != nil {
+			return n, err
 		}
-	}
-	if err != nil {
-		return n, err
 	}
 	return n, v.db.Each(bucketRequests, func(k, _ []byte) {
 		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {

@@ -400,18 +400,18 @@ func (t *tx) clearRequests() error {
 		}
 		return nil
 	})
+	if err != nil || len(old) == 0 {
+		return err
+	}
 	for _, k := range old {
 		_, id, _ := cutRequestKey(k)
 		for bucket, k := range map[string][]byte{bucketRequests: k, bucketDecisions: k, bucketUses: []byte(id.String())} {
-			if err == nil {
-				err = t.remove(bucket, k)
+			if err := t.remove(bucket, k); err != nil {
+				return err
 			}
 		}
 	}
-	if err == nil && len(old) > 0 {
-		err = t.log(audit.ApprovalCleanup, "approval", "", map[string]any{"requests": len(old)})
-	}
-	return err
+	return t.log(audit.ApprovalCleanup, "approval", "", map[string]any{"requests": len(old)})
 }
 
 // alive reports whether id is that of an active agent or of a token.

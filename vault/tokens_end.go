@@ -104,13 +104,16 @@ func (t *tx) revokeTokensFor(p tokens.Path) (done TokensOf, err error) {
 		}
 		return nil
 	})
-	for _, n := range narrow {
-		if err == nil {
-			err = t.revokeToken(n.body, n.c, "its secret was deleted")
-			done.Revoked++
-		}
+	if err != nil {
+		return done, err
 	}
-	return done, err
+	for _, n := range narrow {
+		if err := t.revokeToken(n.body, n.c, "its secret was deleted"); err != nil {
+			return done, err
+		}
+		done.Revoked++
+	}
+	return done, nil
 }
 
 // clearTokens removes expired tokens. If a token could write or delete, its record
@@ -130,20 +133,27 @@ func (t *tx) clearTokens() error {
 		expired = append(expired, one{body, c})
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for _, x := range expired {
 		requested := false // if so, people may still want to know who requested
-		if err == nil {
-			err = t.walk(bucketRequests, requestPrefix(x.c.ID), func(_, _ []byte) error { requested = true; return nil })
+		err := t.walk(bucketRequests, requestPrefix(x.c.ID), func(_, _ []byte) error { requested = true; return nil })
+		if err != nil {
+			return err
 		}
-		remove := [][2][]byte{{[]byte(bucketGrants), x.body.Index}, {[]byte(bucketUses), []byte(x.c.ID)}}
-		if !requested && len(x.c.Scopes.Patterns(tokens.Write)) == 0 && len(x.c.Scopes.Patterns(tokens.Delete)) == 0 {
-			remove = append(remove, [2][]byte{[]byte(bucketTokens), []byte(x.c.ID)})
+		if err := grantKind.remove(t, x.body.Index); err != nil {
+			return err
 		}
-		for _, r := range remove {
-			if err == nil {
-				err = t.remove(string(r[0]), r[1])
-			}
+		if err := useKind.remove(t, []byte(x.c.ID)); err != nil {
+			return err
+		}
+		if requested || len(x.c.Scopes.Patterns(tokens.Write)) > 0 || len(x.c.Scopes.Patterns(tokens.Delete)) > 0 {
+			continue
+		}
+		if err := tokenKind.remove(t, []byte(x.c.ID)); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }

@@ -37,20 +37,7 @@ func build(path string, buckets []string, fill func(*Builder) error) error {
 		return err
 	}
 	w := &Builder{db: db, Tx: &Tx{path: path}}
-	err = w.begin()
-	for _, name := range buckets {
-		if err == nil {
-			_, err = w.Tx.b.CreateBucket([]byte(name))
-		}
-	}
-	if err == nil {
-		err = fill(w)
-	}
-	if err == nil {
-		err = w.Tx.b.Commit()
-	} else if w.Tx.b != nil {
-		_ = w.Tx.b.Rollback()
-	}
+	err = w.fill(buckets, fill)
 	if err == nil {
 		err = sumFreeList(file, path)
 	}
@@ -58,6 +45,25 @@ func build(path string, buckets []string, fill func(*Builder) error) error {
 		err = db.Sync()
 	}
 	return errors.Join(err, db.Close())
+}
+
+// fill makes the buckets, calls fn and commits.
+func (w *Builder) fill(buckets []string, fn func(*Builder) error) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	for _, name := range buckets {
+		if _, err := w.Tx.b.CreateBucket([]byte(name)); err != nil {
+			return errors.Join(err, w.Tx.b.Rollback())
+		}
+	}
+	if err := fn(w); err != nil {
+		if w.Tx.b != nil {
+			_ = w.Tx.b.Rollback()
+		}
+		return err
+	}
+	return w.Tx.b.Commit()
 }
 
 func (w *Builder) begin() (err error) {
