@@ -97,14 +97,14 @@ func (s *Session) authorize(t *tx, a tokens.Action, event string, paths ...token
 		}
 	}
 	uses.Used += uint64(len(paths))
-	if c := s.as.claims; c != nil && c.Uses > 0 {
+	if c := s.grantee.claims; c != nil && c.Uses > 0 {
 		if uses.Used > c.Uses {
 			left := c.Uses - (uses.Used - uint64(len(paths)))
 			return &refusal{fault.New(ErrDenied, "%s has %d of %d uses left, and this needs %d; nothing was read", s.Who(), left,
 				c.Uses, len(paths)), event, paths[0].String(), "uses"}
 		}
 		if uses.Used == c.Uses {
-			if err := grantKind.remove(t, s.as.Index[:]); err != nil {
+			if err := grantKind.remove(t, s.grantee.Index[:]); err != nil {
 				return err
 			}
 		}
@@ -119,11 +119,11 @@ func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 		return nil
 	}
 	for _, one := range []tokens.Action{tokens.Read, tokens.Write, tokens.Delete} {
-		if s.as.scopes.Allow(one, p) {
+		if s.grantee.scopes.Allow(one, p) {
 			a &^= one
 		}
 	}
-	return fault.New(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.as.scopes)
+	return fault.New(ErrDenied, "%s may not %s %s: its scopes (%s) do not cover it", s.Who(), a, p, s.grantee.scopes)
 }
 
 // admit refuses a credential that has expired, that is used from a wrong address, or
@@ -151,7 +151,7 @@ func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
 // lapse returns an error if a credential is not valid now, and why in a word for the
 // log.
 func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
-	last := s.as.since
+	last := s.grantee.since
 	if uses.LastAt.After(last) {
 		last = uses.LastAt
 	}
@@ -159,7 +159,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it "+
 			"is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
 	}
-	c := s.as.claims
+	c := s.grantee.claims
 	if c == nil {
 		return "", nil
 	}

@@ -55,7 +55,7 @@ func BenchmarkGetAsAgent(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	k := tokens.AgentKey{Secret: benchAgent(b, s, scopes).as.secret}
+	k := tokens.AgentKey{Secret: benchAgent(b, s, scopes).grantee.secret}
 	copy(k.Vault[:], s.epoch.Vault[:])
 	p := benchPath(b, 500)
 	for b.Loop() {

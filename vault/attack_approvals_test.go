@@ -53,7 +53,7 @@ func (c *company) answered(who string, k []byte) (fileKey []byte) {
 		err := errors.Join(bodyOf(t, bucketRequests, k, &q), bodyOf(t, bucketDecisions, k, &answer))
 		_, id, _ := cutRequestKey(k)
 		ctx := t.Epoch.DecisionContext(id, c.id[who], q.Tier, c.p(q.Path), q.Version)
-		plain, oerr := keys.Open(s.as.Seal, ctx, answer.Key)
+		plain, oerr := keys.Open(s.grantee.Seal, ctx, answer.Key)
 		fileKey = plain
 		return errors.Join(err, oerr)
 	})

@@ -260,7 +260,7 @@ func (c *company) places() (list []place) {
 
 // own returns the keys that a session has before it derives any along a path.
 func own(s *Session) map[keys.Key]bool {
-	have := map[keys.Key]bool{s.as.Seal: true, s.as.secret: true, s.epoch.MAC: true, s.epoch.HeadKey(): true,
+	have := map[keys.Key]bool{s.grantee.Seal: true, s.grantee.secret: true, s.epoch.MAC: true, s.epoch.HeadKey(): true,
 		s.epoch.DigestKey(): true}
 	for _, n := range s.ring.Nodes {
 		have[n.Key] = true

@@ -26,7 +26,7 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := &Session{as: &acting{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}),
+	nobody := &Session{grantee: &grantee{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}),
 		epoch: keys.Epoch{Vault: c.vid, N: 2}}
 	if found := len(blobs(raw)); found < len(places)+len(c.id)+3 {
 		t.Fatalf("only %d sealed blobs are seen", found)
@@ -145,7 +145,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			was, s.as.Seal = s.epoch, keys.Key{} // without the key of its grant, which is checked below
+			was, s.grantee.Seal = s.epoch, keys.Key{} // without the key of its grant, which is checked below
 			old[who] = c.keysTo(s, places, g.Epoch, g.Epoch+1)
 		})
 		if len(opened(before, old[who])) < 2 {
@@ -285,10 +285,10 @@ func TestForgedGrants(t *testing.T) {
 	// index of another.
 	own := func(at, id string, change func(*grant)) func(*company, *Session, *tx) error {
 		return func(c *company, s *Session, t *tx) error {
-			_, g, err := s.v.openGrant(s.as.Grantee)
+			_, g, err := s.v.openGrant(s.grantee.Grantee)
 			change(&g)
 			plain, jerr := json.Marshal(g)
-			sealed, serr := keys.Seal(s.as.Seal, keys.GrantContext(c.vid, c.id[id]), plain)
+			sealed, serr := keys.Seal(s.grantee.Seal, keys.GrantContext(c.vid, c.id[id]), plain)
 			own, other := t.hasher, t.Epoch
 			other.MAC = keys.Key(g.MK)
 			t.hasher = newHasher(other)

@@ -31,7 +31,7 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 	if err != nil {
 		return err
 	}
-	k := keys.TokenKey(s.as.secret, claims.ID)
+	k := keys.TokenKey(s.grantee.secret, claims.ID)
 	secret := tokens.Signature(signed, k)
 	to := keys.NewGrantee(secret)
 	g := grant{Epoch: s.epoch.N, MK: s.epoch.MAC[:], OwnerPub: s.pub, Nodes: []grantNode{}, JWTKey: k[:]}

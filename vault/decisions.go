@@ -99,7 +99,7 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	if err != nil {
 		return nil, "", err
 	}
-	fileKey, err := keys.Open(s.as.Seal, t.Epoch.DecisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
+	fileKey, err := keys.Open(s.grantee.Seal, t.Epoch.DecisionContext(u, s.by.id, body.Tier, p, n), decision.Key)
 	if err == nil {
 		value, err = keys.DecryptWithFileKey(fileKey, body.Sealed)
 		clear(fileKey)

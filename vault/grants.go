@@ -152,8 +152,8 @@ func (g grant) ring() keys.Ring {
 	return r
 }
 
-// acting is the grantee that a session acts for.
-type acting struct {
+// grantee is the agent or token that a session acts for.
+type grantee struct {
 	keys.Grantee
 	secret keys.Key
 	agent  string         // the agent itself, or the issuer of the token
@@ -170,12 +170,12 @@ func (v *Vault) granteeSession(secret keys.Key, kind string) (*Session, grant, e
 		return nil, g, err
 	}
 	s := &Session{
-		v:     v,
-		by:    actor{id: id, kind: kind, sign: to.Sign},
-		epoch: keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)},
-		ring:  g.ring(),
-		pub:   g.OwnerPub,
-		as:    &acting{Grantee: to, secret: secret, agent: id},
+		v:       v,
+		by:      actor{id: id, kind: kind, sign: to.Sign},
+		epoch:   keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)},
+		ring:    g.ring(),
+		pub:     g.OwnerPub,
+		grantee: &grantee{Grantee: to, secret: secret, agent: id},
 	}
 	v.sessions = append(v.sessions, s)
 	return s, g, nil
@@ -202,10 +202,10 @@ func (v *Vault) Agent(k tokens.AgentKey) (*Session, error) {
 		if err != nil {
 			return err
 		}
-		if body.RevokedAt != nil || !samePublic(body.Pub, s.as.Grantee) {
+		if body.RevokedAt != nil || !samePublic(body.Pub, s.grantee.Grantee) {
 			return agentKind.damaged([]byte(s.by.id), "it does not match the key that opens its grant")
 		}
-		s.as.scopes, s.as.since = body.scopes(), body.IssuedAt
+		s.grantee.scopes, s.grantee.since = body.scopes(), body.IssuedAt
 		return nil
 	})
 }
@@ -240,8 +240,8 @@ func (v *Vault) Token(text string) (*Session, error) {
 		if body.HeaderPayload != token.Signed {
 			return tokenKind.damaged([]byte(s.by.id), "it does not match this token")
 		}
-		s.as.claims, s.as.agent, s.as.since = &claims, claims.Issuer, claims.Issued
-		s.as.scopes, err = t.rights(claims)
+		s.grantee.claims, s.grantee.agent, s.grantee.since = &claims, claims.Issuer, claims.Issued
+		s.grantee.scopes, err = t.rights(claims)
 		return err
 	})
 }
@@ -297,5 +297,5 @@ func (s *Session) ID() string { return s.by.id }
 // Can reports whether the session's scopes cover an act on a secret. The owner's
 // cover everything.
 func (s *Session) Can(a tokens.Action, p tokens.Path) bool {
-	return s.isOwner() || s.as.scopes.Allow(a, p)
+	return s.isOwner() || s.grantee.scopes.Allow(a, p)
 }

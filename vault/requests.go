@@ -301,7 +301,7 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 	}
 	t.lapsesAt(t.now.Add(requestKept))
 	q = Request{
-		ID: id.String(), Requester: s.by.id, Agent: s.as.agent, Action: r.action, Path: r.path, Version: r.version,
+		ID: id.String(), Requester: s.by.id, Agent: s.grantee.agent, Action: r.action, Path: r.path, Version: r.version,
 		Tier:   r.tier,
 		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(RequestLifetime),
 	}

@@ -104,15 +104,15 @@ func (s *Session) mayIssue(t *tx, spec TokenSpec) error {
 			"sensitive one; a critical secret needs approval each time"}
 	case s.isOwner():
 		return nil
-	case s.as.claims != nil:
-		return refuse("token", "a token cannot issue tokens; ask %s for one", s.as.agent)
+	case s.grantee.claims != nil:
+		return refuse("token", "a token cannot issue tokens; ask %s for one", s.grantee.agent)
 	case spec.Tier > tokens.Standard:
 		return refuse("tier", "only the owner can issue a token that reads the %s tier without approval", spec.Tier)
 	}
 	for _, scope := range spec.Scopes {
-		if !s.as.scopes.Contain(scope) {
+		if !s.grantee.scopes.Contain(scope) {
 			return refuse("scope", "%s may not issue a token for %s: its own scopes (%s) do not cover it", s.Who(), scope,
-				s.as.scopes)
+				s.grantee.scopes)
 		}
 	}
 	return nil
@@ -131,7 +131,7 @@ func (s *Session) issue(t *tx, c tokens.Claims) (Issued, error) {
 	if s.isOwner() {
 		k = s.root.OwnerTokenKey(c.ID)
 	} else {
-		k = keys.TokenKey(s.as.secret, c.ID)
+		k = keys.TokenKey(s.grantee.secret, c.ID)
 	}
 	secret := tokens.Signature(signed, k)
 	to := keys.NewGrantee(secret)

@@ -292,14 +292,14 @@ func (v *Vault) Close() error {
 // Session is a vault opened with a credential. It can derive the keys that the
 // credential gives, and no others.
 type Session struct {
-	v      *Vault
-	by     actor
-	epoch  keys.Epoch
-	ring   keys.Ring         // what it can open
-	pub    ed25519.PublicKey // of the owner
-	as     *acting           // the grantee; nil in the owner's sessions
-	secret keys.Key          // of the epoch; only in the owner's sessions
-	root   *keys.Root        // only in the owner's sessions
+	v       *Vault
+	by      actor
+	epoch   keys.Epoch
+	ring    keys.Ring         // what it can open
+	pub     ed25519.PublicKey // of the owner
+	grantee *grantee          // nil in the owner's sessions
+	secret  keys.Key          // of the epoch; only in the owner's sessions
+	root    *keys.Root        // only in the owner's sessions
 }
 
 // isOwner reports whether this is a session of the owner's key. A token that the owner

@@ -22,8 +22,8 @@ func (s *Session) wipe() {
 	if s.root != nil {
 		s.root.Wipe()
 	}
-	if s.as != nil {
-		s.as.Grantee.Wipe()
-		s.as.secret.Wipe()
+	if s.grantee != nil {
+		s.grantee.Grantee.Wipe()
+		s.grantee.secret.Wipe()
 	}
 }
