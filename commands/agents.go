@@ -68,15 +68,13 @@ func (agentsList) Run(a *app) error {
 			items[i] = agentJSONOf(g)
 			rows = append(rows, []cell{{g.ID, ""}, {g.Name, ""}, agentState(g), {a.when(g.CreatedAt), dim}})
 		}
-		if a.JSON {
-			return a.out.json(agentsResult{Items: items})
-		}
-		if len(list) == 0 {
-			a.out.note("no agents yet; register one with: ass agents create --name NAME --scopes secrets:read:production/*")
-			return nil
-		}
-		a.out.table(rows)
-		return nil
+		return a.answer(agentsResult{Items: items}, func() {
+			if len(list) == 0 {
+				a.out.note("no agents yet; register one with: ass agents create --name NAME --scopes secrets:read:production/*")
+				return
+			}
+			a.out.table(rows)
+		})
 	})
 }
 
@@ -226,18 +224,16 @@ func (a *app) offerPassphrase() error {
 
 // showAgentKey prints a new key. The key cannot be shown again.
 func (a *app) showAgentKey(g vault.Agent, key tokens.AgentKey, done string) error {
-	if a.JSON {
-		return a.out.json(newKeyResult{agentJSONOf(g), key.Text()})
-	}
-	a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
-	saved := ""
-	if a.out.tty {
-		saved = " ← save this!"
-	}
-	a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
-	a.out.line("API Key: %s%s", key.Text(), saved)
-	a.out.note("this key is shown only once; give it to the program as ASS_AGENT_KEY")
-	return nil
+	return a.answer(newKeyResult{agentJSONOf(g), key.Text()}, func() {
+		a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
+		saved := ""
+		if a.out.tty {
+			saved = " ← save this!"
+		}
+		a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
+		a.out.line("API Key: %s%s", key.Text(), saved)
+		a.out.note("this key is shown only once; give it to the program as ASS_AGENT_KEY")
+	})
 }
 
 type agentsShow struct {
@@ -250,28 +246,26 @@ func (c agentsShow) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(agentResult{agentJSONOf(x.Agent), len(x.Tokens)})
-		}
-		g, last := x.Agent, "never"
-		if g.LastActiveAt != nil {
-			last = a.when(*g.LastActiveAt)
-		}
-		rows := [][]cell{
-			{{"id", dim}, {g.ID, ""}},
-			{{"name", dim}, {g.Name, ""}},
-			{{"description", dim}, {orElse(g.Description, "none"), ""}},
-			{{"status", dim}, agentState(g)},
-			{{"namespaces", dim}, {orElse(strings.Join(namespaceNames(g), ", "), "any"), ""}},
-			{{"scopes", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}},
-			{{"key", dim}, {g.KeyPrefix + "…, issued " + a.when(g.KeyIssuedAt), ""}},
-			{{"created", dim}, {a.when(g.CreatedAt), ""}},
-			{{"last active", dim}, {last, ""}},
-			{{"tokens", dim}, {plural(len(x.Tokens), "active token"), ""}},
-		}
-		a.out.table(rows)
-		a.out.note("what it can open: ass explain --agent %s", g.ID)
-		return nil
+		return a.answer(agentResult{agentJSONOf(x.Agent), len(x.Tokens)}, func() {
+			g, last := x.Agent, "never"
+			if g.LastActiveAt != nil {
+				last = a.when(*g.LastActiveAt)
+			}
+			rows := [][]cell{
+				{{"id", dim}, {g.ID, ""}},
+				{{"name", dim}, {g.Name, ""}},
+				{{"description", dim}, {orElse(g.Description, "none"), ""}},
+				{{"status", dim}, agentState(g)},
+				{{"namespaces", dim}, {orElse(strings.Join(namespaceNames(g), ", "), "any"), ""}},
+				{{"scopes", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}},
+				{{"key", dim}, {g.KeyPrefix + "…, issued " + a.when(g.KeyIssuedAt), ""}},
+				{{"created", dim}, {a.when(g.CreatedAt), ""}},
+				{{"last active", dim}, {last, ""}},
+				{{"tokens", dim}, {plural(len(x.Tokens), "active token"), ""}},
+			}
+			a.out.table(rows)
+			a.out.note("what it can open: ass explain --agent %s", g.ID)
+		})
 	})
 }
 
@@ -299,12 +293,10 @@ func (c agentsRevoke) Run(a *app) error {
 		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
-				VersionsReencrypted: n.Versions, LeftBehind: append([]string{}, n.LeftBehind...)})
-		}
-		a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
-		return nil
+		return a.answer(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
+			VersionsReencrypted: n.Versions, LeftBehind: append([]string{}, n.LeftBehind...)}, func() {
+			a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
+		})
 	})
 }
 

@@ -50,23 +50,21 @@ func (c approvalsList) Run(a *app) error {
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
 				{q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
-		if a.JSON {
-			answer := requestsResult{Items: items}
-			if total > len(items) {
-				answer.Total = total
+		answer, more := requestsResult{Items: items}, total-len(items)
+		if more > 0 {
+			answer.Total = total
+		}
+		return a.answer(answer, func() {
+			if len(items) == 0 {
+				a.out.note("no %srequests", strings.TrimPrefix(c.Status+" ", "all "))
+				return
 			}
-			return a.out.json(answer)
-		}
-		if len(items) == 0 {
-			a.out.note("no %srequests", strings.TrimPrefix(c.Status+" ", "all "))
-			return nil
-		}
-		a.out.table(rows)
-		if more := total - len(items); more > 0 {
-			a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke AGENT",
-				more)
-		}
-		return nil
+			a.out.table(rows)
+			if more > 0 {
+				a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke "+
+					"AGENT", more)
+			}
+		})
 	})
 }
 
@@ -194,17 +192,15 @@ func (a *app) decided(shown []vault.Request, what, said string, decide func(*vau
 		if err := decide(s); err != nil {
 			return err
 		}
-		if a.JSON {
-			ids := make([]string, len(shown))
-			for i, q := range shown {
-				ids[i] = q.ID
+		ids := make([]string, len(shown))
+		for i, q := range shown {
+			ids[i] = q.ID
+		}
+		return a.answer(decidedResult{IDs: ids, Status: strings.ToLower(said)}, func() {
+			for _, id := range ids {
+				a.out.done("%s: %s", said, id)
 			}
-			return a.out.json(decidedResult{IDs: ids, Status: strings.ToLower(said)})
-		}
-		for _, q := range shown {
-			a.out.done("%s: %s", said, q.ID)
-		}
-		return nil
+		})
 	})
 }
 

@@ -41,11 +41,9 @@ func (c auditArchive) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256})
-		}
-		a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
-		return nil
+		return a.answer(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256}, func() {
+			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
+		})
 	})
 }
 

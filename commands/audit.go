@@ -51,15 +51,11 @@ func (c auditShow) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			events := make([]eventJSON, len(entries))
-			for i, e := range entries {
-				events[i] = eventOf(e)
-			}
-			return a.out.json(logResult{Events: events, Total: total, Page: 1, Limit: c.Limit})
+		events := make([]eventJSON, len(entries))
+		for i, e := range entries {
+			events[i] = eventOf(e)
 		}
-		c.print(a, entries)
-		return nil
+		return a.answer(logResult{Events: events, Total: total, Page: 1, Limit: c.Limit}, func() { c.print(a, entries) })
 	})
 }
 

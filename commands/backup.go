@@ -66,13 +66,11 @@ func (c vaultBackup) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.out.json(backupResult{File: file, SizeBytes: info.Size(), Records: r.Records,
-			AuditEntry: b.Entry})
-	}
-	a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", a.tilde(file), size(info.Size()),
-		plural(int(r.Records), "record"), b.Entry)
-	return nil
+	return a.answer(backupResult{File: file, SizeBytes: info.Size(), Records: r.Records,
+		AuditEntry: b.Entry}, func() {
+		a.out.done("Backup written and verified: %s (%s, %s, up to log entry %d)", a.tilde(file), size(info.Size()),
+			plural(int(r.Records), "record"), b.Entry)
+	})
 }
 
 // target returns the file to write; "" for stdout.
@@ -325,27 +323,25 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.out.json(salvageResult{
-			File: to, SecretCount: r.Secrets, VersionCount: r.Versions, AgentCount: r.Agents,
-			AuditEntries: r.Entries,
-			LogFile:      r.LogFile, Lost: list(r.Lost), Reviving: list(r.Reviving), Epoch: r.Epoch,
-		})
-	}
-	for _, name := range r.Lost {
-		a.out.line("lost  %s", name)
-	}
-	a.out.done("Salvaged to %s: %s, %s, %s", a.tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"),
-		plural(r.Agents, "agent"))
-	if r.LogFile != "" {
-		a.out.note("the log has gaps, so it was saved beside the new vault: %s", a.tilde(r.LogFile))
-	}
-	if len(r.Reviving) > 0 {
-		a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should "+
-			"not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
-	}
-	a.out.note("look at it with: ass --api-url %s secrets list '*'; then replace the damaged file with it", shellWord(to))
-	return nil
+	return a.answer(salvageResult{
+		File: to, SecretCount: r.Secrets, VersionCount: r.Versions, AgentCount: r.Agents,
+		AuditEntries: r.Entries,
+		LogFile:      r.LogFile, Lost: list(r.Lost), Reviving: list(r.Reviving), Epoch: r.Epoch,
+	}, func() {
+		for _, name := range r.Lost {
+			a.out.line("lost  %s", name)
+		}
+		a.out.done("Salvaged to %s: %s, %s, %s", a.tilde(to), plural(r.Secrets, "secret"), plural(r.Versions, "stored value"),
+			plural(r.Agents, "agent"))
+		if r.LogFile != "" {
+			a.out.note("the log has gaps, so it was saved beside the new vault: %s", a.tilde(r.LogFile))
+		}
+		if len(r.Reviving) > 0 {
+			a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should "+
+				"not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
+		}
+		a.out.note("look at it with: ass --api-url %s secrets list '*'; then replace the damaged file with it", shellWord(to))
+	})
 }
 
 // noteCopies names the copies of the vault that still open with a right that was just

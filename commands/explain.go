@@ -31,20 +31,15 @@ func (c explainCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			items := make([]accessJSON, len(x.Access))
-			for i, y := range x.Access {
-				items[i] = accessJSONOf(y)
-			}
-			approved := []requestJSON{}
-			for _, q := range x.Approved {
-				approved = append(approved, requestJSONOf(q))
-			}
-			return a.out.json(explainResult{Path: p.String(), Exists: x.Secret != nil, AccessTier: x.Tier,
-				Access: items, OpenApprovals: approved, EnforcedBy: promises})
+		r := explainResult{Path: p.String(), Exists: x.Secret != nil, AccessTier: x.Tier, Access: []accessJSON{},
+			OpenApprovals: []requestJSON{}, EnforcedBy: promises}
+		for _, y := range x.Access {
+			r.Access = append(r.Access, accessJSONOf(y))
 		}
-		c.printPath(a, x)
-		return nil
+		for _, q := range x.Approved {
+			r.OpenApprovals = append(r.OpenApprovals, requestJSONOf(q))
+		}
+		return a.answer(r, func() { c.printPath(a, x) })
 	})
 }
 

@@ -88,9 +88,7 @@ func (c injectCmd) write(a *app, text []byte, secrets int) error {
 	if err := a.writeOutput(c.Out, text); err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.out.json(injectResult{Output: c.Out, Secrets: secrets})
-	}
-	a.out.done("Wrote %s with %s", c.Out, plural(secrets, "secret"))
-	return nil
+	return a.answer(injectResult{Output: c.Out, Secrets: secrets}, func() {
+		a.out.done("Wrote %s with %s", c.Out, plural(secrets, "secret"))
+	})
 }

@@ -335,12 +335,10 @@ func (l *login) store(key string) error {
 	if err != nil {
 		return err
 	}
-	if l.JSON {
-		return l.out.json(l.summary(p))
-	}
-	l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), l.tilde(l.at.path), l.Profile,
-		l.configName())
-	return nil
+	return l.answer(l.summary(p), func() {
+		l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), l.tilde(l.at.path), l.Profile,
+			l.configName())
+	})
 }
 
 // keep tries a credential on an existing vault, and stores it.

@@ -46,11 +46,9 @@ func (c logoutCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.out.json(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered})
-	}
-	a.out.done("Logged out. Config cleared from %s", a.tilde(path))
-	return nil
+	return a.answer(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered}, func() {
+		a.out.done("Logged out. Config cleared from %s", a.tilde(path))
+	})
 }
 
 type whoamiCmd struct{}
@@ -73,18 +71,16 @@ func (whoamiCmd) Run(a *app) error {
 			return errorf(vault.ErrWrongKey, "the owner key of profile %s belongs to another vault than the one at %s",
 				a.Profile, h.at.path)
 		}
-		if a.JSON {
-			return a.out.json(whoamiResult{
-				ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
-				Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
-			})
-		}
-		a.out.line("%s of vault %s", id, info.ID)
-		a.out.line("Plan: offline")
-		a.out.line("Secrets: %d", info.Secrets)
-		a.out.line("Agents: %d", info.Agents)
-		a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
-		a.out.line("Vault: %s", a.tilde(h.at.path))
-		return nil
+		return a.answer(whoamiResult{
+			ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
+			Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
+		}, func() {
+			a.out.line("%s of vault %s", id, info.ID)
+			a.out.line("Plan: offline")
+			a.out.line("Secrets: %d", info.Secrets)
+			a.out.line("Agents: %d", info.Agents)
+			a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
+			a.out.line("Vault: %s", a.tilde(h.at.path))
+		})
 	})
 }

@@ -204,19 +204,17 @@ func (c initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.out.json(initResult{Namespace: ns.String(), Path: projectFile, Created: created,
-			Ignored: ignored})
-	}
-	if created {
-		a.out.done("Created %s in current directory", projectFile)
-	} else {
-		a.out.done("%s is already in current directory", projectFile)
-	}
-	if ignored {
-		a.out.done("Added %s to .gitignore", projectFile)
-	}
-	return nil
+	return a.answer(initResult{Namespace: ns.String(), Path: projectFile, Created: created,
+		Ignored: ignored}, func() {
+		if created {
+			a.out.done("Created %s in current directory", projectFile)
+		} else {
+			a.out.done("%s is already in current directory", projectFile)
+		}
+		if ignored {
+			a.out.done("Added %s to .gitignore", projectFile)
+		}
+	})
 }
 
 // trust trusts the project file that findProject finds, after showing what it says.
@@ -244,11 +242,9 @@ func (c initCmd) trust(a *app) error {
 			return err
 		}
 	}
-	if a.JSON {
-		return a.out.json(trustResult{Namespace: p.Namespace, Path: path, Trusted: true})
-	}
-	a.out.done("Trusted %s: namespace %s", path, p.Namespace)
-	return nil
+	return a.answer(trustResult{Namespace: p.Namespace, Path: path, Trusted: true}, func() {
+		a.out.done("Trusted %s: namespace %s", path, p.Namespace)
+	})
 }
 
 // createProject writes the project file. It leaves an existing one alone, and returns

@@ -10,6 +10,15 @@ import (
 	"ass/vault"
 )
 
+// answer prints the result of a command: as JSON with --json, else as text.
+func (a *app) answer(result any, text func()) error {
+	if a.JSON {
+		return a.out.json(result)
+	}
+	text()
+	return nil
+}
+
 // result is one thing that a command may print with --json.
 type result struct {
 	of   any    // a value of its type; nil if it is not JSON

@@ -126,11 +126,9 @@ func (c secretsList) namespaces(a *app) error {
 			items[i] = namespaceJSON{Namespace: n.Namespace.String(), SecretCount: n.Secrets}
 			rows[i] = []cell{{n.Namespace.String(), ""}, {plural(n.Secrets, "secret"), dim}}
 		}
-		if a.JSON {
-			return a.out.json(namespacesResult{Namespace: "*", Items: items})
-		}
-		a.out.table(rows)
-		return nil
+		return a.answer(namespacesResult{Namespace: "*", Items: items}, func() {
+			a.out.table(rows)
+		})
 	})
 }
 
@@ -232,18 +230,16 @@ func (c secretsSet) Run(a *app) error {
 // wrote reports what was done to a secret. If the secret is new, before is the zero
 // Secret.
 func (a *app) wrote(secret, before vault.Secret, said string) error {
-	if a.JSON {
-		return a.out.json(jsonOf(secret))
-	}
-	change := ""
-	if before.Version != 0 {
-		change = fmt.Sprintf(" (v%d → v%d)", before.Version, secret.Version)
-		if before.Tier != secret.Tier {
-			change = fmt.Sprintf(" (v%d → v%d, tier %s → %s)", before.Version, secret.Version, before.Tier, secret.Tier)
+	return a.answer(jsonOf(secret), func() {
+		change := ""
+		if before.Version != 0 {
+			change = fmt.Sprintf(" (v%d → v%d)", before.Version, secret.Version)
+			if before.Tier != secret.Tier {
+				change = fmt.Sprintf(" (v%d → v%d, tier %s → %s)", before.Version, secret.Version, before.Tier, secret.Tier)
+			}
 		}
-	}
-	a.out.done("Secret %s %s%s", said, secret.Path, change)
-	return nil
+		a.out.done("Secret %s %s%s", said, secret.Path, change)
+	})
 }
 
 type secretsRotate struct {
@@ -293,17 +289,15 @@ func (c secretsDelete) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(deleteResult{jsonOf(secret), ended.Revoked, ended.Broader})
-		}
-		a.out.done("Secret deleted: %s", p)
-		if ended.Revoked > 0 {
-			a.out.note("revoked %s for it alone", plural(ended.Revoked, "token"))
-		}
-		if ended.Broader > 0 {
-			a.out.note("%s for its namespace or more still work: ass tokens list", plural(ended.Broader, "token"))
-		}
-		return nil
+		return a.answer(deleteResult{jsonOf(secret), ended.Revoked, ended.Broader}, func() {
+			a.out.done("Secret deleted: %s", p)
+			if ended.Revoked > 0 {
+				a.out.note("revoked %s for it alone", plural(ended.Revoked, "token"))
+			}
+			if ended.Broader > 0 {
+				a.out.note("%s for its namespace or more still work: ass tokens list", plural(ended.Broader, "token"))
+			}
+		})
 	})
 }
 
@@ -351,14 +345,12 @@ func (c secretsHistory) Run(a *app) error {
 			}
 			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
 		}
-		if a.JSON {
-			return a.out.json(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items})
-		}
-		a.out.table(rows)
-		if secret.DeletedAt != nil {
-			a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
-		}
-		return nil
+		return a.answer(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items}, func() {
+			a.out.table(rows)
+			if secret.DeletedAt != nil {
+				a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
+			}
+		})
 	})
 }
 
@@ -415,10 +407,8 @@ func (c secretsPurge) Run(a *app) error {
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(purgeResult{Path: p.String(), Versions: n})
-		}
-		a.out.done("Secret purged: %s (%s)", p, plural(n, "version"))
-		return nil
+		return a.answer(purgeResult{Path: p.String(), Versions: n}, func() {
+			a.out.done("Secret purged: %s (%s)", p, plural(n, "version"))
+		})
 	})
 }

@@ -208,11 +208,9 @@ func yesNo(b bool) string {
 type versionCmd struct{}
 
 func (versionCmd) Run(a *app) error {
-	if a.JSON {
-		return a.out.json(versionResult{Version: version()})
-	}
-	a.out.line("ass %s", version())
-	return nil
+	return a.answer(versionResult{Version: version()}, func() {
+		a.out.line("ass %s", version())
+	})
 }
 
 // version returns the version of the module if ass was installed as one, else the

@@ -73,15 +73,13 @@ func (c tokensIssue) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(issueResult{
-				Token: t.Text, TokenID: t.ID, ExpiresAt: stamp(t.Expires), Scopes: t.Scopes.Strings(),
-				AgentID: t.Issuer,
-			})
-		}
-		a.out.line("%s", t.Text)
-		a.out.aside("Expires: %s", stamp(t.Expires))
-		return nil
+		return a.answer(issueResult{
+			Token: t.Text, TokenID: t.ID, ExpiresAt: stamp(t.Expires), Scopes: t.Scopes.Strings(),
+			AgentID: t.Issuer,
+		}, func() {
+			a.out.line("%s", t.Text)
+			a.out.aside("Expires: %s", stamp(t.Expires))
+		})
 	})
 }
 
@@ -110,19 +108,17 @@ func (c tokensList) Run(a *app) error {
 			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim},
 				{t.Scopes.String(), ""}})
 		}
-		if a.JSON {
-			return a.out.json(tokensResult{Items: items})
-		}
-		if len(items) == 0 {
-			if c.All {
-				a.out.note("no tokens")
-			} else {
-				a.out.note("no active tokens; to list expired ones too: ass tokens list --all")
+		return a.answer(tokensResult{Items: items}, func() {
+			if len(items) == 0 {
+				if c.All {
+					a.out.note("no tokens")
+				} else {
+					a.out.note("no active tokens; to list expired ones too: ass tokens list --all")
+				}
+				return
 			}
-			return nil
-		}
-		a.out.table(rows)
-		return nil
+			a.out.table(rows)
+		})
 	})
 }
 
@@ -179,11 +175,9 @@ func (c tokensRevoke) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(tokenRevokedResult{TokenID: id, Status: vault.TokenRevoked})
-		}
-		a.out.done("Token revoked: %s", id)
-		return nil
+		return a.answer(tokenRevokedResult{TokenID: id, Status: vault.TokenRevoked}, func() {
+			a.out.done("Token revoked: %s", id)
+		})
 	})
 }
 

@@ -116,12 +116,10 @@ func (c unlockCmd) Run(a *app) error {
 		_ = a.giveUp(t.Text) // nobody has this token; if this fails, it expires
 		return err
 	}
-	if a.JSON {
-		return a.out.json(unlockResult{Unlocked: true, ExpiresAt: stamp(t.Expires), TokenID: t.ID,
-			AccessTier: max(t.Tier, tokens.Standard)})
-	}
-	a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
-	return nil
+	return a.answer(unlockResult{Unlocked: true, ExpiresAt: stamp(t.Expires), TokenID: t.ID,
+		AccessTier: max(t.Tier, tokens.Standard)}, func() {
+		a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
+	})
 }
 
 type lockCmd struct{}
@@ -170,9 +168,7 @@ func (a *app) giveUp(text string) error {
 }
 
 func (a *app) saidLocked(text string) error {
-	if a.JSON {
-		return a.out.json(lockResult{Unlocked: false})
-	}
-	a.out.done("%s", text)
-	return nil
+	return a.answer(lockResult{Unlocked: false}, func() {
+		a.out.done("%s", text)
+	})
 }

@@ -28,23 +28,21 @@ func (vaultInfo) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(infoResult{
-				ID: i.ID, Format: i.Format, SizeBytes: i.Bytes, SecretCount: i.Secrets, DeletedCount: i.Deleted,
-				VersionCount: i.Versions, AgentCount: i.Agents, TokenCount: i.Tokens, AuditEntries: i.Entries,
+		return a.answer(infoResult{
+			ID: i.ID, Format: i.Format, SizeBytes: i.Bytes, SecretCount: i.Secrets, DeletedCount: i.Deleted,
+			VersionCount: i.Versions, AgentCount: i.Agents, TokenCount: i.Tokens, AuditEntries: i.Entries,
+		}, func() {
+			a.out.table([][]cell{
+				{{"id", dim}, {i.ID, ""}},
+				{{"format", dim}, {i.Format, ""}},
+				{{"size", dim}, {size(i.Bytes), ""}},
+				{{"secrets", dim}, {plural(i.Secrets, "secret") + ", " + plural(i.Deleted, "deleted one"), ""}},
+				{{"versions", dim}, {plural(i.Versions, "stored value"), ""}},
+				{{"agents", dim}, {plural(i.Agents, "agent"), ""}},
+				{{"tokens", dim}, {plural(i.Tokens, "token") + ", lapsed ones included", ""}},
+				{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
 			})
-		}
-		a.out.table([][]cell{
-			{{"id", dim}, {i.ID, ""}},
-			{{"format", dim}, {i.Format, ""}},
-			{{"size", dim}, {size(i.Bytes), ""}},
-			{{"secrets", dim}, {plural(i.Secrets, "secret") + ", " + plural(i.Deleted, "deleted one"), ""}},
-			{{"versions", dim}, {plural(i.Versions, "stored value"), ""}},
-			{{"agents", dim}, {plural(i.Agents, "agent"), ""}},
-			{{"tokens", dim}, {plural(i.Tokens, "token") + ", lapsed ones included", ""}},
-			{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
 		})
-		return nil
 	})
 }
 
@@ -86,11 +84,9 @@ func (vaultCompact) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(compactResult{SizeBytesBefore: before.Bytes, SizeBytes: after.Bytes})
-		}
-		a.out.done("Vault compacted: %s → %s", size(before.Bytes), size(after.Bytes))
-		return nil
+		return a.answer(compactResult{SizeBytesBefore: before.Bytes, SizeBytes: after.Bytes}, func() {
+			a.out.done("Vault compacted: %s → %s", size(before.Bytes), size(after.Bytes))
+		})
 	})
 }
 
@@ -129,11 +125,9 @@ func (c vaultRekey) Run(a *app) error {
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(rekeyResult{Epoch: epoch})
-		}
-		a.out.done("Vault rekeyed: it is in epoch %d", epoch)
-		return nil
+		return a.answer(rekeyResult{Epoch: epoch}, func() {
+			a.out.done("Vault rekeyed: it is in epoch %d", epoch)
+		})
 	})
 }
 
@@ -156,11 +150,9 @@ func (c vaultAccept) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.out.json(acceptResult{Seen: back.Seen, Have: back.Have})
-		}
-		a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
-		return nil
+		return a.answer(acceptResult{Seen: back.Seen, Have: back.Have}, func() {
+			a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
+		})
 	})
 }
 
