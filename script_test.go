@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,10 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"ass": commands.Main})
+	testscript.Main(m, map[string]func(){
+		"ass":       commands.Main,
+		"ass-piped": commands.Program{Stderr: struct{ io.Writer }{os.Stderr}}.Main, // a stream of its own
+	})
 }
 
 // TestScript runs the stories in testdata/script. Each story has its own HOME. At its end,

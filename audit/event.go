@@ -54,7 +54,7 @@ const (
 // is stored unencrypted, so it must never contain the value of a secret.
 type Event struct {
 	ID           string         `json:"id"`            // A UUID.
-	Type         string         `json:"event_type"`    // One of the names above.
+	Type         string         `json:"event_type"`    // One of the names above, or one with [Denied] after it.
 	ActorID      string         `json:"actor_id"`      // Who did it: owner, or the id of an agent or token.
 	ActorType    string         `json:"actor_type"`    // One of the kinds of actors above.
 	ResourceType string         `json:"resource_type"` // What it was done to: "secret", "vault", …

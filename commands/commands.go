@@ -66,10 +66,13 @@ type Globals struct {
 }
 
 // Program holds what one run takes from around it: streams, clock, environment and working
-// folder. Those that are nil or empty default to those of this process. A Program with
-// all of them reads and changes nothing of the process, so many can run at once.
+// folder. Those that are nil, and an empty Dir, default to those of this process. A Program
+// with all of them takes nothing else from the process, but for its time zone, and changes
+// nothing of it, so many can run at once. (--passphrase-fd names a descriptor of the process,
+// and the run closes it.)
 //
-// A prompt needs a terminal, so Stdin must be an [os.File] for one.
+// A prompt needs a terminal, so Stdin must be an [os.File] for one. If Stdin is another reader,
+// ass run copies from it until it ends, even after the child has ended.
 type Program struct {
 	Stdin  io.Reader
 	Stdout io.Writer
@@ -107,7 +110,7 @@ func (p Program) Run(args []string) (exit int) {
 		p.Now = time.Now
 	}
 	w := newWorld(p.Env, p.Dir)
-	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now, keepGC: !p.process}
+	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now, process: p.process, keepGC: !p.process}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -139,6 +142,7 @@ type app struct {
 	reason    string // value of --reason, for a request
 	in        io.Reader
 	out       *output
+	process   bool // started by Main
 
 	variables map[*kong.Flag]string // that set flags
 

@@ -263,14 +263,7 @@ func (a *app) passphraseFromFD() (string, error) {
 	if *a.PassphraseFD < 0 {
 		return "", usagef("--passphrase-fd must not be negative")
 	}
-	if a.passphrases == nil { // once: closing the file closes the descriptor
-		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
-	}
-	var from io.Reader = a.passphrases
-	if *a.PassphraseFD == 0 {
-		from = a.in
-	}
-	line, err := readLine(from)
+	line, err := readLine(a.passphraseFile())
 	if err != nil {
 		return "", usagef("--passphrase-fd: the descriptor cannot be read")
 	}
@@ -280,10 +273,28 @@ func (a *app) passphraseFromFD() (string, error) {
 	return line, nil
 }
 
+// passphraseFile returns what --passphrase-fd names. The standard streams stay open; of any
+// other descriptor, this run is the owner from here on.
+func (a *app) passphraseFile() io.Reader {
+	switch fd := *a.PassphraseFD; fd {
+	case 0:
+		return a.in
+	case 1:
+		return os.Stdout
+	case 2:
+		return os.Stderr
+	default:
+		if a.passphrases == nil { // once: the file closes the descriptor when it is collected
+			a.passphrases = os.NewFile(uintptr(fd), "passphrase")
+		}
+		return a.passphrases
+	}
+}
+
 // quietQuit makes Ctrl-\ end a waiting program as Ctrl-C does, without the stack traces
 // that Go would print.
 func (a *app) quietQuit() {
-	if !a.isProcess() {
+	if !a.ownsProcess() {
 		return
 	}
 	quit := make(chan os.Signal, 1)
@@ -300,9 +311,7 @@ func (a *app) closePassphrases() {
 	if a.PassphraseFD == nil || *a.PassphraseFD <= 2 {
 		return
 	}
-	if a.passphrases == nil {
-		a.passphrases = os.NewFile(uintptr(*a.PassphraseFD), "passphrase")
-	}
+	a.passphraseFile()
 	_ = a.passphrases.Close()
 }
 

@@ -316,8 +316,20 @@ func (c *child) run(a *app) error {
 	cmd := exec.Command(c.program)
 	cmd.Args, cmd.Env, cmd.ExtraFiles, cmd.Dir = c.args, c.env, c.open, a.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
+	feed := func() {}
 	if c.stdin != nil {
 		cmd.Stdin = bytes.NewReader(*c.stdin)
+	} else if _, isFile := a.in.(*os.File); !isFile {
+		// The reader may never end, and exec would wait for that: copy without it.
+		cmd.Stdin = nil
+		to, err := cmd.StdinPipe()
+		if err != nil {
+			return c.cannotStart(err)
+		}
+		feed = func() {
+			_, _ = io.Copy(to, a.in)
+			_ = to.Close()
+		}
 	}
 	var needles *needles
 	if redactOut || redactErr {
@@ -335,12 +347,13 @@ func (c *child) run(a *app) error {
 		}
 	}
 	pass, stop := func(*os.Process) {}, func() {}
-	if a.isProcess() { // else the signals belong to the program that this run is a part of
+	if a.ownsProcess() { // else the signals belong to the program that this run is a part of
 		pass, stop = catchSignals(atKeyboard())
 	}
 	err := start(cmd)
 	if err == nil {
 		pass(cmd.Process)
+		go feed()
 	}
 	c.forget()
 	cmd.Env = nil
@@ -447,8 +460,12 @@ func childResult(cmd *exec.Cmd, err error) error {
 	return err
 }
 
-// isProcess reports whether this run has the process for itself. It does not if another
-// program calls it with writers of its own.
+// ownsProcess reports whether signals to the process are meant for this run. They are not if
+// another program calls Run with streams of its own.
+func (a *app) ownsProcess() bool { return a.process || a.isProcess() }
+
+// isProcess reports whether everything around this run is that of the process, so that
+// another program can take its place.
 func (a *app) isProcess() bool {
 	return !a.own && a.in == io.Reader(os.Stdin) && a.out.w == io.Writer(os.Stdout) && a.out.errw == io.Writer(os.Stderr)
 }

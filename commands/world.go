@@ -21,6 +21,9 @@ type world struct {
 // newWorld returns the world of a program. CI systems and compose files leave a variable
 // out by setting it to the empty text, so an empty ASS_… variable counts as unset.
 func newWorld(env []string, dir string) *world {
+	if abs, err := filepath.Abs(dir); err == nil && dir != "" {
+		dir = abs // a program is started in it, and may be named relative to it
+	}
 	w := &world{env: env, dir: dir, own: env != nil || dir != ""}
 	if env == nil {
 		w.env = os.Environ()
@@ -82,7 +85,7 @@ func (w *world) lookPath(name string) (string, error) {
 		return exec.LookPath(w.at(name))
 	}
 	for _, dir := range filepath.SplitList(w.getenv("PATH")) {
-		if dir == "" || !filepath.IsAbs(w.at(dir)) {
+		if dir == "" {
 			continue
 		}
 		if found, err := exec.LookPath(filepath.Join(w.at(dir), name)); err == nil {

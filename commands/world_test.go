@@ -3,12 +3,14 @@ package commands_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ass/commands"
 )
@@ -85,6 +87,50 @@ func TestManyWorlds(t *testing.T) {
 	if now := os.Environ(); len(now) != len(before)+3 {
 		t.Errorf("the process had %d variables and has %d", len(before)+3, len(now))
 	}
+}
+
+// A passphrase on descriptor 0 is read from the program's Stdin, and the descriptor of the
+// process stays open.
+func TestPassphraseOnStdin(t *testing.T) {
+	w := newAWorld(t)
+	if _, stderr, exit := w.run("\n", "login", "--passphrase-fd", "0"); exit != 2 || !strings.Contains(stderr, "empty") {
+		t.Errorf("exit code %d: %s", exit, stderr)
+	}
+	for range 3 {
+		runtime.GC() // runs what an os.File does when it is collected
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := os.Stdin.Stat(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A child need not read a Stdin that never ends, and is found relative to a relative Dir.
+func TestRunInAWorld(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it needs sh")
+	}
+	w := newAWorld(t)
+	w.is("Secret stored at a/K\n", "hunter2", "secrets", "set", "a/K")
+	t.Chdir(filepath.Dir(w.home))
+	if err := os.WriteFile(filepath.Join(w.home, "child"), []byte("#!/bin/sh\necho ran\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out, notes bytes.Buffer
+	endless, end := io.Pipe()
+	defer end.Close()
+	p := commands.Program{Stdin: endless, Stdout: &out, Stderr: &notes, Env: w.env, Dir: filepath.Base(w.home)}
+	done := make(chan int)
+	go func() { done <- p.Run([]string{"run", "--env", "K=a/K", "--", "./child"}) }()
+	select {
+	case exit := <-done:
+		if exit != 0 || out.String() != "ran\n" {
+			t.Errorf("exit code %d, stdout %q: %s", exit, out.String(), notes.String())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for a stdin that does not end")
+	}
+	w.is("read hunter2-in\n", "hunter2-in", "run", "--env", "K=a/K", "--no-redact", "--", "sh", "-c", `echo "read $(cat)"`)
 }
 
 func workingDir(t *testing.T) string {

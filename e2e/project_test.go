@@ -134,7 +134,7 @@ func TestDocCommentsNameWhatTheyAreOf(t *testing.T) {
 					first, _, _ = strings.Cut(rest, " ")
 				}
 			}
-			if first != name.Name && regexp.MustCompile(`^[a-z]\w*$`).MatchString(first) {
+			if first != name.Name && regexp.MustCompile(`^[A-Za-z]\w*$`).MatchString(first) {
 				t.Errorf("%s: the comment of %s begins with %q", files.Position(name.Pos()), name.Name, first)
 			}
 		}

@@ -195,8 +195,8 @@ func (s *Session) countsNow(t *tx) error {
 // once, under its id. The record carries a MAC and no signature.
 type usesBody struct {
 	Seq    uint64    `json:"seq"`     // Number of the log entry of the last use.
-	Used   uint64    `json:"used"`    // How often it was used.
-	LastAt time.Time `json:"last_at"` // When it was last used.
+	Used   uint64    `json:"used"`    // How many uses were counted: one for each secret of an act.
+	LastAt time.Time `json:"last_at"` // When the last of them was counted; never after the newest log entry.
 }
 
 func (t *tx) usesOf(id string) (usesBody, error) {

@@ -17,7 +17,7 @@ import (
 // agentBody is the record of an agent, under the agent's id. The owner signs it. The
 // record of a revoked agent stays, so that its id is never used again.
 type agentBody struct {
-	Seq         uint64     `json:"seq"`                  // Number of the log entry that last told of the agent.
+	Seq         uint64     `json:"seq"`                  // Number of the log entry of its last change.
 	Name        string     `json:"name"`                 // Name that people use; at most one active agent has it.
 	Description string     `json:"description"`          // What the agent is for, in words; it may be empty.
 	Namespaces  []string   `json:"namespaces"`           // Namespaces that limit its scopes; none is no limit.

@@ -131,6 +131,8 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 			`"` + db + `": its author`},
 		"head by one who writes elsewhere": {head("mallory", audit.SecretUpdated, back), "has no right to write it",
 			`"` + db + `": its author`},
+		"deleted by one who writes": {head("writer", audit.SecretDeleted, func(b *secretBody) { b.DeletedAt = &b.UpdatedAt }),
+			"has no right to write it", `"` + db + `": its author`},
 		"undeleted by one who deletes, no less": {head("deleter", audit.SecretRestored, func(b *secretBody) {}), "",
 			"whose scopes do not cover"},
 	} {

@@ -42,7 +42,7 @@ type builder struct {
 	t *tx
 }
 
-// fillFile is makeFile for an empty file that exists.
+// fillFile is makeFile for an empty file that exists. On an error, the file stays.
 func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	err = bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
 		w := &builder{b, as.newTx(b.Tx)}

@@ -119,7 +119,7 @@ func (s *Session) Approve(shown []Request) error {
 	return s.decide(shown, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
 		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
 		who, err := t.author(t, q.Requester)
-		if err != nil || !who.scopes.Allow(requestActions[q.Action], q.Path) || requestActions[q.Action] == 0 {
+		if err != nil || !right(who.scopes, requestActions[q.Action], q.Path) {
 			return fault.New(ErrConflict, "request %s asks for more than its requester's scopes cover; deny it", q.ID)
 		}
 		to, err := s.granteeOf(t, q.Requester)

@@ -117,6 +117,6 @@ func (e *DeletedError) Unwrap() error { return ErrNotFound }
 type BackupError struct{ Path string }
 
 func (e *BackupError) Error() string {
-	return e.Path + " is a backup, and backups stay unchanged, even their log"
+	return e.Path + " is a backup: a command would add to its log, and backups stay unchanged"
 }
 func (e *BackupError) Unwrap() error { return ErrConflict }

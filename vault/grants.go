@@ -32,7 +32,7 @@ type grant struct {
 	Epoch    uint32      `json:"epoch"`             // Epoch of the keys below.
 	MK       []byte      `json:"mk"`                // MAC key of the epoch.
 	OwnerPub []byte      `json:"owner_pub"`         // The owner's Ed25519 key.
-	Nodes    []grantNode `json:"nodes"`             // Keys of everything that the grantee may read.
+	Nodes    []grantNode `json:"nodes"`             // Keys of everything that the grantee may read without approval.
 	Files    []grantFile `json:"files,omitempty"`   // Keys of versions that are sealed above the nodes.
 	JWTKey   []byte      `json:"jwt_key,omitempty"` // Key that verifies a token; none for an agent.
 }

@@ -177,7 +177,7 @@ func (r *restore) compare(t *tx) error {
 	case h == nil && seen == mark{}:
 		p.Unread = "this machine has not seen the vault before"
 	case h == nil && seen != mark{t.head.log.Seq, t.head.log.LastMAC}:
-		p.Unread = fmt.Sprintf("this machine saw the log up to entry %d, and the backup ends with another entry", seen.Seq)
+		p.Unread = fmt.Sprintf("this machine saw the log up to entry %d, which is not the last one of the backup", seen.Seq)
 	case h == nil:
 	case h.problem != "" && !h.toEnd:
 		p.Unread = "its log cannot be read to its end"

@@ -27,13 +27,13 @@ const DefaultType = "custom"
 // secretBody is the head of a secret: one record in the bucket secrets, keyed by
 // its path. The bucket versions holds its values.
 type secretBody struct {
-	Seq       uint64      `json:"seq"`                  // Number of the log entry that last told of the secret.
-	ID        string      `json:"id"`                   // UUID, which stays the same as long as the secret exists.
+	Seq       uint64      `json:"seq"`                  // Number of the log entry of its last change.
+	ID        string      `json:"id"`                   // A UUID; a salvage without the head makes another.
 	Version   uint64      `json:"version"`              // Number of the current version.
-	Tier      tokens.Tier `json:"tier"`                 // Tier of the next version, unless it is set.
+	Tier      tokens.Tier `json:"tier"`                 // Tier of the secret; see tierOf.
 	Type      string      `json:"type"`                 // What it is used for; one of [Types].
-	CreatedAt time.Time   `json:"created_at"`           // When the first version was written.
-	UpdatedAt time.Time   `json:"updated_at"`           // When the head was last written.
+	CreatedAt time.Time   `json:"created_at"`           // When it was created, or salvaged without its head.
+	UpdatedAt time.Time   `json:"updated_at"`           // When an act last changed the secret.
 	DeletedAt *time.Time  `json:"deleted_at,omitempty"` // When it was deleted; nil if it is not.
 }
 
@@ -153,7 +153,7 @@ type reading struct {
 
 	version versionBody
 	value   []byte
-	err     error // why the session's keys do not open it
+	err     error // why it was refused, or keys.ErrNoKey
 }
 
 // find looks the stored version up, and its author.

@@ -17,7 +17,7 @@ import (
 // That signature is the token's secret.
 type tokenBody struct {
 	Seq           uint64 `json:"seq"`    // Number of the log entry of the issue.
-	HeaderPayload string `json:"signed"` // The token without its signature, which nobody stores.
+	HeaderPayload string `json:"signed"` // The token without its signature, which no vault stores.
 	Index         []byte `json:"index"`  // Bucket key of its grant.
 	Pub           []byte `json:"pub"`    // Ed25519 key that verifies what the token signs.
 }
