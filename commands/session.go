@@ -286,6 +286,10 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	for _, w := range a.exposed(at) {
 		a.out.warn("%s", w)
 	}
+	if err := v.MemoryError(); err != nil {
+		a.out.warn("%v, so an older copy of the vault would go unnoticed; compare the newest entry with what you know: ass "+
+			"audit --limit 1", err)
+	}
 	if back := v.Rollback(); back != nil {
 		a.out.warn("%s; if that is intended: ass vault accept", back)
 	}

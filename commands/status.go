@@ -87,6 +87,10 @@ func (st *status) tryCredential(v *vault.Vault) error {
 
 func (st *status) warn(v *vault.Vault) {
 	st.warnings = st.exposed(st.at)
+	if err := v.MemoryError(); err != nil {
+		st.warnings = append(st.warnings, err.Error()+", so an older copy of the vault would go unnoticed: ass audit --limit 1 "+
+			"shows the newest entry")
+	}
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
 	}

@@ -3,7 +3,9 @@ package vault
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"ass/vault/disk"
@@ -30,21 +32,41 @@ func (m memory) file(vid keys.VaultID) string {
 	return filepath.Join(m.dir, hex.EncodeToString(vid[:]))
 }
 
-// recall returns the zero mark for a vault that this machine has not seen.
-func (m memory) recall(vid keys.VaultID) mark {
-	var j markJSON
+// recall returns the zero mark for a vault that this machine has not seen. A note that is
+// there but cannot be read is an error: without it, an old copy looks like the newest.
+func (m memory) recall(vid keys.VaultID) (mark, error) {
 	if m.dir == "" {
-		return mark{}
+		return mark{}, nil
 	}
 	b, _, err := disk.ReadFile(m.file(vid), 1<<10)
-	if err != nil || json.Unmarshal(b, &j) != nil {
-		return mark{}
+	if errors.Is(err, fs.ErrNotExist) {
+		return mark{}, nil
+	}
+	var k mark
+	if err == nil {
+		if k, err = parseMark(b); err != nil {
+			err = fmt.Errorf("%s: %w", m.file(vid), err)
+		}
+	}
+	if err != nil {
+		return mark{}, fmt.Errorf("this machine's note of the newest log entry cannot be read (%w)", err)
+	}
+	return k, nil
+}
+
+func parseMark(b []byte) (mark, error) {
+	var j markJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return mark{}, err
 	}
 	sum, err := hex.DecodeString(j.MAC)
-	if err != nil || len(sum) != 32 {
-		return mark{}
+	if err == nil && len(sum) != 32 {
+		err = fmt.Errorf("its MAC has %d bytes instead of 32", len(sum))
 	}
-	return mark{j.Seq, [32]byte(sum)}
+	if err != nil {
+		return mark{}, err
+	}
+	return mark{j.Seq, [32]byte(sum)}, nil
 }
 
 // note remembers k. It is called under the lock of the vault, so it never goes

@@ -172,8 +172,10 @@ func (r *restore) compare(t *tx) error {
 	}
 	r.last = t.head.log
 	r.raise = map[tokens.Path]tokens.Tier{}
-	seen := memory{r.o.MemoryDir}.recall(r.from.v.vid)
+	seen, unread := memory{r.o.MemoryDir}.recall(r.from.v.vid)
 	switch {
+	case unread != nil:
+		p.Unread = unread.Error()
 	case h == nil && seen == mark{}:
 		p.Unread = "this machine has not seen the vault before"
 	case h == nil && seen != mark{t.head.log.Seq, t.head.log.LastMAC}:

@@ -63,7 +63,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w.findEnd()
-	seen := memory{o.MemoryDir}.recall(w.s.epoch.Vault)
+	seen, _ := memory{o.MemoryDir}.recall(w.s.epoch.Vault) // a note that cannot be read tells nothing
 	w.end = max(w.end, seen.Seq)
 	if err := w.readLog(w.s); err != nil {
 		return r, err

@@ -82,13 +82,14 @@ func (o Options) withDefaults() Options {
 
 // Vault is an open, locked vault file. It has no keys itself: each [Session] holds its own.
 type Vault struct {
-	path string
-	opts Options
-	lock *disk.Lock
-	db   *bolt.DB
-	vid  keys.VaultID
-	seen mark // the newest entry that this machine remembers
-	back *Rollback
+	path   string
+	opts   Options
+	lock   *disk.Lock
+	db     *bolt.DB
+	vid    keys.VaultID
+	seen   mark  // the newest entry that this machine remembers
+	unread error // why it does not remember, though it has a note
+	back   *Rollback
 
 	sessions []*Session // Close wipes their keys
 }
@@ -237,8 +238,8 @@ func (v *Vault) meta(name string) ([]byte, error) { return v.db.Get(bucketMeta, 
 // compareMemory checks that the log still has the newest entry that this machine saw. If
 // not, it sets v.back.
 func (v *Vault) compareMemory() error {
-	seen := memory{v.opts.MemoryDir}.recall(v.vid)
-	v.seen = seen
+	seen, unread := memory{v.opts.MemoryDir}.recall(v.vid)
+	v.seen, v.unread = seen, unread
 	last, then, err := v.lastEntry(seen.Seq)
 	if err != nil {
 		return err
@@ -271,6 +272,11 @@ func (v *Vault) remember(k mark) {
 // Rollback returns how the log falls short of, or differs from, what this machine has
 // seen; nil if it does not.
 func (v *Vault) Rollback() *Rollback { return v.back }
+
+// MemoryError returns why this machine's note of the newest log entry could not be read, so
+// that an old copy of the vault would go unnoticed; nil if it could, or if there is none. The
+// next act that is logged writes a new note.
+func (v *Vault) MemoryError() error { return v.unread }
 
 // ID returns the vault's id in hex. It is public.
 func (v *Vault) ID() string { return hex.EncodeToString(v.vid[:]) }

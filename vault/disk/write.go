@@ -61,7 +61,7 @@ func Write(path string, fill func(io.Writer) error) error {
 }
 
 // Replace puts a file with the given content, for its owner alone, at path. It replaces
-// only a regular file. After an error, the file is unchanged, unless the error is
+// only a regular file, whose owner root keeps. After an error, the file is unchanged, unless the error is
 // [fault.ErrMaybeDone].
 func Replace(path string, content []byte) error {
 	if err := CheckRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -87,6 +87,7 @@ func replace(path string, content []byte, sync bool) error {
 	if err != nil {
 		return named(path, err)
 	}
+	keepOwner(f, path)
 	err = finish(f, content, sync)
 	if err == nil {
 		err = os.Rename(f.Name(), path)

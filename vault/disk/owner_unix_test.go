@@ -1,0 +1,37 @@
+//go:build unix
+
+package disk
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Root, as with sudo, replaces files for the user whose they are, and not for itself: else
+// the user could no longer read them.
+func TestReplaceKeepsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it needs root")
+	}
+	const somebody = 1234
+	for name, replace := range map[string]func(string, []byte) error{"Replace": Replace, "ReplaceUnsynced": ReplaceUnsynced} {
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, somebody, somebody); err != nil {
+			t.Fatal(err)
+		}
+		if err := replace(path, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner, _ := ownerOf(info); owner != somebody {
+			t.Errorf("%s: the file belongs to %d", name, owner)
+		}
+	}
+}
