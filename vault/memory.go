@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"ass/vault/disk"
 	"ass/vault/internal/keys"
@@ -39,7 +40,7 @@ func (m memory) recall(vid keys.VaultID) (mark, error) {
 		return mark{}, nil
 	}
 	b, _, err := disk.ReadFile(m.file(vid), 1<<10)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // as with XDG_STATE_HOME=/dev/null
 		return mark{}, nil
 	}
 	var k mark
