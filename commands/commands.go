@@ -110,7 +110,8 @@ func (p Program) Run(args []string) (exit int) {
 		p.Now = time.Now
 	}
 	w := newWorld(p.Env, p.Dir)
-	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now, process: p.process, keepGC: !p.process}
+	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now,
+		process: p.process, keepGC: !p.process}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))

@@ -21,8 +21,10 @@ type world struct {
 // newWorld returns the world of a program. CI systems and compose files leave a variable
 // out by setting it to the empty text, so an empty ASS_… variable counts as unset.
 func newWorld(env []string, dir string) *world {
-	if abs, err := filepath.Abs(dir); err == nil && dir != "" {
-		dir = abs // a program is started in it, and may be named relative to it
+	if dir != "" { // a program is started in it, and may be named relative to it
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
 	}
 	w := &world{env: env, dir: dir, own: env != nil || dir != ""}
 	if env == nil {
