@@ -23,7 +23,7 @@ func DecodeStrict(data []byte, v any) error {
 
 // decodeStrict defines what strict means.
 func decodeStrict(data []byte, v any) error {
-	if !utf8.Valid(data) { // encoding/json would replace what is not
+	if !utf8.Valid(data) { // encoding/json would replace bad bytes without a word
 		return errors.New("not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))

@@ -65,8 +65,8 @@ const maxGap = 1 << 20
 
 // Verify walks a whole log, oldest entry first. It returns the position after the
 // last entry, the epoch there, and all findings. One altered entry is one finding:
-// the keys do not depend on what was logged, so the walk continues after it, even
-// if it began an epoch.
+// the keys do not depend on the events, so the walk continues after it, even if it began
+// an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
 	w := walk{Verifier: v, at: v.After, epoch: v.Epoch}
 	w.start(v.Own)

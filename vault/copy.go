@@ -52,6 +52,11 @@ func (w *builder) copyMeta(old *tx, names ...string) error {
 	return nil
 }
 
+// copyLog copies the audit bucket as it is.
+func (w *builder) copyLog(old *tx) error {
+	return old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+}
+
 // putRaw stores a key and a value as they are.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
 	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
@@ -72,8 +77,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	}
 	// Copy the log unchanged: the keys that made its MACs are gone.
 	if !p.cut {
-		err := old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
-		if err != nil {
+		if err := w.copyLog(old); err != nil {
 			return err
 		}
 	}
@@ -372,7 +376,7 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 		if err != nil {
 			return cp, err
 		}
-		return cp, old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+		return cp, w.copyLog(old)
 	}
 	for k, v := range r.history.entries {
 		if err := w.putRaw(bucketAudit, k, v); err != nil {

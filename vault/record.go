@@ -65,12 +65,8 @@ func (r record) encode() []byte {
 	return append(b, r.mac[:]...)
 }
 
-// signedBytes returns the bytes that the author signs. The MAC covers the same bytes,
+// appendSigned appends the bytes that the author signs. The MAC covers the same bytes,
 // followed by the signature.
-func signedBytes(e keys.Epoch, bucket string, key []byte, r record) []byte {
-	return appendSigned(make([]byte, 0, 96+len(key)+len(r.body)), e, bucket, key, r)
-}
-
 func appendSigned(b []byte, e keys.Epoch, bucket string, key []byte, r record) []byte {
 	b = keys.LP(b, "ass/1 record")
 	b = append(b, e.Vault[:]...)
@@ -160,10 +156,6 @@ func (h *hasher) mac(sig []byte) (sum [32]byte) {
 	h.hmac.Reset()
 	h.hmac.Write(h.scratch)
 	return [32]byte(h.hmac.Sum(h.scratch[:0]))
-}
-
-func signatureHolds(e keys.Epoch, bucket string, key []byte, r record, pub ed25519.PublicKey) bool {
-	return ed25519.Verify(pub, signedBytes(e, bucket, key, r), r.sig)
 }
 
 // digest is a sum over a set of records, kept up to date by adding and

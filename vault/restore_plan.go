@@ -121,14 +121,15 @@ func (r *restore) readDamaged(why error, its bool) error {
 	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
 		last: w.last, entries: w.log.each}
 	if w.s != nil {
+		hash, owner := newHasher(s.epoch), signer{by: audit.Owner, pub: s.pub}
 		for at, c := range w.records() {
 			var body agentBody
 			rec, err := parseRecord(c.value)
 			if err == nil {
 				h.raisedBy(at, rec)
 			}
-			if at.bucket == bucketAgents && err == nil && rec.by == audit.Owner && signatureHolds(s.epoch, at.bucket,
-				[]byte(at.key), rec, s.pub) && audit.DecodeStrict(rec.body, &body) == nil {
+			if at.bucket == bucketAgents && err == nil && hash.signatureHolds(owner, at.bucket, []byte(at.key), rec) &&
+				audit.DecodeStrict(rec.body, &body) == nil {
 				h.agents[at.key] = body
 			}
 		}

@@ -61,8 +61,8 @@ func Write(path string, fill func(io.Writer) error) error {
 }
 
 // Replace puts a file with the given content, for its owner alone, at path. It replaces
-// only a regular file, whose owner root keeps. After an error, the file is unchanged, unless the error is
-// [fault.ErrMaybeDone].
+// only a regular file, whose owner root keeps. After an error, the file is unchanged,
+// unless the error is [fault.ErrMaybeDone].
 func Replace(path string, content []byte) error {
 	if err := CheckRegular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
