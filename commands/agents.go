@@ -294,7 +294,7 @@ func (c agentsRevoke) Run(a *app) error {
 			return err
 		}
 		return a.answer(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
-			VersionsReencrypted: n.Versions, LeftBehind: append([]string{}, n.LeftBehind...)}, func() {
+			VersionsReencrypted: n.Versions, LeftBehind: list(n.LeftBehind)}, func() {
 			a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
 		})
 	})

@@ -194,8 +194,6 @@ func (c vaultRestore) Run(a *app) error {
 	return nil
 }
 
-func list(names []string) []string { return append([]string{}, names...) }
-
 // ownerKey returns the owner's identity: from keyFile, if set; else from the credential
 // in use; else as typed on the terminal. brought is the text of the key, if it comes from
 // keyFile or the terminal.

@@ -94,7 +94,7 @@ func (c envExport) deliver(a *app, text string, h *handover) error {
 			names[i] = v.name
 		}
 		return a.out.json(exportResult{
-			Output: c.Output, Exported: len(h.list), Keys: names, LeftOut: append([]leftOut{}, h.left...),
+			Output: c.Output, Exported: len(h.list), Keys: names, LeftOut: list(h.left),
 		})
 	}
 	h.tell(a)

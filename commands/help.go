@@ -121,9 +121,9 @@ func flagsOf(n *kong.Node) []*kong.Flag {
 
 // document describes the program, or the part below a node, for programs that drive it.
 func document(n *kong.Node) map[string]any {
-	list := []map[string]any{}
+	list, printed := []map[string]any{}, results()
 	for _, c := range leaves(n) {
-		list = append(list, commandJSON(c))
+		list = append(list, commandJSON(c, printed[commandName(c)]))
 	}
 	return map[string]any{
 		"name": "ass", "version": version(), "commands": list, "exit_codes": exits,
@@ -132,7 +132,7 @@ func document(n *kong.Node) map[string]any {
 	}
 }
 
-func commandJSON(n *kong.Node) map[string]any {
+func commandJSON(n *kong.Node, printed []result) map[string]any {
 	name := commandName(n)
 	flags, args := []map[string]any{}, []map[string]any{}
 	for _, f := range flagsOf(n) {
@@ -149,8 +149,8 @@ func commandJSON(n *kong.Node) map[string]any {
 			"repeatable": p.IsCumulative(), "default": nullable(p.Default)})
 	}
 	return map[string]any{
-		"command": "ass " + name, "aliases": append([]string{}, n.Aliases...), "help": n.Help, "detail": nullable(n.Detail),
-		"arguments": args, "flags": flags, "json": shapes(results()[name]),
+		"command": "ass " + name, "aliases": list(n.Aliases), "help": n.Help, "detail": nullable(n.Detail),
+		"arguments": args, "flags": flags, "json": shapes(printed),
 	}
 }
 

@@ -1,0 +1,130 @@
+package commands
+
+import (
+	"encoding"
+	"reflect"
+	"strings"
+)
+
+// What ass help says about the results: the commands that print them, and their fields.
+
+// result is one thing that a command may print with --json.
+type result struct {
+	of   any    // a value of its type; nil if it is not JSON
+	when string // when it is printed, and where, if that is not always and stdout
+}
+
+// results returns what each command may print with --json. ass help shows it, and a test
+// runs every command and compares.
+func results() map[string][]result {
+	one := func(of any) []result { return []result{{of, ""}} }
+	left := result{leftOutResult{}, "on stderr, if secrets are left out"}
+	return map[string][]result{
+		"login":             one(loginResult{}),
+		"logout":            one(logoutResult{}),
+		"whoami":            one(whoamiResult{}),
+		"status":            one(statusResult{}),
+		"unlock":            one(unlockResult{}),
+		"lock":              one(lockResult{}),
+		"secrets list":      {{secretsResult{}, ""}, {namespacesResult{}, "for the namespace '*'"}},
+		"secrets get":       {{valueResult{}, `encoding is "base64" if the value is not UTF-8`}},
+		"secrets set":       one(secretJSON{}),
+		"secrets rotate":    one(secretJSON{}),
+		"secrets delete":    one(deleteResult{}),
+		"secrets restore":   one(secretJSON{}),
+		"secrets rollback":  one(secretJSON{}),
+		"secrets history":   one(historyResult{}),
+		"secrets purge":     one(purgeResult{}),
+		"env import":        {{importResult{}, "references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them"}},
+		"env export":        {{exportResult{}, "with --output"}, {nil, "without --output, the file itself"}, left},
+		"run":               {{nil, "what the program prints"}, left},
+		"inject":            {{injectResult{}, "with --out"}, {nil, "without --out, the file itself"}},
+		"agents list":       one(agentsResult{}),
+		"agents create":     one(newKeyResult{}),
+		"agents show":       one(agentResult{}),
+		"agents rotate-key": one(newKeyResult{}),
+		"agents revoke":     one(revokedResult{}),
+		"tokens issue":      one(issueResult{}),
+		"tokens list":       one(tokensResult{}),
+		"tokens revoke":     one(tokenRevokedResult{}),
+		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
+		"approvals approve": one(decidedResult{}),
+		"approvals deny":    one(decidedResult{}),
+		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
+		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},
+		"audit verify":      {{verifyResult{}, ""}, {archiveResult{}, "with --archive"}},
+		"audit archive":     one(archivedResult{}),
+		"vault info":        one(infoResult{}),
+		"vault check":       one(verifyResult{}),
+		"vault backup":      {{backupResult{}, ""}, {nil, "with --to-stdout, the backup itself"}},
+		"vault restore":     {{restoreResult{}, ""}, {verifyResult{}, "with --verify-only"}},
+		"vault salvage":     one(salvageResult{}),
+		"vault compact":     one(compactResult{}),
+		"vault rekey":       {{rekeyResult{}, ""}, {newOwnerResult{}, "with --new-key"}},
+		"vault accept":      one(acceptResult{}),
+		"init":              {{initResult{}, ""}, {trustResult{}, "with --trust"}},
+		"open":              one(openResult{}),
+		"completion":        {{nil, "the script itself"}},
+		"version":           one(versionResult{}),
+	}
+}
+
+// shapes describes results in one line.
+func shapes(list []result) string {
+	var said []string
+	for _, r := range list {
+		switch {
+		case r.of == nil:
+			said = append(said, r.when)
+		case r.when == "":
+			said = append(said, shape(reflect.TypeOf(r.of)))
+		default:
+			said = append(said, shape(reflect.TypeOf(r.of))+" ("+r.when+")")
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// shape returns the fields of a type as JSON without the values: {"name","optional"?,
+// "list":[…],"object":{"field"}}.
+func shape(t reflect.Type) string {
+	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return "" // a string
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return shape(t.Elem())
+	case reflect.Slice:
+		if of := shape(t.Elem()); of != "" {
+			return "[" + of + "]"
+		}
+		return "[…]"
+	case reflect.Map:
+		return "{…}"
+	case reflect.Struct:
+		return "{" + strings.Join(fields(t), ",") + "}"
+	}
+	return ""
+}
+
+func fields(t reflect.Type) (list []string) {
+	for f := range t.Fields() {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			list = append(list, fields(f.Type)...)
+			continue
+		case name == "":
+			continue // not exported
+		}
+		said := `"` + name + `"`
+		if of := shape(f.Type); of != "" {
+			said += ":" + of
+		}
+		if options == "omitempty" {
+			said += "?"
+		}
+		list = append(list, said)
+	}
+	return list
+}
