@@ -55,6 +55,10 @@ fuzz pkg target time="1m":
 bench *args:
     go test ./e2e -run '^TestMeasure$' -v -timeout 1h -args -measure {{args}}
 
+# Measure how fast a large output goes through ass run, beside cat
+bench-run *args:
+    go test ./e2e -run '^TestMeasureRun$' -v -timeout 1h -args -measure {{args}}
+
 # Benchmarks of the inner pieces
 benchmarks *args:
-    go test ./vault/... ./audit -run '^$' -bench . -benchmem {{args}}
+    go test ./vault/... ./audit ./commands/internal/redact -run '^$' -bench . -benchmem {{args}}

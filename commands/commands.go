@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"ass/commands/internal/process"
 )
 
 // CLI is every command and every global flag.
@@ -89,7 +91,10 @@ func Main() { Program{}.Main() }
 
 // Main is [Main] with the streams and the clock of p.
 func (p Program) Main() {
-	keepMemory()
+	process.KeepMemory()
+	if len(os.Args) == 2 && os.Args[1] == process.LeftBehind {
+		os.Exit(process.GoOn())
+	}
 	p.process = true
 	os.Exit(p.Run(os.Args[1:]))
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"ass/commands/internal/redact"
 )
 
 var writeDocs = flag.Bool("write-docs", false, "write the tables that the docs have from the code")
@@ -24,6 +26,7 @@ func TestDocsTables(t *testing.T) {
 		{"../docs/environment.md", "settable", settableTable(t)},
 		{"../docs/environment.md", "flag-only", flagOnlyTable()},
 		{"../docs/env.md", "names", actingTableText()},
+		{"../docs/run.md", "words", redactionTable()},
 	} {
 		b, err := os.ReadFile(table.file)
 		if err != nil {
@@ -76,6 +79,21 @@ func flagOnlyTable() string {
 			flags[i] = "`--" + f + "`"
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(flags, " "), g.Reason)
+	}
+	return b.String()
+}
+
+func redactionTable() string {
+	w := redact.TheWords()
+	var b strings.Builder
+	b.WriteString("| what | words |\n| --- | --- |\n")
+	for _, row := range []struct{ what, words string }{
+		{"values that are never masked, because they stand for no value", w.Nothing},
+		{"values that are masked only for a key that says what it is", w.Never},
+		{"last words of a key whose value is a setting", w.Config},
+		{"words of a key that says what it is", w.Always},
+	} {
+		fmt.Fprintf(&b, "| %s | `%s` |\n", row.what, strings.Join(strings.Fields(row.words), "` `"))
 	}
 	return b.String()
 }

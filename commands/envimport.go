@@ -184,9 +184,6 @@ const defaultEnvFile = ".env"
 
 // read reads and parses the file, and checks all of it before a vault is made on the way.
 func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variable, error) {
-	if c.File == "" {
-		return nil, usagef("the name of the file is empty")
-	}
 	b, err := c.bytes(a)
 	if err != nil {
 		return nil, err
@@ -250,8 +247,8 @@ func (c envImport) notes(a *app, list []variable) {
 			"act on the program itself: %s", some(acting))
 	}
 	if len(ours) > 0 {
-		a.out.note("stored, but a program gets these through ass run --env alone, because ass itself reads "+
-			"them: %s", some(ours))
+		a.out.note("stored, but a program gets these under another name alone (ass run --env NAME=path), because ass "+
+			"itself reads them: %s", some(ours))
 	}
 }
 
@@ -280,30 +277,42 @@ func some(names []string) string {
 
 // bytes reads the file.
 func (c envImport) bytes(a *app) ([]byte, error) {
-	const most = 64 << 20
-	from := a.in
 	if c.File == "-" {
 		if err := a.stdinIsFree(); err != nil {
 			return nil, err
 		}
-	} else {
-		// Who names a pipe waits for it; the one that a repository has is not named.
-		if info, err := os.Stat(a.at(c.File)); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
-			return nil, usagef("%s is not a regular file; name the file to read", c.File)
-		}
-		f, err := os.Open(a.at(c.File))
-		if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
-			return nil, errorf(fs.ErrNotExist, "no %s here; name the file to read: ass env import FILE", c.File)
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		from = f
+		return atMost(a.in, "stdin")
 	}
-	b, err := io.ReadAll(io.LimitReader(from, most+1))
+	// Who names a pipe waits for it; the one that a repository has is not named.
+	if info, err := os.Stat(a.at(c.File)); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
+		return nil, usagef("%s is not a regular file; name the file to read", c.File)
+	}
+	b, err := a.readEnvFile(c.File)
+	if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
+		return nil, errorf(fs.ErrNotExist, "no %s here; name the file to read: ass env import FILE", c.File)
+	}
+	return b, err
+}
+
+// readEnvFile reads a file of variables. It may be a pipe.
+func (a *app) readEnvFile(name string) ([]byte, error) {
+	if name == "" {
+		return nil, usagef("the name of the file is empty")
+	}
+	f, err := os.Open(a.at(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return atMost(f, name)
+}
+
+// atMost reads all of a file of variables.
+func atMost(r io.Reader, name string) ([]byte, error) {
+	const most = 64 << 20
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && len(b) > most {
-		err = usagef("%s is larger than %s", c.File, size(most))
+		err = usagef("%s is larger than %s", name, size(most))
 	}
 	return b, err
 }

@@ -24,6 +24,7 @@ const (
 	exitApproval    = 6
 	exitBusy        = 7
 	exitDamaged     = 8
+	exitNotProgram  = 126
 	exitNoProgram   = 127
 	exitInterrupted = 130
 )
@@ -45,7 +46,8 @@ var exits = []exitMeaning{
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},
 	{exitDamaged, "the file, or a record in it, is corrupt or was tampered with"},
-	{exitNoProgram, "ass run: there is no such program, or it cannot be started"},
+	{exitNotProgram, "ass run: the file is there, but it is not executable or cannot be started"},
+	{exitNoProgram, "ass run: there is no such program"},
 	{exitInterrupted, "interrupted at a prompt; nothing was changed"},
 }
 
@@ -65,6 +67,7 @@ var kinds = []struct {
 }{
 	{errUsage, exitUsage, "VALIDATION_ERROR"},
 	{errNoProgram, exitNoProgram, "PROGRAM_NOT_FOUND"},
+	{errNotProgram, exitNotProgram, "PROGRAM_NOT_EXECUTABLE"},
 	{errInterrupted, exitInterrupted, "INTERRUPTED"},
 	{errDeclined, exitFailed, "DECLINED"},
 	{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},

@@ -267,6 +267,8 @@ func (h *handover) way(kind leftKind, left []leftOut) string {
 			return "--format json"
 		}
 		return "--prefix, or --format json"
+	case obeyed:
+		return one + ", under another name"
 	case zeroByte:
 		if h.child {
 			return "--file NAME=path, or --stdin path"

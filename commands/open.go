@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ass/audit"
+	"ass/commands/internal/process"
 	"ass/tokens"
 	"ass/vault"
 )
@@ -226,7 +227,7 @@ func (w *world) openBrowser(url string) error {
 	}
 	cmd := exec.Command(found, program[1:]...)
 	cmd.Env, cmd.Dir = w.env, w.dir
-	return start(cmd)
+	return process.Start(cmd)
 }
 
 func isDenied(e audit.Event) bool { return strings.HasSuffix(e.Type, audit.Denied) }

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 
+	"ass/commands/internal/process"
+	"ass/commands/internal/redact"
 	"ass/tokens"
 	"ass/vault"
 )
@@ -21,11 +22,15 @@ type runCmd struct {
 	Namespace string `short:"n" help:"Give the child every secret in this namespace and below it, by key." placeholder:"NS"`
 	naming
 	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH"`
-	File         []string `help:"Give it the name of a file in memory that holds one secret; can stand several times." placeholder:"NAME=PATH"`
+	EnvFile      []string `help:"Give it the variables of a .env file, in which ass://path stands for a secret; can stand several times." placeholder:"FILE" sep:"none"`
+	File         []string `help:"Give it the name of a file that holds one secret, or make that a link at PLACE; can stand several times." placeholder:"NAME=PATH[:PLACE]" sep:"none"`
+	FileOnDisk   bool     `help:"Let --file write to the disk if this system has no folder in memory."`
 	Stdin        string   `help:"Give it one secret on its stdin." placeholder:"PATH"`
 	Pristine     bool     `help:"Give it no other variables than PATH, HOME, TERM and the like, and those that hold ass://path."`
 	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY and ASS_API_KEY in the child's environment."`
 	NoRedact     bool     `help:"Do not replace values in the child's output."`
+	Mask         string   `help:"Replace the values of these keys in its output, whatever they are." placeholder:"KEY,…"`
+	NoMask       string   `help:"Do not replace the values of these keys." placeholder:"KEY,…"`
 	asking
 	Command []string `arg:"" passthrough:"" help:"Program to run, with its arguments, behind --."`
 }
@@ -37,36 +42,76 @@ shell in between, the vault is not held open, and the child's exit code is that 
 
 When nothing says what to give, the child gets the namespace of ASS_NAMESPACE or of the
 project's .assrc, if that is trusted (ass init). A namespace gives no variable that acts
-on the program itself, such as PATH, BASH_ENV or NODE_OPTIONS; --allow and --env do.
+on the program itself, such as PATH, BASH_ENV or NODE_OPTIONS; --allow, --env and
+--env-file do. If a name is given twice, --env counts, then the last --env-file.
 
 Where the output is no terminal, values that appear in it are replaced by [redacted:KEY],
-also in base64, hex, URL and JSON escapes: a seat belt, not a wall.
+also in base64, hex, URL and JSON escapes: a seat belt, not a wall. Words such as true or
+localhost are not, nor are settings such as a region; --mask and --no-mask decide by key.
 
   ass run --namespace production -- ./server --port 8080`
 }
 
-// errNoProgram says that the child could not be started.
-var errNoProgram = errors.New("the program cannot be started")
+// errNoProgram says that there is no such program, and errNotProgram that the file is there,
+// but is none.
+var (
+	errNoProgram  = errors.New("there is no such program")
+	errNotProgram = errors.New("the file cannot be run")
+)
 
 func (c runCmd) Run(a *app) error {
 	switch {
 	case c.Command[0] == "--":
 		c.Command = c.Command[1:]
 	case strings.HasPrefix(c.Command[0], "-"):
-		return usagef("unknown flag before the program; see: ass run --help")
+		return unknownFlag(c.Command[0])
 	}
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
 	}
-	program, err := a.lookPath(c.Command[0])
-	if err != nil {
-		return errorf(errNoProgram, "%s: no such program on PATH, or it is not executable", c.Command[0])
+	if c.NoRedact && c.Mask+c.NoMask != "" {
+		return usagef("--mask and --no-mask say what is replaced, and --no-redact replaces nothing; leave one out")
 	}
-	child := &child{program: program, args: c.Command, redact: !c.NoRedact}
+	program, err := a.findProgram(c.Command[0])
+	if err != nil {
+		return err
+	}
+	if err := c.checkPlaces(a); err != nil {
+		return err
+	}
+	child := &child{program: program, args: c.Command}
 	if err := c.equip(a, child); err != nil {
 		return err
 	}
-	return child.run(a)
+	return c.start(a, child)
+}
+
+// unknownFlag is the error of a mistyped flag. It repeats the flag, but nothing that could be
+// a value.
+func unknownFlag(word string) error {
+	name, _, _ := strings.Cut(word, "=")
+	if !flagName().MatchString(name) {
+		return usagef("unknown flag before the program; see: ass run --help")
+	}
+	return usagef("unknown flag %s before the program; see: ass run --help", name)
+}
+
+var flagName = pattern(`^--[a-z]+(-[a-z]+){0,3}$`)
+
+// findProgram finds the program to run.
+func (a *app) findProgram(name string) (string, error) {
+	program, err := a.lookPath(name)
+	switch {
+	case err == nil:
+		return program, nil
+	case errors.Is(err, fs.ErrPermission):
+		return "", errorf(errNotProgram, "%s: it is not executable", name)
+	case errors.Is(err, syscall.EISDIR):
+		return "", errorf(errNotProgram, "%s: it is a folder, not a program", name)
+	case strings.ContainsAny(name, `/\`):
+		return "", errorf(errNoProgram, "%s: there is no such file", name)
+	}
+	return "", errorf(errNoProgram, "%s: no such program on PATH", name)
 }
 
 // child is the program to run, with what it gets.
@@ -74,71 +119,76 @@ type child struct {
 	program string
 	args    []string
 	env     []string
-	secrets []variable // what it was given, for redaction
+	secrets []variable // what it was given: name is the key, for redaction
 	stdin   *[]byte    // nil: the stdin of ass
-	files   []variable // in memory: name is the variable, value the content
-	open    []*os.File // those files, once they are open
-	redact  bool
+	files   []variable // name is the variable, value the content
+	places  []string   // for each of them, where a link is made; "" for none
 }
 
-// binding is a secret that the child is to get, and the form in which it gets it.
-type binding struct {
-	name string
-	path tokens.Path
-	as   func(*child, variable)
-
-	inEnv bool // it becomes a variable
-	loose bool // if it cannot be filled, the variable stays as it is
+// forget wipes the values that the child has received. What redaction searches for is
+// another copy, and the stdin of the child is still on its way.
+func (c *child) forget() {
+	for _, v := range slices.Concat(c.secrets, c.files) {
+		if c.stdin == nil || !sameMemory(v.value, *c.stdin) {
+			clear(v.value)
+		}
+	}
+	c.env, c.secrets, c.files = nil, nil, nil
 }
 
-func asVariable(c *child, v variable) {
-	c.env = append(dropVariable(c.env, v.name), v.name+"="+string(v.value))
-}
-func asFile(c *child, v variable)  { c.files = append(c.files, v) }
-func asStdin(c *child, v variable) { c.stdin = &v.value }
+func sameMemory(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
 // equip reads what the child is to get, in one transaction.
 func (c runCmd) equip(a *app, child *child) error {
 	c.Namespace = a.namedNamespace(c.Namespace)
 	a.namespace = c.Namespace // for names without a slash
-	child.env = c.environment(a.world)
-	bindings, err := c.bindings(a, child.env)
+	env := c.environment(a.world)
+	named, err := c.named(a)
 	if err != nil {
 		return err
 	}
-	bulk, err := c.bulk(a, child.env)
+	bulk, err := c.bulk(a, env)
 	if err != nil {
 		return err
 	}
-	if len(bindings) == 0 && bulk == nil {
-		return nil
+	for _, w := range named {
+		env = dropVariable(env, w.name)
+		if bulk != nil {
+			bulk.given = append(bulk.given, w.name)
+		}
+	}
+	inherited, err := c.inherited(a, env)
+	if err != nil {
+		return err
+	}
+	for _, w := range named {
+		if w.plain {
+			env = append(env, w.name+"="+w.text)
+		}
+	}
+	child.env = env
+	named = slices.DeleteFunc(named, func(w binding) bool { return w.plain })
+	if len(named) == 0 && len(inherited) == 0 && bulk == nil {
+		return c.checkMasks(nil)
 	}
 	return a.withSession(access{}, func(s *vault.Session) error {
-		able, unable, err := fillable(s, bindings)
-		if err != nil {
-			return err
-		}
-		set := map[string]bool{}
 		if bulk != nil {
-			for _, w := range able {
-				bulk.given = append(bulk.given, w.name)
-			}
 			if err := bulk.choose(s); err != nil {
 				return err
 			}
 			if err := bulk.nothing(s); err != nil {
 				return err
 			}
-			for _, v := range bulk.list {
-				set[v.name] = true
-			}
+			inherited = slices.DeleteFunc(inherited, bulk.gives)
+		}
+		able, unable, err := fillable(s, inherited)
+		if err != nil {
+			return err
 		}
 		for _, w := range unable {
-			if !set[w.name] {
-				a.out.warn("the variable %s does not name a readable secret and is left as it is: %s", w.name, w.path)
-			}
+			a.out.warn("the variable %s does not name a readable secret and is left as it is: %s", w.name, w.path)
 		}
-		return grant(a, s, child, bulk, able)
+		return c.grant(a, s, child, bulk, append(able, named...))
 	})
 }
 
@@ -146,10 +196,11 @@ func (c runCmd) equip(a *app, child *child) error {
 // if nothing else says what to give, that of ASS_NAMESPACE or the project. It returns
 // nil for none. The namespace "default" is never handed over unasked.
 func (c runCmd) bulk(a *app, env []string) (*handover, error) {
-	unsaid := len(c.Env) == 0 && len(c.File) == 0 && c.Stdin == "" && !slices.ContainsFunc(env, func(pair string) bool {
-		_, text, _ := strings.Cut(pair, "=")
-		return isReference(text)
-	})
+	unsaid := len(c.Env)+len(c.EnvFile)+len(c.File) == 0 && c.Stdin == "" &&
+		!slices.ContainsFunc(env, func(pair string) bool {
+			_, text, _ := strings.Cut(pair, "=")
+			return isReference(text)
+		})
 	if c.Namespace != "" || unsaid {
 		chosen, err := a.chooseNamespace(c.Namespace)
 		if err == nil {
@@ -168,34 +219,18 @@ func (c runCmd) bulk(a *app, env []string) (*handover, error) {
 	return nil, nil
 }
 
-// fillable sorts out the bindings that can be filled. A loose one need not be.
-func fillable(s *vault.Session, bindings []binding) (able, unable []binding, err error) {
-	for _, w := range bindings {
-		if w.loose {
-			list, err := s.List(w.path.Namespace(), false)
-			if err != nil {
-				return nil, nil, err
-			}
-			if !s.Can(tokens.Read, w.path) || !slices.ContainsFunc(list,
-				func(secret vault.Secret) bool { return secret.Path == w.path }) {
-				unable = append(unable, w)
-				continue
-			}
-		}
-		able = append(able, w)
-	}
-	return able, unable, nil
-}
-
 // grant reads the secrets and hands them to the child. A secret that was named wins
 // over one of the namespace.
-func grant(a *app, s *vault.Session, child *child, bulk *handover, bindings []binding) error {
+func (c runCmd) grant(a *app, s *vault.Session, child *child, bulk *handover, bindings []binding) error {
 	var paths []tokens.Path
 	if bulk != nil {
 		paths = bulk.paths()
 	}
 	for _, w := range bindings {
 		paths = append(paths, w.path)
+	}
+	if err := c.checkMasks(paths); err != nil {
+		return err
 	}
 	g, err := gather(s, paths)
 	if err != nil {
@@ -210,255 +245,117 @@ func grant(a *app, s *vault.Session, child *child, bulk *handover, bindings []bi
 		}
 		bulk.tell(a)
 		for _, v := range bulk.list {
-			asVariable(child, v)
+			asVariable(child, binding{name: v.name}, v.value)
 			child.secrets = append(child.secrets, variable{name: v.path.Key(), value: v.value})
 		}
 	}
 	for _, w := range bindings {
-		v := variable{name: w.name, value: g[w.path].Value}
-		if strings.IndexByte(string(v.value), 0) >= 0 && w.inEnv {
+		value := g[w.path].Value
+		if bytes.IndexByte(value, 0) >= 0 && w.inEnv {
 			return usagef("%s has a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
 		}
-		if w.inEnv && isReference(string(v.value)) {
+		if w.inEnv && isReference(string(value)) {
 			a.out.warn("the value of %s is itself a reference, which a nested ass run would fill in", w.path)
 		}
-		w.as(child, v)
-		child.secrets = append(child.secrets, variable{name: w.path.Key(), value: v.value})
+		w.as(child, w, value)
+		child.secrets = append(child.secrets, variable{name: w.path.Key(), value: value})
 	}
 	return nil
 }
 
-// environment returns the variables that the child gets besides secrets.
-func (c runCmd) environment(w *world) []string {
-	env := slices.Clone(w.env)
-	if c.Pristine {
-		keep := []string{"PATH", "HOME", "TERM", "TMPDIR", "TZ", "LANG", "USER", "SHELL", "SYSTEMROOT"}
-		env = slices.DeleteFunc(env, func(pair string) bool {
-			name, text, _ := strings.Cut(pair, "=")
-			return !slices.Contains(keep, name) && !strings.HasPrefix(name, "LC_") && !isReference(text)
-		})
-	}
-	if !c.KeepAgentKey {
-		for _, name := range keyVariables {
-			env = dropVariable(env, name)
+// checkMasks refuses a key in --mask or --no-mask that is that of no secret: a mistyped one
+// would show what it should hide.
+func (c runCmd) checkMasks(paths []tokens.Path) error {
+	for _, flag := range []struct{ name, keys string }{{"--mask", c.Mask}, {"--no-mask", c.NoMask}} {
+		if flag.keys == "" {
+			continue
+		}
+		for _, key := range commas(flag.keys) {
+			if !slices.ContainsFunc(paths, func(p tokens.Path) bool { return p.Key() == key }) {
+				return errorf(vault.ErrNotFound, "%s: the program gets no secret with the key %s", flag.name, key)
+			}
+			if flag.name == "--mask" && c.NoMask != "" && slices.Contains(commas(c.NoMask), key) {
+				return usagef("%s is in --mask and in --no-mask", key)
+			}
 		}
 	}
-	return env
+	return nil
 }
 
-func dropVariable(env []string, name string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
-}
-
-// bindings returns the secrets that the flags and the environment name.
-func (c runCmd) bindings(a *app, env []string) ([]binding, error) {
-	var list []binding
-	for _, pair := range env {
-		name, text, _ := strings.Cut(pair, "=")
-		p, ok, err := a.reference(text)
-		switch {
-		case !ok:
-		case err == nil:
-			list = append(list, binding{name, p, asVariable, true, !c.Strict})
-		case c.Strict:
-			return nil, usagef("the variable %s: %v", name, err)
-		default:
-			a.out.warn("the variable %s does not name a secret and is left as it is: %v", name, err)
-		}
-	}
-	for _, flag := range []struct {
-		name  string
-		pairs []string
-		as    func(*child, variable)
-	}{{"--env", c.Env, asVariable}, {"--file", c.File, asFile}} {
-		for _, pair := range flag.pairs {
-			name, text, found := strings.Cut(pair, "=")
-			if !found || !isVariable(name) {
-				return nil, usagef("%s takes NAME=path, as in %s STRIPE_KEY=production/stripe/KEY", flag.name, flag.name)
-			}
-			p, err := a.path(strings.TrimPrefix(text, referencePrefix))
-			if err != nil {
-				return nil, usagef("%s %s: %v", flag.name, name, err)
-			}
-			if slices.ContainsFunc(list, func(w binding) bool { return w.name == name && !w.loose && w.path != p }) {
-				return nil, usagef("%s is given two secrets", name)
-			}
-			list = append(list, binding{name, p, flag.as, flag.name == "--env", false})
-		}
-	}
-	if c.Stdin != "" {
-		p, err := a.path(strings.TrimPrefix(c.Stdin, referencePrefix))
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, binding{"", p, asStdin, false, false})
-	}
-	return list, nil
-}
-
-// run replaces this process with the child, if ass has nothing more to do for it.
-// Otherwise it starts the child and watches over it.
-func (c *child) run(a *app) error {
+// start runs the child: in place of this process, if ass has nothing more to do for it,
+// or under its eyes.
+func (c runCmd) start(a *app, child *child) error {
 	a.closePassphrases()
-	redactOut, redactErr := c.redact && !a.out.tty && len(c.secrets) > 0, c.redact && !a.out.errTTY && len(c.secrets) > 0
-	if !redactOut && !redactErr && c.stdin == nil && a.isProcess() && canReplace {
-		if err := c.handOver(replacedFile); err != nil {
-			return err
-		}
-		giveCoreLimit()
-		if err := replaceProcess(c.program, c.args, c.env); err != nil {
-			return c.cannotStart(err)
-		}
-	}
-	if err := c.handOver(extraFile); err != nil {
+	files, err := c.writeFiles(a, child)
+	if err != nil {
 		return err
 	}
-	cmd := exec.Command(c.program)
-	cmd.Args, cmd.Env, cmd.ExtraFiles, cmd.Dir = c.args, c.env, c.open, a.dir
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
-	feed := func() {}
-	if c.stdin != nil {
-		cmd.Stdin = bytes.NewReader(*c.stdin)
-	} else if _, isFile := a.in.(*os.File); !isFile {
-		// The reader may never end, and exec would wait for that: copy without it.
-		cmd.Stdin = nil
-		to, err := cmd.StdinPipe()
-		if err != nil {
-			return c.cannotStart(err)
+	ended := sync.OnceFunc(func() {
+		if files == nil {
+			return
 		}
-		feed = func() {
-			_, _ = io.Copy(to, a.in)
-			_ = to.Close()
+		if err := files.Remove(); err != nil {
+			a.out.warn("the files that the program got could not all be removed: %v", err)
 		}
+	})
+	defer ended()
+	p := process.Child{
+		Program: child.program, Args: child.args, Env: child.env, Dir: a.dir,
+		Give: child.stdin, Stdin: a.in, Stdout: a.out.w, Stderr: a.out.errw,
+		Whole: a.ownsProcess(), Main: a.process,
+		Started: func() { child.forget() },
+		Ended:   ended,
+		Warn:    func(text string) { a.out.warn("%s", text) },
 	}
-	var needles *needles
-	if redactOut || redactErr {
-		needles = needlesFor(c.secrets)
-	}
-	var redactors []io.Closer
-	for _, stream := range []struct {
-		redact bool
-		to     *io.Writer
-	}{{redactOut, &cmd.Stdout}, {redactErr, &cmd.Stderr}} {
-		if stream.redact {
-			r := newRedactor(*stream.to, needles)
-			*stream.to = r
-			redactors = append(redactors, r)
+	if !c.NoRedact && (!a.out.tty || !a.out.errTTY) {
+		var secrets []redact.Secret
+		for _, v := range child.secrets {
+			secrets = append(secrets, redact.Secret{Key: v.name, Value: v.value})
 		}
+		p.Needles = redact.New(secrets, redact.Rules{Mask: commas(c.Mask), NoMask: commas(c.NoMask)})
+		p.MaskOut, p.MaskErr = p.Needles != nil && !a.out.tty, p.Needles != nil && !a.out.errTTY
 	}
-	pass, stop := func(*os.Process) {}, func() {}
-	if a.ownsProcess() { // else the signals belong to the program that this run is a part of
-		pass, stop = catchSignals(atKeyboard())
+	if files == nil && a.isProcess() {
+		err = p.Replace()
 	}
-	err := start(cmd)
+	code := 0
 	if err == nil {
-		pass(cmd.Process)
-		go feed()
+		code, err = p.Run()
 	}
-	c.forget()
-	cmd.Env = nil
-	for _, f := range c.open {
-		_ = f.Close()
-	}
-	if err != nil {
-		stop()
-		return c.cannotStart(err)
-	}
-	err = cmd.Wait()
-	stop()
-	for _, r := range redactors {
-		err = errors.Join(err, r.Close())
-	}
-	return childResult(cmd, err)
-}
-
-// forget wipes the values that the child has received. It keeps those that redaction
-// searches for in the output, and the stdin of the child, as long as the child lives.
-func (c *child) forget() {
-	for _, v := range slices.Concat(c.secrets, c.files) {
-		if c.stdin == nil || !sameMemory(v.value, *c.stdin) {
-			clear(v.value)
-		}
-	}
-	c.env, c.secrets, c.files = nil, nil, nil
-}
-
-func sameMemory(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
-
-func (c *child) cannotStart(err error) error {
-	if errors.Is(err, syscall.E2BIG) {
-		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or " +
-			"--stdin")
-	}
-	var why syscall.Errno
-	if !errors.As(err, &why) {
-		return errorf(errNoProgram, "%s: it cannot be started", c.args[0])
-	}
-	return errorf(errNoProgram, "%s: it cannot be started: %v", c.args[0], why)
-}
-
-// handOver puts the files into memory, and their names into the environment.
-func (c *child) handOver(name func(i int, f *os.File) (string, error)) error {
-	for i, file := range c.files {
-		f, err := fileInMemory(file.value)
-		if err != nil {
-			return err
-		}
-		path, err := name(i, f)
-		if err != nil {
-			return err
-		}
-		c.open = append(c.open, f)
-		c.env = append(dropVariable(c.env, file.name), file.name+"="+path)
+	var start *process.StartError
+	switch {
+	case errors.As(err, &start):
+		return cannotStart(child.args[0], start.Err)
+	case err != nil:
+		return err
+	case code != 0:
+		return &exitError{code}
 	}
 	return nil
 }
 
-// extraFile returns the path of a file for the child of [exec.Cmd].
-func extraFile(i int, _ *os.File) (string, error) { return fmt.Sprintf("/dev/fd/%d", 3+i), nil }
-
-// catchSignals holds signals back until pass names the process that gets them. Then it
-// passes them on until stop is called. The child gets signals from the keyboard
-// directly, and ass waits for what it does with them.
-func catchSignals(keyboard bool) (pass func(*os.Process), stop func()) {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, forwarded...)
-	var done sync.WaitGroup
-	pass = func(p *os.Process) {
-		done.Go(func() {
-			for s := range signals {
-				if !(keyboard && fromKeyboard(s)) {
-					_ = p.Signal(s)
-				}
-			}
-		})
+// cannotStart is the error of a program that was found but does not start.
+func cannotStart(name string, err error) error {
+	var why syscall.Errno
+	switch {
+	case errors.Is(err, syscall.E2BIG):
+		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or " +
+			"--stdin")
+	case errors.Is(err, syscall.ENOEXEC):
+		return errorf(errNotProgram, "%s: it is no program for this system, and no script that names one in a first line "+
+			"such as #!/bin/sh", name)
+	case errors.Is(err, fs.ErrNotExist):
+		return errorf(errNoProgram, "%s: the program that its first line names is not there", name)
+	case errors.As(err, &why):
+		return errorf(errNotProgram, "%s: it cannot be started: %v", name, why)
 	}
-	return pass, func() {
-		signal.Stop(signals)
-		close(signals)
-		done.Wait()
-	}
+	return errorf(errNotProgram, "%s: it cannot be started", name)
 }
 
 // exitError carries the exit code of a child. It needs no message.
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
-
-func childResult(cmd *exec.Cmd, err error) error {
-	var exit *exec.ExitError
-	switch {
-	case cmd.ProcessState == nil:
-		return err
-	case errors.As(err, &exit):
-		code := exit.ExitCode()
-		if code < 0 { // ended by a signal; the code is the one that shells use
-			code = 128 + signalOf(exit.ProcessState)
-		}
-		return &exitError{code}
-	}
-	return err
-}
 
 // ownsProcess reports whether signals to the process are meant for this run. They are not if
 // another program calls Run with streams of its own.

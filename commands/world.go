@@ -78,21 +78,30 @@ func (w *world) workingDir() (string, error) {
 	return filepath.Abs(w.dir)
 }
 
-// lookPath finds a program as a shell does, on the PATH of the world.
+// lookPath finds a program as a shell does, on the PATH of the world. If the only file of
+// that name cannot be run, the error says why: [fs.ErrPermission] or [syscall.EISDIR].
 func (w *world) lookPath(name string) (string, error) {
-	if !w.own {
-		return exec.LookPath(name)
-	}
 	if strings.ContainsRune(name, filepath.Separator) || strings.Contains(name, "/") {
 		return exec.LookPath(w.at(name))
 	}
+	if !w.own {
+		if found, err := exec.LookPath(name); err == nil {
+			return found, nil
+		}
+	}
+	err := exec.ErrNotFound
 	for _, dir := range filepath.SplitList(w.getenv("PATH")) {
 		if dir == "" {
 			continue
 		}
-		if found, err := exec.LookPath(filepath.Join(w.at(dir), name)); err == nil {
+		path := filepath.Join(w.at(dir), name)
+		found, wrong := exec.LookPath(path)
+		if wrong == nil {
 			return found, nil
 		}
+		if info, there := os.Stat(path); there == nil && !info.IsDir() {
+			err = wrong
+		}
 	}
-	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+	return "", err
 }

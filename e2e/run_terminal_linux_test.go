@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,11 +26,10 @@ func TestRunReplacesTheProcess(t *testing.T) {
 	for _, args := range [][]string{
 		{"run", "--env", "X=a/K", "--"},
 		{"run", "--namespace", "a", "--no-redact", "--"},
-		{"run", "--file", "F=a/K", "--env", "X=a/K", "--"},
 		{"run", "--"},
 	} {
 		term := startOnTerminal(t, home, append(args, "sh", "-c",
-			`echo pid $$ of $PPID, "$X$K"; test -z "$F" || cat "$F"; exit 9`)...)
+			`echo pid $$ of $PPID, "$X$K"; exit 9`)...)
 		term.await("pid " + strconv.Itoa(term.cmd.Process.Pid) + " of ")
 		if code := term.exitCode(); code != 9 {
 			t.Errorf("%v: exit code %d", args, code)
@@ -36,14 +37,13 @@ func TestRunReplacesTheProcess(t *testing.T) {
 		if len(args) > 2 {
 			term.await(", hunter2\r\n")
 		}
-		if args[1] == "--file" {
-			term.await("hunter2\r\nhunter2")
-		}
 	}
-	term := startOnTerminal(t, home, "run", "--stdin", "a/K", "--", "sh", "-c", `echo pid $$, "$(cat)"`)
-	term.await(", hunter2\r\n")
-	if term.exitCode() != 0 || strings.Contains(term.text(), "pid "+strconv.Itoa(term.cmd.Process.Pid)+",") {
-		t.Errorf("with --stdin somebody must write to the child:\n%s", term.text())
+	for _, flag := range []string{"--stdin=a/K", "--file=F=a/K"} {
+		term := startOnTerminal(t, home, "run", flag, "--", "sh", "-c", `echo pid $$, "$(cat $F)"`)
+		term.await(", hunter2\r\n")
+		if term.exitCode() != 0 || strings.Contains(term.text(), "pid "+strconv.Itoa(term.cmd.Process.Pid)+",") {
+			t.Errorf("with %s somebody must stay beside the child:\n%s", flag, term.text())
+		}
 	}
 }
 
@@ -104,5 +104,136 @@ func TestRunRedactsWhatIsNoTerminal(t *testing.T) {
 	term.await("to the terminal: hunter2")
 	if code := term.exitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// shellOnTerminal starts an interactive shell, so that there is somebody who takes the terminal
+// back when a program stops.
+func shellOnTerminal(t *testing.T, home string) *terminal {
+	t.Helper()
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash")
+	}
+	return startOnTerminal(t, home, "run", "--keep-agent-key", "--", "bash", "--norc", "--noprofile", "-i")
+}
+
+// Ctrl-Z stops a program at a terminal, and fg continues it: if the terminal signals it, and if it
+// stops itself alone, as editors do.
+func TestRunCtrlZ(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	home := homeWithSecret(t)
+	for _, c := range []struct{ what, flags, program, stop string }{
+		{"the terminal stops it", "--file F=a/K", `sh -c 'echo st""art; read x; echo got $x'`, "\x1a"},
+		{"it stops itself", "--file F=a/K", `sh -c 'echo st""art; read x; kill -TSTP $$; read x; echo got $x'`, "\n"},
+		{"it stops itself and nothing can keep it from that", "--stdin a/K",
+			`sh -c 'echo st""art; sleep 0.2; kill -STOP $$; read x </dev/tty; echo got $x'`, ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			term := shellOnTerminal(t, home)
+			term.typeIn("PS1='at the ''prompt '\n")
+			term.await("at the prompt ")
+			term.typeIn("ass run " + c.flags + " -- " + c.program + "\n")
+			term.await("start\r\n")
+			term.typeIn(c.stop)
+			term.await("Stopped")
+			term.typeIn("jobs; echo still''here\n")
+			term.await("stillhere")
+			term.typeIn("fg\n")
+			term.await("fg\r\n")
+			term.typeIn("back\n")
+			term.await("got back")
+			term.typeIn("exit 4\n")
+			if code := term.exitCode(); code != 4 {
+				t.Errorf("exit code %d:\n%s", code, term.text())
+			}
+		})
+	}
+}
+
+// When the terminal goes away, so does the program, and its files with it.
+func TestRunHangup(t *testing.T) {
+	script, err := exec.LookPath("script")
+	if err != nil {
+		t.Skip("no script")
+	}
+	home := homeWithSecret(t)
+	where, place := filepath.Join(home, "where"), filepath.Join(home, "place")
+	cmd := exec.Command(script, "-q", "-c", "ass run --file F=a/K:"+place+" -- sh -c 'readlink $F >"+where+
+		"; while :; do sleep 0.1; done'", "/dev/null")
+	cmd.Env = withHome(home)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var file string
+	for range 200 {
+		if b, _ := os.ReadFile(where); strings.HasSuffix(string(b), "\n") {
+			file = strings.TrimSpace(string(b))
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := cmd.Process.Kill(); err != nil || file == "" {
+		t.Fatalf("the program has not begun: %v", err)
+	}
+	_ = cmd.Wait()
+	for _, path := range []string{file, place} {
+		there := error(nil)
+		for range 200 {
+			if _, there = os.Lstat(path); there != nil {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if there == nil {
+			t.Errorf("%s is still there", path)
+		}
+	}
+}
+
+// Programs that own the terminal work under ass run, with ass beside them.
+func TestRunRealPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	home := homeWithSecret(t)
+	for _, c := range []struct {
+		program []string
+		keys    []string // each with what it waits for before it
+		code    int
+	}{
+		{[]string{"vim", "-u", "NONE", "-N", "-R", "FILE"}, []string{"hunter2", ":q!\n"}, 0},
+		{[]string{"less", "FILE"}, []string{"hunter2", "q"}, 0},
+		{[]string{"bash", "--norc", "--noprofile", "-i"}, []string{"bash-", "cat $F; tty; exit 6\n", "/dev/pts/", ""}, 6},
+		{[]string{"python3", "-q"}, []string{">>> ", "import os; print(open(os.environ['F']).read()); raise SystemExit(7)\n",
+			"hunter2", ""}, 7},
+	} {
+		t.Run(c.program[0], func(t *testing.T) {
+			if _, err := exec.LookPath(c.program[0]); err != nil {
+				t.Skipf("no %s", c.program[0])
+			}
+			place := filepath.Join(t.TempDir(), "place")
+			args := []string{"run", "--file", "F=a/K:" + place, "--"}
+			for _, arg := range c.program {
+				args = append(args, strings.Replace(arg, "FILE", place, 1))
+			}
+			term := startOnTerminal(t, home, args...)
+			for i := 0; i < len(c.keys); i += 2 {
+				term.await(c.keys[i])
+				term.typeIn(c.keys[i+1])
+			}
+			if code := term.exitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d:\n%s", code, c.code, term.text())
+			}
+			if _, err := os.Lstat(place); err == nil {
+				t.Errorf("%s is still there", place)
+			}
+		})
 	}
 }

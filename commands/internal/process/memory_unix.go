@@ -1,6 +1,6 @@
 //go:build unix
 
-package commands
+package process
 
 import (
 	"os/exec"
@@ -9,13 +9,13 @@ import (
 )
 
 // coreLimit is the core dump limit that this process started with; nil before
-// keepMemory.
+// KeepMemory.
 var coreLimit *unix.Rlimit
 
-// keepMemory keeps the memory of this process, with its keys and values, out of core
+// KeepMemory keeps the memory of this process, with its keys and values, out of core
 // dumps. Where the system has a way, it also hides the memory from the other programs
 // of this user. It ignores failures, because this is only one more line of defence.
-func keepMemory() {
+func KeepMemory() {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
 		coreLimit = &limit
@@ -38,8 +38,8 @@ func giveCoreLimit() {
 	}
 }
 
-// start starts another program with the original core dump limit.
-func start(cmd *exec.Cmd) error {
+// Start starts another program with the original core dump limit.
+func Start(cmd *exec.Cmd) error {
 	giveCoreLimit()
 	err := cmd.Start()
 	if coreLimit != nil {

@@ -1,4 +1,4 @@
-package commands
+package process
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package commands
+package process
 
 // noTracing does nothing: there is no call for it here.
 func noTracing() {}

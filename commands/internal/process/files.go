@@ -1,0 +1,176 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ass/vault/disk"
+)
+
+// File is a secret that a program reads from a file.
+type File struct {
+	Name    string // of the file
+	Content []byte
+	Place   string // where a link to it is made; "" for none
+}
+
+// Files is a folder with secrets, for this user alone. It is live while its lock is held,
+// which the system gives back when this process ends, however it ends. Later runs remove
+// folders that are not live.
+type Files struct {
+	dir    string
+	lock   *os.File
+	places []string // of links, absolute
+}
+
+const (
+	filesPrefix = "ass-run-"
+	lockName    = ".lock"
+	placesName  = ".places"
+)
+
+// MemoryFolder returns the first of some folders in which files are in memory alone and
+// others cannot touch them.
+func MemoryFolder(dirs ...string) (string, bool) {
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err == nil && info.IsDir() && inMemory(dir) && !disk.OfStranger(info) &&
+			(info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0) {
+			return dir, true
+		}
+	}
+	return "", false
+}
+
+// WriteFiles writes files into a new folder in dir, readable by this user alone, and makes
+// the links to them. If it fails, nothing is left of them. An error that a link's place is
+// taken is [fs.ErrExist].
+func WriteFiles(dir string, files []File) (f *Files, err error) {
+	for range 10 {
+		if f, err = newFiles(dir); err == nil || !errors.Is(err, disk.ErrLocked) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Remove()
+			f = nil
+		}
+	}()
+	for _, file := range files {
+		if err := disk.WriteNew(f.Path(file.Name), file.Content, 0o400); err != nil {
+			return f, err
+		}
+		if file.Place != "" {
+			f.places = append(f.places, file.Place)
+		}
+	}
+	if len(f.places) == 0 {
+		return f, nil
+	}
+	list, err := json.Marshal(f.places) // before the links, so that none is forgotten
+	if err == nil {
+		err = disk.WriteNew(filepath.Join(f.dir, placesName), list, 0o600)
+	}
+	if err != nil {
+		return f, err
+	}
+	for _, file := range files {
+		if file.Place == "" {
+			continue
+		}
+		if err := os.Symlink(f.Path(file.Name), file.Place); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// newFiles makes the folder and takes its lock. If somebody sweeps it in between, the error
+// is [disk.ErrLocked].
+func newFiles(dir string) (*Files, error) {
+	made, err := os.MkdirTemp(dir, filesPrefix)
+	if err != nil {
+		return nil, err
+	}
+	f := &Files{dir: made}
+	if f.lock, err = os.OpenFile(f.Path(lockName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		err = disk.TryLock(f.lock, false)
+	}
+	if err == nil {
+		if _, there := os.Lstat(f.Path(lockName)); there != nil {
+			err = disk.ErrLocked
+		}
+	}
+	if err != nil {
+		_ = f.Remove()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Path returns the path of a file.
+func (f *Files) Path(name string) string { return filepath.Join(f.dir, name) }
+
+// Remove removes the folder, and the links to its files.
+func (f *Files) Remove() error {
+	removeLinks(f.dir, f.places)
+	err := os.RemoveAll(f.dir)
+	if f.lock != nil {
+		err = errors.Join(f.lock.Close(), os.RemoveAll(f.dir)) // Windows removes no open file
+	}
+	return err
+}
+
+func removeLinks(dir string, places []string) {
+	for _, place := range places {
+		if to, err := os.Readlink(place); err == nil && filepath.Dir(to) == dir {
+			_ = os.Remove(place)
+		}
+	}
+}
+
+// SweepFiles removes what runs that were killed have left in some folders.
+func SweepFiles(dirs ...string) {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			info, err := entry.Info()
+			if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), filesPrefix) && !disk.OfAnother(info) {
+				sweepFolder(filepath.Join(dir, entry.Name()), info)
+			}
+		}
+	}
+}
+
+func sweepFolder(dir string, info fs.FileInfo) {
+	lock, err := disk.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && time.Since(info.ModTime()) > time.Minute: // no run makes it just now
+		_ = os.RemoveAll(dir)
+		return
+	case err != nil:
+		return
+	}
+	defer lock.Close()
+	if disk.TryLock(lock, false) != nil {
+		return // it is live
+	}
+	var places []string
+	if list, _, err := disk.ReadFile(filepath.Join(dir, placesName), 1<<20); err == nil {
+		_ = json.Unmarshal(list, &places)
+	}
+	removeLinks(dir, places)
+	_ = os.RemoveAll(dir)
+}
