@@ -100,6 +100,9 @@ var flagName = pattern(`^--[a-z]+(-[a-z]+){0,3}$`)
 
 // findProgram finds the program to run.
 func (a *app) findProgram(name string) (string, error) {
+	if name == "" {
+		return "", usagef("the name of the program is empty")
+	}
 	program, err := a.lookPath(name)
 	switch {
 	case err == nil:
@@ -271,6 +274,9 @@ func (c runCmd) checkMasks(paths []tokens.Path) error {
 			continue
 		}
 		for _, key := range commas(flag.keys) {
+			if key == "" {
+				return usagef("%s has an empty name in it", flag.name)
+			}
 			if !slices.ContainsFunc(paths, func(p tokens.Path) bool { return p.Key() == key }) {
 				return errorf(vault.ErrNotFound, "%s: the program gets no secret with the key %s", flag.name, key)
 			}
@@ -286,10 +292,7 @@ func (c runCmd) checkMasks(paths []tokens.Path) error {
 // or under its eyes.
 func (c runCmd) start(a *app, child *child) error {
 	a.closePassphrases()
-	files, err := c.writeFiles(a, child)
-	if err != nil {
-		return err
-	}
+	var files *process.Files
 	ended := sync.OnceFunc(func() {
 		if files == nil {
 			return
@@ -302,7 +305,7 @@ func (c runCmd) start(a *app, child *child) error {
 	p := process.Child{
 		Program: child.program, Args: child.args, Env: child.env, Dir: a.dir,
 		Give: child.stdin, Stdin: a.in, Stdout: a.out.w, Stderr: a.out.errw,
-		Whole: a.ownsProcess(), Main: a.process,
+		Main:    a.process,
 		Started: func() { child.forget() },
 		Ended:   ended,
 		Warn:    func(text string) { a.out.warn("%s", text) },
@@ -315,11 +318,18 @@ func (c runCmd) start(a *app, child *child) error {
 		p.Needles = redact.New(secrets, redact.Rules{Mask: commas(c.Mask), NoMask: commas(c.NoMask)})
 		p.MaskOut, p.MaskErr = p.Needles != nil && !a.out.tty, p.Needles != nil && !a.out.errTTY
 	}
-	if files == nil && a.isProcess() {
+	code, err := 0, error(nil)
+	if len(child.files) == 0 && a.isProcess() {
 		err = p.Replace()
 	}
-	code := 0
 	if err == nil {
+		if a.ownsProcess() { // before the files are there: a signal must not leave them behind
+			p.Caught = process.Catch()
+		}
+		if files, err = c.writeFiles(a, child); err != nil {
+			return err
+		}
+		p.Env = child.env
 		code, err = p.Run()
 	}
 	var start *process.StartError

@@ -20,7 +20,7 @@ func (c runCmd) checkPlaces(a *app) error {
 		memory = append(memory, disk)
 	}
 	process.SweepFiles(memory...)
-	places := map[string]bool{}
+	places := map[string]binding{}
 	for _, pair := range c.File {
 		w, err := namedBy(a, "--file", pair)
 		if err != nil {
@@ -29,10 +29,14 @@ func (c runCmd) checkPlaces(a *app) error {
 		if w.place == "" {
 			continue
 		}
-		if _, err := os.Lstat(w.place); err == nil || places[w.place] {
+		other, twice := places[w.place]
+		if twice && (!other.sameName(w) || other.path != w.path) {
+			return usagef("--file %s: %s is already the place of %s; name another place", w.name, w.place, other.name)
+		}
+		if _, err := os.Lstat(w.place); err == nil {
 			return usagef("--file %s: %s already exists; remove it, or name another place", w.name, w.place)
 		}
-		places[w.place] = true
+		places[w.place] = w
 		if info, err := os.Stat(filepath.Dir(w.place)); err != nil || !info.IsDir() {
 			return usagef("--file %s: there is no folder %s for the link", w.name, filepath.Dir(w.place))
 		}

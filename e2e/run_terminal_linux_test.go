@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -86,8 +89,57 @@ func TestRunCtrlC(t *testing.T) {
 			t.Errorf("exit code %d:\n%s", code, term.text())
 		}
 	}
+	// But a child in a group of its own in the same session, which the terminal does not signal
+	// either, gets it from ass.
+	if _, err := exec.LookPath("timeout"); err == nil {
+		term := startOnTerminal(t, home, "run", "--stdin", "a/K", "--", "timeout", "20", "sh", "-c", "echo ready; sleep 20")
+		term.await("ready")
+		start := time.Now()
+		term.typeIn("\x03")
+		if code := term.exitCode(); code == 0 || time.Since(start) > 5*time.Second {
+			t.Errorf("exit code %d after %v:\n%s", code, time.Since(start), term.text())
+		}
+	}
 	if out, err := assIn(home, "audit", "verify"); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// If a signal reaches ass and the child at once, ass still ends with the child's code, and what
+// somebody behind the child writes is not lost.
+func TestRunSignalToTheGroup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	home := homeWithSecret(t)
+	for range 12 {
+		var out bytes.Buffer
+		cmd := exec.Command("ass", "run", "--env", "K=a/K", "--", "sh", "-c",
+			`trap '' TERM; (sleep 0.2; echo late) & trap 'echo bye; exit 9' TERM; echo up; while :; do sleep 0.01; done`)
+		cmd.Env = withHome(home)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 3)
+		if _, err := io.ReadFull(pipe, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(&out, pipe); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 9 || !strings.Contains(out.String(), "bye\n") ||
+			!strings.Contains(out.String(), "late\n") {
+			t.Fatalf("%v, %q", cmd.ProcessState, out.String())
+		}
 	}
 }
 
@@ -127,8 +179,8 @@ func TestRunCtrlZ(t *testing.T) {
 	for _, c := range []struct{ what, flags, program, stop string }{
 		{"the terminal stops it", "--file F=a/K", `sh -c 'echo st""art; read x; echo got $x'`, "\x1a"},
 		{"it stops itself", "--file F=a/K", `sh -c 'echo st""art; read x; kill -TSTP $$; read x; echo got $x'`, "\n"},
-		{"it stops itself and nothing can keep it from that", "--stdin a/K",
-			`sh -c 'echo st""art; sleep 0.2; kill -STOP $$; read x </dev/tty; echo got $x'`, ""},
+		{"it stops itself, with a stdin of its own", "--stdin a/K",
+			`sh -c 'echo st""art; sleep 0.2; kill -TSTP $$; read x </dev/tty; echo got $x'`, ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			term := shellOnTerminal(t, home)

@@ -31,10 +31,8 @@ type Child struct {
 	Needles          *redact.Needles // what is masked in its output
 	MaskOut, MaskErr bool            // in which
 
-	// Whole says that this process is there for this run alone: the child gets its
-	// signals. Main says also that the program's main function is that of ass, so that it
-	// can be started again with [LeftBehind].
-	Whole, Main bool
+	Caught *Signals // what this process gets; nil if the signals are not for this run
+	Main   bool     // the main function is that of ass, so that it can be started again with [LeftBehind]
 
 	Started func()            // called when the child has its values
 	Ended   func()            // called when the child has ended, before the rest of its output is copied
@@ -50,7 +48,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Replace makes the child out of this process, if that is all there is to do for it. It
 // returns nil if it is not, and an error if that failed.
 func (c *Child) Replace() error {
-	if !canReplace || c.Give != nil || c.MaskOut || c.MaskErr || !c.Whole {
+	if !canReplace || c.Give != nil || c.MaskOut || c.MaskErr {
 		return nil
 	}
 	giveCoreLimit()
@@ -70,12 +68,8 @@ func (c *Child) Run() (code int, err error) {
 	if err != nil {
 		return 0, &StartError{err}
 	}
-	caught := &signals{}
-	if c.Whole { // else the signals belong to the program that this run is a part of
-		caught = catchSignals()
-	}
 	if err = Start(cmd); err == nil {
-		caught.pass(cmd.Process)
+		c.Caught.pass(cmd.Process)
 	}
 	for _, o := range outputs {
 		_ = o.into.Close() // the child has its own
@@ -84,7 +78,6 @@ func (c *Child) Run() (code int, err error) {
 	cmd.Env = nil
 	if err != nil {
 		c.Ended()
-		caught.release()
 		return 0, &StartError{err}
 	}
 	stopFeeding := feed()
@@ -98,20 +91,26 @@ func (c *Child) Run() (code int, err error) {
 	}
 	err = cmd.Wait()
 	c.Ended()
-	caught.release()
+	c.Caught.release()
 	stopFeeding()
 	close(ended)
 	var others []output
+	var failed error
 	for range outputs {
 		o := <-left
 		if o.isLeft {
 			others = append(others, o)
-			continue
+		} else if o.err != nil {
+			failed = o.err
 		}
-		err = errors.Join(err, o.err)
 	}
 	c.leave(others)
-	return result(cmd, err)
+	code, err = result(err)
+	if failed != nil && (code != 0 || err != nil) { // the code says something already
+		c.Warn("what the program wrote could not all be passed on: " + failed.Error())
+		failed = nil
+	}
+	return code, errors.Join(err, failed)
 }
 
 // input gives the child its stdin. The function that it returns starts what has to run
@@ -184,7 +183,8 @@ func sameOutput(a, b io.Writer) bool {
 	return a == b
 }
 
-func result(cmd *exec.Cmd, err error) (int, error) {
+// result returns the exit code of a child for which waiting ended with err.
+func result(err error) (int, error) {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() < 0:

@@ -101,7 +101,7 @@ func newFiles(dir string) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{dir: made}
+	f := &Files{dir: filepath.Clean(made)} // as the links name it
 	if f.lock, err = os.OpenFile(f.Path(lockName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		err = disk.TryLock(f.lock, false)
 	}

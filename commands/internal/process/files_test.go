@@ -167,6 +167,12 @@ func TestMemoryFolder(t *testing.T) {
 	if got, found := MemoryFolder(dir); found {
 		t.Errorf("%s, %v", got, found)
 	}
+	if err := os.Chmod(dir, 0o500); err != nil { // this user cannot write into it, unless it is root
+		t.Fatal(err)
+	}
+	if got, found := MemoryFolder(dir); found != (os.Geteuid() == 0) {
+		t.Errorf("%s, %v", got, found)
+	}
 	if got, found := MemoryFolder("/proc", "/etc/hostname"); found {
 		t.Errorf("%s, %v", got, found)
 	}

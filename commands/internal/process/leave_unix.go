@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ass/commands/internal/redact"
 )
 
@@ -41,7 +43,9 @@ func (c *Child) leave(others []output) {
 			_ = o.from.Close()
 		}
 	}
-	if len(files) == 0 || handOver(files) == nil {
+	var err error
+	c.Caught.without(func() { err = handOver(files) })
+	if err == nil {
 		return
 	}
 	done := make(chan struct{})
@@ -94,6 +98,29 @@ func handOver(outputs []output) error {
 		return err
 	}
 	return to.Close()
+}
+
+// inPipe returns how many bytes are in a pipe.
+func inPipe(f *os.File) (n int) {
+	control(f, func(fd int) { n, _ = unix.IoctlGetInt(fd, bytesInPipe) })
+	return n
+}
+
+// hasEnded reports whether nobody holds the other end of a pipe any more.
+func hasEnded(f *os.File) (ended bool) {
+	control(f, func(fd int) {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		_, err := unix.Poll(poll, 0)
+		ended = err == nil && poll[0].Revents&unix.POLLHUP != 0
+	})
+	return ended
+}
+
+// control uses the descriptor of a file. [os.File.Fd] would end the deadlines of the file.
+func control(f *os.File, use func(fd int)) {
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { use(int(fd)) })
+	}
 }
 
 // executable returns the path of this program, also of one that was replaced since.

@@ -63,47 +63,31 @@ func (o *output) read(room <-chan []byte, full chan<- chunk) {
 	}
 }
 
-// copy passes the output on until its end. When the child has ended, so has its output: if
-// somebody else holds it still, copy returns isLeft once it was silent for patience, or
-// has written for that long.
+// copy passes the output on until its end. When the child has ended, finish does the rest.
 func (o *output) copy(ended <-chan struct{}, patience time.Duration) (isLeft bool, err error) {
 	room, full := make(chan []byte, 2), make(chan chunk, 2)
 	defer close(room)
 	room <- make([]byte, chunkSize)
 	room <- make([]byte, chunkSize)
 	go o.read(room, full)
-	question, silence := stoppedTimer(), stoppedTimer()
+	question, abandon := stoppedTimer(), stoppedTimer()
 	defer question.Stop()
-	defer silence.Stop()
+	defer abandon.Stop()
 	if o.masked.Waits() { // another process began
 		question.Reset(prompt)
 	}
-	var end time.Time // of the child
-	ofChild := 0      // how many bytes may still be its own
 	for {
 		select {
 		case c := <-full:
-			if _, err := o.masked.Write(c.b); err != nil {
-				_ = o.from.Close() // whoever writes is told so
-				return false, brokenOrNot(err)
+			if done, err := o.pass(c); done {
+				return false, err
 			}
-			switch {
-			case errors.Is(c.err, os.ErrDeadlineExceeded):
-				return true, nil
-			case c.err != nil:
-				_ = o.from.Close()
-				return false, brokenOrNot(o.masked.Close())
+			if c.err != nil { // the deadline that the end of the child has set
+				return o.finish(c.b[:cap(c.b)], patience)
 			}
 			room <- c.b[:cap(c.b)]
 			if question.Stop(); o.masked.Waits() {
 				question.Reset(prompt)
-			}
-			if !end.IsZero() {
-				if ofChild -= len(c.b); ofChild < 0 && time.Since(end) > patience {
-					silence.Reset(0)
-				} else {
-					silence.Reset(patience)
-				}
 			}
 		case <-question.C:
 			if err := o.masked.LetGo(); err != nil {
@@ -111,12 +95,52 @@ func (o *output) copy(ended <-chan struct{}, patience time.Duration) (isLeft boo
 				return false, brokenOrNot(err)
 			}
 		case <-ended:
-			ended, end, ofChild = nil, time.Now(), chunkSize+2*chunkSize
-			silence.Reset(patience)
-		case <-silence.C:
-			if o.from.SetReadDeadline(time.Now()) != nil {
-				return true, nil // there are no deadlines for pipes here; read keeps what it has
+			if ended = nil; o.from.SetReadDeadline(time.Now()) != nil {
+				abandon.Reset(patience) // there are no deadlines for pipes here
 			}
+		case <-abandon.C:
+			return true, nil // read keeps what it has
+		}
+	}
+}
+
+// pass passes on what one read gave. done says that this was the last: the output has ended, or
+// nobody takes it any more.
+func (o *output) pass(c chunk) (done bool, err error) {
+	if _, err := o.masked.Write(c.b); err != nil {
+		_ = o.from.Close() // whoever writes is told so
+		return true, brokenOrNot(err)
+	}
+	if c.err == nil || errors.Is(c.err, os.ErrDeadlineExceeded) {
+		return false, nil
+	}
+	_ = o.from.Close()
+	return true, brokenOrNot(o.masked.Close())
+}
+
+// finish passes on what is in the pipe when the child has ended, which may be its own. If the
+// output does not end then, somebody else holds it: finish returns isLeft after patience,
+// whether that somebody writes or not.
+func (o *output) finish(b []byte, patience time.Duration) (isLeft bool, err error) {
+	_ = o.from.SetReadDeadline(time.Time{})
+	for left := inPipe(o.from); left > 0; {
+		n, err := o.from.Read(b[:min(left, len(b))])
+		if done, err := o.pass(chunk{b[:n], err}); done {
+			return false, err
+		}
+		left -= n
+	}
+	_ = o.from.SetReadDeadline(time.Now().Add(patience))
+	for {
+		n, err := o.from.Read(b)
+		if done, err := o.pass(chunk{b[:n], err}); done {
+			return false, err
+		}
+		if err != nil && !hasEnded(o.from) {
+			return true, nil
+		}
+		if err != nil { // this process slept too long
+			_ = o.from.SetReadDeadline(time.Time{})
 		}
 	}
 }

@@ -17,19 +17,23 @@ import (
 var forwarded = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGWINCH,
 	syscall.SIGCONT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM}
 
-// signals are those on their way to the child.
-type signals struct {
+// mercy is how long this process may still take after a signal that came when the child had
+// ended: enough to end by itself, with the child's code, unless nobody reads the output.
+const mercy = 300 * time.Millisecond
+
+// Signals are those on their way to the child.
+type Signals struct {
 	caught chan os.Signal
 
 	mu    sync.Mutex
-	ended bool      // the child has
-	late  os.Signal // one that came too late for it
+	ended bool // the child has
+	dying sync.Once
 }
 
-// catchSignals holds signals back until pass names the process that gets them. A hangup that
-// this process was started to ignore stays ignored, in the child, too: so nohup works.
-func catchSignals() *signals {
-	s := &signals{caught: make(chan os.Signal, 16)}
+// Catch holds signals back until the child gets them. A hangup that this process was started to
+// ignore stays ignored, in the child, too: so nohup works.
+func Catch() *Signals {
+	s := &Signals{caught: make(chan os.Signal, 16)}
 	take := slices.DeleteFunc(slices.Clone(forwarded), func(sig os.Signal) bool {
 		return sig == syscall.SIGHUP && signal.Ignored(sig)
 	})
@@ -40,10 +44,9 @@ func catchSignals() *signals {
 	return s
 }
 
-// pass passes signals on until release is called. The child gets signals from the keyboard
-// by itself, because it is in the process group of the terminal, too.
-func (s *signals) pass(p *os.Process) {
-	if s.caught == nil {
+// pass passes signals on to the child until release is called.
+func (s *Signals) pass(p *os.Process) {
+	if s == nil {
 		return
 	}
 	early := len(s.caught) // the child was not there yet
@@ -53,7 +56,7 @@ func (s *signals) pass(p *os.Process) {
 			switch {
 			case sig == syscall.SIGCHLD:
 				followStop(p.Pid)
-			case early < 0 && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) && !s.isEnded() && atKeyboard():
+			case early < 0 && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) && fromKeyboard(p.Pid):
 			default:
 				s.send(p, sig)
 			}
@@ -61,34 +64,44 @@ func (s *signals) pass(p *os.Process) {
 	}()
 }
 
-func (s *signals) isEnded() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended
-}
-
 // send sends a signal to the child or, once the child has ended, to this process.
-func (s *signals) send(p *os.Process, sig os.Signal) {
+func (s *Signals) send(p *os.Process, sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case sig == syscall.SIGWINCH, sig == syscall.SIGCONT:
+	case !s.ended:
 		_ = p.Signal(sig)
-	case s.ended:
-		die(sig)
-	case p.Signal(sig) != nil:
-		s.late = sig
+	case sig != syscall.SIGWINCH && sig != syscall.SIGCONT:
+		s.dying.Do(func() {
+			time.AfterFunc(mercy, func() {
+				s.mu.Lock()
+				die(sig)
+			})
+		})
 	}
 }
 
-// release is called when the child has ended, and nothing is left to tidy up. From now on,
-// each signal ends this process, as one does that came too late for the child.
-func (s *signals) release() {
+// release is called when the child has ended. What came before then was for the child. From now
+// on, each signal ends this process.
+func (s *Signals) release() {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended = true; s.late != nil {
-		die(s.late)
+	s.ended = true
+	for len(s.caught) > 0 {
+		<-s.caught
 	}
+}
+
+// without does something that no signal may interrupt.
+func (s *Signals) without(do func()) {
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	do()
 }
 
 // die ends this process by a signal or, where the runtime of Go would do something else on
@@ -104,16 +117,25 @@ func die(sig os.Signal) {
 	os.Exit(128 + int(number))
 }
 
-// atKeyboard reports whether the signals of a terminal, from Ctrl-C say, go to this
-// program and to its children at once.
-func atKeyboard() bool {
+// fromKeyboard reports whether a terminal, on Ctrl-C say, has sent a signal to the child, too:
+// it does to every program in the process group in its foreground. A child in a group of its
+// own gets it from this process, but not one in a session of its own, which has left the terminal.
+func fromKeyboard(child int) bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {
 		return false
 	}
 	defer tty.Close()
 	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	if err != nil || group != unix.Getpgrp() {
+		return false
+	}
+	if of, err := unix.Getpgid(child); err == nil && of != group {
+		session, err := unix.Getsid(child)
+		own, _ := unix.Getsid(0)
+		return err == nil && session != own
+	}
+	return true
 }
 
 const canReplace = true

@@ -6,23 +6,26 @@ import (
 	"os/signal"
 )
 
-// signals are those of the console. They go to every program on it, so this one has to do
+// Signals are those of the console. They go to every program on it, so this one has to do
 // nothing but outlive the child.
-type signals struct{ caught chan os.Signal }
+type Signals struct{ caught chan os.Signal }
 
-func catchSignals() *signals {
-	s := &signals{make(chan os.Signal, 1)}
+// Catch keeps Ctrl-C from ending this process.
+func Catch() *Signals {
+	s := &Signals{make(chan os.Signal, 1)}
 	signal.Notify(s.caught, os.Interrupt)
 	return s
 }
 
-func (s *signals) pass(*os.Process) {}
+func (s *Signals) pass(*os.Process) {}
 
-func (s *signals) release() {
-	if s.caught != nil {
+func (s *Signals) release() {
+	if s != nil {
 		signal.Stop(s.caught)
 	}
 }
+
+func (s *Signals) without(do func()) { do() }
 
 const canReplace = false
 

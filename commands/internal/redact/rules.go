@@ -57,6 +57,8 @@ const (
 		"COLLATION TIMEZONE TZ LANG LANGUAGE SCHEME PROTOCOL DATABASE DB SCHEMA USER USERNAME BUCKET ZONE QUEUE TOPIC " +
 		"PREFIX DIR FOLDER PATH VERSION LIFETIME TIMEOUT TTL DEBUG ENABLED SIZE LIMIT"
 
+	otherWords = "BYPASS COMPASS ENCOMPASS OVERPASS TRESPASS MONKEY TURKEY DONKEY HOCKEY JOCKEY" // that end in one of these
+
 	alwaysWords = "PASSWORD SECRET TOKEN KEY PASS PIN CREDENTIAL PASSPHRASE PASSWD PASSCODE"
 )
 
@@ -95,7 +97,7 @@ func alwaysWord(word string) bool {
 		switch {
 		case word == always, word == always+"S",
 			len(always) > len("PASS") && strings.Contains(word, always),
-			always != "PIN" && strings.HasSuffix(word, always):
+			always != "PIN" && strings.HasSuffix(word, always) && !slices.Contains(strings.Fields(otherWords), word):
 			return true
 		}
 	}

@@ -32,6 +32,7 @@ func TestIsMasked(t *testing.T) {
 		{"REDIS_PASSWORD", "null", false}, {"MAIL_PASSWORD", "None", false},
 		// words that only look like those
 		{"KEYBOARD_LAYOUT", "default", false}, {"SHIPPING_MODE", "standard-parcel", false}, {"SPINNER", "debug", false},
+		{"BYPASS_CACHE", "true", false}, {"MONKEY_COUNT", "7777", false},
 		// settings, by the last word of the key
 		{"APP_NAME", "Laravel", false}, {"APP_NAME", "My Application", true}, {"DB_CONNECTION", "sqlite", false},
 		{"SESSION_DRIVER", "database", false}, {"LOG_STACK", "single,daily", false}, {"AWS_DEFAULT_REGION", "us-east-1", false},
