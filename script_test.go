@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 // every vault of the story is checked: each page, record, signature, value and log entry.
 // The values in stories contain the marker, and no file under HOME may contain it.
 func TestScript(t *testing.T) {
+	world.TakeHangups()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -83,6 +85,7 @@ type agentsCreate struct {
 	Description string `help:"What it is for." placeholder:"TEXT"`
 	Namespace   string `help:"Namespaces that bound what it may get, separated by commas." placeholder:"NS,…"`
 	Scopes      string `help:"What it may do, separated by commas; to read the namespaces if omitted." placeholder:"SCOPE,…"`
+	keyFile
 }
 
 func (agentsCreate) Help() string {
@@ -91,14 +94,17 @@ namespace followed by /* for everything below it at any depth, or * for everythi
 
   ass agents create --name worker --scopes "secrets:read:production/gemini/*"
 
-The key is printed once and kept nowhere. The program gets it as ASS_AGENT_KEY. It
-opens what the scopes cover, now and later, and nothing else; a sensitive or critical
+The key is printed once and kept nowhere; --write-key puts it into a file instead. The
+program gets it as ASS_AGENT_KEY, or the file as ASS_AGENT_KEY_FILE. It opens what the scopes cover, now and later, and nothing else; a sensitive or critical
 secret opens once you approved the request: ass approvals list`
 }
 
 func (c agentsCreate) Run(a *app) error {
 	spec, err := c.spec(a)
 	if err != nil {
+		return err
+	}
+	if err := c.free(a); err != nil {
 		return err
 	}
 	if err := a.offerPassphrase(); err != nil {
@@ -110,11 +116,47 @@ func (c agentsCreate) Run(a *app) error {
 		if made, key, err = s.CreateAgent(spec); err != nil {
 			return err
 		}
-		err = a.showAgentKey(made, key, "created")
+		err = c.handOut(a, made, key, "created")
 		a.noteWriter(made)
 		return err
 	})
 	return a.keyWasShown(made, err)
+}
+
+// keyFile is where a new key of an agent goes.
+type keyFile struct {
+	WriteKey string `help:"Write the key into this new file, readable by you alone, and print it nowhere." placeholder:"FILE"`
+}
+
+// free returns an error if the key cannot be written because the file exists, or its folder
+// does not. So no agent is made whose key goes nowhere.
+func (c keyFile) free(a *app) error {
+	if c.WriteKey == "" {
+		return nil
+	}
+	if _, err := os.Lstat(a.at(c.WriteKey)); err == nil {
+		return usagef("%s already exists, and a key is never written over a file; name another one", c.WriteKey)
+	}
+	dir := filepath.Dir(a.at(c.WriteKey))
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return usagef("there is no folder %s for the key", dir)
+	}
+	return nil
+}
+
+// handOut writes a new key into the file, or prints it.
+func (c keyFile) handOut(a *app, g vault.Agent, key tokens.AgentKey, done string) error {
+	if c.WriteKey == "" {
+		return a.showAgentKey(g, key, done)
+	}
+	if err := writeNew(a.at(c.WriteKey), []byte(key.Text()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", err, g.Name, g.ID)
+	}
+	return a.answer(keyFileResult{agentJSONOf(g), c.WriteKey}, func() {
+		a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
+		a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
+		a.out.note("its key is in %s; give the program that name as %s", c.WriteKey, keyFileVariable)
+	})
 }
 
 // noteWriter explains what a right to write means for programs that read the same
@@ -241,7 +283,7 @@ type agentsShow struct {
 }
 
 func (c agentsShow) Run(a *app) error {
-	return a.withSession(access{readOnly: true, owner: "show an agent"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		x, err := s.ExplainAgent(c.Agent)
 		if err != nil {
 			return err
@@ -258,7 +300,7 @@ func (c agentsShow) Run(a *app) error {
 				{{"status", dim}, agentState(g)},
 				{{"namespaces", dim}, {orElse(strings.Join(namespaceNames(g), ", "), "any"), ""}},
 				{{"scopes", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}},
-				{{"key", dim}, {g.KeyPrefix + "…, issued " + a.when(g.KeyIssuedAt), ""}},
+				{{"key", dim}, {orElse(g.KeyPrefix, "ass_") + "…, issued " + a.when(g.KeyIssuedAt), ""}},
 				{{"created", dim}, {a.when(g.CreatedAt), ""}},
 				{{"last active", dim}, {last, ""}},
 				{{"tokens", dim}, {plural(len(x.Tokens), "active token"), ""}},
@@ -329,6 +371,7 @@ func (a *app) confirmNarrowing(agent string, force bool, question string) (id st
 type agentsRotateKey struct {
 	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
 	Force bool   `help:"Skip the confirmation."`
+	keyFile
 }
 
 func (agentsRotateKey) Help() string {
@@ -337,6 +380,9 @@ were issued with it, open nothing in it.`
 }
 
 func (c agentsRotateKey) Run(a *app) error {
+	if err := c.free(a); err != nil {
+		return err
+	}
 	id, err := a.confirmNarrowing(c.Agent, c.Force, "Replace the key of %s?")
 	if err != nil {
 		return err
@@ -351,7 +397,7 @@ func (c agentsRotateKey) Run(a *app) error {
 		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
 			return err
 		}
-		return a.showAgentKey(n.Agent, key, "has a new key")
+		return c.handOut(a, n.Agent, key, "has a new key")
 	})
 	return a.keyWasShown(n.Agent, err)
 }

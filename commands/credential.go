@@ -2,11 +2,16 @@ package commands
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 // What a command opens the vault with: where it is kept, which kind it is, and the
@@ -19,42 +24,93 @@ type credential struct {
 	from string // where it was found, for people
 }
 
-// keyVariables can hold an agent key or a token. The first one that is set wins, as in
-// the hosted CLI.
-var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY"}
+// keyVariables can hold an agent key or a token, or the name of a file with one. The first
+// one that is set wins, as in the hosted CLI. A child of ass run gets none of them.
+var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY", keyFileVariable}
+
+// keyFileVariable names a file, so that a key need pass through no environment.
+const keyFileVariable = "ASS_AGENT_KEY_FILE"
 
 // keyFromEnvironment returns the key in the environment, and the variable that holds
-// it; "" for none. If two variables differ, it warns and names the one that counts.
-func (a *app) keyFromEnvironment() (key, from string) {
+// it; "" for none. If two variables hold different keys, it warns and names the one that
+// counts.
+func (a *app) keyFromEnvironment() (key, from string, err error) {
 	for _, name := range keyVariables {
 		switch text := strings.TrimSpace(a.getenv(name)); {
 		case text == "", text == key:
+		case name == keyFileVariable && from == "":
+			from = name
+			if key, err = a.readKeyFile(text); err != nil {
+				return "", "", err
+			}
+		case name == keyFileVariable: // it may hold the same
 		case from == "":
 			key, from = text, name
 		default:
 			a.out.warn("%s and %s hold different keys; %s is used", from, name, from)
 		}
 	}
-	return key, from
+	return key, from, nil
+}
+
+// readKeyFile reads the file that ASS_AGENT_KEY_FILE names. It refuses one that others can
+// read or have written.
+func (a *app) readKeyFile(name string) (string, error) {
+	path, err := filepath.EvalSymlinks(a.at(name)) // orchestrators mount secrets behind links
+	var b []byte
+	var info fs.FileInfo
+	if err == nil {
+		b, info, err = readAndStat(path, 64<<10)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", keyFileVariable, name)
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", keyFileVariable, err)
+	case disk.OfStranger(info):
+		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with chown", keyFileVariable, name)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: chmod 600 %s", keyFileVariable,
+			name, shellWord(name))
+	}
+	key := withoutComments(string(b))
+	if key == "" {
+		return "", errorf(errNotLoggedIn, "%s: %s is empty", keyFileVariable, name)
+	}
+	return key, nil
 }
 
 // findCredential returns the key in the environment, else the credential of the
 // profile.
 func (a *app) findCredential(cfg *config) (credential, error) {
-	if key, from := a.keyFromEnvironment(); key != "" {
+	key, from, err := a.keyFromEnvironment()
+	if err != nil {
+		return credential{}, err
+	}
+	if key != "" {
 		kind, err := credentialKind(key)
 		if err == nil && kind == ownerCredential {
-			err = usagef("%s holds an owner key, which is not for programs; store it with: ass login --key -", from)
+			return credential{}, usagef("%s holds an owner key, which is not for programs; store it with: ass login --key -",
+				from)
 		}
-		if err != nil {
-			return credential{}, err
-		}
-		return credential{kind, key, from}, nil
+		c := credential{kind, key, from}
+		return c, c.named(err)
 	}
 	if p := cfg.Profiles[a.Profile]; p != nil {
 		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
 	}
 	return credential{}, nil
+}
+
+// named puts the variable that holds a credential in front of an error that is about the
+// credential itself.
+func (c credential) named(err error) error {
+	var syntax *tokens.SyntaxError
+	if err == nil || !slices.Contains(keyVariables, c.from) ||
+		!errors.Is(err, errUsage) && !errors.Is(err, vault.ErrWrongKey) && !errors.As(err, &syntax) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.from, err)
 }
 
 // credentialKind recognizes the kind of a credential by its form.
@@ -110,7 +166,7 @@ func (a *app) readKey(c credential) (openKey, error) {
 		return a.asked.key, nil
 	case agentCredential:
 		k, err := tokens.ParseAgentKey(c.text)
-		return openKey{agent: k}, err
+		return openKey{agent: k}, c.named(err)
 	}
 	return openKey{token: c.text}, nil
 }

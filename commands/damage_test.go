@@ -233,7 +233,7 @@ func TestDamage(t *testing.T) {
 		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
 		{"vault", "salvage", h.vault, "new.db"},
 		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
-		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list"}, {"as", token, "secrets", "get",
+		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list", "production"}, {"as", token, "secrets", "get",
 			"production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
 	}
 	if runtime.GOOS != "windows" {

@@ -38,7 +38,7 @@ var flagOnly = []flagOnlyGroup{
 	{"a person confirms with it", []string{"force", "trust"}},
 	{"it is a value, or says how one is made", []string{"value", "generate", "length", "charset", "allow-empty"}},
 	{"it can lower a tier", []string{"tier"}},
-	{"it names a credential, or where one is", []string{"key", "key-file", "passphrase-fd"}},
+	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
 		"file-on-disk", "keep-agent-key", "pristine", "if-version"}},
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",

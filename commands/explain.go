@@ -12,7 +12,8 @@ type explainCmd struct {
 
 func (explainCmd) Help() string {
 	return `Says who can open a secret and by which right, or what an agent can open, and for each
-promise whether a key, a signature, a MAC or the program keeps it.`
+promise whether a key, a signature, a MAC or the program keeps it. An agent may ask about
+itself.`
 }
 
 func (c explainCmd) Run(a *app) error {
@@ -26,7 +27,7 @@ func (c explainCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.withSession(access{readOnly: true, owner: "explain who may open what"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		x, err := s.ExplainPath(p)
 		if err != nil {
 			return err
@@ -39,7 +40,7 @@ func (c explainCmd) Run(a *app) error {
 		for _, q := range x.Approved {
 			r.OpenApprovals = append(r.OpenApprovals, requestJSONOf(q))
 		}
-		return a.answer(r, func() { c.printPath(a, x) })
+		return a.answer(r, func() { c.printPath(a, s, x) })
 	})
 }
 
@@ -51,14 +52,18 @@ func accessJSONOf(y vault.Access) accessJSON {
 	}
 }
 
-func (c explainCmd) printPath(a *app, x vault.PathExplanation) {
+func (c explainCmd) printPath(a *app, s *vault.Session, x vault.PathExplanation) {
+	own := ""
+	if s.ID() != audit.Owner {
+		own = " (others are not shown to " + s.Who() + ")"
+	}
 	switch {
 	case x.Secret == nil:
-		a.out.line("%s does not exist; a new secret there would be %s, and could be opened by:", x.Path, x.Tier)
+		a.out.line("%s does not exist; a new secret there would be %s, and could be opened by%s:", x.Path, x.Tier, own)
 	case x.Secret.DeletedAt != nil:
-		a.out.line("%s (v%d, %s) is deleted; once restored, it could be opened by:", x.Path, x.Secret.Version, x.Tier)
+		a.out.line("%s (v%d, %s) is deleted; once restored, it could be opened by%s:", x.Path, x.Secret.Version, x.Tier, own)
 	default:
-		a.out.line("%s (v%d, %s) can be opened by:", x.Path, x.Secret.Version, x.Tier)
+		a.out.line("%s (v%d, %s) can be opened by%s:", x.Path, x.Secret.Version, x.Tier, own)
 	}
 	rows := [][]cell{{{"WHO", dim}, {"READ", dim}, {"WRITE", dim}, {"DELETE", dim}, {"BY", dim}}}
 	for _, y := range x.Access {
@@ -94,7 +99,7 @@ func rightCell(r vault.Right) cell {
 }
 
 func (c explainCmd) agent(a *app) error {
-	return a.withSession(access{readOnly: true, owner: "explain what an agent may open"}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		x, err := s.ExplainAgent(c.Agent)
 		if err != nil {
 			return err

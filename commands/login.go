@@ -11,11 +11,13 @@ import (
 type loginCmd struct {
 	Key     string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
 	KeyFile string `help:"Read the credential from a file." placeholder:"FILE"`
+	ShowKey bool   `help:"Print the owner key, also into a pipe or as JSON."`
 }
 
 func (c loginCmd) Help() string {
-	return `Without a vault, makes one: a new owner key is printed, and stored in the
-profile. With an owner key of yours, the new vault belongs to that key instead.
+	return `Without a vault, makes one: a new owner key is stored in the profile and, on a terminal
+or with --show-key, printed. With an owner key of yours, the new vault belongs to that
+key instead.
 
 With a vault, stores a credential for it, after trying that it opens it.`
 }
@@ -29,7 +31,7 @@ func (c loginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	l := login{app: a, at: at, old: cfg.Profiles[a.Profile]}
+	l := login{app: a, at: at, old: cfg.Profiles[a.Profile], shows: c.ShowKey}
 	key, err := c.read(a)
 	if err != nil {
 		return err
@@ -85,6 +87,7 @@ type login struct {
 	at        place
 	old       *profile // the profile as it is stored now; nil for none
 	recovered bool     // the key comes from a recovery file
+	shows     bool     // print the owner key, wherever stdout goes
 }
 
 // vaultID returns the id of the existing vault. It needs no key.
@@ -112,14 +115,14 @@ func (l *login) create(cfg *config, key string) error {
 	if l.JSON {
 		out := l.summary(p)
 		out.Created = true
-		if key == "" {
+		if l.shows {
 			out.OwnerKey = id.Text()
 		}
 		return l.out.json(out)
 	}
 	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
 	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
-	if key != "" {
+	if key != "" && !l.shows {
 		return nil
 	}
 	return l.showKey(id, p)
@@ -248,11 +251,21 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	return id.Lock(pass, 0)
 }
 
-// showKey prints a new owner key, and asks whether it was kept.
+// showKey prints the owner key, and asks whether it was kept. Where nobody
+// sits at a terminal, the key would end up in a log or in the transcript of an agent, so it prints
+// the key only if told to.
 func (l *login) showKey(id *vault.Identity, p *profile) error {
+	if !l.shows && !l.out.tty && !l.interactive() {
+		l.out.note("its owner key is in %s, and without it nobody can open the vault; keep a copy on paper: see it with: "+
+			"ass login --show-key", l.configName())
+		return nil
+	}
 	l.out.note("this is the owner key; keep it on paper: without it, nobody can open the vault")
 	l.out.line("%s", id.Text())
-	if !l.interactive() {
+	switch {
+	case p.Kept:
+		return nil
+	case !l.interactive():
 		l.out.note("until you confirm that you saved it (ass login, on a terminal), ass logout keeps a copy")
 		return nil
 	}
@@ -287,12 +300,12 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 func (l *login) finish() error {
 	p, asks := l.old, l.interactive() && !l.JSON
 	cutOff := p.Vault == "" // the run that made the vault died before it noted the id
-	confirm, protect := asks && !p.Kept, (asks || l.PassphraseFD != nil) && !p.locked()
+	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.PassphraseFD != nil) && !p.locked()
 	var (
 		id  *vault.Identity
 		err error
 	)
-	if cutOff || confirm || protect {
+	if cutOff || confirm || protect || l.shows {
 		if id, err = l.readIdentity(p.Key); err != nil {
 			return err
 		}
@@ -324,7 +337,11 @@ func (l *login) finish() error {
 		}
 	}
 	if l.JSON {
-		return l.out.json(l.summary(p))
+		out := l.summary(p)
+		if l.shows {
+			out.OwnerKey = id.Text()
+		}
+		return l.out.json(out)
 	}
 	return nil
 }

@@ -3,8 +3,6 @@ package commands
 import (
 	"maps"
 	"slices"
-
-	"ass/vault"
 )
 
 type logoutCmd struct {
@@ -48,39 +46,5 @@ func (c logoutCmd) Run(a *app) error {
 	}
 	return a.answer(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered}, func() {
 		a.out.done("Logged out. Config cleared from %s", a.tilde(path))
-	})
-}
-
-type whoamiCmd struct{}
-
-func (whoamiCmd) Run(a *app) error {
-	h, err := a.find()
-	if err != nil {
-		return err
-	}
-	return a.look(func(v *vault.Vault, s *vault.Session) error {
-		info, err := v.Info()
-		if err != nil {
-			return err
-		}
-		id := h.cred.kind
-		if s != nil {
-			id = s.ID()
-		}
-		if p := h.cfg.Profiles[a.Profile]; h.cred.kind == ownerCredential && p.Vault != "" && p.Vault != info.ID {
-			return errorf(vault.ErrWrongKey, "the owner key of profile %s belongs to another vault than the one at %s",
-				a.Profile, h.at.path)
-		}
-		return a.answer(whoamiResult{
-			ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
-			Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
-		}, func() {
-			a.out.line("%s of vault %s", id, info.ID)
-			a.out.line("Plan: offline")
-			a.out.line("Secrets: %d", info.Secrets)
-			a.out.line("Agents: %d", info.Agents)
-			a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
-			a.out.line("Vault: %s", a.tilde(h.at.path))
-		})
 	})
 }

@@ -49,6 +49,11 @@ type (
 		Key string `json:"api_key"`
 	}
 
+	keyFileResult struct {
+		agentJSON
+		KeyFile string `json:"key_file"`
+	}
+
 	revokedResult struct {
 		Active              bool     `json:"active"`
 		ID                  string   `json:"id"`
@@ -236,6 +241,22 @@ type (
 		SecretCount      int     `json:"secret_count"`
 		Vault            string  `json:"vault"`
 		VaultID          string  `json:"vault_id"`
+	}
+
+	whoamiSelfResult struct { // of an agent or a token
+		whoamiResult
+		selfJSON
+	}
+
+	selfJSON struct {
+		AgentID          *string       `json:"agent_id"` // of a token: that of its issuer, null if that is the owner
+		AgentName        *string       `json:"agent_name"`
+		Scopes           []string      `json:"scopes"`
+		Namespaces       []string      `json:"namespaces"`
+		AccessTier       tokens.Tier   `json:"access_tier"` // the highest one that it reads without approval
+		ExpiresAt        *string       `json:"expires_at"`
+		UsesLeft         *uint64       `json:"uses_left"`
+		PendingApprovals []requestJSON `json:"pending_approvals"`
 	}
 
 	openResult struct {

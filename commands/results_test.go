@@ -148,6 +148,7 @@ func TestResults(t *testing.T) {
 	do("agents list", "")
 	do("agents show", agent)
 	env = append(env, "ASS_AGENT_KEY="+key)
+	do("whoami", "")
 	do("tokens issue", "--scopes secrets:read:a/* --max-uses 3")
 	token := field("token_id")
 	for _, path := range []string{"a/S", "a/T"} {
@@ -197,6 +198,8 @@ func TestResults(t *testing.T) {
 	}
 	do("vault accept", "--force")
 	do("vault rekey", "--new-key --force")
+	do("agents create", "--name v --namespace a --write-key v.key")
+	do("agents rotate-key", "v --force --write-key v2.key")
 	do("agents rotate-key", "w --force")
 	do("agents revoke", "w --force")
 	if !testing.Short() {

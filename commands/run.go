@@ -27,7 +27,7 @@ type runCmd struct {
 	FileOnDisk   bool     `help:"Let --file write to the disk if this system has no folder in memory."`
 	Stdin        string   `help:"Give it one secret on its stdin." placeholder:"PATH"`
 	Pristine     bool     `help:"Give it no other variables than PATH, HOME, TERM and the like, and those that hold ass://path."`
-	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY and ASS_API_KEY in the child's environment."`
+	KeepAgentKey bool     `help:"Leave ASS_AGENT_KEY, ASS_API_KEY and ASS_AGENT_KEY_FILE in the child's environment."`
 	NoRedact     bool     `help:"Do not replace values in the child's output."`
 	Mask         string   `help:"Replace the values of these keys in its output, whatever they are." placeholder:"KEY,…"`
 	NoMask       string   `help:"Do not replace the values of these keys." placeholder:"KEY,…"`

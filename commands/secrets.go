@@ -90,6 +90,9 @@ func (c secretsList) Run(a *app) error {
 	}
 	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		a.manyRecords()
+		if err := s.MayList(ns); err != nil {
+			return err
+		}
 		list, err := s.List(ns, c.Deleted)
 		if err != nil {
 			return err

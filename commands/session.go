@@ -166,7 +166,7 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		id = v.ID()
 		s, err := key.open(v)
 		if err != nil {
-			return err
+			return h.cred.named(err)
 		}
 		return fn(s)
 	})

@@ -11,10 +11,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ass/e2e/world"
 )
 
 func homeWithSecret(t *testing.T) string {
 	t.Helper()
+	world.TakeHangups()
 	home := t.TempDir()
 	if out, err := assIn(home, "secrets", "set", "a/K", "hunter2"); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -164,7 +164,7 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		return "", nil
 	}
 	if !now.Before(c.Expires) {
-		return "expired", fault.New(ErrLapsed, "%s expired at %s; ask for a new one", s.Who(), c.Expires.Format(time.RFC3339))
+		return "expired", expired(s.Who(), c.Expires)
 	}
 	if len(c.IPs) > 0 {
 		var addrs []netip.Addr
@@ -177,6 +177,12 @@ func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// expired is the error of a token whose time is over. It is the same before and after the
+// record of the token is cleared.
+func expired(who string, at time.Time) error {
+	return fault.New(ErrLapsed, "%s expired at %s; ask for a new one", who, at.Format(time.RFC3339))
 }
 
 // Usable returns an error if the credential of the session cannot be used now: it has

@@ -137,7 +137,7 @@ func TestTokenExpires(t *testing.T) {
 	// That refusal was the first write after the token expired, so it cleared the grant.
 	// The record of a token that wrote stays, because it vouches for what the token wrote.
 	_, err = token.Get(t, "a/K")
-	wantError(t, "after a write", err, vault.ErrWrongKey)
+	wantError(t, "after a write", err, vault.ErrLapsed)
 	if got := states(); len(got) != 2 || got[0] != made.ID+" expired" && got[1] != made.ID+" expired" {
 		t.Errorf("listed are %q", got)
 	}
@@ -148,7 +148,7 @@ func TestTokenExpires(t *testing.T) {
 	clock.Pass(24 * time.Hour)
 	v.Set(t, "a/K", "two", vault.SetOptions{})
 	_, err = v.Token(long.Text).Get(t, "a/K")
-	wantError(t, "one that only read", err, vault.ErrWrongKey)
+	wantError(t, "one that only read", err, vault.ErrLapsed)
 	if got := states(); len(got) != 1 {
 		t.Errorf("listed are %q; the one that only read is of no use to anybody", got)
 	}

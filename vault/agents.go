@@ -41,7 +41,7 @@ func (b agentBody) scopes() tokens.Scopes {
 // Agent is a registered program.
 type Agent struct {
 	ID, Name, Description string
-	KeyPrefix             string // the first characters of its key, for telling keys apart
+	KeyPrefix             string // the first characters of its key, for telling keys apart; only the owner learns them
 	Namespaces            []tokens.Namespace
 	Scopes                tokens.Scopes
 	CreatedAt             time.Time
@@ -67,6 +67,9 @@ type AgentSpec struct {
 func (a AgentSpec) Resolve() (AgentSpec, error) {
 	if err := tokens.CheckAgentName(a.Name); err != nil {
 		return a, err
+	}
+	if strings.EqualFold(a.Name, audit.Owner) {
+		return a, &tokens.SyntaxError{What: "agent name", Problem: "it is that of the owner; take another one"}
 	}
 	if len(a.Description) > maxTextBytes {
 		return a, &tokens.SyntaxError{What: "description", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
@@ -197,7 +200,10 @@ func (s *Session) agentOf(id string, b agentBody) Agent {
 	const shown = 8 // characters of the key: "ass_" and four
 	a := Agent{
 		ID: id, Name: b.Name, Description: b.Description, Scopes: b.scopes(), CreatedAt: b.CreatedAt,
-		KeyIssuedAt: b.IssuedAt, RevokedAt: b.RevokedAt, KeyPrefix: s.agentKey(id, b.Serial).Text()[:shown],
+		KeyIssuedAt: b.IssuedAt, RevokedAt: b.RevokedAt,
+	}
+	if s.isOwner() { // nobody else can derive it
+		a.KeyPrefix = s.agentKey(id, b.Serial).Text()[:shown]
 	}
 	for _, text := range b.Namespaces {
 		if ns, err := tokens.ParseNamespace(text); err == nil {

@@ -58,12 +58,13 @@ type PathExplanation struct {
 	Approved []Request // approvals for it, neither used nor expired
 }
 
-// ExplainPath says who may read, write or delete a secret, and by which right. Only the
-// owner may call it; for others, the error is [ErrDenied].
+// ExplainPath says who may read, write or delete a secret, and by which right. Others than the
+// owner learn their own rights alone; if they have none, the error is [ErrDenied], whether or
+// not the secret exists.
 func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 	x := PathExplanation{Path: p, Tier: tokens.Standard}
-	if err := s.mayOnlyOwner("explain who may open what", "", ""); err != nil {
-		return x, err
+	if !s.isOwner() && !s.Can(tokens.Read, p) && !s.Can(tokens.Write, p) && !s.Can(tokens.Delete, p) {
+		return x, s.cannot(tokens.Read, p)
 	}
 	return x, s.view(func(t *tx) error {
 		head, err := t.secretHead(p)
@@ -77,8 +78,13 @@ func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 		case !errors.Is(err, ErrNotFound):
 			return err
 		}
-		x.Access = []Access{{Kind: audit.Human, ID: audit.Owner, Read: Standing, Write: Standing, Delete: Standing}}
+		if s.isOwner() {
+			x.Access = []Access{{Kind: audit.Human, ID: audit.Owner, Read: Standing, Write: Standing, Delete: Standing}}
+		}
 		add := func(a Access) {
+			if !s.isOwner() && a.ID != s.by.id {
+				return
+			}
 			if a.Read != NoRight || a.Write != NoRight || a.Delete != NoRight {
 				x.Access = append(x.Access, a)
 			}
@@ -114,7 +120,7 @@ func (s *Session) ExplainPath(p tokens.Path) (PathExplanation, error) {
 			return err
 		}
 		for _, q := range open {
-			if q.Path == p && !q.Used {
+			if q.Path == p && !q.Used && (s.isOwner() || q.Requester == s.by.id) {
 				x.Approved = append(x.Approved, q)
 			}
 		}
@@ -136,14 +142,16 @@ type AgentExplanation struct {
 }
 
 // ExplainAgent says which of the existing secrets an agent may read, write or delete.
-// Its scopes also cover secrets that are added later. ref is an id or a name. Only the
-// owner may call it; for others, the error is [ErrDenied].
+// Its scopes also cover secrets that are added later. ref is an id or a name. An agent may
+// ask about itself; for others than the owner, the error is [ErrDenied] otherwise.
 func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 	var x AgentExplanation
-	if err := s.mayOnlyOwner("explain what an agent may open", "", ""); err != nil {
-		return x, err
-	}
 	return x, s.view(func(t *tx) error {
+		if !s.isSelf(t, ref) {
+			if err := s.mayOnlyOwner("explain what another agent may open", "", ""); err != nil {
+				return err
+			}
+		}
 		id, body, err := t.findAgent(ref)
 		if err != nil {
 			return err

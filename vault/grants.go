@@ -222,8 +222,11 @@ func (v *Vault) Token(text string) (*Session, error) {
 	}
 	s, g, err := v.granteeSession(token.Signature, audit.Token)
 	defer g.wipe()
+	if errors.Is(err, ErrNotFound) && !v.opts.Now().Before(token.Expires) { // its record was cleared, as if it were there
+		return nil, expired("token "+token.ID, token.Expires)
+	}
 	if errors.Is(err, ErrNotFound) {
-		return nil, fault.New(ErrWrongKey, "this token opens nothing in the vault at %s: it has expired, is used up, or it "+
+		return nil, fault.New(ErrWrongKey, "this token opens nothing in the vault at %s: it is used up, or it "+
 			"or its issuer was revoked; this attempt could not be logged. Ask for a new one", v.path)
 	}
 	if err != nil {

@@ -64,7 +64,8 @@ type specActor struct {
 	revoked        time.Time // zero while it is active
 	replaced       bool      // whether it is a former key of its agent
 
-	text       string // of a token
+	text       string          // of a token
+	of         *vault.Identity // the owner of the vault when it was issued
 	issuer     string
 	expires    time.Time
 	uses, used int
@@ -234,6 +235,9 @@ func (c *spec) end(a *specActor, err error) error {
 func (c *spec) opens(a *specActor) error {
 	if a.granted || c.session == a.id && !a.replaced {
 		return nil
+	}
+	if c.expired(a) && a.of == c.owner { // its text says when it ends, and for which vault it is
+		return vault.ErrLapsed
 	}
 	return vault.ErrWrongKey
 }
@@ -799,7 +803,7 @@ func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec) (*spec
 	c.commit(a)
 	made := &specActor{
 		scopes: scopes, top: max(spec.Tier, tokens.Standard), granted: true, record: true, issuer: a.id,
-		uses: int(spec.Uses), expires: c.now.Add(spec.TTL), files: map[string]bool{},
+		uses: int(spec.Uses), expires: c.now.Add(spec.TTL), of: c.owner, files: map[string]bool{},
 	}
 	if a.isOwner() {
 		c.openUp(made)

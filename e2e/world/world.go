@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"ass/vault"
 	"ass/vault/vaulttest"
@@ -22,6 +24,10 @@ const Marker = "hunter2"
 // RaceOptions are the value of GORACE: by default, a program under the race detector
 // sleeps a second before it ends.
 const RaceOptions = "atexit_sleep_ms=0"
+
+// TakeHangups lets the programs that this process starts get a hangup, also if this process
+// was started to ignore it (nohup). A program that inherits that is not hung up either.
+func TakeHangups() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) }
 
 // Env returns the environment of a program that uses this home.
 func Env(home string) []string {
