@@ -15,6 +15,8 @@ type approvalsGroup struct {
 	List    approvalsList    `cmd:"" aliases:"ls" help:"List the requests that wait for a decision."`
 	Approve approvalsApprove `cmd:"" help:"Let agents read what they asked for."`
 	Deny    approvalsDeny    `cmd:"" help:"Refuse what agents asked for."`
+	Show    approvalsShow    `cmd:"" help:"Show one request; an agent sees its own."`
+	Wait    approvalsWait    `cmd:"" help:"Wait until requests are decided; an agent waits for its own."`
 }
 
 type approvalsList struct {
@@ -325,6 +327,132 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	}
 }
 
+type approvalsShow struct {
+	ID string `arg:"" name:"id" help:"Id of a request, or its beginning."`
+}
+
+func (c approvalsShow) Run(a *app) error {
+	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err != nil {
+			return err
+		}
+		q, err := findRequest(list, c.ID)
+		if err != nil {
+			return err
+		}
+		return a.answer(requestJSONOf(q), func() {
+			rows := [][]cell{
+				{{"id", dim}, {q.ID, ""}},
+				{{"status", dim}, a.requestState(q)},
+				{{"agent", dim}, {orElse(q.Name, q.Agent) + " (" + q.Requester + ")", ""}},
+				{{"action", dim}, {q.Action + " " + q.Path.String() + fmt.Sprintf(" (v%d, %s)", q.Version, q.Tier), ""}},
+				{{"reason", dim}, {orElse(q.Reason, "none was given"), ""}},
+				{{"requested", dim}, {a.when(q.CreatedAt), ""}},
+				{{"ends", dim}, {a.when(q.ExpiresAt), ""}},
+			}
+			if q.Denial != "" {
+				rows = append(rows, []cell{{"denied", dim}, {q.Denial, ""}})
+			}
+			a.out.table(rows)
+		})
+	})
+}
+
+type approvalsWait struct {
+	IDs     []string      `arg:"" name:"id" help:"Ids of requests, or their beginnings."`
+	Timeout time.Duration `help:"How long to wait; 0 for as long as the requests live." default:"0"`
+}
+
+func (approvalsWait) Help() string {
+	return `Ends with 0 when all of the requests are approved, with 5 when one is denied or has
+expired, and with 6 when one still waits at the end of --timeout.`
+}
+
+func (c approvalsWait) Run(a *app) error {
+	a.quietQuit()
+	start, told := a.now(), false
+	for {
+		asked, pending, err := c.look(a)
+		switch {
+		case err != nil && !(told && errors.Is(err, vault.ErrBusy)):
+			return err
+		case err == nil && len(pending) == 0:
+			return a.answer(requestsResult{Items: requestsJSON(asked)}, func() {
+				for _, q := range asked {
+					a.out.done("Approved: %s", q.ID)
+				}
+			})
+		case c.Timeout > 0 && a.now().Sub(start) >= c.Timeout:
+			return &vault.ApprovalError{Requests: pending}
+		case !told && !a.JSON:
+			a.out.note("waiting for a human: %s", approveCommand(&vault.ApprovalError{Requests: pending}))
+		}
+		told = true
+		time.Sleep(pollEvery)
+	}
+}
+
+// look returns the requests, and those that wait for a decision. A denied or expired request is
+// an error.
+func (c approvalsWait) look(a *app) (asked, pending []vault.Request, err error) {
+	err = a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+		list, err := s.Requests()
+		if err != nil {
+			return err
+		}
+		for _, id := range c.IDs {
+			q, err := findRequest(list, id)
+			if err != nil {
+				return err
+			}
+			if err := undecided(q); err != nil {
+				return err
+			}
+			if asked = append(asked, q); q.Status == vault.Pending {
+				pending = append(pending, q)
+			}
+		}
+		return nil
+	})
+	return asked, pending, err
+}
+
+// undecided returns the error of a request that nobody will approve any more.
+func undecided(q vault.Request) error {
+	switch {
+	case q.Status == vault.Denied:
+		return errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
+	case q.Status == vault.Expired && q.DecidedAt != nil:
+		return errorf(vault.ErrRefused, "the approval to %s %s has expired; ask again", q.Action, q.Path)
+	case q.Status == vault.Expired:
+		return errorf(vault.ErrRefused, "the request to %s %s expired without a decision", q.Action, q.Path)
+	}
+	return nil
+}
+
+func requestsJSON(list []vault.Request) []requestJSON {
+	items := make([]requestJSON, len(list))
+	for i, q := range list {
+		items[i] = requestJSONOf(q)
+	}
+	return items
+}
+
+// patience is whether a command waits for a human who must approve.
+type patience struct {
+	Wait    bool          `help:"If a human must approve, wait for the decision."`
+	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0"`
+}
+
+// with runs act, and waits if that is wanted. act may run several times.
+func (p patience) with(a *app, act func() error) error {
+	if !p.Wait {
+		return act()
+	}
+	return a.waiting(p.Timeout, act)
+}
+
 // waiting runs act. If act needs approval, waiting polls until the owner has decided,
 // and runs act again. It gives up after most, if most is positive. It holds no lock
 // in between.
@@ -364,14 +492,12 @@ func (a *app) stillPending(need *vault.ApprovalError, was error) (waits bool, er
 		}
 		for _, r := range need.Requests {
 			for _, q := range list {
-				switch {
+				switch gone := undecided(q); {
 				case q.ID != r.ID:
+				case gone != nil:
+					err = gone
 				case q.Status == vault.Pending:
 					waits = true
-				case q.Status == vault.Denied:
-					err = errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
-				case q.Status == vault.Expired:
-					err = errorf(vault.ErrRefused, "the request to %s %s expired without a decision", q.Action, q.Path)
 				}
 			}
 		}

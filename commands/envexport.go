@@ -12,6 +12,7 @@ type envExport struct {
 	naming
 	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd." default:"dotenv"`
 	asking
+	patience
 }
 
 func (envExport) Help() string {
@@ -49,27 +50,17 @@ func (c envExport) Run(a *app) error {
 			return err
 		}
 	}
-	h := handover{naming: c.naming, ns: chosen.ns, takes: format.takes, zeros: format.zeros}
+	var h handover
 	text := ""
-	err = a.withSession(access{progress: "exporting"}, func(s *vault.Session) error {
-		if err := h.choose(s); err != nil {
+	err = c.with(a, func() error {
+		h = handover{naming: c.naming, ns: chosen.ns, takes: format.takes, zeros: format.zeros}
+		return a.withSession(access{progress: "exporting"}, func(s *vault.Session) error {
+			if err := h.read(s); err != nil {
+				return err
+			}
+			text, err = format.write(h.list)
 			return err
-		}
-		if err := h.nothing(s); err != nil {
-			return err
-		}
-		g, err := gather(s, h.paths())
-		if err != nil {
-			return err
-		}
-		if err := h.fill(g); err != nil {
-			return err
-		}
-		if err := h.nothing(s); err != nil {
-			return err
-		}
-		text, err = format.write(h.list)
-		return err
+		})
 	})
 	if err != nil {
 		return err

@@ -181,6 +181,24 @@ func (h *handover) fill(g gathered) error {
 	return nil
 }
 
+// read reads all of a hand-over.
+func (h *handover) read(s *vault.Session) error {
+	if err := h.choose(s); err != nil {
+		return err
+	}
+	if err := h.nothing(s); err != nil {
+		return err
+	}
+	g, err := gather(s, h.paths())
+	if err != nil {
+		return err
+	}
+	if err := h.fill(g); err != nil {
+		return err
+	}
+	return h.nothing(s)
+}
+
 // paths are the secrets that are to be read.
 func (h *handover) paths() []tokens.Path {
 	paths := make([]tokens.Path, len(h.list))

@@ -13,6 +13,7 @@ type injectCmd struct {
 	Force     bool   `help:"Overwrite a file that ass did not write."`
 	Namespace string `short:"n" help:"Namespace of names without a slash." placeholder:"NS"`
 	asking
+	patience
 }
 
 func (injectCmd) Help() string {
@@ -40,9 +41,11 @@ func (c injectCmd) Run(a *app) error {
 		return c.write(a, template, 0)
 	}
 	var g gathered
-	err = a.withSession(access{}, func(s *vault.Session) (err error) {
-		g, err = gather(s, paths)
-		return err
+	err = c.with(a, func() error {
+		return a.withSession(access{}, func(s *vault.Session) (err error) {
+			g, err = gather(s, paths)
+			return err
+		})
 	})
 	if err != nil {
 		return err

@@ -175,6 +175,12 @@ func TestResults(t *testing.T) {
 	}
 	do("approvals list", "--status approved")
 	env = append(env, "ASS_AGENT_KEY="+key)
+	for _, q := range requests.Items {
+		if q.Path == "a/S" {
+			do("approvals show", q.ID)
+			do("approvals wait", q.ID)
+		}
+	}
 	do("secrets get", "a/S")
 	env = env[:len(env)-1]
 	do("audit", "")

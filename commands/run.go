@@ -32,6 +32,7 @@ type runCmd struct {
 	Mask         string   `help:"Replace the values of these keys in its output, whatever they are." placeholder:"KEY,…"`
 	NoMask       string   `help:"Do not replace the values of these keys." placeholder:"KEY,…"`
 	asking
+	patience
 	Command []string `arg:"" passthrough:"" help:"Program to run, with its arguments, behind --."`
 }
 
@@ -79,11 +80,14 @@ func (c runCmd) Run(a *app) error {
 	if err := c.checkPlaces(a); err != nil {
 		return err
 	}
-	child := &child{program: program, args: c.Command}
-	if err := c.equip(a, child); err != nil {
+	var equipped *child
+	if err := c.with(a, func() error {
+		equipped = &child{program: program, args: c.Command}
+		return c.equip(a, equipped)
+	}); err != nil {
 		return err
 	}
-	return c.start(a, child)
+	return c.start(a, equipped)
 }
 
 // unknownFlag is the error of a mistyped flag. It repeats the flag, but nothing that could be

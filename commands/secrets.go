@@ -141,8 +141,7 @@ type secretsGet struct {
 	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N"`
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 	asking
-	Wait    bool          `help:"If a human must approve, wait for the decision."`
-	Timeout time.Duration `help:"How long to wait with --wait; 0 for as long as the request lives." default:"0"`
+	patience
 }
 
 // asking is the flag of the commands that may need a human's approval.
@@ -181,11 +180,7 @@ func (c secretsGet) Run(a *app) error {
 	if c.Silent {
 		a.out.quiet = true
 	}
-	read := func() error { return c.print(a, p, version) }
-	if c.Wait {
-		return a.waiting(c.Timeout, read)
-	}
-	return read()
+	return c.with(a, func() error { return c.print(a, p, version) })
 }
 
 func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {

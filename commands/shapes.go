@@ -48,6 +48,8 @@ func results() map[string][]result {
 		"tokens list":       one(tokensResult{}),
 		"tokens revoke":     one(tokenRevokedResult{}),
 		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
+		"approvals show":    one(requestJSON{}),
+		"approvals wait":    one(requestsResult{}),
 		"approvals approve": one(decidedResult{}),
 		"approvals deny":    one(decidedResult{}),
 		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
