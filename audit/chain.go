@@ -116,6 +116,12 @@ func (e Entry) appendSigned(b []byte, at Place, seq uint64, prev [32]byte) []byt
 	return lp(b, e.Body)
 }
 
+// IsSignedBy reports whether an actor has signed an entry at this place of a log, behind the entry
+// with the MAC prev. It does not check the entry's own MAC.
+func (e Entry) IsSignedBy(pub ed25519.PublicKey, at Place, seq uint64, prev [MACSize]byte) bool {
+	return ed25519.Verify(pub, e.signedBytes(at, seq, prev), e.Sig)
+}
+
 func (e Entry) mac(key [32]byte, signed []byte) [MACSize]byte {
 	h := hmac.New(sha256.New, key[:])
 	h.Write(signed)

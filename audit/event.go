@@ -26,6 +26,7 @@ const (
 	TokenRevoked = "token.revoked"
 
 	ApprovalRequested = "approval.requested"
+	ApprovalReason    = "approval.reason_added" // to a request that had none
 	ApprovalGranted   = "approval.granted"
 	ApprovalDenied    = "approval.denied"
 	ApprovalCleanup   = "approval.expired_cleanup"

@@ -152,10 +152,38 @@ func (c approvalsApprove) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if asks := slices.IndexFunc(shown, asksForSecret); asks >= 0 {
+		return c.provide(a, shown, asks)
+	}
 	if err := a.confirm(c.Force, "Approve "+describeCount(len(shown))+"?"); err != nil {
 		return err
 	}
 	return a.decided(shown, what, "Approved", func(s *vault.Session) error { return s.Approve(shown) })
+}
+
+// asksForSecret reports whether a request asks for a secret that is not there.
+func asksForSecret(q vault.Request) bool { return q.Action == vault.RequestCreate && q.Current == 0 }
+
+// provide asks for the value of a secret that an agent asked for, and stores it.
+func (c approvalsApprove) provide(a *app, shown []vault.Request, asks int) error {
+	q := shown[asks]
+	switch {
+	case len(shown) > 1:
+		return usagef("request %s asks for a secret that is not there, and you type it in: approve that one alone", q.ID)
+	case !a.interactive():
+		return usagef("request %s asks for a secret that is not there: approve it on a terminal, where you can type it in, or "+
+			"store it first: ass secrets set %s", q.ID, q.Path)
+	}
+	value, err := a.askValue(fmt.Sprintf("Value of %s (empty to stop): ", q.Path))
+	if err != nil {
+		return err
+	}
+	if value == "" {
+		return errorf(errDeclined, "nothing was stored; the request still waits")
+	}
+	return a.decided(shown, "approve requests", "Approved", func(s *vault.Session) error {
+		return s.Provide(q, []byte(value))
+	})
 }
 
 type approvalsDeny struct {
@@ -298,13 +326,24 @@ func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
 	return some
 }
 
+// versionOf says what a request is about: a version, or a secret that is to be.
+func versionOf(q vault.Request) string {
+	switch {
+	case q.Action != vault.RequestCreate:
+		return fmt.Sprintf("v%d, %s", q.Version, q.Tier)
+	case q.Current == 0:
+		return "it is not there yet"
+	}
+	return fmt.Sprintf("it is there now, at v%d", q.Current)
+}
+
 func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	who := orElse(q.Name, q.Agent) + " (" + q.Requester + ")"
 	if q.Requester != q.Agent {
 		who = "token " + q.Requester + " of " + orElse(q.Name, q.Agent)
 	}
-	version := fmt.Sprintf("v%d, %s", q.Version, q.Tier)
-	if q.Current != q.Version {
+	version := versionOf(q)
+	if q.Current != q.Version && q.Action != vault.RequestCreate {
 		version += fmt.Sprintf("; the secret is now at v%d", q.Current)
 		if q.Current == 0 {
 			version = fmt.Sprintf("v%d, %s; the secret is deleted", q.Version, q.Tier)
@@ -346,7 +385,7 @@ func (c approvalsShow) Run(a *app) error {
 				{{"id", dim}, {q.ID, ""}},
 				{{"status", dim}, a.requestState(q)},
 				{{"agent", dim}, {orElse(q.Name, q.Agent) + " (" + q.Requester + ")", ""}},
-				{{"action", dim}, {q.Action + " " + q.Path.String() + fmt.Sprintf(" (v%d, %s)", q.Version, q.Tier), ""}},
+				{{"action", dim}, {q.Action + " " + q.Path.String() + " (" + versionOf(q) + ")", ""}},
 				{{"reason", dim}, {orElse(q.Reason, "none was given"), ""}},
 				{{"requested", dim}, {a.when(q.CreatedAt), ""}},
 				{{"ends", dim}, {a.when(q.ExpiresAt), ""}},

@@ -92,7 +92,7 @@ func resource(e audit.Event) string {
 	switch e.Type {
 	case audit.TokenIssued:
 		return joined(e.Metadata["scopes"])
-	case audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied:
+	case audit.ApprovalRequested, audit.ApprovalReason, audit.ApprovalGranted, audit.ApprovalDenied:
 		if path, ok := e.Metadata["path"].(string); ok {
 			return path
 		}

@@ -149,6 +149,7 @@ func TestResults(t *testing.T) {
 	do("agents show", agent)
 	env = append(env, "ASS_AGENT_KEY="+key)
 	do("whoami", "")
+	do("request", "a/NEW --reason why")
 	do("tokens issue", "--scopes secrets:read:a/* --max-uses 3")
 	token := field("token_id")
 	for _, path := range []string{"a/S", "a/T"} {
@@ -161,7 +162,7 @@ func TestResults(t *testing.T) {
 	do("tokens revoke", token+" --force")
 	do("approvals list", "")
 	var requests requestsResult
-	if err := json.Unmarshal([]byte(last), &requests); err != nil || len(requests.Items) != 2 {
+	if err := json.Unmarshal([]byte(last), &requests); err != nil || len(requests.Items) != 3 {
 		t.Fatal(last, err)
 	}
 	do("explain", "a/S")

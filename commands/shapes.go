@@ -52,6 +52,7 @@ func results() map[string][]result {
 		"approvals wait":    one(requestsResult{}),
 		"approvals approve": one(decidedResult{}),
 		"approvals deny":    one(decidedResult{}),
+		"request":           one(requestJSON{}),
 		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
 		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},
 		"audit verify":      {{verifyResult{}, ""}, {archiveResult{}, "with --archive"}},

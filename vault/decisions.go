@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -126,12 +127,43 @@ func (s *Session) Approve(shown []Request) error {
 		if err != nil {
 			return err
 		}
+		if q.Action == RequestCreate && q.Current == 0 {
+			return fault.New(ErrConflict, "request %s asks for a secret that is not there yet", q.ID)
+		}
 		if q.Action == RequestRead {
 			if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 				return err
 			}
 		}
 		decision.Seq = t.seq()
+		if err := decisionKind.put(t, k, decision); err != nil {
+			return err
+		}
+		return t.log(audit.ApprovalGranted, "approval", q.ID, q.logged())
+	})
+}
+
+// Provide approves a request for a secret that is not there, and stores the secret, a standard
+// one. If the secret is there by now, or the request is not as it was shown, the error is
+// [ErrConflict].
+func (s *Session) Provide(shown Request, value []byte) error {
+	if err := CheckSet(value, SetOptions{}); err != nil {
+		return err
+	}
+	return s.decide([]Request{shown}, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
+		who, err := t.author(t, q.Requester)
+		if q.Action != RequestCreate || err != nil || !right(who.scopes, tokens.Read, q.Path) {
+			return fault.New(ErrConflict, "request %s asks for no secret that its requester may read; deny it", q.ID)
+		}
+		none := uint64(0)
+		w, err := s.planWrite(t, q.Path, SetOptions{IfVersion: &none})
+		if err != nil {
+			return err
+		}
+		if _, err := s.write(t, q.Path, w, value); err != nil {
+			return err
+		}
+		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime), Seq: t.seq()}
 		if err := decisionKind.put(t, k, decision); err != nil {
 			return err
 		}
@@ -228,7 +260,7 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			q, err := t.requestAt(k, v)
 			if err == nil {
 				now := []Request{q}
-				err = t.describe(now)
+				err = errors.Join(t.describe(now), s.laterReasons(t, now))
 				q = now[0]
 			}
 			switch {

@@ -85,6 +85,7 @@ type specAsk struct {
 	state                   string    // vault.Pending, Approved or Denied, even if it has lapsed
 	until                   time.Time // of an approval
 	used                    bool
+	reason                  bool // whether it has one
 }
 
 type specEntry struct {
@@ -293,7 +294,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 			pending++
 		}
 	}
-	var made []*specAsk
+	var made, explained []*specAsk
+	var events []string
 	for _, r := range needs {
 		same := func(q *specAsk) bool {
 			return q.asker == a.id && q.action == r.action && q.path == r.path && q.version == r.version && q.tier == r.tier
@@ -306,23 +308,28 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		}
 		switch {
 		case last != nil && c.status(last) == vault.Pending:
-			found++
+			if found++; c.reason && !last.reason {
+				explained, events = append(explained, last), append(events, audit.ApprovalReason)
+			}
 		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
 			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated,
 				vault.RequestDelete: audit.SecretDeleted}[r.action]
 			return specRefusal{vault.ErrRefused, event}
 		case pending+len(made) < 20:
-			r.asker, r.at, r.state = a.id, c.now, vault.Pending
-			made = append(made, &r)
+			r.asker, r.at, r.state, r.reason = a.id, c.now, vault.Pending, c.reason
+			made, events = append(made, &r), append(events, audit.ApprovalRequested)
 		}
 	}
 	switch {
 	case found+len(made) == 0:
 		return vault.ErrConflict
-	case len(made) > 0:
+	case len(events) > 0:
 		c.commit(a)
-		for range made {
-			c.note(audit.ApprovalRequested, a)
+		for _, event := range events {
+			c.note(event, a)
+		}
+		for _, q := range explained {
+			q.reason = true
 		}
 		c.asks = append(c.asks, made...)
 	}

@@ -35,20 +35,21 @@ const (
 	RequestRead   = "read"
 	RequestWrite  = "write"  // to write a critical secret
 	RequestDelete = "delete" // to delete a critical secret
+	RequestCreate = "create" // that a human stores a secret that is not there, for the requester to read
 )
 
 var requestActions = map[string]tokens.Action{RequestRead: tokens.Read, RequestWrite: tokens.Write,
-	RequestDelete: tokens.Delete}
+	RequestDelete: tokens.Delete, RequestCreate: tokens.Read}
 
 // requestEvents gives the log's event for each action that a request can ask for.
 var requestEvents = map[string]string{RequestRead: audit.SecretRead, RequestWrite: audit.SecretUpdated,
-	RequestDelete: audit.SecretDeleted}
+	RequestDelete: audit.SecretDeleted, RequestCreate: audit.SecretCreated}
 
 // requestBody is a request, signed by the requester. Its id is a hash of these bytes, so a
 // request cannot change after a person has seen its id.
 type requestBody struct {
 	Seq       uint64      `json:"seq"`     // Number of the log entry of the request.
-	Action    string      `json:"action"`  // RequestRead, RequestWrite or RequestDelete.
+	Action    string      `json:"action"`  // RequestRead, RequestWrite, RequestDelete or RequestCreate.
 	Path      string      `json:"path"`    // Path of the secret.
 	Version   uint64      `json:"version"` // Version that was current or asked for.
 	Tier      tokens.Tier `json:"tier"`    // Tier of the secret then.
@@ -143,6 +144,8 @@ type Request struct {
 	Denial    string // the reason for a denial
 	Used      bool   // its one use is spent
 
+	seq uint64 // number of its log entry
+
 	CreatedAt time.Time
 	ExpiresAt time.Time  // of the request, or of the approval
 	DecidedAt *time.Time // nil while it is pending
@@ -174,7 +177,7 @@ func (t *tx) requestAt(k, v []byte) (Request, error) {
 	}
 	q := Request{
 		ID: id.String(), Requester: requester, Agent: requester, Action: body.Action, Path: p, Version: body.Version,
-		Tier:   body.Tier,
+		Tier: body.Tier, seq: body.Seq,
 		Reason: body.Reason, CreatedAt: body.IssueAt, ExpiresAt: body.IssueAt.Add(RequestLifetime), Status: Pending,
 	}
 	decision, err := t.decision(k)
@@ -216,6 +219,32 @@ func (t *tx) requestsOf(requester string) (list []Request, err error) {
 	return list, err
 }
 
+// Ask requests that a human stores a secret that is not there. It needs the right to read the
+// secret, and counts as one use. If the secret is there, the error is [ErrConflict].
+func (s *Session) Ask(p tokens.Path) (Request, error) {
+	if s.isOwner() {
+		return Request{}, fault.New(ErrConflict, "the owner needs to ask nobody for %s", p)
+	}
+	err := s.update(func(t *tx) error {
+		if err := s.authorize(t, tokens.Read, audit.SecretCreated, p); err != nil {
+			return err
+		}
+		head, err := t.secretHead(p)
+		if err == nil && head.DeletedAt == nil {
+			return fault.New(ErrConflict, "%s is there already", p)
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return &needsDecision{[]subject{{RequestCreate, p, 0, tokens.Standard}}}
+	})
+	var asked *ApprovalError
+	if errors.As(err, &asked) && len(asked.Requests) == 1 {
+		return asked.Requests[0], nil
+	}
+	return Request{}, err
+}
+
 var errNoRoom = errors.New("the limit of pending requests is reached")
 
 // request makes a request for each act that has none pending, up to the limit of pending
@@ -225,10 +254,13 @@ func (s *Session) request(requests []subject) error {
 	errNothing := errors.New("every request was already made")
 	err := s.commit(func(t *tx) error {
 		have, err := t.requestsOf(s.by.id)
+		if err == nil && s.v.opts.Reason != "" {
+			err = s.laterReasons(t, have)
+		}
 		if err != nil {
 			return err
 		}
-		made, pending := 0, 0
+		made, reasons, pending := 0, 0, 0
 		for _, q := range have {
 			if q.Status == Pending {
 				pending++
@@ -242,14 +274,19 @@ func (s *Session) request(requests []subject) error {
 			if err != nil {
 				return err
 			}
-			if requested = append(requested, q); isNew {
+			if isNew {
 				made++
+			} else if added, err := s.addReason(t, &q); err != nil {
+				return err
+			} else if added {
+				reasons++
 			}
+			requested = append(requested, q)
 		}
 		switch {
 		case len(requested) == 0:
 			return fault.New(ErrTooManyRequests, "%s has %d pending requests, and %d is the limit", s.Who(), pending, maxPending)
-		case made == 0:
+		case made+reasons == 0:
 			return errNothing
 		}
 		return nil
@@ -287,8 +324,8 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
 		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
 	}
-	if len(body.Reason) > maxTextBytes {
-		return q, false, &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
+	if err := checkReason(body.Reason); err != nil {
+		return q, false, err
 	}
 	rand.Read(body.Nonce)
 	b, err := json.Marshal(body)
@@ -302,10 +339,85 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 	t.lapsesAt(t.now.Add(requestKept))
 	q = Request{
 		ID: id.String(), Requester: s.by.id, Agent: s.grantee.agent, Action: r.action, Path: r.path, Version: r.version,
+		seq:    body.Seq,
 		Tier:   r.tier,
 		Reason: body.Reason, Status: Pending, CreatedAt: t.now, ExpiresAt: t.now.Add(RequestLifetime),
 	}
 	return q, true, t.log(audit.ApprovalRequested, "approval", q.ID, q.logged())
+}
+
+func checkReason(text string) error {
+	if len(text) > maxTextBytes {
+		return &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it is longer than %d bytes", maxTextBytes)}
+	}
+	return nil
+}
+
+// addReason gives a pending request the reason of this act, if it has none. The request is
+// signed and its id is a hash of it, so the reason is an entry of its own in the log.
+func (s *Session) addReason(t *tx, q *Request) (added bool, err error) {
+	if q.Reason != "" || s.v.opts.Reason == "" {
+		return false, nil
+	}
+	if err := checkReason(s.v.opts.Reason); err != nil {
+		return false, err
+	}
+	q.Reason = s.v.opts.Reason
+	return true, t.log(audit.ApprovalReason, "approval", q.ID, q.logged())
+}
+
+// laterReasons fills in the reasons that the requesters of pending requests gave later. It
+// looks at the log from the oldest of these requests on, and takes what the requester has
+// signed: everybody who may write the file could put another text there.
+func (s *Session) laterReasons(t *tx, list []Request) error {
+	want, from := map[string]*Request{}, uint64(0)
+	for i, q := range list {
+		if q.Status == Pending && q.Reason == "" {
+			want[q.ID] = &list[i]
+			if from == 0 || q.seq < from {
+				from = q.seq
+			}
+		}
+	}
+	if len(want) == 0 || from == 0 {
+		return nil
+	}
+	var prev [audit.MACSize]byte
+	for seq := from; seq <= t.head.log.Seq; seq++ {
+		value, err := t.get(bucketAudit, audit.Key(seq))
+		if err != nil {
+			return err
+		}
+		e, err := audit.Parse(value)
+		if err != nil {
+			continue // archived, or damaged; a verification names it
+		}
+		before := prev
+		if prev = e.MAC; seq == from || !bytes.Contains(e.Body, []byte(audit.ApprovalReason)) {
+			continue
+		}
+		ev, err := e.Event()
+		if err != nil || ev.Type != audit.ApprovalReason {
+			continue
+		}
+		q, text := want[ev.ResourceID], ""
+		if reason, ok := ev.Metadata["reason"].(string); ok {
+			text = reason
+		}
+		if q == nil || q.Reason != "" || q.Requester != e.By || len(text) > maxTextBytes {
+			continue
+		}
+		who, err := s.author(t, e.By)
+		if err != nil {
+			continue
+		}
+		for n := t.Epoch.N; n > 0 && q.Reason == ""; n-- { // a rewrite begins another epoch
+			if e.IsSignedBy(who.pub, audit.Place{Vault: t.Epoch.Vault, Epoch: n}, seq, before) {
+				q.Reason = text
+			}
+		}
+	}
+	return nil
 }
 
 func (q Request) logged() map[string]any {
@@ -327,6 +439,9 @@ func (s *Session) Requests() ([]Request, error) {
 	}
 	err := s.view(func(t *tx) (err error) {
 		if list, err = t.requestsOf(requester); err != nil {
+			return err
+		}
+		if err := s.laterReasons(t, list); err != nil {
 			return err
 		}
 		// Fail if a record of a request or of a requester was altered: it could hide a request.

@@ -59,6 +59,9 @@ func (s *Session) Self() (Self, error) {
 			x.Agent = &agent
 		}
 		list, err := t.requestsOf(s.by.id)
+		if err == nil {
+			err = s.laterReasons(t, list)
+		}
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,47 @@
+package commands
+
+import (
+	"errors"
+	"strings"
+
+	"ass/vault"
+)
+
+type requestCmd struct {
+	Path   string `arg:"" help:"Secret that is needed; your scopes must cover reading it."`
+	Reason string `help:"What it is needed for, for the human." required:"" placeholder:"TEXT"`
+	patience
+}
+
+func (requestCmd) Help() string {
+	return `For an agent or a token. The human sees the request in ass approvals list, and types the
+value in with ass approvals approve. With --wait, ends with 0 when the secret is there,
+with 5 when the request is denied, and with 6 at the end of --timeout.`
+}
+
+func (c requestCmd) Run(a *app) error {
+	if a.reason = strings.TrimSpace(c.Reason); a.reason == "" {
+		return usagef("--reason is empty; say what the secret is needed for")
+	}
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	var asked vault.Request
+	err = a.withSession(access{}, func(s *vault.Session) (err error) {
+		asked, err = s.Ask(p)
+		return err
+	})
+	switch {
+	case errors.Is(err, vault.ErrConflict):
+		return errorf(vault.ErrConflict, "%v; to read it: ass secrets get %s", err, p)
+	case err != nil:
+		return err
+	case c.Wait:
+		return approvalsWait{IDs: []string{asked.ID}, Timeout: c.Timeout}.Run(a)
+	}
+	return a.answer(requestJSONOf(asked), func() {
+		a.out.done("Requested: %s", asked.ID)
+		a.out.note("a human types it in with: ass approvals approve %s", asked.ID)
+	})
+}
