@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -104,19 +106,21 @@ func (c agentsCreate) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := c.free(a); err != nil {
-		return err
-	}
 	if err := a.offerPassphrase(); err != nil {
 		return err
 	}
+	to, err := c.reserve(a)
+	if err != nil {
+		return err
+	}
+	defer to.release()
 	var made vault.Agent
 	err = a.withSession(access{owner: "register agents"}, func(s *vault.Session) (err error) {
 		var key tokens.AgentKey
 		if made, key, err = s.CreateAgent(spec); err != nil {
 			return err
 		}
-		err = c.handOut(a, made, key, "created")
+		err = to.handOut(a, made, key, "created")
 		a.noteWriter(made)
 		return err
 	})
@@ -128,34 +132,66 @@ type keyFile struct {
 	WriteKey string `help:"Write the key into this new file, readable by you alone, and print it nowhere." placeholder:"FILE"`
 }
 
-// free returns an error if the key cannot be written because the file exists, or its folder
-// does not. So no agent is made whose key goes nowhere.
-func (c keyFile) free(a *app) error {
-	if c.WriteKey == "" {
-		return nil
+// reservedKey is the file of --write-key before the key is made: it is there, and has room. So no
+// agent is made, and no key replaced, whose key goes nowhere.
+type reservedKey struct {
+	name string // as it was typed; "" if the key is printed
+	file *os.File
+	done bool // the key is in it
+}
+
+func (c keyFile) reserve(a *app) (*reservedKey, error) {
+	r := &reservedKey{name: c.WriteKey}
+	if r.name == "" {
+		return r, nil
 	}
-	if _, err := os.Lstat(a.at(c.WriteKey)); err == nil {
-		return usagef("%s already exists, and a key is never written over a file; name another one", c.WriteKey)
+	room := bytes.Repeat([]byte("#"), 128) // more than a key has; to an identity file, a comment
+	err := writeNew(a.at(r.name), room, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, usagef("%s already exists, and a key is never written over a file; name another one", r.name)
 	}
-	dir := filepath.Dir(a.at(c.WriteKey))
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return usagef("there is no folder %s for the key", dir)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	r.file, err = os.OpenFile(a.at(r.name), os.O_RDWR, 0)
+	return r, err
+}
+
+// release removes the file if no key came into it.
+func (r *reservedKey) release() {
+	if r.file == nil {
+		return
+	}
+	if !r.done {
+		_ = os.Remove(r.file.Name())
+	}
+	_ = r.file.Close()
+}
+
+// write writes the key. It needs no more room on the disk than there is.
+func (r *reservedKey) write(key tokens.AgentKey) error {
+	text := []byte(key.Text() + "\n")
+	_, err := r.file.WriteAt(text, 0)
+	if err == nil {
+		err = r.file.Truncate(int64(len(text)))
+	}
+	r.done = err == nil
+	return errors.Join(err, r.file.Sync())
 }
 
 // handOut writes a new key into the file, or prints it.
-func (c keyFile) handOut(a *app, g vault.Agent, key tokens.AgentKey, done string) error {
-	if c.WriteKey == "" {
+func (r *reservedKey) handOut(a *app, g vault.Agent, key tokens.AgentKey, done string) error {
+	if r.file == nil {
 		return a.showAgentKey(g, key, done)
 	}
-	if err := writeNew(a.at(c.WriteKey), []byte(key.Text()+"\n"), 0o600); err != nil {
-		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", err, g.Name, g.ID)
+	if err := r.write(key); err != nil { // not wrapped: it is not about the vault
+		return fmt.Errorf("%s: %v; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", r.name, err,
+			g.Name, g.ID)
 	}
-	return a.answer(keyFileResult{agentJSONOf(g), c.WriteKey}, func() {
+	return a.answer(keyFileResult{agentJSONOf(g), r.name}, func() {
 		a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
 		a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
-		a.out.note("its key is in %s; give the program that name as %s", c.WriteKey, keyFileVariable)
+		a.out.note("its key is in %s; give the program that name as %s", r.name, keyFileVariable)
 	})
 }
 
@@ -380,13 +416,15 @@ were issued with it, open nothing in it.`
 }
 
 func (c agentsRotateKey) Run(a *app) error {
-	if err := c.free(a); err != nil {
-		return err
-	}
 	id, err := a.confirmNarrowing(c.Agent, c.Force, "Replace the key of %s?")
 	if err != nil {
 		return err
 	}
+	to, err := c.reserve(a)
+	if err != nil {
+		return err
+	}
+	defer to.release()
 	var n vault.Narrowing
 	err = a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) (err error) {
 		var key tokens.AgentKey
@@ -397,7 +435,7 @@ func (c agentsRotateKey) Run(a *app) error {
 		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
 			return err
 		}
-		return c.handOut(a, n.Agent, key, "has a new key")
+		return to.handOut(a, n.Agent, key, "has a new key")
 	})
 	return a.keyWasShown(n.Agent, err)
 }

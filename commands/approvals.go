@@ -105,11 +105,19 @@ func requestJSONOf(q vault.Request) requestJSON {
 	return requestJSON{
 		ID: q.ID, AgentID: q.Agent, AgentName: q.Name, ActorID: q.Requester, Status: q.Status,
 		AccessTier:      q.Tier,
-		RequestedScopes: []string{"secrets:" + q.Action + ":" + q.Path.String()}, Action: q.Action,
+		RequestedScopes: []string{"secrets:" + scopeOf(q) + ":" + q.Path.String()}, Action: q.Action,
 		Path:    q.Path.String(),
 		Version: q.Version, Reason: nullable(q.Reason), DenialReason: nullable(q.Denial), Used: q.Used,
 		CreatedAt: stamp(q.CreatedAt), ExpiresAt: stamp(q.ExpiresAt), DecidedAt: stampOf(q.DecidedAt),
 	}
+}
+
+// scopeOf returns the action of the scope that a request is within.
+func scopeOf(q vault.Request) string {
+	if q.Action == vault.RequestCreate {
+		return vault.RequestRead
+	}
+	return q.Action
 }
 
 func (a *app) requestState(q vault.Request) cell {
@@ -326,6 +334,14 @@ func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
 	return some
 }
 
+// askerOf names who made a request.
+func askerOf(q vault.Request) string {
+	if q.Requester != q.Agent {
+		return "token " + q.Requester + " of " + orElse(q.Name, q.Agent)
+	}
+	return orElse(q.Name, q.Agent) + " (" + q.Requester + ")"
+}
+
 // versionOf says what a request is about: a version, or a secret that is to be.
 func versionOf(q vault.Request) string {
 	switch {
@@ -338,10 +354,6 @@ func versionOf(q vault.Request) string {
 }
 
 func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
-	who := orElse(q.Name, q.Agent) + " (" + q.Requester + ")"
-	if q.Requester != q.Agent {
-		who = "token " + q.Requester + " of " + orElse(q.Name, q.Agent)
-	}
 	version := versionOf(q)
 	if q.Current != q.Version && q.Action != vault.RequestCreate {
 		version += fmt.Sprintf("; the secret is now at v%d", q.Current)
@@ -351,7 +363,7 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 	}
 	why := orElse(q.Reason, "no reason was given")
 	a.out.note("request %s, %s (%s)", q.ID, q.Status, a.when(q.CreatedAt))
-	a.out.note("  who:    %s", who)
+	a.out.note("  who:    %s", askerOf(q))
 	a.out.note("  what:   %s %s (%s)", q.Action, q.Path, version)
 	a.out.note("  why:    %s", why)
 	if len(lately) == 0 {
@@ -384,7 +396,7 @@ func (c approvalsShow) Run(a *app) error {
 			rows := [][]cell{
 				{{"id", dim}, {q.ID, ""}},
 				{{"status", dim}, a.requestState(q)},
-				{{"agent", dim}, {orElse(q.Name, q.Agent) + " (" + q.Requester + ")", ""}},
+				{{"who", dim}, {askerOf(q), ""}},
 				{{"action", dim}, {q.Action + " " + q.Path.String() + " (" + versionOf(q) + ")", ""}},
 				{{"reason", dim}, {orElse(q.Reason, "none was given"), ""}},
 				{{"requested", dim}, {a.when(q.CreatedAt), ""}},
@@ -409,21 +421,33 @@ expired, and with 6 when one still waits at the end of --timeout.`
 }
 
 func (c approvalsWait) Run(a *app) error {
+	done, err := c.until(a)
+	if err != nil {
+		return err
+	}
+	return a.answer(requestsResult{Items: requestsJSON(done)}, func() {
+		for _, q := range done {
+			a.out.done("Approved: %s", q.ID)
+		}
+	})
+}
+
+// until waits, and returns the requests as they were decided.
+func (c approvalsWait) until(a *app) ([]vault.Request, error) {
+	if c.Timeout < 0 {
+		return nil, usagef("--timeout must not be negative")
+	}
 	a.quietQuit()
 	start, told := a.now(), false
 	for {
 		asked, pending, err := c.look(a)
 		switch {
 		case err != nil && !(told && errors.Is(err, vault.ErrBusy)):
-			return err
+			return nil, err
 		case err == nil && len(pending) == 0:
-			return a.answer(requestsResult{Items: requestsJSON(asked)}, func() {
-				for _, q := range asked {
-					a.out.done("Approved: %s", q.ID)
-				}
-			})
+			return asked, nil
 		case c.Timeout > 0 && a.now().Sub(start) >= c.Timeout:
-			return &vault.ApprovalError{Requests: pending}
+			return nil, &vault.ApprovalError{Requests: pending}
 		case !told && !a.JSON:
 			a.out.note("waiting for a human: %s", approveCommand(&vault.ApprovalError{Requests: pending}))
 		}
@@ -448,7 +472,8 @@ func (c approvalsWait) look(a *app) (asked, pending []vault.Request, err error) 
 			if err := undecided(q); err != nil {
 				return err
 			}
-			if asked = append(asked, q); q.Status == vault.Pending {
+			is := q.Action == vault.RequestCreate && q.Current > 0 // the human stored it, and that is what was asked for
+			if asked = append(asked, q); q.Status == vault.Pending && !is {
 				pending = append(pending, q)
 			}
 		}
@@ -486,6 +511,9 @@ type patience struct {
 
 // with runs act, and waits if that is wanted. act may run several times.
 func (p patience) with(a *app, act func() error) error {
+	if p.Timeout < 0 {
+		return usagef("--timeout must not be negative")
+	}
 	if !p.Wait {
 		return act()
 	}

@@ -251,11 +251,11 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	return id.Lock(pass, 0)
 }
 
-// showKey prints the owner key, and asks whether it was kept. Where nobody
-// sits at a terminal, the key would end up in a log or in the transcript of an agent, so it prints
-// the key only if told to.
+// showKey prints the owner key, and asks whether it was kept. In a pipe,
+// the key would end up in a log or in the transcript of an agent, so it prints the key there only if
+// told to.
 func (l *login) showKey(id *vault.Identity, p *profile) error {
-	if !l.shows && !l.out.tty && !l.interactive() {
+	if !l.shows && !l.out.tty {
 		l.out.note("its owner key is in %s, and without it nobody can open the vault; keep a copy on paper: see it with: "+
 			"ass login --show-key", l.configName())
 		return nil

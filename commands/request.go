@@ -20,6 +20,9 @@ with 5 when the request is denied, and with 6 at the end of --timeout.`
 }
 
 func (c requestCmd) Run(a *app) error {
+	if c.Timeout < 0 {
+		return usagef("--timeout must not be negative")
+	}
 	if a.reason = strings.TrimSpace(c.Reason); a.reason == "" {
 		return usagef("--reason is empty; say what the secret is needed for")
 	}
@@ -33,12 +36,16 @@ func (c requestCmd) Run(a *app) error {
 		return err
 	})
 	switch {
-	case errors.Is(err, vault.ErrConflict):
+	case errors.Is(err, vault.ErrThere):
 		return errorf(vault.ErrConflict, "%v; to read it: ass secrets get %s", err, p)
 	case err != nil:
 		return err
 	case c.Wait:
-		return approvalsWait{IDs: []string{asked.ID}, Timeout: c.Timeout}.Run(a)
+		done, err := approvalsWait{IDs: []string{asked.ID}, Timeout: c.Timeout}.until(a)
+		if err != nil {
+			return err
+		}
+		return a.answer(requestJSONOf(done[0]), func() { a.out.done("There: %s", p) })
 	}
 	return a.answer(requestJSONOf(asked), func() {
 		a.out.done("Requested: %s", asked.ID)

@@ -258,7 +258,7 @@ func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 		}
 		s, err := key.open(v)
 		if err != nil {
-			return err
+			return h.cred.named(err)
 		}
 		if err := s.Usable(); err != nil {
 			return err

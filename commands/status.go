@@ -77,7 +77,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	}
 	key, err := st.readKey(st.cred)
 	if err == nil {
-		err = key.usable(v)
+		err = st.cred.named(key.usable(v))
 	}
 	if st.opens = "yes"; err != nil {
 		st.opens = "no"

@@ -64,6 +64,8 @@ func selfJSONOf(x vault.Self) selfJSON {
 		PendingApprovals: make([]requestJSON, len(x.Waiting))}
 	if x.Agent != nil {
 		j.AgentID, j.AgentName = nullable(x.Agent.ID), nullable(x.Agent.Name)
+	}
+	if x.Agent != nil && x.Claims == nil { // a token has its scopes alone
 		j.Namespaces = namespaceNames(*x.Agent)
 	}
 	if x.Claims != nil {
@@ -83,7 +85,7 @@ func (a *app) printSelf(x vault.Self) {
 			of = "Issued by"
 		}
 		a.out.line("%s: %s (%s)", of, x.Agent.Name, x.Agent.ID)
-		if names := namespaceNames(*x.Agent); len(names) > 0 {
+		if names := namespaceNames(*x.Agent); len(names) > 0 && x.Claims == nil {
 			a.out.line("Namespaces: %s", strings.Join(names, ", "))
 		}
 	}

@@ -59,8 +59,12 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		return a, fault.New(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
 	}
 	var cp checkpoint
+	var reasons map[string]Request
 	err = s.view(func(t *tx) error {
 		if cp, err = v.cutOff(t); err != nil {
+			return err
+		}
+		if reasons, err = s.reasonsIn(t); err != nil {
 			return err
 		}
 		var walked error
@@ -86,7 +90,10 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
 			return err
 		}
-		return t.putCheckpoint(cp)
+		if err := t.putCheckpoint(cp); err != nil {
+			return err
+		}
+		return s.keepReasons(t, reasons)
 	})
 	return a, a.discardOnError(err)
 }

@@ -68,7 +68,11 @@ func (w *builder) putRaw(bucket string, k, v []byte) error {
 // copyVault copies everything that a plan keeps into a file of another epoch.
 func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	ended := w.t.head.log
-	err := w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
+	reasons, err := s.reasonsIn(old)
+	if err != nil {
+		return err
+	}
+	err = w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
 	if p.owner != nil {
 		err = w.putOwner(p.owner.id, p.owner.root)
 	}
@@ -116,7 +120,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 		}
 	}
 	if !p.cut && !p.salvage {
-		return nil
+		return next.keepReasons(w.t, reasons)
 	}
 	cp, err := old.checkpoint()
 	if p.cut {

@@ -155,6 +155,12 @@ func (s *Session) Provide(shown Request, value []byte) error {
 		if q.Action != RequestCreate || err != nil || !right(who.scopes, tokens.Read, q.Path) {
 			return fault.New(ErrConflict, "request %s asks for no secret that its requester may read; deny it", q.ID)
 		}
+		if head, err := t.secretHead(q.Path); err == nil && head.Tier > tokens.Standard {
+			return fault.New(ErrConflict, "%s was %s when it was deleted, and still is: store it with its tier, and then "+
+				"approve the request", q.Path, head.Tier)
+		} else if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
 		none := uint64(0)
 		w, err := s.planWrite(t, q.Path, SetOptions{IfVersion: &none})
 		if err != nil {
@@ -271,6 +277,9 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			case q.Current != was.Current:
 				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path,
 					versionName(was.Current), versionName(q.Current), q.ID)
+			}
+			if q.Reason != was.Reason {
+				return fault.New(ErrConflict, "a reason was added to request %s after it was shown; review it again", q.ID)
 			}
 			if err := decision(t, k, q); err != nil {
 				return err

@@ -73,6 +73,9 @@ var (
 	// a reason. It wraps ErrRefused.
 	ErrDeniedBefore = fault.ErrDeniedBefore
 
+	// ErrThere says that a secret that was asked for is there already.
+	ErrThere = fault.ErrThere
+
 	// ErrTooManyRequests says that a grantee has as many pending requests as it may
 	// have. It wraps ErrConflict.
 	ErrTooManyRequests = fault.ErrTooManyRequests

@@ -86,6 +86,7 @@ type specAsk struct {
 	until                   time.Time // of an approval
 	used                    bool
 	reason                  bool // whether it has one
+	later                   int  // number of the log entry of a reason that came later
 }
 
 type specEntry struct {
@@ -295,6 +296,7 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		}
 	}
 	var made, explained []*specAsk
+	var entries []int // of the reasons, among the events
 	var events []string
 	for _, r := range needs {
 		same := func(q *specAsk) bool {
@@ -309,7 +311,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		switch {
 		case last != nil && c.status(last) == vault.Pending:
 			if found++; c.reason && !last.reason {
-				explained, events = append(explained, last), append(events, audit.ApprovalReason)
+				explained, entries = append(explained, last), append(entries, len(events))
+				events = append(events, audit.ApprovalReason)
 			}
 		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
 			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated,
@@ -328,8 +331,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		for _, event := range events {
 			c.note(event, a)
 		}
-		for _, q := range explained {
-			q.reason = true
+		for i, q := range explained {
+			q.reason, q.later = true, len(c.log)-len(events)+1+entries[i]
 		}
 		c.asks = append(c.asks, made...)
 	}
@@ -722,6 +725,17 @@ func (c *spec) rewrite(event string, n specNarrow) {
 	c.note(event, c.actors[0])
 }
 
+// keepReasons notes the reasons that the owner logs again, because their entries vouch for them no
+// more.
+func (c *spec) keepReasons(lost func(*specAsk) bool) {
+	for _, q := range c.asks {
+		if q.later > 0 && lost(q) {
+			c.note(audit.ApprovalReason, c.actors[0])
+			q.later = len(c.log)
+		}
+	}
+}
+
 // openUp publishes the recipients of the patterns that an actor reads. It reseals the versions
 // below them that are sealed above them.
 func (c *spec) openUp(a *specActor) {
@@ -779,6 +793,7 @@ func (c *spec) rotateAgent(a, agent *specActor) error {
 	agent.serial++
 	c.rewrite(audit.VaultRewritten, specNarrow{agent: agent.id})
 	c.note(audit.AgentKeyRotated, a)
+	c.keepReasons(func(q *specAsk) bool { return q.asker == agent.id })
 	return nil
 }
 
@@ -921,6 +936,7 @@ func (c *spec) archive(before time.Time) (first, last int, err error) {
 	}
 	c.cut = last
 	c.note(audit.LogArchived, c.actors[0])
+	c.keepReasons(func(q *specAsk) bool { return q.later <= last+1 }) // the entry before it is signed, too
 	return first, last, nil
 }
 

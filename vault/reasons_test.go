@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -92,6 +93,30 @@ func TestReasonLater(t *testing.T) {
 	if q := listed(v.Do, first.ID); q.Reason != "because" {
 		t.Errorf("after a rewrite it is %+v", q)
 	}
+	// So it does when the agent gets another key, and when the entry is archived.
+	v.Must(t, func(s *vault.Session) error {
+		_, key, err := s.RotateAgentKey(agent.ID)
+		as = v.Agent(key)
+		return err
+	})
+	if q := listed(v.Do, first.ID); q.Reason != "because" {
+		t.Errorf("with another key of the agent it is %+v", q)
+	}
+	clock.Pass(time.Minute)
+	v.Must(t, func(s *vault.Session) error {
+		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), time.Now().AddDate(1, 0, 0))
+		return err
+	})
+	if q := listed(as, first.ID); q.Reason != "because" {
+		t.Errorf("after an archive it is %+v", q)
+	}
+	ask(as, "another")
+	// A decision is about the reason that was shown.
+	shown := listed(v.Do, first.ID)
+	shown.Reason = ""
+	wantError(t, "a reason that was not shown", v.Do(func(s *vault.Session) error {
+		return s.Approve([]vault.Request{shown})
+	}), vault.ErrConflict)
 	if problems := v.Verify().Problems; len(problems) > 0 {
 		t.Errorf("problems: %q", problems)
 	}

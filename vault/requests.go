@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -220,7 +221,7 @@ func (t *tx) requestsOf(requester string) (list []Request, err error) {
 }
 
 // Ask requests that a human stores a secret that is not there. It needs the right to read the
-// secret, and counts as one use. If the secret is there, the error is [ErrConflict].
+// secret, and counts as no use. If the secret is there, the error is [ErrThere].
 func (s *Session) Ask(p tokens.Path) (Request, error) {
 	if s.isOwner() {
 		return Request{}, fault.New(ErrConflict, "the owner needs to ask nobody for %s", p)
@@ -231,7 +232,7 @@ func (s *Session) Ask(p tokens.Path) (Request, error) {
 		}
 		head, err := t.secretHead(p)
 		if err == nil && head.DeletedAt == nil {
-			return fault.New(ErrConflict, "%s is there already", p)
+			return fault.New(ErrThere, "%s is there already", p)
 		}
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
@@ -239,10 +240,12 @@ func (s *Session) Ask(p tokens.Path) (Request, error) {
 		return &needsDecision{[]subject{{RequestCreate, p, 0, tokens.Standard}}}
 	})
 	var asked *ApprovalError
-	if errors.As(err, &asked) && len(asked.Requests) == 1 {
-		return asked.Requests[0], nil
+	if !errors.As(err, &asked) || len(asked.Requests) != 1 {
+		return Request{}, err
 	}
-	return Request{}, err
+	list := asked.Requests
+	err = s.view(func(t *tx) error { return t.describe(list) })
+	return list[0], err
 }
 
 var errNoRoom = errors.New("the limit of pending requests is reached")
@@ -366,13 +369,13 @@ func (s *Session) addReason(t *tx, q *Request) (added bool, err error) {
 	return true, t.log(audit.ApprovalReason, "approval", q.ID, q.logged())
 }
 
-// laterReasons fills in the reasons that the requesters of pending requests gave later. It
-// looks at the log from the oldest of these requests on, and takes what the requester has
-// signed: everybody who may write the file could put another text there.
+// laterReasons fills in the reasons that came later than their requests. It looks at the log from
+// the oldest request without a reason on, and takes what the requester, or the owner in its place,
+// has signed: everybody who may write the file could put another text there.
 func (s *Session) laterReasons(t *tx, list []Request) error {
 	want, from := map[string]*Request{}, uint64(0)
 	for i, q := range list {
-		if q.Status == Pending && q.Reason == "" {
+		if q.Reason == "" {
 			want[q.ID] = &list[i]
 			if from == 0 || q.seq < from {
 				from = q.seq
@@ -404,7 +407,9 @@ func (s *Session) laterReasons(t *tx, list []Request) error {
 		if reason, ok := ev.Metadata["reason"].(string); ok {
 			text = reason
 		}
-		if q == nil || q.Reason != "" || q.Requester != e.By || len(text) > maxTextBytes {
+		asker, _ := ev.Metadata["asker"].(string)
+		if q == nil || q.Reason != "" || q.Requester != asker || asker != e.By && e.By != audit.Owner ||
+			len(text) > maxTextBytes {
 			continue
 		}
 		who, err := s.author(t, e.By)
@@ -418,6 +423,49 @@ func (s *Session) laterReasons(t *tx, list []Request) error {
 		}
 	}
 	return nil
+}
+
+// reasonsIn returns the reasons that came later, by the ids of their requests.
+func (s *Session) reasonsIn(t *tx) (map[string]Request, error) {
+	list, err := t.requestsOf("")
+	if err != nil {
+		return nil, err
+	}
+	later := map[string]Request{}
+	for _, q := range list {
+		if q.Reason == "" {
+			later[q.ID] = q
+		}
+	}
+	err = s.laterReasons(t, list)
+	for _, q := range list {
+		if _, without := later[q.ID]; without && q.Reason != "" {
+			later[q.ID] = q
+		}
+	}
+	maps.DeleteFunc(later, func(_ string, q Request) bool { return q.Reason == "" })
+	return later, err
+}
+
+// keepReasons logs, in the owner's name, the reasons that the log does not vouch for any more: the
+// requester has another key now, or the entry was archived. before is what reasonsIn returned.
+func (s *Session) keepReasons(t *tx, before map[string]Request) error {
+	if len(before) == 0 {
+		return nil
+	}
+	now, err := s.reasonsIn(t)
+	if err != nil {
+		return err
+	}
+	list, err := t.requestsOf("")
+	for _, q := range list {
+		was, had := before[q.ID]
+		if _, has := now[q.ID]; !had || has || err != nil {
+			continue
+		}
+		err = t.log(audit.ApprovalReason, "approval", q.ID, was.logged())
+	}
+	return err
 }
 
 func (q Request) logged() map[string]any {

@@ -33,6 +33,7 @@ var (
 	ErrRefused               = errors.New("approval denied")
 	ErrDeniedBefore    error = &stateError{ErrRefused, "denied before"}
 	ErrTooManyRequests error = &stateError{ErrConflict, "too many requests"}
+	ErrThere           error = &stateError{ErrConflict, "it is there"}
 )
 
 // Errors of acting on secrets.
