@@ -46,6 +46,7 @@ type CLI struct {
 	Agents    agentsGroup    `cmd:"" help:"Register programs, each with a key for some secrets." group:"agents"`
 	Tokens    tokensGroup    `cmd:"" help:"Issue short-lived tokens." group:"agents"`
 	Approvals approvalsGroup `cmd:"" help:"Decide what agents ask for." group:"agents"`
+	MCP       mcpGroup       `cmd:"" name:"mcp" help:"Serve an AI agent over the Model Context Protocol." group:"agents"`
 	Request   requestCmd     `cmd:"" help:"Ask a human to store a secret that is not there yet." group:"agents"`
 	Explain   explainCmd     `cmd:"" help:"Say who can open a secret, or what an agent can open." group:"agents"`
 

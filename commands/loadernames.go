@@ -322,6 +322,13 @@ var actingRows = []actingRow{
 		GEMINI_SANDBOX_PROXY_COMMAND SANDBOX_FLAGS AIDER_{TEST_CMD,LINT_CMD,EDITOR,NOTIFICATIONS_COMMAND}`},
 }
 
+// ActsOnProgram says what a variable of this name may do to a program that gets it, "" for
+// nothing: load code, run a command, trust somebody else, or tell ass itself what to do.
+func ActsOnProgram(name string) string {
+	does, _ := actsOnProgram(name)
+	return does
+}
+
 // actsOnProgram says what a variable of this name does to the program that gets it, ""
 // for nothing; depends is whether its value decides that, see [harmless]. The name is the
 // final one, after --prefix.

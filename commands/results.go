@@ -49,6 +49,12 @@ type (
 		Key string `json:"api_key"`
 	}
 
+	mcpConfigResult struct {
+		Client string  `json:"client"`
+		Copy   *string `json:"copy"` // of what was there
+		Path   string  `json:"path"`
+	}
+
 	keyFileResult struct {
 		agentJSON
 		KeyFile string `json:"key_file"`

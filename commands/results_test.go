@@ -207,6 +207,8 @@ func TestResults(t *testing.T) {
 	do("vault rekey", "--new-key --force")
 	do("agents create", "--name v --namespace a --write-key v.key")
 	do("agents rotate-key", "v --force --write-key v2.key")
+	do("mcp config", "cursor --key-file v2.key --write")
+	do("mcp config", "cursor --key-file v2.key")
 	do("agents rotate-key", "w --force")
 	do("agents revoke", "w --force")
 	if !testing.Short() {

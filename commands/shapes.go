@@ -52,6 +52,8 @@ func results() map[string][]result {
 		"approvals wait":    one(requestsResult{}),
 		"approvals approve": one(decidedResult{}),
 		"approvals deny":    one(decidedResult{}),
+		"mcp serve":         {{nil, "the messages of the protocol"}},
+		"mcp config":        {{mcpConfigResult{}, "with --write"}, {nil, "without --write, the block itself"}},
 		"request":           one(requestJSON{}),
 		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
 		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},

@@ -1,0 +1,110 @@
+package commands
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"ass/commands/internal/process"
+)
+
+type mcpGroup struct {
+	Serve  mcpServe  `cmd:"" default:"withargs" help:"Serve a client over stdin and stdout; what ass mcp does by itself."`
+	Config mcpConfig `cmd:"" help:"Print what a client needs in its config, or write it."`
+}
+
+// mcpAllowed are the flags of the server that widen what the model may do.
+type mcpAllowed struct {
+	AllowRun     bool     `help:"Let the model run any program with secrets. What it may run, it can read out."`
+	AllowCommand []string `help:"Let the model run these programs with secrets, by name; can stand several times." placeholder:"NAME,…"`
+	ExposeValues bool     `help:"Let get_secret give values to the model."`
+}
+
+// flags are those flags, as a client's config has them in plain sight.
+func (m mcpAllowed) flags() (flags []string) {
+	if m.AllowRun {
+		flags = append(flags, "--allow-run")
+	}
+	for _, name := range m.AllowCommand {
+		flags = append(flags, "--allow-command="+name)
+	}
+	if m.ExposeValues {
+		flags = append(flags, "--expose-values")
+	}
+	return flags
+}
+
+type mcpServe struct{ mcpAllowed }
+
+func (mcpServe) Help() string {
+	return `A Model Context Protocol server, for an AI agent. It runs on an agent key or a token,
+never on the owner's key, and gives the model no value unless --expose-values is given:
+programs get secrets (--allow-run, --allow-command), and files (write_file).
+
+The server is a program of its own, ass-mcp, which must lie beside ass or on PATH. A
+client starts it: ass mcp config claude --key-file FILE`
+}
+
+// mcpProgram is the name of the server.
+const mcpProgram = "ass-mcp"
+
+func (c mcpServe) Run(a *app) error {
+	program, err := a.findServer()
+	if err != nil {
+		return err
+	}
+	env := a.env
+	for _, v := range []struct{ name, value string }{{"ASS_PROFILE", a.Profile}, {"ASS_API_URL", a.APIURL}} {
+		if v.value != "" && v.value != a.getenv(v.name) && !(v.name == "ASS_PROFILE" && v.value == defaultProfile) {
+			env = append(dropVariable(env, v.name), v.name+"="+v.value)
+		}
+	}
+	p := process.Child{Program: program, Args: append([]string{mcpProgram}, c.flags()...), Env: env, Dir: a.dir,
+		Stdin: a.in, Stdout: a.out.w, Stderr: a.out.errw, Main: a.process, Started: func() {}, Ended: func() {},
+		Warn: func(text string) { a.out.warn("%s", text) }}
+	if a.isProcess() {
+		err = p.Replace()
+	}
+	code := 0
+	if err == nil {
+		if a.ownsProcess() {
+			p.Caught = process.Catch()
+		}
+		code, err = p.Run()
+	}
+	var start *process.StartError
+	switch {
+	case errors.As(err, &start):
+		return cannotStart(mcpProgram, start.Err)
+	case err == nil && code != 0:
+		return &exitError{code}
+	}
+	return err
+}
+
+// findServer finds the server beside this program, or else on PATH.
+func (a *app) findServer() (string, error) {
+	name := mcpProgram
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	dir := ""
+	if self, err := os.Executable(); err == nil {
+		dir = filepath.Dir(self)
+		if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return program, nil
+		}
+	}
+	program, err := a.lookPath(name)
+	switch {
+	case err == nil:
+		return program, nil
+	case errors.Is(err, fs.ErrPermission):
+		return "", errorf(errNotProgram, "%s is on PATH, but it is not executable", name)
+	}
+	return "", errorf(errNoProgram, "the server %s is neither beside ass nor on PATH; build it from the source of ass with: "+
+		"go build -o %s ./cmd/ass-mcp", name, shellWord(filepath.Join(orElse(dir, "."), name)))
+}
