@@ -97,7 +97,8 @@ namespace followed by /* for everything below it at any depth, or * for everythi
   ass agents create --name worker --scopes "secrets:read:production/gemini/*"
 
 The key is printed once and kept nowhere; --write-key puts it into a file instead. The
-program gets it as ASS_AGENT_KEY, or the file as ASS_AGENT_KEY_FILE. It opens what the scopes cover, now and later, and nothing else; a sensitive or critical
+program gets it as ASS_AGENT_KEY, or the name of the file as ASS_AGENT_KEY_FILE. It
+opens what the scopes cover, now and later, and nothing else; a sensitive or critical
 secret opens once you approved the request: ass approvals list`
 }
 
@@ -150,11 +151,13 @@ func (c keyFile) reserve(a *app) (*reservedKey, error) {
 	if errors.Is(err, fs.ErrExist) {
 		return nil, usagef("%s already exists, and a key is never written over a file; name another one", r.name)
 	}
+	if err == nil {
+		r.file, err = os.OpenFile(a.at(r.name), os.O_RDWR, 0)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r.file, err = os.OpenFile(a.at(r.name), os.O_RDWR, 0)
-	return r, err
+	return r, nil
 }
 
 // release removes the file if no key came into it.

@@ -438,9 +438,13 @@ func (c approvalsWait) until(a *app) ([]vault.Request, error) {
 		return nil, usagef("--timeout must not be negative")
 	}
 	a.quietQuit()
+	var pending []vault.Request // as they were when the vault was last free
 	start, told := a.now(), false
 	for {
-		asked, pending, err := c.look(a)
+		asked, still, err := c.look(a)
+		if err == nil {
+			pending = still
+		}
 		switch {
 		case err != nil && !(told && errors.Is(err, vault.ErrBusy)):
 			return nil, err

@@ -85,6 +85,14 @@ type Program struct {
 	Env    []string         // NAME=value, as in [os.Environ]
 	Dir    string           // the working folder
 
+	// Confined is for a program that acts for a model: the run refuses an owner's credential, reads no
+	// project file (.assrc), and writes no file that ass itself reads.
+	Confined bool
+
+	// Errors gets the error with which a run ends, as JSON; nil for Stderr. The program that ass run
+	// starts writes to Stderr too, and could write what looks like an error of ass.
+	Errors io.Writer
+
 	process bool // ass is the whole process, not called by another program
 }
 
@@ -118,7 +126,7 @@ func (p Program) Run(args []string) (exit int) {
 	}
 	w := newWorld(p.Env, p.Dir)
 	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now,
-		process: p.process, keepGC: !p.process}
+		process: p.process, keepGC: !p.process, confined: p.Confined, errors: p.Errors}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -151,6 +159,8 @@ type app struct {
 	in        io.Reader
 	out       *output
 	process   bool // started by Main
+	confined  bool
+	errors    io.Writer // nil: out.errw
 
 	variables map[*kong.Flag]string // that set flags
 

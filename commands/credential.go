@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"runtime"
@@ -40,7 +41,7 @@ func (a *app) keyFromEnvironment() (key, from string, err error) {
 		case text == "", text == key:
 		case name == keyFileVariable && from == "":
 			from = name
-			if key, err = a.readKeyFile(text); err != nil {
+			if key, err = a.readKeyFile(keyFileVariable, text); err != nil {
 				return "", "", err
 			}
 		case name == keyFileVariable: // it may hold the same
@@ -53,9 +54,9 @@ func (a *app) keyFromEnvironment() (key, from string, err error) {
 	return key, from, nil
 }
 
-// readKeyFile reads the file that ASS_AGENT_KEY_FILE names. It refuses one that others can
-// read or have written.
-func (a *app) readKeyFile(name string) (string, error) {
+// readKeyFile reads the file of an agent key. It refuses one that others can read or have
+// written. by is the variable or the flag that names the file.
+func (a *app) readKeyFile(by, name string) (string, error) {
 	path, err := filepath.EvalSymlinks(a.at(name)) // orchestrators mount secrets behind links
 	var b []byte
 	var info fs.FileInfo
@@ -64,18 +65,18 @@ func (a *app) readKeyFile(name string) (string, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", keyFileVariable, name)
+		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", by, name)
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", keyFileVariable, err)
+		return "", fmt.Errorf("%s: %w", by, err)
 	case disk.OfStranger(info):
-		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with chown", keyFileVariable, name)
+		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with chown", by, name)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: chmod 600 %s", keyFileVariable,
+		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: chmod 600 %s", by,
 			name, shellWord(name))
 	}
 	key := withoutComments(string(b))
 	if key == "" {
-		return "", errorf(errNotLoggedIn, "%s: %s is empty", keyFileVariable, name)
+		return "", errorf(errNotLoggedIn, "%s: %s is empty", by, name)
 	}
 	return key, nil
 }
@@ -97,6 +98,11 @@ func (a *app) findCredential(cfg *config) (credential, error) {
 		return c, c.named(err)
 	}
 	if p := cfg.Profiles[a.Profile]; p != nil {
+		if a.confined && p.Credential == ownerCredential {
+			return credential{}, errorf(vault.ErrDenied, "this runs on an agent key or a token, and profile %s has the owner "+
+				"key; make an agent with: ass agents create --name NAME --scopes SCOPES --write-key FILE; and name the file in %s",
+				a.Profile, keyFileVariable)
+		}
 		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
 	}
 	return credential{}, nil
@@ -219,4 +225,26 @@ func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
 		return v.Token(k.token)
 	}
 	return v.Agent(k.agent)
+}
+
+// CheckCredential returns an error if a run of p would find no credential, or one that it may
+// not use. It opens no vault.
+func (p Program) CheckCredential() error {
+	w := newWorld(p.Env, p.Dir)
+	a := &app{world: w, out: newOutput(io.Discard, io.Discard, w), confined: p.Confined}
+	a.Profile, a.APIURL = orElse(a.getenv("ASS_PROFILE"), defaultProfile), a.getenv("ASS_API_URL")
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	cred, err := a.findCredential(cfg)
+	switch {
+	case err != nil:
+		return err
+	case cred.kind == "":
+		return errorf(errNotLoggedIn, "there is no key of an agent here: name its file in %s", keyFileVariable)
+	case cred.kind == agentCredential:
+		_, err = a.readKey(cred)
+	}
+	return err
 }

@@ -137,7 +137,11 @@ func (a *app) fail(err error) int {
 			told.ApprovalID, told.ApprovalIDs, told.Command = ids[0], ids, approveCommand(approval)
 		}
 		if b, jerr := jsonLine(errorResult{told}); jerr == nil {
-			_, _ = a.out.errw.Write(b)
+			to := a.out.errw
+			if a.errors != nil {
+				to = a.errors
+			}
+			_, _ = to.Write(b)
 			return exit
 		}
 	}

@@ -23,7 +23,7 @@ byte. All of them are filled, or nothing is written.`
 
 func (c injectCmd) Run(a *app) error {
 	a.namespace = a.namedNamespace(c.Namespace)
-	if c.Out != "-" && !a.sameFile(c.In, c.Out) {
+	if c.Out != "-" && (c.In == "-" || a.confined || !a.sameFile(c.In, c.Out)) {
 		if err := a.mayOverwrite(c.Out, c.Force); err != nil {
 			return err
 		}

@@ -57,8 +57,9 @@ func (c mcpServe) Run(a *app) error {
 		return err
 	}
 	env := a.env
-	for _, v := range []struct{ name, value string }{{"ASS_PROFILE", a.Profile}, {"ASS_API_URL", a.APIURL}} {
-		if v.value != "" && v.value != a.getenv(v.name) && !(v.name == "ASS_PROFILE" && v.value == defaultProfile) {
+	for _, v := range []struct{ name, value string }{{"ASS_PROFILE", a.Profile}, {"ASS_API_URL", a.APIURL},
+		{"ASS_LOCK_TIMEOUT", a.LockTimeout.String()}} {
+		if v.value != "" && v.value != a.getenv(v.name) {
 			env = append(dropVariable(env, v.name), v.name+"="+v.value)
 		}
 	}

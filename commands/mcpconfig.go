@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 type mcpConfig struct {
@@ -102,13 +103,16 @@ func (c mcpConfig) entry(a *app, client *mcpClient) (e mcpServer, err error) {
 	if file, err = a.abs(file); err != nil {
 		return e, err
 	}
-	key, err := a.readKeyFile(file)
+	key, err := a.readKeyFile("--key-file", file)
 	if err != nil {
 		return e, err
 	}
 	kind, err := credentialKind(key)
+	if err == nil && kind == agentCredential {
+		_, err = a.readKey(credential{kind: kind, text: key})
+	}
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("%s: %w", file, err)
 	}
 	if kind == ownerCredential {
 		return e, usagef("%s holds an owner key, which is not for programs; make an agent with: ass agents create", file)
@@ -157,32 +161,48 @@ func (m *mcpClient) put(old []byte, e mcpServer) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// putTOML adds the table of the server to a config in TOML, or replaces it: the lines from its
-// header up to that of the next table that is not within it.
+// putTOML adds the table of the server to a config in TOML, or replaces one that an earlier
+// putTOML wrote. It reads no TOML: where the config speaks of servers in another form than plain
+// tables, or has something of the person's in our table, nothing is written.
 func putTOML(old []byte, e mcpServer) ([]byte, error) {
 	const table = "[mcp_servers." + serverName
+	if !utf8.Valid(old) || bytes.HasPrefix(old, []byte("\xef\xbb\xbf")) || bytes.IndexByte(old, 0) >= 0 {
+		return nil, errors.New("it is not plain UTF-8")
+	}
 	var kept []string
 	within := false
 	for _, line := range strings.SplitAfter(string(old), "\n") {
-		if text := strings.TrimSpace(line); strings.HasPrefix(text, "[") {
-			within = strings.HasPrefix(text, table+"]") || strings.HasPrefix(text, table+".")
-		} else if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
-			return nil, errors.New("it has texts of several lines, so nothing is written into it")
+		text := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(text, table+"]"), strings.HasPrefix(text, table+".env]"):
+			within = true
+			continue
+		case within && (text == "" || tomlOfOurs().MatchString(text)):
+			continue
+		case strings.HasPrefix(text, "["), strings.HasPrefix(text, "#"):
+			within = false
+		case within:
+			return nil, fmt.Errorf("its table %s] has more in it than ass has written", table)
 		}
-		if !within {
-			kept = append(kept, line)
+		switch {
+		case strings.Contains(text, "\"\"\"") || strings.Contains(text, "'''"):
+			return nil, errors.New("it has texts of several lines")
+		case strings.Contains(text, "mcp_servers") && !plainTable().MatchString(text) && !strings.HasPrefix(text, "#"):
+			return nil, errors.New("it has servers in another form than [mcp_servers.NAME]")
 		}
+		kept = append(kept, line)
 	}
 	text := strings.TrimRight(strings.Join(kept, ""), "\n")
 	if text != "" {
 		text += "\n\n"
 	}
-	args, err := json.Marshal(e.Args) // a list of strings in JSON is one in TOML
-	if err != nil {
-		return nil, err
+	args := make([]string, len(e.Args))
+	for i, arg := range e.Args {
+		args[i] = tomlString(arg)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s]\ncommand = %s\nargs = %s\n\n%s.env]\n", text, table, tomlString(e.Command), args, table)
+	fmt.Fprintf(&b, "%s%s]\ncommand = %s\nargs = [%s]\n\n%s.env]\n", text, table, tomlString(e.Command),
+		strings.Join(args, ", "), table)
 	for _, name := range []string{keyFileVariable, "ASS_API_URL"} {
 		if value, ok := e.Env[name]; ok {
 			fmt.Fprintf(&b, "%s = %s\n", name, tomlString(value))
@@ -191,10 +211,16 @@ func putTOML(old []byte, e mcpServer) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// tomlString quotes a text: TOML's basic strings have the escapes of JSON (TOML 1.0).
+var (
+	tomlOfOurs = pattern(`^(command|ASS_AGENT_KEY_FILE|ASS_API_URL) = ".*"$|^args = \[.*\]$`)
+	plainTable = pattern(`^\[mcp_servers\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\][ \t]*(#.*)?$`)
+)
+
+// tomlString quotes a text: TOML's basic strings have the escapes of JSON, but a DEL must be one,
+// too (TOML 1.0).
 func tomlString(s string) string {
 	b, _ := json.Marshal(s) // a string always has a form in JSON
-	return string(b)
+	return strings.ReplaceAll(string(b), "\x7f", `\u007F`)
 }
 
 // write puts the entry into the client's file.
@@ -233,8 +259,12 @@ func (c mcpConfig) write(a *app, client *mcpClient, e mcpServer) error {
 		}
 	}
 	if !bytes.Equal(content, old) {
+		before, statErr := os.Stat(path)
 		if err := writePrivate(path, content); err != nil {
 			return err
+		}
+		if statErr == nil { // a project shares its file
+			_ = os.Chmod(path, before.Mode().Perm())
 		}
 	}
 	return a.answer(mcpConfigResult{Client: c.Client, Path: path, Copy: nullable(copied)}, func() {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ass/vault/disk"
 )
@@ -53,6 +55,11 @@ func (w writtenFiles) asWritten(path string, info fs.FileInfo) bool {
 // mayOverwrite asks before a file is overwritten that ass did not write, or that was
 // changed since. An empty file holds nothing that could be lost.
 func (a *app) mayOverwrite(path string, force bool) error {
+	if a.confined {
+		if err := a.isNotOurs(path); err != nil {
+			return err
+		}
+	}
 	info, err := os.Lstat(a.at(path))
 	if errors.Is(err, fs.ErrNotExist) || force {
 		return nil
@@ -76,6 +83,33 @@ func (a *app) mayOverwrite(path string, force bool) error {
 	}
 	return a.confirm(false, fmt.Sprintf("%s already exists, and ass did not write it or it was changed since. "+
 		"Overwrite it?", path))
+}
+
+// isNotOurs refuses a file that ass reads: whoever chooses what is in it chooses what ass does, and
+// an error about it could repeat a value.
+func (a *app) isNotOurs(path string) error {
+	whole, err := a.realPath(path)
+	if err != nil {
+		return err
+	}
+	parts := strings.Split(strings.ToLower(filepath.ToSlash(whole)), "/")
+	if parts[len(parts)-1] == projectFile {
+		return usagef("%s is a file that ass reads itself, so nothing is written there", path)
+	}
+	for _, folder := range []func() (string, error){a.configDir, a.dataDir, a.stateDir, a.runtimeFolder} {
+		dir, err := folder()
+		if err != nil {
+			continue
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+		ours := strings.Split(strings.ToLower(filepath.ToSlash(dir)), "/")
+		if len(parts) > len(ours) && slices.Equal(parts[:len(ours)], ours) {
+			return usagef("%s is in a folder of ass itself, so nothing is written there", path)
+		}
+	}
+	return nil
 }
 
 // writeOutput replaces a file, and remembers that ass wrote it. When that cannot be

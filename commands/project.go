@@ -129,6 +129,9 @@ func (a *app) chooseNamespace(named string) (c chosenNamespace, err error) {
 		if c.ns, err = tokens.ParseNamespace(text); err != nil {
 			err = usagef("%s: %v", namespaceVariable, err)
 		}
+	} else if a.confined {
+		c.from = fromNowhere
+		c.ns, err = tokens.ParseNamespace("default")
 	} else {
 		var p project
 		c.from = fromProject

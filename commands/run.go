@@ -21,7 +21,7 @@ import (
 type runCmd struct {
 	Namespace string `short:"n" help:"Give the child every secret in this namespace and below it, by key." placeholder:"NS"`
 	naming
-	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH"`
+	Env          []string `help:"Give it one secret as a variable; can stand several times." placeholder:"NAME=PATH" sep:"none"`
 	EnvFile      []string `help:"Give it the variables of a .env file, in which ass://path stands for a secret; can stand several times." placeholder:"FILE" sep:"none"`
 	File         []string `help:"Give it the name of a file that holds one secret, or make that a link at PLACE; can stand several times." placeholder:"NAME=PATH[:PLACE]" sep:"none"`
 	FileOnDisk   bool     `help:"Let --file write to the disk if this system has no folder in memory."`

@@ -34,13 +34,13 @@ type options struct {
 func main() {
 	// run_command starts this program again as ass, in a process group of its own.
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "ass" {
-		commands.Main()
+		commands.Program{Confined: true, Errors: errorPipe()}.Main()
 	}
 	var o options
 	kong.Parse(&o, kong.Name("ass-mcp"), kong.Description("A Model Context Protocol server for the vault of ass, over "+
 		"stdio."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends this program at once
 	if err := serve(ctx, o, &mcp.StdioTransport{}); err != nil {
 		fmt.Fprintln(os.Stderr, "ass-mcp:", err)
 		os.Exit(1)
@@ -49,11 +49,11 @@ func main() {
 
 // serve serves one client until it goes away.
 func serve(ctx context.Context, o options, t mcp.Transport) error {
-	s, err := newServer(o, os.Environ(), "")
+	s, err := newServer(ctx, o, os.Environ(), "")
 	if err != nil {
 		return err
 	}
-	if err := s.refuseOwner(); err != nil {
+	if err := s.program(nil, nil, nil).CheckCredential(); err != nil {
 		return err
 	}
 	err = s.mcp().Run(ctx, t)

@@ -122,6 +122,32 @@ func TestClientDies(t *testing.T) {
 	t.Error("the program lives on")
 }
 
+// A signal ends the server, also in the middle of a call, and the program that it runs.
+func TestSignal(t *testing.T) {
+	w := newWorld(t, options{}, "secrets:read:prod/*")
+	p := startProcess(t, w, "--allow-run")
+	pid := filepath.Join(w.dir, "pid")
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run_command","arguments":{"command":` +
+		`["sh","-c","echo $$ >` + pid + `; sleep 60"]}}}`)
+	for range 100 {
+		if b, _ := os.ReadFile(pid); len(b) > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.ends(5 * time.Second)
+	for range 100 {
+		if b, err := os.ReadFile(pid); err == nil && gone(strings.TrimSpace(string(b))) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("the program lives on")
+}
+
 // Nonsense, a flood and 10 MiB of arguments do not stop the server, or end it at most.
 func TestClientMisbehaves(t *testing.T) {
 	w := newWorld(t, options{}, "secrets:read:prod/*")

@@ -1,15 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (s *server) command(command []string) ([]string, error) {
 	}
 	file, ok := s.programs[command[0]]
 	if !ok {
-		return nil, fmt.Errorf("%q is not a program that this server may run; %s", command[0], s.allowed())
+		return nil, fmt.Errorf("%q is not a program that this server may run. %s", command[0], s.allowed())
 	}
 	return append([]string{file}, command[1:]...), nil
 }
@@ -98,6 +99,9 @@ func (in runArg) flags() ([]string, error) {
 		args = append(args, "--namespace="+ns.String())
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Secrets)) {
+		if !variableName.MatchString(name) {
+			return nil, fmt.Errorf("%q is not the name of a variable", name)
+		}
 		if does := commands.ActsOnProgram(name); does != "" {
 			return nil, fmt.Errorf("no secret is handed over in %s: %s", name, does)
 		}
@@ -117,6 +121,11 @@ func (in runArg) flags() ([]string, error) {
 	return append(args, kindOf{Reason: in.Reason}.flags()...), nil
 }
 
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// errEnding ends a call when the server is to end.
+var errEnding = errors.New("the server is ending")
+
 // start starts this program as ass, in a process group that is ended as a whole.
 func (s *server) start(ctx context.Context, args []string, dir string, timeout time.Duration) (*mcp.CallToolResult, any, error) {
 	self, err := os.Executable()
@@ -125,25 +134,40 @@ func (s *server) start(ctx context.Context, args []string, dir string, timeout t
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-s.quit:
+			cancel()
+		case <-ended:
+		}
+	}()
 	out, errs := &capped{}, &capped{}
 	cmd := exec.CommandContext(limited, self)
 	cmd.Args, cmd.Env, cmd.Dir = append([]string{"ass"}, args...), s.env, dir
 	cmd.Stdout, cmd.Stderr = out, errs
-	inGroup(cmd)
+	killed := inGroup(cmd)
 	cmd.WaitDelay = time.Second // for what somebody in the background still holds
+	// The error of ass itself comes over a pipe of its own, which the program does not have.
+	own, err := readErrors(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
 	err = cmd.Run()
-	if ctx.Err() != nil { // the client has cancelled
+	endGroup(cmd)
+	told := own()
+	switch {
+	case ctx.Err() != nil: // the client has cancelled
 		return nil, nil, ctx.Err()
-	}
-	code := cmd.ProcessState.ExitCode()
-	if cmd.ProcessState == nil || code < 0 && limited.Err() == nil {
+	case cmd.ProcessState == nil:
 		return nil, nil, fmt.Errorf("the program could not be run: %w", err)
+	case told != nil:
+		return failure(*told), nil, nil
 	}
-	if told, is := ownError(errs.kept, code); is {
-		return failure(told), nil, nil
-	}
+	code, timedOut := exitCode(cmd.ProcessState), killed()
 	r := successOf(map[string]any{
-		"exit_code": code, "timed_out": limited.Err() != nil, "stdout": string(out.kept),
+		"exit_code": code, "timed_out": timedOut, "stdout": string(out.kept),
 		"stderr":           string(errs.kept),
 		"stdout_truncated": out.more, "stderr_truncated": errs.more,
 	})
@@ -151,12 +175,43 @@ func (s *server) start(ctx context.Context, args []string, dir string, timeout t
 	return r, nil, nil
 }
 
-// ownError returns the error with which ass itself has ended, not the program that it ran.
-func ownError(stderr []byte, exit int) (toolError, bool) {
-	lines := bytes.Split(bytes.TrimSpace(stderr), []byte("\n"))
-	var told struct{ Error toolError }
-	err := json.Unmarshal(lines[len(lines)-1], &told)
-	return told.Error, exit > 0 && err == nil && told.Error.Code != "" && told.Error.Message != ""
+// errorsFD is the descriptor on which ass writes its own error.
+const errorsFD = 3
+
+// errorPipe is the other end of readErrors: in the process that is ass.
+func errorPipe() io.Writer {
+	f := os.NewFile(errorsFD, "errors")
+	if f == nil {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return nil
+	}
+	closeOnExec(f)
+	return f
+}
+
+// readErrors gives a command the pipe, and returns a function that reads it after the end.
+func readErrors(cmd *exec.Cmd) (own func() *toolError, err error) {
+	if !hasErrorPipe {
+		return func() *toolError { return nil }, nil
+	}
+	from, into, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.ExtraFiles = []*os.File{into}
+	return func() *toolError {
+		_ = into.Close()
+		defer from.Close()
+		_ = from.SetReadDeadline(time.Now().Add(time.Second))
+		b, _ := io.ReadAll(io.LimitReader(from, mostOutput))
+		var told struct{ Error toolError }
+		if json.Unmarshal(b, &told) != nil || told.Error.Code == "" {
+			return nil
+		}
+		return &told.Error
+	}, nil
 }
 
 // capped keeps the first bytes that are written to it.

@@ -2,12 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -22,10 +23,13 @@ type server struct {
 	env      []string          // of each run of ass
 	dir      string            // the working folder; "" for that of this process
 	programs map[string]string // of --allow-command: the file of each name, found once
+	quit     <-chan struct{}   // closed when the server is to end
 }
 
-func newServer(o options, env []string, dir string) (*server, error) {
-	s := &server{options: o, env: env, dir: dir, programs: map[string]string{}}
+func newServer(ctx context.Context, o options, env []string, dir string) (*server, error) {
+	// A namespace is handed over only if the model names it.
+	env = slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, "ASS_NAMESPACE=") })
+	s := &server{options: o, env: env, dir: dir, programs: map[string]string{}, quit: ctx.Done()}
 	for _, name := range o.AllowCommand {
 		if strings.ContainsAny(name, `/\`) {
 			return nil, fmt.Errorf("--allow-command takes the names of programs, and %s is a path", name)
@@ -60,6 +64,12 @@ type toolError struct {
 
 func (a answer) failed() bool { return a.exit != 0 }
 
+// program is ass as the tools use it: confined, so that no file that a model writes, and no change
+// of a profile, makes it more than an agent.
+func (s *server) program(stdin io.Reader, out, errs io.Writer) commands.Program {
+	return commands.Program{Stdin: stdin, Stdout: out, Stderr: errs, Env: s.env, Dir: s.dir, Confined: true}
+}
+
 // run runs ass in this process. What comes behind -- is never taken for a flag.
 func (s *server) run(stdin io.Reader, args []string, positional ...string) answer {
 	var out, errs bytes.Buffer
@@ -67,7 +77,7 @@ func (s *server) run(stdin io.Reader, args []string, positional ...string) answe
 		stdin = strings.NewReader("")
 	}
 	args = append(append(args, "--json", "--"), positional...)
-	exit := commands.Program{Stdin: stdin, Stdout: &out, Stderr: &errs, Env: s.env, Dir: s.dir}.Run(args)
+	exit := s.program(stdin, &out, &errs).Run(args)
 	a := answer{exit: exit, json: bytes.TrimSpace(out.Bytes())}
 	switch {
 	case exit == 0 && json.Valid(a.json):
@@ -83,29 +93,6 @@ func (s *server) run(stdin io.Reader, args []string, positional ...string) answe
 	}
 	a.err = told.Error
 	return a
-}
-
-// refuseOwner returns an error if the server would act as the owner.
-func (s *server) refuseOwner() error {
-	a := s.run(nil, []string{"whoami"})
-	var who struct {
-		Credential string `json:"credential"`
-		Source     string `json:"credential_source"`
-	}
-	if a.failed() {
-		if a.err.Code == "VAULT_NOT_FOUND" || a.err.Code == "UNAUTHORIZED" {
-			return errors.New(a.err.Message)
-		}
-		return nil // each tool says what is wrong; it may be mended by then
-	}
-	if err := json.Unmarshal(a.json, &who); err != nil {
-		return err
-	}
-	if who.Credential == "owner" {
-		return fmt.Errorf("this runs on an agent key or a token, and here is the owner key (%s); make an agent: ass agents "+
-			"create --name NAME --scopes SCOPES --write-key FILE; and name its key file in ASS_AGENT_KEY_FILE", who.Source)
-	}
-	return nil
 }
 
 // result turns an answer into what the client gets: JSON, structured and as text.

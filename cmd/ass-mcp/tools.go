@@ -61,7 +61,7 @@ func (s *server) mcp() *mcp.Server {
 		s.writeFile)
 	if s.AllowRun || len(s.AllowCommand) > 0 {
 		add(srv, runs, "run_command", "Run a program, without a shell, that gets secrets as variables or on its stdin. "+
-			"Values are replaced in the output. "+s.allowed(), s.runCommand)
+			"Values are replaced in the output. What it leaves in the background ends with it. "+s.allowed(), s.runCommand)
 	}
 	addPrompts(srv)
 	return srv
@@ -141,12 +141,7 @@ func (s *server) howToUse(_ context.Context, _ *mcp.CallToolRequest, in secretAr
 	if a.failed() {
 		return a.result()
 	}
-	var x struct {
-		Exists bool `json:"exists"`
-		Access []struct {
-			Read string `json:"read"`
-		} `json:"access"`
-	}
+	var x explained
 	if err := json.Unmarshal(a.json, &x); err != nil {
 		return nil, nil, err
 	}
@@ -154,11 +149,7 @@ func (s *server) howToUse(_ context.Context, _ *mcp.CallToolRequest, in secretAr
 	if s.AllowRun || len(s.AllowCommand) > 0 {
 		ways = append([]string{"run_command with secrets {\"" + in.Key + "\": \"" + p + "\"}"}, ways...)
 	}
-	read := "no"
-	if len(x.Access) > 0 {
-		read = x.Access[0].Read
-	}
-	return successOf(map[string]any{"path": p, "exists": x.Exists, "read": read, "value": nil,
+	return successOf(map[string]any{"path": p, "exists": x.Exists, "read": x.read(), "value": nil,
 		"message": "this server gives no values to the model; use the secret without seeing it", "use": ways}), nil, nil
 }
 
@@ -193,6 +184,8 @@ func (s *server) approvalStatus(ctx context.Context, req *mcp.CallToolRequest, i
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
+		case <-s.quit:
+			return nil, nil, errEnding
 		case <-time.After(min(time.Second, time.Until(start.Add(time.Duration(in.WaitSeconds)*time.Second)))):
 		}
 	}
@@ -212,21 +205,65 @@ func (s *server) requestAccess(_ context.Context, _ *mcp.CallToolRequest, in req
 		return usage("the reason is empty; say what the secret is needed for")
 	}
 	reason := "--reason=" + in.Reason
-	a := s.run(nil, []string{"request", reason}, p.String())
-	if a.err.Code != "CONFLICT" { // it is there: ask to read it
+	// Nothing is read here: that could spend an approval, or a use of a token.
+	a := s.run(nil, []string{"explain"}, p.String())
+	if a.failed() {
 		return a.result()
 	}
-	a = s.run(nil, []string{"secrets", "get", reason}, p.String())
-	clear(a.json) // a value that needs no approval
+	var x explained
+	if err := json.Unmarshal(a.json, &x); err != nil {
+		return nil, nil, err
+	}
 	switch {
-	case !a.failed():
+	case x.read() == "no":
+		return failure(toolError{Code: "SCOPE_DENIED", Message: "your scopes do not cover reading " + p.String()}), nil, nil
+	case x.Exists && (x.read() == "yes" || len(x.Open) > 0):
 		return successOf(map[string]any{"status": "not_needed", "path": p.String(),
 			"message": "you may read this secret now"}), nil, nil
-	case a.err.Code == "APPROVAL_REQUIRED":
-		return successOf(map[string]any{"status": "pending", "path": p.String(), "approval_id": a.err.ApprovalID,
-			"command": a.err.Command, "message": a.err.Message}), nil, nil
+	case x.Exists:
+		a = s.run(nil, []string{"secrets", "get", reason}, p.String())
+		clear(a.json)
+		if a.err.Code != "APPROVAL_REQUIRED" {
+			return a.result()
+		}
+		return asked(p.String(), a.err.ApprovalID, "a human must approve first"), nil, nil
 	}
-	return a.result()
+	a = s.run(nil, []string{"request", reason}, p.String())
+	if a.failed() {
+		return a.result()
+	}
+	var q struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(a.json, &q); err != nil {
+		return nil, nil, err
+	}
+	return asked(p.String(), q.ID, "it is not there yet; a human types it in"), nil, nil
+}
+
+// asked is the answer about a request that waits.
+func asked(path, id, message string) *mcp.CallToolResult {
+	return successOf(map[string]any{"status": "pending", "path": path, "approval_id": id,
+		"command": "ass approvals approve " + id, "message": message})
+}
+
+// explained is what ass explain says of a secret.
+type explained struct {
+	Exists bool `json:"exists"`
+	Access []struct {
+		Read string `json:"read"`
+	} `json:"access"`
+	Open []struct {
+		Action string `json:"action"`
+	} `json:"open_approvals"`
+}
+
+// read is the right to read: yes, no, or with approval.
+func (x explained) read() string {
+	if len(x.Access) == 0 {
+		return "no"
+	}
+	return x.Access[0].Read
 }
 
 type tokenArg struct {
@@ -236,6 +273,11 @@ type tokenArg struct {
 }
 
 func (s *server) requestToken(_ context.Context, _ *mcp.CallToolRequest, in tokenArg) (*mcp.CallToolResult, any, error) {
+	for _, scope := range in.Scopes {
+		if strings.Contains(scope, ",") {
+			return usage("a scope has no comma in it; give several as a list")
+		}
+	}
 	args := []string{"tokens", "issue", "--scopes=" + strings.Join(in.Scopes, ",")}
 	if in.TTL != "" {
 		args = append(args, "--ttl="+in.TTL)
@@ -347,6 +389,7 @@ type fileArg struct {
 }
 
 func (s *server) writeFile(_ context.Context, _ *mcp.CallToolRequest, in fileArg) (*mcp.CallToolResult, any, error) {
+	in.Path = filepath.Clean(in.Path) // so that what is checked is what is written
 	if err := s.below(in.Path); err != nil {
 		return usage("%v", err)
 	}
