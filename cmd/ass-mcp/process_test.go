@@ -113,13 +113,7 @@ func TestClientDies(t *testing.T) {
 	}
 	_ = p.in.Close()
 	p.ends(10 * time.Second)
-	for range 100 {
-		if b, err := os.ReadFile(pid); err == nil && gone(strings.TrimSpace(string(b))) {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Error("the program lives on")
+	endsSoon(t, pid)
 }
 
 // A signal ends the server, also in the middle of a call, and the program that it runs.
@@ -139,13 +133,7 @@ func TestSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.ends(5 * time.Second)
-	for range 100 {
-		if b, err := os.ReadFile(pid); err == nil && gone(strings.TrimSpace(string(b))) {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Error("the program lives on")
+	endsSoon(t, pid)
 }
 
 // Nonsense, a flood and 10 MiB of arguments do not stop the server, or end it at most.
