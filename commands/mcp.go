@@ -16,15 +16,15 @@ type mcpGroup struct {
 	Config mcpConfig `cmd:"" help:"Print what a client needs in its config, or write it."`
 }
 
-// mcpAllowed are the flags of the server that widen what the model may do.
-type mcpAllowed struct {
+// MCPAllowed are the flags of ass-mcp that widen what the model may do.
+type MCPAllowed struct {
 	AllowRun     bool     `help:"Let the model run any program with secrets. What it may run, it can read out."`
 	AllowCommand []string `help:"Let the model run these programs with secrets, by name; can stand several times." placeholder:"NAME,…"`
 	ExposeValues bool     `help:"Let get_secret give values to the model."`
 }
 
 // flags are those flags, as a client's config has them in plain sight.
-func (m mcpAllowed) flags() (flags []string) {
+func (m MCPAllowed) flags() (flags []string) {
 	if m.AllowRun {
 		flags = append(flags, "--allow-run")
 	}
@@ -37,7 +37,7 @@ func (m mcpAllowed) flags() (flags []string) {
 	return flags
 }
 
-type mcpServe struct{ mcpAllowed }
+type mcpServe struct{ MCPAllowed }
 
 func (mcpServe) Help() string {
 	return `A Model Context Protocol server, for an AI agent. It runs on an agent key or a token,
@@ -66,24 +66,7 @@ func (c mcpServe) Run(a *app) error {
 	p := process.Child{Program: program, Args: append([]string{mcpProgram}, c.flags()...), Env: env, Dir: a.dir,
 		Stdin: a.in, Stdout: a.out.w, Stderr: a.out.errw, Main: a.process, Started: func() {}, Ended: func() {},
 		Warn: func(text string) { a.out.warn("%s", text) }}
-	if a.isProcess() {
-		err = p.Replace()
-	}
-	code := 0
-	if err == nil {
-		if a.ownsProcess() {
-			p.Caught = process.Catch()
-		}
-		code, err = p.Run()
-	}
-	var start *process.StartError
-	switch {
-	case errors.As(err, &start):
-		return cannotStart(mcpProgram, start.Err)
-	case err == nil && code != 0:
-		return &exitError{code}
-	}
-	return err
+	return a.runChild(&p, true, func() error { return nil })
 }
 
 // findServer finds the server beside this program, or else on PATH.

@@ -17,7 +17,7 @@ type mcpConfig struct {
 	Client  string `arg:"" help:"claude, codex, cursor or vscode."`
 	KeyFile string `help:"File with the agent key; that of ASS_AGENT_KEY_FILE if omitted." placeholder:"FILE"`
 	Write   bool   `help:"Write it into the client's file, and keep a copy of what was there."`
-	mcpAllowed
+	MCPAllowed
 }
 
 func (mcpConfig) Help() string {

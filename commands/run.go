@@ -322,24 +322,36 @@ func (c runCmd) start(a *app, child *child) error {
 		p.Needles = redact.New(secrets, redact.Rules{Mask: commas(c.Mask), NoMask: commas(c.NoMask)})
 		p.MaskOut, p.MaskErr = p.Needles != nil && !a.out.tty, p.Needles != nil && !a.out.errTTY
 	}
+	if len(child.files) == 0 {
+		return a.runChild(&p, true, func() error { return nil })
+	}
+	return a.runChild(&p, false, func() (err error) {
+		files, err = c.writeFiles(a, child)
+		p.Env = child.env
+		return err
+	})
+}
+
+// runChild runs a program: in place of this process, if that may be, or under its eyes. before
+// is called when no signal can end this process any more, so what it leaves is tidied up.
+func (a *app) runChild(p *process.Child, mayReplace bool, before func() error) error {
 	code, err := 0, error(nil)
-	if len(child.files) == 0 && a.isProcess() {
+	if mayReplace && a.isProcess() {
 		err = p.Replace()
 	}
 	if err == nil {
-		if a.ownsProcess() { // before the files are there: a signal must not leave them behind
+		if a.ownsProcess() {
 			p.Caught = process.Catch()
 		}
-		if files, err = c.writeFiles(a, child); err != nil {
+		if err := before(); err != nil {
 			return err
 		}
-		p.Env = child.env
 		code, err = p.Run()
 	}
 	var start *process.StartError
 	switch {
 	case errors.As(err, &start):
-		return cannotStart(child.args[0], start.Err)
+		return cannotStart(p.Args[0], start.Err)
 	case err != nil:
 		return err
 	case code != 0:

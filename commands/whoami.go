@@ -31,6 +31,7 @@ func (whoamiCmd) Run(a *app) error {
 			ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
 			Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
 		}
+		var answer any = r
 		var self vault.Self
 		if s != nil {
 			if self, err = s.Self(); err != nil {
@@ -39,9 +40,6 @@ func (whoamiCmd) Run(a *app) error {
 			if self.Agent != nil {
 				r.Name = self.Agent.Name
 			}
-		}
-		var answer any = r
-		if s != nil {
 			answer = whoamiSelfResult{r, selfJSONOf(self)}
 		}
 		return a.answer(answer, func() {
@@ -61,7 +59,7 @@ func (whoamiCmd) Run(a *app) error {
 // selfJSONOf says what the credential of an agent or a token may do.
 func selfJSONOf(x vault.Self) selfJSON {
 	j := selfJSON{Scopes: x.Scopes.Strings(), Namespaces: []string{}, AccessTier: x.Tier,
-		PendingApprovals: make([]requestJSON, len(x.Waiting))}
+		PendingApprovals: requestsJSON(x.Waiting)}
 	if x.Agent != nil {
 		j.AgentID, j.AgentName = nullable(x.Agent.ID), nullable(x.Agent.Name)
 	}
@@ -70,9 +68,6 @@ func selfJSONOf(x vault.Self) selfJSON {
 	}
 	if x.Claims != nil {
 		j.ExpiresAt, j.UsesLeft = stampOf(&x.Claims.Expires), x.UsesLeft()
-	}
-	for i, q := range x.Waiting {
-		j.PendingApprovals[i] = requestJSONOf(q)
 	}
 	return j
 }

@@ -25,11 +25,7 @@ import (
 )
 
 // options say what the server may do for the model.
-type options struct {
-	AllowRun     bool     `help:"Let the model run any program with secrets. What it may run, it can read out."`
-	AllowCommand []string `help:"Let the model run these programs with secrets, by name; can stand several times." placeholder:"NAME,…"`
-	ExposeValues bool     `help:"Let get_secret give values to the model."`
-}
+type options = commands.MCPAllowed
 
 func main() {
 	// run_command starts this program again as ass, in a process group of its own.

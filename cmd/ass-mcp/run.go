@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +84,7 @@ func (s *server) runCommand(ctx context.Context, _ *mcp.CallToolRequest, in runA
 			return usage("there is no folder %s", in.Cwd)
 		}
 	}
-	return s.start(ctx, append(append(args, "--json", "--"), command...), orElse(in.Cwd, s.dir), timeout)
+	return s.start(ctx, append(append(args, "--json", "--"), command...), cmp.Or(in.Cwd, s.dir), timeout)
 }
 
 // flags are those of ass run. The table of names that act on a program holds for single
@@ -134,15 +134,7 @@ func (s *server) start(ctx context.Context, args []string, dir string, timeout t
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-s.quit:
-			cancel()
-		case <-ended:
-		}
-	}()
+	defer context.AfterFunc(s.quit, cancel)()
 	out, errs := &capped{}, &capped{}
 	cmd := exec.CommandContext(limited, self)
 	cmd.Args, cmd.Env, cmd.Dir = append([]string{"ass"}, args...), s.env, dir
@@ -206,11 +198,7 @@ func readErrors(cmd *exec.Cmd) (own func() *toolError, err error) {
 		defer from.Close()
 		_ = from.SetReadDeadline(time.Now().Add(time.Second))
 		b, _ := io.ReadAll(io.LimitReader(from, mostOutput))
-		var told struct{ Error toolError }
-		if json.Unmarshal(b, &told) != nil || told.Error.Code == "" {
-			return nil
-		}
-		return &told.Error
+		return errorIn(b)
 	}, nil
 }
 
@@ -225,11 +213,4 @@ func (c *capped) Write(p []byte) (int, error) {
 	c.more = c.more || len(p) > room
 	c.kept = append(c.kept, p[:min(len(p), room)]...)
 	return len(p), nil
-}
-
-func orElse(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,13 +24,13 @@ type server struct {
 	env      []string          // of each run of ass
 	dir      string            // the working folder; "" for that of this process
 	programs map[string]string // of --allow-command: the file of each name, found once
-	quit     <-chan struct{}   // closed when the server is to end
+	quit     context.Context   // ends with the server
 }
 
 func newServer(ctx context.Context, o options, env []string, dir string) (*server, error) {
 	// A namespace is handed over only if the model names it.
 	env = slices.DeleteFunc(slices.Clone(env), func(pair string) bool { return strings.HasPrefix(pair, "ASS_NAMESPACE=") })
-	s := &server{options: o, env: env, dir: dir, programs: map[string]string{}, quit: ctx.Done()}
+	s := &server{options: o, env: env, dir: dir, programs: map[string]string{}, quit: ctx}
 	for _, name := range o.AllowCommand {
 		if strings.ContainsAny(name, `/\`) {
 			return nil, fmt.Errorf("--allow-command takes the names of programs, and %s is a path", name)
@@ -70,7 +71,7 @@ func (s *server) program(stdin io.Reader, out, errs io.Writer) commands.Program 
 	return commands.Program{Stdin: stdin, Stdout: out, Stderr: errs, Env: s.env, Dir: s.dir, Confined: true}
 }
 
-// run runs ass in this process. What comes behind -- is never taken for a flag.
+// run runs ass in this process. It takes no positional argument for a flag.
 func (s *server) run(stdin io.Reader, args []string, positional ...string) answer {
 	var out, errs bytes.Buffer
 	if stdin == nil {
@@ -82,17 +83,26 @@ func (s *server) run(stdin io.Reader, args []string, positional ...string) answe
 	switch {
 	case exit == 0 && json.Valid(a.json):
 		return a
-	case exit == 0: // every command prints JSON; what is none could be a value
+	case exit == 0: // every command prints JSON, so anything else could be a value
 		clear(a.json)
 		return answer{exit: 1, err: toolError{Code: "FAILED", Message: "ass printed something else than JSON"}}
 	}
 	lines := bytes.Split(bytes.TrimSpace(errs.Bytes()), []byte("\n"))
-	var told struct{ Error toolError }
-	if json.Unmarshal(lines[len(lines)-1], &told) != nil || told.Error.Code == "" {
-		told.Error = toolError{Code: "FAILED", Message: "ass failed without saying why"}
+	if told := errorIn(lines[len(lines)-1]); told != nil {
+		a.err = *told
+	} else {
+		a.err = toolError{Code: "FAILED", Message: "ass failed without saying why"}
 	}
-	a.err = told.Error
 	return a
+}
+
+// errorIn returns the error that ass wrote as JSON; nil for anything else.
+func errorIn(line []byte) *toolError {
+	var told struct{ Error toolError }
+	if json.Unmarshal(line, &told) != nil || told.Error.Code == "" {
+		return nil
+	}
+	return &told.Error
 }
 
 // result turns an answer into what the client gets: JSON, structured and as text.
@@ -154,5 +164,5 @@ func version() string {
 		Version string `json:"version"`
 	}
 	_ = json.Unmarshal((&server{env: []string{}}).run(nil, []string{"version"}).json, &v)
-	return orElse(v.Version, "unknown")
+	return cmp.Or(v.Version, "unknown")
 }

@@ -38,7 +38,7 @@ func (s *server) mcp() *mcp.Server {
 	add(srv, looks, "get_approval_status", "Show a request for approval; with wait_seconds, wait until a human has decided.",
 		s.approvalStatus)
 	if s.ExposeValues {
-		add(srv, reads, "get_secret", "Read the value of a secret into this conversation. Prefer run_command or "+
+		add(srv, looks, "get_secret", "Read the value of a secret into this conversation. Prefer run_command or "+
 			"write_file, which keep it out.", s.getSecret)
 	} else {
 		add(srv, looks, "get_secret", "Say how to use a secret without seeing its value. This server gives no values to "+
@@ -72,7 +72,6 @@ type hints struct{ reads, destroys, repeats, open bool }
 
 var (
 	looks    = hints{reads: true, repeats: true}
-	reads    = hints{reads: true, repeats: true}
 	adds     = hints{}
 	destroys = hints{destroys: true}
 	runs     = hints{destroys: true, open: true}
@@ -184,7 +183,7 @@ func (s *server) approvalStatus(ctx context.Context, req *mcp.CallToolRequest, i
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
-		case <-s.quit:
+		case <-s.quit.Done():
 			return nil, nil, errEnding
 		case <-time.After(min(time.Second, time.Until(start.Add(time.Duration(in.WaitSeconds)*time.Second)))):
 		}
@@ -389,7 +388,7 @@ type fileArg struct {
 }
 
 func (s *server) writeFile(_ context.Context, _ *mcp.CallToolRequest, in fileArg) (*mcp.CallToolResult, any, error) {
-	in.Path = filepath.Clean(in.Path) // so that what is checked is what is written
+	in.Path = filepath.Clean(in.Path) // check and write the same path
 	if err := s.below(in.Path); err != nil {
 		return usage("%v", err)
 	}
