@@ -372,7 +372,7 @@ func endsSoon(t *testing.T, pid string) {
 	t.Error("the program lives on")
 }
 
-// gone reports whether there is no process with this id, or only what is left of one.
+// gone reports whether the process with this id has ended. A zombie has.
 func gone(pid string) bool {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err != nil || strings.Contains(string(b), ") Z ")

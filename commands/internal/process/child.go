@@ -113,8 +113,8 @@ func (c *Child) Run() (code int, err error) {
 	return code, errors.Join(err, failed)
 }
 
-// input gives the child its stdin. The function that it returns starts what has to run
-// beside the child, and returns the one that ends it.
+// input gives the child its stdin. If that is not a file, feed starts a copy into the child, and
+// stop ends it. Else both do nothing.
 func (c *Child) input(cmd *exec.Cmd) (feed func() (stop func()), err error) {
 	from := c.Stdin
 	if c.Give != nil {

@@ -65,7 +65,7 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
-// A sweep removes what is not live, with its links, and nothing else.
+// A sweep removes the files of dead processes, with their links, and nothing else.
 func TestSweepFiles(t *testing.T) {
 	dir, place := t.TempDir(), filepath.Join(t.TempDir(), "place")
 	left := func() string {

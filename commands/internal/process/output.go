@@ -118,8 +118,8 @@ func (o *output) pass(c chunk) (done bool, err error) {
 	return true, brokenOrNot(o.masked.Close())
 }
 
-// finish passes on what is in the pipe when the child has ended, which may be its own. If the
-// output does not end then, somebody else holds it: finish returns isLeft after patience,
+// finish passes on the last bytes in the pipe after the child has ended. If the output does not
+// end then, somebody else holds it: finish returns isLeft after patience,
 // whether that somebody writes or not.
 func (o *output) finish(b []byte, patience time.Duration) (isLeft bool, err error) {
 	_ = o.from.SetReadDeadline(time.Time{})
