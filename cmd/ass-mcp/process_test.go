@@ -162,7 +162,7 @@ func TestClientMisbehaves(t *testing.T) {
 	}
 	p = startProcess(t, w)
 	p.send("this is not JSON")
-	p.send(`{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	_, _ = io.WriteString(p.in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n") // it may have ended already
 	_ = p.in.Close()
 	p.ends(5 * time.Second)
 	if strings.Contains(p.errs.String(), marker) || strings.Contains(p.errs.String(), "panic") {
