@@ -1,16 +1,14 @@
 package commands
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
 
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 type agentsGroup struct {
@@ -133,12 +131,11 @@ type keyFile struct {
 	WriteKey string `help:"Write the key into this new file, readable by you alone, and print it nowhere." placeholder:"FILE"`
 }
 
-// reservedKey is the file of --write-key before the key is made: it is there, and has room. So no
+// reservedKey is the file of --write-key before the key is made: it has room, but no name yet. So no
 // agent is made, and no key replaced, whose key goes nowhere.
 type reservedKey struct {
-	name string // as it was typed; "" if the key is printed
-	file *os.File
-	done bool // the key is in it
+	name string    // as it was typed; "" if the key is printed
+	file *disk.New // nil then
 }
 
 func (c keyFile) reserve(a *app) (*reservedKey, error) {
@@ -146,29 +143,30 @@ func (c keyFile) reserve(a *app) (*reservedKey, error) {
 	if r.name == "" {
 		return r, nil
 	}
-	room := bytes.Repeat([]byte("#"), 128) // more than a key has; to an identity file, a comment
-	err := writeNew(a.at(r.name), room, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := os.Lstat(a.at(r.name)); err == nil {
 		return nil, usagef("%s already exists, and a key is never written over a file; name another one", r.name)
 	}
+	file, err := a.unfinished().Create(a.at(r.name), 0o600)
+	if err != nil {
+		return nil, withRoom(err)
+	}
+	r.file = file
+	_, err = file.Write(make([]byte, 128)) // more than a key has
 	if err == nil {
-		r.file, err = os.OpenFile(a.at(r.name), os.O_RDWR, 0)
+		err = file.Sync()
 	}
 	if err != nil {
-		return nil, err
+		r.release()
+		return nil, withRoom(disk.Named(r.name, err))
 	}
 	return r, nil
 }
 
 // release removes the file if no key came into it.
 func (r *reservedKey) release() {
-	if r.file == nil {
-		return
+	if r.file != nil {
+		r.file.Discard()
 	}
-	if !r.done {
-		_ = os.Remove(r.file.Name())
-	}
-	_ = r.file.Close()
 }
 
 // write writes the key. It needs no more room on the disk than there is.
@@ -178,8 +176,10 @@ func (r *reservedKey) write(key tokens.AgentKey) error {
 	if err == nil {
 		err = r.file.Truncate(int64(len(text)))
 	}
-	r.done = err == nil
-	return errors.Join(err, r.file.Sync())
+	if err == nil {
+		err = r.file.PlaceNew()
+	}
+	return err
 }
 
 // handOut writes a new key into the file, or prints it.

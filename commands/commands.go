@@ -134,6 +134,7 @@ func (p Program) Run(args []string) (exit int) {
 	}()
 	run, err := a.parse(args)
 	if err == nil && run != nil {
+		a.sweep()
 		err = run()
 	}
 	if err == nil {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 // config is the file of stored credentials, ~/.config/ass/config.json.
@@ -22,7 +22,8 @@ type config struct {
 	Version  int                 `json:"version"`
 	Profiles map[string]*profile `json:"profiles"`
 
-	path string
+	path       string
+	unfinished disk.Register
 }
 
 // profile is one stored credential.
@@ -59,7 +60,7 @@ func (w *world) configPath() (string, error) {
 // config.
 func (w *world) loadConfig() (*config, error) {
 	path, err := w.configPath()
-	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path}
+	c := &config{Version: 1, Profiles: map[string]*profile{}, path: path, unfinished: w.unfinished()}
 	if errors.Is(err, errNoHome) && slices.ContainsFunc(keyVariables,
 		func(name string) bool { return w.getenv(name) != "" }) {
 		return c, nil // a program that brings its own key needs no stored one
@@ -141,7 +142,7 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 // save writes the file, or removes it if no profile is left.
 func (c *config) save() error {
 	if len(c.Profiles) == 0 {
-		if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -150,7 +151,7 @@ func (c *config) save() error {
 	if err != nil {
 		return err
 	}
-	return writePrivate(c.path, append(b, '\n'))
+	return withRoom(c.unfinished.Replace(c.path, append(b, '\n')))
 }
 
 // StoreOwner writes a config file to path. Its default profile holds the owner key id
@@ -188,7 +189,7 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 		if n > 1 {
 			path = filepath.Join(dir, fmt.Sprintf("%s-%d.key", base, n))
 		}
-		err := writeNew(path, []byte(text), 0o600)
+		err := withRoom(c.unfinished.WriteNew(path, []byte(text), 0o600))
 		if errors.Is(err, fs.ErrExist) {
 			if old, err := readSmall(path, 64<<10); err == nil && strings.Contains(string(old), p.Key) {
 				return path, nil // it was rescued before

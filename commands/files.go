@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ass/commands/internal/process"
 	"ass/vault/disk"
 )
 
@@ -144,23 +145,41 @@ func withRoom(err error) error {
 
 // writePrivate replaces a file in one piece, readable by its owner alone. After an
 // error, the file is unchanged unless the error says otherwise.
-func writePrivate(path string, content []byte) error { return withRoom(disk.Replace(path, content)) }
+func (w *world) writePrivate(path string, content []byte) error {
+	return withRoom(w.unfinished().Replace(path, content))
+}
 
 // writeNew creates a file. If the file exists already, it leaves the file alone and
 // returns an error that is [fs.ErrExist].
-func writeNew(path string, content []byte, perm fs.FileMode) error {
-	return withRoom(disk.WriteNew(path, content, perm))
+func (w *world) writeNew(path string, content []byte, perm fs.FileMode) error {
+	return withRoom(w.unfinished().WriteNew(path, content, perm))
+}
+
+// unfinished returns the register of the temporary files of this user.
+func (w *world) unfinished() disk.Register {
+	dir, err := w.stateDir()
+	if err != nil {
+		return disk.Register{}
+	}
+	return disk.Register{Dir: filepath.Join(dir, "unfinished")}
+}
+
+// sweep removes what killed runs have left behind.
+func (w *world) sweep() {
+	w.unfinished().Sweep(func(folder string) { process.SweepFiles(filepath.Dir(folder)) })
 }
 
 // lockOwn locks one of our own JSON files for a change, and makes its folder. It removes
 // the files that a killed run left behind: while the lock is held, no other run writes.
 func (a *app) lockOwn(path string) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	release, err = disk.LockFile(strings.TrimSuffix(path, ".json")+".lock", a.lockOptions())
 	if err == nil {
-		disk.Sweep(path, 0)
+		for _, left := range disk.Strays(path) {
+			_ = disk.Remove(left)
+		}
 	}
 	return release, err
 }
@@ -168,7 +187,7 @@ func (a *app) lockOwn(path string) (release func(), err error) {
 // privateFolder creates the folder for files that open secrets or are shown in a
 // browser. It refuses a folder whose files others could replace.
 func privateFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := disk.MakeFolder(dir); err != nil {
 		return err
 	}
 	named, err := os.Lstat(dir)

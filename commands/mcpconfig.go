@@ -248,7 +248,7 @@ func (c mcpConfig) write(a *app, client *mcpClient, e mcpServer) error {
 	default:
 		copied = path + "." + a.now().UTC().Format(time.DateOnly) + ".old"
 		for n := 2; ; n++ {
-			err := writeNew(copied, old, 0o600)
+			err := a.writeNew(copied, old, 0o600)
 			if err == nil {
 				break
 			}
@@ -260,7 +260,7 @@ func (c mcpConfig) write(a *app, client *mcpClient, e mcpServer) error {
 	}
 	if !bytes.Equal(content, old) {
 		before, statErr := os.Stat(path)
-		if err := writePrivate(path, content); err != nil {
+		if err := a.writePrivate(path, content); err != nil {
 			return err
 		}
 		if statErr == nil { // a project shares its file

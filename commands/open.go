@@ -113,7 +113,7 @@ func (c openCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := writePrivate(path, page); err != nil {
+	if err := a.writePrivate(path, page); err != nil {
 		return err
 	}
 	url := fileURL(path)

@@ -115,7 +115,7 @@ func (a *app) isNotOurs(path string) error {
 // writeOutput replaces a file, and remembers that ass wrote it. When that cannot be
 // remembered, ass asks the next time.
 func (a *app) writeOutput(path string, content []byte) error {
-	if err := writePrivate(a.at(path), content); err != nil {
+	if err := a.writePrivate(a.at(path), content); err != nil {
 		return err
 	}
 	_ = a.remember(path)
@@ -151,5 +151,5 @@ func (a *app) remember(path string) error {
 	if err != nil {
 		return err
 	}
-	return writePrivate(memory, append(b, '\n'))
+	return a.writePrivate(memory, append(b, '\n'))
 }

@@ -80,7 +80,7 @@ func (c runCmd) writeFiles(a *app, child *child) (*process.Files, error) {
 	for i, file := range child.files {
 		files = append(files, process.File{Name: file.name, Content: file.value, Place: child.places[i]})
 	}
-	written, err := process.WriteFiles(dir, files)
+	written, err := process.WriteFiles(a.unfinished(), dir, files)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, usagef("%v; remove it, or name another place", err)
 	}

@@ -41,6 +41,7 @@ func (a *app) options() vault.Options {
 	if dir, err := a.stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")
 	}
+	o.Unfinished = a.unfinished()
 	return o
 }
 

@@ -90,7 +90,7 @@ func (a *app) trust(path string, content []byte) (isNew bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, writePrivate(memory, append(b, '\n'))
+	return true, a.writePrivate(memory, append(b, '\n'))
 }
 
 // mayHandOver returns an error if the namespace to hand over comes from a project file

@@ -112,7 +112,7 @@ func (c unlockCmd) Run(a *app) error {
 			return err
 		}
 	}
-	if err := writePrivate(path, []byte(t.Text)); err != nil {
+	if err := a.writePrivate(path, []byte(t.Text)); err != nil {
 		_ = a.giveUp(t.Text) // nobody has this token; if this fails, it expires
 		return err
 	}

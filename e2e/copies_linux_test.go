@@ -59,16 +59,16 @@ func refused(t *testing.T, home, says string, args ...string) {
 
 func TestBackupOnAFullDisk(t *testing.T) {
 	home, dir := oldVault(t), smallDisk(t, "size=64k")
-	refused(t, home, "the backup failed after the log recorded it: write "+dir+"/x.db.part: no space left on device\n",
+	refused(t, home, "the backup failed after the log recorded it: write "+dir+"/x.db: no space left on device\n",
 		"vault", "backup", dir+"/x.db")
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("it left %v", left)
 	}
 	readOnly(t, dir)
 	entries := len(must(t, home, "audit", "--json", "--limit", "0"))
-	refused(t, home, "no backup was made, and nothing was changed: open "+dir+"/x.db.part: read-only file system\n",
+	refused(t, home, "no backup was made, and nothing was changed: write "+dir+"/x.db: read-only file system\n",
 		"vault", "backup", dir+"/x.db")
-	refused(t, home, "nothing was changed: open "+dir+"/x.db.part: read-only file system\n", "audit", "archive",
+	refused(t, home, "nothing was changed: write "+dir+"/x.db: read-only file system\n", "audit", "archive",
 		dir+"/x.db", "--before", "2099-01-01", "--force")
 	refused(t, home, "nothing was salvaged: open "+dir+"/x.db.lock: read-only file system\n", "vault", "salvage",
 		home+"/.local/share/ass/vault.db", dir+"/x.db")
@@ -93,11 +93,7 @@ func TestBackupToWhatIsNoFile(t *testing.T) {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Skip(err)
 	}
-	if err := unix.Mkfifo(filepath.Join(dir, "x.db.part"), 0o600); err != nil {
-		t.Skip(err)
-	}
-	for to, says := range map[string]string{"/dev/full": "already exists", fifo: "already exists",
-		dir + "/x.db": "x.db.part is in the way; remove it"} {
+	for to, says := range map[string]string{"/dev/full": "already exists", fifo: "already exists"} {
 		refused(t, home, says, "vault", "backup", to)
 	}
 	// A backup to a link to a folder goes into the folder. Backups made within one second
@@ -156,7 +152,7 @@ func TestBackupToABrokenStdout(t *testing.T) {
 	if !errors.As(err, &exit) || said != "" || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
 		t.Errorf("into a pipe that nobody reads: %v\n%s", err, said)
 	}
-	if left, _ := filepath.Glob(filepath.Join(home, ".local/share/ass/*.part")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(home, ".local/share/ass/.ass-*")); len(left) > 0 {
 		t.Errorf("it left %q", left)
 	}
 }

@@ -17,7 +17,6 @@ import (
 
 	"ass/audit"
 	"ass/vault/disk"
-	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -114,27 +113,13 @@ func (a Archived) logged() map[string]any {
 // checkTarget refuses a name for a new file if it is taken, or if it ends like the
 // names of files that ass makes and removes by itself.
 func checkTarget(file string) error {
-	for _, suffix := range []string{newSuffix, disk.PartSuffix, disk.LockSuffix, disk.GateSuffix} {
+	for _, suffix := range []string{newSuffix, disk.LockSuffix, disk.GateSuffix} {
 		if strings.HasSuffix(file, suffix) {
 			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file,
 				suffix)
 		}
 	}
-	if part := file + disk.PartSuffix; disk.Linked(part, file) { // a run died after the link, in disk.Move
-		_ = os.Remove(part)
-	}
 	return disk.CheckFree(file)
-}
-
-// isOurs reports whether ass may have begun to write a file: it is empty, a bbolt
-// database, or an archive.
-func isOurs(f *os.File) bool {
-	head := make([]byte, 2*bolt.PageSize)
-	n, err := f.ReadAt(head, 0)
-	if head = head[:n]; n == 0 || err != nil && !errors.Is(err, io.EOF) {
-		return n == 0 && errors.Is(err, io.EOF)
-	}
-	return bytes.HasPrefix(head, []byte(`{"format":"`+audit.ArchiveFormat+`"`)) || bolt.IsDatabase(head)
 }
 
 // lastBefore returns the number of the entry up to which all entries are older than a
@@ -217,27 +202,25 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 			err = wrapCreate("the log could not be archived, and nothing was changed", err)
 		}
 	}()
-	part := file + disk.PartSuffix
-	if err := disk.RemovePart(part, s.v.path, isOurs); err != nil {
+	part, err := s.v.opts.Unfinished.Beside(file)
+	if err != nil {
 		return a, err
 	}
-	err = disk.Write(part, func(f io.Writer) error {
+	defer part.End()
+	err = disk.Write(part.Path, func(f io.Writer) error {
 		w := bufio.NewWriterSize(f, 64<<10)
 		if a.SHA256, err = audit.WriteArchive(w, h, s.root.Sign, entries); err != nil {
 			return err
 		}
 		return w.Flush()
 	})
-	if err != nil {
-		return a, err
+	if err == nil {
+		_, _, err = VerifyArchive(part.Path, nil)
 	}
-	if _, _, err = VerifyArchive(part, nil); err == nil {
-		err = disk.Move(part, file)
+	if err == nil {
+		err = disk.Move(part.Path, file)
 	}
-	if err != nil {
-		_ = os.Remove(part)
-	}
-	return a, err
+	return a, disk.Named(file, err)
 }
 
 // VerifyArchive checks a file of archived entries. It needs no key. It calls visit, if

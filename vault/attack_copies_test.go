@@ -17,7 +17,6 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
-	"ass/vault/disk"
 	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
@@ -563,12 +562,9 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		}
 		return to
 	}
-	part := link(v.path, filepath.Join(dir, "x.db.part"))
 	for to, want := range map[string]error{
 		v.path:                         ErrExists,
 		v.path + newSuffix:             ErrConflict,
-		v.path + ".backup.part":        ErrConflict,
-		filepath.Join(dir, "x.db"):     ErrConflict, // its temporary file would be the vault
 		filepath.Join(dir, "no/x.db"):  ErrNotMade,
 		filepath.Join(v.path, "x.db"):  nil,
 		filepath.Join(dir, "y.db.new"): ErrConflict,
@@ -576,41 +572,25 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		if err := backUp(to); err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("a backup to %s: %v", to, err)
 		}
-		if _, err := os.Stat(part); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if after, err := os.ReadFile(v.path); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the vault was changed: %v", err)
 	}
 	v.do(func(s *Session) {
-		if _, _, err := s.RekeyOwner(v.owner, filepath.Join(dir, "x.db")); !errors.Is(err, ErrConflict) {
+		if _, _, err := s.RekeyOwner(v.owner, v.path); !errors.Is(err, ErrExists) {
 			t.Errorf("a rekey whose log goes over the vault: %v", err)
 		}
 	})
-	if err := os.Remove(part); err != nil {
-		t.Fatal(err)
-	}
 
 	// A salvage never writes to the damaged file.
-	damaged := filepath.Join(t.TempDir(), "new.db.part")
+	damaged := filepath.Join(t.TempDir(), "damaged.db")
 	if err := os.WriteFile(damaged, before, 0o600); err != nil {
 		t.Fatal(err)
-	}
-	to := strings.TrimSuffix(damaged, disk.PartSuffix)
-	if _, err := Salvage(damaged, to, v.owner, Options{}); !errors.Is(err, ErrConflict) {
-		t.Errorf("a salvage over the damaged file: %v", err)
 	}
 	if _, err := Salvage(damaged, damaged, v.owner, Options{}); err == nil {
 		t.Error("a salvage into the damaged file")
 	}
-	if err := os.Rename(damaged, to+".part.new"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Salvage(to+".part.new", to, v.owner, Options{}); !errors.Is(err, ErrConflict) {
-		t.Errorf("a salvage over the damaged file: %v", err)
-	}
-	if after, err := os.ReadFile(to + ".part.new"); err != nil || !bytes.Equal(after, before) {
+	if after, err := os.ReadFile(damaged); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the damaged file was touched: %v", err)
 	}
 
@@ -765,11 +745,12 @@ func TestRestoreOnAnotherMachine(t *testing.T) {
 	}
 }
 
-// If two processes make the same backup, the second does not take the first one's file for
-// one that a dead process left behind.
+// If two processes make the same backup, neither disturbs the other, and the first that is
+// verified gets the name.
 func TestBackupsAtOnce(t *testing.T) {
 	v := newVictim(t)
-	for _, to := range []string{"", filepath.Join(t.TempDir(), "copy.db")} {
+	other := t.TempDir()
+	for _, to := range []string{"", filepath.Join(other, "copy.db")} {
 		var b Backup
 		v.do(func(s *Session) {
 			var err error
@@ -777,14 +758,20 @@ func TestBackupsAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+		var second Backup
 		v.do(func(s *Session) {
-			if _, err := s.BackUp(to); !errors.Is(err, ErrBusy) {
-				t.Errorf("a second backup to %q: %v", to, err)
+			var err error
+			if second, err = s.BackUp(to); err != nil {
+				t.Fatal(err)
 			}
 		})
 		if _, err := b.Verify(v.owner, Options{}); err != nil {
 			t.Errorf("the first: %v", err)
 		}
+		if _, err := second.Verify(v.owner, Options{}); (to == "") != (err == nil) || to != "" && !errors.Is(err, ErrExists) {
+			t.Errorf("the second to %q: %v", to, err)
+		}
+		second.Discard()
 		if to == "" {
 			f, err := b.Open()
 			if err != nil {
@@ -793,7 +780,9 @@ func TestBackupsAtOnce(t *testing.T) {
 			f.Close()
 		}
 	}
-	if left, _ := filepath.Glob(v.path + ".backup*"); len(left) > 0 {
-		t.Errorf("left: %q", left)
+	for _, dir := range []string{filepath.Dir(v.path), other} {
+		if left, _ := filepath.Glob(filepath.Join(dir, ".ass-*")); len(left) > 0 {
+			t.Errorf("left: %q", left)
+		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestVerifiedNotes(t *testing.T) {
 	v := newVictim(t)
 	var file string
-	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.Vault) })
+	v.do(func(s *Session) { file = v.opts.memory().verifiedFile(s.epoch.Vault) })
 	note := func() []byte {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -59,7 +59,7 @@ func TestVerifiedNotes(t *testing.T) {
 	var foreign []byte
 	other.problems()
 	other.do(func(s *Session) {
-		foreign, _ = os.ReadFile(memory{other.opts.MemoryDir}.verifiedFile(s.epoch.Vault))
+		foreign, _ = os.ReadFile(other.opts.memory().verifiedFile(s.epoch.Vault))
 	})
 	var insider []byte // sealed under a key that every grantee has
 	v.do(func(s *Session) {
@@ -105,7 +105,7 @@ func TestVerifiedNotes(t *testing.T) {
 
 	// A note does not hide that an older copy of the vault went its own way.
 	v = newVictim(t)
-	v.do(func(s *Session) { file = memory{v.opts.MemoryDir}.verifiedFile(s.epoch.Vault) })
+	v.do(func(s *Session) { file = v.opts.memory().verifiedFile(s.epoch.Vault) })
 	copied, err := os.ReadFile(v.path)
 	if err != nil {
 		t.Fatal(err)

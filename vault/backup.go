@@ -3,7 +3,6 @@ package vault
 import (
 	"errors"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 
@@ -17,8 +16,7 @@ type Backup struct {
 	File  string // the destination; "" if the copy is only streamed
 	Entry uint64 // the newest log entry in the copy
 
-	part string
-	held *os.File // the part, locked, so that nobody takes it for one that a dead process left
+	part *disk.Temporary
 }
 
 // BackUp logs the backup and writes a copy of the vault. The copy lies in a temporary
@@ -32,26 +30,26 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	if err := s.mayOnlyOwner("back up the vault", audit.VaultBackedUp, s.v.ID()); err != nil {
 		return b, err
 	}
-	b = Backup{File: file, part: s.v.path + ".backup" + disk.PartSuffix}
-	note := map[string]any{"to": "stdout"}
+	b = Backup{File: file}
+	beside, note := s.v.path, map[string]any{"to": "stdout"}
 	if file != "" {
 		if err := checkTarget(file); err != nil {
 			return b, err
 		}
-		b.part, note = file+disk.PartSuffix, map[string]any{"file": file}
+		beside, note = file, map[string]any{"file": file}
 	}
-	const unchanged = "no backup was made, and nothing was changed"
-	if err := disk.RemovePart(b.part, s.v.path, isOurs); err != nil {
-		return b, wrapCreate(unchanged, err)
-	}
-	if err := disk.Reserve(b.part, b.part); err != nil {
-		return b, wrapCreate(unchanged, err)
+	b.part, err = s.v.opts.Unfinished.Beside(beside)
+	if err != nil {
+		return b, err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(b.part)
+			b.Discard()
 		}
 	}()
+	if err := disk.Reserve(b.part.Path, b.part.Path); err != nil {
+		return b, wrapCreate("no backup was made, and nothing was changed", disk.Named(beside, err))
+	}
 	// The entry comes first, so that the copy has it. If the copy is restored on this
 	// machine, no entry is then missing.
 	err = s.commit(func(t *tx) error {
@@ -65,29 +63,17 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 	}
 	err = s.view(func(old *tx) error {
 		b.Entry = old.head.log.Seq
-		_, err := fillFile(b.part, s, func(w *builder) error {
+		_, err := fillFile(b.part.Path, s, func(w *builder) error {
 			w.t.head = old.head
 			w.t.head.backup = true
 			return w.copyRaw(old, 0, s.v.opts.Progress)
 		})
 		return err
 	})
-	if err == nil {
-		err = b.hold()
-	}
 	if err != nil {
-		b.close()
-		err = wrapCreate("the backup failed after the log recorded it", err)
+		err = wrapCreate("the backup failed after the log recorded it", disk.Named(beside, err))
 	}
 	return b, err
-}
-
-// hold locks the new file, so that no other process takes it for one that was left behind.
-func (b *Backup) hold() (err error) {
-	if b.held, err = disk.Open(b.part); err != nil {
-		return err
-	}
-	return disk.TryLock(b.held, true)
 }
 
 // wrapCreate turns an error of the system, about a file that was to be made, into
@@ -101,17 +87,11 @@ func wrapCreate(said string, err error) error {
 	return fault.New(ErrNotMade, "%s: %v", said, err)
 }
 
-func (b Backup) close() {
-	if b.held != nil {
-		_ = b.held.Close()
-	}
-}
-
 // Verify opens the copy as the owner, checks everything in it, every value included,
 // and moves it to its destination. On any error, it removes the copy. If the copy is
 // damaged, the error is [ErrDamaged].
 func (b Backup) Verify(id *Identity, o Options) (Report, error) {
-	r, err := VerifyBackup(b.part, id, o)
+	r, err := VerifyBackup(b.part.Path, id, o)
 	switch {
 	case err == nil && len(r.Problems) > 0:
 		err = fault.New(ErrBadCopy, "the backup failed its verification and was removed: %s", r.Problems[0])
@@ -120,18 +100,12 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 	case err != nil:
 		err = wrapCreate("the backup could not be verified and was removed", err)
 	case b.File != "":
-		if runtime.GOOS == "windows" { // Windows cannot move an open file
-			b.close()
+		if err = disk.Move(b.part.Path, b.File); err != nil {
+			err = wrapCreate("the backup could not be renamed and was removed", disk.Named(b.File, err))
 		}
-		if err = disk.Move(b.part, b.File); err != nil {
-			err = wrapCreate("the backup could not be renamed and was removed", err)
-		}
-	}
-	if err != nil {
-		_ = os.Remove(b.part)
 	}
 	if err != nil || b.File != "" {
-		b.close()
+		b.Discard()
 	}
 	return r, err
 }
@@ -139,19 +113,15 @@ func (b Backup) Verify(id *Identity, o Options) (Report, error) {
 // Open opens a copy that is only streamed, and removes its name where the system lets
 // it; see [Backup.Discard]. The caller closes the file.
 func (b Backup) Open() (*os.File, error) {
-	defer b.close()
-	f, err := disk.Open(b.part)
-	if err != nil {
-		return nil, err
+	f, err := disk.Open(b.part.Path)
+	if err == nil {
+		_ = os.Remove(b.part.Path) // Windows cannot remove an open file
 	}
-	if err := os.Remove(b.part); err != nil { // Windows cannot remove an open file
-		return f, nil
-	}
-	return f, nil
+	return f, err
 }
 
-// Discard removes what is left of a copy that was only streamed.
-func (b Backup) Discard() { _ = os.Remove(b.part) }
+// Discard removes what is left of a copy that was only streamed, or of a failed one.
+func (b Backup) Discard() { b.part.End() }
 
 // OpenCopy opens a backup, or any vault file that nobody writes to, for reading. It
 // takes no lock, and ignores what this machine remembers of the vault.

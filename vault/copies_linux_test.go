@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"ass/vault/disk"
 	"ass/vault/internal/bolt"
 )
 
@@ -274,11 +273,13 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	defer os.RemoveAll(diskOptions(filepath.Join(dir, "vault.db")).Unfinished.Dir)
 	for name, b := range c.act.files {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	knowNewest(t, filepath.Join(dir, "vault.db"))
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCopies$")
 	cmd.Env = append(os.Environ(), "ASS_TEST_COPIES="+strings.Join([]string{c.name, dir, c.owner.Text()}, "\x1f"))
 	said, killed, err := traceFileCalls(cmd, dir, func(call fileCall) verdict {
@@ -444,7 +445,8 @@ func (c copyRun) replaced(dir string) (list [][]byte) {
 }
 
 func (c copyRun) noLeftovers(dir string, fails func(string, ...any)) {
-	for _, pattern := range []string{"*" + disk.PartSuffix, "*" + newSuffix} {
+	diskOptions(filepath.Join(dir, "vault.db")).Unfinished.Sweep(func(string) {})
+	for _, pattern := range []string{".ass-*", "*" + newSuffix} {
 		if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
 			fails("it left %q behind", left)
 		}

@@ -1,11 +1,14 @@
 package vault
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -22,12 +25,18 @@ type mark struct {
 // memory is what this machine remembers of each vault, outside the vault's file: the
 // newest log entry that it has seen. A file alone cannot prove that it is not an old
 // copy of itself. The memory can show it.
-type memory struct{ dir string }
-
-type markJSON struct {
-	Seq uint64 `json:"seq"`
-	MAC string `json:"mac"`
+//
+// The note about a vault is two slots, which are written in turn and in place. If the power
+// fails while one is written, the other still tells of the entry before. A slot is
+// u64 seq ‖ MAC ‖ SHA-256(seq ‖ MAC)[:8].
+type memory struct {
+	dir        string
+	unfinished disk.Register
 }
+
+const slotSize = 8 + 32 + 8
+
+func (o Options) memory() memory { return memory{o.MemoryDir, o.Unfinished} }
 
 func (m memory) file(vid keys.VaultID) string {
 	return filepath.Join(m.dir, hex.EncodeToString(vid[:]))
@@ -39,13 +48,13 @@ func (m memory) recall(vid keys.VaultID) (mark, error) {
 	if m.dir == "" {
 		return mark{}, nil
 	}
-	b, _, err := disk.ReadFile(m.file(vid), 1<<10)
+	b, _, err := disk.ReadFile(m.file(vid), 2*slotSize)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // as with XDG_STATE_HOME=/dev/null
 		return mark{}, nil
 	}
 	var k mark
 	if err == nil {
-		if k, err = parseMark(b); err != nil {
+		if k, _, err = parseSlots(b); err != nil {
 			err = fmt.Errorf("%s: %w", m.file(vid), err)
 		}
 	}
@@ -55,33 +64,63 @@ func (m memory) recall(vid keys.VaultID) (mark, error) {
 	return k, nil
 }
 
-func parseMark(b []byte) (mark, error) {
-	var j markJSON
-	if err := json.Unmarshal(b, &j); err != nil {
-		return mark{}, err
+// parseSlots returns the newer mark of a note, and the place of the other slot, in bytes.
+func parseSlots(b []byte) (k mark, other int64, err error) {
+	if len(b) != 2*slotSize {
+		return mark{}, 0, fmt.Errorf("it has %d bytes instead of %d", len(b), 2*slotSize)
 	}
-	sum, err := hex.DecodeString(j.MAC)
-	if err == nil && len(sum) != 32 {
-		err = fmt.Errorf("its MAC has %d bytes instead of 32", len(sum))
+	found := false
+	for i := range 2 {
+		slot := b[i*slotSize:][:slotSize]
+		is := mark{binary.BigEndian.Uint64(slot), [32]byte(slot[8:])}
+		if bytes.Equal(is.slot(), slot) && (!found || is.Seq > k.Seq) {
+			k, other, found = is, int64((1-i)*slotSize), true
+		}
 	}
-	if err != nil {
-		return mark{}, err
+	if !found {
+		return mark{}, 0, errors.New("neither of its two sums is right")
 	}
-	return mark{j.Seq, [32]byte(sum)}, nil
+	return k, other, nil
 }
 
-// note remembers k. It is called under the lock of the vault, so it never goes
-// back. If the machine cannot remember, for example in a read-only home, everything
-// else still works; the owner sees it in the report of a verification. Each call makes
-// a new file: copies of a vault have separate locks, but share one memory.
+func (k mark) slot() []byte {
+	b := append(binary.BigEndian.AppendUint64(nil, k.Seq), k.MAC[:]...)
+	sum := sha256.Sum256(b)
+	return append(b, sum[:8]...)
+}
+
+// note remembers k. It goes back only if a person wants that, with a restore for example. Copies
+// of a vault have separate locks, but share one memory: if two are used at the same moment,
+// the note is of one of them. If the machine cannot remember, for example in a read-only
+// home, everything else still works; the owner sees it in the report of a verification.
 func (m memory) note(vid keys.VaultID, k mark) {
-	if m.dir == "" {
+	if m.dir == "" || m.overwrite(vid, k) == nil {
 		return
 	}
-	b, err := json.Marshal(markJSON{k.Seq, hex.EncodeToString(k.MAC[:])})
-	if err == nil {
-		_ = disk.ReplaceUnsynced(m.file(vid), b)
+	_ = m.unfinished.ReplaceAny(m.file(vid), append(k.slot(), make([]byte, slotSize)...))
+}
+
+// overwrite writes k into the older slot of a note that can be read. The slots say by their
+// numbers which of them is newer, so the note of a later entry is an error.
+func (m memory) overwrite(vid keys.VaultID, k mark) error {
+	f, err := disk.OpenAlone(m.file(vid), os.O_RDWR)
+	if err != nil {
+		return err
 	}
+	defer f.Close()
+	b := make([]byte, 2*slotSize+1) // a longer one is none
+	n, _ := f.ReadAt(b, 0)
+	was, other, err := parseSlots(b[:n])
+	if err == nil && was.Seq >= k.Seq {
+		err = errors.New("it is of a later entry")
+	}
+	if err == nil {
+		_, err = f.WriteAt(k.slot(), other)
+	}
+	if err != nil {
+		return err
+	}
+	return disk.SyncData(f)
 }
 
 // Rollback says that a vault is not the one that this machine saw last.

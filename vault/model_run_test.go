@@ -301,7 +301,6 @@ func (m *model) act(a *specActor, fn func(*vault.Session) error) error {
 	if m.random.IntN(10) == 0 { // leftovers of a process that died
 		junk := bytes.Repeat([]byte("junk"), m.random.IntN(4096))
 		m.must(os.WriteFile(m.v.Path+".new", junk, 0o600))
-		m.must(os.WriteFile(m.v.Path+".backup.part", junk, 0o600))
 	}
 	opened, err := vault.Open(m.v.Path, m.v.Opts)
 	if err != nil {

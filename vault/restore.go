@@ -76,7 +76,7 @@ func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, err
 // or the backup has changed since then, the error is [ErrConflict].
 func Restore(path, backup string, id *Identity, planned Restoration, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {
 		return r.plan, err
 	}
 	lock, err := disk.LockBeside(path, false, r.o.lock())
@@ -203,7 +203,7 @@ func (r *restore) do() error {
 		err = r.close() // Windows cannot rename over an open file
 	}
 	if err == nil && r.plan.There {
-		err = disk.Keep(r.path, r.plan.Replaced)
+		err = r.o.Unfinished.Keep(r.path, r.plan.Replaced)
 	}
 	if err != nil {
 		_ = os.Remove(r.path + newSuffix)
@@ -217,7 +217,7 @@ func (r *restore) do() error {
 		return err
 	}
 	if err == nil {
-		memory{r.o.MemoryDir}.note(v.vid, end)
+		r.o.memory().note(v.vid, end)
 	}
 	r.plan.Epoch = next.epoch.N
 	return err
@@ -227,7 +227,7 @@ func (r *restore) do() error {
 const replacedInfix = ".replaced-"
 
 // dropSecondNames removes what is left of runs that died before they replaced the vault:
-// other names of the vault, which look like copies but are not, and unfinished copies.
+// other names of the vault, which look like copies but are not.
 func dropSecondNames(path, backup string) error {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(filepath.Clean(dir))
@@ -236,8 +236,7 @@ func dropSecondNames(path, backup string) error {
 	}
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) &&
-			(strings.HasSuffix(name, disk.PartSuffix) || disk.Linked(name, path)) {
+		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) && disk.Linked(name, path) {
 			if err := os.Remove(name); err != nil {
 				return err
 			}

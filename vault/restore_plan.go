@@ -173,7 +173,7 @@ func (r *restore) compare(t *tx) error {
 	}
 	r.last = t.head.log
 	r.raise = map[tokens.Path]tokens.Tier{}
-	seen, unread := memory{r.o.MemoryDir}.recall(r.from.v.vid)
+	seen, unread := r.o.memory().recall(r.from.v.vid)
 	switch {
 	case unread != nil:
 		p.Unread = unread.Error()

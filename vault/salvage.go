@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/google/uuid"
@@ -48,12 +47,6 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := checkTarget(to); err != nil {
 		return r, err
 	}
-	part := to + disk.PartSuffix
-	for _, name := range []string{part, part + newSuffix} { // the run deletes both
-		if disk.Same(name, damagedFile) {
-			return r, fault.New(ErrConflict, "%s would be overwritten by a temporary file; choose another name", damagedFile)
-		}
-	}
 	found, err := bolt.ScanFile(damagedFile, plausible)
 	if err != nil {
 		return r, err
@@ -63,7 +56,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w.findEnd()
-	seen, _ := memory{o.MemoryDir}.recall(w.s.epoch.Vault) // a note that cannot be read tells nothing
+	seen, _ := o.memory().recall(w.s.epoch.Vault) // a note that cannot be read tells nothing
 	w.end = max(w.end, seen.Seq)
 	if err := w.readLog(w.s); err != nil {
 		return r, err
@@ -76,27 +69,28 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	defer lock.Release()
-	if err := disk.RemovePart(part, damagedFile, isOurs); err != nil {
+	part, err := o.Unfinished.Beside(to, newSuffix)
+	if err != nil {
 		return r, err
 	}
-	defer os.Remove(part) // does nothing once disk.Move has renamed it
-	if _, err := makeFile(part, w.s, w.fill); err != nil {
-		return r, err
+	defer part.End()
+	if _, err := makeFile(part.Path, w.s, w.fill); err != nil {
+		return r, disk.Named(to, err)
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
 	// the records that do not fit together, and the owner vouches for the rest.
-	v := &Vault{path: part, opts: o, lock: &disk.Lock{}, vid: w.s.epoch.Vault}
+	v := &Vault{path: part.Path, opts: o, lock: &disk.Lock{}, vid: w.s.epoch.Vault}
 	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
-	if v.db, err = bolt.Open(part, false); err != nil {
+	if v.db, err = bolt.Open(part.Path, false); err != nil {
 		return r, err
 	}
 	r, err = w.settle(to)
 	if err = errors.Join(err, v.db.Close()); errors.Is(err, ErrMaybeDone) {
-		err = errors.New(err.Error()) // the deferred Remove deletes the file
+		err = errors.New(err.Error()) // the deferred End removes the file
 	}
 	if err == nil {
-		err = disk.Move(part, to)
+		err = disk.Move(part.Path, to)
 	}
 	return r, Archived{File: r.LogFile}.discardOnError(err)
 }
@@ -452,9 +446,6 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 	if len(w.told.Problems) > 0 {
 		plan.cut, plan.behind = true, w.end
 		logFile := to + ".log.jsonl"
-		if err := disk.RemovePart(logFile+disk.PartSuffix, w.path, isOurs); err != nil {
-			return r, err
-		}
 		name, err := disk.Unused(logFile)
 		if err != nil {
 			return r, err

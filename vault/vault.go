@@ -44,6 +44,11 @@ type Options struct {
 	// entry that it saw in each vault. "" means that it remembers nothing.
 	MemoryDir string
 
+	// Unfinished is where this process notes the temporary files that it makes beside
+	// backups and archives, so that a later one can remove them; see [disk.Register.Sweep].
+	// The zero Register notes nothing.
+	Unfinished disk.Register
+
 	// Reason is stored with each request that the session makes.
 	Reason string
 
@@ -100,7 +105,7 @@ type Vault struct {
 // check that before you throw the owner's key away.
 func Create(path string, owner *Identity, o Options) (id string, err error) {
 	o = o.withDefaults()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {
 		return "", err
 	}
 	lock, err := disk.LockBeside(path, false, o.lock())
@@ -238,7 +243,7 @@ func (v *Vault) meta(name string) ([]byte, error) { return v.db.Get(bucketMeta, 
 // compareMemory checks that the log still has the newest entry that this machine saw. If
 // not, it sets v.back.
 func (v *Vault) compareMemory() error {
-	seen, unread := memory{v.opts.MemoryDir}.recall(v.vid)
+	seen, unread := v.opts.memory().recall(v.vid)
 	v.seen, v.unread = seen, unread
 	last, then, err := v.lastEntry(seen.Seq)
 	if err != nil {
@@ -264,7 +269,7 @@ func (v *Vault) compareMemory() error {
 // copy, the machine keeps the newer entry.
 func (v *Vault) remember(k mark) {
 	if v.back == nil && k.Seq > v.seen.Seq {
-		memory{v.opts.MemoryDir}.note(v.vid, k)
+		v.opts.memory().note(v.vid, k)
 		v.seen = k
 	}
 }

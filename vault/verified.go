@@ -43,7 +43,7 @@ func (m memory) verifiedFile(vid keys.VaultID) string { return m.file(vid) + ".v
 
 // keep remembers a verification that found no problem and ended at the entry last.
 func (v *verification) keep(last audit.Position) error {
-	m := memory{v.s.v.opts.MemoryDir}
+	m := v.s.v.opts.memory()
 	if m.dir == "" || !worthKeeping(v.Entries-v.earlier, v.Records) {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (v *verification) keep(last audit.Position) error {
 	k, ctx := v.s.root.VerifiedWrap()
 	sealed, err := keys.Seal(k, ctx, plain)
 	if err == nil && len(sealed) <= maxVerified {
-		_ = disk.ReplaceUnsynced(m.verifiedFile(v.s.epoch.Vault), sealed)
+		_ = m.unfinished.ReplaceAny(m.verifiedFile(v.s.epoch.Vault), sealed)
 	}
 	return err
 }
@@ -69,7 +69,7 @@ func (v *verification) keep(last audit.Position) error {
 // Otherwise it returns from, where the log begins.
 func (v *verification) recall(from checkpoint) checkpoint {
 	var note verified
-	m := memory{v.s.v.opts.MemoryDir}
+	m := v.s.v.opts.memory()
 	if m.dir == "" {
 		return from
 	}

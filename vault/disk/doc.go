@@ -1,8 +1,9 @@
 // Package disk opens, locks, writes, moves and removes files that others may have put in
-// their place, or may swap between a check and the opening. If writing a file fails,
-// no half of it stays under its name, and a file that is replaced is replaced as a whole.
-// It knows no vault.
+// their place, or may swap between a check and the opening. A new file appears whole, or
+// not at all, and a file that is replaced is replaced as a whole. What this package has
+// made, replaced or removed is synced. It knows no vault.
 //
-// open.go opens, lock.go locks, write.go makes files and replaces small ones, and names.go
-// gives finished files their names.
+// open.go opens, lock.go locks, create.go makes and replaces files, names.go gives finished
+// files their names, and register.go notes the files that are not finished, so that a later
+// process can remove them.
 package disk

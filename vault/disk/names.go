@@ -7,12 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ass/vault/internal/fault"
 )
-
-// PartSuffix ends the name of a file that is not finished yet.
-const PartSuffix = ".part"
 
 // CheckFree returns [fault.ErrExists] if a name is taken.
 func CheckFree(file string) error {
@@ -56,7 +54,7 @@ func Linked(a, b string) bool {
 // Publish renames a finished file to a name that may be taken, and reports whether the
 // name is now that of the new file. A name without its sync is [fault.ErrMaybeDone].
 func Publish(from, to string) (published bool, err error) {
-	if err := os.Rename(from, to); err != nil {
+	if err := rename(from, to); err != nil {
 		// A network file system can rename the file and still report an error.
 		if gone := os.Remove(from); errors.Is(gone, fs.ErrNotExist) {
 			return true, notSynced(err)
@@ -73,21 +71,29 @@ func notSynced(err error) error {
 	return fault.New(fault.ErrMaybeDone, "the change was made but not synced, so a power cut may undo it: %v", err)
 }
 
-// Move gives a file another name, which must be free.
+// Move gives a file another name, which must be free. After [fault.ErrMaybeDone], it has
+// that name, but may lose it in a power cut.
 func Move(from, to string) error {
-	if err := os.Link(from, to); err == nil || Linked(to, from) {
-		_ = os.Remove(from) // if that fails, the file keeps both names, which does no harm
-	} else if err = CheckFree(to); err != nil {
-		return err
-	} else if err = os.Rename(from, to); err != nil { // on a file system without links
+	if err := moveTo(from, to); err != nil {
 		return err
 	}
 	return syncFolder(to)
 }
 
+func moveTo(from, to string) error {
+	if err := os.Link(from, to); err == nil || Linked(to, from) {
+		_ = os.Remove(from) // if that fails, the file keeps both names, which does no harm
+		return nil
+	}
+	if err := CheckFree(to); err != nil {
+		return err
+	}
+	return rename(from, to) // on a file system without links
+}
+
 // Keep gives the file at path a second name, as, which no other file may have. If the file
 // system has no hard links, Keep makes a copy.
-func Keep(path, as string) error {
+func (r Register) Keep(path, as string) error {
 	if err := os.Link(path, as); err == nil || Linked(path, as) {
 		return nil
 	} else if errors.Is(err, fs.ErrExist) {
@@ -98,43 +104,73 @@ func Keep(path, as string) error {
 		return err
 	}
 	defer from.Close()
-	part := as + PartSuffix
-	err = Write(part, func(w io.Writer) error {
+	part, err := r.Beside(as)
+	if err != nil {
+		return err
+	}
+	defer part.End()
+	err = Write(part.Path, func(w io.Writer) error {
 		_, err := io.Copy(w, from)
 		return err
 	})
 	if err == nil {
-		if err = os.Rename(part, as); err != nil {
-			_ = os.Remove(part)
-		}
+		err = rename(part.Path, as)
 	}
-	return err
+	return Named(as, err)
 }
 
-// RemovePart removes an unfinished file that a dead run left behind. If another process
-// is writing the file, the error is [fault.ErrBusy]. If the name is that of source, which
-// is only to be read, or the file is not ours, RemovePart refuses and removes nothing.
-func RemovePart(part, source string, ours func(*os.File) bool) error {
-	f, err := OpenFile(part, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%s is in the way; remove it, or choose another name: %w", part, err)
-	}
-	defer f.Close()
-	if Same(part, source) {
-		return fault.New(fault.ErrConflict, "%s would be overwritten by a temporary file; choose another name", part)
-	}
-	if !ours(f) {
-		return fault.New(fault.ErrExists, "%s is in the way and was not made by ass; remove it, or choose another name", part)
-	}
-	switch err := TryLock(f, false); {
-	case errors.Is(err, ErrLocked):
-		return &fault.BusyError{Path: part}
-	case err != nil:
+// Remove removes a file, and syncs its folder, so that a power cut does not bring the file
+// back. Without the sync, the error is [fault.ErrMaybeDone].
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil {
 		return err
 	}
-	f.Close() // Windows cannot remove an open file
-	return os.Remove(part)
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return fault.New(fault.ErrMaybeDone, "%s was removed, but that was not synced, so a power cut may undo it: %v", path, err)
+	}
+	return nil
+}
+
+// MakeFolder makes a folder, for its owner alone, and those above it that are missing. It
+// syncs each of them into the one above: without that, a power cut could take away a folder
+// with synced files in it.
+func MakeFolder(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return &fs.PathError{Op: "mkdir", Path: path, Err: errors.New("it is not a folder")}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	above := filepath.Dir(path)
+	if above != path {
+		if err := MakeFolder(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := SyncDir(above); err != nil && !errors.Is(err, fs.ErrPermission) { // who may not list it cannot sync it
+		return err
+	}
+	return nil
+}
+
+// Strays lists the temporary files of path that killed runs left behind.
+func Strays(path string) (found []string) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		number, ours := strings.CutPrefix(e.Name(), tempStart(path))
+		if ours && isNumber(number) && e.Type().IsRegular() {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	return found
 }

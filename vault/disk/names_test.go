@@ -79,7 +79,7 @@ func TestKeep(t *testing.T) {
 	path, as := filepath.Join(dir, "path"), filepath.Join(dir, "as")
 	write(t, path, "kept")
 	for range 2 { // the second time, it is kept already
-		if err := disk.Keep(path, as); err != nil {
+		if err := (disk.Register{}).Keep(path, as); err != nil {
 			t.Fatal(err)
 		}
 		holds(t, path, "kept")
@@ -87,7 +87,7 @@ func TestKeep(t *testing.T) {
 	}
 	other := filepath.Join(dir, "other")
 	write(t, other, "other")
-	if err := disk.Keep(path, other); err == nil {
+	if err := (disk.Register{}).Keep(path, other); err == nil {
 		t.Error("it was kept under the name of another file")
 	}
 	holds(t, other, "other")
@@ -109,43 +109,6 @@ func TestUnused(t *testing.T) {
 	if err := disk.CheckFree(name + "-4"); err != nil {
 		t.Errorf("a free name: %v", err)
 	}
-}
-
-func TestRemovePart(t *testing.T) {
-	dir := t.TempDir()
-	part, source := filepath.Join(dir, "f.part"), filepath.Join(dir, "source")
-	write(t, source, "source")
-	ours, foreign := func(*os.File) bool { return true }, func(*os.File) bool { return false }
-	if err := disk.RemovePart(part, source, ours); err != nil {
-		t.Errorf("nothing to remove: %v", err)
-	}
-	write(t, part, "left behind")
-	if err := disk.RemovePart(part, source, foreign); !errors.Is(err, vault.ErrExists) {
-		t.Errorf("somebody else's: %v", err)
-	}
-	holds(t, part, "left behind")
-	held, err := disk.Open(part)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := disk.TryLock(held, true); err != nil {
-		t.Fatal(err)
-	}
-	if err := disk.RemovePart(part, source, ours); !errors.Is(err, vault.ErrBusy) {
-		t.Errorf("while another process writes it: %v", err)
-	}
-	held.Close()
-	if err := disk.RemovePart(part, source, ours); err != nil {
-		t.Error(err)
-	}
-	isGone(t, part)
-	if err := os.Link(source, part); err != nil {
-		t.Skip(err)
-	}
-	if err := disk.RemovePart(part, source, ours); !errors.Is(err, vault.ErrConflict) {
-		t.Errorf("the source itself: %v", err)
-	}
-	holds(t, source, "source")
 }
 
 // Files with a second name, and what is no regular file, are not opened.

@@ -15,23 +15,21 @@ func TestReplaceKeepsOwner(t *testing.T) {
 		t.Skip("it needs root")
 	}
 	const somebody = 1234
-	for name, replace := range map[string]func(string, []byte) error{"Replace": Replace, "ReplaceUnsynced": ReplaceUnsynced} {
-		path := filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chown(path, somebody, somebody); err != nil {
-			t.Fatal(err)
-		}
-		if err := replace(path, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if owner, _ := ownerOf(info); owner != somebody {
-			t.Errorf("%s: the file belongs to %d", name, owner)
-		}
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, somebody, somebody); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Register{}).Replace(path, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, _ := ownerOf(info); owner != somebody {
+		t.Errorf("the file belongs to %d", owner)
 	}
 }

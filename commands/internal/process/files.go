@@ -26,6 +26,7 @@ type Files struct {
 	dir    string
 	lock   *os.File
 	places []string // of links, absolute
+	forget func()   // ends the note in the register
 }
 
 const (
@@ -50,9 +51,9 @@ func MemoryFolder(dirs ...string) (string, bool) {
 // WriteFiles writes files into a new folder in dir, readable by this user alone, and makes
 // the links to them. If it fails, nothing is left of them. An error that a link's place is
 // taken is [fs.ErrExist].
-func WriteFiles(dir string, files []File) (f *Files, err error) {
+func WriteFiles(register disk.Register, dir string, files []File) (f *Files, err error) {
 	for range 10 {
-		if f, err = newFiles(dir); err == nil || !errors.Is(err, disk.ErrLocked) {
+		if f, err = newFiles(register, dir); err == nil || !errors.Is(err, disk.ErrLocked) {
 			break
 		}
 	}
@@ -66,7 +67,7 @@ func WriteFiles(dir string, files []File) (f *Files, err error) {
 		}
 	}()
 	for _, file := range files {
-		if err := disk.WriteNew(f.Path(file.Name), file.Content, 0o400); err != nil {
+		if err := (disk.Register{}).WriteNew(f.Path(file.Name), file.Content, 0o400); err != nil {
 			return f, err
 		}
 		if file.Place != "" {
@@ -78,7 +79,7 @@ func WriteFiles(dir string, files []File) (f *Files, err error) {
 	}
 	list, err := json.Marshal(f.places) // before the links, so that none is forgotten
 	if err == nil {
-		err = disk.WriteNew(filepath.Join(f.dir, placesName), list, 0o600)
+		err = (disk.Register{}).WriteNew(filepath.Join(f.dir, placesName), list, 0o600)
 	}
 	if err != nil {
 		return f, err
@@ -96,12 +97,13 @@ func WriteFiles(dir string, files []File) (f *Files, err error) {
 
 // newFiles makes the folder and takes its lock. If somebody sweeps it in between, the error
 // is [disk.ErrLocked].
-func newFiles(dir string) (*Files, error) {
+func newFiles(register disk.Register, dir string) (*Files, error) {
 	made, err := os.MkdirTemp(dir, filesPrefix)
 	if err != nil {
 		return nil, err
 	}
 	f := &Files{dir: filepath.Clean(made)} // as the links name it
+	f.forget = register.NoteFolder(f.dir)
 	if f.lock, err = os.OpenFile(f.Path(lockName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		err = disk.TryLock(f.lock, false)
 	}
@@ -126,6 +128,9 @@ func (f *Files) Remove() error {
 	err := os.RemoveAll(f.dir)
 	if f.lock != nil {
 		err = errors.Join(f.lock.Close(), os.RemoveAll(f.dir)) // Windows removes no open file
+	}
+	if err == nil {
+		f.forget()
 	}
 	return err
 }

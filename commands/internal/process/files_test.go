@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ass/vault/disk"
 )
 
 func names(t *testing.T, dir string) (list []string) {
@@ -24,7 +26,8 @@ func names(t *testing.T, dir string) (list []string) {
 
 func TestWriteFiles(t *testing.T) {
 	dir, place := t.TempDir(), filepath.Join(t.TempDir(), "place")
-	f, err := WriteFiles(dir, []File{{Name: "A", Content: []byte("one")}, {Name: "B", Content: []byte("two"), Place: place}})
+	f, err := WriteFiles(disk.Register{}, dir, []File{{Name: "A", Content: []byte("one")},
+		{Name: "B", Content: []byte("two"), Place: place}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +47,7 @@ func TestWriteFiles(t *testing.T) {
 	}
 	// A place that is taken leaves nothing of the attempt, and the other files alone.
 	other := filepath.Join(t.TempDir(), "other")
-	_, err = WriteFiles(dir, []File{{Name: "C", Place: other}, {Name: "D", Place: place}})
+	_, err = WriteFiles(disk.Register{}, dir, []File{{Name: "C", Place: other}, {Name: "D", Place: place}})
 	if !errors.Is(err, fs.ErrExist) || len(names(t, dir)) != 1 {
 		t.Errorf("%v, %v", err, names(t, dir))
 	}
@@ -60,7 +63,7 @@ func TestWriteFiles(t *testing.T) {
 	if _, err := os.Lstat(place); err == nil || len(names(t, dir)) != 0 {
 		t.Errorf("left: %v", names(t, dir))
 	}
-	if _, err := WriteFiles(filepath.Join(dir, "none"), nil); err == nil {
+	if _, err := WriteFiles(disk.Register{}, filepath.Join(dir, "none"), nil); err == nil {
 		t.Error("there is no such folder")
 	}
 }
@@ -69,7 +72,7 @@ func TestWriteFiles(t *testing.T) {
 func TestSweepFiles(t *testing.T) {
 	dir, place := t.TempDir(), filepath.Join(t.TempDir(), "place")
 	left := func() string {
-		f, err := WriteFiles(dir, []File{{Name: "A", Content: []byte("one"), Place: place}})
+		f, err := WriteFiles(disk.Register{}, dir, []File{{Name: "A", Content: []byte("one"), Place: place}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +119,7 @@ func TestSweepFiles(t *testing.T) {
 
 func left2(t *testing.T, dir string) string {
 	t.Helper()
-	f, err := WriteFiles(dir, []File{{Name: "A"}})
+	f, err := WriteFiles(disk.Register{}, dir, []File{{Name: "A"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +134,7 @@ func TestSweepWhileWriting(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 50 {
-				f, err := WriteFiles(dir, []File{{Name: "A", Content: []byte("one")}})
+				f, err := WriteFiles(disk.Register{}, dir, []File{{Name: "A", Content: []byte("one")}})
 				if err != nil {
 					t.Error(err)
 					return

@@ -6,11 +6,6 @@ import (
 	"os"
 )
 
-// IsDatabase reports whether a file that begins with head may be a bbolt file.
-func IsDatabase(head []byte) bool {
-	return len(head) >= pageHeader+4 && order.Uint32(head[pageHeader:]) == metaMagic
-}
-
 // Layout says where things lie in a file. It is for tests that damage files.
 type Layout struct {
 	Pages   map[uint64]Page   // by id

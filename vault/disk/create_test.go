@@ -8,58 +8,17 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
 
 	"ass/vault/disk"
 )
-
-// Sweep removes the unfinished files of killed runs. It leaves the files of other runs and of
-// other programs alone, even if their names look alike.
-func TestSweep(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "env")
-	old := time.Now().Add(-time.Hour)
-	for name, stays := range map[string]bool{
-		".ass-env-123":   false,
-		".ass-env-45678": false,
-		".ass-env-9x":    true,
-		".env-123":       true,
-		".ass-other-1":   true,
-		"env":            true,
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(file, old, old); err != nil {
-			t.Fatal(err)
-		}
-		disk.Sweep(path, time.Minute)
-		if _, err := os.Stat(file); (err == nil) != stays {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	young := filepath.Join(dir, ".ass-env-1")
-	if err := os.WriteFile(young, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	disk.Sweep(path, time.Minute)
-	if _, err := os.Stat(young); err != nil {
-		t.Errorf("what another run may be writing: %v", err)
-	}
-	disk.Sweep(path, 0)
-	if _, err := os.Stat(young); err == nil {
-		t.Error("under a lock, nothing is another run's")
-	}
-}
 
 // A file appears, or is replaced, in one piece, for its owner alone.
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "below", "f")
-	for _, replace := range []func(string, []byte) error{disk.Replace, disk.ReplaceUnsynced} {
+	for _, register := range []disk.Register{{}, {Dir: filepath.Join(t.TempDir(), "unfinished")}} {
 		for _, content := range []string{"one", "", "another one"} {
-			if err := replace(path, []byte(content)); err != nil {
+			if err := register.Replace(path, []byte(content)); err != nil {
 				t.Fatal(err)
 			}
 			got, info, err := disk.ReadFile(path, 1<<10)
@@ -83,14 +42,14 @@ func TestReplaceRefuses(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, path := range []string{link, dir} {
-		if err := disk.Replace(path, []byte("x")); err == nil {
+		if err := (disk.Register{}).Replace(path, []byte("x")); err == nil {
 			t.Errorf("%s was replaced", path)
 		}
 	}
 	if got, err := os.ReadFile(target); string(got) != "kept" {
 		t.Errorf("the target of the link holds %q, %v", got, err)
 	}
-	if err := disk.WriteNew(target, []byte("x"), 0o600); !errors.Is(err, fs.ErrExist) {
+	if err := (disk.Register{}).WriteNew(target, []byte("x"), 0o600); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a new file over another: %v", err)
 	}
 	if got, err := os.ReadFile(target); string(got) != "kept" {
@@ -100,7 +59,7 @@ func TestReplaceRefuses(t *testing.T) {
 
 func TestReadFileHasALimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	if err := disk.WriteNew(path, []byte("12345"), 0o600); err != nil {
+	if err := (disk.Register{}).WriteNew(path, []byte("12345"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if b, _, err := disk.ReadFile(path, 5); err != nil || string(b) != "12345" {
