@@ -4,12 +4,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 // runtimeFolder returns the folder for files that live no longer than a session. If the
@@ -49,7 +49,7 @@ func (a *app) unlocked(h setup) credential {
 	}
 	token, err := tokens.ParseToken(string(text))
 	if err != nil || !a.now().Before(token.Expires) {
-		_ = os.Remove(path)
+		_ = disk.Remove(path)
 		return h.cred
 	}
 	return credential{tokenCredential, string(text), fromUnlock}
@@ -58,7 +58,24 @@ func (a *app) unlocked(h setup) credential {
 // forgetUnlock removes the token that ass unlock left, and reports whether it did.
 func (a *app) forgetUnlock() bool {
 	path, err := a.unlockFile()
-	return err == nil && os.Remove(path) == nil
+	return err == nil && disk.Remove(path) == nil
+}
+
+// leftUnlock returns the tokens that ass unlock left, by their files. A run that was killed may
+// have left one under a temporary name.
+func leftUnlock(path string) (left map[string]string, err error) {
+	left = map[string]string{}
+	for _, file := range append(disk.Strays(path), path) {
+		text, err := readOwn(file, 64<<10)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		left[file] = string(text)
+	}
+	return left, nil
 }
 
 type unlockCmd struct {
@@ -99,21 +116,34 @@ func (c unlockCmd) Run(a *app) error {
 	if err := privateFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
+	earlier, err := leftUnlock(path)
+	if err != nil {
+		return err
+	}
+	// The token is stored before it is live: if this run is killed, no live token is left behind.
+	stored := false
+	spec.Keep = func(text string) error {
+		err := a.writePrivate(path, []byte(text))
+		stored = err == nil || errors.Is(err, vault.ErrMaybeDone)
+		return err
+	}
 	var t vault.Issued
 	err = a.withSession(access{owner: "unlock the vault"}, func(s *vault.Session) (err error) {
 		t, err = s.IssueToken(spec)
 		return err
 	})
+	if !stored {
+		return err
+	}
+	a.endTokens(earlier) // one unlock at a time
+	if err != nil && !errors.Is(err, vault.ErrMaybeDone) {
+		_ = disk.Remove(path) // it has a dead token
+	}
 	if err != nil {
 		return err
 	}
-	if old, err := readOwn(path, 64<<10); err == nil { // one unlock at a time
-		if err := a.giveUp(string(old)); err != nil {
-			return err
-		}
-	}
-	if err := a.writePrivate(path, []byte(t.Text)); err != nil {
-		_ = a.giveUp(t.Text) // nobody has this token; if this fails, it expires
+	delete(earlier, path) // it has the new token now
+	if err := removeAll(earlier); err != nil {
 		return err
 	}
 	return a.answer(unlockResult{Unlocked: true, ExpiresAt: stamp(t.Expires), TokenID: t.ID,
@@ -129,21 +159,37 @@ func (lockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	text, err := readOwn(path, 64<<10)
-	if errors.Is(err, fs.ErrNotExist) {
-		return a.saidLocked("The vault was not unlocked.")
-	}
+	left, err := leftUnlock(path)
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil {
+	if len(left) == 0 {
+		return a.saidLocked("The vault was not unlocked.")
+	}
+	if err := removeAll(left); err != nil {
 		return err
 	}
-	// The token revokes itself. If it has expired, there is no need to.
-	if err := a.giveUp(string(text)); err != nil {
-		a.out.note("the token could not be revoked (%v); it expires at its time", err)
-	}
+	a.endTokens(left)
 	return a.saidLocked("Locked.")
+}
+
+func removeAll(files map[string]string) error {
+	for file := range files {
+		if err := disk.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endTokens revokes tokens that ass unlock left. Each revokes itself. If one has expired, there
+// is no need to.
+func (a *app) endTokens(left map[string]string) {
+	for _, text := range left {
+		if err := a.giveUp(text); err != nil {
+			a.out.note("the token could not be revoked (%v); it expires at its time", err)
+		}
+	}
 }
 
 func (a *app) giveUp(text string) error {

@@ -230,3 +230,51 @@ func TestChangedTokens(t *testing.T) {
 		t.Errorf("the token itself: %v", err)
 	}
 }
+
+// A token is dead until whoever asked for it has stored it.
+func TestTokenIsKeptFirst(t *testing.T) {
+	v := newVictim(t)
+	full := errors.New("the disk is full")
+	var text string
+	scopes, err := tokens.ParseScopes("secrets:read:a/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := TokenSpec{Scopes: scopes, Keep: func(s string) error { text = s; return full }}
+	tokensNow := func() (n int) {
+		v.do(func(s *Session) {
+			list, err := s.Tokens()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n = len(list)
+		})
+		return n
+	}
+	before := tokensNow()
+	v.do(func(s *Session) {
+		if _, err := s.IssueToken(spec); !errors.Is(err, full) {
+			t.Errorf("a token that was not stored: %v", err)
+		}
+	})
+	if n := tokensNow(); n != before {
+		t.Errorf("there are %d tokens instead of %d", n, before)
+	}
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened.Token(text); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("it opens the vault: %v", err)
+	}
+	if err := opened.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spec.Keep = func(s string) error { text = s; return nil }
+	v.do(func(s *Session) {
+		issued, err := s.IssueToken(spec)
+		if err != nil || issued.Text != text {
+			t.Errorf("another token was stored than issued: %v", err)
+		}
+	})
+}

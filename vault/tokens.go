@@ -29,6 +29,10 @@ type TokenSpec struct {
 	Uses   uint64        // 0 means any number
 	IPs    tokens.IPs
 	Tier   tokens.Tier // the highest that it reads without approval; 0 means standard
+
+	// Keep, if set, gets the token before it is live. If Keep fails, no token is issued. If issuing
+	// fails after that, the token is dead.
+	Keep func(text string) error
 }
 
 // Issued is a new token with its text, which the vault does not keep.
@@ -82,6 +86,11 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 		}
 		if issued, err = s.issue(t, c); err != nil {
 			return err
+		}
+		if spec.Keep != nil {
+			if err := spec.Keep(issued.Text); err != nil {
+				return err
+			}
 		}
 		return t.log(audit.TokenIssued, "token", c.ID, issued.logged())
 	})
