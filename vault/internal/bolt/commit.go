@@ -30,6 +30,7 @@ func (st *DB) Update(fn func(*Tx) error) error {
 	defer func() { st.pages = nil }() // they no longer match the committed pages
 	var before [metaBytes]byte
 	committing := false
+	var last uint64 // the transaction before
 	err := st.guard(func() error {
 		switch _, err := st.file.ReadAt(before[:], 0); {
 		case errors.Is(err, io.EOF):
@@ -41,6 +42,9 @@ func (st *DB) Update(fn func(*Tx) error) error {
 		if err != nil {
 			return err
 		}
+		if last = pages.txid; last == maxTxID {
+			return pages.bad("no transaction can follow number %d", last)
+		}
 		return st.db.Update(func(b *bbolt.Tx) error {
 			err := fn(&Tx{b: b, pages: pages, path: st.path})
 			committing = err == nil
@@ -49,7 +53,15 @@ func (st *DB) Update(fn func(*Tx) error) error {
 	})
 	switch {
 	case err == nil:
-		_ = sumFreeList(st.file, st.path) // the sum is optional; see sumFreeList
+		w, err := readMeta(st.file, st.path)
+		if err == nil && w.txid != last+1 {
+			err = w.bad("its newest transaction is number %d, though number %d was committed", w.txid, last+1)
+		}
+		if err != nil {
+			st.broken = fault.New(fault.ErrMaybeDone, "the change was written, but cannot be found in the file: %v", err)
+			return st.broken
+		}
+		_ = w.sumFreeList() // the sum is optional
 		return nil
 	case !committing:
 		return err // nothing was written

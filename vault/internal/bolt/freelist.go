@@ -64,19 +64,20 @@ func listSum(page []byte, txid uint64) []byte {
 // is missing, the next opening for writing compares the list with all the pages, and the
 // next commit writes a sum again.
 func sumFreeList(f *os.File, path string) error {
-	w := &tree{f: f, path: path, buf: make([]byte, PageSize)}
-	info, err := f.Stat()
+	w, err := readMeta(f, path)
 	if err != nil {
 		return err
 	}
-	if err := w.meta(uint64(info.Size() / PageSize)); err != nil {
-		return err
-	}
+	return w.sumFreeList()
+}
+
+// sumFreeList is the function of that name, for meta pages that have been read.
+func (w *tree) sumFreeList() error {
 	if _, sum, err := w.freeList(w.free, w.txid, w.high); err != nil || sum {
 		return err
 	}
 	pages := uint64(order.Uint32(w.buf[12:])) + 1
-	_, err = f.WriteAt(listSum(w.buf[:pages*PageSize], w.txid), int64((w.free+pages)*PageSize-freeSum))
+	_, err := w.f.WriteAt(listSum(w.buf[:pages*PageSize], w.txid), int64((w.free+pages)*PageSize-freeSum))
 	return err
 }
 

@@ -41,6 +41,11 @@ const (
 	freeSum    = 8              // bytes of the sum at the end of a list of free pages
 )
 
+// maxTxID is more than the number of any transaction: a file that is written a million times a
+// second gets there in 285 years. A higher number comes from somebody who wants it to overflow:
+// then the next transaction would be an older one than the last.
+const maxTxID = 1 << 53
+
 // maxDepth is more than the depth of a tree of 2^64 pages.
 const maxDepth = 64
 
@@ -49,7 +54,7 @@ var order = binary.NativeEndian
 // tree is the last committed state of a file, as far as it has been read. Only one
 // goroutine may use it. A file that is being built has a nil tree, which checks nothing.
 type tree struct {
-	f    io.ReaderAt
+	f    *os.File
 	path string
 	buf  []byte // the page that is being read
 
@@ -95,16 +100,11 @@ func (w *tree) bad(format string, args ...any) error {
 // readTree reads the two meta pages at the start of a file and the list of free pages,
 // and finds the buckets.
 func readTree(f *os.File, path string) (*tree, error) {
-	info, err := f.Stat()
+	w, err := readMeta(f, path)
 	if err != nil {
 		return nil, err
 	}
-	w := &tree{f: f, path: path, buf: make([]byte, PageSize), seen: map[uint64]*treePage{},
-		buckets: map[string]*treeBucket{}}
-	pages := uint64(info.Size() / PageSize)
-	if err := w.meta(pages); err != nil {
-		return nil, err
-	}
+	w.seen, w.buckets = map[uint64]*treePage{}, map[string]*treeBucket{}
 	if ids, sum, err := w.freeList(w.free, w.txid, w.high); err == nil && sum {
 		w.trusted, w.freeIDs = true, slices.Clone(ids)
 	}
@@ -113,6 +113,16 @@ func readTree(f *os.File, path string) (*tree, error) {
 		return nil, err
 	}
 	return w, w.findBuckets(root, 0)
+}
+
+// readMeta reads the two meta pages, and nothing else.
+func readMeta(f *os.File, path string) (*tree, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	w := &tree{f: f, path: path, buf: make([]byte, PageSize)}
+	return w, w.meta(uint64(info.Size() / PageSize))
 }
 
 // meta reads the newer of the two meta pages, which bbolt writes in turn. If one is
@@ -136,8 +146,12 @@ func (w *tree) meta(pages uint64) error {
 		if order.Uint32(meta[8:]) != PageSize {
 			return fault.Unusable(w.path, fmt.Sprintf("it is not a vault: its page size is not %d bytes", PageSize))
 		}
+		txid := order.Uint64(meta[48:])
+		if txid > maxTxID || txid%2 != id {
+			return w.bad("page %d has transaction number %d, which no transaction has there", id, txid)
+		}
 		valid++
-		if txid := order.Uint64(meta[48:]); valid == 1 || txid > w.txid {
+		if valid == 1 || txid > w.txid {
 			w.txid, w.root, w.high, w.free = txid, order.Uint64(meta[16:]), order.Uint64(meta[40:]), order.Uint64(meta[32:])
 		}
 	}
