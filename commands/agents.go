@@ -113,17 +113,15 @@ func (c agentsCreate) Run(a *app) error {
 		return err
 	}
 	defer to.release()
-	var made vault.Agent
-	err = a.withSession(access{owner: "register agents"}, func(s *vault.Session) (err error) {
-		var key tokens.AgentKey
-		if made, key, err = s.CreateAgent(spec); err != nil {
+	return a.withSession(access{owner: "register agents"}, func(s *vault.Session) error {
+		made, key, err := s.CreateAgent(spec)
+		if err != nil {
 			return err
 		}
 		err = to.handOut(a, made, key, "created")
 		a.noteWriter(made)
 		return err
 	})
-	return a.keyWasShown(made, err)
 }
 
 // keyFile is where a new key of an agent goes.
@@ -141,6 +139,9 @@ type reservedKey struct {
 func (c keyFile) reserve(a *app) (*reservedKey, error) {
 	r := &reservedKey{name: c.WriteKey}
 	if r.name == "" {
+		if err := a.out.shows("the key of the agent"); err != nil {
+			return nil, fmt.Errorf("%w: give it a place with --write-key FILE", err)
+		}
 		return r, nil
 	}
 	if _, err := os.Lstat(a.at(r.name)); err == nil {
@@ -184,13 +185,14 @@ func (r *reservedKey) write(key tokens.AgentKey) error {
 
 // handOut writes a new key into the file, or prints it.
 func (r *reservedKey) handOut(a *app, g vault.Agent, key tokens.AgentKey, done string) error {
+	a.changed("agent %s: %s, but the key is lost; make a new one with: ass agents rotate-key %s", g.Name, done, g.ID)
 	if r.file == nil {
 		return a.showAgentKey(g, key, done)
 	}
 	if err := r.write(key); err != nil { // not wrapped: it is not about the vault
-		return fmt.Errorf("%s: %v; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", r.name, err,
-			g.Name, g.ID)
+		return fmt.Errorf("%s: %v", r.name, err)
 	}
+	a.changed("agent %s: %s, and the key is in %s", g.Name, done, r.name)
 	return a.answer(keyFileResult{agentJSONOf(g), r.name}, func() {
 		a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
 		a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})
@@ -211,15 +213,6 @@ func (a *app) noteWriter(g vault.Agent) {
 	}
 	a.out.note("it may write %s, so it decides which values ass run and ass env export hand to programs from there; "+
 		"variables that act on the program itself, such as PATH, are left out", strings.Join(names, ", "))
-}
-
-// keyWasShown says what to do when a key could not be printed: it is kept nowhere.
-func (a *app) keyWasShown(g vault.Agent, err error) error {
-	if err == nil && a.out.err != nil {
-		return fmt.Errorf("%w; the key of agent %s is lost: make a new one with: ass agents rotate-key %s", a.out.err, g.Name,
-			g.ID)
-	}
-	return err
 }
 
 // spec reads the flags, and asks on a terminal for what is missing.
@@ -370,6 +363,7 @@ func (c agentsRevoke) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("agent %s is revoked", n.Agent.ID)
 		a.noteLeftBehind(n.LeftBehind)
 		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
 			return err
@@ -428,17 +422,16 @@ func (c agentsRotateKey) Run(a *app) error {
 		return err
 	}
 	defer to.release()
-	var n vault.Narrowing
-	err = a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) (err error) {
-		var key tokens.AgentKey
-		if n, key, err = s.RotateAgentKey(id); err != nil {
+	return a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) error {
+		n, key, err := s.RotateAgentKey(id)
+		if err != nil {
 			return err
 		}
+		a.changed("agent %s has a new key, which is lost: make another with: ass agents rotate-key %s", n.Agent.Name, id)
 		a.noteLeftBehind(n.LeftBehind)
 		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
 			return err
 		}
 		return to.handOut(a, n.Agent, key, "has a new key")
 	})
-	return a.keyWasShown(n.Agent, err)
 }

@@ -234,6 +234,7 @@ func (a *app) decided(shown []vault.Request, what, said string, decide func(*vau
 		for i, q := range shown {
 			ids[i] = q.ID
 		}
+		a.changed("%s: %s", strings.ToLower(said), strings.Join(ids, ", "))
 		return a.answer(decidedResult{IDs: ids, Status: strings.ToLower(said)}, func() {
 			for _, id := range ids {
 				a.out.done("%s: %s", said, id)

@@ -41,6 +41,7 @@ func (c auditArchive) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("the log entries %d to %d are in %s", done.First, done.Last, a.tilde(file))
 		return a.answer(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256}, func() {
 			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 		})

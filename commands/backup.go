@@ -59,6 +59,7 @@ func (c vaultBackup) Run(a *app) error {
 		a.out.pass(f)
 		return nil
 	}
+	a.changed("the backup %s is written and verified", a.tilde(file))
 	for _, w := range exposures(filepath.Dir(file)) {
 		a.out.warn("%s", w)
 	}
@@ -168,6 +169,7 @@ func (c vaultRestore) Run(a *app) error {
 	if err != nil {
 		return vaultFault(err)
 	}
+	a.changed("the vault is restored")
 	if a.JSON {
 		err = a.out.json(restoreResult{
 			Vault: h.at.path, File: file, AuditEntry: done.Entry, Epoch: done.Epoch, SecretCount: done.Secrets,
@@ -321,6 +323,7 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.changed("a new vault is at %s", a.tilde(to))
 	return a.answer(salvageResult{
 		File: to, SecretCount: r.Secrets, VersionCount: r.Versions, AgentCount: r.Agents,
 		AuditEntries: r.Entries,

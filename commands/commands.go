@@ -16,6 +16,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -144,11 +145,17 @@ func (p Program) Run(args []string) (exit int) {
 	switch {
 	case errors.As(err, &child):
 		return child.code
+	case err != nil && a.change != "":
+		return a.fail(fmt.Errorf("%w; this was done all the same: %s", err, a.change))
 	case err != nil:
 		return a.fail(err)
 	}
 	return exitDone
 }
+
+// changed notes what this run has changed, and if need be what to do about it. If the run fails
+// after that, because its answer cannot be printed for example, the error says so.
+func (a *app) changed(format string, args ...any) { a.change = sentence(format, args) }
 
 // app is the state of one run, which the methods of all commands share.
 type app struct {
@@ -162,6 +169,8 @@ type app struct {
 	process   bool // started by Main
 	confined  bool
 	errors    io.Writer // nil: out.errw
+
+	change string // see changed
 
 	variables map[*kong.Flag]string // that set flags
 

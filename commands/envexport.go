@@ -79,6 +79,7 @@ func (c envExport) deliver(a *app, text string, h *handover) error {
 	if err := a.writeOutput(c.Output, []byte(text)); err != nil {
 		return err
 	}
+	a.changed("%s is written", c.Output)
 	if a.JSON {
 		names := make([]string, len(h.list))
 		for i, v := range h.list {

@@ -327,6 +327,9 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 			skipped = append(skipped, list[i].name)
 		}
 	}
+	if !c.DryRun && len(imported) > 0 {
+		a.changed("%s of %s are imported", plural(len(imported), "secret"), ns)
+	}
 	if a.JSON {
 		answer := importResult{
 			Namespace: ns.String(), Imported: len(imported), Skipped: len(skipped), Keys: imported, SkippedKeys: skipped,

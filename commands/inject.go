@@ -91,6 +91,7 @@ func (c injectCmd) write(a *app, text []byte, secrets int) error {
 	if err := a.writeOutput(c.Out, text); err != nil {
 		return err
 	}
+	a.changed("%s is written", c.Out)
 	return a.answer(injectResult{Output: c.Out, Secrets: secrets}, func() {
 		a.out.done("Wrote %s with %s", c.Out, plural(secrets, "secret"))
 	})

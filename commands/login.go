@@ -112,6 +112,7 @@ func (l *login) create(cfg *config, key string) error {
 	if err := l.createVault(p, id); err != nil {
 		return err
 	}
+	l.changed("a vault is at %s, and its owner key in %s", l.tilde(l.at.path), l.configName())
 	if l.JSON {
 		out := l.summary(p)
 		out.Created = true
@@ -335,6 +336,7 @@ func (l *login) finish() error {
 		if err := l.updateProfile(p, func(p *profile) { p.Key = stored }); err != nil {
 			return err
 		}
+		l.changed("the owner key is stored anew in %s", l.configName())
 	}
 	if l.JSON {
 		out := l.summary(p)
@@ -352,6 +354,7 @@ func (l *login) store(key string) error {
 	if err != nil {
 		return err
 	}
+	l.changed("the %s is stored in profile %s (%s)", kindName(p.Credential), l.Profile, l.configName())
 	return l.answer(l.summary(p), func() {
 		l.out.done("Stored the %s for %s in profile %s (%s)", kindName(p.Credential), l.tilde(l.at.path), l.Profile,
 			l.configName())

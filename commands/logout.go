@@ -3,6 +3,7 @@ package commands
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 type logoutCmd struct {
@@ -44,6 +45,11 @@ func (c logoutCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	done := "logged out"
+	if len(recovered) > 0 {
+		done += "; the owner key is in " + strings.Join(recovered, ", ")
+	}
+	a.changed("%s", done)
 	return a.answer(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered}, func() {
 		a.out.done("Logged out. Config cleared from %s", a.tilde(path))
 	})

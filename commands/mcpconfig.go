@@ -267,6 +267,7 @@ func (c mcpConfig) write(a *app, client *mcpClient, e mcpServer) error {
 			_ = os.Chmod(path, before.Mode().Perm())
 		}
 	}
+	a.changed("%s is written", a.tilde(path))
 	return a.answer(mcpConfigResult{Client: c.Client, Path: path, Copy: nullable(copied)}, func() {
 		a.out.done("Wrote the server into %s", a.tilde(path))
 		if copied != "" {

@@ -116,6 +116,7 @@ func (c openCmd) Run(a *app) error {
 	if err := a.writePrivate(path, page); err != nil {
 		return err
 	}
+	a.changed("the page is at %s", a.tilde(path))
 	url := fileURL(path)
 	if a.JSON {
 		if err := a.out.json(openResult{Path: path, URL: url}); err != nil {

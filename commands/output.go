@@ -66,6 +66,19 @@ func (o *output) print(b []byte) {
 	}
 }
 
+// shows returns an error if it is known that nothing can be printed. Commands that make a key,
+// which is then printed and kept nowhere, ask before they make it.
+func (o *output) shows(what string) error {
+	f, ok := o.w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if err := unwritable(f); err != nil {
+		return fmt.Errorf("%v, so %s would be lost; nothing was changed", err, what)
+	}
+	return nil
+}
+
 // hold keeps the output back until release, so that a slow reader does not keep the
 // vault locked.
 func (o *output) hold() { o.held = &bytes.Buffer{} }

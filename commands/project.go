@@ -207,6 +207,9 @@ func (c initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if created {
+		a.changed("%s is created", projectFile)
+	}
 	return a.answer(initResult{Namespace: ns.String(), Path: projectFile, Created: created,
 		Ignored: ignored}, func() {
 		if created {
@@ -245,6 +248,7 @@ func (c initCmd) trust(a *app) error {
 			return err
 		}
 	}
+	a.changed("%s is trusted", path)
 	return a.answer(trustResult{Namespace: p.Namespace, Path: path, Trusted: true}, func() {
 		a.out.done("Trusted %s: namespace %s", path, p.Namespace)
 	})

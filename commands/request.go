@@ -35,6 +35,9 @@ func (c requestCmd) Run(a *app) error {
 		asked, err = s.Ask(p)
 		return err
 	})
+	if err == nil {
+		a.changed("request %s waits for a human", asked.ID)
+	}
 	switch {
 	case errors.Is(err, vault.ErrThere):
 		return errorf(vault.ErrConflict, "%v; to read it: ass secrets get %s", err, p)

@@ -228,6 +228,9 @@ func (c secretsSet) Run(a *app) error {
 // wrote reports what was done to a secret. If the secret is new, before is the zero
 // Secret.
 func (a *app) wrote(secret, before vault.Secret, said string) error {
+	if secret.DeletedAt == nil {
+		a.changed("%s is stored as v%d", secret.Path, secret.Version)
+	}
 	return a.answer(jsonOf(secret), func() {
 		change := ""
 		if before.Version != 0 {
@@ -287,6 +290,7 @@ func (c secretsDelete) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("%s is deleted", p)
 		return a.answer(deleteResult{jsonOf(secret), ended.Revoked, ended.Broader}, func() {
 			a.out.done("Secret deleted: %s", p)
 			if ended.Revoked > 0 {
@@ -402,6 +406,7 @@ func (c secretsPurge) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("%s is purged", p)
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}

@@ -68,11 +68,15 @@ func (c tokensIssue) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.out.shows("the token"); err != nil {
+		return err
+	}
 	return a.withSession(access{itself: true}, func(s *vault.Session) error {
 		t, err := s.IssueToken(spec)
 		if err != nil {
 			return err
 		}
+		a.changed("token %s is live; revoke it with: ass tokens revoke %s", t.ID, t.ID)
 		return a.answer(issueResult{
 			Token: t.Text, TokenID: t.ID, ExpiresAt: stamp(t.Expires), Scopes: t.Scopes.Strings(),
 			AgentID: t.Issuer,
@@ -169,6 +173,9 @@ func (c tokensRevoke) Run(a *app) error {
 	}
 	return a.withSession(access{itself: true}, func(s *vault.Session) error {
 		rewritten, err := s.RevokeToken(id)
+		if err == nil {
+			a.changed("token %s is revoked", id)
+		}
 		if err == nil && rewritten {
 			err = a.sayCopies(s, time.Time{})
 		}

@@ -146,6 +146,7 @@ func (c unlockCmd) Run(a *app) error {
 	if err := removeAll(earlier); err != nil {
 		return err
 	}
+	a.changed("the vault is unlocked; end that with: ass lock")
 	return a.answer(unlockResult{Unlocked: true, ExpiresAt: stamp(t.Expires), TokenID: t.ID,
 		AccessTier: max(t.Tier, tokens.Standard)}, func() {
 		a.out.done("Unlocked for %s, for the %s tier; end it with: ass lock", until(spec.TTL), max(t.Tier, tokens.Standard))
@@ -170,6 +171,7 @@ func (lockCmd) Run(a *app) error {
 		return err
 	}
 	a.endTokens(left)
+	a.changed("the vault is locked")
 	return a.saidLocked("Locked.")
 }
 

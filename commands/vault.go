@@ -80,6 +80,7 @@ func (vaultCompact) Run(a *app) error {
 		if err := s.Compact(); err != nil {
 			return err
 		}
+		a.changed("the vault is compacted")
 		after, err := s.Info()
 		if err != nil {
 			return err
@@ -122,6 +123,7 @@ func (c vaultRekey) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("the vault is rekeyed, and in epoch %d", epoch)
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}
@@ -150,6 +152,7 @@ func (c vaultAccept) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.changed("the vault is accepted as it is")
 		return a.answer(acceptResult{Seen: back.Seen, Have: back.Have}, func() {
 			a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
 		})
@@ -179,6 +182,9 @@ func (c vaultRekey) withNewKey(a *app) error {
 			filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
 	}
 	if made.logFile, err = a.abs(made.logFile); err != nil {
+		return err
+	}
+	if err := a.out.shows("the new keys"); err != nil {
 		return err
 	}
 	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
@@ -215,14 +221,12 @@ func (c vaultRekey) withNewKey(a *app) error {
 		return err
 	}
 	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", made.vid, false })
+	a.changed("the vault has a new owner key, which is in %s; agents get another key with: ass agents rotate-key",
+		a.tilde(h.cfg.path))
 	err = made.show(a, p.locked())
 	if unstored != nil {
 		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
 			"key of the profile", unstored, a.tilde(h.cfg.path))
-	}
-	if a.out.err != nil {
-		return fmt.Errorf("%w; the owner key is in %s, and agents get another with: ass agents rotate-key", a.out.err,
-			a.tilde(h.cfg.path))
 	}
 	return err
 }
