@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ass/commands/internal/process"
 	"ass/tokens"
 	"ass/vault"
 	"ass/vault/disk"
@@ -196,6 +197,9 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	if !vault.IsLocked(text) {
 		return vault.ParseIdentity(text)
 	}
+	if err := a.roomForPassphrase(text); err != nil {
+		return nil, err
+	}
 	pass, err := a.passphrase()
 	if err != nil {
 		return nil, err
@@ -207,6 +211,25 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	a.usedPassphrase = pass
 	return id, err
 }
+
+// roomForPassphrase returns an error if a passphrase takes more memory than this process can
+// get: the system would end it without a word. stored is "" for a new passphrase.
+func (a *app) roomForPassphrase(stored string) error {
+	const rest = 32 << 20 // what else the process needs
+	need := vault.PassphraseMemory(stored)
+	switch most, free := memoryRoom(); {
+	case need+rest > most:
+		return fmt.Errorf("the passphrase of an owner key takes %s of memory, and this process can get no more than %s "+
+			"(ulimit -v, or the limit of its container); raise that limit", size(need), size(max(most, 0)))
+	case need+rest > free:
+		a.out.note("the passphrase takes %s of memory, and %s are free: if this process ends without a word, the system had "+
+			"no more", size(need), size(max(free, 0)))
+	}
+	return nil
+}
+
+// memoryRoom is how much memory there is. Tests say otherwise.
+var memoryRoom = process.Room
 
 // usable opens the vault and returns an error if the credential cannot be used now.
 func (k openKey) usable(v *vault.Vault) error {

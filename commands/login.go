@@ -249,6 +249,9 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	if err != nil || pass == "" {
 		return id.Text(), err
 	}
+	if err := l.roomForPassphrase(""); err != nil {
+		return "", err
+	}
 	return id.Lock(pass, 0)
 }
 

@@ -19,6 +19,10 @@ func LooksLikeIdentity(s string) bool { return keys.LooksLikeIdentity(s) }
 // IsLocked reports whether a stored identity is encrypted with a passphrase.
 func IsLocked(stored string) bool { return keys.IsLocked(stored) }
 
+// PassphraseMemory returns how many bytes of memory [UnlockIdentity] takes for a stored identity,
+// and [Identity.Lock] if stored is "".
+func PassphraseMemory(stored string) int64 { return keys.PassphraseMemory(stored) }
+
 // UnlockIdentity is the inverse of [Identity.Lock]. If the passphrase is wrong, the error
 // is [ErrPassphrase].
 func UnlockIdentity(stored, passphrase string) (*Identity, error) {

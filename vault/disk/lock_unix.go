@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,16 +48,26 @@ func flock(f *os.File, shared bool, flags int) error {
 		how = unix.LOCK_SH
 	}
 	for {
-		err := unix.Flock(int(f.Fd()), how|flags)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
+		switch err := flockCall(int(f.Fd()), how|flags); err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		case unix.ENOLCK, unix.ENOTSUP, unix.ENOSYS:
+			on := "its file system"
+			if name := fileSystem(f); name != "" {
+				on += " (" + name + ")"
+			}
+			what := strings.TrimSuffix(strings.TrimSuffix(f.Name(), GateSuffix), LockSuffix)
+			return fmt.Errorf("%s cannot be locked: %s locks no files (%w); move it to a local disk, or mount this one with "+
+				"locks", what, on, err)
+		default:
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
-		return nil
 	}
 }
+
+// flockCall is the system call. Tests let it fail.
+var flockCall = unix.Flock
 
 // isAlive reports whether the process exists. Processes on other machines or in other
 // containers are not visible, and count as gone.

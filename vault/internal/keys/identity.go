@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -87,6 +88,23 @@ func (i *Identity) Lock(passphrase string, workFactor int) (string, error) {
 		return "", err
 	}
 	return out.String(), nil
+}
+
+// PassphraseMemory returns how many bytes of memory it takes to open an identity that is
+// encrypted with a passphrase, or to encrypt one, if stored is "". scrypt takes 128·r·N
+// (RFC 7914, section 2); age has r = 8 and N = 2^work factor.
+func PassphraseMemory(stored string) int64 {
+	factor := 18 // age's default
+	head := make([]byte, 200)
+	n, _ := io.ReadFull(armor.NewReader(strings.NewReader(stored)), head)
+	for line := range strings.Lines(string(head[:n])) {
+		var salt string
+		var found int
+		if k, _ := fmt.Sscanf(line, "-> scrypt %s %d", &salt, &found); k == 2 && found > 0 && found <= 30 {
+			factor = found
+		}
+	}
+	return 128 * 8 << factor
 }
 
 // IsLocked reports whether a stored identity is encrypted with a passphrase.
