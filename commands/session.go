@@ -89,7 +89,13 @@ const defaultProfile = "default"
 // ready returns an error that says what is missing for opening the vault; nil if
 // nothing is.
 func (a *app) ready(h setup) error {
-	switch exists := h.at.exists(); {
+	exists := h.at.exists()
+	if !exists {
+		if err := vault.Moved(h.at.path); err != nil {
+			return err
+		}
+	}
+	switch {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
@@ -221,6 +227,10 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	}
 	a.out.hold()
 	err = fn(v)
+	if v.ReserveUsed() {
+		a.out.warn("the disk is full, so ass gave up the 1 MiB that it keeps beside the vault for this: secrets can be read for a "+
+			"while, and nothing can be stored; make room on the disk of %s", a.tilde(at.path))
+	}
 	_ = v.Close() // the changes are already synced; closing cannot undo them
 	a.out.release()
 	return how.fault(err)

@@ -64,20 +64,32 @@ func (vaultCheck) Run(a *app) error {
 		})
 }
 
-type vaultCompact struct{}
+type vaultCompact struct {
+	To string `help:"Make the new file in this folder first, on a disk with more room." placeholder:"DIR"`
+}
 
 func (vaultCompact) Help() string {
 	return `The database keeps the bytes of what was overwritten or removed until it needs their
 place. This writes a new file without them, and puts it in the place of the old one.`
 }
 
-func (vaultCompact) Run(a *app) error {
+func (c vaultCompact) Run(a *app) error {
+	to := ""
+	if c.To != "" {
+		var err error
+		if to, err = a.abs(c.To); err != nil {
+			return err
+		}
+		if err := folderOf(filepath.Join(to, "vault")); err != nil {
+			return err
+		}
+	}
 	return a.withSession(access{owner: "compact the vault", progress: "copying"}, func(s *vault.Session) error {
 		before, err := s.Info()
 		if err != nil {
 			return err
 		}
-		if err := s.Compact(); err != nil {
+		if err := s.Compact(to); err != nil {
 			return err
 		}
 		a.changed("the vault is compacted")

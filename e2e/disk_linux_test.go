@@ -88,6 +88,7 @@ func (d *fullDisk) state() string {
 func (d *fullDisk) fails(kib int, stdin string, args ...string) {
 	d.t.Helper()
 	before := d.state()
+	_ = os.Remove(d.vault + ".reserve") // it does not count as room
 	d.set(kib)
 	stdout, stderr, err := d.run(stdin, args...)
 	d.set(0)
@@ -196,4 +197,108 @@ func TestFirstVaultOnASmallDisk(t *testing.T) {
 	if failed < 3 || failed > 8 {
 		t.Errorf("it failed %d times: were these the right sizes?", failed)
 	}
+}
+
+// On a full disk, secrets can still be read: ass gives up the room that it keeps for their log
+// entries, and says so. Nothing is stored until there is room again.
+func TestReadsOnAFullDisk(t *testing.T) {
+	d := newFullDisk(t, false)
+	d.must("", "secrets", "set", "a/K", "hunter2")
+	reserve, filler := d.vault+".reserve", filepath.Join(filepath.Dir(d.vault), "filler")
+	var st unix.Stat_t
+	if err := unix.Stat(reserve, &st); err != nil || st.Blocks < 2048 {
+		t.Fatalf("the reserve has %d blocks, %v", st.Blocks, err)
+	}
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeroes := make([]byte, 4096)
+	for err == nil {
+		_, err = f.Write(zeroes)
+	}
+	f.Close()
+	warned := 0
+	for range 200 {
+		stdout, stderr, err := d.run("", "secrets", "get", "a/K")
+		if err != nil || stdout != "hunter2" {
+			t.Fatalf("it reads %q, %v: %s", stdout, err, stderr)
+		}
+		if strings.HasPrefix(stderr, "ass: warning: the disk is full, so ass gave up the 1 MiB that it keeps beside the vault") {
+			warned++
+		} else if stderr != "" {
+			t.Fatal(stderr)
+		}
+	}
+	if _, err := os.Lstat(reserve); err == nil || warned != 1 {
+		t.Errorf("it warned %d times, and the reserve: %v", warned, err)
+	}
+	if stdout, stderr, err := d.run(strings.Repeat("hunter2", 100_000), "secrets", "set", "a/BIG"); err == nil ||
+		!strings.Contains(stderr, d.says) {
+		t.Errorf("it stores on a full disk: %q, %q, %v", stdout, stderr, err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	d.must(strings.Repeat("hunter2", 100_000), "secrets", "set", "a/BIG")
+	if _, err := os.Lstat(reserve); err != nil {
+		t.Errorf("with room again, there is no reserve: %v", err)
+	}
+	d.must("", "vault", "check")
+	d.must("", "audit", "verify")
+}
+
+// On a full disk, a vault is compacted by way of another disk. If the run is killed on the way, the
+// next command says where the vault is.
+func TestCompactByWayOfAnotherDisk(t *testing.T) {
+	d := newFullDisk(t, false)
+	other := t.TempDir()
+	d.must("", "secrets", "set", "a/K", "hunter2")
+	for range 6 {
+		d.must(strings.Repeat("hunter2", 140_000), "secrets", "set", "a/BIG")
+	}
+	filler, err := os.Create(filepath.Join(filepath.Dir(d.vault), "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for zeroes := make([]byte, 4096); err == nil; {
+		_, err = filler.Write(zeroes)
+	}
+	filler.Close()
+	if _, errs, err := d.run("", "vault", "compact"); err == nil || !strings.Contains(errs, d.says) {
+		t.Errorf("there is room: %v: %s", err, errs)
+	}
+	entries := strings.Count(d.must("", "audit", "--json", "--limit", "0"), `"seq"`)
+	d.must("", "vault", "compact", "--to", other)
+	if left, _ := os.ReadDir(other); len(left) > 0 {
+		t.Errorf("left on the other disk: %v", left)
+	}
+	if now := strings.Count(d.must("", "audit", "--json", "--limit", "0"), `"seq"`); now != entries+1 {
+		t.Errorf("there are %d entries after %d", now, entries)
+	}
+	d.must("", "vault", "check")
+	d.must("", "audit", "verify")
+
+	// As after a kill: the vault is on the other disk, and its place is empty.
+	kept := filepath.Join(other, "vault.db")
+	if out, err := exec.Command("mv", d.vault, kept).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.WriteFile(d.vault+".moved", []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, err := d.run("", "secrets", "get", "a/K"); err == nil || !strings.Contains(errs, "put it back with: mv "+kept+
+		" "+d.vault) {
+		t.Errorf("%v: %s", err, errs)
+	}
+	if _, errs, err := d.run("", "login", "--profile", "other"); err == nil || !strings.Contains(errs, "mv "+kept) {
+		t.Errorf("a new vault in its place: %v: %s", err, errs)
+	}
+	if out, err := exec.Command("mv", kept, d.vault).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got := d.must("", "secrets", "get", "a/K"); got != "hunter2" {
+		t.Errorf("it is %q", got)
+	}
+	d.must("", "vault", "check")
 }

@@ -37,6 +37,15 @@ func (r *refusal) Unwrap() error { return r.err }
 // still logs a refusal, and still makes the requests for an act that needs approval.
 // When it returns nil, everything is synced to the disk, log entries included.
 func (s *Session) update(fn func(*tx) error) error {
+	err := s.act(fn)
+	if err == nil {
+		s.v.keepReserve()
+	}
+	return err
+}
+
+// act is update without a look at the reserve.
+func (s *Session) act(fn func(*tx) error) error {
 	err := s.commit(fn)
 	var (
 		refused *refusal

@@ -85,7 +85,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	if err != nil {
 		return a, a.discardOnError(err)
 	}
-	err = s.copyAnew(cut, func(t *tx) error {
+	err = s.copyAnew(cut, "", func(t *tx) error {
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (a Archived) logged() map[string]any {
 // checkTarget refuses a name for a new file if it is taken, or if it ends like the
 // names of files that ass makes and removes by itself.
 func checkTarget(file string) error {
-	for _, suffix := range []string{newSuffix, disk.LockSuffix, disk.GateSuffix} {
+	for _, suffix := range []string{newSuffix, reserveSuffix, disk.LockSuffix, disk.GateSuffix} {
 		if strings.HasSuffix(file, suffix) {
 			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file,
 				suffix)

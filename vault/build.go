@@ -55,9 +55,10 @@ func fillFile(path string, as *Session, fill func(*builder) error) (end mark, er
 	return end, err
 }
 
-// replaceFile builds a new file from the one that s has open, and puts it in the place of
-// the vault. next acts in the new file; s then becomes next.
-func (s *Session) replaceFile(next *Session, fill func(old *tx, w *builder) error) error {
+// replaceFile lets prepare build a new file, from the one that s has open, as prepareFile does,
+// and publish put it in the place of the vault. next acts in the new file; s then becomes next.
+func (s *Session) replaceFile(next *Session, prepare func(old *tx) (end mark, err error),
+	publish func() (bool, error)) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
 	}
@@ -71,13 +72,13 @@ func (s *Session) replaceFile(next *Session, fill func(old *tx, w *builder) erro
 			return err
 		}
 		var err error
-		end, err = prepareFile(s.v.path, next, func(w *builder) error { return fill(old, w) })
+		end, err = prepare(old)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	published, err := s.publish()
+	published, err := publish()
 	if published && next != s {
 		s.become(next)
 	}

@@ -26,7 +26,7 @@ func (s *Session) GetAll(ns tokens.Namespace) ([]Value, error) {
 // If a path names no secret, the error is [ErrNotFound].
 func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([]Value, error) {
 	var values []Value
-	err := s.update(func(t *tx) error {
+	err := s.updateReading(func(t *tx) error {
 		all := slices.Clone(paths)
 		for _, ns := range namespaces {
 			err := t.heads(ns, func(p tokens.Path, head secretBody) {

@@ -22,7 +22,7 @@ func TestFileCutWhileOpen(t *testing.T) {
 		},
 		"list":    func(s *vault.Session) error { _, err := s.List(tokens.Namespace{}, false); return err },
 		"purge":   func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "a/K")); return err },
-		"compact": func(s *vault.Session) error { return s.Compact() },
+		"compact": func(s *vault.Session) error { return s.Compact("") },
 		"verify":  func(s *vault.Session) error { _, err := s.Verify(true); return err },
 	} {
 		for _, size := range []int64{0, 4096, 3 * 4096} {

@@ -122,7 +122,7 @@ var diskActs = map[string]diskAct{
 		func(s *Session) bool { return newest(s, audit.SecretPurged) },
 	},
 	"compact": {
-		func(s *Session) (string, error) { return "", s.Compact() },
+		func(s *Session) (string, error) { return "", s.Compact("") },
 		func(s *Session) bool { return newest(s, audit.VaultCompacted) },
 	},
 	"create": {}, // makes the vault

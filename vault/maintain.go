@@ -25,23 +25,33 @@ func (s *Session) Check() (Report, error) {
 
 // Compact copies the vault into a new file, record for record. The new file has none of
 // the overwritten or removed bytes that bbolt keeps in the old one.
-func (s *Session) Compact() error {
+//
+// If via names a folder, on a disk with room, the new file is made there; see detour.
+func (s *Session) Compact(via string) error {
 	if err := s.mayOnlyOwner("compact the vault", audit.VaultCompacted, s.v.ID()); err != nil {
 		return err
 	}
-	return s.copyAnew(0, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil) })
+	return s.copyAnew(0, via, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil) })
 }
 
 // copyAnew copies the vault into a new file, record for record and in the same epoch.
-// It leaves out the log entries up to cut, and runs act on the new file.
-func (s *Session) copyAnew(cut uint64, act func(*tx) error) error {
-	return s.replaceFile(s, func(old *tx, w *builder) error {
+// It leaves out the log entries up to cut, and runs act on the new file. via is as in
+// [Session.Compact].
+func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
+	fill := func(old *tx, w *builder) error {
 		if err := w.copyRaw(old, cut, s.v.opts.Progress); err != nil {
 			return err
 		}
 		w.t.head = old.head
 		return act(w.t)
-	})
+	}
+	if via != "" {
+		d := &detour{s: s, folder: via}
+		return s.replaceFile(s, func(old *tx) (mark, error) { return d.prepare(old, fill) }, d.publish)
+	}
+	return s.replaceFile(s, func(old *tx) (mark, error) {
+		return prepareFile(s.v.path, s, func(w *builder) error { return fill(old, w) })
+	}, s.publish)
 }
 
 // Rekey rewrites the vault: it seals everything again under a new epoch. It returns the

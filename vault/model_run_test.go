@@ -943,7 +943,7 @@ func (m *model) doRekey() (want, err error) {
 func (m *model) doCompact() (want, err error) {
 	a := m.mostlyOwner()
 	want = m.noted(a, audit.VaultCompacted)
-	return want, m.act(a, (*vault.Session).Compact)
+	return want, m.act(a, func(s *vault.Session) error { return s.Compact("") })
 }
 
 // doWait lets credentials, approvals and requests lapse.

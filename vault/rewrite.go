@@ -59,11 +59,13 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		root = p.owner.root
 	}
 	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random())
-	return s.replaceFile(next, func(old *tx, w *builder) error {
-		w.t.head.log = old.head.log
-		w.t.head.log.Seq = max(old.head.log.Seq, p.behind)
-		w.t.head.log.Key = root.AuditKey(next.epoch.N, w.t.seq())
-		w.t.head.lapse = old.head.lapse
-		return s.copyVault(old, next, w, p)
-	})
+	return s.replaceFile(next, func(old *tx) (mark, error) {
+		return prepareFile(s.v.path, next, func(w *builder) error {
+			w.t.head.log = old.head.log
+			w.t.head.log.Seq = max(old.head.log.Seq, p.behind)
+			w.t.head.log.Key = root.AuditKey(next.epoch.N, w.t.seq())
+			w.t.head.lapse = old.head.lapse
+			return s.copyVault(old, next, w, p)
+		})
+	}, s.publish)
 }

@@ -51,7 +51,7 @@ func TestSalvage(t *testing.T) {
 	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
 	_ = reader
 	// A compacted file has no old pages with copies of records, so a zeroed record is lost.
-	v.Must(t, func(s *vault.Session) error { return s.Compact() })
+	v.Must(t, func(s *vault.Session) error { return s.Compact("") })
 	whole, err := os.ReadFile(v.Path)
 	if err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ type Value struct {
 // n is 0. The log entry about the access is synced to the disk before Get returns.
 func (s *Session) Get(p tokens.Path, n uint64) (Secret, []byte, error) {
 	var found Value
-	err := s.update(func(t *tx) (err error) {
+	err := s.updateReading(func(t *tx) (err error) {
 		if err := s.authorize(t, tokens.Read, audit.SecretRead, p); err != nil {
 			return err
 		}

@@ -96,6 +96,8 @@ type Vault struct {
 	unread error // why it does not remember, though it has a note
 	back   *Rollback
 
+	reserveUsed bool // see ReserveUsed
+
 	sessions []*Session // Close wipes their keys
 }
 
@@ -119,6 +121,9 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 		return "", err
 	}
 
+	if err := Moved(path); err != nil {
+		return "", err
+	}
 	root := keys.NewRoot(keys.Random())
 	secret := keys.Random()
 	v := &Vault{path: path, opts: o, vid: root.Vault}
@@ -137,7 +142,10 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = disk.Publish(path+newSuffix, path)
+	published, err := disk.Publish(path+newSuffix, path)
+	if published {
+		v.keepReserve()
+	}
 	return v.ID(), err
 }
 
@@ -192,6 +200,9 @@ func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := Moved(path); err != nil {
+			return err
+		}
 		return fault.New(ErrNoVault, "no vault at %s", path)
 	case err != nil:
 		return err

@@ -233,13 +233,34 @@ func Reserve(path, like string) error {
 	return err
 }
 
-// Write creates a file at path, which must be free, and syncs it, but not its folder. fill
-// writes the content. On an error, Write leaves no file.
-func Write(path string, fill func(io.Writer) error) error {
+// Allocate makes a file of some bytes at path, which must be free, and which takes them from
+// the disk now. Its owner is as in [Reserve]. On an error, there is no file.
+func Allocate(path, like string, size int64) error {
 	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
+	keepOwner(f, like)
+	if err = allocate(f, size); err != nil {
+		// Where the system cannot do it, write what no file system can compress.
+		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{}), size)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+// Write creates a file at path, which must be free, and syncs it, but not its folder. fill
+// writes the content. On an error, Write leaves no file.
+func Write(path string, fill func(io.Writer) error) error { return writeLike(path, path, fill) }
+
+func writeLike(path, like string, fill func(io.Writer) error) error {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	keepOwner(f, like)
 	err = fill(f)
 	if err == nil {
 		err = f.Sync()
@@ -248,6 +269,20 @@ func Write(path string, fill func(io.Writer) error) error {
 		_ = os.Remove(path)
 	}
 	return err
+}
+
+// CopyFile makes a file at path, which must be free, with the content of another, and syncs it, but
+// not its folder. Its owner is as in [Reserve].
+func CopyFile(from, path, like string) error {
+	f, err := Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeLike(path, like, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
 }
 
 // Named returns a system error with the name that the person knows, not a temporary one.

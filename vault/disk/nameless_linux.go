@@ -23,6 +23,9 @@ func link(f *os.File, path string) error {
 	return nil
 }
 
+// allocate gives a file its size, and the room on the disk.
+func allocate(f *os.File, size int64) error { return unix.Fallocate(int(f.Fd()), 0, 0, size) }
+
 // SyncData syncs what is in a file, but not its times.
 func SyncData(f *os.File) error {
 	for {

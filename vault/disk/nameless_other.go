@@ -12,5 +12,7 @@ func openNameless(string, fs.FileMode) (*os.File, error) { return nil, errors.Er
 
 func link(*os.File, string) error { return errors.ErrUnsupported }
 
+func allocate(*os.File, int64) error { return errors.ErrUnsupported }
+
 // SyncData syncs a file.
 func SyncData(f *os.File) error { return f.Sync() }

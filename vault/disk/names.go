@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,21 +98,12 @@ func (r Register) Keep(path, as string) error {
 	} else if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	from, err := Open(path)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
 	part, err := r.Beside(as)
 	if err != nil {
 		return err
 	}
 	defer part.End()
-	err = Write(part.Path, func(w io.Writer) error {
-		_, err := io.Copy(w, from)
-		return err
-	})
-	if err == nil {
+	if err = CopyFile(path, part.Path, path); err == nil {
 		err = rename(part.Path, as)
 	}
 	return Named(as, err)

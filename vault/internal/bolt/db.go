@@ -39,9 +39,10 @@ func Open(path string, readOnly bool) (*DB, error) {
 	return st, nil
 }
 
-// Reopen opens the file again, for writing, after another file took its place. If that
-// fails, the DB can no longer be used.
+// Reopen opens the file again, for writing, after it was closed: another file took its place, or
+// a commit failed. If that fails, the DB can no longer be used.
 func (st *DB) Reopen() error {
+	st.broken = nil
 	st.broken = st.open(false)
 	return st.broken
 }
