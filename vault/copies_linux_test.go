@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"ass/e2e/trace"
 	"ass/vault/internal/bolt"
 )
 
@@ -193,7 +194,7 @@ func copyChild(act, dir, key string) {
 	if err != nil {
 		panic(err)
 	}
-	traceMe()
+	trace.Me()
 	switch err := copyActs()[act].do(dir, owner); {
 	case err == nil:
 		fmt.Println("done")
@@ -230,17 +231,17 @@ func TestCopies(t *testing.T) {
 		}
 		for i, call := range calls {
 			alike := i > 0 && i+1 < len(calls) && calls[i-1] == call && calls[i+1] == call
-			if !*diskAll && (alike || call.courtesy()) {
+			if !*diskAll && (alike || courtesy(call)) {
 				continue
 			}
-			names := call.name == "rename" || call.name == "link"
-			if *diskAll || names || call.syncs() || call.name == "unlinkat" {
+			names := call.Name == "rename" || call.Name == "link"
+			if *diskAll || names || call.Syncs() || call.Name == "unlinkat" {
 				c.run(diskFault{}, i+1)
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs},
 				{i + 1, syscall.EIO, made}}
 			for j, f := range faults {
-				if *diskAll || names && f.how == made || !names && j == i%2 || call.syncs() && f.how == syncs {
+				if *diskAll || names && f.how == made || !names && j == i%2 || call.Syncs() && f.how == syncs {
 					c.run(f, 0)
 				}
 			}
@@ -266,7 +267,7 @@ type copyRun struct {
 
 // run does the act in its own folder, with a fault, or killed at the call with the number kill.
 // It checks what is left.
-func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
+func (c copyRun) run(f diskFault, kill int) (calls []trace.FileCall) {
 	t := c.t
 	dir, err := os.MkdirTemp("", "ass-copies-")
 	if err != nil {
@@ -282,17 +283,17 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 	knowNewest(t, filepath.Join(dir, "vault.db"))
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCopies$")
 	cmd.Env = append(os.Environ(), "ASS_TEST_COPIES="+strings.Join([]string{c.name, dir, c.owner.Text()}, "\x1f"))
-	said, killed, err := traceFileCalls(cmd, dir, func(call fileCall) verdict {
+	said, killed, err := trace.Files(cmd, dir, func(call trace.FileCall) trace.Verdict {
 		calls = append(calls, call)
 		if len(calls) == kill {
-			return verdict{kill: true}
+			return trace.Verdict{Kill: true}
 		}
-		if !f.hits(len(calls), call) || f.how == onward && call.name == "unlinkat" { // a full disk still removes files
-			return verdict{}
+		if !f.hits(len(calls), call) || f.how == onward && call.Name == "unlinkat" { // a full disk still removes files
+			return trace.Verdict{}
 		}
-		return verdict{errno: f.errno, made: f.how == made}
+		return trace.Verdict{Errno: f.errno, Made: f.how == made}
 	})
-	skipUntraceable(t, err)
+	trace.SkipUntraceable(t, err)
 	what := fmt.Sprintf("%s, killed at call %d", c.name, kill)
 	if f.at > 0 && f.at <= len(calls) {
 		what = fmt.Sprintf("%s: call %d (%s) fails, %s, with %q", c.name, f.at, calls[f.at-1], f.how, f.errno.Error())
@@ -319,7 +320,7 @@ func (c copyRun) run(f diskFault, kill int) (calls []fileCall) {
 		}
 	}
 	// A file may stay if removing it failed, or if it was made by a call that reported a failure.
-	c.check(dir, outcome, f.at > 0 && (calls[f.at-1].name == "unlinkat" || calls[f.at-1].name == "openat" &&
+	c.check(dir, outcome, f.at > 0 && (calls[f.at-1].Name == "unlinkat" || calls[f.at-1].Name == "openat" &&
 		f.how == made), fails)
 	return calls
 }

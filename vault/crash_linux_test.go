@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"ass/e2e/trace"
 	"ass/tokens"
 )
 
@@ -42,7 +43,7 @@ func TestCrashInRewrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		killed, _, err := crash(kill, v.path, key, "")
-		skipUntraceable(t, err)
+		trace.SkipUntraceable(t, err)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func crashChild(arg string) {
 	if err != nil {
 		panic(err)
 	}
-	traceMe()
+	trace.Me()
 	v, err := Open(path, Options{MemoryDir: filepath.Join(filepath.Dir(path), "seen")})
 	if err != nil {
 		panic(err)
@@ -128,20 +129,20 @@ func crashChild(arg string) {
 
 // crash runs the child and kills it when it enters its n-th file call. If n is 0, it does not
 // kill the child. It returns the calls that the child entered.
-func crash(n int, path, keyFile, act string) (killed bool, calls []fileCall, err error) {
+func crash(n int, path, keyFile, act string) (killed bool, calls []trace.FileCall, err error) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashInRewrite$")
 	cmd.Env = append(os.Environ(), "ASS_TEST_CRASH="+path+"\x1f"+keyFile, "ASS_TEST_ACT="+act)
-	_, killed, err = traceFileCalls(cmd, filepath.Dir(path), func(c fileCall) verdict {
+	_, killed, err = trace.Files(cmd, filepath.Dir(path), func(c trace.FileCall) trace.Verdict {
 		calls = append(calls, c)
-		return verdict{kill: len(calls) == n}
+		return trace.Verdict{Kill: len(calls) == n}
 	})
 	return killed, calls, err
 }
 
 // count says how often a call was made.
-func count(calls []fileCall, name string) (n int) {
+func count(calls []trace.FileCall, name string) (n int) {
 	for _, c := range calls {
-		if c.name == name {
+		if c.Name == name {
 			n++
 		}
 	}

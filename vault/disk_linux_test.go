@@ -20,6 +20,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ass/audit"
+	"ass/e2e/trace"
 	"ass/tokens"
 	"ass/vault/disk"
 )
@@ -135,7 +136,7 @@ func diskChild(act, path, key string) {
 		panic(err)
 	}
 	value, err := "", error(nil)
-	traceMe()
+	trace.Me()
 	if o := diskOptions(path); act == "create" {
 		_, err = Create(path, owner, o)
 	} else {
@@ -222,19 +223,17 @@ const (
 )
 
 // hits reports whether the n-th call fails.
-func (f diskFault) hits(n int, c fileCall) bool {
+func (f diskFault) hits(n int, c trace.FileCall) bool {
 	switch {
-	case f.at == 0 || n < f.at || c.name == "flock": // locking needs no disk
+	case f.at == 0 || n < f.at || c.Name == "flock": // locking needs no disk
 		return false
 	case f.how == onward:
 		return true
 	case f.how == syncs:
-		return c.syncs()
+		return c.Syncs()
 	}
 	return n == f.at
 }
-
-func (c fileCall) syncs() bool { return c.name == "fsync" || c.name == "fdatasync" }
 
 // TestDiskFails makes every call fail that writes, syncs, makes, truncates or renames one of the
 // vault's files. Then it compares what the act said with the vault. Of equal calls in a row, it
@@ -254,7 +253,7 @@ func TestDiskFails(t *testing.T) {
 	}
 	outcomes := map[string]int{}
 	for act := range diskActs {
-		var calls []fileCall
+		var calls []trace.FileCall
 		run := func(what string, f diskFault) {
 			seen := failDisk(t, v.owner, whole, act, what, f, calls, outcomes)
 			if f.at == 0 {
@@ -267,14 +266,14 @@ func TestDiskFails(t *testing.T) {
 		}
 		for i, c := range calls {
 			alike := i > 0 && i+1 < len(calls) && calls[i-1] == c && calls[i+1] == c
-			if !*diskAll && (alike || c.courtesy() && i%3 != 0) {
+			if !*diskAll && (alike || courtesy(c) && i%3 != 0) {
 				continue
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}}
-			if c.syncs() {
+			if c.Syncs() {
 				faults = append(faults, diskFault{i + 1, syscall.EIO, syncs})
 			}
-			if *diskAll || c.name == "pwrite" || c.name == "rename" {
+			if *diskAll || c.Name == "pwrite" || c.Name == "rename" {
 				faults = append(faults, diskFault{i + 1, syscall.EIO, made})
 			}
 			if *diskAll {
@@ -313,8 +312,8 @@ func knowNewest(t *testing.T, path string) {
 
 // failDisk runs an act with a fault and compares what the act said with the vault. If the act
 // failed and changed nothing, failDisk repeats it. It returns the calls that it saw.
-func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []fileCall,
-	outcomes map[string]int) (seen []fileCall) {
+func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f diskFault, calls []trace.FileCall,
+	outcomes map[string]int) (seen []trace.FileCall) {
 	dir, err := os.MkdirTemp("", "ass-disk-")
 	if err != nil {
 		t.Fatal(err)
@@ -332,14 +331,14 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDiskFails$")
 	cmd.Env = append(os.Environ(), "ASS_TEST_DISK="+strings.Join([]string{act, path, owner.Text()}, "\x1f"))
-	said, _, err := traceFileCalls(cmd, dir, func(c fileCall) verdict {
+	said, _, err := trace.Files(cmd, dir, func(c trace.FileCall) trace.Verdict {
 		seen = append(seen, c)
 		if !f.hits(len(seen), c) {
-			return verdict{}
+			return trace.Verdict{}
 		}
-		return verdict{errno: f.errno, made: f.how == made}
+		return trace.Verdict{Errno: f.errno, Made: f.how == made}
 	})
-	skipUntraceable(t, err)
+	trace.SkipUntraceable(t, err)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -400,38 +399,38 @@ func failDisk(t *testing.T, owner *Identity, whole []byte, act, what string, f d
 }
 
 // saidOf returns how an act with a fault may end.
-func saidOf(f diskFault, calls []fileCall) []string {
+func saidOf(f diskFault, calls []trace.FileCall) []string {
 	if f.at == 0 {
 		return []string{"done"}
 	}
 	rest := calls[f.at-1:]
-	for len(rest) > 0 && (rest[0].courtesy() || !f.hits(len(calls)-len(rest)+1, rest[0])) {
+	for len(rest) > 0 && (courtesy(rest[0]) || !f.hits(len(calls)-len(rest)+1, rest[0])) {
 		rest = rest[1:]
 	}
 	if len(rest) == 0 { // the fault hits no call that the act needs
 		return []string{"done"}
 	}
 	c := rest[0]
-	ofVault := func(c fileCall) bool { return filepath.Base(c.path) == "vault.db" && c.name != "flock" }
-	renames := func(c fileCall) bool { return c.name == "rename" && ofVault(c) }
-	synced := func(c fileCall) bool { return ofVault(c) && c.syncs() }
+	ofVault := func(c trace.FileCall) bool { return filepath.Base(c.Path) == "vault.db" && c.Name != "flock" }
+	renames := func(c trace.FileCall) bool { return c.Name == "rename" && ofVault(c) }
+	synced := func(c trace.FileCall) bool { return ofVault(c) && c.Syncs() }
 	tooLate := slices.ContainsFunc(calls, renames) && !slices.ContainsFunc(rest, renames)
 	switch {
-	case c.name == "unlinkat": // of a file that is not there; Go tries it in two ways
+	case c.Name == "unlinkat": // of a file that is not there; Go tries it in two ways
 		return []string{"done", "failed"}
-	case c.name == "pwrite" && ofVault(c) && !slices.ContainsFunc(rest, synced):
+	case c.Name == "pwrite" && ofVault(c) && !slices.ContainsFunc(rest, synced):
 		return []string{"done"} // the sum of the free list; without it, the next command walks all pages
 	case tooLate, renames(c) && f.how == made:
 		return []string{"maybe"}
-	case (f.how == onward || f.how == syncs) && c.syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], synced):
+	case (f.how == onward || f.how == syncs) && c.Syncs() && ofVault(c) && !slices.ContainsFunc(rest[1:], synced):
 		return []string{"maybe"} // the meta page is written, and cannot be restored
 	}
 	return []string{"failed"}
 }
 
 // courtesy reports whether an act goes on when the call fails. Such a call writes down what this
-// machine remembers, or who holds the lock. Locking itself never fails here.
-func (c fileCall) courtesy() bool {
-	return c.name == "flock" || strings.Contains(c.path, "seen") || strings.HasSuffix(c.path, disk.LockSuffix) &&
-		c.name != "openat"
+// machine remembers, or who holds the lock, or keeps the reserve. Locking itself never fails here.
+func courtesy(c trace.FileCall) bool {
+	return c.Name == "flock" || strings.Contains(c.Path, "seen") || strings.HasSuffix(c.Path, reserveSuffix) ||
+		strings.HasSuffix(c.Path, disk.LockSuffix) && c.Name != "openat"
 }
