@@ -39,6 +39,10 @@ disks:
 crash kills="1000" seed="0":
     go test ./e2e -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}
 
+# Cut the power in every command, and see what the next commands make of the disks that it may leave
+cuts disks="5000" seed="0":
+    go test ./e2e/powercut -run '^TestPowerCuts$' -v -timeout 0 -args -cuts {{disks}} -cuts-seed {{seed}}
+
 # Lead vaults through many random lives; a failure names its seed: just model 500 -model-seed 7
 model steps="100000" *args:
     go test ./vault -run '^TestModel$' -v -timeout 0 -args -model-steps {{steps}} {{args}}
