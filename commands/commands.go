@@ -170,7 +170,8 @@ type app struct {
 	confined  bool
 	errors    io.Writer // nil: out.errw
 
-	change string // see changed
+	change   string // see changed
+	unlogged bool   // --unlogged
 
 	variables map[*kong.Flag]string // that set flags
 

@@ -13,6 +13,7 @@ type envExport struct {
 	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd." default:"dotenv"`
 	asking
 	patience
+	logging
 }
 
 func (envExport) Help() string {
@@ -30,6 +31,7 @@ Secrets are left out, and named, where the variable would act on the program tha
 }
 
 func (c envExport) Run(a *app) error {
+	a.unlogged = c.Unlogged
 	format, err := formatNamed(c.Format)
 	if err != nil {
 		return err

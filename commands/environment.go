@@ -41,7 +41,7 @@ var flagOnly = []flagOnlyGroup{
 	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
 		"file-on-disk", "keep-agent-key", "pristine", "if-version",
-		"allow-run", "allow-command", "expose-values"}},
+		"allow-run", "allow-command", "expose-values", "unlogged"}},
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",

@@ -163,7 +163,8 @@ func vaultFault(err error) error {
 		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else",
 			err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err)
+		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable; "+
+			"as the owner, read with --unlogged", err)
 	}
 	return err
 }

@@ -72,8 +72,8 @@ func TestDiskFaults(t *testing.T) {
 		syscall.EDQUOT: "make room and run it again",
 		syscall.EFBIG:  "let files be larger (ulimit -f), and run it again",
 		syscall.EIO:    "copy the vault to another one before anything else",
-		syscall.EROFS:  "so it must be writable",
-		syscall.EACCES: "so it must be writable",
+		syscall.EROFS:  "so it must be writable; as the owner, read with --unlogged",
+		syscall.EACCES: "so it must be writable; as the owner, read with --unlogged",
 	} {
 		err := vaultFault(write(said))
 		exit, code := classify(err)

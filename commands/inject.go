@@ -14,6 +14,7 @@ type injectCmd struct {
 	Namespace string `short:"n" help:"Namespace of names without a slash." placeholder:"NS"`
 	asking
 	patience
+	logging
 }
 
 func (injectCmd) Help() string {
@@ -22,6 +23,7 @@ byte. All of them are filled, or nothing is written.`
 }
 
 func (c injectCmd) Run(a *app) error {
+	a.unlogged = c.Unlogged
 	a.namespace = a.namedNamespace(c.Namespace)
 	if c.Out != "-" && (c.In == "-" || a.confined || !a.sameFile(c.In, c.Out)) {
 		if err := a.mayOverwrite(c.Out, c.Force); err != nil {

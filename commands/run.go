@@ -33,6 +33,7 @@ type runCmd struct {
 	NoMask       string   `help:"Do not replace the values of these keys." placeholder:"KEY,…"`
 	asking
 	patience
+	logging
 	Command []string `arg:"" passthrough:"" help:"Program to run, with its arguments, behind --."`
 }
 
@@ -61,6 +62,7 @@ var (
 )
 
 func (c runCmd) Run(a *app) error {
+	a.unlogged = c.Unlogged
 	switch {
 	case c.Command[0] == "--":
 		c.Command = c.Command[1:]

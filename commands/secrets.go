@@ -142,6 +142,7 @@ type secretsGet struct {
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 	asking
 	patience
+	logging
 }
 
 // asking is the flag of the commands that may need a human's approval.
@@ -153,6 +154,11 @@ type asking struct {
 func (f asking) AfterApply(a *app) error {
 	a.reason = f.Reason
 	return nil
+}
+
+// logging is the flag of the commands that read values.
+type logging struct {
+	Unlogged bool `help:"Read as the owner without a log entry, from a backup or a disk that cannot be written; this machine keeps a note of it."`
 }
 
 func (c secretsGet) Help() string {
@@ -180,6 +186,7 @@ func (c secretsGet) Run(a *app) error {
 	if c.Silent {
 		a.out.quiet = true
 	}
+	a.unlogged = c.Unlogged
 	return c.with(a, func() error { return c.print(a, p, version) })
 }
 

@@ -41,6 +41,7 @@ func (a *app) options() vault.Options {
 	if dir, err := a.stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")
 	}
+	o.Unlogged = a.unlogged
 	o.Unfinished = a.unfinished()
 	return o
 }
@@ -161,7 +162,7 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner,
 			h.cred.from, withArticle(kindName(h.cred.kind)))
 	}
-	if how.owner == "" && !how.itself {
+	if how.owner == "" && !how.itself && !a.unlogged {
 		h.cred = a.unlocked(h)
 	}
 	key, err := a.readKey(h.cred)
@@ -230,6 +231,10 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	if v.ReserveUsed() {
 		a.out.warn("the disk is full, so ass gave up the 1 MiB that it keeps beside the vault for this: secrets can be read for a "+
 			"while, and nothing can be stored; make room on the disk of %s", a.tilde(at.path))
+	}
+	if n, file := v.Unlogged(); n > 0 {
+		a.out.note("%s read without a log entry; this machine keeps a note of that in %s", pluralOf(n, "value was", "values were"),
+			a.tilde(file))
 	}
 	_ = v.Close() // the changes are already synced; closing cannot undo them
 	a.out.release()

@@ -94,6 +94,13 @@ func (st *status) warn(v *vault.Vault) {
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
 	}
+	switch n, last, file, err := v.UnloggedBefore(); {
+	case err != nil:
+		st.warnings = append(st.warnings, "this machine's note of reads without a log entry cannot be read: "+err.Error())
+	case n > 0:
+		st.warnings = append(st.warnings, pluralOf(n, "value was", "values were")+" read without a log entry on this machine, "+
+			"the last at "+stamp(last)+": see "+st.tilde(file))
+	}
 	st.warnings = append(st.warnings, st.ownerWarnings()...)
 }
 

@@ -20,6 +20,9 @@ const (
 // updateReading is [Session.update] for acts that hand out values and change nothing else. fn
 // may run twice.
 func (s *Session) updateReading(fn func(*tx) error) error {
+	if s.v.opts.Unlogged {
+		return s.readUnlogged(fn)
+	}
 	err := s.act(fn)
 	if !disk.IsFull(err) || errors.Is(err, ErrMaybeDone) || !s.v.useReserve() {
 		return err

@@ -37,6 +37,8 @@ type tx struct {
 	author  func(*tx, string) (signer, error) // finds the author of a record
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
+
+	instead func(audit.Event) // gets the entries in place of the log; see readUnlogged
 }
 
 // view runs fn on the vault and keeps no changes.
@@ -163,6 +165,10 @@ func (t *tx) log(event, resourceType, resource string, metadata map[string]any) 
 }
 
 func (t *tx) logEvent(ev audit.Event) error {
+	if t.instead != nil {
+		t.instead(ev)
+		return nil
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err

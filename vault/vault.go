@@ -40,6 +40,11 @@ type Options struct {
 	// each read writes a log entry.
 	ReadOnly bool
 
+	// Unlogged lets the owner read values without a log entry, from a backup, or from a
+	// vault that cannot be written. Then nothing is written to the vault's file, and a note
+	// of each read goes into MemoryDir.
+	Unlogged bool
+
 	// MemoryDir is the folder where this machine remembers the newest log
 	// entry that it saw in each vault. "" means that it remembers nothing.
 	MemoryDir string
@@ -97,6 +102,7 @@ type Vault struct {
 	back   *Rollback
 
 	reserveUsed bool // see ReserveUsed
+	unlogged    int  // values read without a log entry
 
 	sessions []*Session // Close wipes their keys
 }
@@ -167,6 +173,15 @@ func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
 // Open locks the vault at path and opens its file. If it returns an error, the
 // file is unchanged. Errors: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
 func Open(path string, o Options) (*Vault, error) {
+	v, err := open(path, o)
+	if o.Unlogged && disk.IsReadOnly(err) {
+		o.ReadOnly = true
+		return open(path, o)
+	}
+	return v, err
+}
+
+func open(path string, o Options) (*Vault, error) {
 	o = o.withDefaults()
 	if err := checkFile(path); err != nil {
 		return nil, err

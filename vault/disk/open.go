@@ -49,10 +49,10 @@ func (e *TooLargeError) Error() string {
 // Append opens an existing regular file for appending, as [OpenAlone] does.
 func Append(path string) (*os.File, error) { return OpenAlone(path, os.O_WRONLY|os.O_APPEND) }
 
-// OpenAlone opens an existing regular file that is changed in place. It refuses symbolic
-// links, and files with several hard links: such a file may also lie in an unexpected place.
+// OpenAlone opens a regular file that is changed in place. It refuses symbolic links, and files
+// with several hard links: such a file may also lie in an unexpected place.
 func OpenAlone(path string, flag int) (*os.File, error) {
-	f, err := OpenFile(path, flag, 0)
+	f, err := OpenFile(path, flag, 0o600)
 	if err == nil && hasOtherNames(f) {
 		f.Close()
 		return nil, otherNames(path)
