@@ -51,6 +51,10 @@ model steps="100000" *args:
 readers modules:
     ASS_TEST_DOTENV={{modules}} go test ./commands -run '^(TestReal|TestFamilies)' -v
 
+# The owner's day on Windows, as far as a wine goes: just wine /usr/lib/wine/wine64
+wine wine="wine":
+    ASS_TEST_WINE={{wine}} go test ./e2e -run '^TestWindows' -v
+
 # Fuzz one target for as long as you like: just fuzz ./tokens FuzzPath 10m
 fuzz pkg target time="1m":
     go test {{pkg}} -run '^$' -fuzz '^{{target}}$' -fuzztime {{time}}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,6 +73,12 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GORACE", world.RaceOptions)
 	env.Setenv("VAULT", filepath.Join(home, ".local/share/ass/vault.db"))
 	env.Setenv("CONFIG", filepath.Join(home, ".config/ass/config.json"))
+	if runtime.GOOS == "windows" { // the same folders, which the stories name
+		for name, dir := range map[string]string{"USERPROFILE": "", "XDG_DATA_HOME": ".local/share",
+			"XDG_CONFIG_HOME": ".config", "XDG_STATE_HOME": ".local/state"} {
+			env.Setenv(name, filepath.Join(home, dir))
+		}
+	}
 	damaged := new(bool)
 	env.Values[damagedKey] = damaged
 	t := env.T().(testing.TB)

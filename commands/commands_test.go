@@ -23,6 +23,7 @@ import (
 func run(t *testing.T, home string, now time.Time, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	t.Setenv("HOME", home)
+	t.Setenv("LOCALAPPDATA", home) // the home of ass on Windows
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
 		"ASS_NAMESPACE"} {
 		t.Setenv(name, "")

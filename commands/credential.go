@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -56,28 +55,28 @@ func (a *app) keyFromEnvironment() (key, from string, err error) {
 }
 
 // readKeyFile reads the file of an agent key. It refuses one that others can read or have
-// written. by is the variable or the flag that names the file.
-func (a *app) readKeyFile(by, name string) (string, error) {
+// written. source is the variable or the flag that names the file.
+func (a *app) readKeyFile(source, name string) (string, error) {
 	path, err := filepath.EvalSymlinks(a.at(name)) // orchestrators mount secrets behind links
 	var b []byte
-	var info fs.FileInfo
+	var by disk.Access
 	if err == nil {
-		b, info, err = readAndStat(path, 64<<10)
+		b, by, err = readWithAccess(path, 64<<10)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", by, name)
+		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", source, name)
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", by, err)
-	case disk.OfStranger(info):
-		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with chown", by, name)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: chmod 600 %s", by,
-			name, shellWord(name))
+		return "", fmt.Errorf("%s: %w", source, err)
+	case by.Stranger:
+		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with %s", source, name, takeOver)
+	case by.Mode.Perm()&0o077 != 0:
+		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: %s", source, name,
+			mend("600", name, by))
 	}
 	key := withoutComments(string(b))
 	if key == "" {
-		return "", errorf(errNotLoggedIn, "%s: %s is empty", by, name)
+		return "", errorf(errNotLoggedIn, "%s: %s is empty", source, name)
 	}
 	return key, nil
 }

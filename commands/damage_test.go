@@ -172,6 +172,7 @@ func TestDamage(t *testing.T) {
 	}
 	h := &damagedHome{t: t, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	t.Setenv("HOME", h.dir)
+	t.Setenv("LOCALAPPDATA", h.dir) // the home of ass on Windows
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
 		"ASS_NAMESPACE"} {
 		t.Setenv(name, "")

@@ -18,7 +18,8 @@ func ExampleProgram() {
 	}
 	defer os.RemoveAll(home)
 	var out, notes bytes.Buffer
-	ass := commands.Program{Stdout: &out, Stderr: &notes, Stdin: strings.NewReader(""), Env: []string{"HOME=" + home}, Dir: home}
+	ass := commands.Program{Stdout: &out, Stderr: &notes, Stdin: strings.NewReader(""), Dir: home,
+		Env: []string{"HOME=" + home, "LOCALAPPDATA=" + home}} // of Unix, and of Windows
 	ass.Run([]string{"secrets", "set", "demo/KEY", "an example"}) // makes the vault, too
 	exit := ass.Run([]string{"secrets", "get", "demo/KEY"})
 	fmt.Print(exit, "\n", out.String())

@@ -19,8 +19,9 @@ import (
 
 // folder returns the folder of ass for one purpose. If the XDG variable is set, it is
 // there. Otherwise it is under the home folder, and in the native place on macOS and
-// Windows.
-func (w *world) folder(xdg, unix, mac, windowsEnv string) (string, error) {
+// Windows. On Windows, that is one folder for all: the other one, %APPDATA%, is copied to
+// each machine that the person logs in to, and no key belongs there.
+func (w *world) folder(xdg, unix, mac string) (string, error) {
 	if dir := w.getenv(xdg); dir != "" {
 		if !filepath.IsAbs(dir) {
 			return "", usagef("%s is not an absolute path", xdg)
@@ -28,10 +29,10 @@ func (w *world) folder(xdg, unix, mac, windowsEnv string) (string, error) {
 		return filepath.Join(dir, "ass"), nil
 	}
 	if runtime.GOOS == "windows" {
-		if dir := w.getenv(windowsEnv); dir != "" {
+		if dir := w.getenv("LOCALAPPDATA"); dir != "" {
 			return filepath.Join(dir, "ass"), nil
 		}
-		return "", fmt.Errorf("%%%s%% is not set", windowsEnv)
+		return "", fmt.Errorf("%%LOCALAPPDATA%% is not set; set it, or %s", xdg)
 	}
 	home := w.home()
 	if home == "" {
@@ -53,16 +54,16 @@ func (w *world) folder(xdg, unix, mac, windowsEnv string) (string, error) {
 var errNoHome = errors.New("no home")
 
 func (w *world) dataDir() (string, error) {
-	return w.folder("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LOCALAPPDATA")
+	return w.folder("XDG_DATA_HOME", ".local/share", "Library/Application Support")
 }
 
 func (w *world) stateDir() (string, error) {
-	return w.folder("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LOCALAPPDATA")
+	return w.folder("XDG_STATE_HOME", ".local/state", "Library/Application Support")
 }
 
 // configDir is ~/.config on macOS too, as with the hosted CLI.
 func (w *world) configDir() (string, error) {
-	return w.folder("XDG_CONFIG_HOME", ".config", ".config", "APPDATA")
+	return w.folder("XDG_CONFIG_HOME", ".config", ".config")
 }
 
 // vaultPath parses the value of --api-url: file:///path, or a path.
@@ -107,7 +108,7 @@ func (w *world) tilde(path string) string {
 // readSmall reads a regular file of at most limit bytes. It follows no link and
 // does not wait for a pipe.
 func readSmall(path string, limit int64) ([]byte, error) {
-	b, _, err := readAndStat(path, limit)
+	b, _, err := readWithAccess(path, limit)
 	return b, err
 }
 
@@ -115,24 +116,24 @@ func readSmall(path string, limit int64) ([]byte, error) {
 // reads them. It refuses a file of another user, which could send the secrets
 // elsewhere.
 func readOwn(path string, limit int64) ([]byte, error) {
-	b, info, err := readAndStat(path, limit)
-	if err == nil && disk.OfStranger(info) {
-		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with chown",
-			path)
+	b, by, err := readWithAccess(path, limit)
+	if err == nil && by.Stranger {
+		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with %s",
+			path, takeOver)
 	}
 	return b, err
 }
 
-func readAndStat(path string, limit int64) ([]byte, fs.FileInfo, error) {
+func readWithAccess(path string, limit int64) ([]byte, disk.Access, error) {
 	if err := disk.CheckRegular(path); err != nil {
-		return nil, nil, err
+		return nil, disk.Access{}, err
 	}
-	b, info, err := disk.ReadFile(path, limit)
+	b, by, err := disk.ReadFile(path, limit)
 	var large *disk.TooLargeError
 	if errors.As(err, &large) {
 		err = fmt.Errorf("%s is larger than %s", path, size(limit))
 	}
-	return b, info, err
+	return b, by, err
 }
 
 // withRoom adds advice to the error of a full disk.
@@ -195,14 +196,16 @@ func privateFolder(dir string) error {
 		return err
 	}
 	info, err := os.Stat(dir)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case disk.OfStranger(named), disk.OfStranger(info):
+	}
+	by := disk.AccessTo(dir, info)
+	switch {
+	case by.Stranger, disk.AccessTo(dir, named).Stranger:
 		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own",
 			dir)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("others can replace files in the folder %s; mend it with: chmod go-w %s", dir, shellWord(dir))
+	case by.Mode.Perm()&0o022 != 0:
+		return fmt.Errorf("others can replace files in the folder %s; mend it with: %s", dir, mend("go-w", dir, by))
 	}
 	return nil
 }
@@ -221,8 +224,8 @@ func shellWord(s string) string {
 // with the way to mend it. A folder that others use too, such as /tmp, matters only if
 // they could replace the files in it, or a folder on the way to it.
 func exposures(paths ...string) (warnings []string) {
-	if runtime.GOOS == "windows" {
-		return nil // there, the mode does not show the permissions
+	warn := func(path, format, mode string, by disk.Access) {
+		warnings = append(warnings, fmt.Sprintf(format+"; mend it with: %s", path, mend(mode, path, by)))
 	}
 	above := map[string]bool{}
 	for _, path := range paths {
@@ -233,25 +236,25 @@ func exposures(paths ...string) (warnings []string) {
 		if info.IsDir() {
 			for dir := filepath.Dir(path); dir != filepath.Dir(dir) && !above[dir]; dir = filepath.Dir(dir) {
 				above[dir] = true
-				if up, err := os.Stat(dir); err == nil && up.Mode().Perm()&0o002 != 0 && up.Mode()&fs.ModeSticky == 0 {
-					warnings = append(warnings, fmt.Sprintf("others can replace the folders in %s; mend it with: chmod o-w %s", dir,
-						shellWord(dir)))
+				up, err := os.Stat(dir)
+				if err != nil {
+					continue
+				}
+				if by := disk.AccessTo(dir, up); by.Mode.Perm()&0o002 != 0 && by.Mode&fs.ModeSticky == 0 {
+					warn(dir, "others can replace the folders in %s", "o-w", by)
 				}
 			}
 		}
-		mode := info.Mode()
-		switch open := mode.Perm() & 0o077; {
-		case disk.OfStranger(info):
+		by := disk.AccessTo(path, info)
+		switch open := by.Mode.Perm() & 0o077; {
+		case by.Stranger:
 			warnings = append(warnings, fmt.Sprintf("%s belongs to another user, who can read and replace it", path))
 		case !info.IsDir() && open != 0:
-			warnings = append(warnings, fmt.Sprintf("%s can be read by others; mend it with: chmod 600 %s", path,
-				shellWord(path)))
+			warn(path, "%s can be read by others", "600", by)
 		case info.IsDir() && filepath.Base(path) == "ass" && open != 0:
-			warnings = append(warnings, fmt.Sprintf("the folder %s is open to others; mend it with: chmod 700 %s", path,
-				shellWord(path)))
-		case info.IsDir() && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
-			warnings = append(warnings, fmt.Sprintf("others can replace files in the folder %s; mend it with: chmod go-w %s",
-				path, shellWord(path)))
+			warn(path, "the folder %s is open to others", "700", by)
+		case info.IsDir() && open&0o022 != 0 && by.Mode&fs.ModeSticky == 0:
+			warn(path, "others can replace files in the folder %s", "go-w", by)
 		}
 	}
 	return warnings

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,9 @@ npm_config_registry_token PIP_INDEX_PASSWORD KUBE_TOKEN HELM_REPO_PASSWORD VSCOD
 
 func TestHonestNamesPass(t *testing.T) {
 	for _, name := range strings.Fields(honest) {
+		if runtime.GOOS == "windows" && strings.HasPrefix(name, "FISH_") {
+			continue // there, it may be a variable of fish
+		}
 		if does, _ := actsOnProgram(name); does != "" {
 			t.Errorf("%s: %s", name, does)
 		}
@@ -85,7 +89,8 @@ func TestActingNames(t *testing.T) {
 	}
 	for _, name := range []string{"Path", "bash_env", "XLD_PRELOAD", "JAVA_OPT", "NODE_OPTION", "GOOGLE", "TERMINAL",
 		"HOMEPAGE", "PATHS"} {
-		if does, _ := actsOnProgram(name); does != "" {
+		sameThere := runtime.GOOS == "windows" && (name == "Path" || name == "bash_env")
+		if does, _ := actsOnProgram(name); sameThere != (does != "") {
 			t.Errorf("%s: %s", name, does)
 		}
 	}

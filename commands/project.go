@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"ass/tokens"
 	"ass/vault/disk"
@@ -37,10 +36,10 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 	}
 	for {
 		path = filepath.Join(dir, projectFile)
-		var info fs.FileInfo
-		content, info, err = readAndStat(path, 64<<10)
+		var by disk.Access
+		content, by, err = readWithAccess(path, 64<<10)
 		switch {
-		case err == nil && (disk.OfStranger(info) || runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0):
+		case err == nil && (by.Stranger || by.Mode.Perm()&0o002 != 0):
 			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so it is "+
 				"not used; name a namespace with --namespace or ASS_NAMESPACE", path)
 		case err == nil:
@@ -53,7 +52,7 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 			if _, err := tokens.ParseNamespace(p.Namespace); err != nil {
 				return path, content, p, usagef("%s: %v", path, err)
 			}
-			if disk.OfAnother(info) {
+			if by.Another {
 				a.out.note("the namespace %s comes from %s, which belongs to another user", p.Namespace, path)
 			}
 			return path, content, p, nil

@@ -51,7 +51,7 @@ func (r Register) Beside(path string, endings ...string) (*Temporary, error) {
 // End removes what is still there under the names, and forgets them.
 func (t *Temporary) End() {
 	for _, ending := range t.endings {
-		_ = os.Remove(t.Path + ending)
+		_ = remove(t.Path + ending)
 	}
 	t.note.end()
 }
@@ -105,7 +105,7 @@ func (n *New) open() (*os.File, error) {
 func (n *New) Discard() {
 	_ = n.Close()
 	if n.named {
-		_ = os.Remove(n.temp)
+		_ = remove(n.temp)
 	}
 	n.note.end()
 }
@@ -228,7 +228,7 @@ func Reserve(path, like string) error {
 	}
 	keepOwner(f, like)
 	if err = f.Close(); err != nil {
-		_ = os.Remove(path)
+		_ = remove(path)
 	}
 	return err
 }
@@ -246,7 +246,7 @@ func Allocate(path, like string, size int64) error {
 		_, err = io.CopyN(f, rand.NewChaCha8([32]byte{}), size)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(path)
+		_ = remove(path)
 	}
 	return err
 }
@@ -266,7 +266,7 @@ func writeLike(path, like string, fill func(io.Writer) error) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(path)
+		_ = remove(path)
 	}
 	return err
 }

@@ -21,12 +21,12 @@ func TestReplace(t *testing.T) {
 			if err := register.Replace(path, []byte(content)); err != nil {
 				t.Fatal(err)
 			}
-			got, info, err := disk.ReadFile(path, 1<<10)
+			got, by, err := disk.ReadFile(path, 1<<10)
 			if err != nil || string(got) != content {
 				t.Errorf("%q: read %q, %v", content, got, err)
 			}
-			if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-				t.Errorf("its mode is %v", info.Mode())
+			if runtime.GOOS != "windows" && by.Mode.Perm() != 0o600 {
+				t.Errorf("its mode is %v", by.Mode)
 			}
 		}
 	}

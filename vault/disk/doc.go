@@ -5,5 +5,6 @@
 //
 // open.go opens, lock.go locks, create.go makes and replaces files, names.go gives finished
 // files their names, and register.go notes the files that are not finished, so that a later
-// process can remove them.
+// process can remove them. They rename and remove by way of rename_unix.go and
+// rename_windows.go.
 package disk

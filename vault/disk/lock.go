@@ -112,6 +112,23 @@ func openLock(path string, shared bool) (*Lock, error) {
 	return &Lock{f: f}, err
 }
 
+// openLockFile opens the lock file, and creates it if it is missing. For a reader, a
+// file that it may only read is enough. The holder of the lock writes into the file,
+// so openLockFile refuses a file that has other hard links.
+func openLockFile(path string, shared bool) (*os.File, error) {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil && hasOtherNames(f) {
+		f.Close()
+		return nil, otherNames(path)
+	}
+	if err != nil && shared {
+		if r, rerr := OpenFile(path, os.O_RDONLY, 0); rerr == nil {
+			return r, nil
+		}
+	}
+	return f, err
+}
+
 // IsReadOnly reports whether err says that nothing can be written there.
 func IsReadOnly(err error) bool {
 	return errors.Is(err, errReadOnlyFS) || errors.Is(err, fs.ErrPermission)

@@ -13,23 +13,6 @@ import (
 
 const errReadOnlyFS = unix.EROFS
 
-// openLockFile opens the lock file, and creates it if it is missing. For a reader, a
-// file that it may only read is enough. The holder of the lock writes into the file,
-// so openLockFile refuses a file that has other hard links.
-func openLockFile(path string, shared bool) (*os.File, error) {
-	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err == nil && hasOtherNames(f) {
-		f.Close()
-		return nil, otherNames(path)
-	}
-	if err != nil && shared {
-		if r, rerr := OpenFile(path, os.O_RDONLY, 0); rerr == nil {
-			return r, nil
-		}
-	}
-	return f, err
-}
-
 // TryLock locks an open file, alone or shared. If another process holds the lock, the
 // error is [ErrLocked].
 func TryLock(f *os.File, shared bool) error {

@@ -10,10 +10,6 @@ import (
 
 const errReadOnlyFS = windows.ERROR_WRITE_PROTECT
 
-func openLockFile(path string, shared bool) (*os.File, error) {
-	return OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-}
-
 // The locked range lies far behind the content: on Windows, other processes cannot
 // read a locked range, but waiting processes must read the holder's name.
 const lockOffset = 1 << 30

@@ -55,7 +55,7 @@ func Linked(a, b string) bool {
 func Publish(from, to string) (published bool, err error) {
 	if err := rename(from, to); err != nil {
 		// A network file system can rename the file and still report an error.
-		if gone := os.Remove(from); errors.Is(gone, fs.ErrNotExist) {
+		if gone := remove(from); errors.Is(gone, fs.ErrNotExist) {
 			return true, notSynced(err)
 		}
 		return false, err
@@ -81,7 +81,7 @@ func Move(from, to string) error {
 
 func moveTo(from, to string) error {
 	if err := os.Link(from, to); err == nil || Linked(to, from) {
-		_ = os.Remove(from) // if that fails, the file keeps both names, which does no harm
+		_ = remove(from) // if that fails, the file keeps both names, which does no harm
 		return nil
 	}
 	if err := CheckFree(to); err != nil {
@@ -112,7 +112,7 @@ func (r Register) Keep(path, as string) error {
 // Remove removes a file, and syncs its folder, so that a power cut does not bring the file
 // back. Without the sync, the error is [fault.ErrMaybeDone].
 func Remove(path string) error {
-	if err := os.Remove(path); err != nil {
+	if err := remove(path); err != nil {
 		return err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {

@@ -17,23 +17,26 @@ func OpenExisting(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return OpenFile(path, flag&^os.O_CREATE, perm)
 }
 
-// ReadFile reads a regular file, which it opens with [Open]. It also returns the FileInfo
-// of the file that it opened: by now, the name may belong to another file. If the file has
-// more than limit bytes, ReadFile returns an error and does not read to the end.
-func ReadFile(path string, limit int64) (b []byte, info fs.FileInfo, err error) {
+// ReadFile reads a regular file, which it opens with [Open]. It also returns the [Access]
+// to the file that it opened: by now, the name may belong to another file. (On Windows, it
+// cannot as long as the file is open.) If the file has more than limit bytes, ReadFile returns an
+// error and does not read to the end.
+func ReadFile(path string, limit int64) (b []byte, access Access, err error) {
 	f, err := Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, Access{}, err
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return nil, nil, err
+	info, err := f.Stat()
+	if err != nil {
+		return nil, Access{}, err
 	}
+	access = AccessTo(path, info)
 	b, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = &TooLargeError{path, limit}
 	}
-	return b, info, err
+	return b, access, err
 }
 
 // TooLargeError says that a file has more bytes than the caller allows.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/windows"
 )
 
 // OpenFile opens a regular file. It refuses symbolic links.
@@ -14,8 +16,11 @@ func OpenFile(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flag, perm)
 }
 
-func hasOtherNames(*os.File) bool { return false }
+func hasOtherNames(f *os.File) bool {
+	var info windows.ByHandleFileInformation
+	return windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info) == nil && info.NumberOfLinks > 1
+}
 
-// SyncDir does nothing and returns nil: Windows has no such call, and its renames are
-// durable.
+// SyncDir does nothing and returns nil: Windows has no such call. A rename waits for the disk itself;
+// see rename_windows.go.
 func SyncDir(string) error { return nil }

@@ -22,25 +22,13 @@ func keepOwner(f *os.File, path string) {
 	}
 }
 
-// OfStranger reports whether a file belongs to a user who could use it against this
-// one: neither this user nor root. If ass runs as root, with sudo or in a container, it
-// reports false: that person means the files that are there.
-func OfStranger(info fs.FileInfo) bool {
-	owner, ok := ownerOf(info)
-	me := os.Geteuid()
-	return ok && me != 0 && owner != 0 && owner != me
-}
-
-// OfAnother reports whether a file belongs to another user, root included.
-func OfAnother(info fs.FileInfo) bool {
-	owner, ok := ownerOf(info)
-	return ok && owner != os.Geteuid()
-}
-
-func ownerOf(info fs.FileInfo) (uid int, ok bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, false
+// AccessTo returns what others can do with the file or the folder that info describes.
+func AccessTo(_ string, info fs.FileInfo) Access {
+	a := Access{Mode: info.Mode()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner, me := int(st.Uid), os.Geteuid()
+		a.Another = owner != me
+		a.Stranger = a.Another && owner != 0 && me != 0
 	}
-	return int(st.Uid), true
+	return a
 }

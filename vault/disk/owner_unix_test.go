@@ -5,6 +5,7 @@ package disk
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -29,7 +30,7 @@ func TestReplaceKeepsOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if owner, _ := ownerOf(info); owner != somebody {
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != somebody {
 		t.Errorf("the file belongs to %d", owner)
 	}
 }

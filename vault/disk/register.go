@@ -71,9 +71,9 @@ func (n *note) end() {
 	if n.f == nil {
 		return
 	}
-	_ = os.Remove(n.f.Name())
+	_ = remove(n.f.Name())
 	_ = n.f.Close()
-	_ = os.Remove(n.f.Name()) // Windows removes no open file
+	_ = remove(n.f.Name()) // Windows removes no open file
 	n.f = nil
 }
 
@@ -104,7 +104,7 @@ func (r Register) Sweep(folder func(path string)) {
 		}
 		defer f.Close()
 		info, err := f.Stat()
-		if err != nil || OfStranger(info) {
+		if err != nil || AccessTo(name, info).Stranger {
 			continue
 		}
 		paths := readNote(f)

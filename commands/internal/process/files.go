@@ -40,8 +40,11 @@ const (
 func MemoryFolder(dirs ...string) (string, bool) {
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
-		if err == nil && info.IsDir() && inMemory(dir) && !disk.OfStranger(info) &&
-			(info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0) {
+		if err != nil || !info.IsDir() || !inMemory(dir) {
+			continue
+		}
+		by := disk.AccessTo(dir, info)
+		if !by.Stranger && (by.Mode.Perm()&0o022 == 0 || by.Mode&fs.ModeSticky != 0) {
 			return dir, true
 		}
 	}
@@ -127,7 +130,7 @@ func (f *Files) Remove() error {
 	removeLinks(f.dir, f.places)
 	err := os.RemoveAll(f.dir)
 	if f.lock != nil {
-		err = errors.Join(f.lock.Close(), os.RemoveAll(f.dir)) // Windows removes no open file
+		err = errors.Join(f.lock.Close(), disk.RemoveAll(f.dir)) // Windows removes no open file
 	}
 	if err == nil {
 		f.forget()
@@ -152,8 +155,11 @@ func SweepFiles(dirs ...string) {
 		}
 		for _, entry := range entries {
 			info, err := entry.Info()
-			if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), filesPrefix) && !disk.OfAnother(info) {
-				sweepFolder(filepath.Join(dir, entry.Name()), info)
+			if err != nil || !entry.IsDir() || !strings.HasPrefix(entry.Name(), filesPrefix) {
+				continue
+			}
+			if path := filepath.Join(dir, entry.Name()); !disk.AccessTo(path, info).Another {
+				sweepFolder(path, info)
 			}
 		}
 	}
@@ -168,8 +174,8 @@ func sweepFolder(dir string, info fs.FileInfo) {
 	case err != nil:
 		return
 	}
-	defer lock.Close()
 	if disk.TryLock(lock, false) != nil {
+		lock.Close()
 		return // it is live
 	}
 	var places []string
@@ -178,4 +184,6 @@ func sweepFolder(dir string, info fs.FileInfo) {
 	}
 	removeLinks(dir, places)
 	_ = os.RemoveAll(dir)
+	lock.Close()
+	_ = disk.RemoveAll(dir) // Windows removes no open file
 }
