@@ -133,7 +133,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	}
 	add := func(line []byte) { hash.Write(line); hash.Write([]byte{'\n'}) }
 	add(lines.Bytes())
-	for lines.Scan() {
+	for lines.Scan() && lines.Err() == nil { // after an error, a line may be cut short
 		end, is := parseEnd(lines.Bytes())
 		if !is {
 			add(lines.Bytes())
