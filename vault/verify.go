@@ -194,7 +194,9 @@ func (v *verification) run() error {
 			return err
 		}
 	}
-	v.missingGrants()
+	if err := v.missingGrants(); err != nil {
+		return err
+	}
 	for path, l := range v.newest {
 		if l.left && !v.unclearBehind(l.seq) { // otherwise an unreadable entry may be its purge
 			v.found("%q: its record is missing, though log entry %d wrote it", path, l.seq)
