@@ -35,7 +35,8 @@ func TestArchiveSigners(t *testing.T) {
 	third := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, ed25519.SeedSize))
 	pub := func(k ed25519.PrivateKey) []byte { return k.Public().(ed25519.PublicKey) }
 	tells := func(event, id string, key []byte) Event {
-		return Event{Type: event, ResourceID: id, Metadata: map[string]any{"public_key": base64.StdEncoding.EncodeToString(key)}}
+		text := base64.StdEncoding.EncodeToString(key)
+		return Event{Type: event, ResourceID: id, Metadata: map[string]any{"public_key": text}}
 	}
 	const unknown, invalid = `is unknown`, `invalid signature for author`
 	for name, c := range map[string]struct {
