@@ -168,9 +168,9 @@ func (t *tx) requestAt(k, v []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	requester, id, ok := cutRequestKey(k)
+	requester, id, _ := cutRequestKey(k)
 	p, perr := tokens.ParsePath(body.Path)
-	if !ok || requester != body.Requester || id != requestID(r.body) || perr != nil {
+	if requester != body.Requester || id != requestID(r.body) || perr != nil {
 		return Request{}, requestKind.damaged(k, "its id does not match its content")
 	}
 	if requestActions[body.Action] == 0 || len(body.Reason) > maxTextBytes { // a person has to read it
