@@ -256,6 +256,41 @@ func forgeAsk(c *company, t *tx, path string, change func(*requestBody)) (k []by
 		nil))
 }
 
+// A request that the program would not make is no request: it is not shown to anybody.
+func TestMalformedRequestsAreNotShown(t *testing.T) {
+	for name, x := range map[string]struct {
+		change func(*company, *requestBody)
+		finds  string
+	}{
+		"with no action":      {func(_ *company, b *requestBody) { b.Action = "" }, "it is not a valid request"},
+		"with another action": {func(_ *company, b *requestBody) { b.Action = "own" }, "it is not a valid request"},
+		"with an endless text": {func(_ *company, b *requestBody) { b.Reason = strings.Repeat("x", maxTextBytes+1) },
+			"it is not a valid request"},
+		"about no path": {func(_ *company, b *requestBody) { b.Path = "K" }, "its id does not match its content"},
+		"that names another requester": {func(c *company, b *requestBody) { b.Requester = c.id["exact"] },
+			"its id does not match its content"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.insider("reader", func(_ *Session, t *tx) error {
+				_, err := forgeAsk(c, t, "prod/app/CARD", func(b *requestBody) { x.change(c, b) })
+				return err
+			})
+			c.do(func(s *Session) {
+				if list, err := s.Requests(); err != nil || len(list) > 0 {
+					t.Errorf("%d are shown to the owner, %v", len(list), err)
+				}
+			})
+			_ = c.honest("reader", func(s *Session) {
+				if list, err := s.Requests(); err != nil || len(list) > 0 {
+					t.Errorf("%d are shown to the requester, %v", len(list), err)
+				}
+			})
+			c.finds(x.finds)
+		})
+	}
+}
+
 // The owner approves only what was shown, and only what the asker may ask for.
 func TestWhatIsApproved(t *testing.T) {
 	t.Run("a request outside of the asker's scopes", func(t *testing.T) {

@@ -287,6 +287,45 @@ func TestOldRecordsInADamagedFile(t *testing.T) {
 	}
 }
 
+// If an attacker puts the key and the records of the previous epoch into a damaged file, the
+// log still says which key an agent has. Neither a restore nor a salvage revives the key before.
+func TestAReplacedKeyIsNotRevived(t *testing.T) {
+	for _, way := range []string{"restore", "salvage"} {
+		t.Run(way, func(t *testing.T) {
+			v := newVictim(t)
+			file := v.backUp()
+			id, stolen := v.agent("late") // created after the backup
+			epoch, record := v.take(bucketMeta, []byte(metaEpoch)), v.take(bucketAgents, []byte(id))
+			v.do(func(s *Session) {
+				if _, _, err := s.RotateAgentKey(id); err != nil {
+					t.Fatal(err)
+				}
+			})
+			v.give(bucketMeta, []byte(metaEpoch), epoch)
+			v.give(bucketAgents, []byte(id), record)
+			v.compact()
+			v.headless()
+			if way == "restore" {
+				v.restore(file)
+			} else {
+				to := filepath.Join(t.TempDir(), "new.db")
+				r, err := Salvage(v.path, to, v.owner, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := id + ": the log says that its key was rotated"; !slices.Contains(r.Lost, want) {
+					t.Errorf("lost: %q, want %q", r.Lost, want)
+				}
+				v.path = to
+			}
+			v.opts = Options{}
+			if v.opens(stolen) {
+				t.Error("the key that was replaced opens the vault again")
+			}
+		})
+	}
+}
+
 // If a gap in the log may be about an agent, a salvage still keeps the agent.
 func TestSalvageKeepsAgentsBehindAHole(t *testing.T) {
 	v := newVictim(t)
