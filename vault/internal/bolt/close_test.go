@@ -1,0 +1,37 @@
+package bolt
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// After a commit whose outcome is not known, bbolt must not close the file. Closing the DB still
+// releases bbolt's lock, which the mapping of the file would keep.
+func TestABrokenFileIsNotLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Build(path, []string{"b"}, func(*Builder) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	st, err := Open(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := st.db
+	defer db.Close() // only so that the test keeps no mapping
+	st.broken = errors.New("broken")
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(path, false)
+	if err != nil {
+		t.Fatalf("the same process, or another, cannot open it: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
