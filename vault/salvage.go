@@ -55,6 +55,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := w.findKeys(o); err != nil {
 		return r, err
 	}
+	defer w.s.wipe()
 	w.findEnd()
 	seen, _ := o.memory().recall(w.s.epoch.Vault) // a note that cannot be read tells nothing
 	w.end = max(w.end, seen.Seq)
@@ -131,6 +132,7 @@ func (w *salvage) findKeys(o Options) error {
 			continue
 		}
 		r := keys.NewRoot(keys.Key(plain))
+		clear(plain)
 		if want := r.Bind(w.id); binds[string(want[:])] {
 			root = r
 		}
@@ -160,6 +162,7 @@ func (w *salvage) findEpoch(root *keys.Root, o Options) {
 		if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
 			w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret)), e.Value
 		}
+		clear(secret)
 	}
 }
 

@@ -2,7 +2,13 @@ package vault
 
 import (
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -104,5 +110,115 @@ func TestCloseWipesKeys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A rewrite puts other keys in the place of those that a session had, and wipes these.
+func TestARewriteWipesTheKeysBefore(t *testing.T) {
+	wiped := func(t *testing.T, what string, memory [][]byte) {
+		t.Helper()
+		for i, b := range memory {
+			if !bytes.Equal(b, make([]byte, len(b))) {
+				t.Errorf("%s: key %d of %d is still there", what, i, len(memory))
+			}
+		}
+	}
+	c := newCompany(t)
+	c.do(func(s *Session) {
+		ring := secretMemory(reflect.ValueOf(&s.ring), map[unsafe.Pointer]bool{})
+		if _, err := s.Rekey(); err != nil {
+			t.Fatal(err)
+		}
+		wiped(t, "the keyring", ring)
+		root := secretMemory(reflect.ValueOf(s.root), map[unsafe.Pointer]bool{})
+		next, err := NewIdentity()
+		if err == nil {
+			_, _, err = s.RekeyOwner(next, filepath.Join(t.TempDir(), "log.jsonl"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wiped(t, "the root", root)
+		if own := s.inOrder(); own.secret != (keys.Key{}) {
+			t.Error("the session of a worker has the secret of the epoch, which nothing wipes there")
+		}
+	})
+}
+
+// What a function opens, it wipes or hands on. No test can see such memory once the function has
+// returned, so this one reads the code.
+func TestWhatIsOpenedIsWiped(t *testing.T) {
+	opens := []string{"keys.Open(", "keys.OpenAs(", "keys.FileKey(", "own.openVersion(", "json.Marshal(g)"}
+	exempt := map[string]string{
+		"readHead":   "it opens the end of the log, which the transaction holds",
+		"findEnd":    "it opens the end of the log, which the transaction holds",
+		"recall":     "it opens the end of the log, which the verification holds",
+		"filesBelow": "it hands the file keys on in a grant",
+		"rewrite":    "the session takes the keys over",
+		"findEpoch":  "Salvage wipes the session",
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := func(n any) string {
+			var b strings.Builder
+			if err := printer.Fprint(&b, set, n); err != nil {
+				t.Fatal(err)
+			}
+			return b.String()
+		}
+		for _, d := range file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Body == nil {
+				continue
+			}
+			body := text(fn.Body)
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				as, ok := n.(*ast.AssignStmt)
+				if !ok || len(as.Rhs) != 1 {
+					return true
+				}
+				to, from := text(as.Lhs[0]), text(as.Rhs[0])
+				var want []string
+				for _, call := range opens {
+					if strings.HasPrefix(from, call) {
+						want = []string{"clear(" + to + ")"}
+					}
+				}
+				switch {
+				case strings.HasPrefix(from, "v.granteeSession("):
+					want = []string{"defer " + text(as.Lhs[1]) + ".wipe()"}
+				case strings.Contains(from, ".ownerSession("):
+					want = []string{"defer " + to + ".wipe()", "append(v.sessions, " + to + ")"}
+				}
+				if want == nil {
+					return true
+				}
+				seen++
+				for _, w := range want {
+					if strings.Contains(body, w) {
+						return true
+					}
+				}
+				if exempt[fn.Name.Name] == "" {
+					t.Errorf("%s: %s does not say %s", name, fn.Name.Name, strings.Join(want, " or "))
+				}
+				return true
+			})
+		}
+	}
+	if seen < 15 {
+		t.Errorf("it saw only %d places", seen)
 	}
 }
