@@ -228,3 +228,35 @@ func TestNoEntryIsWrittenOver(t *testing.T) {
 		t.Error(found)
 	}
 }
+
+// A verification reads every page in use, also those of a bucket that no vault has.
+func TestAVerificationReadsEveryPage(t *testing.T) {
+	v := newVictim(t)
+	var root uint64
+	db, err := bbolt.Open(v.path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket([]byte("y"))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("x"), make([]byte, 2*bolt.PageSize)) // too much to lie within the page of its parent
+	})
+	err = errors.Join(err, db.View(func(tx *bbolt.Tx) error {
+		root = uint64(tx.Bucket([]byte("y")).Root())
+		return nil
+	}))
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) { v.set(s, "a/L", "more") }) // from now on, ass vouches for the list of free pages
+	v.raw(func(b []byte) []byte { clear(b[root*bolt.PageSize:][:bolt.PageSize]); return b })
+	v.do(func(s *Session) {
+		if _, err := s.Verify(false); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(),
+			fmt.Sprintf("page %d", root)) {
+			t.Errorf("page %d is damaged, and the verification says: %v", root, err)
+		}
+	})
+}

@@ -434,3 +434,53 @@ func TestNoRecordIsBlamedForItsEntry(t *testing.T) {
 		c.give(bucketAudit, audit.Key(seq), was)
 	}
 }
+
+// If entries of the log are damaged or gone, the verification says that, once, and draws no
+// conclusion from what they may have said.
+func TestDamagedEntriesProveNothing(t *testing.T) {
+	alter := func(v *victim, seq uint64, at func(n int) int) {
+		e := v.take(bucketAudit, audit.Key(seq))
+		e[at(len(e))] ^= 1
+		v.give(bucketAudit, audit.Key(seq), e)
+	}
+	middle, end := func(n int) int { return n / 2 }, func(n int) int { return n - 1 }
+	for name, x := range map[string]struct {
+		do    func(*victim)
+		finds string // in the first line
+		lines int
+		never string
+	}{
+		"the MAC of the last one": {func(v *victim) { alter(v, 8, end) }, "audit entry 8: MAC mismatch", 1,
+			"it is not the last entry"},
+		"a whole epoch": {func(v *victim) {
+			for seq := uint64(3); seq <= 8; seq++ {
+				alter(v, seq, middle)
+			}
+		}, "audit entry 3: MAC mismatch", 6, "it ends in epoch"},
+		"the last ones are gone, and a secret": {func(v *victim) { // one of them may have been its purge
+			v.remove(bucketAudit, audit.Key(8))
+			v.remove(bucketAudit, audit.Key(7))
+			v.remove(bucketVersions, versionKey(v.p("a/L"), 1))
+			v.remove(bucketSecrets, []byte("a/L"))
+		}, "audit log: entries 7 to 8 are missing: the log was truncated", 2, "its record is missing"},
+		"none, and a secret begins again": {func(v *victim) {
+			v.do(func(s *Session) {
+				if _, err := s.Purge(v.p("a/K")); err != nil {
+					v.t.Fatal(err)
+				}
+				v.set(s, "a/K", "new")
+			})
+		}, "", 1, "it is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t)
+			v.opts = Options{} // the machine remembers nothing
+			x.do(v)
+			found := v.problems()
+			if !strings.HasPrefix(found, x.finds) || x.finds == "" && found != "" || strings.Contains(found, x.never) ||
+				strings.Count(found, "\n")+1 != x.lines {
+				t.Errorf("the verification found:\n%s\nwant: %s, in %d lines", found, x.finds, x.lines)
+			}
+		})
+	}
+}

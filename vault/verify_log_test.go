@@ -193,3 +193,35 @@ func TestEntriesFollow(t *testing.T) {
 		}
 	}
 }
+
+// A restore keeps each secret at the highest tier that the log gives it. Only the owner lowers a
+// tier or ends a secret, and only in an entry that was checked.
+func TestTiersThatTheLogTells(t *testing.T) {
+	type entry struct {
+		by, event, tier string
+		unchecked       bool
+	}
+	const agent, critical, standard = "agt_1", "critical", "standard"
+	for name, c := range map[string]struct {
+		then entry // after a critical value
+		want tokens.Tier
+	}{
+		"raised by an agent":            {entry{agent, audit.SecretUpdated, critical, false}, tokens.Critical},
+		"raised, and not checked":       {entry{agent, audit.SecretUpdated, critical, true}, tokens.Critical},
+		"lowered by the owner":          {entry{audit.Owner, audit.SecretUpdated, standard, false}, tokens.Standard},
+		"lowered by the owner, perhaps": {entry{audit.Owner, audit.SecretUpdated, standard, true}, tokens.Critical},
+		"lowered by an agent":           {entry{agent, audit.SecretUpdated, standard, false}, tokens.Critical},
+		"purged by the owner":           {entry{audit.Owner, audit.SecretPurged, "", false}, 0},
+		"purged by the owner, perhaps":  {entry{audit.Owner, audit.SecretPurged, "", true}, tokens.Critical},
+		"purged by an agent":            {entry{agent, audit.SecretPurged, "", false}, tokens.Critical},
+	} {
+		v := newVerification(&Session{})
+		for i, e := range []entry{{audit.Owner, audit.SecretCreated, critical, false}, c.then} {
+			v.learnSecret(uint64(i+1), e.by, audit.Event{Type: e.event, ResourceID: "a/K",
+				Metadata: map[string]any{"version": float64(i + 1), "tier": e.tier}}, !e.unchecked)
+		}
+		if got := v.tiers["a/K"]; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
