@@ -223,5 +223,8 @@ func TestTiersThatTheLogTells(t *testing.T) {
 		if got := v.tiers["a/K"]; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
+		if got := v.newest["a/K"].version; c.then.unchecked && got != 1 {
+			t.Errorf("%s: version %d, of an entry that was not checked", name, got)
+		}
 	}
 }
