@@ -91,7 +91,6 @@ func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, ErrSealed
 	}
-	clear(k)
 	last := [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1} // chunk 0 is the last
 	plain, err := aead.Open(nil, last[:], payload[streamNonceLen:], nil)
 	if err != nil {
