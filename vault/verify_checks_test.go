@@ -70,7 +70,7 @@ var junk = map[string]int{"x": 1}
 
 func TestChecksOfSecrets(t *testing.T) {
 	const mine = "prod/mine/M"
-	// again makes mallory the author of the newest value, and then changes its head.
+	// set makes mallory the author of the newest value. head then changes its head, and not its entry.
 	set := func(c *company) {
 		if err := c.honest("mallory", func(s *Session) { c.put(s, mine, 0) }); err != nil {
 			c.t.Fatal(err)
