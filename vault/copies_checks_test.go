@@ -260,3 +260,32 @@ func TestAVerificationReadsEveryPage(t *testing.T) {
 		}
 	})
 }
+
+// A restore takes the log of a backup over as it is, and no digest covers the log. So an entry that
+// somebody changed is found before the plan is shown, and again before the restore is done.
+func TestRestoreChecksTheLogOfABackup(t *testing.T) {
+	v := newVictim(t)
+	file := v.backUp()
+	if err := os.Remove(v.path); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := &victim{t: t, path: file, owner: v.owner}
+	e := copied.take(bucketAudit, audit.Key(5))
+	e[len(e)/2] ^= 1
+	copied.give(bucketAudit, audit.Key(5), e)
+	if _, err := PlanRestore(v.path, file, v.owner, v.opts); !errors.Is(err, ErrDamaged) ||
+		!strings.Contains(err.Error(), "audit entry 5: MAC mismatch") {
+		t.Errorf("the plan: %v", err)
+	}
+	if _, err := Restore(v.path, file, v.owner, plan, v.opts); !errors.Is(err, ErrDamaged) ||
+		!strings.Contains(err.Error(), "audit entry 5: MAC mismatch") {
+		t.Errorf("the restore: %v", err)
+	}
+	if _, err := os.Lstat(v.path); err == nil {
+		t.Error("something was put in the vault's place")
+	}
+}
