@@ -157,6 +157,15 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 	if _, err := ParseToken(good); err != nil {
 		t.Fatal(err)
 	}
+	for name, payload := range map[string]string{
+		"24 hours":  change(`1780003600`, `1780086400`),
+		"no time":   change(`1780003600`, `1780000000`),
+		"from 1970": strings.Replace(change(`1780000000`, `0`), `1780003600`, `86400`, 1),
+	} {
+		if _, err := ParseToken(sign(b64(goodHeader), b64(payload))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	bad := map[string]string{
 		"nothing": "", "dots": "..", "two parts": good[:strings.LastIndexByte(good, '.')], "four parts": good + ".AA",
 		"padded signature": good + "=",
@@ -206,6 +215,7 @@ func TestOnlyCanonicalTokens(t *testing.T) {
 		"a second too long": change(`1780003600`, `1780086401`),
 		"for ever":          change(`1780003600`, `9223372036854775807`),
 		"ends before":       change(`1780003600`, `1779999999`),
+		"before 1970":       strings.Replace(change(`1780000000`, `-1`), `1780003600`, `3600`, 1),
 		"no end":            change(`"exp":1780003600,`, ``),
 		"no scope":          change(`secrets:read:production/gemini/*`, ``),
 		"bad scope":         change(`secrets:read:production/gemini/*`, `secrets:read:*/gemini`),

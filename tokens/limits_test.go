@@ -73,6 +73,7 @@ func TestParseIPs(t *testing.T) {
 		"fe80::1%eth0/64":          "error",
 		"localhost":                "error",
 		"192.0.2.7:80":             "error",
+		strings.Repeat("192.0.2.7,", 63) + "192.0.2.7": strings.Repeat("192.0.2.7,", 63) + "192.0.2.7",
 		strings.Repeat("192.0.2.7,", 64) + "192.0.2.7": "error", // 65 entries
 	} {
 		ips, err := ParseIPs(in)

@@ -18,6 +18,8 @@ func TestParsePath(t *testing.T) {
 		"a/" + long:                              true,
 		strings.Repeat("a/", 15) + "b":           true,
 		long + "/" + long + "/" + long + "/x":    true,
+		strings.Repeat(long+"/", 3) + long[:125]: true, // MaxPathBytes in all
+		strings.Repeat(long+"/", 3) + long[:126]: false,
 		"":                                       false,
 		"a":                                      false,
 		"/":                                      false,
@@ -48,6 +50,39 @@ func TestParsePath(t *testing.T) {
 		}
 		if err == nil && (p.String() != in || p.Namespace().String()+"/"+p.Key() != in || !p.Namespace().Contains(p)) {
 			t.Errorf("%.40q is taken apart as %q and %q", in, p.Namespace(), p.Key())
+		}
+	}
+}
+
+// An error says at which place the text is wrong, because it does not repeat the text.
+func TestErrorsNameThePlace(t *testing.T) {
+	path := func(s string) error { _, err := ParsePath(s); return err }
+	key := func(s string) error { _, err := ParseAgentKey(s); return err }
+	scope := func(s string) error { _, err := ParseScope(s); return err }
+	ips := func(s string) error { _, err := ParseIPs(s); return err }
+	for _, c := range []struct {
+		parse    func(string) error
+		in, says string
+	}{
+		{path, "a//b", "segment 2 is empty"},
+		{path, "../a", "segment 1 is \"..\""},
+		{path, "a/b/c d", "segment 3 has a character"},
+		{path, "a/" + strings.Repeat("k", 129), "segment 2 has 129 bytes; at most 128 "},
+		{path, strings.Repeat("a/", 16) + "b", "it has 17 segments; at most 16 "},
+		{path, strings.Repeat("a/", 300), "it has 600 bytes; at most 512 "},
+		{key, strings.Repeat("0", 58), "does not begin with ass_"},
+		{key, "ass_0", "it has 5 characters instead of 58"},
+		{key, "ass_0+" + strings.Repeat("0", 52), "character 6 "},
+		{scope, "secrets:read", "it is not of the form secrets:"},
+		{scope, "secrets", "it is not of the form secrets:"},
+		{scope, "tokens:read:a/*", "it is not of the form secrets:"},
+		{scope, "secrets:list:a/*", "its action must be"},
+		{scope, "secrets:read:a//K", "segment 2 is empty"},
+		{CheckAgentName, "ab c", "character 3 "},
+		{ips, "192.0.2.7,x", "entry 2 "},
+	} {
+		if err := c.parse(c.in); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%.40q: the error is %v, and should say %q", c.in, err, c.says)
 		}
 	}
 }
