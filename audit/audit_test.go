@@ -13,6 +13,7 @@ type log struct {
 	keys, values [][]byte
 	at           Position
 	epoch        uint32
+	last         uint64 // as a head would say; 0 for unknown
 	owner, other ed25519.PrivateKey
 }
 
@@ -44,8 +45,13 @@ func (l *log) add(t testing.TB, by string, sign ed25519.PrivateKey, ev Event) {
 	l.keys, l.values = append(l.keys, k), append(l.values, v)
 }
 
-func (l *log) verify() (Position, uint32, []Finding) {
+func (l *log) verify() (Position, uint32, []Finding) { return l.verifyAs(nil) }
+
+// verifyAs is verify with the private key of the owner, or without.
+func (l *log) verifyAs(own ed25519.PrivateKey) (Position, uint32, []Finding) {
 	v := Verifier{
+		Own:      own,
+		Last:     l.last,
 		FirstKey: firstKey,
 		SignedBy: func(by string) (ed25519.PublicKey, bool) {
 			switch by {
@@ -111,8 +117,10 @@ func TestSigners(t *testing.T) {
 		l := newLog()
 		l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
 		add(l)
-		if _, _, findings := l.verify(); len(findings) != 1 || findings[0].Seq != 2 {
-			t.Errorf("%s: found %v", name, findings)
+		for _, own := range []ed25519.PrivateKey{nil, l.owner} {
+			if _, _, findings := l.verifyAs(own); len(findings) != 1 || findings[0].Seq != 2 {
+				t.Errorf("%s: found %v, with the owner's key: %t", name, findings, own != nil)
+			}
 		}
 	}
 	l := newLog()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -35,6 +36,10 @@ func TestStrictJSON(t *testing.T) {
 		if err := DecodeStrict([]byte(in), &b); (err == nil) != ok {
 			t.Errorf("%s: %v", in, err)
 		}
+	}
+	var s string
+	if err := DecodeStrict([]byte("\"é\" "), &s); err != nil || s != "é" {
+		t.Errorf("a text with a space behind it: %q, %v", s, err)
 	}
 }
 
@@ -76,7 +81,10 @@ type everyKind struct {
 	List  []everyKind    `json:"list,omitempty"`
 	Any   map[string]any `json:"any,omitempty"`
 	Level level          `json:"level"`
+	Name  name           `json:"name"`
 }
+
+type name string
 
 // level marshals as text, as tiers do.
 type level uint8
@@ -87,11 +95,11 @@ func (l *level) UnmarshalText(b []byte) error { *l = level(len(b)); return nil }
 func manyKinds() everyKind {
 	at := time.Date(2026, 6, 1, 10, 30, 0, 5e6, time.UTC)
 	return everyKind{
-		Text: "a/b", Whole: 12, Small: 255, Int: 7, Yes: true, Bytes: []byte{0, 1, 255, 4}, Lapse: 9, At: at, Maybe: &at,
+		Text: "a/b !~", Whole: 12, Small: 255, Int: 7, Yes: true, Bytes: []byte{0, 1, 255, 4}, Lapse: 9, At: at, Maybe: &at,
 		Texts: []string{"x", ""},
 		List:  []everyKind{{Bytes: []byte{}, At: at, Texts: []string{}}, {Bytes: []byte{1}, At: at, Texts: []string{"y"}}},
 		Any: map[string]any{"version": 3.0, "tiers": []any{"x", true, false, map[string]any{}},
-			"note": map[string]any{"a_1": "b"}}, Level: 2,
+			"note": map[string]any{"a_1": "b"}}, Level: 2, Name: "n",
 	}
 }
 
@@ -128,6 +136,29 @@ func FuzzQuickJSON(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	for i := range b {
+		f.Add(b[:i]) // cut off
+	}
+	before, behind, ok := strings.Cut(string(b), `"any":`)
+	_, behind, ok2 := strings.Cut(behind, `,"level"`)
+	if !ok || !ok2 {
+		f.Fatalf("%s", b)
+	}
+	for _, other := range []string{`5`, `05`, `"x"`, `[]`, `true`, `null`, `{"a":05}`, `{"a":}`, `{"a":1234567890123456}`,
+		`{"a":-1}`, `{"a":1e3}`, `{"a":0}`, `{"a":[1,]}`, `{"a":1,}`,
+		`{"a":{},"a":1}`, `{"A":1}`, strings.Repeat(`{"a":`, 12) + "1" + strings.Repeat("}", 12)} {
+		f.Add([]byte(before + `"any":` + other + `,"level"` + behind))
+	}
+	for old, others := range map[string]string{`"whole":12`: " - 012 12.0", `"small":255`: " 256 -1", `"int":7`: " -7 07",
+		`"yes":true`: " 1 truE null", `"lapse":9`: " x", `"bytes":"AAH/BA=="`: ` "AAH/BA=" "AAH_BA==" null 1`} {
+		field, _, _ := strings.Cut(old, ":")
+		for other := range strings.SplitSeq(others, " ") {
+			f.Add(bytes.Replace(b, []byte(old), []byte(field+":"+other), 1))
+		}
+	}
+	for _, text := range []string{`\u0061`, `\"`, "\x01", "\x1f", "\x7f", "é", "\xff"} {
+		f.Add(bytes.Replace(b, []byte(`"text":"a`), []byte(`"text":"`+text), 1))
+	}
 	for _, s := range []string{
 		`{"text":"","whole":1,"small":256,"int":0,"yes":false,"bytes":"","at":"2026-06-01T10:30:00Z","texts":[],"level":""}`,
 		`{"text":"","whole":01,"small":1,"int":0,"yes":false,"bytes":"AA=","at":"2026-06-01T10:30:00Z","texts":[],"level":""}`,
