@@ -273,3 +273,28 @@ func (r failingReader) ReadAt(p []byte, at int64) (n int, err error) {
 	}
 	return n, nil
 }
+
+// A bucket whose value is too short to say where it is is damage. Without an error, it would be gone.
+func TestShortBucket(t *testing.T) {
+	d := newRandomDB(t, 1)
+	w, err := d.tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := w.seen[w.root]
+	last := root.n - 1
+	for size, ok := range map[int]bool{0: false, 8: false, bucketHeader - 1: false, len(pageValue(root.b, last)): true} {
+		f, err := os.OpenFile(d.path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt(order.AppendUint32(nil, uint32(size)), int64(w.root*PageSize)+int64(pageHeader+last*elemSize+12))
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.tree(); (err == nil) != ok {
+			t.Errorf("with %d bytes: %v", size, err)
+		}
+	}
+}
