@@ -284,6 +284,13 @@ func TestTokenAddresses(t *testing.T) {
 	_, err = token.Get(t, "a/K")
 	wantError(t, "from a machine that does not say", err, vault.ErrDenied)
 	wantDenials(t, v, append(denied, denied[0])...)
+
+	v.Opts.Addresses = func() []netip.Addr {
+		t.Error("a token without addresses asks the machine for its own")
+		return nil
+	}
+	_, anywhere := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/*")})
+	wantValue(t, "from anywhere", anywhere, "a/K", "value")
 }
 
 func TestTokenTiers(t *testing.T) {
