@@ -186,7 +186,7 @@ func (w jsonWriter) write(s, digits string) string {
 			b.WriteString(`\/`)
 		case r < ' ':
 			escape(uint16(r))
-		case r > '~' && r != 0x7f && w.ascii && r >= 0x10000:
+		case r >= 0x10000 && w.ascii:
 			high, low := utf16.EncodeRune(r)
 			escape(uint16(high))
 			escape(uint16(low))

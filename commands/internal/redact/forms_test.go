@@ -53,6 +53,7 @@ func TestForms(t *testing.T) {
 		{"System.Text.Json", all, `hunter2\n\u003C\u0022\u0026\u0027\u002B\u0060=/\\\u00E9\uD83D\uDD11\u003E`},
 		{"Gson", all, `hunter2\n\u003c\"\u0026\u0027+` + "`" + `\u003d/\\é🔑\u003e`},
 		{"Jackson, ESCAPE_NON_ASCII", "hunter2 é", `hunter2 \u00E9`},
+		{"json.dumps of a byte 0x80", "hunter2…key", `hunter2\u2026key`},
 		{"JSON of quotes at the ends", `"hunter2"`, `\"hunter2\"`},
 		{"JSON of a blank at the end", "hunter2 \t ", `hunter2 \t `},
 		{"a newline that $(…) takes away", "hunter2-line\n", "hunter2-line"},

@@ -42,12 +42,33 @@ func TestIsMasked(t *testing.T) {
 		{"APP_URL", "https://app.example.com/path", false}, {"DATABASE_URL", "postgres://u:hunter2@db/app", true},
 		{"DATABASE_URL", "postgres://u@db/app", true}, {"APP_URL", "https://example.com/?token=hunter2", true},
 		{"WEBHOOK_URL", "https://hooks.example.com/services/T0/B0/abcdefgh1234ABCDEFGH5678", true},
-		{"CACHE_STORE", "sk_live_51HunterTwoHunter2", true}, {"LOG_PATH", "/var/log/app.log", false},
+		{"CACHE_STORE", "sk_live_51HunterTwoHunter2", true}, {"CACHE_STORE", "A234567890123456", true},
+		{"CACHE_STORE", "1234567890123456", false}, {"CACHE_STORE", "A23456789012345", false}, {"LOG_PATH", "/var/log/app.log", false},
 		{"HOSTS", "db.example.com", true}, {"NAMED", "laravel", true},
 		{"APP_URL", "http://[::1", true}, {"APP_URL", "https://example.com/a b", false},
 	} {
 		if got := isMasked(Secret{Key: c.key, Value: []byte(c.value)}); got != c.want {
 			t.Errorf("%s=%s: masked %v, want %v", c.key, c.value, got, c.want)
+		}
+	}
+}
+
+// The passwords in URLs, as they stand there and decoded.
+func TestPasswords(t *testing.T) {
+	for value, want := range map[string]string{
+		"postgres://u:hunter2@h/d":            "hunter2",
+		"postgres://u:hunter%32@h/d":          "hunter%32 hunter2",
+		"postgres://u:100%zz@h/d":             "100%zz", // it cannot be decoded
+		"postgres://u:@h/d":                   "",
+		"postgres://u@h/d":                    "",
+		"postgres://h/d?u:hunter2@":           "",
+		"postgres://@h":                       "",
+		"://:hunter2@":                        "hunter2",
+		"a://u:one@h, b://c b://u:two@h":      "one two",
+		"postgres://u:hunter2@h:x@h2/d#a:b@c": "hunter2@h:x",
+	} {
+		if got := strings.Join(passwords(value), " "); got != want {
+			t.Errorf("%s: got %q, want %q", value, got, want)
 		}
 	}
 }

@@ -209,6 +209,36 @@ func FuzzLetGo(f *testing.F) {
 	})
 }
 
+// What was let go is not written again, whatever follows it.
+func TestLetGo(t *testing.T) {
+	n := New([]Secret{{"K", []byte("hunter2-key")}}, Rules{})
+	for _, c := range []struct {
+		chunks []string // each is let go
+		after  []string // what is written by then
+	}{
+		{[]string{"hunt", "ing"}, []string{"hunt", "hunting"}},
+		{[]string{"hunt", "er2-key!"}, []string{"hunt", "hunt[redacted:K]!"}},
+		{[]string{"hu", "nt", "er", "s"}, []string{"hu", "hunt", "hunter", "hunters"}},
+		{[]string{"hunter2-ke", "y", "y"}, []string{"hunter2-ke", "hunter2-ke[redacted:K]", "hunter2-ke[redacted:K]y"}},
+		{[]string{"hunt", "hunter2-key"}, []string{"hunt", "hunt[redacted:K]"}},
+		{[]string{"x", "", "hunt", ""}, []string{"x", "x", "xhunt", "xhunt"}},
+	} {
+		var out bytes.Buffer
+		s := NewStream(&out, n)
+		for i, chunk := range c.chunks {
+			if _, err := s.Write([]byte(chunk)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.LetGo(); err != nil || out.String() != c.after[i] || s.Waits() {
+				t.Errorf("%q, after %d of them: got %q, want %q, waits %t, %v", c.chunks, i+1, &out, c.after[i], s.Waits(), err)
+			}
+		}
+		if err := s.Close(); err != nil || out.String() != c.after[len(c.after)-1] {
+			t.Errorf("%q, at the end: got %q, %v", c.chunks, &out, err)
+		}
+	}
+}
+
 // covered tells which bytes of an output are part of a secret.
 func covered(n *Needles, output string) []bool {
 	of := make([]bool, len(output))
@@ -222,6 +252,25 @@ func covered(n *Needles, output string) []bool {
 		}
 	}
 	return of
+}
+
+// A state that Hand cannot have written is refused.
+func TestResumeRefuses(t *testing.T) {
+	for state, ok := range map[string]bool{
+		`{"Texts":["YQ==","Yg=="],"Marks":["x","y"],"OfWords":[true,false]}`: true,
+		`{"Texts":[]}`:    true,
+		`{"Texts":["YQ==`: false,
+		`{"Texts":["YQ=="],"Marks":[],"OfWords":[true]}`:                 false,
+		`{"Texts":["YQ=="],"Marks":["x"],"OfWords":[]}`:                  false,
+		`{"Texts":["YQ==",""],"Marks":["x","y"],"OfWords":[true,false]}`: false,
+		`{"Texts":["YQ==","Yg=="],"Marks":["x"],"OfWords":[true,false]}`: false,
+		`{"Texts":["YQ==","Yg=="],"Marks":["x","y"],"OfWords":[true]}`:   false,
+		`{"Texts":[1],"Marks":["x"],"OfWords":[true]}`:                   false,
+	} {
+		if _, err := Resume([]byte(state), io.Discard); (err == nil) != ok {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
 }
 
 // FuzzResume: no state makes a stream panic.
