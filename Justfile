@@ -47,6 +47,10 @@ cuts disks="5000" seed="0":
 model steps="100000" *args:
     go test ./vault -run '^TestModel$' -v -timeout 0 -args -model-steps {{steps}} {{args}}
 
+# Break the program in small ways, and name what no test sees; see docs/reliability.md
+mutants *args:
+    go run ./e2e/mutants {{args}}
+
 # Read what env export writes with the real readers; node's dotenv from node_modules folders
 readers modules:
     ASS_TEST_DOTENV={{modules}} go test ./commands -run '^(TestReal|TestFamilies)' -v

@@ -1,0 +1,226 @@
+// Mutants breaks ass in small ways, one at a time, and sees whether a test fails. A change that
+// no test sees, a survivor, shows what the tests do not check. Run it in the root of the project:
+//
+//	go run ./e2e/mutants -n 200 -seed 1
+//
+// The changes are made from patterns (see patterns.go), so they follow the code. Each package has
+// a list of packages whose tests should see its mutants (plan.go). A mutant that no test can see
+// is argued in accepted.txt.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// options are what the user asks for.
+type options struct {
+	seed               uint64
+	n, parallel        int
+	pattern, pkg, file string
+	run                string
+	timeout            time.Duration
+	full, list         bool
+}
+
+func main() {
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 1, "of the sample")
+	flag.IntVar(&o.n, "n", 200, "how many `mutants` to try; 0 for all")
+	flag.StringVar(&o.pattern, "pattern", "", "try this pattern alone: "+strings.Join(patternNames(), ", "))
+	flag.StringVar(&o.pkg, "package", "", "try this package alone, such as vault, or vault/... with all below it")
+	flag.StringVar(&o.file, "file", "", "try this file alone, such as vault/tx.go")
+	flag.StringVar(&o.run, "run", "", "try this mutant alone, such as vault/tx.go:12:negate-if, also if it is argued")
+	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "for all tests of one mutant")
+	flag.IntVar(&o.parallel, "parallel", 1, "how many mutants to try at once")
+	flag.BoolVar(&o.full, "full", false, "run all tests on what survives the short ones")
+	flag.BoolVar(&o.list, "list", false, "list the mutants and run nothing")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := mutate(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func patternNames() (names []string) {
+	for _, p := range patterns {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// mutate does what the options ask for, in the current folder.
+func mutate(ctx context.Context, o options) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	all, err := allMutants(root)
+	if err != nil {
+		return err
+	}
+	arguments, err := parseArguments(acceptedList)
+	if err != nil {
+		return err
+	}
+	reasons, err := argued(arguments, all)
+	if err != nil {
+		return err
+	}
+	chosen := o.choose(all)
+	switch {
+	case o.parallel < 1:
+		return errors.New("-parallel must be at least 1")
+	case len(chosen) == 0:
+		return errors.New("no mutant is meant; -list lists them")
+	case o.list:
+		for _, m := range chosen {
+			fmt.Printf("%s  %s\n", m.id(), m.change)
+		}
+		return nil
+	case o.run != "":
+		reasons = nil
+	}
+	dir, err := os.MkdirTemp("", "ass-mutants-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = removeAll(dir) }()
+	fmt.Printf("%d mutants, %d of them to try, seed %d\n", len(all), len(chosen), o.seed)
+	t := &trial{options: o, root: root, dir: dir, reasons: reasons, count: map[verdict]int{}}
+	err = t.run(ctx, chosen)
+	t.report()
+	return err
+}
+
+// choose returns the mutants that the options mean, in an order that depends on the seed.
+func (o options) choose(all []mutant) []mutant {
+	below, deep := strings.CutSuffix(o.pkg, "/...")
+	chosen := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool {
+		switch pkg := m.packageOf(); {
+		case o.run != "" && o.run != m.id(), o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
+			return true
+		case o.pkg != "" && pkg != below:
+			return !deep || !strings.HasPrefix(pkg, below+"/")
+		}
+		return false
+	})
+	if o.n > 0 && o.n < len(chosen) {
+		rand.New(rand.NewPCG(o.seed, 0)).Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+		chosen = chosen[:o.n]
+	}
+	return chosen
+}
+
+// trial tries mutants and counts what became of them.
+type trial struct {
+	options
+	root, dir string
+	reasons   map[string]string // of the mutants that are argued
+
+	mu        sync.Mutex
+	count     map[verdict]int
+	survivors []mutant
+}
+
+// run tries the mutants in as many workshops as may work at once.
+func (t *trial) run(ctx context.Context, chosen []mutant) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	project := filepath.Join(t.dir, "project") // as it is now, whatever is edited from now on
+	if err := copyTree(t.root, project); err != nil {
+		return err
+	}
+	var shops []*workshop
+	for i := range t.parallel {
+		w, err := newWorkshop(project, filepath.Join(t.dir, fmt.Sprint(i)))
+		if err != nil {
+			return err
+		}
+		if err := w.warm(ctx, neededBy(chosen), i == 0); err != nil {
+			return err
+		}
+		shops = append(shops, w)
+		w.usual = shops[0].usual
+	}
+	queue := make(chan mutant, len(chosen))
+	for _, m := range chosen {
+		queue <- m
+	}
+	close(queue)
+	var all sync.WaitGroup
+	for _, w := range shops {
+		all.Go(func() {
+			for m := range queue {
+				if err := t.one(ctx, w, m); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// neededBy returns the packages whose tests some mutants need.
+func neededBy(chosen []mutant) (pkgs []string) {
+	for _, m := range chosen {
+		for _, pkg := range testsOf(m.packageOf()) {
+			if !slices.Contains(pkgs, pkg) {
+				pkgs = append(pkgs, pkg)
+			}
+		}
+	}
+	return pkgs
+}
+
+// one tries one mutant and prints a line about it.
+func (t *trial) one(ctx context.Context, w *workshop, m mutant) (err error) {
+	start := time.Now()
+	v, by := isArgued, t.reasons[m.id()]
+	if by == "" {
+		if v, by, err = w.try(ctx, m, t.timeout, t.full); err != nil {
+			return err
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count[v]++
+	if v == survived {
+		t.survivors = append(t.survivors, m)
+	}
+	fmt.Printf("%-12s %s  %s  [%s] %s\n", v, m.id(), m.change, by, time.Since(start).Round(time.Second/10))
+	return nil
+}
+
+// report prints the survivors and the counts.
+func (t *trial) report() {
+	for _, m := range t.survivors {
+		fmt.Printf("\nsurvivor: %s\n  line:   %s\n  change: %s\n", m.id(), m.source, m.change)
+	}
+	c, tried := t.count, 0
+	for _, n := range c {
+		tried += n
+	}
+	fmt.Printf("\n%d tried: %d killed, %d of them by time, %d not compiled, %d argued, %d survived", tried,
+		c[killed]+c[timedOut], c[timedOut], c[notCompiled], c[isArgued], c[survived])
+	if judged := c[killed] + c[timedOut] + c[survived]; judged > 0 {
+		fmt.Printf("; %.1f%% killed", 100*float64(c[killed]+c[timedOut])/float64(judged))
+	}
+	fmt.Println()
+}

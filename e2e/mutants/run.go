@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// memoryLimit is the address space of a test and of each program that it starts. A mutant has
+// taken 24 GB before there was a limit.
+const memoryLimit = 4 << 30
+
+// workshop is where one mutant at a time is built and run. It is a copy of the project, because a
+// mutant can remove or overwrite files, and because some tests build the program themselves: they
+// get the mutant, too. Its build cache begins with the user's and forgets each mutant.
+type workshop struct {
+	root, dir string
+	env       []string
+	kept      map[string]bool          // the files of the cache that stay
+	usual     map[string]time.Duration // how long the tests of a package take without a mutant
+}
+
+// newWorkshop makes a workshop in dir. root is the project.
+func newWorkshop(root, dir string) (*workshop, error) {
+	w := &workshop{root: root, dir: dir, usual: map[string]time.Duration{}}
+	out, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE", "GOPATH").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	vars := strings.Split(string(out), "\n")
+	w.env = append(os.Environ(), "GOCACHE="+w.path("cache"), "GOMODCACHE="+vars[1], "GOPATH="+vars[2],
+		"HOME="+w.path("tmp"), "TMPDIR="+w.path("tmp"), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=",
+		"XDG_STATE_HOME=", "XDG_RUNTIME_DIR=")
+	if err := os.MkdirAll(w.path("cache"), 0o700); err != nil {
+		return nil, err
+	}
+	linkAll(vars[0], w.path("cache"))
+	return w, nil
+}
+
+func (w *workshop) path(name ...string) string {
+	return filepath.Join(append([]string{w.dir}, name...)...)
+}
+
+// linkAll gives the files of a build cache a second name in another one. Where that fails, as it does
+// on another file system, the go command builds more at first.
+func linkAll(from, to string) {
+	_ = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		name, rerr := filepath.Rel(from, path)
+		switch {
+		case err != nil || rerr != nil:
+			return nil
+		case d.IsDir() && name == "fuzz":
+			return fs.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		}
+		_ = os.Link(path, filepath.Join(to, name))
+		return nil
+	})
+}
+
+// tidy puts the copy of the project, the cache and the folder for temporary files in order.
+func (w *workshop) tidy() error {
+	for _, dir := range []string{"tree", "tmp"} {
+		if err := removeAll(w.path(dir)); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(w.path("tmp"), 0o700); err != nil {
+		return err
+	}
+	if err := copyTree(w.root, w.path("tree")); err != nil {
+		return err
+	}
+	if w.kept == nil {
+		return nil
+	}
+	return w.walkCache(func(path string) error {
+		if !w.kept[path] {
+			return os.Remove(path)
+		}
+		return nil
+	})
+}
+
+func (w *workshop) walkCache(do func(path string) error) error {
+	return filepath.WalkDir(w.path("cache"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return do(path)
+	})
+}
+
+// removeAll removes a folder, also if a test has taken the permission to write from it.
+func removeAll(dir string) error {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}
+
+// copyTree copies the files of the project, without its history.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		switch {
+		case err != nil:
+			return err
+		case d.Name() == ".git":
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil // in a second work tree, it is a file
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o755)
+		}
+		info, err := d.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), b, info.Mode().Perm())
+	})
+}
+
+// warm builds the tests of some packages without a mutant. If run is set, it also runs them: they
+// must pass, and it learns how long they take.
+func (w *workshop) warm(ctx context.Context, pkgs []string, run bool) error {
+	if err := w.tidy(); err != nil {
+		return err
+	}
+	for _, pkg := range pkgs {
+		if out, err := w.build(ctx, pkg); err != nil {
+			return fmt.Errorf("without a mutant, the tests of %s do not build: %w\n%s", pkg, err, out)
+		}
+		if !run {
+			continue
+		}
+		start := time.Now()
+		if out, err := w.test(ctx, pkg, "-test.short"); err != nil {
+			return fmt.Errorf("without a mutant, the tests of %s fail: %w\n%s", pkg, err, out)
+		}
+		w.usual[pkg] = time.Since(start)
+	}
+	w.kept = map[string]bool{}
+	return w.walkCache(func(path string) error {
+		w.kept[path] = true
+		return nil
+	})
+}
+
+// build builds the tests of a package.
+func (w *workshop) build(ctx context.Context, pkg string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-o", w.binary(pkg), "./"+pkg)
+	cmd.Dir, cmd.Env = w.path("tree"), w.env
+	return cmd.CombinedOutput()
+}
+
+func (w *workshop) binary(pkg string) string {
+	return w.path("tmp", strings.NewReplacer("/", "-", ".", "root").Replace(pkg)+".test.exe")
+}
+
+// test runs the tests of a package, until the first that fails.
+func (w *workshop) test(ctx context.Context, pkg string, flags ...string) ([]byte, error) {
+	args := append([]string{w.binary(pkg), "-test.failfast", "-test.timeout=0"}, flags...)
+	cmd := limited(ctx, args)
+	cmd.Dir, cmd.Env = w.path("tree", pkg), w.env
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 5 * time.Second // what a test started may keep the output open
+	err := cmd.Run()
+	endGroup(cmd)
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the tests themselves have passed
+	}
+	return out.Bytes(), err
+}
+
+// verdict is what became of a mutant.
+type verdict string
+
+const (
+	killed      verdict = "killed"
+	timedOut    verdict = "timed out" // and so killed
+	notCompiled verdict = "not compiled"
+	survived    verdict = "SURVIVED"
+	isArgued    verdict = "argued"
+)
+
+// try runs a mutant against the packages that should see it. If it survives their short tests and
+// full is set, it runs all their tests. by says what killed the mutant.
+func (w *workshop) try(ctx context.Context, m mutant, limit time.Duration, full bool) (v verdict, by string,
+	err error) {
+	if err := w.tidy(); err != nil {
+		return "", "", err
+	}
+	file := w.path("tree", filepath.FromSlash(m.file))
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", err
+	}
+	if err := os.WriteFile(file, m.apply(src), 0o600); err != nil {
+		return "", "", err
+	}
+	stopped := ctx
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	rounds := [][]string{{"-test.short"}}
+	if full {
+		rounds = append(rounds, nil)
+	}
+	for _, flags := range rounds {
+		for _, pkg := range testsOf(m.packageOf()) {
+			if flags != nil {
+				if _, err := w.build(ctx, pkg); err != nil {
+					return w.ended(stopped, ctx, notCompiled, pkg)
+				}
+			}
+			// A mutant that waits for ever need not take the whole time.
+			once := ctx
+			if flags != nil {
+				var done context.CancelFunc
+				once, done = context.WithTimeout(ctx, 10*w.usual[pkg]+10*time.Second)
+				defer done()
+			}
+			if out, err := w.test(once, pkg, flags...); err != nil {
+				return w.ended(stopped, once, killed, firstFailure(out)+" in "+pkg)
+			}
+		}
+	}
+	return w.ended(stopped, ctx, survived, "")
+}
+
+// ended returns a verdict, unless the time was up or the user has stopped the program.
+func (w *workshop) ended(stopped, ctx context.Context, v verdict, by string) (verdict, string, error) {
+	switch {
+	case stopped.Err() != nil:
+		return "", "", stopped.Err()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return timedOut, by, nil
+	}
+	return v, by, nil
+}
+
+var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^(panic: .*|fatal error: .*)`)
+
+// firstFailure names the test that failed first, or why the whole program died.
+func firstFailure(out []byte) string {
+	if m := failure.FindSubmatch(out); m != nil {
+		return string(m[1]) + string(m[2])
+	}
+	return "no test by name"
+}
