@@ -293,6 +293,9 @@ func (a *app) report(r vault.Report) error {
 			a.out.line("%s", p)
 		}
 	}
+	if r.Unread != nil {
+		a.out.warn("%v, so every entry was verified", r.Unread)
+	}
 	if n := len(r.Problems); n > 0 {
 		return &verifyError{n}
 	}

@@ -49,7 +49,7 @@ func (m memory) recall(vid keys.VaultID) (mark, error) {
 		return mark{}, nil
 	}
 	b, _, err := disk.ReadFile(m.file(vid), 2*slotSize)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // as with XDG_STATE_HOME=/dev/null
+	if isNoNote(err) {
 		return mark{}, nil
 	}
 	var k mark
@@ -62,6 +62,11 @@ func (m memory) recall(vid keys.VaultID) (mark, error) {
 		return mark{}, fmt.Errorf("this machine's note of the newest log entry cannot be read (%w)", err)
 	}
 	return k, nil
+}
+
+// isNoNote reports whether an error of reading a note says that there is none.
+func isNoNote(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) // as with XDG_STATE_HOME=/dev/null
 }
 
 // parseSlots returns the newer mark of a note, and the place of the other slot, in bytes.

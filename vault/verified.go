@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -44,7 +45,7 @@ func (m memory) verifiedFile(vid keys.VaultID) string { return m.file(vid) + ".v
 // keep remembers a verification that found no problem and ended at the entry last.
 func (v *verification) keep(last audit.Position) error {
 	m := v.s.v.opts.memory()
-	if m.dir == "" || !worthKeeping(v.Entries-v.earlier, v.Records) {
+	if m.dir == "" || !worthKeeping(v.Entries-v.earlier, v.Records) && v.Unread == nil {
 		return nil
 	}
 	state := v.learned(last.Seq)
@@ -73,13 +74,23 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	if m.dir == "" {
 		return from
 	}
-	sealed, _, err := disk.ReadFile(m.verifiedFile(v.s.epoch.Vault), maxVerified)
-	if err != nil {
+	file := m.verifiedFile(v.s.epoch.Vault)
+	sealed, _, err := disk.ReadFile(file, maxVerified)
+	if isNoNote(err) {
 		return from
 	}
-	k, ctx := v.s.root.VerifiedWrap()
-	plain, err := keys.Open(k, ctx, sealed)
-	if err != nil || json.Unmarshal(plain, &note) != nil || len(note.Key) != len(keys.Key{}) {
+	var plain []byte
+	if err == nil {
+		k, ctx := v.s.root.VerifiedWrap()
+		if plain, err = keys.Open(k, ctx, sealed); err == nil {
+			err = json.Unmarshal(plain, &note)
+		}
+		if err == nil && len(note.Key) != len(keys.Key{}) {
+			err = errors.New("it has no key")
+		}
+	}
+	if err != nil {
+		v.Unread = fmt.Errorf("this machine's note of an earlier verification cannot be read (%s: %w)", file, err)
 		return from
 	}
 	end := audit.Key(note.State.Cut)

@@ -29,6 +29,10 @@ type Report struct {
 	Verified   uint64
 	VerifiedAt time.Time
 
+	// Unread is why this machine's note of an earlier verification could not be read, so
+	// that every entry was checked; nil if it could, or if there is none.
+	Unread error
+
 	// Remembered reports whether this machine had seen the vault before. If not, it
 	// cannot recognise an older copy.
 	Remembered bool
