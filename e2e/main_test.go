@@ -11,10 +11,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ass/commands"
+	"ass/e2e/limits"
 	"ass/e2e/world"
 )
 
 func TestMain(m *testing.M) {
+	limits.Set()
 	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
 		panic(err)
 	}

@@ -41,6 +41,7 @@ func TestImportDirection(t *testing.T) {
 			"filippo.io/age", "crypto/"}},
 		"ass/e2e/world": {[]string{"ass/vault", "ass/vault/vaulttest"}, []string{"go.etcd.io/bbolt",
 			"filippo.io/age", "crypto/"}},
+		"ass/e2e/limits":      {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/e2e/trace":       {nil, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/vault/vaulttest": {[]string{"ass/vault", "ass/tokens"}, nil},
 		"ass/tokens":          {nil, []string{"os", "go.etcd.io/bbolt"}},

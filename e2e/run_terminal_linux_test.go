@@ -215,9 +215,9 @@ func TestRunHangup(t *testing.T) {
 	}
 	home := homeWithSecret(t)
 	where, place := filepath.Join(home, "where"), filepath.Join(home, "place")
-	cmd := exec.Command(script, "-q", "-c", "ass run --file F=a/K:"+place+" -- sh -c 'readlink $F >"+where+
-		"; while :; do sleep 0.1; done'", "/dev/null")
-	cmd.Env = withHome(home)
+	cmd := exec.Command(script, "-q", "-c", `ass run --file "F=a/K:$PLACE" -- sh -c 'readlink "$F" >"$WHERE"
+		while :; do sleep 0.1; done'`, "/dev/null")
+	cmd.Env = append(withHome(home), "PLACE="+place, "WHERE="+where)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

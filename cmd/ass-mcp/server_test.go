@@ -18,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"ass/commands"
+	"ass/e2e/limits"
 )
 
 // marker is part of every value that a test stores. No byte that the server writes may contain
@@ -25,6 +26,7 @@ import (
 const marker = "hunter2"
 
 func TestMain(m *testing.M) {
+	limits.Set()
 	switch filepath.Base(os.Args[0]) {
 	case "ass", "ass-mcp": // run_command starts this program as ass
 		main()

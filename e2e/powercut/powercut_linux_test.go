@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ass/commands"
+	"ass/e2e/limits"
 	"ass/e2e/trace"
 )
 
@@ -24,6 +25,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	limits.Set()
 	testscript.Main(m, map[string]func(){"ass": commands.Main, "operations": operations})
 }
 

@@ -1,0 +1,5 @@
+package bolt
+
+import "ass/e2e/limits"
+
+func init() { limits.Set() }

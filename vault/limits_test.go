@@ -1,0 +1,5 @@
+package vault
+
+import "ass/e2e/limits"
+
+func init() { limits.Set() }
