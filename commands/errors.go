@@ -214,7 +214,8 @@ func withWayOut(err error) string {
 	case errors.As(err, &deleted):
 		return text + "; bring it back with: ass secrets restore " + deleted.Path.String()
 	case errors.As(err, &backup):
-		return text + "; restore it with: ass vault restore " + shellWord(backup.Path)
+		return text + "; restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
+			"--unlogged"
 	case errors.As(err, &approval):
 		return text + ", with: " + approveCommand(approval)
 	}
