@@ -85,27 +85,31 @@ func (r Register) Create(path string, perm fs.FileMode) (*New, error) {
 		n.File, err = n.open()
 	}
 	if err != nil {
-		n.note.end()
+		n.Discard()
 		return nil, Named(path, err)
 	}
 	return n, nil
 }
 
-// open makes a file with the temporary name.
+// open makes a file with the temporary name. On an error, the file may be there all the same.
 func (n *New) open() (*os.File, error) {
+	n.named = true
 	f, err := OpenFile(n.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, n.perm)
 	if err == nil {
-		n.named = true
 		keepOwner(f, n.path)
 	}
 	return f, err
 }
 
-// Discard closes the file, and removes it if it was not put in place.
+// Discard closes the file, and removes it if it was not put in place. If it cannot be removed, the
+// next process does that.
 func (n *New) Discard() {
 	_ = n.Close()
 	if n.named {
-		_ = remove(n.temp)
+		if err := remove(n.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			n.note.leave()
+			return
+		}
 	}
 	n.note.end()
 }
@@ -116,10 +120,11 @@ func (n *New) name() error {
 	if n.named {
 		return nil
 	}
+	n.named = true // it may have the name even if the call fails
 	if giveName(n.File, n.temp) == nil {
-		n.named = true
 		return nil
 	}
+	_ = remove(n.temp)
 	nameless := n.File
 	f, err := n.open()
 	if err != nil {
@@ -151,7 +156,10 @@ func (n *New) PlaceNew() error {
 			err = &fs.PathError{Op: "create", Path: n.path, Err: fs.ErrExist}
 		}
 	}
-	return n.placed(err)
+	if err != nil {
+		return err
+	}
+	return syncFolder(n.path)
 }
 
 // placeOver syncs the file and puts it in the place of another.
@@ -162,18 +170,22 @@ func (n *New) placeOver() error {
 	}
 	if err == nil {
 		_ = n.Close()
-		err = rename(n.temp, n.path)
+		return n.replace()
 	}
-	return n.placed(err)
+	return err
 }
 
-// placed syncs the folder if the file lost its temporary name.
-func (n *New) placed(err error) error {
-	if err != nil {
-		return err
+// replace renames the file, and syncs the folder.
+func (n *New) replace() error {
+	renamed, err := renameOver(n.temp, n.path)
+	n.named = !renamed
+	switch {
+	case err == nil:
+		return syncFolder(n.path)
+	case renamed:
+		return unsynced(n.path, err)
 	}
-	n.named = false
-	return syncFolder(n.path)
+	return err
 }
 
 // write makes a file with some content, and lets place put it in its place.
@@ -297,7 +309,11 @@ func Named(path string, err error) error {
 // syncFolder syncs the folder of a file, so that the new file outlives a power cut.
 func syncFolder(path string) error {
 	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return fault.New(fault.ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", path, err)
+		return unsynced(path, err)
 	}
 	return nil
+}
+
+func unsynced(path string, err error) error {
+	return fault.New(fault.ErrMaybeDone, "%s was written but not synced, so a power cut may undo it: %v", path, err)
 }

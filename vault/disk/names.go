@@ -53,15 +53,24 @@ func Linked(a, b string) bool {
 // Publish renames a finished file to a name that may be taken, and reports whether the
 // name is now that of the new file. A name without its sync is [fault.ErrMaybeDone].
 func Publish(from, to string) (published bool, err error) {
-	if err := rename(from, to); err != nil {
-		// A network file system can rename the file and still report an error.
-		if gone := remove(from); errors.Is(gone, fs.ErrNotExist) {
-			return true, notSynced(err)
-		}
+	published, err = renameOver(from, to)
+	if !published {
 		return false, err
 	}
-	if err := SyncDir(filepath.Dir(to)); err != nil {
+	if err == nil {
+		err = SyncDir(filepath.Dir(to))
+	}
+	if err != nil {
 		return true, notSynced(err)
+	}
+	return true, nil
+}
+
+// renameOver renames a file to a name that may be taken, or removes it. A network file system can
+// rename the file and still report an error: then both results are set.
+func renameOver(from, to string) (renamed bool, err error) {
+	if err = rename(from, to); err != nil {
+		return errors.Is(remove(from), fs.ErrNotExist), err
 	}
 	return true, nil
 }

@@ -77,6 +77,14 @@ func (n *note) end() {
 	n.f = nil
 }
 
+// leave gives up the note, whose files may still be there, as if this process had died.
+func (n *note) leave() {
+	if n.f != nil {
+		_ = n.f.Close()
+		n.f = nil
+	}
+}
+
 // NoteFolder notes a folder of temporary files. The caller calls end once it has removed it.
 func (r Register) NoteFolder(path string) (end func()) { return r.note(path).end }
 
