@@ -256,7 +256,7 @@ func (c initCmd) trust(a *app) error {
 // createProject writes the project file. It leaves an existing one alone, and returns
 // an error if that one says something else.
 func (w *world) createProject(content []byte) (created bool, err error) {
-	err = withRoom(disk.Register{}.WriteNew(w.at(projectFile), content, 0o644))
+	err = w.writeNew(w.at(projectFile), content, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		old, err := readSmall(w.at(projectFile), 64<<10)
 		if err != nil {
@@ -290,7 +290,7 @@ func (w *world) ignoreProject() (added bool, err error) {
 		line = "\n" + line
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, withRoom(disk.Register{}.WriteNew(w.at(".gitignore"), []byte(line), 0o644))
+		return true, w.writeNew(w.at(".gitignore"), []byte(line), 0o644)
 	}
 	f, err := disk.Append(w.at(".gitignore"))
 	if err != nil {
