@@ -112,7 +112,6 @@ func (l *login) create(cfg *config, key string) error {
 	if err := l.createVault(p, id); err != nil {
 		return err
 	}
-	l.changed("a vault is at %s, and its owner key in %s", l.tilde(l.at.path), l.configName())
 	if l.JSON {
 		out := l.summary(p)
 		out.Created = true
@@ -186,8 +185,8 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 }
 
 // createVault stores the credential before it makes the vault, so that no vault ever
-// exists without its key. If another program has made the vault, it returns
-// vault.ErrExists.
+// exists without its key, and once more afterwards, with the vault's id. If another program has
+// made the vault, it returns vault.ErrExists.
 func (l *login) createVault(p *profile, id *vault.Identity) error {
 	return l.updateConfig(func(c *config) error {
 		if l.at.exists() {
@@ -208,11 +207,14 @@ func (l *login) createVault(p *profile, id *vault.Identity) error {
 		}
 		vid, err := vault.Create(l.at.path, id, l.options())
 		p.Vault = vid
-		if err == nil || l.at.exists() && !errors.Is(err, vault.ErrExists) {
-			return errors.Join(vaultFault(err), c.save())
+		if err == nil {
+			l.changed("a vault is at %s, and its owner key in %s", l.tilde(l.at.path), l.configName())
+			return nil
 		}
-		if c.Profiles[l.Profile] = before; before == nil {
-			delete(c.Profiles, l.Profile)
+		if !l.at.exists() || errors.Is(err, vault.ErrExists) {
+			if c.Profiles[l.Profile] = before; before == nil {
+				delete(c.Profiles, l.Profile)
+			}
 		}
 		return errors.Join(vaultFault(err), c.save())
 	})
@@ -460,5 +462,6 @@ func (a *app) createOnTheWay(h setup) error {
 	}
 	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass "+
 		"login", a.tilde(h.at.path), l.configName())
+	a.change = "" // it has been said
 	return nil
 }
