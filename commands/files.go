@@ -167,7 +167,7 @@ func (w *world) unfinished() disk.Register {
 
 // sweep removes what killed runs have left behind.
 func (w *world) sweep() {
-	w.unfinished().Sweep(func(folder string) { process.SweepFiles(filepath.Dir(folder)) })
+	w.unfinished().Sweep(process.SweepFolder)
 }
 
 // lockOwn locks one of our own JSON files for a change, and makes its folder. It removes

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,13 +102,13 @@ func WriteFiles(register disk.Register, dir string, files []File) (f *Files, err
 
 // newFiles makes the folder and takes its lock. If somebody sweeps it in between, the error
 // is [disk.ErrLocked].
-func newFiles(register disk.Register, dir string) (*Files, error) {
-	made, err := os.MkdirTemp(dir, filesPrefix)
-	if err != nil {
+func newFiles(register disk.Register, dir string) (f *Files, err error) {
+	f = &Files{dir: filepath.Join(dir, filesPrefix+strconv.FormatUint(rand.Uint64(), 10))}
+	f.forget = register.NoteFolder(f.dir)
+	if err = os.Mkdir(f.dir, 0o700); err != nil {
+		_ = f.Remove()
 		return nil, err
 	}
-	f := &Files{dir: filepath.Clean(made)} // as the links name it
-	f.forget = register.NoteFolder(f.dir)
 	if f.lock, err = os.OpenFile(f.Path(lockName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		err = disk.TryLock(f.lock, false)
 	}
@@ -159,16 +161,26 @@ func SweepFiles(dirs ...string) {
 				continue
 			}
 			if path := filepath.Join(dir, entry.Name()); !disk.AccessTo(path, info).Another {
-				sweepFolder(path, info)
+				sweepFolder(path, time.Since(info.ModTime()) > time.Minute)
 			}
 		}
 	}
 }
 
-func sweepFolder(dir string, info fs.FileInfo) {
+// SweepFolder removes a folder that a dead run has noted.
+func SweepFolder(path string) {
+	info, err := os.Lstat(path)
+	if err == nil && info.IsDir() && strings.HasPrefix(filepath.Base(path), filesPrefix) &&
+		!disk.AccessTo(path, info).Another {
+		sweepFolder(path, true)
+	}
+}
+
+// sweepFolder removes a folder that is not live. made says that no run makes it just now.
+func sweepFolder(dir string, made bool) {
 	lock, err := disk.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && time.Since(info.ModTime()) > time.Minute: // no run makes it just now
+	case errors.Is(err, fs.ErrNotExist) && made:
 		_ = os.RemoveAll(dir)
 		return
 	case err != nil:
