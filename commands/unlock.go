@@ -120,6 +120,17 @@ func (c unlockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if len(earlier) > 0 && h.cred.kind == ownerCredential { // one unlock at a time
+		if err := a.ready(h); err != nil {
+			return err
+		}
+		if _, err := a.readKey(h.cred); err != nil { // a wrong passphrase ends nothing
+			return err
+		}
+		if err := a.endUnlocks(earlier); err != nil {
+			return err
+		}
+	}
 	// The token is stored before it is live: if this run is killed, no live token is left behind.
 	stored := false
 	spec.Keep = func(text string) error {
@@ -135,15 +146,10 @@ func (c unlockCmd) Run(a *app) error {
 	if !stored {
 		return err
 	}
-	a.endTokens(earlier) // one unlock at a time
 	if err != nil && !errors.Is(err, vault.ErrMaybeDone) {
 		_ = disk.Remove(path) // it has a dead token
 	}
 	if err != nil {
-		return err
-	}
-	delete(earlier, path) // it has the new token now
-	if err := removeAll(earlier); err != nil {
 		return err
 	}
 	a.changed("the vault is unlocked; end that with: ass lock")
@@ -167,31 +173,28 @@ func (lockCmd) Run(a *app) error {
 	if len(left) == 0 {
 		return a.saidLocked("The vault was not unlocked.")
 	}
-	if err := removeAll(left); err != nil {
+	if err := a.endUnlocks(left); err != nil {
 		return err
 	}
-	a.endTokens(left)
 	a.changed("the vault is locked")
 	return a.saidLocked("Locked.")
 }
 
-func removeAll(files map[string]string) error {
-	for file := range files {
-		if err := disk.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// endTokens revokes tokens that ass unlock left. Each revokes itself. If one has expired, there
-// is no need to.
-func (a *app) endTokens(left map[string]string) {
+// endUnlocks revokes tokens that ass unlock left, and removes their files. Each token revokes itself.
+// If one has expired, there is no need to. The files go last: without them, a run that comes after one
+// that was killed could not revoke the tokens.
+func (a *app) endUnlocks(left map[string]string) error {
 	for _, text := range left {
 		if err := a.giveUp(text); err != nil {
 			a.out.note("the token could not be revoked (%v); it expires at its time", err)
 		}
 	}
+	for file := range left {
+		if err := disk.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) giveUp(text string) error {
