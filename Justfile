@@ -31,9 +31,10 @@ damage-table:
 pages rounds="30":
     go test ./vault/internal/bolt -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}
 
-# Kill and fail every act of a vault at every file call in every way, and see that nobody was lied to
+# Kill and fail every act of a vault, and every command, at every file call in every way, and see that nobody was lied to
 disks:
     go test ./vault -run '^(TestDiskFails|TestCopies|TestRekeyKilled)$' -v -timeout 1h -args -disk-all
+    go test ./e2e/faults -run '^TestFaults$' -v -timeout 3h -args -disk-all
 
 # Kill the program a thousand times, and hold what is left against a specification
 crash kills="1000" seed="0":
