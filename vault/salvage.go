@@ -297,8 +297,8 @@ type candidate struct {
 	seq   uint64
 }
 
-// records returns the records whose MACs match. If a place has several, the best rank wins;
-// at the same rank, the newest.
+// records returns the records whose MACs match and that the log does not contradict. If a place
+// has several, the best rank wins; at the same rank, the newest.
 func (w *salvage) records() map[where]candidate {
 	best := map[where]candidate{}
 	for _, e := range w.found {
@@ -311,6 +311,9 @@ func (w *salvage) records() map[where]candidate {
 				continue
 			}
 			at, is := where{bucket, string(e.Key)}, candidate{e.Value, e.Rank, seqIn(r)}
+			if e.Rank != bolt.InNewest && w.died(at, is.seq, r.by) {
+				break
+			}
 			if had, ok := best[at]; !ok || is.rank == had.rank && is.seq > had.seq {
 				best[at] = is
 			}
@@ -318,6 +321,23 @@ func (w *salvage) records() map[where]candidate {
 		}
 	}
 	return best
+}
+
+// died reports whether a process died before it committed a record that the newest state does not
+// lead to: the log has the entry seq, and the entry tells of something else.
+func (w *salvage) died(at where, seq uint64, by string) bool {
+	if seq == 0 || seq > w.last.Seq || w.told.isUnclear(seq) {
+		return false
+	}
+	switch at.bucket {
+	case bucketVersions:
+		l, told := w.told.versions[at.key]
+		return !told || !l.holds(seq, by)
+	case bucketSecrets, bucketAgents:
+		l, told := w.told.newest[at.key]
+		return !told || seq >= l.seq && !l.holds(seq, by) // an older record may have had its entry
+	}
+	return false
 }
 
 // mendHeads makes a new head for each secret that has versions but no usable head. It also

@@ -146,6 +146,52 @@ func TestSalvageWhole(t *testing.T) {
 	}
 }
 
+// A process died in a commit, so its records lie in pages that nothing leads to. Later entries have the
+// numbers that it used. A salvage takes none of these records: nobody was told that they are stored.
+func TestSalvageDiedInCommit(t *testing.T) {
+	for what, act := range map[string]func(s *vault.Session) error{
+		"a version": func(s *vault.Session) error {
+			_, _, err := s.Set(vaulttest.Path(t, "a/K"), []byte("two"), vault.SetOptions{})
+			return err
+		},
+		"a secret": func(s *vault.Session) error {
+			_, _, err := s.Set(vaulttest.Path(t, "a/DIED"), []byte("two"), vault.SetOptions{})
+			return err
+		},
+		"an agent": func(s *vault.Session) error {
+			_, _, err := s.CreateAgent(vault.AgentSpec{Name: "died", Scopes: vaulttest.Scopes(t, "secrets:read:a/*")})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			v := vaulttest.New(t)
+			must := func(b []byte, err error) []byte {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return b
+			}
+			v.Set(t, "a/K", "one", vault.SetOptions{})
+			before := must(os.ReadFile(v.Path))
+			v.Must(t, act)
+			died := must(os.ReadFile(v.Path))
+			must(nil, os.WriteFile(v.Path, before, 0o600))
+			if got, err := v.Get(t, "a/K"); err != nil || got != "one" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			now := must(os.ReadFile(v.Path))
+			must(nil, os.WriteFile(v.Path, append(now, died...), 0o600)) // no meta page leads behind the end
+			n, r := salvaged(t, v.Path, v)
+			if len(r.Lost) > 0 || r.LogFile != "" || r.Secrets != 1 || r.Versions != 1 || r.Agents != 0 {
+				t.Errorf("%+v", r)
+			}
+			if got, err := n.Get(t, "a/K"); err != nil || got != "one" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
 // After the owner's key is replaced, the old keys open nothing and the new keys open everything.
 // The archive of the old log verifies by itself.
 func TestRekeyOwner(t *testing.T) {
