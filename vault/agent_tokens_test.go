@@ -241,6 +241,41 @@ func TestTokenUses(t *testing.T) {
 	wantError(t, "revoking it", err, vault.ErrConflict)
 }
 
+// An import that writes nothing gets no log entry, and so counts no use. A use that is dated a day
+// after the end of the log is one that somebody made up.
+func TestImportThatWritesNothing(t *testing.T) {
+	v := vaulttest.New(t)
+	clock := v.UseClock()
+	clock.Time = time.Now()
+	v.Set(t, "a/K", "value", vault.SetOptions{})
+	_, agent := v.NewAgent(t, "worker", "secrets:*:a/*")
+	_, token := v.NewToken(t, agent, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:a/*"), Uses: 1})
+	imports := func(as vaulttest.Actor, value, conflict, want string) {
+		t.Helper()
+		err := as(func(s *vault.Session) error {
+			done, err := s.Import(vaulttest.Namespace(t, "a"), []vault.Item{{Key: "K", Value: []byte(value)}},
+				vault.ImportOptions{OnConflict: conflict})
+			if err == nil && done[0].Outcome != want {
+				t.Errorf("the outcome is %s, want %s", done[0].Outcome, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries := v.Verify().Entries
+	imports(token, "value", "", vault.ImportUnchanged)
+	imports(token, "another", vault.OnConflictSkip, vault.ImportSkipped)
+	clock.Pass(25 * time.Hour)
+	imports(agent, "value", "", vault.ImportUnchanged)
+	if r := v.Verify(); len(r.Problems) > 0 || r.Entries != entries {
+		t.Errorf("%d new entries, and %q", r.Entries-entries, r.Problems)
+	}
+	clock.Pass(-25 * time.Hour)
+	imports(token, "another", "", vault.ImportUpdated) // its only use
+}
+
 // A rewrite keeps the count of uses.
 func TestUsesOutliveARewrite(t *testing.T) {
 	v := vaulttest.New(t)

@@ -182,11 +182,12 @@ const (
 // Written reports whether a version was written.
 func (i Imported) Written() bool { return i.Outcome == ImportCreated || i.Outcome == ImportUpdated }
 
-var errDryRun = errors.New("nothing is to be kept")
+var errKeepNothing = errors.New("nothing is to be kept")
 
 // Import stores many values directly in a namespace, all or none. It returns one result
 // for each item, in the order of the items. If a value is already the current one, and
-// the session can read that, Import writes no new version.
+// the session can read that, Import writes no new version. If it writes none at all, the
+// log gets no entry, and nothing counts as used.
 func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]Imported, error) {
 	paths, err := CheckImport(ns, items, o)
 	if err != nil {
@@ -200,13 +201,13 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]
 			return err
 		case len(m.raise) > 0:
 			return errRaise
-		case o.DryRun:
-			return errDryRun
+		case o.DryRun, len(m.keys) == 0:
+			return errKeepNothing
 		}
 		return nil
 	})
 	switch {
-	case errors.Is(err, errDryRun), o.DryRun && errors.Is(err, errRaise):
+	case errors.Is(err, errKeepNothing), o.DryRun && errors.Is(err, errRaise):
 		return m.done, nil
 	case errors.Is(err, errRaise):
 		again := importing{ns: ns, paths: paths, items: items, o: o, raised: m.raise}

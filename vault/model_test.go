@@ -540,12 +540,13 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 	}
 	var (
 		needs  specNeeds
-		writes []specWrite
+		plans  []specWrite
 		raises bool
 	)
+	writes := func(outcome string) bool { return outcome == vault.ImportCreated || outcome == vault.ImportUpdated }
 	for i, path := range paths {
 		w, err := c.plan(a, path, vault.SetOptions{Tier: o.Tier, Type: o.Type})
-		writes = append(writes, w)
+		plans = append(plans, w)
 		need, asks := err.(specNeeds)
 		needs = append(needs, need...)
 		if asks && !o.DryRun {
@@ -569,32 +570,26 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 		default:
 			outcomes = append(outcomes, vault.ImportUpdated)
 		}
-		last := outcomes[len(outcomes)-1]
-		raises = raises || w.was != 0 && w.tier > w.was && (last == vault.ImportCreated || last == vault.ImportUpdated)
+		raises = raises || w.was != 0 && w.tier > w.was && writes(outcomes[len(outcomes)-1])
 	}
 	switch {
-	case o.DryRun:
-		return outcomes, nil
-	case len(needs) > 0:
+	case !o.DryRun && len(needs) > 0:
 		return nil, c.end(a, needs)
+	case o.DryRun, !slices.ContainsFunc(outcomes, writes):
+		return outcomes, nil
 	case raises:
 		c.rewrite(audit.VaultRewritten, specNarrow{})
 	default:
 		c.commit(a)
 	}
-	written := false
 	for i, path := range paths {
-		spent := writes[i].spent
-		if outcomes[i] == vault.ImportCreated || outcomes[i] == vault.ImportUpdated {
-			c.store(a, path, string(items[i].Value), writes[i])
-			written = true
+		if writes(outcomes[i]) {
+			c.store(a, path, string(items[i].Value), plans[i])
 		}
-		c.use(a, 0, spent) // a skipped item spends its approval, too
+		c.use(a, 0, plans[i].spent) // a skipped item spends its approval, too
 	}
 	c.use(a, len(paths))
-	if written {
-		c.note(audit.SecretImported, a)
-	}
+	c.note(audit.SecretImported, a)
 	return outcomes, nil
 }
 
