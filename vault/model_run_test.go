@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -134,12 +135,19 @@ func newModel(t *testing.T, seed uint64) *model {
 	return m
 }
 
-// tell logs the last steps before a failure.
+// tell logs a panic, and the last steps before a failure. After a panic, the vault is not closed: that
+// could wait for ever, or fail and hide the panic.
 func (m *model) tell() {
+	panicked := recover()
+	if panicked != nil {
+		m.t.Errorf("panic: %v\n%s", panicked, debug.Stack())
+	}
 	if m.t.Failed() {
 		m.t.Logf("step %d of -model-seed %d, after\n%s", m.step, m.seed, strings.Join(m.did[max(0, len(m.did)-20):], "\n"))
 	}
-	m.close()
+	if panicked == nil {
+		m.close()
+	}
 }
 
 func (m *model) live(steps int) {
