@@ -118,9 +118,13 @@ func newModel(t *testing.T, seed uint64) *model {
 		owner: m.v.Owner, epoch: 1, secrets: map[string]*specSecret{}, actors: []*specActor{owner},
 		published: map[string]bool{"*": true},
 	}
-	m.now = m.clock.Time
 	m.note(audit.VaultCreated, owner)
-	m.checked = 1 // entry 1 is older than the injected clock
+	m.now = m.clock.Time
+	m.v.Must(t, func(s *vault.Session) error { // it was made before it got this clock
+		entries, _, err := s.Log(0, nil)
+		m.log[0].at = entries[0].CreatedAt
+		return err
+	})
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
@@ -973,12 +977,12 @@ func (m *model) doArchive() (want, err error) {
 	m.say("entries %d to %d", first, last)
 	err = m.act(a, func(s *vault.Session) error {
 		got, err := s.ArchiveLog(file, before)
-		if err == nil && (int(got.First) != first || int(got.Last) != last) {
+		if err == nil && want == nil && (int(got.First) != first || int(got.Last) != last) {
 			m.t.Errorf("entries %d to %d are archived, want %d to %d", got.First, got.Last, first, last)
 		}
 		return err
 	})
-	if err == nil {
+	if err == nil && want == nil {
 		m.compareArchive(file, old.log[first-1:last])
 	}
 	return want, err
@@ -1058,7 +1062,7 @@ func (m *model) doRestore() (want, err error) {
 		m.must(os.Remove(plan.Replaced))
 	}
 	m.spec = r.next
-	m.checked, m.seen[m.owner] = max(1, m.cut), m.log
+	m.checked, m.seen[m.owner] = m.cut, m.log
 	if plan.Epoch != m.epoch {
 		m.t.Errorf("epoch %d after the restore, want %d", plan.Epoch, m.epoch)
 	}
