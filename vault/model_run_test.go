@@ -80,6 +80,7 @@ type model struct {
 	checked int // number of log entries compared so far
 
 	seen    map[*vault.Identity][]*specEntry // the log that this machine remembers, by the vault's owner
+	quiet   map[*vault.Identity]int          // number of reads without a log entry, by the vault's owner
 	backups []modelCopy
 	copies  []modelCopy // copies of the file
 	shown   []vault.Request
@@ -109,7 +110,7 @@ var modelPaths = []string{"a/K", "a/K2", "a/b/K", "a/b/L", "b/K"}
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), v: vaulttest.New(t), dir: t.TempDir(),
-		seen: map[*vault.Identity][]*specEntry{}, counts: map[string]int{},
+		seen: map[*vault.Identity][]*specEntry{}, quiet: map[*vault.Identity]int{}, counts: map[string]int{},
 	}
 	m.clock = m.v.UseClock()
 	m.clock.Time = time.Now().UTC().Truncate(time.Second) // when the vault was made
@@ -129,6 +130,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
 		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 3, m.doPurge},
+		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
 		{"rekey", 1, m.doRekey}, {"compact", 3, m.doCompact}, {"let time pass", 4, m.doWait},
@@ -195,6 +197,7 @@ func kindOf(err error) string {
 	for name, kind := range map[string]error{
 		"not found": vault.ErrNotFound, "conflict": vault.ErrConflict, "denied": vault.ErrDenied, "lapsed": vault.ErrLapsed,
 		"wrong key": vault.ErrWrongKey, "approval needed": vault.ErrApproval, "approval denied": vault.ErrRefused,
+		"not kept": errNotKept,
 	} {
 		if errors.Is(err, kind) {
 			return name
@@ -208,10 +211,14 @@ func kindOf(err error) string {
 
 func (m *model) pickAct(acts []modelAct) modelAct {
 	if m.follow != nil && m.random.IntN(3) > 0 {
-		name := map[string]string{vault.RequestRead: "read", vault.RequestWrite: "write",
-			vault.RequestDelete: "delete"}[m.follow.action]
-		if q := m.request(m.follow.id); q != nil && m.status(q) == vault.Pending {
-			name = "decide"
+		name := map[string]string{vault.RequestRead: "read", vault.RequestWrite: "write", vault.RequestDelete: "delete",
+			vault.RequestCreate: "ask"}[m.follow.action]
+		switch q := m.request(m.follow.id); {
+		case q == nil:
+		case m.status(q) == vault.Pending && (len(m.shown) == 0 || m.random.IntN(2) == 0):
+			name = "decide" // otherwise, the asker comes back while the owner looks at the request
+		case q.action == vault.RequestCreate && q.state == vault.Approved:
+			name = "read"
 		}
 		for _, act := range m.acts {
 			if act.name == name {
@@ -321,22 +328,25 @@ func (m *model) act(a *specActor, fn func(*vault.Session) error) error {
 	if back := opened.Rollback(); back != nil {
 		m.t.Errorf("an honest vault is taken for an older copy: %s", back)
 	}
-	var s *vault.Session
-	switch {
-	case a.isOwner():
-		s, err = opened.Owner(m.v.Owner)
-	case a.isToken():
-		s, err = opened.Token(a.text)
-	default:
-		s, err = opened.Agent(a.key)
-	}
 	m.opened = opened
+	s, err := m.sessionOf(a, opened, m.v.Owner)
 	if err != nil {
 		m.close()
 		return err
 	}
 	m.as, m.session = s, a.id
 	return fn(s)
+}
+
+// sessionOf opens a vault with the credential of an actor.
+func (m *model) sessionOf(a *specActor, opened *vault.Vault, owner *vault.Identity) (*vault.Session, error) {
+	switch {
+	case a.isOwner():
+		return opened.Owner(owner)
+	case a.isToken():
+		return opened.Token(a.text)
+	}
+	return opened.Agent(a.key)
 }
 
 func (m *model) must(err error) {
@@ -400,13 +410,18 @@ func (m *model) odd(path string) bool {
 	return s != nil && s.versions[len(s.versions)-1].above != ""
 }
 
-// asked stores the ids of the requests that an act made, and the last one for the next step.
+// asked is made for the requests of an act that needs approval.
 func (m *model) asked(a *specActor, err error) {
 	var need *vault.ApprovalError
 	if !errors.As(err, &need) {
 		return
 	}
-	for _, r := range need.Requests {
+	m.made(a, need.Requests...)
+}
+
+// made stores the ids of requests that an actor has made or found, and the last one for the next step.
+func (m *model) made(a *specActor, requests ...vault.Request) {
+	for _, r := range requests {
 		i := slices.IndexFunc(m.asks, func(q *specAsk) bool {
 			return q.asker == a.id && q.action == r.Action && q.path == r.Path.String() && q.version == int(r.Version) &&
 				q.tier == r.Tier && (q.id == r.ID || q.id == "")
@@ -462,6 +477,73 @@ func (m *model) compare(path string, found vault.Secret, value []byte, version i
 		m.t.Errorf("%s is %+v, want version %d, %s, %s, id %s, made at %s, changed at %s, deleted at %s", path, found,
 			version, s.tier, s.kind, s.id, s.created, updated, s.deleted)
 	}
+}
+
+// doAsk asks for a secret, mostly for one that is not there.
+func (m *model) doAsk() (want, err error) {
+	a, path := m.someCase("read")
+	for _, p := range modelPaths {
+		if m.follow == nil && !m.secrets[p].live() && a.may("read", p) {
+			path = p
+		}
+	}
+	m.follow = nil
+	m.say("for %s by %s", path, a.id)
+	want = m.askFor(a, path)
+	return want, m.act(a, func(s *vault.Session) error {
+		q, err := s.Ask(m.path(path))
+		if err == nil && want == nil {
+			m.made(a, q)
+		}
+		return err
+	})
+}
+
+// doReadUnlogged reads a secret without a log entry from a backup or, in vain, from the vault.
+func (m *model) doReadUnlogged() (want, err error) {
+	m.close()
+	file, now, backup := m.v.Path, m.spec, len(m.backups) > 0 && m.random.IntN(4) > 0
+	defer func() { m.spec = now }()
+	if backup {
+		b := m.backups[m.random.IntN(len(m.backups))]
+		if len(b.as.log) > len(m.seen[b.as.owner]) { // this machine would take the vault for an older copy
+			return nil, nil
+		}
+		file, m.spec = b.file, b.as.clone()
+		m.now = now.now
+	}
+	a, path, version := m.actors[0], m.pick(modelPaths...), m.random.IntN(3)
+	if m.random.IntN(4) == 0 {
+		a = m.actors[m.random.IntN(len(m.actors))]
+	}
+	m.say("of %s by %s, version %d, from %s", path, a.id, version, filepath.Base(file))
+	want = m.unlogged(a, backup, path, version)
+	before, err := os.ReadFile(file)
+	m.must(err)
+	o := m.v.Opts
+	o.Unlogged = true
+	opened, err := vault.Open(file, o)
+	m.must(err)
+	defer func() { m.must(opened.Close()) }()
+	s, err := m.sessionOf(a, opened, m.owner)
+	if err != nil {
+		return want, err
+	}
+	found, value, err := s.Get(m.path(path), uint64(version))
+	if err == nil && want == nil {
+		m.compare(path, found, value, version)
+		m.quiet[m.owner]++
+	}
+	after, rerr := os.ReadFile(file)
+	m.must(rerr)
+	if !bytes.Equal(before, after) {
+		m.t.Errorf("%s was changed", file)
+	}
+	n, last, _, nerr := opened.UnloggedBefore()
+	if m.must(nerr); n != m.quiet[m.owner] || err == nil && !last.Equal(m.now) {
+		m.t.Errorf("%d reads without a log entry are noted, the last at %s, want %d at %s", n, last, m.quiet[m.owner], m.now)
+	}
+	return want, err
 }
 
 func (m *model) doGetAll() (want, err error) {
@@ -605,6 +687,7 @@ func (m *model) lookAtRequests(a *specActor, s *vault.Session) error {
 		n++
 		i := slices.IndexFunc(list, func(r vault.Request) bool { return r.ID == q.id })
 		if err == nil && (i < 0 || list[i].Status != m.status(q) || list[i].Requester != q.asker ||
+			list[i].Action != q.action || list[i].Path.String() != q.path || (list[i].Reason != "") != q.reason ||
 			int(list[i].Current) != m.at(q.path) || list[i].Used != (q.used && q.state == vault.Approved)) {
 			m.t.Errorf("request %+v is %s, among %+v", *q, m.status(q), list)
 		}
@@ -870,14 +953,32 @@ func (m *model) doIssue() (want, err error) {
 	}
 	spec.Scopes = vaulttest.Scopes(m.t, scopes...)
 	m.say("%q, %d uses, tier %d by %s", scopes, spec.Uses, spec.Tier, a.id)
-	made, want := m.issue(a, scopes, spec)
-	return want, m.act(a, func(s *vault.Session) error {
+	keeps, text := m.random.IntN(8) > 0, ""
+	spec.Keep = func(issued string) error {
+		if text = issued; keeps {
+			return nil
+		}
+		return errNotKept
+	}
+	made, want := m.issue(a, scopes, spec, keeps)
+	err = m.act(a, func(s *vault.Session) error {
 		issued, err := s.IssueToken(spec)
 		if err == nil && want == nil {
 			made.id, made.text = issued.ID, issued.Text
 		}
+		if err == nil && text != issued.Text {
+			m.t.Error("another token was kept than was issued")
+		}
 		return err
 	})
+	if errors.Is(err, errNotKept) {
+		m.close()
+		dead := &specActor{issuer: a.id, scopes: scopes, text: text}
+		if err := m.act(dead, func(*vault.Session) error { return nil }); !errors.Is(err, vault.ErrWrongKey) {
+			m.t.Errorf("a token that was not kept: %v", err)
+		}
+	}
+	return want, err
 }
 
 func (m *model) doRevokeToken() (want, err error) {
@@ -903,7 +1004,7 @@ func (m *model) doDecide() (want, err error) {
 	a := m.owners()
 	shown := m.shown
 	m.shown = nil
-	if len(shown) == 0 || m.random.IntN(3) > 0 {
+	if len(shown) == 0 || m.random.IntN(3) == 0 {
 		err := m.act(a, func(s *vault.Session) (err error) { shown, err = s.Requests(); return err })
 		m.must(err)
 		if m.follow != nil {
@@ -913,7 +1014,7 @@ func (m *model) doDecide() (want, err error) {
 		}
 		m.random.Shuffle(len(shown), func(i, j int) { shown[i], shown[j] = shown[j], shown[i] })
 		shown = shown[:min(len(shown), 1+m.random.IntN(2))]
-		if m.random.IntN(10) == 0 {
+		if m.random.IntN(6) == 0 {
 			m.shown = shown
 			shown = nil
 		}
@@ -922,14 +1023,28 @@ func (m *model) doDecide() (want, err error) {
 		m.say("on nothing")
 		return nil, nil
 	}
-	approve := m.random.IntN(4) > 0
-	m.say("on %d: %v", len(shown), approve)
-	want = m.decide(shown, approve)
+	approve, value := m.random.IntN(4) > 0, m.value()
+	provide := approve && len(shown) == 1 && (shown[0].Action == vault.RequestCreate || m.random.IntN(20) == 0) &&
+		m.random.IntN(8) > 0
+	m.say("on %d: %v, with a value: %v", len(shown), approve, provide)
+	if provide {
+		want = m.provide(shown[0], value)
+	} else {
+		want = m.decide(shown, approve)
+	}
 	if m.follow = m.request(shown[0].ID); m.follow != nil && want != nil {
 		m.follow = nil
 	}
 	return want, m.act(a, func(s *vault.Session) error {
-		if approve {
+		switch {
+		case provide:
+			if err := s.Provide(shown[0], []byte(value)); err != nil || want != nil {
+				return err
+			}
+			found, _, err := s.History(shown[0].Path)
+			m.wrote(found.Path.String(), found)
+			return err
+		case approve:
 			return s.Approve(shown)
 		}
 		return s.Deny(shown, "no")
@@ -953,9 +1068,14 @@ func (m *model) doRekey() (want, err error) {
 }
 
 func (m *model) doCompact() (want, err error) {
-	a := m.mostlyOwner()
+	a, via := m.mostlyOwner(), m.pick("", m.dir)
+	m.say("by %s, by way of %q", a.id, via)
 	want = m.noted(a, audit.VaultCompacted)
-	return want, m.act(a, func(s *vault.Session) error { return s.Compact("") })
+	err = m.act(a, func(s *vault.Session) error { return s.Compact(via) })
+	if left, _ := filepath.Glob(filepath.Join(m.dir, "*"+filepath.Base(m.v.Path)+"*")); len(left) > 0 {
+		m.t.Errorf("left in the other folder: %q", left)
+	}
+	return want, err
 }
 
 // doWait lets credentials, approvals and requests lapse.

@@ -1,6 +1,8 @@
 package vault_test
 
 import (
+	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -86,7 +88,7 @@ type specAsk struct {
 	until                   time.Time // of an approval
 	used                    bool
 	reason                  bool // whether it has one
-	later                   int  // number of the log entry of a reason that came later
+	later                   int  // number of the log entry, if the reason came later
 }
 
 type specEntry struct {
@@ -316,7 +318,7 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 			}
 		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
 			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated,
-				vault.RequestDelete: audit.SecretDeleted}[r.action]
+				vault.RequestDelete: audit.SecretDeleted, vault.RequestCreate: audit.SecretCreated}[r.action]
 			return specRefusal{vault.ErrRefused, event}
 		case pending+len(made) < 20:
 			r.asker, r.at, r.state, r.reason = a.id, c.now, vault.Pending, c.reason
@@ -337,6 +339,25 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		c.asks = append(c.asks, made...)
 	}
 	return vault.ErrApproval
+}
+
+// askFor asks for a secret that is not there.
+func (c *spec) askFor(a *specActor, path string) error {
+	if a.isOwner() {
+		return vault.ErrConflict
+	}
+	err := c.enter(a, audit.SecretCreated, []string{"read"}, path)
+	switch {
+	case err != nil:
+	case c.secrets[path].live():
+		err = vault.ErrThere
+	default:
+		err = specNeeds{{action: vault.RequestCreate, path: path, tier: tokens.Standard}}
+	}
+	if err = c.end(a, err); err == vault.ErrApproval {
+		return nil
+	}
+	return err
 }
 
 // approved returns the approval for an action, or the request to make as specNeeds.
@@ -396,6 +417,23 @@ func (c *spec) get(a *specActor, path string, version int) error {
 	c.commit(a)
 	c.use(a, 1, by)
 	c.note(audit.SecretRead, a)
+	return nil
+}
+
+// unlogged returns the error of a read without a log entry.
+func (c *spec) unlogged(a *specActor, backup bool, path string, version int) error {
+	m := c.secrets[path]
+	if err := c.opens(a); err != nil {
+		return err
+	}
+	switch {
+	case !a.isOwner():
+		return vault.ErrDenied
+	case !backup: // the read can be logged
+		return vault.ErrConflict
+	case !m.live(), version > len(m.versions):
+		return vault.ErrNotFound
+	}
 	return nil
 }
 
@@ -721,9 +759,12 @@ func (c *spec) rewrite(event string, n specNarrow) {
 }
 
 // keepReasons notes the reasons that the owner logs again, because their entries vouch for them no
-// more.
+// more. It goes in the order in which the vault lists requests.
 func (c *spec) keepReasons(lost func(*specAsk) bool) {
-	for _, q := range c.asks {
+	listed := slices.SortedFunc(slices.Values(c.asks), func(a, b *specAsk) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.id, b.id))
+	})
+	for _, q := range listed {
 		if q.later > 0 && lost(q) {
 			c.note(audit.ApprovalReason, c.actors[0])
 			q.later = len(c.log)
@@ -799,8 +840,11 @@ func (c *spec) leaveKey(agent *specActor) {
 	agent.keyAt = c.now
 }
 
+// errNotKept says that an issuer has no place for a token. Then none is issued.
+var errNotKept = errors.New("no place for the token")
+
 // issue adds a token. Its id and text come from the vault.
-func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec) (*specActor, error) {
+func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec, kept bool) (*specActor, error) {
 	err := c.enter(a, audit.TokenIssued, nil)
 	if err == nil && !a.isOwner() {
 		covered := true
@@ -813,6 +857,9 @@ func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec) (*spec
 		if a.isToken() || spec.Tier > tokens.Standard || !covered {
 			err = specRefusal{vault.ErrDenied, audit.TokenIssued}
 		}
+	}
+	if err == nil && !kept {
+		err = errNotKept
 	}
 	if err != nil {
 		return nil, c.end(a, err)
@@ -880,16 +927,27 @@ func (c *spec) request(id string) *specAsk {
 	return nil
 }
 
+// asShown returns the error of a decision on a request that is not as it was shown.
+func (c *spec) asShown(was vault.Request) error {
+	q := c.request(was.ID)
+	switch {
+	case q == nil, c.cleared(q):
+		return vault.ErrNotFound
+	case c.status(q) != vault.Pending, c.at(q.path) != int(was.Current), q.reason != (was.Reason != ""):
+		return vault.ErrConflict
+	}
+	return nil
+}
+
 func (c *spec) decide(shown []vault.Request, approve bool) error {
 	owner := c.actors[0]
 	for _, was := range shown {
+		if err := c.asShown(was); err != nil {
+			return err
+		}
 		q := c.request(was.ID)
-		switch {
-		case q == nil, c.cleared(q):
-			return vault.ErrNotFound
-		case c.status(q) != vault.Pending, c.at(q.path) != int(was.Current):
-			return vault.ErrConflict
-		case approve && q.action == vault.RequestRead && c.secrets[q.path].tier != q.tier:
+		if approve && (q.action == vault.RequestRead && c.secrets[q.path].tier != q.tier ||
+			q.action == vault.RequestCreate && c.at(q.path) == 0) {
 			return vault.ErrConflict
 		}
 	}
@@ -897,13 +955,37 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 	for _, was := range shown {
 		q := c.request(was.ID)
 		if approve {
-			q.state, q.until = vault.Approved, c.now.Add(vault.ApprovalLifetime)
-			c.note(audit.ApprovalGranted, owner)
+			c.grant(q)
 		} else {
 			q.state = vault.Denied
 			c.note(audit.ApprovalDenied, owner)
 		}
 	}
+	return nil
+}
+
+func (c *spec) grant(q *specAsk) {
+	q.state, q.until = vault.Approved, c.now.Add(vault.ApprovalLifetime)
+	c.note(audit.ApprovalGranted, c.actors[0])
+}
+
+// provide stores the secret that a request asks for, and approves the request.
+func (c *spec) provide(was vault.Request, value string) error {
+	if err := c.asShown(was); err != nil {
+		return err
+	}
+	owner, q, m := c.actors[0], c.request(was.ID), c.secrets[was.Path.String()]
+	if q.action != vault.RequestCreate || m != nil && (m.live() || m.tier > tokens.Standard) {
+		return vault.ErrConflict
+	}
+	w, err := c.plan(owner, q.path, vault.SetOptions{})
+	if err != nil {
+		return err
+	}
+	c.commit(owner)
+	c.store(owner, q.path, value, w)
+	c.note(w.event, owner)
+	c.grant(q)
 	return nil
 }
 
