@@ -215,8 +215,8 @@ func (m *model) pickAct(acts []modelAct) modelAct {
 			vault.RequestCreate: "ask"}[m.follow.action]
 		switch q := m.request(m.follow.id); {
 		case q == nil:
-		case m.status(q) == vault.Pending && (len(m.shown) == 0 || m.random.IntN(2) == 0):
-			name = "decide" // otherwise, the asker comes back while the owner looks at the request
+		case m.status(q) == vault.Pending && m.random.IntN(3) > 0:
+			name = "decide" // otherwise the asker tries again, perhaps with a reason, and perhaps while the owner looks
 		case q.action == vault.RequestCreate && q.state == vault.Approved:
 			name = "read"
 		}
@@ -302,7 +302,7 @@ func (m *model) prune() {
 func (m *model) turn(a *specActor) *specActor {
 	if m.session != a.id || a.replaced || m.random.IntN(3) == 0 {
 		m.close()
-		m.reason = m.random.IntN(4) == 0
+		m.reason = m.random.IntN(3) == 0
 	}
 	return a
 }
