@@ -1,6 +1,10 @@
 package vault
 
-import "ass/vault/internal/keys"
+import (
+	"bytes"
+
+	"ass/vault/internal/keys"
+)
 
 // HeadHasNoKey reports whether the head lacks the key of the next log entry, as it must in a
 // backup.
@@ -10,6 +14,29 @@ func HeadHasNoKey(s *Session) (missing bool) {
 		return nil
 	})
 	return missing
+}
+
+// OwnerLike is v.Owner(id). If the vault is the one of s in everything that Owner reads, OwnerLike
+// does not open the root again, which takes longer than reading a value.
+func OwnerLike(s *Session, opened map[string][]byte, v *Vault, id *Identity) (*Session, error) {
+	for _, name := range []string{metaVault, metaRoot, metaBind, metaEpoch} {
+		if got, err := v.meta(name); err != nil || !bytes.Equal(got, opened[name]) {
+			return v.Owner(id)
+		}
+	}
+	return v.ownerSession(s.root, s.epoch.N, s.secret), nil // v does not wipe it: s still needs its root
+}
+
+// Meta returns what Owner reads of a vault.
+func Meta(v *Vault) (map[string][]byte, error) {
+	values := map[string][]byte{}
+	var err error
+	for _, name := range []string{metaVault, metaRoot, metaBind, metaEpoch} {
+		if values[name], err = v.meta(name); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 // Tests keep the note of every verification that finds no problem. So all tests also cover

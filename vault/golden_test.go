@@ -87,6 +87,7 @@ func TestGoldenIsMadeTheSame(t *testing.T) {
 	for file, build := range map[string]func(*testing.T, string){
 		"testdata/golden/format1.db":        func(t *testing.T, path string) { buildGolden(t, path) },
 		"testdata/golden/format1-agents.db": buildGoldenAgents,
+		pagesVault:                          buildPages,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) { checkGolden(t, file, build) })
 	}
@@ -146,17 +147,7 @@ func dump(t *testing.T, path string) map[string]string {
 
 func buildGolden(t *testing.T, path string) vaulttest.Vault {
 	t.Helper()
-	cryptotest.SetGlobalRandom(t, 1)
-	owner, err := vault.ParseIdentity(goldenKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
-	opts := vault.Options{Now: func() time.Time { now = now.Add(time.Second); return now }, Command: "golden"}
-	if _, err := vault.Create(path, owner, opts); err != nil {
-		t.Fatal(err)
-	}
-	v := vaulttest.Vault{Path: path, Owner: owner, Opts: opts}
+	v := newGolden(t, path)
 	v.Set(t, "default/FLAT", "flat", vault.SetOptions{})
 	v.Set(t, "production/gemini/KEY", "one", vault.SetOptions{Type: "api_key"})
 	v.Set(t, "production/gemini/KEY", "two", vault.SetOptions{})
@@ -173,6 +164,22 @@ func buildGolden(t *testing.T, path string) vaulttest.Vault {
 		return err
 	})
 	return v
+}
+
+// newGolden makes an empty vault that is the same each time.
+func newGolden(t *testing.T, path string) vaulttest.Vault {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, 1)
+	owner, err := vault.ParseIdentity(goldenKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
+	opts := vault.Options{Now: func() time.Time { now = now.Add(time.Second); return now }, Command: "golden"}
+	if _, err := vault.Create(path, owner, opts); err != nil {
+		t.Fatal(err)
+	}
+	return vaulttest.Vault{Path: path, Owner: owner, Opts: opts}
 }
 
 // goldenAgent and goldenToken open the golden vault that has agents.
