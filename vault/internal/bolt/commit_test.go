@@ -12,7 +12,10 @@ import (
 )
 
 // writeMeta gives one meta page of a file another transaction number, and the sum that belongs to it.
-func writeMeta(t *testing.T, path string, page, txid uint64) {
+func writeMeta(t *testing.T, path string, page, txid uint64) { changeMeta(t, path, page, 48, txid) }
+
+// changeMeta changes a field of a meta page, and the sum.
+func changeMeta(t *testing.T, path string, page uint64, at int, v uint64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -23,7 +26,7 @@ func writeMeta(t *testing.T, path string, page, txid uint64) {
 	if _, err := f.ReadAt(b, int64(page*PageSize+pageHeader)); err != nil {
 		t.Fatal(err)
 	}
-	order.PutUint64(b[48:], txid)
+	order.PutUint64(b[at:], v)
 	order.PutUint64(b[56:], metaSum(b[:56]))
 	if _, err := f.WriteAt(b, int64(page*PageSize+pageHeader)); err != nil {
 		t.Fatal(err)
@@ -106,6 +109,23 @@ func TestCommitIsConfirmed(t *testing.T) {
 		t.Error("it goes on")
 	}
 	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file without a list of free pages can be written: bbolt makes the list when it opens the file,
+// in a transaction of its own.
+func TestNoListOfFreePages(t *testing.T) {
+	path := newFile(t)
+	for page := range uint64(2) {
+		changeMeta(t, path, page, 32, noFreeList)
+	}
+	for _, value := range []string{"one", "two"} {
+		if err := putIn(path, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CheckFile(path); err != nil {
 		t.Error(err)
 	}
 }

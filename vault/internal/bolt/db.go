@@ -72,6 +72,8 @@ func (st *DB) open(readOnly bool) error {
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
 			errors.Is(err, bolterrors.ErrVersionMismatch):
 			return fault.Unusable(st.path, "it is not a vault, or its first pages are damaged")
+		case err == nil && !readOnly && st.pages.free == noFreeList:
+			st.pages = nil // bbolt has just committed a list
 		}
 		return err
 	})
