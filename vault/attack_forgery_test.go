@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -438,4 +439,44 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 		})
 		c.finds(fmt.Sprintf("%s: it does not match log entry", db))
 	})
+}
+
+// If an insider gives the last entry a huge number, nobody counts up to it, and no number overflows.
+func TestAHugeNumberOfTheLastEntry(t *testing.T) {
+	for huge, refused := range map[uint64]bool{1 << 50: false, maxCounted - 2: false, maxCounted: true} {
+		t.Run(fmt.Sprint(huge), func(t *testing.T) {
+			if !inChild(t) {
+				return
+			}
+			c := newCompany(t)
+			c.ask("reader", "prod/app/CARD")
+			c.insider("mallory", func(_ *Session, t *tx) error {
+				last, err := t.get(bucketAudit, audit.Key(t.head.log.Seq))
+				t.head.log.Seq = huge
+				return errors.Join(err, t.b.Put(bucketAudit, audit.Key(huge), bytes.Clone(last)))
+			})
+			c.do(func(s *Session) {
+				if _, err := s.Requests(); err != nil {
+					t.Errorf("the requests: %v", err)
+				}
+				_, _, err := s.Set(c.p("dev/K"), []byte("new"), SetOptions{})
+				if errors.Is(err, ErrDamaged) != refused || err != nil && !refused {
+					t.Errorf("a write: %v", err)
+				}
+				if _, got, err := s.Get(c.p("dev/K"), 0); !refused && (err != nil || string(got) != "new") {
+					t.Errorf("a read of what was written: %v", err)
+				}
+			})
+			c.finds("audit log: ")
+		})
+	}
+	for _, h := range []head{{log: audit.Position{Seq: maxCounted + 1}}, {count: 1<<64 - 1}} {
+		b, err := h.encode()
+		if err == nil {
+			_, err = decodeHead(b)
+		}
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("a head that counts %d entries and %d records: %v", h.log.Seq, h.count, err)
+		}
+	}
 }

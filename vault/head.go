@@ -42,11 +42,20 @@ func (h head) encode() ([]byte, error) {
 	return json.Marshal(j)
 }
 
+// maxCounted is more than the number of entries or records in any vault. A higher number comes from
+// somebody who wants it to overflow: then what is written next would be taken for damage.
+const maxCounted = 1 << 53
+
+var errCounted = fault.Damaged("meta/head", "it counts more entries or records than any vault has")
+
 func decodeHead(b []byte) (h head, err error) {
 	var j headJSON
 	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil ||
 		len(j.Digest) != 64 {
 		return head{}, fault.Damaged("meta/head", "it is not a head")
+	}
+	if max(j.Seq, j.Count) > maxCounted {
+		return head{}, errCounted
 	}
 	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
 	if h.backup = j.KNext == nil; !h.backup {
@@ -124,6 +133,9 @@ func (t *tx) sum() (d digest, count uint64, err error) {
 }
 
 func (t *tx) saveHead() error {
+	if max(t.head.log.Seq, t.head.count) > maxCounted {
+		return errCounted
+	}
 	plain, err := t.head.encode()
 	if err != nil {
 		return err

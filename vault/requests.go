@@ -386,22 +386,20 @@ func (s *Session) laterReasons(t *tx, list []Request) error {
 		return nil
 	}
 	var prev [audit.MACSize]byte
-	for seq := from; seq <= t.head.log.Seq; seq++ {
-		value, err := t.get(bucketAudit, audit.Key(seq))
-		if err != nil {
-			return err
-		}
+	// A walk, and no count to the last number: an insider may have given the last entry a huge one.
+	return t.b.WalkFrom(bucketAudit, audit.Key(from), nil, func(k, value []byte) error {
+		seq := audit.Seq(k)
 		e, err := audit.Parse(value)
 		if err != nil {
-			continue // archived, or damaged; a verification names it
+			return nil // damaged; a verification names it
 		}
 		before := prev
 		if prev = e.MAC; seq == from || !bytes.Contains(e.Body, []byte(audit.ApprovalReason)) {
-			continue
+			return nil
 		}
 		ev, err := e.Event()
 		if err != nil || ev.Type != audit.ApprovalReason {
-			continue
+			return nil
 		}
 		q, text := want[ev.ResourceID], ""
 		if reason, ok := ev.Metadata["reason"].(string); ok {
@@ -410,19 +408,19 @@ func (s *Session) laterReasons(t *tx, list []Request) error {
 		asker, _ := ev.Metadata["asker"].(string)
 		if q == nil || q.Reason != "" || q.Requester != asker || asker != e.By && e.By != audit.Owner ||
 			len(text) > maxTextBytes {
-			continue
+			return nil
 		}
 		who, err := s.author(t, e.By)
 		if err != nil {
-			continue
+			return nil
 		}
 		for n := t.Epoch.N; n > 0 && q.Reason == ""; n-- { // a rewrite begins another epoch
 			if e.IsSignedBy(who.pub, audit.Place{Vault: t.Epoch.Vault, Epoch: n}, seq, before) {
 				q.Reason = text
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // reasonsIn returns the reasons that came later, by the ids of their requests.

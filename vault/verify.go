@@ -153,9 +153,10 @@ func (v *verification) found(format string, args ...any) {
 
 func (v *verification) run() error {
 	v.Remembered = v.s.v.seen.Seq > 0
-	headHolds := v.t.readHead() == nil
+	err := v.t.readHead()
+	headHolds := err == nil
 	if !headHolds {
-		v.found("meta/head: it does not decrypt, so the expected records and entries are unknown")
+		v.found("%v; so the expected records and entries are unknown", err)
 	}
 	from, err := v.t.checkpoint()
 	v.Archived = from.Cut

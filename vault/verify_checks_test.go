@@ -377,7 +377,8 @@ func TestChecksOfTheHead(t *testing.T) {
 		b := c.take(bucketMeta, []byte(metaHead))
 		b[len(b)-1] ^= 1
 		c.give(bucketMeta, []byte(metaHead), b)
-		if found := c.problems(); found != "meta/head: it does not decrypt, so the expected records and entries are unknown" {
+		if found := c.problems(); found != "meta/head: it does not decrypt: it was modified, or belongs to another "+
+			"epoch; so the expected records and entries are unknown" {
 			t.Errorf("the verification found:\n%s", found)
 		}
 	})
