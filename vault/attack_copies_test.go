@@ -827,3 +827,44 @@ func TestBackupsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A salvage that finds nothing of the log, and no head that says where it ended, says so in the
+// new vault, which verifies.
+func TestSalvageWithoutALog(t *testing.T) {
+	v := newVictim(t)
+	v.do(func(s *Session) {
+		if err := s.Compact(""); err != nil { // no old page has an entry
+			t.Fatal(err)
+		}
+	})
+	l, err := bolt.ReadLayout(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.raw(func(b []byte) []byte {
+		for id, p := range l.Pages {
+			page := b[id*bolt.PageSize:][:(1+p.More)*bolt.PageSize]
+			for i := 0; p.Bucket == bucketMeta && p.Leaf && i < p.Keys; i++ {
+				if string(pageKey(page, i)) == metaHead {
+					clear(pageValue(page, i))
+				}
+			}
+			if p.Bucket == bucketAudit {
+				clear(page)
+			}
+		}
+		return b
+	})
+	to := v.path + ".salvaged"
+	r, err := Salvage(v.path, to, v.owner, Options{})
+	if err != nil || r.Entries != 0 || r.LogFile == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	n := &victim{t, to, v.owner, Options{MemoryDir: t.TempDir()}}
+	if found := n.problems(); found != "" {
+		t.Errorf("the verification found:\n%s", found)
+	}
+	if got, err := n.get(); got != "three" {
+		t.Errorf("a/K has %d bytes, %v", len(got), err)
+	}
+}

@@ -58,7 +58,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	defer w.s.wipe()
 	w.findEnd()
 	seen, _ := o.memory().recall(w.s.epoch.Vault) // a note that cannot be read tells nothing
-	w.end = max(w.end, seen.Seq)
+	w.end = max(w.end, seen.Seq, 1)               // every vault has an entry
 	if err := w.readLog(w.s); err != nil {
 		return r, err
 	}
@@ -179,7 +179,7 @@ func (w *salvage) findEnd() {
 		if err != nil {
 			continue
 		}
-		if h, err := decodeHead(plain); err == nil {
+		if h, err := decodeHead(plain); err == nil && h.log.Seq > 0 {
 			w.end, rank = max(w.end, h.log.Seq), e.Rank
 		}
 	}
