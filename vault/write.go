@@ -100,8 +100,12 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		}
 	case errors.Is(err, ErrNotFound):
 		// With a new head, the secret would lose the tier that these versions give it.
-		if left, err := t.versionNumbers(p); err != nil || len(left) > 0 {
-			return w, errors.Join(err, fault.Damaged(p.String(), "its versions exist, but its record was removed"))
+		left, err := t.versionNumbers(p)
+		if err == nil && len(left) > 0 {
+			err = fault.Damaged(p.String(), "its versions exist, but its record was removed")
+		}
+		if err != nil {
+			return w, err
 		}
 		id, err := uuid.NewRandom()
 		if err != nil {
