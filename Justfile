@@ -27,6 +27,10 @@ damage:
 damage-table:
     go test ./commands -run '^TestDamage$' -timeout 1h -args -damage-table
 
+# Vaults as somebody makes them who knows the format, against everything; a failure names its seed: just hostile 1 4711
+hostile files="20000" seed="1":
+    go test ./vault -run '^TestHostile$' -v -timeout 0 -args -hostile {{files}} -hostile-seed {{seed}}
+
 # Random databases against the checks of pages, for longer
 pages rounds="30":
     go test ./vault/internal/bolt -run '^TestPages' -timeout 1h -args -pages-rounds {{rounds}}

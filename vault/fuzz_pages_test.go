@@ -41,7 +41,7 @@ func FuzzPages(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	path := filepath.Join(inMemory(f), "vault.db")
+	path := filepath.Join(vault.InMemory(f), "vault.db")
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		f.Fatal(err)
 	}
@@ -137,17 +137,6 @@ func FuzzPages(f *testing.F) {
 			v.Close()
 		}
 	})
-}
-
-// inMemory returns a folder whose files are in memory, if this machine has such folders.
-func inMemory(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "ass-fuzz-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func fnv(b []byte) uint64 {
