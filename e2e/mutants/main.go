@@ -31,7 +31,8 @@ type options struct {
 	pattern, pkg, file string
 	run                string
 	timeout            time.Duration
-	full, list         bool
+	tests              string
+	core, full, list   bool
 }
 
 func main() {
@@ -41,7 +42,10 @@ func main() {
 	flag.StringVar(&o.pattern, "pattern", "", "try this pattern alone: "+strings.Join(patternNames(), ", "))
 	flag.StringVar(&o.pkg, "package", "", "try this package alone, such as vault, or vault/... with all below it")
 	flag.StringVar(&o.file, "file", "", "try this file alone, such as vault/tx.go")
-	flag.StringVar(&o.run, "run", "", "try this mutant alone, such as vault/tx.go:12:negate-if, also if it is argued")
+	flag.BoolVar(&o.core, "core", false, "try the files alone where a mutant hurts most (core in plan.go)")
+	flag.StringVar(&o.run, "run", "",
+		"try these `mutants` alone, such as vault/tx.go:12:negate-if, with commas between them, also if they are argued")
+	flag.StringVar(&o.tests, "tests", "all", "`own` runs the tests of the mutant's package alone")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "for all tests of one mutant")
 	flag.IntVar(&o.parallel, "parallel", 1, "how many mutants to try at once")
 	flag.BoolVar(&o.full, "full", false, "run all tests on what survives the short ones")
@@ -83,6 +87,8 @@ func mutate(ctx context.Context, o options) error {
 	}
 	chosen := o.choose(all)
 	switch {
+	case o.tests != "all" && o.tests != "own":
+		return errors.New("-tests must be all or own")
 	case o.parallel < 1:
 		return errors.New("-parallel must be at least 1")
 	case len(chosen) == 0:
@@ -112,7 +118,7 @@ func (o options) choose(all []mutant) []mutant {
 	below, deep := strings.CutSuffix(o.pkg, "/...")
 	chosen := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool {
 		switch pkg := m.packageOf(); {
-		case o.run != "" && o.run != m.id(), o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
+		case o.run != "" && !slices.Contains(strings.Split(o.run, ","), m.id()), o.core && !isCore(m.file), o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
 			return true
 		case o.pkg != "" && pkg != below:
 			return !deep || !strings.HasPrefix(pkg, below+"/")
@@ -145,17 +151,18 @@ func (t *trial) run(ctx context.Context, chosen []mutant) error {
 	if err := copyTree(t.root, project); err != nil {
 		return err
 	}
+	tried := slices.DeleteFunc(slices.Clone(chosen), func(m mutant) bool { return t.reasons[m.id()] != "" })
 	var shops []*workshop
 	for i := range t.parallel {
 		w, err := newWorkshop(project, filepath.Join(t.dir, fmt.Sprint(i)))
 		if err != nil {
 			return err
 		}
-		if err := w.warm(ctx, neededBy(chosen), i == 0); err != nil {
+		if err := w.warm(ctx, tried, t.neededBy(tried), i == 0); err != nil {
 			return err
 		}
 		shops = append(shops, w)
-		w.usual = shops[0].usual
+		w.usual, w.units = shops[0].usual, shops[0].units
 	}
 	queue := make(chan mutant, len(chosen))
 	for _, m := range chosen {
@@ -177,10 +184,19 @@ func (t *trial) run(ctx context.Context, chosen []mutant) error {
 	return context.Cause(ctx)
 }
 
+// testsOf returns the packages whose tests are to see a mutant.
+func (o options) testsOf(m mutant) []string {
+	pkgs := testsOf(m.packageOf())
+	if o.tests == "own" {
+		return pkgs[:1]
+	}
+	return pkgs
+}
+
 // neededBy returns the packages whose tests some mutants need.
-func neededBy(chosen []mutant) (pkgs []string) {
+func (o options) neededBy(chosen []mutant) (pkgs []string) {
 	for _, m := range chosen {
-		for _, pkg := range testsOf(m.packageOf()) {
+		for _, pkg := range o.testsOf(m) {
 			if !slices.Contains(pkgs, pkg) {
 				pkgs = append(pkgs, pkg)
 			}
@@ -194,7 +210,7 @@ func (t *trial) one(ctx context.Context, w *workshop, m mutant) (err error) {
 	start := time.Now()
 	v, by := isArgued, t.reasons[m.id()]
 	if by == "" {
-		if v, by, err = w.try(ctx, m, t.timeout, t.full); err != nil {
+		if v, by, err = w.try(ctx, m, t.testsOf(m), t.timeout, t.full); err != nil {
 			return err
 		}
 	}

@@ -185,19 +185,13 @@ func TestTry(t *testing.T) {
 		return readFile(t, filepath.Join(root, "tokens", "a.go")) + readFile(t, filepath.Join(root, "tokens", "a_test.go"))
 	}
 	before := files()
-	old := plan
-	t.Cleanup(func() { plan = old })
-	plan = plan[:0:0]
-	plan = append(plan, struct {
-		pkg   string
-		tests []string
-	}{"tokens", []string{"tokens"}})
+	pkgs := []string{"tokens"}
 	w, err := newWorkshop(root, filepath.Join(t.TempDir(), "w"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = removeAll(w.dir) })
-	if err := w.warm(t.Context(), []string{"tokens"}, true); err != nil {
+	if err := w.warm(t.Context(), all, pkgs, true); err != nil {
 		t.Fatal(err)
 	}
 	kept := len(w.kept)
@@ -222,7 +216,7 @@ func TestTry(t *testing.T) {
 		if test.want == timedOut {
 			limit = 5 * time.Second
 		}
-		v, by, err := w.try(t.Context(), all[i], limit, false)
+		v, by, err := w.try(t.Context(), all[i], pkgs, limit, false)
 		if err != nil || v != test.want || test.want != timedOut && by != test.by {
 			t.Errorf("%s: %s by %q, %v; want %s by %q", test.change, v, by, err, test.want, test.by)
 		}
@@ -230,22 +224,22 @@ func TestTry(t *testing.T) {
 
 	hoard := mutant{file: "tokens/a.go", pattern: "off-by-one", from: strings.Index(before, "*n+1"), by: "*(n+1)"}
 	hoard.to = hoard.from + len("*n+1")
-	if v, by, err := w.try(t.Context(), hoard, time.Minute, false); v != killed || !strings.Contains(by, "memory") {
+	if v, by, err := w.try(t.Context(), hoard, pkgs, time.Minute, false); v != killed || !strings.Contains(by, "memory") {
 		t.Errorf("8 GB: %s by %q, %v", v, by, err)
 	}
 	long := mutant{file: "tokens/a.go", from: hoard.from, to: hoard.to, by: "*n+2"}
-	if v, _, err := w.try(t.Context(), long, time.Minute, false); v != survived {
+	if v, _, err := w.try(t.Context(), long, pkgs, time.Minute, false); v != survived {
 		t.Errorf("the short tests: %s, %v", v, err)
 	}
-	if v, by, err := w.try(t.Context(), long, time.Minute, true); v != killed || by != "TestLong in tokens" {
+	if v, by, err := w.try(t.Context(), long, pkgs, time.Minute, true); v != killed || by != "TestLong in tokens" {
 		t.Errorf("all tests: %s by %q, %v", v, by, err)
 	}
-	if v, _, err := w.try(t.Context(), mutant{file: "tokens/a.go", by: "?"}, time.Minute, false); v != notCompiled {
+	if v, _, err := w.try(t.Context(), mutant{file: "tokens/a.go", by: "?"}, pkgs, time.Minute, false); v != notCompiled {
 		t.Errorf("nonsense: %s, %v", v, err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, _, err := w.try(stopped, long, time.Minute, false); err == nil {
+	if v, _, err := w.try(stopped, long, pkgs, time.Minute, false); err == nil {
 		t.Errorf("stopped by the user: %s", v)
 	}
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,12 +20,39 @@ var plan = []struct {
 	{"vault/internal/bolt", []string{"vault/internal/bolt", "vault", "commands", "."}},
 	{"vault/internal/keys", []string{"vault/internal/keys", "vault", "commands", "."}},
 	{"vault/internal/fault", []string{"vault/internal/bolt", "commands", ".", "vault"}},
-	{"vault/disk", []string{"vault/disk", "commands/internal/process", "vault", "commands", "."}},
-	{"vault", []string{"vault", "commands", "."}},
+	{"vault/disk", []string{"vault/disk", "commands/internal/process", "vault", "commands", ".", "e2e/powercut"}},
+	{"vault", []string{"vault", "commands", ".", "e2e/powercut"}},
 	{"commands/internal/redact", []string{"commands/internal/redact", "commands/internal/process", "commands", ".",
 		"e2e"}},
 	{"commands/internal/process", []string{"commands/internal/process", "commands", ".", "e2e"}},
-	{"commands", []string{"commands", ".", "e2e", "cmd/ass-mcp"}},
+	{"commands", []string{"commands", ".", "e2e/powercut", "e2e", "cmd/ass-mcp"}},
+}
+
+// neverShort are packages whose short tests see nothing, and why.
+var neverShort = map[string]string{
+	"e2e/powercut": "what is not synced is seen by cutting the power, which takes seconds",
+}
+
+// core are the files where a mutant hurts most: what opens, keeps, checks, copies and removes.
+var core = []string{
+	"tokens/*.go",
+	"audit/chain.go", "audit/verify.go", "audit/archive.go",
+	"vault/internal/keys/*.go",
+	"vault/internal/bolt/commit.go", "vault/internal/bolt/db.go", "vault/internal/bolt/freelist.go",
+	"vault/internal/bolt/pages.go",
+	"vault/disk/register.go", "vault/disk/create.go", "vault/disk/names.go", "vault/disk/lock.go",
+	"vault/access.go", "vault/archive.go", "vault/backup.go", "vault/build.go", "vault/detour.go", "vault/grants.go",
+	"vault/head.go", "vault/kinds.go", "vault/memory.go", "vault/record.go", "vault/reserve.go", "vault/restore.go",
+	"vault/salvage.go", "vault/tx.go", "vault/unlogged.go", "vault/verify.go", "vault/verify_grants.go",
+	"commands/config.go", "commands/credential.go", "commands/files.go", "commands/login.go", "commands/logout.go",
+	"commands/outputs.go", "commands/unlock.go",
+}
+
+func isCore(file string) bool {
+	return slices.ContainsFunc(core, func(pattern string) bool {
+		ok, err := path.Match(pattern, file)
+		return ok && err == nil
+	})
 }
 
 // leftOut are packages, files and functions (file:function) without mutants, and why.

@@ -24,13 +24,15 @@ const memoryLimit = 4 << 30
 type workshop struct {
 	root, dir string
 	env       []string
+	numbers   map[string]int           // of the mutants that are built together, by their ids
 	kept      map[string]bool          // the files of the cache that stay
 	usual     map[string]time.Duration // how long the tests of a package take without a mutant
+	units     map[string][]unit        // the tests of a package, the fastest first
 }
 
 // newWorkshop makes a workshop in dir. root is the project.
 func newWorkshop(root, dir string) (*workshop, error) {
-	w := &workshop{root: root, dir: dir, usual: map[string]time.Duration{}}
+	w := &workshop{root: root, dir: dir, usual: map[string]time.Duration{}, units: map[string][]unit{}}
 	out, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE", "GOPATH").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
@@ -50,8 +52,8 @@ func (w *workshop) path(name ...string) string {
 	return filepath.Join(append([]string{w.dir}, name...)...)
 }
 
-// linkAll gives the files of a build cache a second name in another one. Where that fails, as it does
-// on another file system, the go command builds more at first.
+// linkAll gives the files of a build cache a second name in another one. Where the system makes no
+// links, the go command builds more at first.
 func linkAll(from, to string) {
 	_ = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		name, rerr := filepath.Rel(from, path)
@@ -63,14 +65,22 @@ func linkAll(from, to string) {
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(to, name), 0o700)
 		}
-		_ = os.Link(path, filepath.Join(to, name))
+		if os.Link(path, filepath.Join(to, name)) != nil { // on another file system
+			_ = os.Symlink(path, filepath.Join(to, name))
+		}
 		return nil
 	})
 }
 
-// tidy puts the copy of the project, the cache and the folder for temporary files in order.
+// The tests run in one of two copies of the project.
+const (
+	plain    = "plain"    // it has one mutant, or none
+	together = "together" // it has many mutants
+)
+
+// tidy puts the copies of the project, the cache and the folder for temporary files in order.
 func (w *workshop) tidy() error {
-	for _, dir := range []string{"tree", "tmp"} {
+	for _, dir := range []string{plain, together, "tmp"} {
 		if err := removeAll(w.path(dir)); err != nil {
 			return err
 		}
@@ -78,7 +88,7 @@ func (w *workshop) tidy() error {
 	if err := os.Mkdir(w.path("tmp"), 0o700); err != nil {
 		return err
 	}
-	if err := copyTree(w.root, w.path("tree")); err != nil {
+	if err := errors.Join(copyTree(w.root, w.path(plain)), copyTree(w.path("switched"), w.path(together))); err != nil {
 		return err
 	}
 	if w.kept == nil {
@@ -142,24 +152,27 @@ func copyTree(from, to string) error {
 	})
 }
 
-// warm builds the tests of some packages without a mutant. If run is set, it also runs them: they
-// must pass, and it learns how long they take.
-func (w *workshop) warm(ctx context.Context, pkgs []string, run bool) error {
+// warm builds some mutants together, and the tests of some packages. If run is set, it also runs them
+// without a mutant: they must pass, and it learns how long they take.
+func (w *workshop) warm(ctx context.Context, mutants []mutant, pkgs []string, run bool) error {
+	if err := os.Mkdir(w.path("tests"), 0o700); err != nil {
+		return err
+	}
+	if err := w.switchAll(ctx, mutants); err != nil {
+		return err
+	}
 	if err := w.tidy(); err != nil {
 		return err
 	}
 	for _, pkg := range pkgs {
-		if out, err := w.build(ctx, pkg); err != nil {
+		if out, err := w.build(ctx, together, pkg); err != nil {
 			return fmt.Errorf("without a mutant, the tests of %s do not build: %w\n%s", pkg, err, out)
 		}
-		if !run {
-			continue
+		if run {
+			if err := w.learn(ctx, pkg); err != nil {
+				return err
+			}
 		}
-		start := time.Now()
-		if out, err := w.test(ctx, pkg, "-test.short"); err != nil {
-			return fmt.Errorf("without a mutant, the tests of %s fail: %w\n%s", pkg, err, out)
-		}
-		w.usual[pkg] = time.Since(start)
 	}
 	w.kept = map[string]bool{}
 	return w.walkCache(func(path string) error {
@@ -168,22 +181,28 @@ func (w *workshop) warm(ctx context.Context, pkgs []string, run bool) error {
 	})
 }
 
-// build builds the tests of a package.
-func (w *workshop) build(ctx context.Context, pkg string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-o", w.binary(pkg), "./"+pkg)
-	cmd.Dir, cmd.Env = w.path("tree"), w.env
+// allErrors makes the compiler report every error. It is in all builds, so that they share the cache.
+const allErrors = "-gcflags=./...=-e"
+
+// build builds the tests of a package in one of the copies.
+func (w *workshop) build(ctx context.Context, tree, pkg string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", allErrors, "-ldflags=-w", "-o",
+		w.binary(tree, pkg), "./"+pkg)
+	cmd.Dir, cmd.Env = w.path(tree), w.env
 	return cmd.CombinedOutput()
 }
 
-func (w *workshop) binary(pkg string) string {
-	return w.path("tmp", strings.NewReplacer("/", "-", ".", "root").Replace(pkg)+".test.exe")
+// binary is the tests of a package. Those without a mutant of their own are built once.
+func (w *workshop) binary(tree, pkg string) string {
+	dir := map[string]string{plain: "tmp", together: "tests"}[tree]
+	return w.path(dir, strings.NewReplacer("/", "-", ".", "root").Replace(pkg)+".test.exe")
 }
 
 // test runs the tests of a package, until the first that fails.
-func (w *workshop) test(ctx context.Context, pkg string, flags ...string) ([]byte, error) {
-	args := append([]string{w.binary(pkg), "-test.failfast", "-test.timeout=0"}, flags...)
+func (w *workshop) test(ctx context.Context, tree, binary, pkg string, flags ...string) ([]byte, error) {
+	args := append([]string{binary, "-test.failfast", "-test.timeout=0"}, flags...)
 	cmd := limited(ctx, args)
-	cmd.Dir, cmd.Env = w.path("tree", pkg), w.env
+	cmd.Dir, cmd.Env = w.path(tree, pkg), w.env
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = 5 * time.Second // what a test started may keep the output open
@@ -206,44 +225,64 @@ const (
 	isArgued    verdict = "argued"
 )
 
-// try runs a mutant against the packages that should see it. If it survives their short tests and
-// full is set, it runs all their tests. by says what killed the mutant.
-func (w *workshop) try(ctx context.Context, m mutant, limit time.Duration, full bool) (v verdict, by string,
-	err error) {
+// put puts a mutant into the copies of the project, and reports whether its tests have been built.
+func (w *workshop) put(m mutant) (built bool, err error) {
 	if err := w.tidy(); err != nil {
-		return "", "", err
+		return false, err
 	}
-	file := w.path("tree", filepath.FromSlash(m.file))
+	file := w.path(plain, filepath.FromSlash(m.file))
 	src, err := os.ReadFile(file)
 	if err != nil {
-		return "", "", err
+		return false, err
 	}
-	if err := os.WriteFile(file, m.apply(src), 0o600); err != nil {
+	number := w.numbers[m.id()]
+	return number > 0, errors.Join(w.switchOn(number), os.WriteFile(file, m.apply(src), 0o600))
+}
+
+// try runs a mutant against the tests of some packages. If it survives their short tests and full
+// is set, it runs all their tests. by says what killed the mutant.
+func (w *workshop) try(ctx context.Context, m mutant, pkgs []string, limit time.Duration, full bool) (v verdict,
+	by string, err error) {
+	built, err := w.put(m)
+	if err != nil {
 		return "", "", err
 	}
 	stopped := ctx
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	rounds := [][]string{{"-test.short"}}
-	if full {
-		rounds = append(rounds, nil)
-	}
-	for _, flags := range rounds {
-		for _, pkg := range testsOf(m.packageOf()) {
-			if flags != nil {
-				if _, err := w.build(ctx, pkg); err != nil {
+	for _, short := range []bool{true, false} {
+		if !short && !full {
+			break
+		}
+		for _, pkg := range pkgs {
+			units, tree := w.units[pkg], together
+			if !built {
+				tree = plain
+				if _, err := w.build(ctx, tree, pkg); err != nil {
 					return w.ended(stopped, ctx, notCompiled, pkg)
 				}
 			}
-			// A mutant that waits for ever need not take the whole time.
-			once := ctx
-			if flags != nil {
-				var done context.CancelFunc
-				once, done = context.WithTimeout(ctx, 10*w.usual[pkg]+10*time.Second)
-				defer done()
+			if !built || !short {
+				units = []unit{{usual: w.usual[pkg]}}
 			}
-			if out, err := w.test(once, pkg, flags...); err != nil {
-				return w.ended(stopped, once, killed, firstFailure(out)+" in "+pkg)
+			for _, u := range units {
+				if u.reaches != nil && !u.reaches[w.numbers[m.id()]] {
+					continue
+				}
+				// A mutant that waits for ever need not take the whole time.
+				once := ctx
+				if short {
+					var done context.CancelFunc
+					once, done = context.WithTimeout(ctx, 10*u.usual+10*time.Second)
+					defer done()
+				}
+				in := tree
+				if u.readsSource {
+					in = plain
+				}
+				if out, err := w.test(once, in, w.binary(tree, pkg), pkg, u.flags(pkg, short)...); err != nil {
+					return w.ended(stopped, once, killed, firstFailure(out)+" in "+pkg)
+				}
 			}
 		}
 	}
