@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 	"go.etcd.io/bbolt"
@@ -233,13 +234,72 @@ func (v *victim) end() (seq uint64) {
 	return seq
 }
 
+// An attacker takes a record out of a backup while it is restored. The restore fails, or has the record.
+func TestRestoreOfWhatIsThinnedMeanwhile(t *testing.T) {
+	missed := 0
+	for call := 1; ; call++ {
+		v := newVictim(t)
+		file := v.backUp()
+		thin := &victim{t, filepath.Join(t.TempDir(), "thin.db"), v.owner, Options{}}
+		whole, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(thin.path, whole, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		thin.remove(bucketVersions, versionKey(v.p("a/K"), 1))
+		thin.compact()
+		changed, err := os.ReadFile(thin.path)
+		if err != nil || len(bytes.TrimRight(changed, "\x00")) > len(whole) {
+			t.Fatalf("the file grew from %d bytes to %d: %v", len(whole), len(changed), err)
+		}
+		changed = changed[:len(whole)]
+		plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, o := 0, v.opts
+		o.Now = func() time.Time {
+			if calls++; calls == call {
+				f, err := os.OpenFile(file, os.O_RDWR, 0)
+				if err == nil {
+					_, err = f.WriteAt(changed, 0)
+					err = errors.Join(err, f.Close())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			return time.Now()
+		}
+		_, err = Restore(v.path, file, v.owner, plan, o)
+		if calls < call {
+			break
+		}
+		if errors.Is(err, ErrDamaged) {
+			missed++
+		}
+		v.do(func(s *Session) {
+			if _, _, gone := s.Get(v.p("a/K"), 1); gone != nil {
+				t.Errorf("call %d: the restore ended with %v; then: %v", call, err, gone)
+			}
+		})
+	}
+	if missed == 0 {
+		t.Error("no restore has missed the record")
+	}
+}
+
 // An attacker puts records from an older copy into a damaged file. If the log says that an
 // agent was revoked, neither a restore nor a salvage brings the agent back.
 func TestOldRecordsInADamagedFile(t *testing.T) {
-	for _, way := range []string{"restore", "salvage"} {
+	for _, way := range []string{"restore", "salvage", "salvage of a log with a hole"} {
 		t.Run(way, func(t *testing.T) {
 			v := newVictim(t)
 			file := v.backUp()
+			v.do(func(s *Session) { v.set(s, "a/K", "another") })
+			hole := audit.Key(v.end())
 			id, stolen := v.agent("late") // created after the backup
 			old := map[string][]byte{
 				metaEpoch: v.take(bucketMeta, []byte(metaEpoch)),
@@ -257,6 +317,9 @@ func TestOldRecordsInADamagedFile(t *testing.T) {
 					}
 				}
 			})
+			if strings.HasSuffix(way, "hole") {
+				v.remove(bucketAudit, hole)
+			}
 			v.compact()
 			v.headless()
 			if way == "restore" {
@@ -266,6 +329,9 @@ func TestOldRecordsInADamagedFile(t *testing.T) {
 				r, err := Salvage(v.path, to, v.owner, Options{})
 				if err != nil {
 					t.Fatal(err)
+				}
+				if (r.LogFile != "") != strings.HasSuffix(way, "hole") {
+					t.Errorf("the log was written to %q", r.LogFile)
 				}
 				if !slices.ContainsFunc(r.Lost, func(s string) bool {
 					return strings.Contains(s,

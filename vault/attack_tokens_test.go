@@ -231,6 +231,26 @@ func TestChangedTokens(t *testing.T) {
 	}
 }
 
+// An agent that signs two tokens with one id cannot use one of them by the record of the other.
+func TestATokenIsNotItsRecord(t *testing.T) {
+	c := newCompany(t)
+	c.insider("mallory", func(s *Session, t *tx) error {
+		now := t.now.Truncate(time.Second)
+		narrow := tokens.Claims{Vault: c.vid, Issuer: c.id["mallory"], ID: "11111111-2222-4333-8444-555555555555",
+			Issued: now, Expires: now.Add(time.Minute), Scopes: c.scopes("secrets:read:prod/mine/M")}
+		wide := narrow
+		wide.Expires = now.Add(time.Hour)
+		err := forgeToken(c, s, t, wide, wide.ID)
+		var body tokenBody
+		err = errors.Join(err, bodyOf(t, bucketTokens, []byte(wide.ID), &body))
+		signed, serr := narrow.HeaderPayload()
+		body.HeaderPayload = signed
+		return errors.Join(err, serr, t.put(bucketTokens, []byte(wide.ID), true, body))
+	})
+	got, err := c.read("forged", "prod/mine/M")
+	c.check("the token reads "+got, err, ErrDamaged, "it does not match this token")
+}
+
 // A token is dead until whoever asked for it has stored it.
 func TestTokenIsKeptFirst(t *testing.T) {
 	v := newVictim(t)

@@ -257,6 +257,33 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// If a restore cannot put its file in place, it removes the second name of the vault, which is no copy.
+func TestARestoreThatCannotReplace(t *testing.T) {
+	v := newVictim(t)
+	backup, err := os.ReadFile(v.backUp())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.do(func(s *Session) { v.set(s, "a/K", "four") })
+	whole, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := copyActs()["restore"]
+	act.files = map[string][]byte{"vault.db": whole, "backup.db": backup}
+	c := copyRun{t: t, name: "restore", act: act, owner: v.owner, outcomes: map[string]int{}}
+	last := 0
+	for i, call := range c.run(diskFault{}, 0) {
+		if call.Name == "rename" {
+			last = i + 1
+		}
+	}
+	c.run(diskFault{last, syscall.EIO, once}, 0)
+	if c.outcomes["failed"] != 1 {
+		t.Errorf("the restore was to fail once: %v", c.outcomes)
+	}
+}
+
 type copyRun struct {
 	t        *testing.T
 	name     string

@@ -44,6 +44,45 @@ func TestAnApprovalOutlivesSealingAnew(t *testing.T) {
 	}
 }
 
+// A token still opens what is written after the vault was rewritten, although its writer holds no key
+// of the token's.
+func TestATokenReadsWhatIsWrittenAfterARewrite(t *testing.T) {
+	v := vaulttest.New(t)
+	_, writer := v.NewAgent(t, "writer", "secrets:write:*")
+	_, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/b/*")})
+	v.Must(t, func(s *vault.Session) error { _, err := s.Rekey(); return err })
+	if err := writer.Set(t, "a/b/K", "value", vault.SetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := token.Get(t, "a/b/K"); got != "value" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A request ends with its secret.
+func TestAPurgeEndsRequests(t *testing.T) {
+	v := vaulttest.New(t)
+	for _, path := range []string{"a/K", "a/L"} {
+		v.Set(t, path, "value", vault.SetOptions{Tier: tokens.Critical})
+	}
+	_, reader := v.NewAgent(t, "reader", "secrets:read:a/*")
+	for _, path := range []string{"a/K", "a/L"} {
+		if _, err := reader.Get(t, path); !errors.Is(err, vault.ErrApproval) {
+			t.Fatal(err)
+		}
+	}
+	v.Must(t, func(s *vault.Session) error {
+		if _, err := s.Purge(vaulttest.Path(t, "a/K")); err != nil {
+			return err
+		}
+		list, err := s.Requests()
+		if len(list) != 1 || list[0].Path != vaulttest.Path(t, "a/L") {
+			t.Errorf("requests: %+v", list)
+		}
+		return err
+	})
+}
+
 // An agent that needs more approvals than can be pending asks for them in turns.
 func TestManyApprovalsAreAskedInTurns(t *testing.T) {
 	v := vaulttest.New(t)

@@ -189,13 +189,13 @@ func (r *restore) do() error {
 		if err := old.readHead(); err != nil {
 			return err
 		}
-		if err := old.checkDigest(); err != nil {
-			return err
-		}
 		end, err = prepareFile(r.path, next, func(w *builder) error {
 			w.t.head.log = r.last
 			w.t.head.log.Key = next.root.AuditKey(next.epoch.N, r.last.Seq+1)
-			return r.fill(old, next, w)
+			if err := r.fill(old, next, w); err != nil {
+				return err
+			}
+			return old.checkDigest() // nobody has taken a record away while it was read
 		})
 		return err
 	})
