@@ -108,7 +108,7 @@ func (c mcpConfig) entry(a *app, client *mcpClient) (e mcpServer, err error) {
 		return e, err
 	}
 	kind, err := credentialKind(key)
-	if err == nil && kind == agentCredential {
+	if kind == agentCredential {
 		_, err = a.readKey(credential{kind: kind, text: key})
 	}
 	if err != nil {
