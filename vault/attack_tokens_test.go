@@ -251,6 +251,15 @@ func TestATokenIsNotItsRecord(t *testing.T) {
 	c.check("the token reads "+got, err, ErrDamaged, "it does not match this token")
 }
 
+// A token whose grant an insider broke is refused as damaged.
+func TestATokenWithABrokenGrant(t *testing.T) {
+	c := newCompany(t)
+	to := keys.NewGrantee(c.secret["reader's token"])
+	c.insider("mallory", func(_ *Session, t *tx) error { return t.put(bucketGrants, to.Index[:], true, junk) })
+	got, err := c.read("reader's token", "prod/app/deep/K")
+	c.check("the token reads "+got, err, ErrDamaged, "grant")
+}
+
 // A token is dead until whoever asked for it has stored it.
 func TestTokenIsKeptFirst(t *testing.T) {
 	v := newVictim(t)

@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&o.tests, "tests", "all", "`own` runs the tests of the mutant's package alone")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "for all tests of one mutant")
 	flag.IntVar(&o.parallel, "parallel", 1, "how many mutants to try at once")
-	flag.BoolVar(&o.full, "full", false, "run all tests on what survives the short ones")
+	flag.BoolVar(&o.full, "full", false, "run what -short skips on what survives the short tests")
 	flag.BoolVar(&o.list, "list", false, "list the mutants and run nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -240,7 +240,7 @@ func (w *workshop) put(m mutant) (built bool, err error) {
 }
 
 // try runs a mutant against the tests of some packages. If it survives their short tests and full
-// is set, it runs all their tests. by says what killed the mutant.
+// is set, it runs those that -short skips. by says what killed the mutant.
 func (w *workshop) try(ctx context.Context, m mutant, pkgs []string, limit time.Duration, full bool) (v verdict,
 	by string, err error) {
 	built, err := w.put(m)
@@ -262,11 +262,12 @@ func (w *workshop) try(ctx context.Context, m mutant, pkgs []string, limit time.
 					return w.ended(stopped, ctx, notCompiled, pkg)
 				}
 			}
-			if !built || !short {
-				units = []unit{{usual: w.usual[pkg]}}
+			if !built {
+				units = []unit{{usual: w.usual[pkg], skipsShort: !short}}
 			}
 			for _, u := range units {
-				if u.reaches != nil && !u.reaches[w.numbers[m.id()]] {
+				reached := u.reaches == nil || u.reaches[w.numbers[m.id()]]
+				if short && !reached || !short && !u.skipsShort {
 					continue
 				}
 				// A mutant that waits for ever need not take the whole time.

@@ -21,6 +21,7 @@ type unit struct {
 	usual   time.Duration
 	reaches map[int]bool // the mutants whose functions it calls; nil for all
 
+	skipsShort  bool // it does nothing with -test.short
 	readsSource bool // it fails if there are many mutants in the source, even if none is on
 }
 
@@ -68,8 +69,9 @@ func (w *workshop) learnUnit(ctx context.Context, pkg, run string) (u unit, err 
 	u = unit{run: run, reaches: map[int]bool{}}
 	for _, tree := range []string{together, plain} {
 		start := time.Now()
-		out, err := w.test(ctx, tree, w.binary(together, pkg), pkg, u.flags(pkg, true)...)
+		out, err := w.test(ctx, tree, w.binary(together, pkg), pkg, append(u.flags(pkg, true), "-test.v")...)
 		if u.usual = time.Since(start); err == nil {
+			u.skipsShort = bytes.Contains(out, []byte("--- SKIP: "))
 			break
 		}
 		if u = (unit{run: run, readsSource: true}); tree == plain {

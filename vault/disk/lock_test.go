@@ -70,6 +70,35 @@ func TestBusySaysWho(t *testing.T) {
 	}
 }
 
+// If nobody's name is in the file of a lock that is held, whoever waits does not name itself.
+func TestNobodyIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f, err := os.Create(path + disk.LockSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := disk.TryLock(f, false); err != nil {
+		t.Fatal(err)
+	}
+	err = isBusy(t, "without a name", path, false, disk.LockOptions{Timeout: 50 * time.Millisecond, Command: "ass mine"})
+	if err != nil && strings.Contains(err.Error(), "pid ") {
+		t.Errorf("without a name: %v", err)
+	}
+}
+
+// A wait that has ended is no longer told of.
+func TestWaitsThatEnded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	held := lock(t, path, false, disk.LockOptions{})
+	time.AfterFunc(50*time.Millisecond, held.Release)
+	lock(t, path, false, disk.LockOptions{Waiting: func(string) { t.Error("it still waits") }}).Release()
+	time.Sleep(600 * time.Millisecond)
+}
+
 func TestReadersShare(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	short := disk.LockOptions{Timeout: 50 * time.Millisecond}

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"testing"
 
 	"ass/tokens"
@@ -22,5 +23,14 @@ func TestNodeID(t *testing.T) {
 		if n, ok := ParseNode([]byte(id)); ok {
 			t.Errorf("%q is taken for %+v", id, n)
 		}
+	}
+}
+
+func TestWipeOfARing(t *testing.T) {
+	fileKey, node := bytes.Repeat([]byte{1}, 16), Key{1}
+	r := Ring{Nodes: []Node{{Key: node}}, Files: map[Version][]byte{{}: fileKey}}
+	r.Wipe()
+	if r.Nodes[0].Key != (Key{}) || !bytes.Equal(fileKey, make([]byte, 16)) {
+		t.Error("a key is still there")
 	}
 }
