@@ -192,6 +192,9 @@ func TestEntriesFollow(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
+	if gone.String() != "not there" || at2.String() != "at version 2, sensitive" {
+		t.Errorf("before them, the secret was %s, or %s", gone, at2)
+	}
 }
 
 // A restore keeps each secret at the highest tier that the log gives it. Only the owner lowers a

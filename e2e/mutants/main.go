@@ -186,7 +186,7 @@ func (t *trial) run(ctx context.Context, chosen []mutant) error {
 
 // testsOf returns the packages whose tests are to see a mutant.
 func (o options) testsOf(m mutant) []string {
-	pkgs := testsOf(m.packageOf())
+	pkgs := testsOf(m)
 	if o.tests == "own" {
 		return pkgs[:1]
 	}

@@ -28,6 +28,13 @@ var plan = []struct {
 	{"commands", []string{"commands", ".", "e2e/powercut", "e2e", "cmd/ass-mcp"}},
 }
 
+// alsoSeenBy are packages whose tests should see the mutants of a file, besides those of the plan.
+var alsoSeenBy = map[string]string{
+	"vault/detour.go":   "e2e", // has small disks
+	"vault/reserve.go":  "e2e",
+	"vault/unlogged.go": "e2e",
+}
+
 // neverShort are packages whose short tests see nothing, and why.
 var neverShort = map[string]string{
 	"e2e/powercut": "what is not synced is seen by cutting the power, which takes seconds",
@@ -68,13 +75,16 @@ var leftOut = map[string]string{
 }
 
 // testsOf returns the packages whose tests should see a mutant.
-func testsOf(pkg string) []string {
+func testsOf(m mutant) (pkgs []string) {
 	for _, p := range plan {
-		if p.pkg == pkg {
-			return p.tests
+		if p.pkg == m.packageOf() {
+			pkgs = slices.Clone(p.tests)
 		}
 	}
-	return nil
+	if also := alsoSeenBy[m.file]; also != "" {
+		pkgs = append(pkgs, also)
+	}
+	return pkgs
 }
 
 // allMutants returns every mutant of the packages in the plan, below root, for this system.
