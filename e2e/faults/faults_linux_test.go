@@ -37,7 +37,8 @@ func traced() {
 	var out, errs strings.Builder
 	trace.Me()
 	code := commands.Program{Stdout: &out, Stderr: &errs}.Run(os.Args[1:])
-	if err := json.NewEncoder(os.Stdout).Encode(result{Exit: code, Stdout: out.String(), Stderr: errs.String()}); err != nil {
+	r := result{Exit: code, Stdout: out.String(), Stderr: errs.String()}
+	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 		panic(err)
 	}
 }
@@ -144,7 +145,8 @@ func faultsOf(calls []trace.FileCall, named bool) (kills, fails []fault) {
 		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS} {
 			fails = append(fails, fault{at, once, errno, named}, fault{at, onward, errno, named})
 		}
-		if c.Name != "unlinkat" { // what is removed anyway needs no other message
+		switch c.Name { // a network file system can do this to a name
+		case "openat", "mkdirat", "link", "rename":
 			fails = append(fails, fault{at, asMade, syscall.EIO, named})
 		}
 	}

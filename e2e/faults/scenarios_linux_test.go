@@ -212,7 +212,8 @@ var scenarios = []*scenario{
 		again: func(a *after) { a.works("env", "export", "a", "--output", "out.env", "--force") },
 	},
 	{
-		name: "env export to a new file", setUp: withVault, args: []string{"env", "export", "a", "--output", "new/out.env"},
+		name: "env export to a new file", setUp: withVault,
+		args:  []string{"env", "export", "a", "--output", "new/out.env"},
 		makes: []string{project + "/new/out.env"}, done: made(project + "/new/out.env"),
 		again: func(a *after) { a.works("env", "export", "a", "--output", "new/out.env", "--force") },
 	},
@@ -263,7 +264,8 @@ var scenarios = []*scenario{
 		makes: []string{project + "/.assrc", project + "/.gitignore"}, done: made(project + "/.gitignore"),
 	},
 	{
-		name: "mcp config", setUp: withAgent, args: []string{"mcp", "config", "cursor", "--key-file", "worker.key", "--write"},
+		name: "mcp config", setUp: withAgent,
+		args:  []string{"mcp", "config", "cursor", "--key-file", "worker.key", "--write"},
 		makes: []string{project + "/.cursor/mcp.json"}, done: made(project + "/.cursor/mcp.json"),
 	},
 	{
