@@ -295,6 +295,16 @@ func (h *hostile) fail(format string, args ...any) {
 var hostileErrors = []error{ErrDamaged, ErrWrongKey, ErrFormat, ErrNotFound, ErrDenied, ErrLapsed, ErrApproval,
 	ErrConflict, ErrExists}
 
+// isHostileError reports whether an error is of one of these kinds, and one line. Commands print
+// errors that are joined one after the other.
+func isHostileError(err error) bool {
+	if both, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(both.Unwrap(), func(err error) bool { return !isHostileError(err) })
+	}
+	return !strings.Contains(err.Error(), "\n") &&
+		slices.ContainsFunc(hostileErrors, func(kind error) bool { return errors.Is(err, kind) })
+}
+
 // step does one thing with the vault, and reports whether it was done.
 func (h *hostile) step(name string, fn func() error) bool {
 	err := func() (err error) {
@@ -311,8 +321,7 @@ func (h *hostile) step(name string, fn func() error) bool {
 		return true
 	}
 	h.of.add(name, 0, 1)
-	known := slices.ContainsFunc(hostileErrors, func(kind error) bool { return errors.Is(err, kind) })
-	if !known || strings.Contains(err.Error(), "\n") {
+	if !isHostileError(err) {
 		h.fail("%s: not a known error of one line: %.1000q (%T)", name, err, err)
 	}
 	return false
