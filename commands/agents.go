@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -185,14 +186,22 @@ func (r *reservedKey) write(key tokens.AgentKey) error {
 
 // handOut writes a new key into the file, or prints it.
 func (r *reservedKey) handOut(a *app, g vault.Agent, key tokens.AgentKey, done string) error {
-	a.changed("agent %s: %s, but the key is lost; make a new one with: ass agents rotate-key %s", g.Name, done, g.ID)
+	was := done
+	if done == "created" {
+		was = "was created"
+	}
+	a.changed("agent %s %s, but the key is lost; make a new one with: ass agents rotate-key %s", g.Name, was, g.ID)
 	if r.file == nil {
 		return a.showAgentKey(g, key, done)
 	}
-	if err := r.write(key); err != nil { // not wrapped: it is not about the vault
+	err := r.write(key)
+	if err != nil && !errors.Is(err, vault.ErrMaybeDone) { // not wrapped: it is not about the vault
 		return fmt.Errorf("%s: %v", r.name, err)
 	}
-	a.changed("agent %s: %s, and the key is in %s", g.Name, done, r.name)
+	a.changed("agent %s %s, and the key is in %s", g.Name, was, r.name)
+	if err != nil {
+		return err
+	}
 	return a.answer(keyFileResult{agentJSONOf(g), r.name}, func() {
 		a.out.done("Agent %s: %s (%s)", done, g.Name, g.ID)
 		a.out.table([][]cell{{{"Scopes:", dim}, {strings.Join(g.Scopes.Strings(), ", "), ""}}})

@@ -203,6 +203,7 @@ func withWayOut(err error) string {
 		damage   *vault.DamageError
 		deleted  *vault.DeletedError
 		backup   *vault.BackupError
+		noRoom   *vault.NoRoomError
 		approval *vault.ApprovalError
 	)
 	switch {
@@ -213,6 +214,9 @@ func withWayOut(err error) string {
 		return text + "; to list every problem: ass audit verify"
 	case errors.As(err, &deleted):
 		return text + "; bring it back with: ass secrets restore " + deleted.Path.String()
+	case errors.As(err, &noRoom):
+		return text + "; while nobody uses the vault, put it in place by hand: mv " + shellWord(noRoom.Kept) + " " +
+			shellWord(noRoom.Path)
 	case errors.As(err, &backup):
 		return text + "; restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
 			"--unlogged"

@@ -131,9 +131,6 @@ func (l *login) create(cfg *config, key string) error {
 // mayCreate returns an error if a stored credential shows that there was a vault at
 // this path, or if the profile has the credential of another vault.
 func (l *login) mayCreate(cfg *config) error {
-	if err := vault.Moved(l.at.path); err != nil {
-		return err
-	}
 	for name, p := range cfg.Profiles {
 		if p.Vault == "" {
 			continue // its vault was never made

@@ -90,13 +90,7 @@ const defaultProfile = "default"
 // ready returns an error that says what is missing for opening the vault; nil if
 // nothing is.
 func (a *app) ready(h setup) error {
-	exists := h.at.exists()
-	if !exists {
-		if err := vault.Moved(h.at.path); err != nil {
-			return err
-		}
-	}
-	switch {
+	switch exists := h.at.exists(); {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
@@ -230,7 +224,7 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	err = fn(v)
 	if v.ReserveUsed() {
 		a.out.warn("the disk is full, so ass gave up the 1 MiB that it keeps beside the vault for this: secrets can be read for a "+
-			"while, and nothing can be stored; make room on the disk of %s", a.tilde(at.path))
+			"while; make room on the disk of %s before you store anything", a.tilde(at.path))
 	}
 	if n, file := v.Unlogged(); n > 0 {
 		a.out.note("%s read without a log entry; this machine keeps a note of that in %s", pluralOf(n, "value was", "values were"),

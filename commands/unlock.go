@@ -116,18 +116,19 @@ func (c unlockCmd) Run(a *app) error {
 	if err := privateFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	earlier, err := leftUnlock(path)
-	if err != nil {
-		return err
-	}
-	if len(earlier) > 0 && h.cred.kind == ownerCredential { // one unlock at a time
+	if h.cred.kind == ownerCredential {
 		if err := a.ready(h); err != nil {
 			return err
 		}
 		if _, err := a.readKey(h.cred); err != nil { // a wrong passphrase ends nothing
 			return err
 		}
-		if err := a.endUnlocks(earlier); err != nil {
+		release, err := disk.LockFile(path+disk.LockSuffix, a.lockOptions())
+		if err != nil {
+			return err
+		}
+		defer release()
+		if _, err := a.endUnlocks(path); err != nil { // one unlock at a time
 			return err
 		}
 	}
@@ -166,24 +167,32 @@ func (lockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	left, err := leftUnlock(path)
+	release, err := disk.LockFile(path+disk.LockSuffix, a.lockOptions())
+	if errors.Is(err, fs.ErrNotExist) { // there is no folder for it
+		return a.saidLocked("The vault was not unlocked.")
+	}
 	if err != nil {
 		return err
 	}
-	if len(left) == 0 {
-		return a.saidLocked("The vault was not unlocked.")
-	}
-	if err := a.endUnlocks(left); err != nil {
+	defer release()
+	ended, err := a.endUnlocks(path)
+	if err != nil {
 		return err
 	}
-	a.changed("the vault is locked")
+	if !ended {
+		return a.saidLocked("The vault was not unlocked.")
+	}
 	return a.saidLocked("Locked.")
 }
 
-// endUnlocks revokes tokens that ass unlock left, and removes their files. Each token revokes itself.
-// If one has expired, there is no need to. The files go last: without them, a run that comes after one
-// that was killed could not revoke the tokens.
-func (a *app) endUnlocks(left map[string]string) error {
+// endUnlocks revokes the tokens that ass unlock left, and removes their files. It reports whether
+// there were any. Each token revokes itself; if one has expired, there is no need to. The files go
+// last: without them, a run that comes after one that was killed could not revoke the tokens.
+func (a *app) endUnlocks(path string) (ended bool, err error) {
+	left, err := leftUnlock(path)
+	if err != nil {
+		return false, err
+	}
 	for _, text := range left {
 		if err := a.giveUp(text); err != nil {
 			a.out.note("the token could not be revoked (%v); it expires at its time", err)
@@ -191,10 +200,11 @@ func (a *app) endUnlocks(left map[string]string) error {
 	}
 	for file := range left {
 		if err := disk.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return false, err
 		}
+		a.changed("the vault is locked")
 	}
-	return nil
+	return len(left) > 0, nil
 }
 
 func (a *app) giveUp(text string) error {

@@ -135,7 +135,7 @@ func (c vaultRekey) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		a.changed("the vault is rekeyed, and in epoch %d", epoch)
+		a.changed("the vault is rekeyed and now in epoch %d", epoch)
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}

@@ -56,9 +56,8 @@ func fillFile(path string, as *Session, fill func(*builder) error) (end mark, er
 }
 
 // replaceFile lets prepare build a new file, from the one that s has open, as prepareFile does,
-// and publish put it in the place of the vault. next acts in the new file; s then becomes next.
-func (s *Session) replaceFile(next *Session, prepare func(old *tx) (end mark, err error),
-	publish func() (bool, error)) error {
+// and puts it in the place of the vault. next acts in the new file; s then becomes next.
+func (s *Session) replaceFile(next *Session, prepare func(old *tx) (end mark, err error)) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
 	}
@@ -78,7 +77,7 @@ func (s *Session) replaceFile(next *Session, prepare func(old *tx) (end mark, er
 	if err != nil {
 		return err
 	}
-	published, err := publish()
+	published, err := s.publish()
 	if published && next != s {
 		s.become(next)
 	}

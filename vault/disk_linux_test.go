@@ -307,7 +307,7 @@ func knowNewest(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.memory().note(v.vid, last)
+	o.memory().note(v.vid, last, false)
 }
 
 // failDisk runs an act with a fault and compares what the act said with the vault. If the act

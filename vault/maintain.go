@@ -26,7 +26,8 @@ func (s *Session) Check() (Report, error) {
 // Compact copies the vault into a new file, record for record. The new file has none of
 // the overwritten or removed bytes that bbolt keeps in the old one.
 //
-// If via names a folder, on a disk with room, the new file is made there; see detour.
+// If via names a folder, on a disk with room, the new file is made there first. If there is no room
+// for it beside the vault, the error is a [NoRoomError].
 func (s *Session) Compact(via string) error {
 	if err := s.mayOnlyOwner("compact the vault", audit.VaultCompacted, s.v.ID()); err != nil {
 		return err
@@ -45,13 +46,13 @@ func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
 		w.t.head = old.head
 		return act(w.t)
 	}
-	if via != "" {
-		d := &detour{s: s, folder: via}
-		return s.replaceFile(s, func(old *tx) (mark, error) { return d.prepare(old, fill) }, d.publish)
-	}
 	return s.replaceFile(s, func(old *tx) (mark, error) {
-		return prepareFile(s.v.path, s, func(w *builder) error { return fill(old, w) })
-	}, s.publish)
+		fill := func(w *builder) error { return fill(old, w) }
+		if via != "" {
+			return s.prepareVia(via, fill)
+		}
+		return prepareFile(s.v.path, s, fill)
+	})
 }
 
 // Rekey rewrites the vault: it seals everything again under a new epoch. It returns the

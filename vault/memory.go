@@ -94,16 +94,21 @@ func (k mark) slot() []byte {
 	return append(b, sum[:8]...)
 }
 
-// note remembers k. It goes back only if a person wants that, with a restore for example. Copies
-// of a vault have separate locks, but share one memory: if two are used at the same moment,
+// note remembers k. back says that the note may be of a later entry: a person wants to go back,
+// with a restore for example. Copies of a vault have separate locks, but share one memory: if two are used at the same moment,
 // the note is of one of them. If the machine cannot remember, for example in a read-only
 // home, everything else still works; the owner sees it in the report of a verification.
-func (m memory) note(vid keys.VaultID, k mark) {
-	if m.dir == "" || m.overwrite(vid, k) == nil {
+func (m memory) note(vid keys.VaultID, k mark, back bool) {
+	if m.dir == "" {
+		return
+	}
+	if err := m.overwrite(vid, k); err == nil || !back && errors.Is(err, errLater) {
 		return
 	}
 	_ = m.unfinished.ReplaceAny(m.file(vid), append(k.slot(), make([]byte, slotSize)...))
 }
+
+var errLater = errors.New("it is of a later entry, or of this one")
 
 // overwrite writes k into the older slot of a note that can be read. The slots say by their
 // numbers which of them is newer, so the note of a later entry is an error.
@@ -117,7 +122,7 @@ func (m memory) overwrite(vid keys.VaultID, k mark) error {
 	n, _ := f.ReadAt(b, 0)
 	was, other, err := parseSlots(b[:n])
 	if err == nil && was.Seq >= k.Seq {
-		err = errors.New("it is of a later entry")
+		err = errLater
 	}
 	if err == nil {
 		_, err = f.WriteAt(k.slot(), other)

@@ -22,7 +22,7 @@ func TestNotesTakeTurns(t *testing.T) {
 	}
 	var before []byte
 	for seq := uint64(1); seq < 6; seq++ {
-		m.note(vid, markAt(seq))
+		m.note(vid, markAt(seq), false)
 		if k, err := m.recall(vid); err != nil || k != markAt(seq) {
 			t.Fatalf("entry %d: it recalls %v, %v", seq, k, err)
 		}
@@ -47,7 +47,11 @@ func TestNotesTakeTurns(t *testing.T) {
 		before = now
 	}
 	for _, back := range []mark{{Seq: 5, MAC: [32]byte{9}}, markAt(2)} { // after a restore
-		m.note(vid, back)
+		m.note(vid, back, false)
+		if k, err := m.recall(vid); err != nil || k == back {
+			t.Errorf("it goes back unasked to %v: %v", k, err)
+		}
+		m.note(vid, back, true)
 		if k, err := m.recall(vid); err != nil || k != back {
 			t.Errorf("it goes back to %v: it recalls %v, %v", back, k, err)
 		}
@@ -71,8 +75,8 @@ func TestSlotVector(t *testing.T) {
 // note that tells nothing, the machine warns, and writes it anew.
 func TestTornNotes(t *testing.T) {
 	m, vid := memory{dir: t.TempDir()}, keys.VaultID{4}
-	m.note(vid, markAt(8))
-	m.note(vid, markAt(9))
+	m.note(vid, markAt(8), false)
+	m.note(vid, markAt(9), false)
 	whole, err := os.ReadFile(m.file(vid))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +94,7 @@ func TestTornNotes(t *testing.T) {
 		if k, err := m.recall(vid); err != nil || k != want {
 			t.Fatalf("byte %d is torn: it recalls %v, %v", at, k, err)
 		}
-		m.note(vid, markAt(10))
+		m.note(vid, markAt(10), false)
 		if k, err := m.recall(vid); err != nil || k != markAt(10) {
 			t.Fatalf("byte %d was torn: then it recalls %v, %v", at, k, err)
 		}
@@ -106,7 +110,7 @@ func TestTornNotes(t *testing.T) {
 		if k, err := m.recall(vid); err == nil || k != (mark{}) || !strings.Contains(err.Error(), m.file(vid)) {
 			t.Errorf("%s: it recalls %v, %v", name, k, err)
 		}
-		m.note(vid, markAt(11))
+		m.note(vid, markAt(11), false)
 		if k, err := m.recall(vid); err != nil || k != markAt(11) {
 			t.Errorf("%s: then it recalls %v, %v", name, k, err)
 		}
@@ -117,12 +121,12 @@ func TestTornNotes(t *testing.T) {
 // snapshot would change with it.
 func TestNoteWithSecondName(t *testing.T) {
 	m, vid := memory{dir: t.TempDir()}, keys.VaultID{5}
-	m.note(vid, markAt(1))
+	m.note(vid, markAt(1), false)
 	second := filepath.Join(t.TempDir(), "second")
 	if err := os.Link(m.file(vid), second); err != nil || runtime.GOOS == "windows" {
 		t.Skipf("this system does not tell how many names a file has: %v", err)
 	}
-	m.note(vid, markAt(2))
+	m.note(vid, markAt(2), false)
 	if b, err := os.ReadFile(second); err != nil || !bytes.Equal(b[:slotSize], markAt(1).slot()) ||
 		!bytes.Equal(b[slotSize:], make([]byte, slotSize)) {
 		t.Errorf("the second name was written through: %x, %v", b, err)

@@ -217,7 +217,7 @@ func (r *restore) do() error {
 		return err
 	}
 	if err == nil {
-		r.o.memory().note(v.vid, end)
+		r.o.memory().note(v.vid, end, true)
 	}
 	r.plan.Epoch = next.epoch.N
 	return err

@@ -67,5 +67,5 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			w.t.head.lapse = old.head.lapse
 			return s.copyVault(old, next, w, p)
 		})
-	}, s.publish)
+	})
 }

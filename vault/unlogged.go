@@ -3,9 +3,7 @@ package vault
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -43,7 +41,7 @@ func (s *Session) readUnlogged(fn func(*tx) error) error {
 		}
 		return fn(t)
 	})
-	if err == nil {
+	if err == nil && len(reads) > 0 {
 		if err = s.v.opts.memory().unlogged(s.v.vid, reads); err != nil {
 			err = fault.New(ErrDenied, "a read without a log entry is noted on this machine, and that failed (%v); nothing was read", err)
 		}
@@ -69,7 +67,7 @@ func (v *Vault) UnloggedBefore() (n int, last time.Time, file string, err error)
 	}
 	file = m.unloggedFile(v.vid)
 	b, _, err := disk.ReadFile(file, 64<<20)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isNoNote(err) {
 		return 0, last, file, nil
 	}
 	for line := range bytes.Lines(b) {

@@ -127,9 +127,6 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 		return "", err
 	}
 
-	if err := Moved(path); err != nil {
-		return "", err
-	}
 	root := keys.NewRoot(keys.Random())
 	secret := keys.Random()
 	v := &Vault{path: path, opts: o, vid: root.Vault}
@@ -174,7 +171,7 @@ func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
 // file is unchanged. Errors: [ErrNoVault], [ErrBusy], [ErrFormat], [ErrDamaged].
 func Open(path string, o Options) (*Vault, error) {
 	v, err := open(path, o)
-	if o.Unlogged && disk.IsReadOnly(err) {
+	if o.Unlogged && disk.IsReadOnly(err) && disk.IsBeyondUs(path) {
 		o.ReadOnly = true
 		return open(path, o)
 	}
@@ -215,9 +212,6 @@ func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := Moved(path); err != nil {
-			return err
-		}
 		return fault.New(ErrNoVault, "no vault at %s", path)
 	case err != nil:
 		return err
@@ -295,7 +289,7 @@ func (v *Vault) compareMemory() error {
 // copy, the machine keeps the newer entry.
 func (v *Vault) remember(k mark) {
 	if v.back == nil && k.Seq > v.seen.Seq {
-		v.opts.memory().note(v.vid, k)
+		v.opts.memory().note(v.vid, k, v.seen == mark{})
 		v.seen = k
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"ass/vault/internal/fault"
@@ -22,7 +23,10 @@ func tempName(path string) string {
 // tempStart begins the temporary names of path.
 func tempStart(path string) string {
 	base := filepath.Base(path)
-	return tempPrefix + base[:min(len(base), 100)] + "-" // a name has at most 255 bytes
+	if len(base) > 100 { // a name has at most 255 bytes, and some systems want whole characters
+		base = strings.ToValidUTF8(base[:100], "")
+	}
+	return tempPrefix + base + "-"
 }
 
 // Temporary is a file beside the one that it is to become.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -120,6 +121,9 @@ func openLockFile(path string, shared bool) (*os.File, error) {
 	if err == nil && hasOtherNames(f) {
 		f.Close()
 		return nil, otherNames(path)
+	}
+	if err == nil {
+		ownLike(path, filepath.Dir(path))
 	}
 	if err != nil && shared {
 		if r, rerr := OpenFile(path, os.O_RDONLY, 0); rerr == nil {

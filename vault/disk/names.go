@@ -152,6 +152,7 @@ func MakeFolder(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	ownLike(path, above)
 	if err := SyncDir(above); err != nil && !errors.Is(err, fs.ErrPermission) { // who may not list it cannot sync it
 		return err
 	}

@@ -22,6 +22,19 @@ func keepOwner(f *os.File, path string) {
 	}
 }
 
+// ownLike gives a file of ass itself, or a folder, the owner and group of the folder that it is in.
+// Otherwise, what root makes first, with sudo, would be closed to the user.
+func ownLike(path, dir string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if info, err := os.Stat(dir); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			_ = os.Lchown(path, int(st.Uid), int(st.Gid))
+		}
+	}
+}
+
 // AccessTo returns what others can do with the file or the folder that info describes.
 func AccessTo(_ string, info fs.FileInfo) Access {
 	a := Access{Mode: info.Mode()}

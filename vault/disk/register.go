@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -24,7 +23,8 @@ type Register struct {
 const (
 	registerLock = "lock"
 	notePrefix   = "note-"
-	noteLimit    = 64 << 10 // bytes
+	noteLimit    = 64 << 10    // bytes
+	noteTimeout  = time.Second // for the lock of the register, which is held for a moment
 
 	// A note about a folder that is not there waits for it: it may be on a disk that is not mounted.
 	noteWaits = 30 * 24 * time.Hour
@@ -40,7 +40,7 @@ func (r Register) note(paths ...string) *note {
 	if r.Dir == "" || MakeFolder(r.Dir) != nil {
 		return n
 	}
-	release, err := LockFile(filepath.Join(r.Dir, registerLock), LockOptions{})
+	release, err := LockFile(filepath.Join(r.Dir, registerLock), LockOptions{Timeout: noteTimeout})
 	if err != nil {
 		return n
 	}
@@ -50,12 +50,10 @@ func (r Register) note(paths ...string) *note {
 		return n
 	}
 	n.f = f
-	text, err := json.Marshal(paths)
+	ownLike(f.Name(), r.Dir)
+	err = TryLock(f, false)
 	if err == nil {
-		err = TryLock(f, false)
-	}
-	if err == nil {
-		_, err = f.Write(text)
+		_, err = f.WriteString(strings.Join(paths, "\x00"))
 	}
 	if err == nil {
 		err = f.Sync()
@@ -99,20 +97,24 @@ func (r Register) Sweep(folder func(path string)) {
 		return // another process sweeps
 	}
 	defer release()
-	names, err := filepath.Glob(filepath.Join(r.Dir, notePrefix+"*"))
+	entries, err := os.ReadDir(r.Dir)
 	if err != nil {
 		return
 	}
 	live := map[string]bool{}
 	var dead []deadNote
-	for _, name := range names {
+	for _, e := range entries {
+		name := filepath.Join(r.Dir, e.Name())
+		if !strings.HasPrefix(e.Name(), notePrefix) {
+			continue
+		}
 		f, err := OpenFile(name, os.O_RDWR, 0)
 		if err != nil {
 			continue
 		}
 		defer f.Close()
 		info, err := f.Stat()
-		if err != nil || AccessTo(name, info).Stranger {
+		if err != nil || AccessTo(name, info).Another {
 			continue
 		}
 		paths := readNote(f)
@@ -151,8 +153,7 @@ func (r Register) hasNotes() bool {
 func readNote(f *os.File) (paths []string) {
 	b := make([]byte, noteLimit)
 	n, _ := f.ReadAt(b, 0)
-	_ = json.Unmarshal(b[:n], &paths) // half a note was made before any file
-	return paths
+	return strings.Split(string(b[:n]), "\x00") // half a note was made before any file
 }
 
 type deadNote struct {

@@ -30,13 +30,18 @@ func newRegister(t *testing.T) Register {
 	return Register{Dir: filepath.Join(t.TempDir(), "state", "unfinished")}
 }
 
-func (r Register) notes(t *testing.T) int {
+func (r Register) notes(t *testing.T) (n int) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(r.Dir, notePrefix+"*"))
+	entries, err := os.ReadDir(r.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(names)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), notePrefix) {
+			n++
+		}
+	}
+	return n
 }
 
 // What a dead process has noted is removed, and nothing else, however it is called.
@@ -276,5 +281,25 @@ func TestMakeFolder(t *testing.T) {
 	put(t, filepath.Join(dir, "file"))
 	if err := MakeFolder(filepath.Join(dir, "file")); err == nil {
 		t.Error("a file passes for a folder")
+	}
+}
+
+// Names may have any bytes, and so may the folder of the register.
+func TestSweepOddNames(t *testing.T) {
+	r, dir := Register{Dir: filepath.Join(t.TempDir(), "a [b* c", "unfinished")}, t.TempDir()
+	for _, name := range []string{"a" + strings.Repeat("ключ", 30) + ".db", "line\nbreak", "\xff\xfe"} {
+		part, err := r.Beside(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(part.Path, nil, 0o600); err != nil {
+			t.Logf("this system has no such names: %v", err)
+			continue
+		}
+		part.note.die()
+		r.Sweep(nil)
+		if isThere(part.Path) || r.notes(t) != 0 {
+			t.Errorf("%q: its temporary file stayed", name)
+		}
 	}
 }

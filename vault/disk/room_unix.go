@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,13 @@ import (
 
 // IsFull reports whether an error says that a disk, or a quota, has no more room.
 func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// IsBeyondUs reports whether this user cannot write a file, whatever the user does: it is on a disk
+// that is read-only, or belongs to another user.
+func IsBeyondUs(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && (AccessTo(path, info).Another || errors.Is(unix.Access(path, unix.W_OK), unix.EROFS))
+}
 
 // Free returns how many bytes are free for this user on the disk of a file.
 func Free(path string) (int64, error) {

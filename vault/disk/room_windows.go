@@ -12,6 +12,9 @@ func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
+// IsBeyondUs reports whether this user cannot write a file, as far as is known here.
+func IsBeyondUs(string) bool { return true }
+
 // Free returns how many bytes are free for this user on the disk of a file.
 func Free(path string) (int64, error) {
 	dir, err := windows.UTF16PtrFromString(filepath.Dir(path))

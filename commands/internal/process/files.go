@@ -170,9 +170,13 @@ func SweepFiles(dirs ...string) {
 // SweepFolder removes a folder that a dead run has noted.
 func SweepFolder(path string) {
 	info, err := os.Lstat(path)
-	if err == nil && info.IsDir() && strings.HasPrefix(filepath.Base(path), filesPrefix) &&
-		!disk.AccessTo(path, info).Another {
-		sweepFolder(path, true)
+	number, ours := strings.CutPrefix(filepath.Base(path), filesPrefix)
+	if err != nil || !info.IsDir() || !ours || strings.Trim(number, "0123456789") != "" ||
+		disk.AccessTo(path, info).Another {
+		return
+	}
+	if os.Remove(path) != nil { // it is not empty
+		sweepFolder(path, false)
 	}
 }
 

@@ -68,8 +68,11 @@ func groupRoom(root, groups string, swap int64) (most, free int64) {
 		for group := path.Clean("/" + parts[2]); ; group = path.Dir(group) {
 			dir := filepath.Join(root, names[0], group)
 			limit, used := firstNumber(filepath.Join(dir, names[1])), firstNumber(filepath.Join(dir, names[2]))
-			if limit > 0 {
-				more := swap
+			if limit > 0 && limit < 1<<62 { // version 1 has a number for "none"
+				more := int64(0)
+				if names[3] != "" {
+					more = swap
+				}
 				if n := firstNumber(filepath.Join(dir, names[3])); n >= 0 {
 					more = min(more, n)
 				}

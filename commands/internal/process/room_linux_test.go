@@ -25,6 +25,11 @@ func TestGroupRoom(t *testing.T) {
 			"a/memory.max": "104857600", "a/memory.current": "52428800"}, 0, 100 * mib, 50 * mib},
 		{"version 1", "9:cpu:/x\n8:memory:/a\n", map[string]string{"memory/a/memory.limit_in_bytes": "104857600",
 			"memory/a/memory.usage_in_bytes": "1048576"}, 0, 100 * mib, 99 * mib},
+		{"version 1 without a limit, with swap", "8:memory:/\n", map[string]string{
+			"memory/memory.limit_in_bytes": "9223372036854771712\n", "memory/memory.usage_in_bytes": "1048576"}, 2 << 30,
+			math.MaxInt64, math.MaxInt64},
+		{"version 1 with swap", "8:memory:/a\n", map[string]string{"memory/a/memory.limit_in_bytes": "104857600",
+			"memory/a/memory.usage_in_bytes": "0"}, 2 << 30, 100 * mib, 100 * mib},
 		{"in a container", "8:memory:/docker/123\n", map[string]string{"memory/memory.limit_in_bytes": "104857600",
 			"memory/memory.usage_in_bytes": "0"}, 0, 100 * mib, 100 * mib},
 		{"nonsense", "0\n:::\n0::\n", nil, 0, math.MaxInt64, math.MaxInt64},
