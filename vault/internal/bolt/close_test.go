@@ -5,7 +5,27 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"ass/vault/internal/fault"
 )
+
+// A panic of bbolt is damage, and any other one is a mistake of ours.
+func TestWhosePanic(t *testing.T) {
+	st := &DB{path: "f"}
+	err := st.guard(func() error { _ = new(bbolt.Tx).Bucket([]byte("b")); return nil })
+	if !errors.Is(err, fault.ErrDamaged) || !errors.Is(st.broken, fault.ErrDamaged) {
+		t.Errorf("bbolt's: %v", err)
+	}
+	defer func() {
+		if recover() != "ours" {
+			t.Error("ours was taken for damage")
+		}
+	}()
+	err = (&DB{path: "f"}).guard(func() error { panic("ours") })
+	t.Errorf("ours: %v", err)
+}
 
 // After a commit whose outcome is not known, bbolt must not close the file. Closing the DB still
 // releases bbolt's lock, which the mapping of the file would keep.
