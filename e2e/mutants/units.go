@@ -36,7 +36,7 @@ func (u unit) flags(pkg string, short bool) (flags []string) {
 }
 
 // learn runs the tests of a package one by one, without a mutant, and learns how long each takes, and
-// which mutants it reaches.
+// which mutants it reaches. A test that fails here cannot see a mutant, and is left out.
 func (w *workshop) learn(ctx context.Context, pkg string) error {
 	out, err := w.test(ctx, together, w.binary(together, pkg), pkg, "-test.list=.")
 	if err != nil {
@@ -54,8 +54,12 @@ func (w *workshop) learn(ctx context.Context, pkg string) error {
 		}
 		for _, run := range runs {
 			u, err := w.learnUnit(ctx, pkg, run)
-			if err != nil {
-				return err
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				fmt.Println("left out:", err)
+				continue
 			}
 			w.usual[pkg] += u.usual
 			w.units[pkg] = append(w.units[pkg], u)
@@ -75,7 +79,7 @@ func (w *workshop) learnUnit(ctx context.Context, pkg, run string) (u unit, err 
 			break
 		}
 		if u = (unit{run: run, readsSource: true}); tree == plain {
-			return u, fmt.Errorf("without a mutant, %s of %s fails: %w\n%s", run, pkg, err, out)
+			return u, fmt.Errorf("without a mutant, %s of %s fails: %w (%s)", run, pkg, err, firstFailure(out))
 		}
 	}
 	reached, err := os.ReadFile(w.path("reached"))
