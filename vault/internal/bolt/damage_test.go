@@ -1,0 +1,147 @@
+package bolt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"ass/vault/internal/fault"
+)
+
+// damagedFile returns the name of a file with a bucket of three levels, after damage.
+func damagedFile(t *testing.T, damage func(b []byte, w *tree)) string {
+	t.Helper()
+	d := newRandomDB(t, 1)
+	d.update(func(tx *bbolt.Tx) error {
+		var err error
+		for i := range 600 {
+			k := append(bytes.Repeat([]byte("long"), 60), fmt.Sprintf("%04d", i)...)
+			err = errors.Join(err, tx.Bucket([]byte("long")).Put(k, bytes.Repeat([]byte("v"), 200)))
+			err = errors.Join(err, tx.Bucket([]byte("many")).Put(k, bytes.Repeat([]byte("v"), 200)))
+		}
+		for i := range 9 { // a page for each, and pages that hold nothing but its value
+			err = errors.Join(err, tx.Bucket([]byte("large")).Put(fmt.Append(nil, i), make([]byte, 5*PageSize)))
+		}
+		return err
+	})
+	w, err := d.tree()
+	if err == nil {
+		err = w.all()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(b, w)
+	path := filepath.Join(t.TempDir(), "damaged")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A check of the whole file finds each page that is damaged, on each level.
+func TestCheckFileFindsEachPage(t *testing.T) {
+	var pages []uint64
+	whole := damagedFile(t, func(_ []byte, w *tree) {
+		for id := range w.seen {
+			pages = append(pages, id)
+		}
+	})
+	if err := CheckFile(whole); err != nil || len(pages) < 50 {
+		t.Fatalf("a whole file of %d pages: %v", len(pages), err)
+	}
+	b, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range pages {
+		head := b[id*PageSize:][:pageHeader]
+		kept := bytes.Clone(head)
+		clear(head)
+		if err := os.WriteFile(whole, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		copy(head, kept)
+		if err := CheckFile(whole); !errors.Is(err, fault.ErrDamaged) {
+			t.Errorf("page %d: %v", id, err)
+		}
+	}
+}
+
+// One page cannot be that of two buckets, and the first two keys of a page have an order, too.
+func TestCheckFileFindsForms(t *testing.T) {
+	for what, damage := range map[string]func(b []byte, w *tree){
+		"two buckets with one page": func(b []byte, w *tree) {
+			from := order.AppendUint64(nil, w.buckets["many"].root)
+			to := order.AppendUint64(nil, w.buckets["long"].root)
+			root := b[w.buckets["many"].at.page*PageSize:][:PageSize]
+			if n := bytes.Count(root, from); n != 1 {
+				t.Fatalf("the place of the page is there %d times", n)
+			}
+			copy(root[bytes.Index(root, from):], to)
+		},
+		"a page inside a value": func(b []byte, w *tree) {
+			for id, p := range w.seen {
+				above := w.seen[p.at.page]
+				if !p.leaf || p.over > 0 || above == nil || above.leaf {
+					continue
+				}
+				for large, l := range w.seen {
+					if l.over < 3 {
+						continue
+					}
+					inside := b[(large+2)*PageSize:][:PageSize]
+					copy(inside, b[id*PageSize:])
+					order.PutUint64(inside, large+2)
+					refers := b[p.at.page*PageSize:][:PageSize]
+					at := bytes.Index(refers, order.AppendUint64(nil, id))
+					order.PutUint64(refers[at:], large+2)
+					return
+				}
+			}
+			t.Error("no two such pages")
+		},
+		"keys in no order": func(b []byte, w *tree) {
+			for id, p := range w.seen {
+				if page := b[id*PageSize:][:PageSize]; p.leaf && bytes.Contains(page, []byte("long0000")) {
+					copy(page[bytes.Index(page, []byte("long0001")):], "long0000")
+				}
+			}
+		},
+	} {
+		if err := CheckFile(damagedFile(t, damage)); !errors.Is(err, fault.ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// What reads a damaged page says so.
+func TestReadsOfADamagedPage(t *testing.T) {
+	st, err := Open(damagedFile(t, func(b []byte, w *tree) {
+		for id, p := range w.seen {
+			if p.leaf && bytes.Contains(b[id*PageSize:][:PageSize], []byte("long0300")) {
+				clear(b[id*PageSize:][:pageHeader])
+			}
+		}
+	}), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if err := st.Each("long", func(_, _ []byte) {}); !errors.Is(err, fault.ErrDamaged) {
+		t.Errorf("Each: %v", err)
+	}
+	k := append(bytes.Repeat([]byte("long"), 60), "0300"...)
+	if v, err := st.Get("long", k); !errors.Is(err, fault.ErrDamaged) || v != nil {
+		t.Errorf("Get: %q, %v", v, err)
+	}
+}
