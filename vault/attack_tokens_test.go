@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/keys"
 )
 
@@ -258,6 +260,18 @@ func TestATokenWithABrokenGrant(t *testing.T) {
 	c.insider("mallory", func(_ *Session, t *tx) error { return t.put(bucketGrants, to.Index[:], true, junk) })
 	got, err := c.read("reader's token", "prod/app/deep/K")
 	c.check("the token reads "+got, err, ErrDamaged, "grant")
+
+	// A page that cannot be read does not pass for a token that was revoked.
+	c.victim.raw(func(b []byte) []byte {
+		for page := b[2*bolt.PageSize:]; len(page) > 0; page = page[bolt.PageSize:] {
+			if bytes.Contains(page[:bolt.PageSize], to.Index[:]) {
+				clear(page[:16])
+			}
+		}
+		return b
+	})
+	got, err = c.read("reader's token", "prod/app/deep/K")
+	c.check("from a damaged page, the token reads "+got, err, ErrDamaged, "a page of the file is damaged")
 }
 
 // A token is dead until whoever asked for it has stored it.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ass/audit"
 	"ass/vault"
 	"ass/vault/vaulttest"
 )
@@ -67,6 +68,59 @@ func TestRestoreOfWhatBreaksMeanwhile(t *testing.T) {
 	}
 	if failed == 0 {
 		t.Error("no restore has met the damage")
+	}
+}
+
+// If the log that a restore continues breaks meanwhile, the new vault does not get a part of it.
+func TestRestoreOfALogThatBreaksMeanwhile(t *testing.T) {
+	failed := 0
+	for call := 1; ; call++ {
+		v := vaulttest.New(t)
+		v.Set(t, "a/K", "value", vault.SetOptions{})
+		file := backUp(t, v)
+		v.Set(t, "a/K", "newer", vault.SetOptions{})
+		plan, err := vault.PlanRestore(v.Path, file, v.Owner, v.Opts)
+		if err != nil || !plan.KeepsLog {
+			t.Fatal(plan, err)
+		}
+		calls, o := 0, v.Opts
+		o.Now = func() time.Time {
+			if calls++; calls == call {
+				breakLog(t, v.Path)
+			}
+			return time.Now()
+		}
+		_, err = vault.Restore(v.Path, file, v.Owner, plan, o)
+		if calls < call {
+			break
+		}
+		if err != nil {
+			v.Damaged()
+			failed++
+		}
+	}
+	if failed == 0 {
+		t.Error("no restore has met the damage")
+	}
+}
+
+// breakLog destroys the pages of the log.
+func breakLog(t *testing.T, file string) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for at := 2 * 4096; at < len(b); at += 4096 {
+		if bytes.Contains(b[at:][:4096], []byte(audit.SecretCreated)) {
+			if _, err := f.WriteAt(make([]byte, 16), int64(at)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -110,6 +110,9 @@ func TestCheckFileFindsForms(t *testing.T) {
 			}
 			t.Error("no two such pages")
 		},
+		"a free page past the end": func(b []byte, w *tree) { order.PutUint64(b[freeAt(w):], w.high) },
+		"a free page twice":        func(b []byte, w *tree) { copy(b[freeAt(w):], b[freeAt(w)-8:][:8]) },
+		"the list itself is free":  func(b []byte, w *tree) { order.PutUint64(b[freeAt(w):], w.free) },
 		"keys in no order": func(b []byte, w *tree) {
 			for id, p := range w.seen {
 				if page := b[id*PageSize:][:PageSize]; p.leaf && bytes.Contains(page, []byte("long0000")) {
@@ -123,6 +126,9 @@ func TestCheckFileFindsForms(t *testing.T) {
 		}
 	}
 }
+
+// freeAt returns the place of the last id in the list of free pages.
+func freeAt(w *tree) uint64 { return w.free*PageSize + pageHeader + uint64(len(w.freeIDs)) - 8 }
 
 // What reads a damaged page says so.
 func TestReadsOfADamagedPage(t *testing.T) {
