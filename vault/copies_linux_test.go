@@ -284,6 +284,28 @@ func TestARestoreThatCannotReplace(t *testing.T) {
 	}
 }
 
+// If a salvage cannot write or sync its file, there is none.
+func TestASalvageThatCannotWrite(t *testing.T) {
+	v := newVictim(t)
+	whole, err := os.ReadFile(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := copyActs()["salvage"]
+	act.files = map[string][]byte{"vault.db": whole, "damaged.db": whole}
+	c := copyRun{t: t, name: "salvage", act: act, owner: v.owner, outcomes: map[string]int{}}
+	tried := map[string]bool{}
+	for i, call := range c.run(diskFault{}, 0) {
+		if kind := call.Name + filepath.Ext(call.Path); !tried[kind] && !courtesy(call) {
+			tried[kind] = true
+			c.run(diskFault{i + 1, syscall.EIO, once}, 0)
+		}
+	}
+	if c.outcomes["failed"] < 3 {
+		t.Errorf("the salvage was to fail: %v", c.outcomes)
+	}
+}
+
 type copyRun struct {
 	t        *testing.T
 	name     string

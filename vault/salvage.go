@@ -494,13 +494,12 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 	r.Epoch = w.s.epoch.N
 	err = w.s.view(func(t *tx) error {
 		if plan.cut {
-			err := t.agents(func(id string, body agentBody) error {
+			if err := t.agents(func(id string, body agentBody) error {
 				if body.RevokedAt == nil {
 					r.Reviving = append(r.Reviving, fmt.Sprintf("%s (%s)", body.Name, id))
 				}
 				return nil
-			})
-			if err != nil {
+			}); err != nil {
 				return err
 			}
 		}
