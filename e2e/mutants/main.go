@@ -3,9 +3,10 @@
 //
 //	go run ./e2e/mutants -n 200 -seed 1
 //
-// The changes are made from patterns (see patterns.go), so they follow the code. Each package has
-// a list of packages whose tests should see its mutants (plan.go). A mutant that no test can see
-// is argued in accepted.txt.
+// The changes are made from patterns (see patterns.go), so they follow the code. Many are built
+// together (switch.go), and meet only the tests that reach them (units.go). Each package has a list
+// of packages whose tests should see its mutants (plan.go). A mutant that no test can see is argued
+// in accepted.txt.
 package main
 
 import (
@@ -118,7 +119,8 @@ func (o options) choose(all []mutant) []mutant {
 	below, deep := strings.CutSuffix(o.pkg, "/...")
 	chosen := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool {
 		switch pkg := m.packageOf(); {
-		case o.run != "" && !slices.Contains(strings.Split(o.run, ","), m.id()), o.core && !isCore(m.file), o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
+		case o.run != "" && !slices.Contains(strings.Split(o.run, ","), m.id()), o.core && !isCore(m.file),
+			o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
 			return true
 		case o.pkg != "" && pkg != below:
 			return !deep || !strings.HasPrefix(pkg, below+"/")

@@ -88,7 +88,9 @@ func TestChoose(t *testing.T) {
 		{"packages", options{pkg: "vault/..."}, 200},
 		{"a file", options{file: "vault/disk/open.go"}, 100},
 		{"a pattern", options{pattern: "off-by-one", pkg: "vault"}, 50},
+		{"core", options{core: true}, 100},
 		{"one", options{run: "vault/tx.go:12:drop-call", n: 5}, 1},
+		{"two", options{run: "vault/tx.go:12:drop-call,vaults/a.go:13:off-by-one"}, 2},
 		{"none", options{run: "vault/tx.go:13:drop-call"}, 0},
 	} {
 		if got := test.choose(all); len(got) != test.want {
@@ -132,10 +134,31 @@ func Tidy() {
 }
 
 func Hoard(n int) []byte { return make([]byte, 1<<33*n+1) }
+
+type Counter struct{ n int }
+
+func (c *Counter) Add(more ...int) {
+	for _, n := range more {
+		if n > 0 {
+			c.n += n
+		}
+	}
+}
+
+func First(_ int) int {
+	a := [1]int{7}
+	return a[0]
+}
+
+func Unseen(a int) bool { return a > 7 }
 `,
 		"tokens/a_test.go": `package tokens
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestLeast(t *testing.T) {
 	if Least(1, 2) != 1 || Least(2, 1) != 1 {
@@ -148,6 +171,23 @@ func TestWait(t *testing.T) { Wait(true) }
 func TestTidy(t *testing.T) { Tidy() }
 
 func TestHoard(t *testing.T) { Hoard(0)[0] = 1 }
+
+func TestAdd(t *testing.T) {
+	var c Counter
+	if c.Add(1, -1, 2); c.n != 3 {
+		t.Error("wrong")
+	}
+}
+
+func TestFirst(t *testing.T) { First(1) }
+
+// The source has no more than one mutant.
+func TestSource(t *testing.T) {
+	b, err := os.ReadFile("a.go")
+	if err != nil || strings.Contains(string(b), "mutant") {
+		t.Error("wrong")
+	}
+}
 
 func TestLong(t *testing.T) {
 	if testing.Short() {
@@ -174,6 +214,17 @@ func TestLong(t *testing.T) {
 	return root, all
 }
 
+// With -tests own, the tests of the mutant's own package are enough.
+func TestTestsOf(t *testing.T) {
+	m := mutant{file: "vault/detour.go"}
+	if all := (options{tests: "all"}).testsOf(m); len(all) < 3 || all[0] != "vault" || all[len(all)-1] != "e2e" {
+		t.Errorf("all: %v", all)
+	}
+	if own := (options{tests: "own"}).testsOf(m); !slices.Equal(own, []string{"vault"}) {
+		t.Errorf("own: %v", own)
+	}
+}
+
 // Mutants are killed by a test, by time, by memory, or not at all. The project stays as it is, and so
 // does the build cache.
 func TestTry(t *testing.T) {
@@ -198,6 +249,22 @@ func TestTry(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := len(w.kept)
+	for _, m := range all {
+		compiles := !strings.Contains(m.source, "a[0]") && !strings.Contains(m.source, "[1]int")
+		if (w.numbers[m.id()] > 0) != compiles {
+			t.Errorf("%s: its number is %d", m.id(), w.numbers[m.id()])
+		}
+	}
+	for _, u := range w.units["tokens"] {
+		if u.readsSource != (u.run == "^TestSource$") || u.skipsShort != (u.run == "^TestLong$") {
+			t.Errorf("%+v", u)
+		}
+		for _, m := range all {
+			if n := w.numbers[m.id()]; m.source == "if n > 0 {" && n > 0 && u.reaches[n] != (u.run == "^TestAdd$") {
+				t.Errorf("%s reaches Add: %v", u.run, u.reaches[n])
+			}
+		}
+	}
 	for _, test := range []struct {
 		change string
 		want   verdict
@@ -209,6 +276,9 @@ func TestTry(t *testing.T) {
 		{`without: _ = os.Remove("a_test.go")`, survived, ""},
 		{"0 for 1 in 1<<33", survived, ""},
 		{"0 for 1 in 1<<33*n+1", killed, "TestHoard in tokens"},
+		{"if !(n > 0)", killed, "TestAdd in tokens"},
+		{"1 for 0 in a[0]", notCompiled, "tokens"},
+		{"a >= 7", survived, ""},
 	} {
 		i := slices.IndexFunc(all, func(m mutant) bool { return m.change == test.change })
 		if i < 0 {

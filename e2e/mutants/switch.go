@@ -166,7 +166,9 @@ func (w *workshop) switchAll(ctx context.Context, all []mutant) error {
 			pkgs = append(pkgs, "./"+path.Dir(file))
 		}
 		slices.Sort(pkgs)
-		pkgs = slices.Compact(pkgs)
+		if pkgs = slices.Compact(pkgs); len(pkgs) == 0 {
+			return nil
+		}
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", allErrors}, pkgs...)...)
 		cmd.Dir, cmd.Env = w.path("switched"), w.env
 		said, err := cmd.CombinedOutput()
@@ -174,9 +176,9 @@ func (w *workshop) switchAll(ctx context.Context, all []mutant) error {
 			return nil
 		}
 		refused := 0
-		for _, found := range compileError.FindAllSubmatch(said, -1) {
-			file := string(found[1])
-			line, _ := strconv.Atoi(string(found[2]))
+		for _, found := range compileError.FindAllStringSubmatch(string(said), -1) {
+			file := found[1]
+			line, _ := strconv.Atoi(found[2])
 			number := 0
 			for n, begins := range lines[file] {
 				if begins <= line && (number == 0 || begins > lines[file][number]) {

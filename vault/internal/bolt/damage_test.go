@@ -59,6 +59,9 @@ func TestCheckFileFindsEachPage(t *testing.T) {
 	if err := CheckFile(whole); err != nil || len(pages) < 50 {
 		t.Fatalf("a whole file of %d pages: %v", len(pages), err)
 	}
+	if err := CheckFile(whole + "-not"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
 	b, err := os.ReadFile(whole)
 	if err != nil {
 		t.Fatal(err)
