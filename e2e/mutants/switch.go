@@ -24,8 +24,8 @@ import (
 // The same file can ask for a list of the mutants whose functions are called. So it is known which
 // tests can see a mutant, and no others are run.
 
-// switchFile is added to each package with mutants.
-const switchFile = `package %s
+// switchSource is added to each package with mutants.
+const switchSource = `package %s
 
 import (
 	"fmt"
@@ -210,7 +210,7 @@ func (w *workshop) switchFile(file string, mutants map[int]mutant) (lines map[in
 	if err != nil {
 		return nil, err
 	}
-	on := fmt.Sprintf(switchFile, parsed.Name.Name, w.path("on"), record, w.path("reached"))
+	on := fmt.Sprintf(switchSource, parsed.Name.Name, w.path("on"), record, w.path("reached"))
 	if err := os.WriteFile(w.path("switched", path.Dir(file), "mutant_switch.go"), []byte(on), 0o600); err != nil {
 		return nil, err
 	}
