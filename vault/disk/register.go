@@ -26,7 +26,7 @@ const (
 	noteLimit    = 64 << 10    // bytes
 	noteTimeout  = time.Second // for the lock of the register, which is held for a moment
 
-	// A note about a folder that is not there waits for it: it may be on a disk that is not mounted.
+	// A note about files that cannot be removed now waits: they may be on a disk that is not mounted.
 	noteWaits = 30 * 24 * time.Hour
 )
 
@@ -172,20 +172,23 @@ func (d deadNote) sweep(live map[string]bool, folder func(string)) (done bool) {
 		info, err := os.Lstat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if _, err := os.Stat(filepath.Dir(path)); err != nil && time.Since(d.at) < noteWaits {
+			if _, err := os.Stat(filepath.Dir(path)); err != nil {
 				done = false
 			}
 		case err != nil:
 			done = false
 		case info.IsDir():
 			folder(path)
+			if _, err := os.Lstat(path); err == nil { // somebody still uses it
+				done = false
+			}
 		case info.Mode().IsRegular() && isTemporary(filepath.Base(path)):
 			if Remove(path) != nil {
 				done = false
 			}
 		}
 	}
-	return done
+	return done || time.Since(d.at) > noteWaits
 }
 
 // Temporary names begin with a prefix, have the name of a file in the middle, and end with a

@@ -95,7 +95,7 @@ func TestSweep(t *testing.T) {
 	if isThere(live.Path) {
 		t.Error("End left its file behind")
 	}
-	if n := r.notes(t); n != 1 { // that of the folder
+	if n := r.notes(t); n != 2 { // those of the two folders, which are still there
 		t.Errorf("there are %d notes", n)
 	}
 }
