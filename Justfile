@@ -54,6 +54,7 @@ model steps="100000" *args:
 
 # Break the program in small ways, and name what no test sees; see docs/reliability.md
 mutants *args:
+    go test ./e2e/mutants -args -try
     go run ./e2e/mutants {{args}}
 
 # Read what env export writes with the real readers; node's dotenv from node_modules folders

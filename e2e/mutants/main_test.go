@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"io/fs"
 	"maps"
 	"os"
@@ -225,14 +226,16 @@ func TestTestsOf(t *testing.T) {
 	}
 }
 
+var try = flag.Bool("try", false, "try mutants of a small project")
+
 // Mutants are killed by a test, by time, by memory, or not at all. The project stays as it is, and so
 // does the build cache.
 func TestTry(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("a mutant that takes all memory has a limit on Linux alone")
 	}
-	if testing.Short() {
-		t.Skip("it builds a dozen programs")
+	if !*try {
+		t.Skip("it builds a dozen programs, and is asked for with -try")
 	}
 	root, all := smallProject(t)
 	files := func() string {
