@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 
 	"ass/vault/disk"
 	"ass/vault/internal/bolt"
@@ -21,13 +20,13 @@ func prepareFile(path string, as *Session, fill func(*builder) error) (end mark,
 	if err := os.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return end, err
 	}
-	return makeFile(path+newSuffix, as, fill)
+	return makeFile(path+newSuffix, path, as, fill)
 }
 
-// makeFile is prepareFile for a file at path itself, which must be free. On an error, it
-// leaves no file.
-func makeFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
-	if err := disk.Reserve(path, strings.TrimSuffix(path, newSuffix)); err != nil {
+// makeFile is prepareFile for a file at path itself, which must be free. If root makes it, it gets
+// the owner of the file at like. On an error, makeFile leaves no file.
+func makeFile(path, like string, as *Session, fill func(*builder) error) (end mark, err error) {
+	if err := disk.Reserve(path, like); err != nil {
 		return end, err
 	}
 	if end, err = fillFile(path, as, fill); err != nil {

@@ -20,10 +20,7 @@ func (s *Session) prepareVia(folder string, fill func(*builder) error) (end mark
 		return end, err
 	}
 	defer part.End()
-	if err := disk.Reserve(part.Path, path); err != nil {
-		return end, disk.Named(name, err)
-	}
-	if end, err = fillFile(part.Path, s, fill); err != nil {
+	if end, err = makeFile(part.Path, path, s, fill); err != nil {
 		return end, disk.Named(name, err)
 	}
 	if err = os.Remove(path + newSuffix); err == nil || errors.Is(err, os.ErrNotExist) {

@@ -75,7 +75,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	defer part.End()
-	if _, err := makeFile(part.Path, w.s, w.fill); err != nil {
+	if _, err := makeFile(part.Path, part.Path, w.s, w.fill); err != nil {
 		return r, disk.Named(to, err)
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
