@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -137,6 +138,12 @@ func ParseScope(s string) (Scope, error) {
 
 func (s Scope) String() string { return "secrets:" + s.Actions.String() + ":" + s.Pattern.String() }
 
+// UnmarshalText reads a scope, for JSON.
+func (s *Scope) UnmarshalText(b []byte) (err error) {
+	*s, err = ParseScope(string(b))
+	return err
+}
+
 // Scopes are all the rights of one actor.
 type Scopes []Scope
 
@@ -227,5 +234,8 @@ func (s Scopes) Strings() []string {
 	}
 	return texts
 }
+
+// MarshalJSON writes a list of texts, which is empty for no scopes.
+func (s Scopes) MarshalJSON() ([]byte, error) { return json.Marshal(s.Strings()) }
 
 func (s Scopes) String() string { return strings.Join(s.Strings(), ",") }

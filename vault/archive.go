@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		return a, err
 	}
 	v := newVerification(s)
-	v.cutAt = cut
+	v.told.keepAt = cut
 	report, err := v.verify()
 	if err == nil {
 		err = report.Err(s.v.path, "the log failed its verification, so nothing was archived")
@@ -54,7 +53,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	if err != nil {
 		return a, err
 	}
-	if cut <= v.from.Cut {
+	if cut <= v.told.from.Cut {
 		return a, fault.New(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
 	}
 	var cp checkpoint
@@ -67,7 +66,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 			return err
 		}
 		var walked error
-		done, err := s.writeArchive(file, v.from, cut, func(yield func(k, val []byte) bool) {
+		done, err := s.writeArchive(file, v.told.from, cut, func(yield func(k, val []byte) bool) {
 			for k, val := range t.ownLog(&walked) {
 				if audit.Seq(k) > cut || !yield(k, val) {
 					return
@@ -138,8 +137,8 @@ func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
 // cutOff returns the checkpoint of a verification that has passed the entry at which
 // to cut.
 func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
-	c = v.passed
-	value, err := t.get(bucketAudit, audit.Key(v.cutAt))
+	c = v.told.kept
+	value, err := t.get(bucketAudit, audit.Key(v.told.keepAt))
 	if err != nil {
 		return c, err
 	}
@@ -163,25 +162,6 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	}
 	c.Told = slices.DeleteFunc(c.Told, func(x toldAt) bool { return !still[x.What] })
 	return c, nil
-}
-
-// pass keeps what was learned up to the entry at which to cut the log.
-func (v *verification) pass() { v.passed = v.learned(v.cutAt) }
-
-// learned returns, as a checkpoint, what the verification has learned from the entries
-// up to seq, the last one that it has checked.
-func (v *verification) learned(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: v.inEpoch, Began: v.began, Actors: []actorAt{}, Told: []toldAt{}}
-	for _, id := range slices.Sorted(maps.Keys(v.known)) {
-		who := v.known[id]
-		c.Actors = append(c.Actors, actorAt{ID: id, Pub: who.pub, Issuer: who.issuer, Scopes: who.scopes.Strings(),
-			Serial: who.key.serial})
-	}
-	for _, what := range slices.Sorted(maps.Keys(v.told)) {
-		c.Told = append(c.Told, toldAt{what, v.told[what]})
-	}
-	c.Copies = append(slices.Clone(v.from.Copies), v.copies...)
-	return c
 }
 
 // writeArchive writes entries up to last into a file, syncs it and verifies it. from

@@ -1,8 +1,9 @@
 package vault
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -47,12 +48,26 @@ type copyAt struct {
 	At   time.Time `json:"at"`             // When it was made.
 }
 
+// actorAt is what the log says about an agent or a token that may act.
 type actorAt struct {
-	ID     string   `json:"id"`               // Id of the agent or token.
-	Pub    []byte   `json:"pub"`              // Ed25519 key that verifies its entries.
-	Issuer string   `json:"issuer,omitempty"` // Who issued it, if it is a token.
-	Scopes []string `json:"scopes"`           // What it might do.
-	Serial uint32   `json:"serial,omitempty"` // Number of the agent's key.
+	ID     string        `json:"id"`               // Id of the agent or token.
+	Pub    []byte        `json:"pub"`              // Ed25519 key that verifies its entries.
+	Issuer string        `json:"issuer,omitempty"` // Who issued it, if it is a token.
+	Scopes tokens.Scopes `json:"scopes"`           // What it may do; of a token, limited to what its issuer may.
+	Serial uint32        `json:"serial,omitempty"` // Number of the agent's key.
+}
+
+// may reports whether the actor's scopes allow what an entry says it did.
+func (a actorAt) may(ev audit.Event) bool {
+	p, err := tokens.ParsePath(ev.ResourceID)
+	action := tokens.Write
+	switch ev.Type {
+	case audit.SecretDeleted:
+		action = tokens.Delete
+	case audit.SecretPurged:
+		action = 0 // the owner alone
+	}
+	return err == nil && right(a.Scopes, action, p)
 }
 
 type toldAt struct {
@@ -60,7 +75,7 @@ type toldAt struct {
 	Seq  uint64 `json:"seq"`  // Number of the entry.
 }
 
-// recordAt is what a checkpoint says about the record of a secret or an agent.
+// recordAt is what the log says about the record of a secret or an agent.
 type recordAt struct {
 	Name     string      `json:"name"`               // Bucket key of the record.
 	Seq      uint64      `json:"seq"`                // Number of the log entry that told of it.
@@ -68,7 +83,8 @@ type recordAt struct {
 	Version  uint64      `json:"version,omitempty"`  // Current version of a secret.
 	Tier     tokens.Tier `json:"tier,omitempty"`     // Tier of a secret.
 	Deleted  bool        `json:"deleted,omitempty"`  // Whether a secret is deleted.
-	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret.
+	Gone     bool        `json:"gone,omitempty"`     // Whether a secret was purged; no checkpoint lists one.
+	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret, by number.
 }
 
 type versionAt struct {
@@ -76,6 +92,72 @@ type versionAt struct {
 	Seq    uint64 `json:"seq"`    // Number of the log entry that told of it.
 	By     string `json:"by"`     // Id of its author.
 }
+
+// wrote notes that a version was written.
+func (r *recordAt) wrote(v versionAt) {
+	i, again := r.find(v.Number)
+	if again {
+		r.Versions[i] = v
+		return
+	}
+	r.Versions = slices.Insert(r.Versions, i, v)
+}
+
+func (r *recordAt) find(n uint64) (i int, found bool) {
+	if last := len(r.Versions) - 1; last < 0 || r.Versions[last].Number < n {
+		return last + 1, false
+	}
+	return slices.BinarySearchFunc(r.Versions, n, func(v versionAt, n uint64) int { return cmp.Compare(v.Number, n) })
+}
+
+// version returns what the log says about a version. A record that no entry tells of is nil, and has none.
+func (r *recordAt) version(n uint64) (v versionAt, told bool) {
+	if r == nil {
+		return v, false
+	}
+	i, told := r.find(n)
+	if told {
+		v = r.Versions[i]
+	}
+	return v, told
+}
+
+// there reports whether a record should be there. r is nil if no entry tells of it.
+func (r *recordAt) there() bool { return r != nil && !r.Gone }
+
+// follows returns how an entry about a secret contradicts the one before it; "" if
+// it does not. value says whether the entry writes a value.
+func (r recordAt) follows(before recordAt, value bool) string {
+	switch {
+	case r.Gone:
+		return ""
+	case before.Gone && (r.Version != 1 || !value):
+		return fmt.Sprintf("it records version %d", r.Version)
+	case before.Gone:
+		return ""
+	case value && r.Version != before.Version+1, !value && r.Version != before.Version:
+		return fmt.Sprintf("it records version %d", r.Version)
+	case r.Tier != before.Tier && r.By != audit.Owner:
+		return fmt.Sprintf("%q changed the tier to %s", r.By, r.Tier)
+	}
+	return ""
+}
+
+func (r recordAt) String() string {
+	if r.Gone {
+		return "not there"
+	}
+	return fmt.Sprintf("at version %d, %s", r.Version, r.Tier)
+}
+
+// wroteBy reports whether a record was written with a log entry. Its author is that of the entry, or
+// the owner: the owner signs other authors' records anew at a rewrite and when a tier is lowered.
+func wroteBy(entry uint64, author string, seq uint64, by string) bool {
+	return seq == entry && (by == author || by == audit.Owner)
+}
+
+func (r *recordAt) holds(seq uint64, by string) bool { return wroteBy(r.Seq, r.By, seq, by) }
+func (v versionAt) holds(seq uint64, by string) bool { return wroteBy(v.Seq, v.By, seq, by) }
 
 // checkpointKey sorts before the key of every entry. No entry has its number, 0.
 var checkpointKey = audit.Key(0)
@@ -174,48 +256,11 @@ func (t *tx) cutBehind(at audit.Position, epoch uint32) (checkpoint, error) {
 	c := checkpoint{Cut: at.Seq, CutMAC: at.LastMAC[:], Epoch: epoch, Actors: []actorAt{}, Told: []toldAt{}}
 	err := t.agents(func(id string, body agentBody) error {
 		if body.RevokedAt == nil {
-			c.Actors = append(c.Actors, actorAt{ID: id, Pub: body.Pub, Scopes: body.Scopes, Serial: body.Serial})
+			c.Actors = append(c.Actors, actorAt{ID: id, Pub: body.Pub, Scopes: body.scopes(), Serial: body.Serial})
 		}
 		return nil
 	})
 	return c, err
-}
-
-// begin takes from a checkpoint what the verification would have learned from the
-// earlier entries.
-func (v *verification) begin(c checkpoint) error {
-	v.from = c
-	for _, a := range c.Actors {
-		// A token's scopes were intersected with its issuer's. They may be empty, or more
-		// than [tokens.MaxScopes], so [tokens.ScopesOf] would refuse them.
-		var scopes tokens.Scopes
-		for _, text := range a.Scopes {
-			scope, err := tokens.ParseScope(text)
-			if err != nil {
-				return errors.New("audit checkpoint: it names an invalid actor")
-			}
-			scopes = append(scopes, scope)
-		}
-		if len(a.Pub) != ed25519.PublicKeySize {
-			return errors.New("audit checkpoint: it names an invalid actor")
-		}
-		v.known[a.ID] = knownActor{pub: a.Pub, issuer: a.Issuer, scopes: scopes, key: agentKeyAt{serial: a.Serial}}
-	}
-	for _, t := range c.Told {
-		v.told[t.What] = t.Seq
-	}
-	for _, r := range c.Records {
-		v.newest[r.Name] = logged{seq: r.Seq, by: r.By, left: true, version: r.Version, tier: r.Tier, deleted: r.Deleted}
-		v.tiers[r.Name] = r.Tier
-		p, err := tokens.ParsePath(r.Name)
-		if err != nil {
-			continue // an agent has no versions
-		}
-		for _, n := range r.Versions {
-			v.wrote(p, n.Number, logged{seq: n.Seq, by: n.By})
-		}
-	}
-	return nil
 }
 
 // after returns the position of the log after the last entry that was archived.

@@ -42,8 +42,8 @@
 //   - agents.go, tokens.go, tokens_end.go, requests.go, decisions.go: agents, tokens, and
 //     approvals.
 //   - rewrite.go, build.go, copy.go, maintain.go: taking rights away, in a new file.
-//   - verify.go, verify_grants.go, verified.go, checkpoint.go, archive.go: the log held
-//     against the records.
+//   - story.go, checkpoint.go: what the log tells. Whatever reads a whole log learns it here.
+//   - verify.go, verify_grants.go, verified.go, archive.go: the records held against that.
 //   - backup.go, restore.go, restore_plan.go, salvage.go, scan.go: copies, and what is
 //     left of a damaged file.
 //   - explain.go, info.go: who may do what, and what needs no key.

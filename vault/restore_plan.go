@@ -21,7 +21,7 @@ import (
 
 // history is what the log of a vault tells, as far as it can be read.
 type history struct {
-	*verification
+	*story
 	last    audit.Position
 	entries iter.Seq2[[]byte, []byte]
 	walked  error                // why entries ended before the last one
@@ -72,14 +72,13 @@ func (r *restore) another() error {
 }
 
 func (r *restore) readWhole(s *Session) error {
-	h := &history{verification: newVerification(s), agents: map[string]agentBody{}, epoch: s.epoch.N}
+	h := &history{story: newStory(s.root), agents: map[string]agentBody{}, epoch: s.epoch.N}
 	r.history = h
 	h.entries = func(yield func(k, v []byte) bool) {
 		more := true
 		h.walked = s.v.db.Each(bucketAudit, func(k, v []byte) { more = more && (audit.Seq(k) == 0 || yield(k, v)) })
 	}
 	return s.view(func(t *tx) error {
-		h.t = t
 		cp, err := t.checkpoint()
 		if err == nil {
 			err = h.begin(cp)
@@ -87,11 +86,14 @@ func (r *restore) readWhole(s *Session) error {
 		if err != nil {
 			return err
 		}
-		if h.last, err = h.log(); err != nil {
-			return err
+		var walked error
+		h.last = h.read(t.head.log.Seq, t.ownLog(&walked), s.v.opts.Progress)
+		if walked != nil {
+			return walked
 		}
-		if len(h.Problems) > 0 {
-			h.problem = h.Problems[0]
+		h.endsIn(h.epoch)
+		if len(h.problems) > 0 {
+			h.problem = h.problems[0]
 		}
 		return t.agents(func(id string, body agentBody) error { h.agents[id] = body; return nil })
 	})
@@ -115,10 +117,10 @@ func (r *restore) readDamaged(why error, its bool) error {
 	if err := w.readLog(s); err != nil {
 		return err
 	}
-	if !its && w.s == nil && w.told.Epoch == 0 {
+	if !its && w.s == nil && w.told.epoch == 0 {
 		return r.another()
 	}
-	h := &history{verification: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
+	h := &history{story: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
 		last: w.last, entries: w.log.each}
 	if w.s != nil {
 		hash, owner := newHasher(s.epoch), signer{by: audit.Owner, pub: s.pub}
@@ -134,8 +136,8 @@ func (r *restore) readDamaged(why error, its bool) error {
 			}
 		}
 	}
-	h.toEnd = w.sure && w.last.Seq >= w.end && len(h.Problems) == 0
-	h.epoch = max(h.epoch, w.told.Epoch)
+	h.toEnd = w.sure && w.last.Seq >= w.end && len(h.problems) == 0
+	h.epoch = max(h.epoch, w.told.epoch)
 	if w.s == nil {
 		h.epoch += 1 << 16 // earlier epochs are unknown, and no number may be used again
 	}
@@ -196,7 +198,7 @@ func (r *restore) compare(t *tx) error {
 		}
 		// Later verifications would report damaged entries for ever. Such a log stays in
 		// the replaced file, which is kept.
-		if p.KeepsLog = extends && len(h.Problems) == 0; p.KeepsLog {
+		if p.KeepsLog = extends && len(h.problems) == 0; p.KeepsLog {
 			r.last = h.last
 		}
 	}
@@ -217,17 +219,20 @@ func (r *restore) compare(t *tx) error {
 		if h == nil {
 			return nil
 		}
-		now, known := h.newest[string(k)]
+		now := h.records[string(k)]
 		// If the log is undamaged but does not mention the secret, that part was archived.
-		gone := known && (!now.left || now.deleted) || !known && h.problem == ""
-		switch written, err := t.writtenBy(path, now.version); {
-		case err != nil:
-			return err
-		case head.DeletedAt == nil && gone:
+		gone := now == nil && h.problem == "" || now != nil && (now.Gone || now.Deleted)
+		if head.DeletedAt == nil && gone {
 			p.Returning = append(p.Returning, string(k))
-		case now.left && written != h.versions[string(versionKey(path, now.version))].seq:
-			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.version), versionOf(head.Version,
-				now.version)))
+		} else if now.there() {
+			written, err := t.writtenBy(path, now.Version)
+			if err != nil {
+				return err
+			}
+			if told, _ := now.version(now.Version); written != told.Seq {
+				p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.Version), versionOf(head.Version,
+					now.Version)))
+			}
 		}
 		if tier := h.tiers[string(k)]; tier > head.Tier {
 			r.raise[path] = tier
@@ -239,8 +244,8 @@ func (r *restore) compare(t *tx) error {
 		return err
 	}
 	if h != nil {
-		for _, name := range slices.Sorted(maps.Keys(h.newest)) {
-			if l := h.newest[name]; l.left && !l.deleted && !here[name] && !isAgentID(name) {
+		for _, name := range slices.Sorted(maps.Keys(h.records)) {
+			if r := h.records[name]; !r.Gone && !r.Deleted && !here[name] && !isAgentID(name) {
 				p.Leaving = append(p.Leaving, name)
 			}
 		}
@@ -325,25 +330,26 @@ func (r *restore) planAgents(t *tx) error {
 		return err
 	}
 	if p.KeepsLog {
-		for id, now := range h.known {
+		for id, now := range h.actors {
 			if isAgentID(id) {
-				r.serials[id] = now.key.serial
+				r.serials[id] = now.Serial
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(h.newest)) {
+	for _, id := range slices.Sorted(maps.Keys(h.records)) {
 		if !isAgentID(id) || have[id] {
 			continue
 		}
 		body, ok := h.agents[id]
-		now, active := h.known[id]
+		now, active := h.actors[id]
+		key := h.issued[id]
 		switch {
 		case ok:
 			h.narrow(id, &body, t.now)
-		case active && now.key.checked:
-			name, _ := now.key.note["name"].(string)
-			body = agentBody{Seq: h.newest[id].seq, Name: name, Namespaces: stringsIn(now.key.note["namespaces"]),
-				Scopes: now.scopes.Strings(), Serial: now.key.serial, CreatedAt: now.key.at, IssuedAt: now.key.at}
+		case active && key.checked:
+			name, _ := key.note["name"].(string)
+			body = agentBody{Seq: h.records[id].Seq, Name: name, Namespaces: stringsIn(key.note["namespaces"]),
+				Scopes: now.Scopes.Strings(), Serial: now.Serial, CreatedAt: key.at, IssuedAt: key.at}
 		case active:
 			p.Lost = append(p.Lost, id)
 			continue
@@ -365,33 +371,22 @@ func (h *history) narrow(id string, body *agentBody, at time.Time) {
 	// was not signed by its author.
 	const most = 1 << 16
 	own, read := h.agents[id]
-	now, known := h.known[id]
-	_, told := h.newest[id]
+	now, known := h.actors[id]
+	key, told := h.issued[id], h.records[id] != nil
 	switch {
 	case body.RevokedAt != nil:
 	case read && own.RevokedAt != nil:
 		body.RevokedAt = own.RevokedAt
-	case told && !known, !now.key.checked && now.key.serial > body.Serial && now.key.serial-body.Serial > most:
+	case told && !known, !key.checked && now.Serial > body.Serial && now.Serial-body.Serial > most:
 		body.RevokedAt = &at
 	}
 	if read && own.Serial > body.Serial {
 		body.Serial, body.IssuedAt = own.Serial, own.IssuedAt
 	}
-	if body.RevokedAt == nil && now.key.serial > body.Serial {
-		body.Serial = now.key.serial
-		if now.key.at.After(body.IssuedAt) { // it is zero if the entry is archived
-			body.IssuedAt = now.key.at
+	if body.RevokedAt == nil && now.Serial > body.Serial {
+		body.Serial = now.Serial
+		if key.at.After(body.IssuedAt) { // it is zero if the entry is archived
+			body.IssuedAt = key.at
 		}
 	}
-}
-
-func stringsIn(list any) []string {
-	items, _ := list.([]any)
-	texts := []string{}
-	for _, x := range items {
-		if text, ok := x.(string); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ type salvage struct {
 	end   uint64 // the number of the last log entry; 0 if unknown
 	sure  bool   // whether end comes from the newest head
 	log   scannedLog
-	told  *verification
+	told  *story
 	last  audit.Position
 	lost  []string
 }
@@ -210,7 +211,7 @@ func seqIn(r record) uint64 {
 // readLog reads and verifies the log with the keys of s, a session of the same owner.
 func (w *salvage) readLog(s *Session) error {
 	w.log = logIn(s.epoch.Vault, w.found)
-	w.told = newVerification(s)
+	w.told = newStory(s.root)
 	if w.log.first != nil {
 		cp, err := parseCheckpoint(s.epoch.Vault, w.log.first)
 		if err == nil {
@@ -220,7 +221,7 @@ func (w *salvage) readLog(s *Session) error {
 			return err
 		}
 	}
-	w.last = w.told.checkLog(0, w.log.each)
+	w.last = w.told.read(0, w.log.each, s.v.opts.Progress)
 	// A higher key is no entry's: verification has skipped it.
 	w.log.keys = slices.DeleteFunc(w.log.keys, func(k []byte) bool { return audit.Seq(k) > w.last.Seq })
 	if w.last.Seq < w.end {
@@ -276,13 +277,13 @@ func (w *salvage) ended(at where, value []byte) string {
 	if at.bucket != bucketAgents || err != nil || audit.DecodeStrict(r.body, &body) != nil || body.RevokedAt != nil {
 		return ""
 	}
-	now, active := w.told.known[at.key]
-	_, told := w.told.newest[at.key]
-	whole := len(w.told.Problems) == 0 // if not, the entry about the agent may be missing
+	now, active := w.told.actors[at.key]
+	told := w.told.records[at.key] != nil
+	whole := len(w.told.problems) == 0 // if not, the entry about the agent may be missing
 	switch {
 	case w.told.revoked[at.key], told && !active && whole:
 		return "the log says that it was revoked"
-	case active && now.key.serial > body.Serial:
+	case active && now.Serial > body.Serial:
 		return "the log says that its key was rotated"
 	}
 	return ""
@@ -331,11 +332,12 @@ func (w *salvage) died(at where, seq uint64, by string) bool {
 	}
 	switch at.bucket {
 	case bucketVersions:
-		l, told := w.told.versions[at.key]
-		return !told || !l.holds(seq, by)
+		path, n, _ := cutVersionKey([]byte(at.key))
+		version, told := w.told.records[path].version(n)
+		return !told || !version.holds(seq, by)
 	case bucketSecrets, bucketAgents:
-		l, told := w.told.newest[at.key]
-		return !told || seq >= l.seq && !l.holds(seq, by) // an older record may have had its entry
+		r := w.told.records[at.key]
+		return r == nil || seq >= r.Seq && !r.holds(seq, by) // an older record may have had its entry
 	}
 	return false
 }
@@ -370,7 +372,6 @@ func (w *salvage) mendHeads(b *builder) error {
 	if err != nil {
 		return err
 	}
-	newest := w.told.newest
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		p, err := tokens.ParsePath(path)
 		if err != nil {
@@ -392,10 +393,10 @@ func (w *salvage) mendHeads(b *builder) error {
 			if err != nil {
 				return err
 			}
-			l := newest[path]
-			head = secretBody{ID: id.String(), Version: max(f.highest, l.version), Tier: max(f.tier, l.tier), Type: DefaultType,
-				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, l.seq)}
-			if l.deleted {
+			told := cmp.Or(w.told.records[path], &recordAt{})
+			head = secretBody{ID: id.String(), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
+				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, told.Seq)}
+			if told.Deleted {
 				head.DeletedAt = &b.t.now
 			}
 			if err := secretKind.put(b.t, k, head); err != nil {
@@ -405,8 +406,8 @@ func (w *salvage) mendHeads(b *builder) error {
 		}
 		w.missing(path, f.have, head.Version)
 	}
-	for _, path := range slices.Sorted(maps.Keys(newest)) {
-		if paths[path] != nil || !newest[path].left {
+	for _, path := range slices.Sorted(maps.Keys(w.told.records)) {
+		if paths[path] != nil || w.told.records[path].Gone {
 			continue
 		}
 		bucket := bucketSecrets
@@ -443,8 +444,8 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 		w.lost = append(w.lost, what)
 	}
 	if w.told.from.Seq > 0 { // versions from before the checkpoint may be gone for good reason
-		for _, n := range slices.Sorted(slices.Values(w.told.numbers[path])) {
-			if !have[n] && n <= current {
+		for _, of := range cmp.Or(w.told.records[path], &recordAt{}).Versions {
+			if n := of.Number; !have[n] && n <= current {
 				lost(n, n)
 			}
 		}
@@ -466,7 +467,7 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 func (w *salvage) settle(to string) (r Salvaged, err error) {
 	r.Lost, r.Entries = w.lost, len(w.log.keys)
 	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, note: map[string]any{}}
-	if len(w.told.Problems) > 0 {
+	if len(w.told.problems) > 0 {
 		plan.cut, plan.behind = true, w.end
 		logFile := to + ".log.jsonl"
 		name, err := disk.Unused(logFile)

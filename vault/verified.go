@@ -48,13 +48,13 @@ func (v *verification) keep(last audit.Position) error {
 	if m.dir == "" || !worthKeeping(v.Entries-v.earlier, v.Records) && v.Unread == nil {
 		return nil
 	}
-	state := v.learned(last.Seq)
+	state := v.told.upTo(last.Seq)
 	state.Seq, state.CutMAC = last.Seq, last.LastMAC[:]
 	var err error
 	if state.Records, err = v.t.recordsNow(); err != nil {
 		return err
 	}
-	plain, err := json.Marshal(verified{v.t.now, v.sum.Sum(nil), last.Key[:], v.lastAt, state})
+	plain, err := json.Marshal(verified{v.t.now, v.sum.Sum(nil), last.Key[:], v.told.lastAt, state})
 	if err != nil {
 		return err
 	}
@@ -100,16 +100,16 @@ func (v *verification) recall(from checkpoint) checkpoint {
 		}
 		v.add(k, val)
 		if !bytes.Equal(k, checkpointKey) {
-			v.count(v.t.head.log.Seq)
+			v.told.count(v.t.head.log.Seq, v.s.v.opts.Progress)
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, errStop) || !bytes.Equal(v.sum.Sum(nil), note.Sum) {
-		v.sum, v.Entries = sha256.New(), 0
+		v.sum, v.told.entries = sha256.New(), 0
 		return from
 	}
 	v.Verified, v.VerifiedAt = note.State.Cut, note.At
-	v.earlier, v.lastAt = v.Entries, note.LastAt
+	v.earlier, v.told.lastAt = v.told.entries, note.LastAt
 	next := keys.Key(note.Key)
 	note.State.next = &next
 	return note.State

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"iter"
-	"slices"
 	"time"
 
 	"ass/audit"
@@ -87,64 +85,24 @@ func (v *verification) verify() (Report, error) {
 	return v.Report, err
 }
 
-// verification is one run of [Session.Verify].
+// verification is one run of [Session.Verify]: it learns the story of the log, and holds the records against it.
 type verification struct {
 	Report
-	s           *Session
-	t           *tx
-	values      bool
-	again       bool                   // begin where an earlier verification ended
-	newest      map[string]logged      // by path or agent id: the newest entry that changed it
-	versions    map[string]logged      // by version key: the entry that wrote it
-	numbers     map[string][]uint64    // by path: the version numbers in versions
-	tiers       map[string]tokens.Tier // by path: highest tier found, unless the owner lowered it
-	unclear     map[uint64]bool        // invalid entries: the records they describe are not reported
-	lastUnclear uint64
-	cutFrom     uint64                // the same for all entries from this one on; 0 for none
-	heads       map[string]secretBody // by path: heads with a valid signature
-	known       map[string]knownActor // by id: agents and tokens, as the log describes them
-	revoked     map[string]bool       // by id: agents that an entry revokes
-	told        map[string]uint64     // by id: the entry about a token, a request or a decision
-	grants      map[string]bool       // by grantee: whether its grant is valid
-	from        checkpoint            // what is known before the first entry
-	earlier     uint64                // how many entries were not checked again, being unchanged
-	sum         hash.Hash             // over the log, up to where the walk is
-	scratch     []byte
-	logHolds    bool       // whether every entry that is here is valid
-	cutAt       uint64     // the entry after which to keep what was learned; 0 for none
-	copies      []copyAt   // copies of the vault that the entries up to cutAt mention
-	passed      checkpoint // what was learned up to cutAt
-	inEpoch     uint32     // the epoch of the next entries
-	began       uint64     // the entry that began that epoch
-	suspects    []suspect
-	lastAt      time.Time // the latest date of an entry
+	told   *story
+	s      *Session
+	t      *tx
+	values bool
+	again  bool                   // begin where an earlier verification ended
+	met    map[string]*secretBody // by path or agent id: what is there; nil unless it is a head that holds
+	grants map[string]bool        // by grantee: whether its grant is valid
+
+	earlier uint64    // how many entries were not checked again, being unchanged
+	sum     hash.Hash // over the log, up to where the walk is
+	scratch []byte
 }
 
 func newVerification(s *Session) *verification {
-	return &verification{
-		s: s, newest: map[string]logged{}, versions: map[string]logged{}, numbers: map[string][]uint64{},
-		tiers: map[string]tokens.Tier{}, unclear: map[uint64]bool{},
-		sum: sha256.New(), heads: map[string]secretBody{}, known: map[string]knownActor{}, revoked: map[string]bool{},
-		told: map[string]uint64{}, grants: map[string]bool{},
-	}
-}
-
-// logged is what the log says of a record.
-type logged struct {
-	seq  uint64
-	by   string
-	left bool // whether the record exists after the entry
-
-	version uint64 // of a secret
-	tier    tokens.Tier
-	deleted bool
-}
-
-// suspect is an entry that contradicts those before it. If one of those is invalid, the
-// suspect is not reported.
-type suspect struct {
-	seq     uint64
-	problem string
+	return &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*secretBody{}, grants: map[string]bool{}}
 }
 
 func (v *verification) found(format string, args ...any) {
@@ -164,7 +122,7 @@ func (v *verification) run() error {
 		from = v.recall(from)
 	}
 	if err == nil {
-		err = v.begin(from)
+		err = v.told.begin(from)
 	}
 	if err != nil {
 		v.found("%v", err)
@@ -176,12 +134,12 @@ func (v *verification) run() error {
 	if v.t.head.backup {
 		v.t.head.log.Key = last.Key // a backup leaves this key out
 	}
-	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.unclear) == 0) {
+	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.told.unclear) == 0) {
 		if problem := last.Differs(v.t.head.log); problem != "" {
 			v.found("audit log: %s", problem)
 		}
 		if cut {
-			v.cutFrom = last.Seq + 1
+			v.told.cutFrom = last.Seq + 1
 		}
 	}
 	if back := v.s.v.back; back != nil {
@@ -202,9 +160,9 @@ func (v *verification) run() error {
 	if err := v.missingGrants(); err != nil {
 		return err
 	}
-	for path, l := range v.newest {
-		if l.left && !v.unclearBehind(l.seq) { // otherwise an unreadable entry may be its purge
-			v.found("%q: its record is missing, though log entry %d wrote it", path, l.seq)
+	for name, r := range v.told.records {
+		if _, met := v.met[name]; !met && r.there() && !v.told.unclearBehind(r.Seq) { // else an unreadable entry may be its purge
+			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
 		}
 	}
 	if headHolds {
@@ -226,190 +184,14 @@ func (v *verification) run() error {
 // log checks the audit log and learns what the records should be.
 func (v *verification) log() (audit.Position, error) {
 	var walked error
-	last := v.checkLog(v.t.head.log.Seq, v.behind(&walked))
-	if n := v.s.epoch.N; v.Epoch != n {
-		if v.logHolds {
-			v.found("audit log: it ends in epoch %d, but the vault is in epoch %d", v.Epoch, n)
-		}
-		v.Epoch = n
-	}
+	last := v.told.read(v.t.head.log.Seq, v.behind(&walked), v.s.v.opts.Progress)
+	v.told.endsIn(v.s.epoch.N)
+	v.Problems = append(v.Problems, v.told.problems...)
+	v.Entries, v.Epoch = v.told.entries, v.s.epoch.N
 	return last, walked
 }
 
-// checkLog is log for entries from any source. end is the number of the last
-// entry; 0 if unknown.
-func (v *verification) checkLog(end uint64, stored iter.Seq2[[]byte, []byte]) audit.Position {
-	check := audit.Verifier{
-		Epoch:    v.from.Epoch,
-		After:    v.from.after(v.s.root),
-		Vault:    v.s.epoch.Vault,
-		FirstKey: func(epoch uint32, seq uint64) [32]byte { return v.s.root.AuditKey(epoch, seq) },
-		SignedBy: v.signedBy,
-		Own:      v.s.root.Sign,
-		Visit:    v.learn,
-		Last:     end,
-	}
-	v.inEpoch, v.began = v.from.Epoch, v.from.Began
-	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
-		for k, val := range stored {
-			v.count(end)
-			if !yield(k, val) {
-				return
-			}
-		}
-	})
-	if v.cutAt == last.Seq {
-		v.pass()
-	}
-	for _, f := range findings {
-		v.found("%v", f)
-		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
-			v.unclear[n] = true
-			v.lastUnclear = max(v.lastUnclear, n)
-		}
-	}
-	for _, s := range v.suspects {
-		if len(findings) == 0 || s.seq < findings[0].Seq {
-			v.found("%s", s.problem)
-		}
-	}
-	v.logHolds, v.Epoch = len(findings) == 0, epoch
-	return last
-}
-
-func (v *verification) count(end uint64) {
-	if v.Entries++; v.Entries%1000 == 0 {
-		v.s.v.opts.Progress(int(v.Entries), int(end))
-	}
-}
-
 var errStop = errors.New("no more is asked for")
-
-func (v *verification) isUnclear(seq uint64) bool {
-	return v.unclear[seq] || v.cutFrom > 0 && seq >= v.cutFrom
-}
-
-func (v *verification) unclearBehind(seq uint64) bool {
-	return v.cutFrom > 0 || v.lastUnclear > seq
-}
-
-func (v *verification) learn(seq uint64, by string, ev audit.Event, checked bool) {
-	if ev.CreatedAt.After(v.lastAt) {
-		v.lastAt = ev.CreatedAt
-	}
-	if v.cutAt > 0 && seq == v.cutAt+1 {
-		v.pass()
-	}
-	if ev.Epoch != 0 {
-		v.inEpoch, v.began = ev.Epoch, seq
-	}
-	if v.cutAt == 0 || seq <= v.cutAt {
-		v.copies = append(v.copies, copiesIn(ev)...)
-	}
-	v.learnActor(seq, by, ev, checked)
-	if seq > v.from.Seq { // the checkpoint covers all earlier changes
-		v.learnSecret(seq, by, ev, checked)
-	}
-}
-
-// learnSecret learns what an entry did to a secret. If the entry was not checked,
-// learnSecret believes neither its version number nor a lower tier.
-func (v *verification) learnSecret(seq uint64, by string, ev audit.Event, checked bool) {
-	if ev.Type == audit.SecretImported {
-		v.learnImport(seq, by, ev, checked)
-		return
-	}
-	changed, left := ev.Writes()
-	if !changed {
-		return
-	}
-	if who, ok := v.known[by]; ok && !who.may(ev) {
-		v.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
-	}
-	l := logged{seq: seq, by: by, left: left, deleted: ev.Type == audit.SecretDeleted}
-	if n, ok := ev.Metadata["version"].(float64); ok {
-		l.version = uint64(n)
-	}
-	if text, ok := ev.Metadata["tier"].(string); ok {
-		l.tier, _ = tokens.ParseTier(text)
-	}
-	if problem := l.follows(v.newest[ev.ResourceID], ev.WritesValue()); problem != "" {
-		v.suspects = append(v.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
-			ev.ResourceID, v.newest[ev.ResourceID])})
-	}
-	if !checked {
-		l.version = v.newest[ev.ResourceID].version
-	}
-	v.newest[ev.ResourceID] = l
-	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what follows is a new secret
-		delete(v.tiers, ev.ResourceID)
-	}
-	if l.tier > v.tiers[ev.ResourceID] || l.tier > 0 && checked && by == audit.Owner {
-		v.tiers[ev.ResourceID] = l.tier
-	}
-	if p, err := tokens.ParsePath(ev.ResourceID); err == nil && ev.WritesValue() && checked {
-		v.wrote(p, l.version, l)
-	}
-}
-
-// wrote notes which entry wrote a version.
-func (v *verification) wrote(p tokens.Path, n uint64, l logged) {
-	k := string(versionKey(p, n))
-	if _, again := v.versions[k]; !again {
-		v.numbers[p.String()] = append(v.numbers[p.String()], n)
-	}
-	v.versions[k] = l
-}
-
-// follows returns how an entry about a secret contradicts the one before it; "" if
-// it does not. value says whether the entry writes a value.
-func (l logged) follows(before logged, value bool) string {
-	switch {
-	case !l.left:
-		return ""
-	case !before.left && (l.version != 1 || !value):
-		return fmt.Sprintf("it records version %d", l.version)
-	case !before.left:
-		return ""
-	case value && l.version != before.version+1, !value && l.version != before.version:
-		return fmt.Sprintf("it records version %d", l.version)
-	case l.tier != before.tier && l.by != audit.Owner:
-		return fmt.Sprintf("%q changed the tier to %s", l.by, l.tier)
-	}
-	return ""
-}
-
-func (l logged) String() string {
-	if !l.left {
-		return "not there"
-	}
-	return fmt.Sprintf("at version %d, %s", l.version, l.tier)
-}
-
-// learnImport splits an import, which is one entry about many secrets, into one per secret.
-func (v *verification) learnImport(seq uint64, by string, ev audit.Event, checked bool) {
-	keys, _ := ev.Metadata["keys"].([]any)
-	versions, _ := ev.Metadata["versions"].([]any)
-	tiers, _ := ev.Metadata["tiers"].([]any)
-	if len(keys) != len(versions) || len(keys) != len(tiers) {
-		v.found("audit entry %d: it is not a valid import", seq)
-		return
-	}
-	for i := range keys {
-		one := ev
-		key, _ := keys[i].(string)
-		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+key
-		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
-		v.learnSecret(seq, by, one, checked)
-	}
-}
-
-// holds reports whether a record was written with the log entry l. Its author is
-// that of the entry, or the owner: the owner signs other authors' records anew at a
-// rewrite and when a tier is lowered.
-func (l logged) holds(seq uint64, by string) bool {
-	return seq == l.seq && (by == l.by || by == audit.Owner)
-}
 
 func (v *verification) bucket(name string) error {
 	check := map[string]func(k, val []byte) error{
@@ -427,25 +209,25 @@ func (v *verification) bucket(name string) error {
 }
 
 func (v *verification) secret(k, val []byte) error {
-	l, known := v.newest[string(k)]
-	delete(v.newest, string(k))
+	told := v.told.records[string(k)]
+	v.met[string(k)] = nil
 	head, r, err := secretKind.read(v.t, k, val)
 	if err != nil {
 		return err
 	}
-	v.heads[string(k)] = head
+	v.met[string(k)] = &head
 	p, err := tokens.ParsePath(string(k))
 	switch {
 	case err != nil:
 		return secretKind.damaged(k, "its key is not a path")
-	case v.isUnclear(head.Seq):
-	case !known || !l.left:
+	case v.told.isUnclear(head.Seq):
+	case !told.there():
 		return fault.Damaged(p.String(), "no log entry accounts for it")
-	case !l.holds(head.Seq, r.by):
+	case !told.holds(head.Seq, r.by):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
-			l.seq)
-	case head.Version != l.version || head.Tier != l.tier || (head.DeletedAt != nil) != l.deleted:
-		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", l.seq)
+			told.Seq)
+	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
 	}
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
@@ -455,9 +237,12 @@ func (v *verification) secret(k, val []byte) error {
 	for _, n := range numbers {
 		have[n] = true
 	}
-	for _, n := range slices.Sorted(slices.Values(v.numbers[p.String()])) {
-		if n <= head.Version && !have[n] {
-			v.found("%s version %d: it is missing", p, n)
+	if told == nil {
+		return nil
+	}
+	for _, of := range told.Versions {
+		if of.Number <= head.Version && !have[of.Number] {
+			v.found("%s version %d: it is missing", p, of.Number)
 		}
 	}
 	return nil
@@ -474,15 +259,15 @@ func (v *verification) version(k, val []byte) error {
 		return versionKind.damaged(k, "its key is not a path and a version")
 	}
 	name := versionKind.recordName(k)
-	head, holds := v.heads[text]
-	switch l, known := v.versions[string(k)]; {
-	case !holds:
+	head := v.met[text]
+	switch told, known := v.told.records[text].version(n); {
+	case head == nil:
 		return fault.Damaged(name, "its secret has no valid record")
 	case n > head.Version:
 		return fault.Damaged(name, "the secret is only at version %d: an old version was put back", head.Version)
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
-	case !v.isUnclear(body.Seq) && (!known || !l.holds(body.Seq, r.by)):
+	case !v.told.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, r.by)):
 		return fault.Damaged(name, "it does not match what the log says was written")
 	}
 	if len(body.Recipient) > 0 {

@@ -2,12 +2,8 @@ package vault
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"time"
-
-	"github.com/cloudflare/circl/sign/ed25519"
-	"github.com/google/uuid"
 
 	"ass/audit"
 	"ass/tokens"
@@ -21,132 +17,6 @@ const farAhead = 24 * time.Hour
 
 // This part of a verification checks who may do what. The owner recomputes the
 // keys of every agent and token, and so knows what each grant must contain.
-
-// knownActor is an agent or a token, as the log describes it.
-type knownActor struct {
-	pub    ed25519.PublicKey
-	issuer string // of a token
-	scopes tokens.Scopes
-	key    agentKeyAt // of an agent
-}
-
-// agentKeyAt is what a log entry says about an agent's key.
-type agentKeyAt struct {
-	serial  uint32
-	at      time.Time
-	note    map[string]any
-	checked bool // whether the owner's signature was checked
-}
-
-// may reports whether the actor's scopes allow what an entry says it did.
-func (a knownActor) may(ev audit.Event) bool {
-	p, err := tokens.ParsePath(ev.ResourceID)
-	action := tokens.Write
-	switch ev.Type {
-	case audit.SecretDeleted:
-		action = tokens.Delete
-	case audit.SecretPurged:
-		action = 0 // the owner alone
-	}
-	return err == nil && right(a.scopes, action, p)
-}
-
-func (v *verification) signedBy(by string) (ed25519.PublicKey, bool) {
-	if by == audit.Owner {
-		return v.s.pub, true
-	}
-	who, ok := v.known[by]
-	return who.pub, ok
-}
-
-// learnActor learns the keys of agents and tokens from the log, entry by entry. It derives
-// an agent's key from the root, and takes a token's key from the entry that the issuer
-// signed. An unchecked entry can end an agent or one of its keys, but restores neither.
-func (v *verification) learnActor(seq uint64, by string, ev audit.Event, checked bool) {
-	id := ev.ResourceID
-	changed := func() {
-		if seq > v.from.Seq {
-			v.newest[id] = logged{seq: seq, by: by, left: true}
-		}
-	}
-	switch ev.Type {
-	case audit.AgentCreated, audit.AgentKeyRotated:
-		number, _ := ev.Metadata["serial"].(float64)
-		serial := uint32(number) // a number that is no serial gives another number
-		if by != audit.Owner || serial == 0 || float64(serial) != number || !isAgentID(id) {
-			return
-		}
-		now, active := v.known[id]
-		if _, told := v.newest[id]; !checked && (told && !active || active && serial <= now.key.serial) {
-			return
-		}
-		v.forgetActor(id) // and the tokens of its old key
-		delete(v.revoked, id)
-		pub := public(keys.NewGrantee(v.s.root.AgentSecret(id, serial)).Sign)
-		v.known[id] = knownActor{pub: pub, scopes: scopesIn(ev), key: agentKeyAt{serial, ev.CreatedAt, ev.Metadata, checked}}
-		changed()
-	case audit.AgentRevoked:
-		if by == audit.Owner && isAgentID(id) {
-			v.forgetActor(id)
-			v.revoked[id] = true
-			changed()
-		}
-	case audit.TokenIssued:
-		issuer, agent := v.known[by]
-		text, _ := ev.Metadata["public_key"].(string)
-		pub, err := base64.StdEncoding.DecodeString(text)
-		_, again := v.known[id]
-		if uuid.Validate(id) != nil || again || err != nil || len(pub) != ed25519.PublicKeySize || issuer.issuer != "" {
-			v.found("audit entry %d: it is not a valid record of issuing a token", seq)
-			return
-		}
-		scopes := scopesIn(ev)
-		if agent {
-			scopes = scopes.Intersect(issuer.scopes)
-		}
-		v.known[id], v.told[id] = knownActor{pub: pub, issuer: by, scopes: scopes}, seq
-	case audit.ApprovalRequested:
-		requester, _ := ev.Metadata["asker"].(string)
-		if _, again := v.told[ev.Type+" "+id]; again || requester != by {
-			v.found("audit entry %d: it is not a valid request of %q", seq, by)
-			return
-		}
-		v.told[ev.Type+" "+id] = seq
-	case audit.ApprovalGranted, audit.ApprovalDenied:
-		if by != audit.Owner {
-			v.found("audit entry %d: a decision by %q, who is not the owner", seq, by)
-			return
-		}
-		v.told[ev.Type+" "+id] = seq
-	}
-}
-
-func (v *verification) forgetActor(agent string) {
-	if _, known := v.known[agent]; !known {
-		return // then its tokens are unknown too
-	}
-	delete(v.known, agent)
-	for id, who := range v.known {
-		if who.issuer == agent {
-			delete(v.known, id)
-		}
-	}
-}
-
-func scopesIn(ev audit.Event) tokens.Scopes {
-	list, _ := ev.Metadata["scopes"].([]any)
-	var texts []string
-	for _, x := range list {
-		if text, ok := x.(string); ok {
-			texts = append(texts, text)
-		}
-	}
-	scopes, err := tokens.ScopesOf(texts)
-	if err != nil {
-		return nil
-	}
-	return scopes
-}
 
 // recipient checks that a published recipient belongs to its node. If it did not,
 // somebody else could read what is written below the node.
@@ -178,8 +48,8 @@ func (v *verification) reseal(k, val []byte) error {
 
 func (v *verification) agent(k, val []byte) error {
 	id := string(k)
-	l, known := v.newest[id]
-	delete(v.newest, id)
+	told, known := v.told.records[id]
+	v.met[id] = nil
 	body, r, err := agentKind.read(v.t, k, val)
 	if err != nil {
 		return err
@@ -188,11 +58,11 @@ func (v *verification) agent(k, val []byte) error {
 	switch {
 	case !isAgentID(id), !samePublic(body.Pub, keys.NewGrantee(v.s.root.AgentSecret(id, body.Serial))):
 		return fault.Damaged(name, "its public key does not match the agent")
-	case v.isUnclear(body.Seq):
+	case v.told.isUnclear(body.Seq):
 	case !known:
 		return fault.Damaged(name, "no log entry accounts for it")
-	case !l.holds(body.Seq, r.by):
-		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", l.seq)
+	case !told.holds(body.Seq, r.by):
+		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", told.Seq)
 	}
 	return nil
 }
@@ -300,7 +170,7 @@ func (v *verification) token(k, val []byte) error {
 
 // toldOf checks that the log entry seq describes a record.
 func (v *verification) toldOf(name, what string, seq uint64) error {
-	if told := v.told[what]; told != seq && !v.isUnclear(seq) {
+	if told := v.told.entryOf[what]; told != seq && !v.told.isUnclear(seq) {
 		return fault.Damaged(name, "no log entry accounts for it")
 	}
 	return nil
@@ -311,15 +181,15 @@ func (v *verification) uses(k, val []byte) error {
 	if err != nil {
 		return err
 	}
-	if body.LastAt.After(v.lastAt.Add(farAhead)) {
+	if body.LastAt.After(v.told.lastAt.Add(farAhead)) {
 		return useKind.damaged(k, "it is dated %s, after the end of the log at %s",
-			body.LastAt.Format(time.RFC3339), v.lastAt.Format(time.RFC3339))
+			body.LastAt.Format(time.RFC3339), v.told.lastAt.Format(time.RFC3339))
 	}
 	alive, err := v.t.alive(string(k))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if _, requested := v.told[audit.ApprovalRequested+" "+string(k)]; !alive && !requested {
+	if _, requested := v.told.entryOf[audit.ApprovalRequested+" "+string(k)]; !alive && !requested {
 		return useKind.damaged(k, "it counts the uses of something that does not exist")
 	}
 	return nil

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloudflare/circl/sign/ed25519"
+
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/keys"
 )
 
-// What a verification learns from the entries of a log, one by one.
+// What is learned from the entries of a log, one by one.
 
 // The log says who may sign: agents that the owner introduced, with the keys that the owner
 // derives, and tokens of the owner and of agents.
@@ -93,48 +95,48 @@ func TestWhomTheLogIntroduces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := keys.NewRoot(keys.Random())
-			v := newVerification(&Session{root: root, pub: root.Pub})
+			st := newStory(root)
 			for i, e := range c.log {
-				v.learnActor(uint64(i+1), e.by, audit.Event{Type: e.event, ResourceID: e.id, Metadata: e.note}, !e.unchecked)
+				st.apply(uint64(i+1), e.by, audit.Event{Type: e.event, ResourceID: e.id, Metadata: e.note}, !e.unchecked)
 			}
-			found := strings.Join(v.Problems, "\n")
-			if got := strings.Join(slices.Sorted(maps.Keys(v.known)), " "); got != c.knows {
+			found := strings.Join(st.problems, "\n")
+			if got := strings.Join(slices.Sorted(maps.Keys(st.actors)), " "); got != c.knows {
 				t.Errorf("it knows %q, want %q", got, c.knows)
 			}
-			if got := strings.Join(slices.Sorted(maps.Keys(v.newest)), " "); got != c.changed {
+			if got := strings.Join(slices.Sorted(maps.Keys(st.records)), " "); got != c.changed {
 				t.Errorf("it expects the records %q, want %q", got, c.changed)
 			}
 			if c.finds == "" && found != "" || !strings.Contains(found, c.finds) {
 				t.Errorf("it found %q, want %q", found, c.finds)
 			}
-			who, ok := v.known[agent]
-			if ok && !who.pub.Equal(public(keys.NewGrantee(root.AgentSecret(agent, who.key.serial)).Sign)) {
+			who, ok := st.actors[agent]
+			if ok && !ed25519.PublicKey(who.Pub).Equal(public(keys.NewGrantee(root.AgentSecret(agent, who.Serial)).Sign)) {
 				t.Error("the agent's key is not the one that the owner derives")
 			}
-			if token, ok := v.known[jti]; ok && token.scopes.String() != "secrets:*:a/*" {
-				t.Errorf("the token reaches %s, further than its issuer", token.scopes)
+			if token, ok := st.actors[jti]; ok && token.Scopes.String() != "secrets:*:a/*" {
+				t.Errorf("the token reaches %s, further than its issuer", token.Scopes)
 			}
 		})
 	}
 	t.Run("a revocation that was not checked, and a later key", func(t *testing.T) {
 		root := keys.NewRoot(keys.Random())
-		v := newVerification(&Session{root: root, pub: root.Pub})
-		v.learnActor(1, audit.Owner, audit.Event{Type: audit.AgentRevoked, ResourceID: agent}, false)
-		if !v.revoked[agent] {
+		st := newStory(root)
+		st.apply(1, audit.Owner, audit.Event{Type: audit.AgentRevoked, ResourceID: agent}, false)
+		if !st.revoked[agent] {
 			t.Error("nothing is known of the revocation")
 		}
-		v.learnActor(2, audit.Owner, audit.Event{Type: audit.AgentKeyRotated, ResourceID: agent, Metadata: serial(2.0)}, true)
-		if v.revoked[agent] {
+		st.apply(2, audit.Owner, audit.Event{Type: audit.AgentKeyRotated, ResourceID: agent, Metadata: serial(2.0)}, true)
+		if st.revoked[agent] {
 			t.Error("the agent stays revoked, though the owner gave it a key")
 		}
 	})
 	t.Run("what a checkpoint covers", func(t *testing.T) {
 		root := keys.NewRoot(keys.Random())
-		v := newVerification(&Session{root: root, pub: root.Pub})
-		v.from.Seq = 2
-		v.learnActor(2, audit.Owner, audit.Event{Type: audit.AgentCreated, ResourceID: agent, Metadata: serial(1.0)}, true)
-		if _, knows := v.known[agent]; !knows || len(v.newest) > 0 {
-			t.Errorf("it knows the agent: %v; it expects %d records", knows, len(v.newest))
+		st := newStory(root)
+		st.from.Seq = 2
+		st.apply(2, audit.Owner, audit.Event{Type: audit.AgentCreated, ResourceID: agent, Metadata: serial(1.0)}, true)
+		if _, knows := st.actors[agent]; !knows || len(st.records) > 0 {
+			t.Errorf("it knows the agent: %v; it expects %d records", knows, len(st.records))
 		}
 	})
 }
@@ -157,7 +159,7 @@ func TestWhatAnEntryMaySay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (knownActor{scopes: scopes}).may(audit.Event{Type: c.event, ResourceID: c.of}); got != c.may {
+		if got := (actorAt{Scopes: scopes}).may(audit.Event{Type: c.event, ResourceID: c.of}); got != c.may {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -166,12 +168,12 @@ func TestWhatAnEntryMaySay(t *testing.T) {
 // The entries about a secret follow from each other.
 func TestEntriesFollow(t *testing.T) {
 	const value, none = true, false
-	gone, at2 := logged{}, logged{left: true, version: 2, tier: tokens.Sensitive}
-	is := func(version uint64, tier tokens.Tier, by string) logged {
-		return logged{left: true, version: version, tier: tier, by: by}
+	gone, at2 := recordAt{Gone: true}, recordAt{Version: 2, Tier: tokens.Sensitive}
+	is := func(version uint64, tier tokens.Tier, by string) recordAt {
+		return recordAt{Version: version, Tier: tier, By: by}
 	}
 	for name, c := range map[string]struct {
-		before, now logged
+		before, now recordAt
 		value       bool
 		want        string
 	}{
@@ -186,7 +188,7 @@ func TestEntriesFollow(t *testing.T) {
 		"its tier lowered":           {at2, is(3, tokens.Standard, "agt_1"), value, `"agt_1" changed the tier to standard`},
 		"its tier raised":            {at2, is(3, tokens.Critical, "agt_1"), value, `"agt_1" changed the tier to critical`},
 		"its tier lowered, by owner": {at2, is(3, tokens.Standard, audit.Owner), value, ""},
-		"purged":                     {at2, logged{by: audit.Owner}, none, ""},
+		"purged":                     {at2, recordAt{By: audit.Owner, Gone: true}, none, ""},
 	} {
 		if got := c.now.follows(c.before, c.value); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
@@ -218,15 +220,15 @@ func TestTiersThatTheLogTells(t *testing.T) {
 		"purged by the owner, perhaps":  {entry{audit.Owner, audit.SecretPurged, "", true}, tokens.Critical},
 		"purged by an agent":            {entry{agent, audit.SecretPurged, "", false}, tokens.Critical},
 	} {
-		v := newVerification(&Session{})
+		st := newStory(keys.NewRoot(keys.Random()))
 		for i, e := range []entry{{audit.Owner, audit.SecretCreated, critical, false}, c.then} {
-			v.learnSecret(uint64(i+1), e.by, audit.Event{Type: e.event, ResourceID: "a/K",
+			st.apply(uint64(i+1), e.by, audit.Event{Type: e.event, ResourceID: "a/K",
 				Metadata: map[string]any{"version": float64(i + 1), "tier": e.tier}}, !e.unchecked)
 		}
-		if got := v.tiers["a/K"]; got != c.want {
+		if got := st.tiers["a/K"]; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
-		if got := v.newest["a/K"].version; c.then.unchecked && got != 1 {
+		if got := st.records["a/K"].Version; c.then.unchecked && got != 1 {
 			t.Errorf("%s: version %d, of an entry that was not checked", name, got)
 		}
 	}

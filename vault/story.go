@@ -1,0 +1,363 @@
+package vault
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cloudflare/circl/sign/ed25519"
+	"github.com/google/uuid"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/keys"
+)
+
+// story is what the log of a vault tells: who could act, what became of each record, and how far that
+// can be believed. A verification, an archive, a restore and a salvage all learn it here, entry by
+// entry, and then hold different things against it. It begins with a checkpoint, and a part of it
+// becomes the next one.
+type story struct {
+	root *keys.Root
+	from checkpoint // what is known before the first entry
+
+	entries uint64                 // how many were read
+	epoch   uint32                 // of the last entry
+	began   uint64                 // the entry that began that epoch
+	lastAt  time.Time              // the latest date of an entry
+	actors  map[string]actorAt     // by id: agents and tokens that may act
+	issued  map[string]keyIssued   // by id: how the agents among them got their keys
+	revoked map[string]bool        // by id: agents that an entry revokes
+	records map[string]*recordAt   // by path or agent id: what the newest entry made of it
+	tiers   map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
+	entryOf map[string]uint64      // by id: the entry about a token, a request or a decision
+	copies  []copyAt               // of the vault
+
+	problems    []string
+	suspects    []suspect
+	holds       bool            // whether every entry that is here is valid
+	unclear     map[uint64]bool // invalid entries: the records they describe are not reported
+	lastUnclear uint64
+	cutFrom     uint64 // the same for all entries from this one on; 0 for none
+
+	keepAt uint64     // the entry after which to keep what was learned; 0 for none
+	kept   checkpoint // what was learned up to keepAt
+}
+
+// keyIssued is what an entry says about the newest key of an agent.
+type keyIssued struct {
+	at      time.Time
+	note    map[string]any
+	checked bool // whether the owner's signature was checked
+}
+
+// suspect is an entry that contradicts those before it. If one of those is invalid, the
+// suspect is not reported.
+type suspect struct {
+	seq     uint64
+	problem string
+}
+
+func newStory(root *keys.Root) *story {
+	return &story{
+		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]bool{},
+		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{}, unclear: map[uint64]bool{},
+	}
+}
+
+// begin takes from a checkpoint what the earlier entries told.
+func (st *story) begin(c checkpoint) error {
+	st.from = c
+	for _, a := range c.Actors {
+		if len(a.Pub) != ed25519.PublicKeySize {
+			return errors.New("audit checkpoint: it names an invalid actor")
+		}
+		st.actors[a.ID] = a
+	}
+	for _, t := range c.Told {
+		st.entryOf[t.What] = t.Seq
+	}
+	for _, r := range c.Records {
+		st.records[r.Name], st.tiers[r.Name] = &r, r.Tier
+	}
+	return nil
+}
+
+// upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
+// leaves out the records.
+func (st *story) upTo(seq uint64) checkpoint {
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Actors: []actorAt{}, Told: []toldAt{}}
+	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
+		c.Actors = append(c.Actors, st.actors[id])
+	}
+	for _, what := range slices.Sorted(maps.Keys(st.entryOf)) {
+		c.Told = append(c.Told, toldAt{what, st.entryOf[what]})
+	}
+	c.Copies = append(slices.Clone(st.from.Copies), st.copies...)
+	return c
+}
+
+// read checks the entries of a log and applies each of them. end is the number of the last entry; 0 if
+// unknown. read returns where the log ends.
+func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress func(done, total int)) audit.Position {
+	check := audit.Verifier{
+		Epoch:    st.from.Epoch,
+		After:    st.from.after(st.root),
+		Vault:    st.root.Vault,
+		FirstKey: func(epoch uint32, seq uint64) [32]byte { return st.root.AuditKey(epoch, seq) },
+		SignedBy: st.signedBy,
+		Own:      st.root.Sign,
+		Visit:    st.apply,
+		Last:     end,
+	}
+	st.epoch, st.began = st.from.Epoch, st.from.Began
+	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
+		for k, val := range entries {
+			st.count(end, progress)
+			if !yield(k, val) {
+				return
+			}
+		}
+	})
+	if st.keepAt > 0 && st.keepAt == last.Seq {
+		st.kept = st.upTo(st.keepAt)
+	}
+	for _, f := range findings {
+		st.found("%v", f)
+		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
+			st.unclear[n] = true
+			st.lastUnclear = max(st.lastUnclear, n)
+		}
+	}
+	for _, s := range st.suspects {
+		if len(findings) == 0 || s.seq < findings[0].Seq {
+			st.found("%s", s.problem)
+		}
+	}
+	st.holds, st.epoch = len(findings) == 0, epoch
+	return last
+}
+
+func (st *story) count(end uint64, progress func(done, total int)) {
+	if st.entries++; st.entries%1000 == 0 {
+		progress(int(st.entries), int(end))
+	}
+}
+
+// endsIn compares the epoch in which the log ends with that of the vault.
+func (st *story) endsIn(epoch uint32) {
+	if st.holds && st.epoch != epoch {
+		st.found("audit log: it ends in epoch %d, but the vault is in epoch %d", st.epoch, epoch)
+	}
+}
+
+func (st *story) found(format string, args ...any) {
+	st.problems = append(st.problems, fmt.Sprintf(format, args...))
+}
+
+// isUnclear reports whether nothing is known of an entry.
+func (st *story) isUnclear(seq uint64) bool {
+	return st.unclear[seq] || st.cutFrom > 0 && seq >= st.cutFrom
+}
+
+// unclearBehind reports whether nothing is known of some entry after seq.
+func (st *story) unclearBehind(seq uint64) bool { return st.cutFrom > 0 || st.lastUnclear > seq }
+
+// signedBy returns the key that verifies the entries of an actor.
+func (st *story) signedBy(by string) (ed25519.PublicKey, bool) {
+	if by == audit.Owner {
+		return st.root.Pub, true
+	}
+	who, ok := st.actors[by]
+	return who.Pub, ok
+}
+
+// apply learns what an entry tells. checked says whether its signature and its place were checked;
+// an entry that was not checked takes rights away and gives none.
+func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
+	if ev.CreatedAt.After(st.lastAt) {
+		st.lastAt = ev.CreatedAt
+	}
+	if st.keepAt > 0 && seq == st.keepAt+1 {
+		st.kept = st.upTo(st.keepAt)
+	}
+	if ev.Epoch != 0 {
+		st.epoch, st.began = ev.Epoch, seq
+	}
+	st.copies = append(st.copies, copiesIn(ev)...)
+	switch ev.Type {
+	case audit.AgentCreated, audit.AgentKeyRotated:
+		st.agentGotKey(seq, by, ev, checked)
+	case audit.AgentRevoked:
+		if by == audit.Owner && isAgentID(ev.ResourceID) {
+			st.forget(ev.ResourceID)
+			st.revoked[ev.ResourceID] = true
+			st.changed(seq, by, ev.ResourceID)
+		}
+	case audit.TokenIssued:
+		st.tokenIssued(seq, by, ev)
+	case audit.ApprovalRequested:
+		requester, _ := ev.Metadata["asker"].(string)
+		if _, again := st.entryOf[ev.Type+" "+ev.ResourceID]; again || requester != by {
+			st.found("audit entry %d: it is not a valid request of %q", seq, by)
+			return
+		}
+		st.entryOf[ev.Type+" "+ev.ResourceID] = seq
+	case audit.ApprovalGranted, audit.ApprovalDenied:
+		if by != audit.Owner {
+			st.found("audit entry %d: a decision by %q, who is not the owner", seq, by)
+			return
+		}
+		st.entryOf[ev.Type+" "+ev.ResourceID] = seq
+	}
+	switch {
+	case seq <= st.from.Seq: // the checkpoint lists the records after that entry
+	case ev.Type == audit.SecretImported:
+		st.imported(seq, by, ev, checked)
+	default:
+		st.secretChanged(seq, by, ev, checked)
+	}
+}
+
+// changed notes that an entry wrote the record of an agent.
+func (st *story) changed(seq uint64, by, agent string) {
+	if seq > st.from.Seq {
+		st.records[agent] = &recordAt{Name: agent, Seq: seq, By: by}
+	}
+}
+
+// agentGotKey derives the key that an agent got from the root. An entry that was not checked can end an
+// earlier key of the agent, but brings none back.
+func (st *story) agentGotKey(seq uint64, by string, ev audit.Event, checked bool) {
+	id := ev.ResourceID
+	number, _ := ev.Metadata["serial"].(float64)
+	serial := uint32(number) // a number that is no serial gives another number
+	if by != audit.Owner || serial == 0 || float64(serial) != number || !isAgentID(id) {
+		return
+	}
+	now, active := st.actors[id]
+	if !checked && (st.records[id] != nil && !active || active && serial <= now.Serial) {
+		return
+	}
+	st.forget(id) // and the tokens of its old key
+	delete(st.revoked, id)
+	pub := public(keys.NewGrantee(st.root.AgentSecret(id, serial)).Sign)
+	st.actors[id] = actorAt{ID: id, Pub: pub, Scopes: scopesIn(ev), Serial: serial}
+	st.issued[id] = keyIssued{ev.CreatedAt, ev.Metadata, checked}
+	st.changed(seq, by, id)
+}
+
+// tokenIssued takes the key of a token from the entry that its issuer signed.
+func (st *story) tokenIssued(seq uint64, by string, ev audit.Event) {
+	id := ev.ResourceID
+	issuer, agent := st.actors[by]
+	text, _ := ev.Metadata["public_key"].(string)
+	pub, err := base64.StdEncoding.DecodeString(text)
+	_, again := st.actors[id]
+	if uuid.Validate(id) != nil || again || err != nil || len(pub) != ed25519.PublicKeySize || issuer.Issuer != "" {
+		st.found("audit entry %d: it is not a valid record of issuing a token", seq)
+		return
+	}
+	scopes := scopesIn(ev)
+	if agent {
+		scopes = scopes.Intersect(issuer.Scopes)
+	}
+	st.actors[id], st.entryOf[id] = actorAt{ID: id, Pub: pub, Issuer: by, Scopes: scopes}, seq
+}
+
+// forget takes an agent, and its tokens, out of those that may act.
+func (st *story) forget(agent string) {
+	if _, known := st.actors[agent]; !known {
+		return // then its tokens are unknown too
+	}
+	delete(st.actors, agent)
+	for id, who := range st.actors {
+		if who.Issuer == agent {
+			delete(st.actors, id)
+		}
+	}
+}
+
+func scopesIn(ev audit.Event) tokens.Scopes {
+	scopes, err := tokens.ScopesOf(stringsIn(ev.Metadata["scopes"]))
+	if err != nil {
+		return nil
+	}
+	return scopes
+}
+
+func stringsIn(list any) []string {
+	items, _ := list.([]any)
+	texts := []string{}
+	for _, x := range items {
+		if text, ok := x.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// secretChanged learns what an entry did to a secret. If the entry was not checked, secretChanged
+// believes neither its version number nor a lower tier.
+func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bool) {
+	changed, left := ev.Writes()
+	if !changed {
+		return
+	}
+	if who, ok := st.actors[by]; ok && !who.may(ev) {
+		st.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
+	}
+	now := recordAt{Name: ev.ResourceID, Seq: seq, By: by, Gone: !left, Deleted: ev.Type == audit.SecretDeleted}
+	if n, ok := ev.Metadata["version"].(float64); ok {
+		now.Version = uint64(n)
+	}
+	if text, ok := ev.Metadata["tier"].(string); ok {
+		now.Tier, _ = tokens.ParseTier(text)
+	}
+	r := st.records[ev.ResourceID]
+	if r == nil {
+		r = &recordAt{Gone: true}
+		st.records[ev.ResourceID] = r
+	}
+	if problem := now.follows(*r, ev.WritesValue()); problem != "" {
+		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
+			ev.ResourceID, *r)})
+	}
+	if !checked {
+		now.Version = r.Version
+	}
+	now.Versions = r.Versions
+	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what follows is a new secret
+		delete(st.tiers, ev.ResourceID)
+		now.Versions = nil
+	}
+	if now.Tier > st.tiers[ev.ResourceID] || now.Tier > 0 && checked && by == audit.Owner {
+		st.tiers[ev.ResourceID] = now.Tier
+	}
+	if ev.WritesValue() && checked {
+		now.wrote(versionAt{now.Version, seq, by})
+	}
+	*r = now
+}
+
+// imported splits an import, which is one entry about many secrets, into one per secret.
+func (st *story) imported(seq uint64, by string, ev audit.Event, checked bool) {
+	names, _ := ev.Metadata["keys"].([]any)
+	versions, _ := ev.Metadata["versions"].([]any)
+	tiers, _ := ev.Metadata["tiers"].([]any)
+	if len(names) != len(versions) || len(names) != len(tiers) {
+		st.found("audit entry %d: it is not a valid import", seq)
+		return
+	}
+	for i := range names {
+		one := ev
+		name, _ := names[i].(string)
+		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+name
+		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
+		st.secretChanged(seq, by, one, checked)
+	}
+}
