@@ -156,9 +156,10 @@ func exitsCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// flipbyte FILE OFFSET
+// flipbyte FILE OFFSET|TEXT
 //
-// Inverts one byte. A negative offset counts from the end.
+// Inverts one byte. A negative offset counts from the end. A text, which may have escapes as in Go, stands
+// for the byte 60 bytes behind it, wherever it is in the file.
 func flipByteCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: flipbyte file offset")
@@ -166,12 +167,23 @@ func flipByteCmd(ts *testscript.TestScript, neg bool, args []string) {
 	path := ts.MkAbs(args[0])
 	b, err := os.ReadFile(path)
 	ts.Check(err)
-	at, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	if at < 0 {
-		at += len(b)
+	if at, err := strconv.Atoi(args[1]); err == nil {
+		if at < 0 {
+			at += len(b)
+		}
+		b[at] ^= 0xff
+	} else {
+		text, err := strconv.Unquote(`"` + args[1] + `"`)
+		ts.Check(err)
+		for at := 0; ; at++ {
+			i := bytes.Index(b[at:], []byte(text))
+			if i < 0 {
+				break
+			}
+			at += i
+			b[at+60] ^= 0xff
+		}
 	}
-	b[at] ^= 0xff
 	ts.Check(os.WriteFile(path, b, 0o600))
 }
 

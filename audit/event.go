@@ -17,6 +17,7 @@ const (
 	SecretRestored   = "secret.restored"
 	SecretRolledBack = "secret.rolled_back"
 	SecretPurged     = "secret.purged"
+	SecretMended     = "secret.mended" // after somebody tampered with it
 
 	AgentCreated    = "agent.created"
 	AgentRevoked    = "agent.revoked"
@@ -81,7 +82,7 @@ func (e Event) Encode() ([]byte, error) {
 // changed, and whether that record still exists afterwards.
 func (e Event) Writes() (changed, left bool) {
 	switch e.Type {
-	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack:
+	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack, SecretMended:
 		return true, true
 	case SecretPurged:
 		return true, false

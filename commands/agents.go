@@ -355,11 +355,16 @@ func (c agentsShow) Run(a *app) error {
 type agentsRevoke struct {
 	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
 	Force bool   `short:"f" help:"Skip the confirmation."`
+	keepOld
 }
 
 func (agentsRevoke) Help() string {
 	return `Rewrites the vault, so that the file holds nothing that the agent's key opens. Copies
-and backups of the file that the agent could get at still open: rotate what it knew.`
+and backups of the file that the agent could get at still open: rotate what it knew.
+
+If the vault was tampered with, what does not hold is left out, and the rest is mended. If
+that could lose something that is not the agent's own work, a second yes is asked for;
+--force gives it, too.`
 }
 
 func (c agentsRevoke) Run(a *app) error {
@@ -367,28 +372,23 @@ func (c agentsRevoke) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.withSession(access{owner: "revoke agents"}, func(s *vault.Session) error {
-		n, err := s.RevokeAgent(id)
-		if err != nil {
-			return err
-		}
-		a.changed("agent %s is revoked", n.Agent.ID)
-		a.noteLeftBehind(n.LeftBehind)
-		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
-			return err
-		}
-		return a.answer(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
-			VersionsReencrypted: n.Versions, LeftBehind: list(n.LeftBehind)}, func() {
-			a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
+	return a.narrow(c.keepOld, c.Force, func(o vault.NarrowOptions) error {
+		return a.withSession(access{owner: "revoke agents"}, func(s *vault.Session) error {
+			n, err := s.RevokeAgent(id, o)
+			if err != nil {
+				return err
+			}
+			a.changed("agent %s is revoked", n.Agent.ID)
+			a.noteNarrowing(n)
+			if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
+				return err
+			}
+			return a.answer(revokedResult{ID: n.Agent.ID, Name: n.Agent.Name, Active: false, TokensRevoked: n.Tokens,
+				VersionsReencrypted: n.Versions, narrowedJSON: narrowedOf(n)}, func() {
+				a.out.done("Agent %s revoked. All tokens invalidated.", n.Agent.ID)
+			})
 		})
 	})
-}
-
-// noteLeftBehind names the invalid records that a rewrite left out.
-func (a *app) noteLeftBehind(names []string) {
-	if len(names) > 0 {
-		a.out.warn("left out, because it was damaged: %s", strings.Join(names, ", "))
-	}
 }
 
 // confirmNarrowing says what revoking an agent, or replacing its key, will do, and asks
@@ -413,6 +413,7 @@ func (a *app) confirmNarrowing(agent string, force bool, question string) (id st
 type agentsRotateKey struct {
 	Agent string `arg:"" name:"agent-id" help:"Id of an agent, or the name of an active one."`
 	Force bool   `help:"Skip the confirmation."`
+	keepOld
 	keyFile
 }
 
@@ -431,16 +432,18 @@ func (c agentsRotateKey) Run(a *app) error {
 		return err
 	}
 	defer to.release()
-	return a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) error {
-		n, key, err := s.RotateAgentKey(id)
-		if err != nil {
-			return err
-		}
-		a.changed("agent %s has a new key, which is lost: make another with: ass agents rotate-key %s", n.Agent.Name, id)
-		a.noteLeftBehind(n.LeftBehind)
-		if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
-			return err
-		}
-		return to.handOut(a, n.Agent, key, "has a new key")
+	return a.narrow(c.keepOld, c.Force, func(o vault.NarrowOptions) error {
+		return a.withSession(access{owner: "rotate the keys of agents"}, func(s *vault.Session) error {
+			n, key, err := s.RotateAgentKey(id, o)
+			if err != nil {
+				return err
+			}
+			a.changed("agent %s has a new key, which is lost: make another with: ass agents rotate-key %s", n.Agent.Name, id)
+			a.noteNarrowing(n)
+			if err := a.sayCopies(s, n.Agent.CreatedAt); err != nil {
+				return err
+			}
+			return to.handOut(a, n.Agent, key, "has a new key")
+		})
 	})
 }

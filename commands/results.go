@@ -61,12 +61,12 @@ type (
 	}
 
 	revokedResult struct {
-		Active              bool     `json:"active"`
-		ID                  string   `json:"id"`
-		LeftBehind          []string `json:"left_behind"`
-		Name                string   `json:"name"`
-		TokensRevoked       int      `json:"tokens_revoked"`
-		VersionsReencrypted int      `json:"versions_reencrypted"`
+		Active              bool   `json:"active"`
+		ID                  string `json:"id"`
+		Name                string `json:"name"`
+		TokensRevoked       int    `json:"tokens_revoked"`
+		VersionsReencrypted int    `json:"versions_reencrypted"`
+		narrowedJSON
 	}
 
 	requestJSON struct {
@@ -382,6 +382,7 @@ type (
 	tokenRevokedResult struct {
 		Status  string `json:"status"`
 		TokenID string `json:"token_id"`
+		narrowedJSON
 	}
 
 	unlockResult struct {

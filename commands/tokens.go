@@ -156,6 +156,7 @@ func tokenUses(t vault.TokenInfo) string {
 type tokensRevoke struct {
 	Token string `arg:"" name:"token-id" help:"Id of a token."`
 	Force bool   `help:"Skip the confirmation."`
+	keepOld
 }
 
 func (tokensRevoke) Help() string {
@@ -171,19 +172,25 @@ func (c tokensRevoke) Run(a *app) error {
 	if err := a.confirm(c.Force, "Revoke token "+id+scopes+"?"); err != nil {
 		return err
 	}
-	return a.withSession(access{itself: true}, func(s *vault.Session) error {
-		rewritten, err := s.RevokeToken(id)
-		if err == nil {
-			a.changed("token %s is revoked", id)
-		}
-		if err == nil && rewritten {
-			err = a.sayCopies(s, time.Time{})
-		}
-		if err != nil {
-			return err
-		}
-		return a.answer(tokenRevokedResult{TokenID: id, Status: vault.TokenRevoked}, func() {
-			a.out.done("Token revoked: %s", id)
+	return a.narrow(c.keepOld, c.Force, func(o vault.NarrowOptions) error {
+		return a.withSession(access{itself: true}, func(s *vault.Session) error {
+			n, rewritten, err := s.RevokeToken(id, o)
+			if err == nil {
+				a.changed("token %s is revoked", id)
+				a.noteNarrowing(n)
+			}
+			if err == nil && rewritten {
+				err = a.sayCopies(s, time.Time{})
+			}
+			if err != nil {
+				return err
+			}
+			if c.Keep && !rewritten {
+				a.out.note("no file was replaced, so none was kept")
+			}
+			return a.answer(tokenRevokedResult{TokenID: id, Status: vault.TokenRevoked, narrowedJSON: narrowedOf(n)}, func() {
+				a.out.done("Token revoked: %s", id)
+			})
 		})
 	})
 }

@@ -222,7 +222,7 @@ func (a *app) giveUp(text string) error {
 			return nil // the token no longer opens anything
 		}
 		if err == nil {
-			_, err = s.RevokeToken(token.ID)
+			_, _, err = s.RevokeToken(token.ID, vault.NarrowOptions{})
 		}
 		return err
 	})

@@ -237,7 +237,7 @@ func TestTokenUses(t *testing.T) {
 	wantError(t, "used up", err, vault.ErrWrongKey)
 	wantDenials(t, v, "secret.read.denied "+made.ID+" b/K scope", "secret.read.denied "+made.ID+" a/K uses",
 		"secret.read.denied "+made.ID+" a/K uses")
-	err = v.Do(func(s *vault.Session) error { _, err := s.RevokeToken(made.ID); return err })
+	err = v.Do(func(s *vault.Session) error { _, _, err := s.RevokeToken(made.ID, vault.NarrowOptions{}); return err })
 	wantError(t, "revoking it", err, vault.ErrConflict)
 }
 
@@ -419,7 +419,7 @@ func TestRevokeToken(t *testing.T) {
 	spec := vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:*:a/*")}
 	revoke := func(as vaulttest.Actor, id string) (rewritten bool, err error) {
 		err = as(func(s *vault.Session) error {
-			rewritten, err = s.RevokeToken(id)
+			_, rewritten, err = s.RevokeToken(id, vault.NarrowOptions{})
 			return err
 		})
 		return rewritten, err

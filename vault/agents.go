@@ -98,6 +98,9 @@ func (a AgentSpec) Resolve() (AgentSpec, error) {
 
 // agent reads the record of an agent.
 func (t *tx) agent(id string) (agentBody, error) {
+	if body, ok := t.mended[id]; ok {
+		return body, nil
+	}
 	body, _, err := agentKind.get(t, []byte(id))
 	if errors.Is(err, ErrNotFound) {
 		return body, fault.New(ErrUnknown, "no agent %s", id)
@@ -272,15 +275,32 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 	return id, body, err
 }
 
-// Narrowing says what it costs to take a right away.
+// Narrowing says what it costs to take a right away, and what was done.
 type Narrowing struct {
 	Agent    Agent
 	Versions int // values to reseal
 	Tokens   int // live tokens that end as well
 
-	// LeftBehind names the records that failed their checks in the rewrite. They were
-	// dropped: the agent must not be able to block the rewrite with bad records.
+	// LeftBehind names the records that failed their checks in the rewrite, and were left out:
+	// whoever loses the right must not be able to block the rewrite with bad records.
 	LeftBehind []string
+	Mended     []string // what was done about them, in words
+	Kept       string   // where the replaced file is kept; "" if it is not
+
+	// Forgotten is the number of the newest log entry that this machine had seen, if the log
+	// now ends before it: only somebody with a key of the epoch can have made such an entry. Other
+	// machines that saw it will take the vault for an older copy, until they accept it. 0 means none.
+	Forgotten uint64
+}
+
+// narrowing rewrites the vault, and completes n.
+func (s *Session) narrowing(p *rewritePlan, n *Narrowing) error {
+	seen := s.v.seen.Seq
+	err := s.rewrite(p)
+	if n.LeftBehind, n.Mended, n.Kept = p.leftNames(), p.mend, p.kept; seen > s.v.seen.Seq {
+		n.Forgotten = seen
+	}
+	return err
 }
 
 // Narrow says what it costs to revoke an agent or to replace its key. ref is an id, or
@@ -294,10 +314,10 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	if err := s.mayOnlyOwner("revoke agents and rotate their keys", event, s.by.id); err != nil {
 		return n, err
 	}
-	return n, s.view(func(t *tx) error {
+	return n, s.viewUnchecked(func(t *tx) error { // nothing that somebody put there stops an act that narrows
 		id, body, err := t.findAgent(ref)
-		if errors.Is(err, ErrDamaged) { // an agent can be revoked even so
-			err = nil
+		if err != nil { // an agent can be revoked even if its record was removed or does not hold
+			id, body, err = s.agentInLog(t, ref, err)
 		}
 		if err != nil {
 			return err
@@ -314,29 +334,42 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 	})
 }
 
+// agentInLog is findAgent for an agent whose record does not hold, which is what err says. It believes the log.
+func (s *Session) agentInLog(t *tx, ref string, err error) (id string, body agentBody, _ error) {
+	v := newVerification(s)
+	v.t, v.again = t, true
+	if _, lerr := v.learn(); lerr != nil {
+		return "", body, err
+	}
+	for id := range v.told.records {
+		if body, ok := v.told.agentBody(id); ok && (id == ref || body.Name == ref && body.RevokedAt == nil) {
+			return id, body, nil
+		}
+	}
+	return "", body, err
+}
+
 // RevokeAgent ends an agent and all its tokens. It rewrites the vault under a new
 // epoch, in which their keys open nothing. ref is an id or a name.
-func (s *Session) RevokeAgent(ref string) (Narrowing, error) {
+func (s *Session) RevokeAgent(ref string, o NarrowOptions) (Narrowing, error) {
 	n, err := s.narrow(ref, audit.AgentRevoked)
 	if err != nil {
 		return n, err
 	}
 	id := n.Agent.ID
 	plan := &rewritePlan{
-		why: "agent revoked", what: id, revoke: id,
+		why: "agent revoked", what: id, revoke: id, NarrowOptions: o,
 		then: func(_ *Session, t *tx) error {
 			return t.log(audit.AgentRevoked, "agent", id, map[string]any{"name": n.Agent.Name, "tokens": n.Tokens})
 		},
 	}
-	err = s.rewrite(plan)
-	n.LeftBehind = plan.left
-	return n, err
+	return n, s.narrowing(plan, &n)
 }
 
 // RotateAgentKey gives an agent a new key, and rewrites the vault under a new epoch.
 // The old key, and the tokens that were issued with it, open nothing in that epoch.
 // ref is an id or a name.
-func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error) {
+func (s *Session) RotateAgentKey(ref string, o NarrowOptions) (Narrowing, tokens.AgentKey, error) {
 	n, err := s.narrow(ref, audit.AgentKeyRotated)
 	if err != nil {
 		return n, tokens.AgentKey{}, err
@@ -346,7 +379,7 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 		k  tokens.AgentKey
 	)
 	plan := &rewritePlan{
-		why: "agent key rotated", what: id, rotate: id,
+		why: "agent key rotated", what: id, rotate: id, NarrowOptions: o,
 		then: func(next *Session, t *tx) error {
 			body, err := t.agent(id)
 			if err != nil {
@@ -356,7 +389,6 @@ func (s *Session) RotateAgentKey(ref string) (Narrowing, tokens.AgentKey, error)
 			return t.log(audit.AgentKeyRotated, "agent", id, body.logged())
 		},
 	}
-	err = s.rewrite(plan)
-	n.LeftBehind = plan.left
+	err = s.narrowing(plan, &n)
 	return n, k, err
 }

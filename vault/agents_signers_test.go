@@ -61,7 +61,7 @@ func TestNobodyVouchesForHimself(t *testing.T) {
 		if r, err := s.Verify(false); err != nil || len(r.Problems) == 0 {
 			t.Errorf("a verification finds nothing: %v", err)
 		}
-		if _, err = s.RevokeAgent(made.ID); err != nil && !errors.Is(err, ErrDamaged) {
+		if _, err = s.RevokeAgent(made.ID, NarrowOptions{}); err != nil && !errors.Is(err, ErrDamaged) {
 			t.Errorf("revoking it: %v", err)
 		}
 		if name != "an agent" && err != nil {

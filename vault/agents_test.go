@@ -87,16 +87,16 @@ func TestCreateAgent(t *testing.T) {
 		}
 		_, _, err = s.CreateAgent(vault.AgentSpec{Name: "gemini", Scopes: vaulttest.Scopes(t, "secrets:read:*")})
 		wantError(t, "a name twice", err, vault.ErrConflict)
-		if _, err := s.RevokeAgent("gemini"); err != nil {
+		if _, err := s.RevokeAgent("gemini", vault.NarrowOptions{}); err != nil {
 			return err
 		}
 		again, k2, err := s.CreateAgent(vault.AgentSpec{Name: "gemini", Scopes: vaulttest.Scopes(t, "secrets:read:*")})
 		if err != nil || again.ID == made.ID || k2 == k {
 			t.Errorf("the name of a revoked agent: %v, %v", again, err)
 		}
-		_, err = s.RevokeAgent(made.ID)
+		_, err = s.RevokeAgent(made.ID, vault.NarrowOptions{})
 		wantError(t, "revoked twice", err, vault.ErrConflict)
-		_, err = s.RevokeAgent("nobody")
+		_, err = s.RevokeAgent("nobody", vault.NarrowOptions{})
 		wantError(t, "of no such name", err, vault.ErrNotFound)
 		n, err := s.Narrow("gemini")
 		if err != nil || n.Agent.ID != again.ID {
@@ -312,8 +312,11 @@ func TestOnlyTheOwner(t *testing.T) {
 				_, _, err := s.CreateAgent(vault.AgentSpec{Name: "x", Scopes: vaulttest.Scopes(t, "secrets:read:*")})
 				return err
 			}},
-			{audit.AgentRevoked, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err }},
-			{audit.AgentKeyRotated, func(s *vault.Session) error { _, _, err := s.RotateAgentKey(agent.ID); return err }},
+			{audit.AgentRevoked, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err }},
+			{audit.AgentKeyRotated, func(s *vault.Session) error {
+				_, _, err := s.RotateAgentKey(agent.ID, vault.NarrowOptions{})
+				return err
+			}},
 			{audit.ApprovalGranted, func(s *vault.Session) error { return s.Approve(need.Requests) }},
 			{audit.ApprovalDenied, func(s *vault.Session) error { return s.Deny(need.Requests, "no") }},
 			{audit.SecretPurged, func(s *vault.Session) error { _, err := s.Purge(p); return err }},
@@ -478,7 +481,7 @@ func TestRevokeAgent(t *testing.T) {
 	clock.Pass(time.Hour / 2) // its2 has expired, so it does not end with the agent
 	epoch := v.Verify().Epoch
 	v.Must(t, func(s *vault.Session) error {
-		n, err := s.RevokeAgent("svc")
+		n, err := s.RevokeAgent("svc", vault.NarrowOptions{})
 		if n.Agent.ID != agent.ID || n.Tokens != 1 || n.Versions != 2 {
 			t.Errorf("revoked: %+v", n)
 		}
@@ -517,7 +520,7 @@ func TestRotateAgentKey(t *testing.T) {
 	clock.Pass(time.Hour / 2)
 	var k tokens.AgentKey
 	v.Must(t, func(s *vault.Session) error {
-		n, got, err := s.RotateAgentKey(agent.ID)
+		n, got, err := s.RotateAgentKey(agent.ID, vault.NarrowOptions{})
 		if k = got; n.Tokens != 1 || !n.Agent.KeyIssuedAt.Equal(clock.Time) || !strings.HasPrefix(k.Text(),
 			n.Agent.KeyPrefix) || n.Agent.KeyPrefix == agent.KeyPrefix {
 			t.Errorf("rotated: %+v", n)

@@ -72,8 +72,11 @@ func TestAnApprovalOpensOneVersion(t *testing.T) {
 			c.put(s, card, tokens.Critical)
 			return err
 		},
-		"rewritten":           func(c *company, s *Session) error { _, err := s.Purge(c.p("a/K")); return err },
-		"its key was rotated": func(c *company, s *Session) error { _, _, err := s.RotateAgentKey("exact"); return err },
+		"rewritten": func(c *company, s *Session) error { _, err := s.Purge(c.p("a/K")); return err },
+		"its key was rotated": func(c *company, s *Session) error {
+			_, _, err := s.RotateAgentKey("exact", NarrowOptions{})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompany(t)

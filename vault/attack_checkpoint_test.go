@@ -240,7 +240,7 @@ func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			v.do(func(s *Session) {
-				if _, err := s.RevokeAgent(agent.ID); err != nil {
+				if _, err := s.RevokeAgent(agent.ID, NarrowOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			})

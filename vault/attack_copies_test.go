@@ -91,7 +91,7 @@ func (v *victim) agent(name string) (id string, k tokens.AgentKey) {
 func (v *victim) revoke(id string) {
 	v.t.Helper()
 	v.do(func(s *Session) {
-		if _, err := s.RevokeAgent(id); err != nil {
+		if _, err := s.RevokeAgent(id, NarrowOptions{}); err != nil {
 			v.t.Fatal(err)
 		}
 	})
@@ -182,7 +182,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 				if _, _, err := s.Set(v.p("a/K"), []byte("critical"), SetOptions{Tier: tokens.Critical}); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := s.RotateAgentKey(turned); err != nil {
+				if _, _, err := s.RotateAgentKey(turned, NarrowOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -216,7 +216,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 					t.Errorf("the tier went back to %s: %v", h.Tier, err)
 				}
 				// The next key of an agent is a new one.
-				if _, k, err := s.RotateAgentKey(turned); err == nil && k == old {
+				if _, k, err := s.RotateAgentKey(turned, NarrowOptions{}); err == nil && k == old {
 					t.Error("the key that was replaced came back with the next one")
 				}
 			})
@@ -363,7 +363,7 @@ func TestAReplacedKeyIsNotRevived(t *testing.T) {
 			id, stolen := v.agent("late") // created after the backup
 			epoch, record := v.take(bucketMeta, []byte(metaEpoch)), v.take(bucketAgents, []byte(id))
 			v.do(func(s *Session) {
-				if _, _, err := s.RotateAgentKey(id); err != nil {
+				if _, _, err := s.RotateAgentKey(id, NarrowOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -455,7 +455,7 @@ func TestRestoreTellsOfAgents(t *testing.T) {
 			var turnsKey tokens.AgentKey
 			v.do(func(s *Session) {
 				var err error
-				if _, turnsKey, err = s.RotateAgentKey(turns); err != nil {
+				if _, turnsKey, err = s.RotateAgentKey(turns, NarrowOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			})

@@ -156,19 +156,22 @@ func TestOldKeysOpenNothing(t *testing.T) {
 		do   func(*testing.T, *Session, *company)
 		dead []string // grantees whose old key no longer opens a grant
 	}{
-		"agent revoked": {func(t *testing.T, s *Session, c *company) { _, err := s.RevokeAgent("reader"); ends(t, err) },
+		"agent revoked": {func(t *testing.T, s *Session, c *company) {
+			_, err := s.RevokeAgent("reader", NarrowOptions{})
+			ends(t, err)
+		},
 			[]string{"reader", "reader's token"}},
 		"key rotated": {func(t *testing.T, s *Session, c *company) {
-			_, _, err := s.RotateAgentKey("reader")
+			_, _, err := s.RotateAgentKey("reader", NarrowOptions{})
 			ends(t,
 				err)
 		}, []string{"reader", "reader's token"}},
 		"token revoked": {func(t *testing.T, s *Session, c *company) {
-			_, err := s.RevokeToken(c.id["reader's token"])
+			_, _, err := s.RevokeToken(c.id["reader's token"], NarrowOptions{})
 			ends(t, err)
 		}, []string{"reader's token"}},
 		"owner's token": {func(t *testing.T, s *Session, c *company) {
-			_, err := s.RevokeToken(c.id["owner's token"])
+			_, _, err := s.RevokeToken(c.id["owner's token"], NarrowOptions{})
 			ends(t, err)
 		}, []string{"owner's token"}},
 		"secret purged":   {func(t *testing.T, s *Session, c *company) { _, err := s.Purge(c.p("a/K")); ends(t, err) }, nil},
@@ -367,7 +370,7 @@ func TestForgedGrants(t *testing.T) {
 			}
 			c.finds(attack.finds)
 			c.do(func(s *Session) {
-				if _, err := s.RevokeAgent("mallory"); err != nil {
+				if _, err := s.RevokeAgent("mallory", NarrowOptions{}); err != nil {
 					t.Errorf("it keeps the owner from revoking: %v", err)
 				}
 			})

@@ -20,7 +20,7 @@ func TestARevokedKeyStaysRevoked(t *testing.T) {
 		return actor{c.id[who], audit.Agent, keys.NewGrantee(c.secret[who]).Sign}
 	}
 	revoked := func(who string) func(*company, *Session) error {
-		return func(_ *company, s *Session) error { _, err := s.RevokeAgent(who); return err }
+		return func(_ *company, s *Session) error { _, err := s.RevokeAgent(who, NarrowOptions{}); return err }
 	}
 	// granted gives the old key of exact a grant.
 	granted := func(c *company, s *Session, t *tx) error {
@@ -41,7 +41,7 @@ func TestARevokedKeyStaysRevoked(t *testing.T) {
 		"a grant for it": {revoked("exact"), granted, "exact", "it does not match the key that opens its grant",
 			"it is revoked but still has a grant"},
 		"a grant for its old key": {func(_ *company, s *Session) error {
-			_, _, err := s.RotateAgentKey("exact")
+			_, _, err := s.RotateAgentKey("exact", NarrowOptions{})
 			return err
 		}, granted, "exact", "it does not match the key that opens its grant", "it is not where the grant of"},
 		"a token that it issues": {revoked("exact"), func(c *company, s *Session, t *tx) error {
@@ -110,7 +110,7 @@ func TestARewriteEndsTokens(t *testing.T) {
 		"with another key": record(func(_ *company, b *tokenBody) { b.Pub = bytes.Repeat([]byte{1}, 32) }),
 		"that its issuer revoked": func(c *company) {
 			_ = c.honest("mallory", func(s *Session) {
-				if _, err := s.RevokeToken(c.id[who]); err != nil {
+				if _, _, err := s.RevokeToken(c.id[who], NarrowOptions{}); err != nil {
 					c.t.Fatal(err)
 				}
 			})
@@ -136,7 +136,7 @@ func TestARewriteEndsTokens(t *testing.T) {
 		rekey(c)
 		c.insider("mallory", func(_ *Session, t *tx) error { return t.put(bucketAgents, []byte(c.id["reader"]), true, junk) })
 		c.do(func(s *Session) {
-			if _, err := s.RevokeAgent("mallory"); err != nil {
+			if _, err := s.RevokeAgent("mallory", NarrowOptions{}); err != nil {
 				t.Errorf("it keeps the owner from revoking: %v", err)
 			}
 		})
@@ -146,19 +146,21 @@ func TestARewriteEndsTokens(t *testing.T) {
 // What a rewrite leaves behind, it names: to its caller, and in the log. It leaves nothing
 // behind, unless it takes away a right of somebody who may have put it there.
 func TestWhatARewriteLeavesBehind(t *testing.T) {
-	want := []string{`"K"`, `"prod/mine/M"`, `"prod/mine/X"`, `agents/"agt_00000000"`, "prod/mine/M version 1",
-		"prod/mine/Y version 1", `versions/"K"`}
+	want := []string{`"K"`, `"prod/mine/M"`, `"prod/mine/X"`, `agents/"agt_00000000"`, "prod/mine/Y version 1", `versions/"K"`}
 	for name, act := range map[string]func(*company, *Session) error{
 		"an agent is revoked": func(_ *company, s *Session) error {
-			n, err := s.RevokeAgent("mallory")
+			n, err := s.RevokeAgent("mallory", NarrowOptions{})
 			if slices.Sort(n.LeftBehind); !slices.Equal(n.LeftBehind, want) {
 				t.Errorf("it says that it left behind %q", n.LeftBehind)
 			}
 			return err
 		},
-		"a key is replaced": func(_ *company, s *Session) error { _, _, err := s.RotateAgentKey("mallory"); return err },
+		"a key is replaced": func(_ *company, s *Session) error {
+			_, _, err := s.RotateAgentKey("mallory", NarrowOptions{})
+			return err
+		},
 		"a token is revoked": func(c *company, s *Session) error {
-			_, err := s.RevokeToken(c.id["mallory's token"])
+			_, _, err := s.RevokeToken(c.id["mallory's token"], NarrowOptions{})
 			return err
 		},
 	} {
@@ -178,8 +180,8 @@ func TestWhatARewriteLeavesBehind(t *testing.T) {
 				if err := act(c, s); err != nil {
 					t.Fatal(err)
 				}
-				entries, _, err := s.Log(2, nil)
-				if err != nil || len(entries) != 2 {
+				entries, _, err := s.Log(3, nil)
+				if err != nil || len(entries) != 3 {
 					t.Fatalf("%d entries, %v", len(entries), err)
 				}
 				i := slices.IndexFunc(entries, func(e Entry) bool { return e.Event.Type == audit.VaultRewritten })
@@ -188,7 +190,14 @@ func TestWhatARewriteLeavesBehind(t *testing.T) {
 					t.Errorf("the log says that it left behind %q", left)
 				}
 			})
-			c.finds(`"prod/mine/M": its record is missing, though log entry`) // M is lost, and nothing else is wrong
+			c.finds("")
+			for name, value := range map[string]string{"prod/mine/M": marker + "prod/mine/M", "prod/app/DB": marker + "prod/app/DB"} {
+				c.do(func(s *Session) {
+					if _, got, err := s.Get(c.p(name), 0); string(got) != value || err != nil {
+						t.Errorf("%s is now %q, %v", name, got, err)
+					}
+				})
+			}
 		})
 	}
 }

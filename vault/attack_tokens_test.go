@@ -121,7 +121,7 @@ func TestForgedTokens(t *testing.T) {
 			}
 			use("before a rewrite")
 			c.do(func(s *Session) {
-				if _, err := s.RevokeAgent("deleter"); err != nil {
+				if _, err := s.RevokeAgent("deleter", NarrowOptions{Lose: true}); err != nil {
 					t.Fatalf("it keeps the owner from revoking an agent: %v", err)
 				}
 			})
@@ -138,7 +138,7 @@ func TestForgedTokens(t *testing.T) {
 				}
 			})
 			c.do(func(s *Session) {
-				if _, err := s.RevokeAgent("mallory"); err != nil {
+				if _, err := s.RevokeAgent("mallory", NarrowOptions{Lose: true}); err != nil {
 					t.Errorf("mallory cannot be revoked: %v", err)
 				}
 			})

@@ -54,36 +54,70 @@ func fillFile(path string, as *Session, fill func(*builder) error) (end mark, er
 	return end, err
 }
 
+// replacement says how a new file takes the place of the vault.
+type replacement struct {
+	next     *Session // acts in the new file
+	distrust bool     // believe nothing that a member of the epoch could have written into the head
+	keep     bool     // keep the replaced file under another name
+	kept     string   // that name
+}
+
 // replaceFile lets prepare build a new file, from the one that s has open, as prepareFile does,
-// and puts it in the place of the vault. next acts in the new file; s then becomes next.
-func (s *Session) replaceFile(next *Session, prepare func(old *tx) (end mark, err error)) error {
+// and puts it in the place of the vault. s then becomes next.
+func (s *Session) replaceFile(r *replacement, prepare func(old *tx) (end mark, err error)) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
 	}
 	var end mark
-	err := s.view(func(old *tx) error {
-		if err := old.refuseBackup(); err != nil {
-			return err
-		}
-		// Even in a large vault: the new digest will vouch for the records that are here.
-		if err := old.checkDigest(); err != nil {
-			return err
-		}
-		var err error
+	build := func(old *tx) (err error) {
 		end, err = prepare(old)
 		return err
-	})
+	}
+	var err error
+	if r.distrust {
+		err = s.viewUnchecked(build)
+	} else {
+		err = s.view(func(old *tx) error {
+			if err := old.refuseBackup(); err != nil {
+				return err
+			}
+			// Even in a large vault: the new digest will vouch for the records that are here.
+			if err := old.checkDigest(); err != nil {
+				return err
+			}
+			return build(old)
+		})
+	}
+	if err == nil && r.keep {
+		err = s.keepOld(r)
+	}
 	if err != nil {
 		return err
 	}
 	published, err := s.publish()
-	if published && next != s {
-		s.become(next)
+	if !published && r.kept != "" { // a second name of the vault is not a copy
+		_ = os.Remove(r.kept)
 	}
-	if err == nil {
-		s.v.remember(end)
+	if published && r.next != s {
+		s.become(r.next)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if r.distrust { // the number of the newest entry may have come from an insider
+		s.v.opts.memory().note(s.v.vid, end, true)
+		s.v.seen, s.v.back = end, nil
+	}
+	s.v.remember(end)
+	return nil
+}
+
+// keepOld gives the vault's file a second name, which it keeps when the new file takes its place.
+func (s *Session) keepOld(r *replacement) (err error) {
+	if r.kept, err = replacedName(s.v.path, s.v.opts.Now()); err != nil {
+		return err
+	}
+	return s.v.opts.Unfinished.Keep(s.v.path, r.kept)
 }
 
 // become gives s the keys of next, which acts in the file that is there now.

@@ -103,6 +103,11 @@ func (r *recordAt) wrote(v versionAt) {
 	r.Versions = slices.Insert(r.Versions, i, v)
 }
 
+// without takes versions away that are no longer in the vault.
+func (r *recordAt) without(numbers []uint64) {
+	r.Versions = slices.DeleteFunc(r.Versions, func(v versionAt) bool { return slices.Contains(numbers, v.Number) })
+}
+
 func (r *recordAt) find(n uint64) (i int, found bool) {
 	if last := len(r.Versions) - 1; last < 0 || r.Versions[last].Number < n {
 		return last + 1, false

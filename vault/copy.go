@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"ass/audit"
 	"ass/tokens"
@@ -52,9 +53,15 @@ func (w *builder) copyMeta(old *tx, names ...string) error {
 	return nil
 }
 
-// copyLog copies the audit bucket as it is.
-func (w *builder) copyLog(old *tx) error {
-	return old.walk(bucketAudit, nil, func(k, v []byte) error { return w.putRaw(bucketAudit, k, v) })
+// copyLog copies the audit bucket as it is, entries that do not hold included. If end is not 0, it leaves
+// out what lies after that entry, and what has no key of an entry.
+func (w *builder) copyLog(old *tx, end uint64) error {
+	return old.walk(bucketAudit, nil, func(k, v []byte) error {
+		if end > 0 && (v == nil || !bytes.Equal(k, audit.Key(audit.Seq(k))) || audit.Seq(k) > end) {
+			return nil
+		}
+		return w.putRaw(bucketAudit, k, v)
+	})
 }
 
 // putRaw stores a key and a value as they are.
@@ -81,7 +88,16 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	}
 	// Copy the log unchanged: the keys that made its MACs are gone.
 	if !p.cut {
-		if err := w.copyLog(old); err != nil {
+		end := uint64(0)
+		if p.narrows() {
+			end = ended.Seq
+		}
+		if err := w.copyLog(old, end); err != nil {
+			return err
+		}
+	}
+	if p.narrows() {
+		if err := s.mendAgents(old, p); err != nil {
 			return err
 		}
 	}
@@ -108,14 +124,20 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	}
 	note := map[string]any{"reason": p.why, "resource": p.what}
 	maps.Copy(note, p.note)
-	if len(p.left) > 0 {
-		note["left_behind"] = p.left[:min(len(p.left), 100)]
+	if left := p.leftNames(); len(left) > 0 {
+		note["left_behind"] = left[:min(len(left), 1000)]
+		note["left_behind_count"] = len(left)
 	}
 	if err := next.beginEpoch(w, cmp.Or(p.event, audit.VaultRewritten), note); err != nil {
 		return err
 	}
 	if p.then != nil {
 		if err := p.then(next, w.t); err != nil {
+			return err
+		}
+	}
+	if p.narrows() {
+		if err := p.mendSecrets(next, w, heads); err != nil {
 			return err
 		}
 	}
@@ -139,9 +161,12 @@ type copying struct {
 	path tokens.Path
 	n    uint64 // version number, for a version
 
-	left error // why it does not hold
-	made stored
-	err  error
+	head    secretBody
+	version versionBody
+	left    error  // why it does not hold
+	of      string // then: who should have written it; see leave
+	made    stored
+	err     error
 }
 
 func (t *tx) copying(of *rules, k, v []byte) copying {
@@ -152,7 +177,7 @@ func (t *tx) copying(of *rules, k, v []byte) copying {
 // copied puts the new form of a record into the new file.
 func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	if c.left != nil {
-		return p.leave(of.recordName(c.k), c.left)
+		return p.leave(of.recordName(c.k), c.of, c.left)
 	}
 	if c.err != nil {
 		return c.err
@@ -163,21 +188,35 @@ func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	return w.Wrote(len(c.v))
 }
 
-// copyHeads copies the heads of the secrets, and returns the paths of the copied ones.
-func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]bool, err error) {
-	copied = map[string]bool{}
+// secretCopy is what became of a secret on its way into another epoch.
+type secretCopy struct {
+	head   secretBody
+	holds  bool        // whether the head was copied
+	newest uint64      // the highest version that was copied; 0 for none
+	tier   tokens.Tier // the highest of a version that was copied
+	since  time.Time   // when the first of them was written
+	gone   []uint64    // versions that were left out
+	count  int         // how many were copied
+}
+
+// copyHeads copies the heads of the secrets, and returns what became of each.
+func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]*secretCopy, err error) {
+	copied = map[string]*secretCopy{}
 	worker := func() func(*copying) {
 		from, into := newHasher(old.Epoch), newHasher(next.epoch)
 		return func(c *copying) {
-			var head secretBody
-			if head, _, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil {
-				head.Tier = max(head.Tier, p.tier[c.path])
-				c.made, c.err = secretKind.newStored(into, next.by, c.k, head)
+			var r record
+			if c.head, r, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil && p.told != nil {
+				c.left = p.told.head(c.path, c.head, r.by)
+			}
+			if c.left == nil {
+				c.head.Tier = max(c.head.Tier, p.tier[c.path])
+				c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
 			}
 		}
 	}
 	done := func(c *copying) error {
-		copied[string(c.k)] = c.left == nil
+		copied[string(c.k)] = &secretCopy{head: c.head, holds: c.left == nil}
 		return w.copied(c, p, secretKind.rules)
 	}
 	return copied, inBatches(worker, done, func(add func(copying, int) error) error {
@@ -187,7 +226,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				return nil
 			}
 			if err != nil {
-				return p.leave(secretKind.recordName(k), secretKind.damaged(k, "its key is not a path"))
+				return p.leave(secretKind.recordName(k), "", secretKind.damaged(k, "its key is not a path"))
 			}
 			c := old.copying(secretKind.rules, k, v)
 			c.path = path
@@ -196,8 +235,9 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 	})
 }
 
-// copyVersions seals every version again, if its secret has a head.
-func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]bool) error {
+// copyVersions seals every version again. A version whose secret has no valid head is copied only if
+// the plan mends the head.
+func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePlan, heads map[string]*secretCopy) error {
 	total, err := old.count(bucketVersions)
 	if err != nil {
 		return err
@@ -206,17 +246,22 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		from, into := newHasher(old.Epoch), newHasher(next.epoch)
 		own, anew := s.inOrder(), next.inOrder()
 		return func(c *copying) {
-			var body versionBody
-			if body, _, c.left = versionKind.check(from, c.who, c.k, c.v); c.left != nil {
+			var r record
+			if c.version, r, c.left = versionKind.check(from, c.who, c.k, c.v); c.left != nil {
 				return
 			}
-			value, err := own.openVersion(old.Epoch, body, c.path, c.n)
+			if p.told != nil && !(p.narrows() && r.by == audit.Owner) { // what the owner signed counts without the log
+				if c.left = p.told.version(c.path, c.n, c.version, r.by); c.left != nil {
+					return
+				}
+			}
+			value, err := own.openVersion(old.Epoch, c.version, c.path, c.n)
 			if err != nil {
 				c.left = fmt.Errorf("rewrite: %w", err)
 				return
 			}
-			body.Tier = max(body.Tier, p.tier[c.path])
-			ok, err := anew.sealOwn(c.path, c.n, &body, value)
+			c.version.Tier = max(c.version.Tier, p.tier[c.path])
+			ok, err := anew.sealOwn(c.path, c.n, &c.version, value)
 			clear(value)
 			switch {
 			case err != nil:
@@ -224,75 +269,110 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			case !ok:
 				c.err = keys.ErrNoKey
 			default:
-				c.made, c.err = versionKind.newStored(into, next.by, c.k, body)
+				c.made, c.err = versionKind.newStored(into, next.by, c.k, c.version)
 			}
 		}
 	}
-	done := 0
-	return inBatches(worker, func(c *copying) error { return w.copied(c, p, versionKind.rules) },
-		func(add func(copying, int) error) error {
-			return old.walk(bucketVersions, nil, func(k, v []byte) error {
-				done++
-				s.v.opts.step(done, total)
-				text, n, _ := cutVersionKey(k)
-				path, err := tokens.ParsePath(text)
-				if err == nil && p.drop[path] {
-					return nil
+	done := func(c *copying) error {
+		of := heads[c.path.String()]
+		if c.left != nil {
+			of.gone = append(of.gone, c.n)
+			if p.told != nil {
+				told, _ := p.told.records[c.path.String()].version(c.n)
+				c.of = told.By
+			}
+		} else {
+			if of.newest == 0 {
+				of.since = c.version.CreatedAt
+			}
+			of.newest, of.tier, of.count = max(of.newest, c.n), max(of.tier, c.version.Tier), of.count+1
+		}
+		return w.copied(c, p, versionKind.rules)
+	}
+	walked := 0
+	return inBatches(worker, done, func(add func(copying, int) error) error {
+		return old.walk(bucketVersions, nil, func(k, v []byte) error {
+			walked++
+			s.v.opts.step(walked, total)
+			text, n, _ := cutVersionKey(k)
+			path, err := tokens.ParsePath(text)
+			if err == nil && p.drop[path] {
+				return nil
+			}
+			name := versionKind.recordName(k)
+			if err != nil {
+				return p.leave(name, "", fault.Damaged(name, "its key is not a path and a version"))
+			}
+			if of := heads[text]; of == nil || !of.holds {
+				if !p.narrows() {
+					return p.leave(name, "", fault.Damaged(name, "its secret's record is missing"))
 				}
-				name := versionKind.recordName(k)
-				switch {
-				case err != nil:
-					return p.leave(name, fault.Damaged(name, "its key is not a path and a version"))
-				case !heads[text]:
-					return p.leave(name, fault.Damaged(name, "its secret's record is missing"))
-				}
-				c := old.copying(versionKind.rules, k, v)
-				c.path, c.n = path, n
-				return add(c, len(v))
-			})
+				heads[text] = cmp.Or(of, &secretCopy{})
+			}
+			c := old.copying(versionKind.rules, k, v)
+			c.path, c.n = path, n
+			return add(c, len(v))
 		})
+	})
 }
 
-// copyAgents copies the agents into a rewritten vault. Each active one gets a new
-// grant.
+// copyAgents copies the agents into a rewritten vault. Each active one gets a new grant.
 func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan) error {
-	return old.walk(bucketAgents, nil, func(k, _ []byte) error {
-		id := string(k)
-		body, err := old.agent(id)
-		if err != nil {
-			return p.leave(agentKind.recordName(k), err)
-		}
-		switch id {
-		case p.revoke:
-			body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
-		case p.rotate:
-			body.Serial++
-			body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
-			body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
-		}
-		if p.owner != nil { // every agent's key is derived from the owner's root
-			body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
-		}
-		if err := agentKind.put(w.t, []byte(id), body); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(old.mended)) {
+		if err := s.copyAgent(old, next, w, p, id, old.mended[id]); err != nil {
 			return err
 		}
-		if body.RevokedAt != nil {
+	}
+	return old.walk(bucketAgents, nil, func(k, v []byte) error {
+		id := string(k)
+		if _, done := old.mended[id]; done {
 			return nil
 		}
-		if err := next.grantAgent(w.t, id, body); err != nil {
-			return err
+		body, err := old.agent(id)
+		if err == nil && p.told != nil {
+			err = p.told.agent(id, body, authorIn(v))
 		}
-		return old.copyUses(w.t, id)
+		if err != nil {
+			return p.leave(agentKind.recordName(k), p.told.agentOf(id), err)
+		}
+		return s.copyAgent(old, next, w, p, id, body)
 	})
+}
+
+func (s *Session) copyAgent(old *tx, next *Session, w *builder, p *rewritePlan, id string, body agentBody) error {
+	switch id {
+	case p.revoke:
+		body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
+	case p.rotate:
+		body.Serial++
+		body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
+		body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
+	}
+	if p.owner != nil { // every agent's key is derived from the owner's root
+		body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
+	}
+	if err := agentKind.put(w.t, []byte(id), body); err != nil {
+		return err
+	}
+	if body.RevokedAt != nil {
+		return nil
+	}
+	if err := next.grantAgent(w.t, id, body); err != nil {
+		return err
+	}
+	return old.copyUses(w.t, id)
 }
 
 // copyTokens copies the active tokens into a rewritten vault. It limits each token to
 // the scopes that the owner signed for its issuer. It drops damaged records, so that
 // no agent can block its own revocation with one.
 func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
-	return old.walk(bucketTokens, nil, func(k, _ []byte) error {
+	return old.walk(bucketTokens, nil, func(k, v []byte) error {
 		body, c, err := old.token(string(k))
 		if err != nil {
+			if p.narrows() {
+				return p.leave(tokenKind.recordName(k), p.told.actors[string(k)].Issuer, err)
+			}
 			return nil
 		}
 		info, err := old.tokenInfo(body, c)
@@ -349,6 +429,9 @@ func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 			return nil
 		}
 		q, err := old.requestAt(k, v)
+		if err != nil && p.narrows() {
+			return p.leave(requestKind.recordName(k), p.told.requesterOf(k), err)
+		}
 		if err != nil || q.Status != Pending || p.drop[q.Path] {
 			return nil
 		}
@@ -380,7 +463,7 @@ func (r *restore) copyLog(old *tx, w *builder) (checkpoint, error) {
 		if err != nil {
 			return cp, err
 		}
-		return cp, w.copyLog(old)
+		return cp, w.copyLog(old, 0)
 	}
 	for k, v := range r.history.entries {
 		if err := w.putRaw(bucketAudit, k, v); err != nil {

@@ -80,7 +80,7 @@ func TestTenThousandRequests(t *testing.T) {
 		if err != nil || len(r.Problems) > 0 {
 			t.Errorf("verify: %s, %v", strings.Join(r.Problems, "\n"), err)
 		}
-		if _, err = s.RevokeAgent("reader"); err != nil {
+		if _, err = s.RevokeAgent("reader", NarrowOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if list, err := s.Requests(); err != nil || len(list) != 0 {

@@ -517,7 +517,7 @@ func TestRequestsAndRewrites(t *testing.T) {
 	wantError(t, "deny", a.deny(a.listed(a.ask("a/DENIED")), "no"), nil)
 	before := a.listed(pending)[0]
 	a.clock.Pass(time.Minute)
-	a.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(gone.ID); return err })
+	a.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(gone.ID, vault.NarrowOptions{}); return err })
 	list := a.listed()
 	if len(list) != 1 || fmt.Sprint(list[0]) != fmt.Sprint(before) {
 		t.Errorf("after a rewrite: %+v, before: %+v", list, before)

@@ -257,7 +257,7 @@ func TestGoldenAgents(t *testing.T) {
 		return errors.Join(err, s.Approve(list[1:]))
 	})
 	wantValue(t, "the agent, by a new approval", reader, "production/CRITICAL", "critical")
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent("writer"); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent("writer", vault.NarrowOptions{}); return err })
 	wantValue(t, "the agent, after a rewrite", reader, "production/WRITTEN", "written blindly")
 	wantValue(t, "the token, after a rewrite", v.Token(goldenToken), "production/gemini/KEY", "three")
 	if problems := v.Verify().Problems; len(problems) > 0 {

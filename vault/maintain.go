@@ -46,7 +46,7 @@ func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
 		w.t.head = old.head
 		return act(w.t)
 	}
-	return s.replaceFile(s, func(old *tx) (mark, error) {
+	return s.replaceFile(&replacement{next: s}, func(old *tx) (mark, error) {
 		fill := func(w *builder) error { return fill(old, w) }
 		if via != "" {
 			return s.prepareVia(via, fill)

@@ -910,7 +910,7 @@ func (m *model) doRevokeAgent() (want, err error) {
 	}
 	m.say("%s by %s", agent.id, a.id)
 	want = m.revokeAgent(a, agent)
-	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.id); return err })
+	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.id, vault.NarrowOptions{}); return err })
 }
 
 func (m *model) doRotateAgent() (want, err error) {
@@ -921,7 +921,7 @@ func (m *model) doRotateAgent() (want, err error) {
 	m.say("%s by %s", agent.id, a.id)
 	want = m.rotateAgent(a, agent)
 	return want, m.act(a, func(s *vault.Session) error {
-		_, k, err := s.RotateAgentKey(agent.id)
+		_, k, err := s.RotateAgentKey(agent.id, vault.NarrowOptions{})
 		if err == nil && want == nil {
 			agent.key = k
 		}
@@ -995,7 +995,7 @@ func (m *model) doRevokeToken() (want, err error) {
 	m.turn(a)
 	m.say("%s by %s", token.id, a.id)
 	want = m.revokeToken(a, token)
-	return want, m.act(a, func(s *vault.Session) error { _, err := s.RevokeToken(token.id); return err })
+	return want, m.act(a, func(s *vault.Session) error { _, _, err := s.RevokeToken(token.id, vault.NarrowOptions{}); return err })
 }
 
 // doDecide lets the owner decide on some requests. The owner sees them as they are now, or as

@@ -176,7 +176,7 @@ func TestRevocationAgainstReads(t *testing.T) {
 	}
 	started.Wait()
 	v.Must(t, func(s *vault.Session) error {
-		_, err := s.RevokeAgent(made.ID)
+		_, err := s.RevokeAgent(made.ID, vault.NarrowOptions{})
 		return err
 	})
 	if _, err := agent.Get(t, "a/K"); !errors.Is(err, vault.ErrWrongKey) {

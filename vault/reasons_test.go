@@ -87,7 +87,7 @@ func TestReasonLater(t *testing.T) {
 	}
 	// A rewrite begins another epoch, and the reason stays.
 	v.Must(t, func(s *vault.Session) error {
-		_, err := s.RevokeAgent(gone.ID)
+		_, err := s.RevokeAgent(gone.ID, vault.NarrowOptions{})
 		return err
 	})
 	if q := listed(v.Do, first.ID); q.Reason != "because" {
@@ -95,7 +95,7 @@ func TestReasonLater(t *testing.T) {
 	}
 	// So it does when the agent gets another key, and when the entry is archived.
 	v.Must(t, func(s *vault.Session) error {
-		_, key, err := s.RotateAgentKey(agent.ID)
+		_, key, err := s.RotateAgentKey(agent.ID, vault.NarrowOptions{})
 		as = v.Agent(key)
 		return err
 	})

@@ -179,8 +179,7 @@ func (r *restore) do() error {
 			return err
 		}
 		var err error
-		if r.plan.Replaced, err = disk.Unused(r.path + replacedInfix +
-			r.o.Now().UTC().Format("20060102-150405")); err != nil {
+		if r.plan.Replaced, err = replacedName(r.path, r.o.Now()); err != nil {
 			return err
 		}
 	}
@@ -225,6 +224,11 @@ func (r *restore) do() error {
 
 // replacedInfix comes before the time in the names of replaced files.
 const replacedInfix = ".replaced-"
+
+// replacedName returns a free name for the file that is at path until a new one replaces it.
+func replacedName(path string, now time.Time) (string, error) {
+	return disk.Unused(path + replacedInfix + now.UTC().Format("20060102-150405"))
+}
 
 // dropSecondNames removes what is left of runs that died before they replaced the vault:
 // other names of the vault, which look like copies but are not.

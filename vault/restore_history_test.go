@@ -66,7 +66,10 @@ func TestRestoreKeepsWhenAKeyWasIssued(t *testing.T) {
 	clock.Pass(time.Hour)
 	rotated := clock.Time
 	var k tokens.AgentKey
-	v.Must(t, func(s *vault.Session) (err error) { _, k, err = s.RotateAgentKey(agent.ID); return err })
+	v.Must(t, func(s *vault.Session) (err error) {
+		_, k, err = s.RotateAgentKey(agent.ID, vault.NarrowOptions{})
+		return err
+	})
 	clock.Pass(time.Hour)
 	v.Must(t, func(s *vault.Session) error {
 		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time)
@@ -106,8 +109,8 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 		_, gone := v.NewAgent(t, "gone", "secrets:*:a/*")
 		var turnsKey tokens.AgentKey
 		v.Must(t, func(s *vault.Session) (err error) {
-			if _, turnsKey, err = s.RotateAgentKey(turns.ID); err == nil {
-				_, err = s.RevokeAgent("gone")
+			if _, turnsKey, err = s.RotateAgentKey(turns.ID, vault.NarrowOptions{}); err == nil {
+				_, err = s.RevokeAgent("gone", vault.NarrowOptions{})
 			}
 			return err
 		})

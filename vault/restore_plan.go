@@ -341,15 +341,14 @@ func (r *restore) planAgents(t *tx) error {
 			continue
 		}
 		body, ok := h.agents[id]
-		now, active := h.actors[id]
-		key := h.issued[id]
+		_, active := h.actors[id]
+		if ok {
+			h.narrow(id, &body, t.now)
+		} else if active {
+			body, ok = h.agentBody(id)
+		}
 		switch {
 		case ok:
-			h.narrow(id, &body, t.now)
-		case active && key.checked:
-			name, _ := key.note["name"].(string)
-			body = agentBody{Seq: h.records[id].Seq, Name: name, Namespaces: stringsIn(key.note["namespaces"]),
-				Scopes: now.Scopes.Strings(), Serial: now.Serial, CreatedAt: key.at, IssuedAt: key.at}
 		case active:
 			p.Lost = append(p.Lost, id)
 			continue

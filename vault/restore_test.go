@@ -152,10 +152,10 @@ func TestRestore(t *testing.T) {
 			_, err = s.Purge(vaulttest.Path(t, "a/PURGED"))
 		}
 		if err == nil {
-			_, err = s.RevokeAgent(goes.ID)
+			_, err = s.RevokeAgent(goes.ID, vault.NarrowOptions{})
 		}
 		if err == nil {
-			_, turnsKey, err = s.RotateAgentKey(turns.ID)
+			_, turnsKey, err = s.RotateAgentKey(turns.ID, vault.NarrowOptions{})
 		}
 		return err
 	})
@@ -252,7 +252,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 
 	// This machine has seen log entries that are now lost. An agent that was revoked in them will
 	// be restored, and the restore names it.
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err })
 	if err := os.Remove(v.Path); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestRestoreOverDamage(t *testing.T) {
 			v.Set(t, "a/K", "one", vault.SetOptions{})
 			goes, goesKey := v.NewAgent(t, "goes", "secrets:read:a/*")
 			file := backUp(t, v)
-			v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(goes.ID); return err })
+			v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(goes.ID, vault.NarrowOptions{}); return err })
 			late, lateKey := v.NewAgent(t, "late", "secrets:read:a/*")
 			b, err := os.ReadFile(v.Path)
 			if err != nil || len(b) < (page+1)*4096 {

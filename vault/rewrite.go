@@ -2,6 +2,8 @@ package vault
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"ass/tokens"
 	"ass/vault/internal/keys"
@@ -17,6 +19,7 @@ type rewritePlan struct {
 	revoke string // agent to revoke
 	rotate string // agent to give a new key
 	token  string // token to end
+	NarrowOptions
 
 	event   string         // event that begins the epoch; "" for audit.VaultRewritten
 	note    map[string]any // more for the log
@@ -25,22 +28,93 @@ type rewritePlan struct {
 	cut     bool           // leave out the log, and what only the log tells of
 	behind  uint64         // entries up to this number existed, even if none is found
 
-	left []string // names of records that did not hold and were left out; see leave
+	told   *story    // what the log tells; nil for a salvage or a new owner
+	doubts []string  // what is wrong with the vault as a whole
+	left   []dropped // records that did not hold and were left out; see leave
+	mend   []string  // what was mended, for messages
+	kept   string    // where the replaced file is kept
 
 	then func(next *Session, t *tx) error // the act itself; runs in the new file before publication
 }
 
-// leave decides on a record that does not hold. Such a record stops a rewrite, unless
-// the rewrite is a salvage or takes a right away. The holder of that right can put such
-// records into the file, and must not be able to keep the right in this way. In these
-// cases the records are left out, and the log names them.
-func (p *rewritePlan) leave(name string, err error) error {
-	if p.revoke == "" && p.rotate == "" && p.token == "" && !p.salvage {
+// NarrowOptions say what an act that takes a right away may do to a vault that somebody tampered with.
+type NarrowOptions struct {
+	Lose bool // do the act even if something honest may be lost with it; see [LossError]
+	Keep bool // keep the replaced file beside the vault; the old keys still open it
+}
+
+// dropped is a record that a rewrite leaves out.
+type dropped struct {
+	name string
+	loss bool // whether it may have been honest, and not the work of the one whose right ends
+}
+
+// narrows reports whether the plan takes a right away from somebody who may hold keys of the epoch.
+func (p *rewritePlan) narrows() bool { return p.revoke != "" || p.rotate != "" || p.token != "" }
+
+// leave decides on a record that does not hold. Such a record stops a rewrite, unless the rewrite is a
+// salvage or takes a right away. The holder of that right can put such records into the file, and
+// must not be able to keep the right in this way. In these cases the records are left out, and the
+// log names them. of is who should have written the record, as the log tells; "" if the log tells of no
+// such record.
+func (p *rewritePlan) leave(name, of string, err error) error {
+	if !p.narrows() && !p.salvage {
 		return err
 	}
-	p.left = append(p.left, name)
+	p.left = append(p.left, dropped{name, of != "" && !p.isEnded(of)})
 	return nil
 }
+
+// isEnded reports whether an actor is the one whose right ends, or one of its tokens.
+func (p *rewritePlan) isEnded(id string) bool {
+	ended := func(id string) bool { return id != "" && (id == p.revoke || id == p.rotate || id == p.token) }
+	return ended(id) || p.told != nil && ended(p.told.actors[id].Issuer)
+}
+
+// loss returns an error if the rewrite would lose something that may not be the work of the one whose right
+// ends, and the owner has not agreed to that.
+func (p *rewritePlan) loss(path string) error {
+	if !p.narrows() || p.Lose {
+		return nil
+	}
+	e := &LossError{Doubts: p.doubts, path: path}
+	for _, d := range p.left {
+		if d.loss {
+			e.Lost = append(e.Lost, d.name)
+		}
+	}
+	if len(e.Lost) == 0 && len(e.Doubts) == 0 {
+		return nil
+	}
+	return e
+}
+
+func (p *rewritePlan) leftNames() (names []string) {
+	for _, d := range p.left {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+// LossError says that an act that takes a right away was not done: somebody tampered with the vault, and what
+// honest actors wrote may be lost. With [NarrowOptions.Lose], the act is done all the same. It wraps
+// [ErrDamaged].
+type LossError struct {
+	Lost   []string // records that do not hold, and would be left out
+	Doubts []string // what else is wrong: with the log, or missing
+	path   string
+}
+
+func (e *LossError) Error() string {
+	what := slices.Concat(e.Lost, e.Doubts)
+	more := ""
+	if n := len(what) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Sprintf("%s: nothing was changed, because somebody tampered with the vault, and this could lose more: %s%s", e.path, what[0], more)
+}
+
+func (e *LossError) Unwrap() error { return ErrDamaged }
 
 var errReadOnly = errors.New("the vault was opened read-only, so it cannot be rewritten")
 
@@ -51,21 +125,44 @@ var errReadOnly = errors.New("the vault was opened read-only, so it cannot be re
 // nothing that they opened. bbolt does not wipe what it frees, so rewrite makes a new
 // file.
 //
-// Every record is checked as usual, opened, sealed for the new epoch, and signed by the
-// owner. This is most of the work, so it runs on all cores.
+// Every record is checked as usual, compared with the log, opened, sealed for the new epoch, and
+// signed by the owner. This is most of the work, so it runs on all cores.
+//
+// A rewrite that takes a right away believes nothing that the holder of that right could have written
+// with the keys of the epoch: not the head, and none of its numbers. The log says where it ends.
 func (s *Session) rewrite(p *rewritePlan) error {
 	root := s.root
 	if p.owner != nil {
 		root = p.owner.root
 	}
 	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random())
-	return s.replaceFile(next, func(old *tx) (mark, error) {
+	replace := &replacement{next: next, distrust: p.narrows(), keep: p.Keep && p.narrows()}
+	defer func() { p.kept = replace.kept }()
+	return s.replaceFile(replace, func(old *tx) (mark, error) {
+		end := old.head.log
+		if !p.salvage && !p.cut {
+			v := newVerification(s)
+			v.t, v.again = old, true
+			last, err := v.learn()
+			if err != nil {
+				return mark{}, err
+			}
+			if p.told = v.told; p.narrows() {
+				end, p.doubts = last, v.doubts()
+			}
+		}
 		return prepareFile(s.v.path, next, func(w *builder) error {
-			w.t.head.log = old.head.log
-			w.t.head.log.Seq = max(old.head.log.Seq, p.behind)
+			w.t.head.log = end
+			w.t.head.log.Seq = max(end.Seq, p.behind)
 			w.t.head.log.Key = root.AuditKey(next.epoch.N, w.t.seq())
 			w.t.head.lapse = old.head.lapse
-			return s.copyVault(old, next, w, p)
+			if p.narrows() {
+				w.t.head.lapse = w.t.now // nobody knows when the next thing has to be cleared, so the next act looks
+			}
+			if err := s.copyVault(old, next, w, p); err != nil {
+				return err
+			}
+			return p.loss(s.v.path)
 		})
 	})
 }

@@ -280,8 +280,9 @@ func (w *salvage) ended(at where, value []byte) string {
 	now, active := w.told.actors[at.key]
 	told := w.told.records[at.key] != nil
 	whole := len(w.told.problems) == 0 // if not, the entry about the agent may be missing
+	_, revoked := w.told.revoked[at.key]
 	switch {
-	case w.told.revoked[at.key], told && !active && whole:
+	case revoked, told && !active && whole:
 		return "the log says that it was revoked"
 	case active && now.Serial > body.Serial:
 		return "the log says that its key was rotated"
@@ -490,7 +491,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		return r, err
 	}
 	for _, left := range plan.left {
-		r.Lost = append(r.Lost, left+": it is corrupt or was tampered with")
+		r.Lost = append(r.Lost, left.name+": it is corrupt or was tampered with")
 	}
 	r.Epoch = w.s.epoch.N
 	err = w.s.view(func(t *tx) error {

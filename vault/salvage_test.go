@@ -204,7 +204,7 @@ func TestRekeyOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoked, _ := v.NewAgent(t, "revoked", "secrets:read:a/*")
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(revoked.ID); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(revoked.ID, vault.NarrowOptions{}); return err })
 	_, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/*")})
 	before := v.Owner
 	next, err := vault.NewIdentity()
@@ -245,7 +245,7 @@ func TestRekeyOwner(t *testing.T) {
 		t.Error(err)
 	}
 	v.Must(t, func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "a/GONE")); return err })
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err })
 	if r := v.Verify(); len(r.Problems) > 0 {
 		t.Errorf("afterwards: %q", r.Problems)
 	}
@@ -315,7 +315,7 @@ func TestArchive(t *testing.T) {
 	if _, problems, err := vault.VerifyArchive(second, nil); err != nil || len(problems) > 0 {
 		t.Errorf("the second archive, whose signers are in the first: %q, %v", problems, err)
 	}
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err })
 	if r := v.Verify(); len(r.Problems) > 0 {
 		t.Errorf("%q", r.Problems)
 	}

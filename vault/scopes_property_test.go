@@ -213,7 +213,7 @@ func TestGrantsAreTheScopes(t *testing.T) {
 	// A rewrite grants other keys to the same secrets. Revoked keys open nothing.
 	before, err := holders[0].open()
 	must(err)
-	_, err = o.RevokeAgent(agents[0])
+	_, err = o.RevokeAgent(agents[0], NarrowOptions{})
 	must(err)
 	for _, old := range before.ring.Nodes {
 		for text := range secrets {

@@ -14,6 +14,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
 
@@ -31,13 +32,14 @@ type story struct {
 	lastAt  time.Time              // the latest date of an entry
 	actors  map[string]actorAt     // by id: agents and tokens that may act
 	issued  map[string]keyIssued   // by id: how the agents among them got their keys
-	revoked map[string]bool        // by id: agents that an entry revokes
+	revoked map[string]time.Time   // by id: when an entry revoked an agent
 	records map[string]*recordAt   // by path or agent id: what the newest entry made of it
 	tiers   map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
 	entryOf map[string]uint64      // by id: the entry about a token, a request or a decision
 	copies  []copyAt               // of the vault
 
-	problems    []string
+	findings    []audit.Finding // entries that do not hold
+	problems    []string        // findings, and what the others should not say
 	suspects    []suspect
 	holds       bool            // whether every entry that is here is valid
 	unclear     map[uint64]bool // invalid entries: the records they describe are not reported
@@ -64,7 +66,7 @@ type suspect struct {
 
 func newStory(root *keys.Root) *story {
 	return &story{
-		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]bool{},
+		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]time.Time{},
 		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{}, unclear: map[uint64]bool{},
 	}
 }
@@ -138,7 +140,7 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 			st.found("%s", s.problem)
 		}
 	}
-	st.holds, st.epoch = len(findings) == 0, epoch
+	st.findings, st.holds, st.epoch = findings, len(findings) == 0, epoch
 	return last
 }
 
@@ -166,6 +168,79 @@ func (st *story) isUnclear(seq uint64) bool {
 
 // unclearBehind reports whether nothing is known of some entry after seq.
 func (st *story) unclearBehind(seq uint64) bool { return st.cutFrom > 0 || st.lastUnclear > seq }
+
+// head compares the head of a secret, and its author, with the newest entry about the secret.
+func (st *story) head(p tokens.Path, head secretBody, by string) error {
+	told := st.records[p.String()]
+	switch {
+	case st.isUnclear(head.Seq):
+	case !told.there():
+		return fault.Damaged(p.String(), "no log entry accounts for it")
+	case !told.holds(head.Seq, by):
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
+			told.Seq)
+	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
+		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
+	}
+	return nil
+}
+
+// version compares a version, and its author, with the entry that wrote it.
+func (st *story) version(p tokens.Path, n uint64, body versionBody, by string) error {
+	told, known := st.records[p.String()].version(n)
+	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, by)) {
+		return fault.Damaged(fmt.Sprintf("%s version %d", p, n), "it does not match what the log says was written")
+	}
+	return nil
+}
+
+// agent compares the record of an agent with the newest entry about the agent.
+func (st *story) agent(id string, body agentBody, by string) error {
+	told, name := st.records[id], agentKind.recordName([]byte(id))
+	switch {
+	case st.isUnclear(body.Seq):
+	case told == nil:
+		return fault.Damaged(name, "no log entry accounts for it")
+	case !told.holds(body.Seq, by):
+		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", told.Seq)
+	}
+	return nil
+}
+
+// agentBody makes the record of an agent from the entries about it, as far as they were checked. ok is
+// false if they do not tell enough. The record lacks the agent's public key, which the root gives.
+func (st *story) agentBody(id string) (body agentBody, ok bool) {
+	key := st.issued[id]
+	name, named := key.note["name"].(string)
+	if !key.checked || !named || st.records[id] == nil {
+		return body, false
+	}
+	number, _ := key.note["serial"].(float64)
+	scopes, _ := tokens.ScopesOf(stringsIn(key.note["scopes"]))
+	body = agentBody{Seq: st.records[id].Seq, Name: name, Namespaces: stringsIn(key.note["namespaces"]),
+		Scopes: scopes.Strings(), Serial: uint32(number), CreatedAt: key.at, IssuedAt: key.at}
+	if at, revoked := st.revoked[id]; revoked {
+		body.RevokedAt = &at
+	}
+	return body, true
+}
+
+// agentOf returns id, if the log tells of an agent with that id; otherwise "".
+func (st *story) agentOf(id string) string {
+	if st == nil || st.records[id] == nil {
+		return ""
+	}
+	return id
+}
+
+// requesterOf returns who made the request whose record has the key k; "" if the log tells of no such request.
+func (st *story) requesterOf(k []byte) string {
+	requester, id, ok := cutRequestKey(k)
+	if _, told := st.entryOf[audit.ApprovalRequested+" "+id.String()]; !ok || !told {
+		return ""
+	}
+	return requester
+}
 
 // signedBy returns the key that verifies the entries of an actor.
 func (st *story) signedBy(by string) (ed25519.PublicKey, bool) {
@@ -195,7 +270,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	case audit.AgentRevoked:
 		if by == audit.Owner && isAgentID(ev.ResourceID) {
 			st.forget(ev.ResourceID)
-			st.revoked[ev.ResourceID] = true
+			st.revoked[ev.ResourceID] = ev.CreatedAt
 			st.changed(seq, by, ev.ResourceID)
 		}
 	case audit.TokenIssued:
@@ -308,10 +383,18 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	if !changed {
 		return
 	}
-	if who, ok := st.actors[by]; ok && !who.may(ev) {
+	if ev.Type == audit.SecretMended && by != audit.Owner {
+		st.found("audit entry %d: a secret was mended by %q, who is not the owner", seq, by)
+		return
+	}
+	if who, ok := st.actors[by]; ok && !who.may(ev) { // then what it wrote does not count, so the entry changed nothing
 		st.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
+		return
 	}
 	now := recordAt{Name: ev.ResourceID, Seq: seq, By: by, Gone: !left, Deleted: ev.Type == audit.SecretDeleted}
+	if ev.Type == audit.SecretMended {
+		now.Deleted, _ = ev.Metadata["deleted"].(bool)
+	}
 	if n, ok := ev.Metadata["version"].(float64); ok {
 		now.Version = uint64(n)
 	}
@@ -323,7 +406,10 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 		r = &recordAt{Gone: true}
 		st.records[ev.ResourceID] = r
 	}
-	if problem := now.follows(*r, ev.WritesValue()); problem != "" {
+	value := ev.WritesValue()
+	if _, anew := ev.Metadata["from_version"]; ev.Type == audit.SecretMended {
+		value = anew
+	} else if problem := now.follows(*r, value); problem != "" {
 		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
 			ev.ResourceID, *r)})
 	}
@@ -338,10 +424,23 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	if now.Tier > st.tiers[ev.ResourceID] || now.Tier > 0 && checked && by == audit.Owner {
 		st.tiers[ev.ResourceID] = now.Tier
 	}
-	if ev.WritesValue() && checked {
+	if ev.Type == audit.SecretMended && checked {
+		now.without(numbersIn(ev.Metadata["left_behind"]))
+	}
+	if value && checked {
 		now.wrote(versionAt{now.Version, seq, by})
 	}
 	*r = now
+}
+
+func numbersIn(list any) (numbers []uint64) {
+	items, _ := list.([]any)
+	for _, x := range items {
+		if n, ok := x.(float64); ok && n > 0 {
+			numbers = append(numbers, uint64(n))
+		}
+	}
+	return numbers
 }
 
 // imported splits an import, which is one entry about many secrets, into one per secret.

@@ -122,11 +122,11 @@ func TestWhomTheLogIntroduces(t *testing.T) {
 		root := keys.NewRoot(keys.Random())
 		st := newStory(root)
 		st.apply(1, audit.Owner, audit.Event{Type: audit.AgentRevoked, ResourceID: agent}, false)
-		if !st.revoked[agent] {
+		if _, ok := st.revoked[agent]; !ok {
 			t.Error("nothing is known of the revocation")
 		}
 		st.apply(2, audit.Owner, audit.Event{Type: audit.AgentKeyRotated, ResourceID: agent, Metadata: serial(2.0)}, true)
-		if st.revoked[agent] {
+		if _, ok := st.revoked[agent]; ok {
 			t.Error("the agent stays revoked, though the owner gave it a key")
 		}
 	})

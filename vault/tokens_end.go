@@ -13,11 +13,11 @@ import (
 
 // RevokeToken ends a token. If the owner revokes a token, the vault is rewritten. An
 // agent can revoke the tokens that it issued, and a token can revoke itself; that only
-// removes the grant. rewritten reports whether the vault was rewritten. A token that
-// is not active is [ErrConflict].
-func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
+// removes the grant. rewritten reports whether the vault was rewritten; then n says what that
+// did. A token that is not active is [ErrConflict].
+func (s *Session) RevokeToken(id string, o NarrowOptions) (n Narrowing, rewritten bool, err error) {
 	if !s.isOwner() {
-		return false, s.update(func(t *tx) error {
+		return n, false, s.update(func(t *tx) error {
 			if _, err := s.admit(t, audit.TokenRevoked, s.by.id); err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 			return t.revokeToken(body, c, "")
 		})
 	}
-	err = s.view(func(t *tx) error {
+	err = s.viewUnchecked(func(t *tx) error {
 		body, c, err := t.token(id)
 		if err == nil {
 			err = t.checkActive(body, c)
@@ -43,12 +43,13 @@ func (s *Session) RevokeToken(id string) (rewritten bool, err error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return n, false, err
 	}
-	return true, s.rewrite(&rewritePlan{
-		why: "token revoked", what: id, token: id,
+	err = s.narrowing(&rewritePlan{
+		why: "token revoked", what: id, token: id, NarrowOptions: o,
 		then: func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", id, nil) },
-	})
+	}, &n)
+	return n, true, err
 }
 
 func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {

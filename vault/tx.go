@@ -38,6 +38,8 @@ type tx struct {
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
 
+	mended map[string]agentBody // agents whose records do not hold, as the log tells of them; see mendAgents
+
 	instead func(audit.Event) // gets the entries in place of the log; see readUnlogged
 }
 
@@ -71,7 +73,7 @@ func (s *Session) commit(fn func(*tx) error) error {
 		if err != nil {
 			return err
 		}
-		if err := t.refuseBackup(); err != nil {
+		if err := errors.Join(t.refuseBackup(), t.checkLastStep()); err != nil {
 			return err
 		}
 		if err := t.clearLapsed(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"ass/audit"
@@ -96,6 +97,8 @@ type verification struct {
 	met    map[string]*secretBody // by path or agent id: what is there; nil unless it is a head that holds
 	grants map[string]bool        // by grantee: whether its grant is valid
 
+	headHolds bool
+
 	earlier uint64    // how many entries were not checked again, being unchanged
 	sum     hash.Hash // over the log, up to where the walk is
 	scratch []byte
@@ -111,39 +114,9 @@ func (v *verification) found(format string, args ...any) {
 
 func (v *verification) run() error {
 	v.Remembered = v.s.v.seen.Seq > 0
-	err := v.t.readHead()
-	headHolds := err == nil
-	if !headHolds {
-		v.found("%v; so the expected records and entries are unknown", err)
-	}
-	from, err := v.t.checkpoint()
-	v.Archived = from.Cut
-	if err == nil && v.again {
-		from = v.recall(from)
-	}
-	if err == nil {
-		err = v.told.begin(from)
-	}
-	if err != nil {
-		v.found("%v", err)
-	}
-	last, err := v.log()
+	last, err := v.learn()
 	if err != nil {
 		return err
-	}
-	if v.t.head.backup {
-		v.t.head.log.Key = last.Key // a backup leaves this key out
-	}
-	if cut := last.Seq < v.t.head.log.Seq; headHolds && (cut || len(v.told.unclear) == 0) {
-		if problem := last.Differs(v.t.head.log); problem != "" {
-			v.found("audit log: %s", problem)
-		}
-		if cut {
-			v.told.cutFrom = last.Seq + 1
-		}
-	}
-	if back := v.s.v.back; back != nil {
-		v.found("audit log: %s", back)
 	}
 	strangers, err := v.t.strangers()
 	if err != nil {
@@ -165,7 +138,7 @@ func (v *verification) run() error {
 			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
 		}
 	}
-	if headHolds {
+	if v.headHolds {
 		sum, count, err := v.t.sum()
 		if err != nil {
 			return err
@@ -179,6 +152,57 @@ func (v *verification) run() error {
 		return v.keep(last)
 	}
 	return nil
+}
+
+// learn checks the log, compares its end with the head and with what this machine remembers, and returns
+// where it ends.
+func (v *verification) learn() (last audit.Position, err error) {
+	err = v.t.readHead()
+	if v.headHolds = err == nil; !v.headHolds {
+		v.found("%v; so the expected records and entries are unknown", err)
+	}
+	from, err := v.t.checkpoint()
+	v.Archived = from.Cut
+	if err == nil && v.again {
+		from = v.recall(from)
+	}
+	if err == nil {
+		err = v.told.begin(from)
+	}
+	if err != nil {
+		v.found("%v", err)
+	}
+	if last, err = v.log(); err != nil {
+		return last, err
+	}
+	if v.t.head.backup {
+		v.t.head.log.Key = last.Key // a backup leaves this key out
+	}
+	if cut := last.Seq < v.t.head.log.Seq; v.headHolds && (cut || len(v.told.unclear) == 0) {
+		if problem := last.Differs(v.t.head.log); problem != "" {
+			v.found("audit log: %s", problem)
+		}
+		if cut {
+			v.told.cutFrom = last.Seq + 1
+		}
+	}
+	if back := v.s.v.back; back != nil {
+		v.found("audit log: %s", back)
+	}
+	return last, nil
+}
+
+// doubts returns what learn found wrong with the log and its end. It leaves out what a valid entry says in vain.
+func (v *verification) doubts() (list []string) {
+	for _, problem := range v.Problems {
+		if !slices.Contains(v.told.problems, problem) {
+			list = append(list, problem)
+		}
+	}
+	for _, f := range v.told.findings {
+		list = append(list, f.String())
+	}
+	return list
 }
 
 // log checks the audit log and learns what the records should be.
@@ -217,17 +241,11 @@ func (v *verification) secret(k, val []byte) error {
 	}
 	v.met[string(k)] = &head
 	p, err := tokens.ParsePath(string(k))
-	switch {
-	case err != nil:
+	if err != nil {
 		return secretKind.damaged(k, "its key is not a path")
-	case v.told.isUnclear(head.Seq):
-	case !told.there():
-		return fault.Damaged(p.String(), "no log entry accounts for it")
-	case !told.holds(head.Seq, r.by):
-		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
-			told.Seq)
-	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
-		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
+	}
+	if err := v.told.head(p, head, r.by); err != nil {
+		return err
 	}
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
@@ -260,15 +278,16 @@ func (v *verification) version(k, val []byte) error {
 	}
 	name := versionKind.recordName(k)
 	head := v.met[text]
-	switch told, known := v.told.records[text].version(n); {
+	switch {
 	case head == nil:
 		return fault.Damaged(name, "its secret has no valid record")
 	case n > head.Version:
 		return fault.Damaged(name, "the secret is only at version %d: an old version was put back", head.Version)
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
-	case !v.told.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, r.by)):
-		return fault.Damaged(name, "it does not match what the log says was written")
+	}
+	if err := v.told.version(p, n, body, r.by); err != nil {
+		return err
 	}
 	if len(body.Recipient) > 0 {
 		if listed, err := v.t.get(bucketReseal, k); listed == nil {

@@ -218,7 +218,7 @@ func (w *tree) grow(n uint64) []byte {
 
 // page checks page id, which the element at slot at points to. The page above says that
 // first is its first key, and that all its keys are less than until; nil means unknown.
-// If buckets is set, each element of a leaf must be a bucket, otherwise none may be one.
+// If buckets is set, each element of a leaf must be a bucket.
 func (w *tree) page(id uint64, at slot, first, until []byte, buckets bool) (*treePage, error) {
 	if p := w.seen[id]; p != nil {
 		if p.at != at {
@@ -315,10 +315,6 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 		return w.bad("page %d is not a tree page", p.id)
 	}
 	var last []byte
-	kind := uint32(0)
-	if buckets {
-		kind = bucketLeaf
-	}
 	for i := range p.n {
 		k := pageKey(b, i)
 		if len(k) == 0 || i > 0 && bytes.Compare(k, last) <= 0 || i == 0 && p.first != nil && !bytes.Equal(k, p.first) {
@@ -326,7 +322,8 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 		}
 		last = k
 		e := b[pageHeader+i*elemSize:]
-		if p.leaf && order.Uint32(e) != kind {
+		// A bucket among records is no damage of the page: bbolt gives its key without a value.
+		if kind := order.Uint32(e); p.leaf && kind != bucketLeaf && (buckets || kind != 0) {
 			return w.bad("page %d holds the wrong kind of element", p.id)
 		}
 		if child := order.Uint64(e[8:]); !p.leaf && (child < 2 || child >= w.high) {
