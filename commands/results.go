@@ -476,6 +476,7 @@ type (
 	statusJSON struct {
 		AgentCount   *int         `json:"agent_count,omitempty"`
 		AuditEntries *uint64      `json:"audit_entries,omitempty"`
+		EndedTokens  []string     `json:"ended_tokens"`
 		DeletedCount *int         `json:"deleted_count,omitempty"`
 		Format       string       `json:"format,omitempty"`
 		ID           string       `json:"id,omitempty"`

@@ -4,8 +4,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"ass/tokens"
 	"ass/vault"
@@ -162,6 +164,12 @@ func (c unlockCmd) Run(a *app) error {
 
 type lockCmd struct{}
 
+func (lockCmd) Help() string {
+	return `Ends what ass unlock began: the token revokes itself, and is removed. With
+--passphrase-fd, the owner revokes it, too, which rewrites the vault: then keys that
+somebody kept of the token open nothing that is written from now on.`
+}
+
 func (lockCmd) Run(a *app) error {
 	path, err := a.unlockFile()
 	if err != nil {
@@ -176,22 +184,25 @@ func (lockCmd) Run(a *app) error {
 	}
 	defer release()
 	ended, err := a.endUnlocks(path)
+	if err == nil {
+		err = a.endForGood(ended)
+	}
 	if err != nil {
 		return err
 	}
-	if !ended {
+	if len(ended) == 0 {
 		return a.saidLocked("The vault was not unlocked.")
 	}
 	return a.saidLocked("Locked.")
 }
 
-// endUnlocks revokes the tokens that ass unlock left, and removes their files. It reports whether
-// there were any. Each token revokes itself; if one has expired, there is no need to. The files go
+// endUnlocks revokes the tokens that ass unlock left, and removes their files. It returns the
+// tokens. Each token revokes itself; if one has expired, there is no need to. The files go
 // last: without them, a run that comes after one that was killed could not revoke the tokens.
-func (a *app) endUnlocks(path string) (ended bool, err error) {
+func (a *app) endUnlocks(path string) (ended []string, err error) {
 	left, err := leftUnlock(path)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, text := range left {
 		if err := a.giveUp(text); err != nil {
@@ -200,11 +211,11 @@ func (a *app) endUnlocks(path string) (ended bool, err error) {
 	}
 	for file := range left {
 		if err := disk.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
+			return nil, err
 		}
 		a.changed("the vault is locked")
 	}
-	return len(left) > 0, nil
+	return slices.Sorted(maps.Values(left)), nil
 }
 
 func (a *app) giveUp(text string) error {
@@ -226,6 +237,25 @@ func (a *app) giveUp(text string) error {
 		}
 		return err
 	})
+}
+
+// endForGood makes the owner revoke tokens that gave themselves up, if the owner key opens without asking. Keys that
+// somebody may have kept of a token then open nothing that is written from now on.
+func (a *app) endForGood(texts []string) error {
+	for _, text := range texts {
+		token, err := tokens.ParseToken(text)
+		if err != nil || a.PassphraseFD == nil {
+			continue
+		}
+		err = a.withSession(access{owner: "end the token for good"}, func(s *vault.Session) error {
+			_, _, err := s.RevokeToken(token.ID, vault.NarrowOptions{})
+			return err
+		})
+		if err != nil && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrUnknown) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) saidLocked(text string) error {

@@ -291,8 +291,11 @@ func (m *importing) run() error {
 	case len(m.raise) > 0 || len(m.keys) == 0:
 		return nil
 	}
-	return m.t.log(audit.SecretImported, "namespace", m.ns.String(), map[string]any{"keys": m.keys, "versions": m.versions,
-		"tiers": m.tiers})
+	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers}
+	if same := len(m.done) - len(m.keys); same > 0 { // each of them counts as a use of a token
+		note["unchanged"] = same
+	}
+	return m.t.log(audit.SecretImported, "namespace", m.ns.String(), note)
 }
 
 // item decides on one item. If a version of it is to be written, item calls write.

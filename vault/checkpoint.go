@@ -55,6 +55,11 @@ type actorAt struct {
 	Issuer string        `json:"issuer,omitempty"` // Who issued it, if it is a token.
 	Scopes tokens.Scopes `json:"scopes"`           // What it may do; of a token, limited to what its issuer may.
 	Serial uint32        `json:"serial,omitempty"` // Number of the agent's key.
+
+	Expires *time.Time `json:"expires,omitempty"`  // When a token lapses.
+	MaxUses uint64     `json:"max_uses,omitempty"` // How often a token may be used; 0 for any number.
+	Used    uint64     `json:"used,omitempty"`     // How often it was used, as the log tells, if there is a limit.
+	Ended   uint64     `json:"ended,omitempty"`    // The entry with which a token ended; 0 if it has not.
 }
 
 // may reports whether the actor's scopes allow what an entry says it did.

@@ -112,6 +112,22 @@ func (s *Session) readApproved(t *tx, p tokens.Path, n uint64, body versionBody)
 	return value, q.ID, t.spend(q)
 }
 
+// checkRequester refuses a request of a token that has ended. Whoever had it may have kept its keys.
+func (t *tx) checkRequester(q Request) error {
+	if isAgentID(q.Requester) {
+		return nil // a revoked one has no rights
+	}
+	body, c, err := t.token(q.Requester)
+	if err != nil {
+		return err
+	}
+	info, err := t.tokenInfo(body, c)
+	if err == nil && info.State != TokenActive {
+		err = fault.New(ErrConflict, "request %s was made by token %s, which is %s; deny it", q.ID, q.Requester, info.State)
+	}
+	return err
+}
+
 // Approve approves requests, all or none. Each must still be as it was shown to the
 // owner: pending, and its secret at the same version. If not, the error is
 // [ErrConflict]. The decision about a read carries the file key of the one age file
@@ -122,6 +138,9 @@ func (s *Session) Approve(shown []Request) error {
 		who, err := t.author(t, q.Requester)
 		if err != nil || !right(who.scopes, requestActions[q.Action], q.Path) {
 			return fault.New(ErrConflict, "request %s asks for more than its requester's scopes cover; deny it", q.ID)
+		}
+		if err := t.checkRequester(q); err != nil {
+			return err
 		}
 		to, err := s.granteeOf(t, q.Requester)
 		if err != nil {
@@ -154,6 +173,9 @@ func (s *Session) Provide(shown Request, value []byte) error {
 		who, err := t.author(t, q.Requester)
 		if q.Action != RequestCreate || err != nil || !right(who.scopes, tokens.Read, q.Path) {
 			return fault.New(ErrConflict, "request %s asks for no secret that its requester may read; deny it", q.ID)
+		}
+		if err := t.checkRequester(q); err != nil {
+			return err
 		}
 		if head, err := t.secretHead(q.Path); err == nil && head.Tier > tokens.Standard {
 			return fault.New(ErrConflict, "%s was %s when it was deleted, and still is: store it with its tier, and then "+

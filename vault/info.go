@@ -15,14 +15,15 @@ import (
 type Info struct {
 	ID       string
 	Format   string
-	Bytes    int64  // size of the file
-	Secrets  int    // without deleted ones
-	Deleted  int    // deleted and not purged
-	Versions int    // stored values
-	Tokens   int    // tokens that have a record, including lapsed ones
-	Agents   int    // active agents
-	Entries  uint64 // entries in the audit log
-	Newest   *Entry // newest entry of the audit log; nil if there is none
+	Bytes    int64    // size of the file
+	Secrets  int      // without deleted ones
+	Deleted  int      // deleted and not purged
+	Versions int      // stored values
+	Tokens   int      // tokens that have a record, including lapsed ones
+	Ended    []string // ids of those among them that have lapsed, are used up or were revoked since the last rewrite
+	Agents   int      // active agents
+	Entries  uint64   // entries in the audit log
+	Newest   *Entry   // newest entry of the audit log; nil if there is none
 }
 
 // Entry is an audit event with its number in the log.
@@ -49,11 +50,31 @@ func (v *Vault) Info() (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	for bucket, n := range map[string]*int{bucketVersions: &info.Versions, bucketTokens: &info.Tokens} {
-		if err := v.db.Each(bucket, func(_, _ []byte) { *n++ }); err != nil {
+	if err := v.db.Each(bucketVersions, func(_, _ []byte) { info.Versions++ }); err != nil {
+		return info, err
+	}
+	indices := map[string][]byte{} // of the grants of tokens that have not lapsed
+	err = v.db.Each(bucketTokens, func(k, value []byte) {
+		info.Tokens++
+		if body, ok := peek[tokenBody](value); ok {
+			if c, err := tokens.ParseHeaderPayload(body.HeaderPayload); err == nil && !v.opts.Now().Before(c.Expires) {
+				info.Ended = append(info.Ended, string(k))
+			} else {
+				indices[string(k)] = body.Index
+			}
+		}
+	})
+	if err != nil {
+		return info, err
+	}
+	for id, index := range indices {
+		if granted, err := v.db.Get(bucketGrants, index); err != nil {
 			return info, err
+		} else if granted == nil {
+			info.Ended = append(info.Ended, id)
 		}
 	}
+	slices.Sort(info.Ended)
 	err = v.db.Each(bucketAgents, func(_, value []byte) {
 		if isActive(value) {
 			info.Agents++

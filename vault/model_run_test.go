@@ -995,7 +995,11 @@ func (m *model) doRevokeToken() (want, err error) {
 	m.turn(a)
 	m.say("%s by %s", token.id, a.id)
 	want = m.revokeToken(a, token)
-	return want, m.act(a, func(s *vault.Session) error { _, _, err := s.RevokeToken(token.id, vault.NarrowOptions{}); return err })
+	err = m.act(a, func(s *vault.Session) error { _, _, err := s.RevokeToken(token.id, vault.NarrowOptions{}); return err })
+	if errors.Is(want, vault.ErrConflict) && errors.Is(err, vault.ErrNotFound) { // the log tells of it no more
+		want = vault.ErrNotFound
+	}
+	return want, err
 }
 
 // doDecide lets the owner decide on some requests. The owner sees them as they are now, or as

@@ -57,7 +57,8 @@ type specActor struct {
 	id      string
 	scopes  []string // none for the owner
 	top     tokens.Tier
-	granted bool // whether its key opens anything
+	granted bool   // whether its key opens anything
+	epoch   uint32 // of a token: the newest epoch of which it had keys
 
 	name           string // of an agent
 	key            tokens.AgentKey
@@ -755,6 +756,11 @@ func (c *spec) rewrite(event string, n specNarrow) {
 		}
 	}
 	c.epoch++
+	for _, a := range c.actors {
+		if a.isToken() && a.record {
+			a.epoch = c.epoch
+		}
+	}
 	c.note(event, c.actors[0])
 }
 
@@ -866,7 +872,7 @@ func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec, kept b
 	}
 	c.commit(a)
 	made := &specActor{
-		scopes: scopes, top: max(spec.Tier, tokens.Standard), granted: true, record: true, issuer: a.id,
+		scopes: scopes, top: max(spec.Tier, tokens.Standard), granted: true, record: true, epoch: c.epoch, issuer: a.id,
 		uses: int(spec.Uses), expires: c.now.Add(spec.TTL), of: c.owner, files: map[string]bool{},
 	}
 	if a.isOwner() {
@@ -896,9 +902,11 @@ func (c *spec) revokeToken(a, token *specActor) error {
 	switch {
 	case !a.isOwner() && (!own || !c.recorded(token)): // an agent's act clears lapsed records first
 		return c.end(a, specRefusal{vault.ErrDenied, audit.TokenRevoked})
-	case !token.record:
+	case a.isOwner() && token.epoch != c.epoch: // it ended before the last rewrite, and holds no key
+		return vault.ErrConflict
+	case !a.isOwner() && !token.record:
 		return vault.ErrNotFound
-	case c.state(token) != vault.TokenActive:
+	case !a.isOwner() && c.state(token) != vault.TokenActive:
 		return vault.ErrConflict
 	case a.isOwner():
 		c.rewrite(audit.VaultRewritten, specNarrow{token: token.id})
@@ -947,7 +955,7 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 		}
 		q := c.request(was.ID)
 		if approve && (q.action == vault.RequestRead && c.secrets[q.path].tier != q.tier ||
-			q.action == vault.RequestCreate && c.at(q.path) == 0) {
+			q.action == vault.RequestCreate && c.at(q.path) == 0 || c.hasEnded(q.asker)) {
 			return vault.ErrConflict
 		}
 	}
@@ -964,6 +972,12 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 	return nil
 }
 
+// hasEnded reports whether an actor is a token that has ended.
+func (c *spec) hasEnded(id string) bool {
+	a := c.actor(id)
+	return a != nil && a.isToken() && c.state(a) != vault.TokenActive
+}
+
 func (c *spec) grant(q *specAsk) {
 	q.state, q.until = vault.Approved, c.now.Add(vault.ApprovalLifetime)
 	c.note(audit.ApprovalGranted, c.actors[0])
@@ -975,7 +989,7 @@ func (c *spec) provide(was vault.Request, value string) error {
 		return err
 	}
 	owner, q, m := c.actors[0], c.request(was.ID), c.secrets[was.Path.String()]
-	if q.action != vault.RequestCreate || m != nil && (m.live() || m.tier > tokens.Standard) {
+	if q.action != vault.RequestCreate || c.hasEnded(q.asker) || m != nil && (m.live() || m.tier > tokens.Standard) {
 		return vault.ErrConflict
 	}
 	w, err := c.plan(owner, q.path, vault.SetOptions{})

@@ -27,6 +27,8 @@ type story struct {
 	from checkpoint // what is known before the first entry
 
 	entries uint64                 // how many were read
+	before  acted                  // the last entry
+	lapse   time.Time              // when the next token expires; zero for none
 	epoch   uint32                 // of the last entry
 	began   uint64                 // the entry that began that epoch
 	lastAt  time.Time              // the latest date of an entry
@@ -57,6 +59,12 @@ type keyIssued struct {
 	checked bool // whether the owner's signature was checked
 }
 
+// acted says who made an entry, and when.
+type acted struct {
+	by string
+	at time.Time
+}
+
 // suspect is an entry that contradicts those before it. If one of those is invalid, the
 // suspect is not reported.
 type suspect struct {
@@ -79,6 +87,9 @@ func (st *story) begin(c checkpoint) error {
 			return errors.New("audit checkpoint: it names an invalid actor")
 		}
 		st.actors[a.ID] = a
+		if a.Expires != nil && a.Ended == 0 {
+			st.awaitExpiry(*a.Expires)
+		}
 	}
 	for _, t := range c.Told {
 		st.entryOf[t.What] = t.Seq
@@ -264,6 +275,13 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		st.epoch, st.began = ev.Epoch, seq
 	}
 	st.copies = append(st.copies, copiesIn(ev)...)
+	defer func() { st.before = acted{by, ev.CreatedAt} }()
+	if !st.mayAct(seq, by, ev) { // then what it wrote does not count, so the entry changed nothing
+		return
+	}
+	if by == audit.Owner && checked {
+		st.endExpired(seq, ev)
+	}
 	switch ev.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		st.agentGotKey(seq, by, ev, checked)
@@ -275,6 +293,8 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		}
 	case audit.TokenIssued:
 		st.tokenIssued(seq, by, ev)
+	case audit.TokenRevoked:
+		st.tokenRevoked(seq, by, ev)
 	case audit.ApprovalRequested:
 		requester, _ := ev.Metadata["asker"].(string)
 		if _, again := st.entryOf[ev.Type+" "+ev.ResourceID]; again || requester != by {
@@ -341,7 +361,16 @@ func (st *story) tokenIssued(seq uint64, by string, ev audit.Event) {
 	if agent {
 		scopes = scopes.Intersect(issuer.Scopes)
 	}
-	st.actors[id], st.entryOf[id] = actorAt{ID: id, Pub: pub, Issuer: by, Scopes: scopes}, seq
+	who := actorAt{ID: id, Pub: pub, Issuer: by, Scopes: scopes}
+	if uses, ok := ev.Metadata["max_uses"].(float64); ok && uses > 0 {
+		who.MaxUses = uint64(uses)
+	}
+	text, _ = ev.Metadata["expires_at"].(string)
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		who.Expires = &at
+		st.awaitExpiry(at)
+	}
+	st.actors[id], st.entryOf[id] = who, seq
 }
 
 // forget takes an agent, and its tokens, out of those that may act.

@@ -3,6 +3,8 @@ package vault
 import (
 	"errors"
 
+	"github.com/google/uuid"
+
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
@@ -11,10 +13,11 @@ import (
 // This file ends tokens: when somebody revokes them, when their only secret is deleted,
 // or when they expire.
 
-// RevokeToken ends a token. If the owner revokes a token, the vault is rewritten. An
-// agent can revoke the tokens that it issued, and a token can revoke itself; that only
-// removes the grant. rewritten reports whether the vault was rewritten; then n says what that
-// did. A token that is not active is [ErrConflict].
+// RevokeToken ends a token. If the owner revokes a token, the vault is rewritten, so that the keys of the token
+// open nothing that is written from then on; that also ends one for good that has lapsed or was given
+// up. An agent can revoke the tokens that it issued, and a token can revoke itself; that only removes
+// the grant. rewritten reports whether the vault was rewritten; then n says what that did. A token that
+// holds no key is [ErrConflict]; for others than the owner, so is one that is not active.
 func (s *Session) RevokeToken(id string, o NarrowOptions) (n Narrowing, rewritten bool, err error) {
 	if !s.isOwner() {
 		return n, false, s.update(func(t *tx) error {
@@ -35,14 +38,7 @@ func (s *Session) RevokeToken(id string, o NarrowOptions) (n Narrowing, rewritte
 			return t.revokeToken(body, c, "")
 		})
 	}
-	err = s.viewUnchecked(func(t *tx) error {
-		body, c, err := t.token(id)
-		if err == nil {
-			err = t.checkActive(body, c)
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.viewUnchecked(func(t *tx) error { return s.holdsKeys(t, id) }); err != nil {
 		return n, false, err
 	}
 	err = s.narrowing(&rewritePlan{
@@ -50,6 +46,32 @@ func (s *Session) RevokeToken(id string, o NarrowOptions) (n Narrowing, rewritte
 		then: func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", id, nil) },
 	}, &n)
 	return n, true, err
+}
+
+// holdsKeys returns an error if a token opens nothing that will be written: the log tells of no such token, or it
+// had ended before this epoch began. A token that has ended since then can be revoked, for whoever
+// has it may have kept keys of the epoch.
+func (s *Session) holdsKeys(t *tx, id string) error {
+	body, c, err := t.token(id)
+	if err == nil && t.checkActive(body, c) == nil {
+		return nil
+	}
+	v := newVerification(s)
+	v.t, v.again = t, true
+	if _, err := v.learn(); err != nil {
+		return err
+	}
+	_, told := v.told.entryOf[id]
+	who, known := v.told.actors[id]
+	switch {
+	case uuid.Validate(id) != nil || !told && !known:
+		return fault.New(ErrUnknown, "no token %s", id)
+	case !known: // its issuer was revoked, or got another key, which began an epoch
+		return fault.New(ErrConflict, "token %s ended with its issuer's key, and opens nothing", id)
+	case who.Ended > 0 && who.Ended <= v.told.began:
+		return fault.New(ErrConflict, "token %s had ended before the vault was last rewritten, and opens nothing", id)
+	}
+	return nil
 }
 
 func (t *tx) checkActive(body tokenBody, c tokens.Claims) error {
