@@ -38,17 +38,25 @@ func (c approvalsList) Run(a *app) error {
 	if c.Limit < 0 {
 		return usagef("--limit must not be negative")
 	}
-	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) error {
+	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) (err error) {
 		list, err := s.Requests()
 		if err != nil {
 			return err
 		}
+		defer func() { // list the valid records, then name an altered one
+			if err == nil {
+				err = s.Unlisted()
+			}
+		}()
 		items := []requestJSON{}
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
 		total := len(list)
 		for _, q := range roundRobin(list, c.Limit) {
 			items = append(items, requestJSONOf(q))
+			if q.Doubt != nil && q.Status == vault.Pending {
+				a.out.warn("request %s cannot be approved: %v", q.ID, q.Doubt)
+			}
 			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
 				{q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
@@ -264,6 +272,9 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 				if q, err = findRequest(list, id); err != nil {
 					return err
 				}
+			}
+			if q.Doubt != nil {
+				return q.Doubt
 			}
 			if !seen[q.ID] {
 				seen[q.ID] = true

@@ -243,14 +243,16 @@ func (s *Session) Agents() ([]Agent, error) {
 	return list, err
 }
 
-// Unlisted returns an error if Agents or Tokens skipped an agent or a token because
-// its record was altered. The error names the record.
+// Unlisted returns an error if Agents, Tokens or Requests skipped something because its
+// record was altered. The error names the record.
 func (s *Session) Unlisted() error {
 	return s.view(func(t *tx) error {
-		if err := t.checkMACs(bucketAgents); err != nil {
-			return err
+		for _, bucket := range []string{bucketAgents, bucketTokens, bucketRequests} {
+			if err := t.checkMACs(bucket); err != nil {
+				return err
+			}
 		}
-		return t.checkMACs(bucketTokens)
+		return nil
 	})
 }
 

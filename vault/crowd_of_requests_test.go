@@ -130,8 +130,11 @@ func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
 	r[len(r)/2] ^= 1
 	v.give(bucketAgents, []byte(agent.ID), r)
 	v.do(func(s *Session) {
-		if list, err := s.Requests(); !errors.Is(err, ErrDamaged) {
+		if list, err := s.Requests(); err != nil || slices.ContainsFunc(list, func(q Request) bool { return q.Doubt == nil }) {
 			t.Errorf("%d requests, %v", len(list), err)
+		}
+		if err := s.Unlisted(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("of the agent, nobody says that its record was altered: %v", err)
 		}
 	})
 }

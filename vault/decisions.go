@@ -291,6 +291,9 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 				err = errors.Join(t.describe(now), s.laterReasons(t, now))
 				q = now[0]
 			}
+			if event == audit.ApprovalGranted && err == nil {
+				err = q.Doubt
+			}
 			switch {
 			case err != nil:
 				return err

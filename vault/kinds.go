@@ -23,7 +23,7 @@ var (
 	}, func(who signer, k []byte, _ string, head secretBody) bool {
 		p, err := tokens.ParsePath(string(k))
 		return err == nil && right(who.scopes, head.action(), p)
-	}, func(head secretBody) string {
+	}, func(_ string, head secretBody) string {
 		if !head.Tier.Valid() { // JSON allows it, but such a secret has no key
 			return "it has no tier"
 		}
@@ -35,7 +35,12 @@ var (
 		text, _, _ := cutVersionKey(k)
 		p, err := tokens.ParsePath(text)
 		return err == nil && right(who.scopes, tokens.Write, p)
-	}, nil}
+	}, func(by string, body versionBody) string {
+		if by != audit.Owner && body.Author != by { // the owner alone signs the values of others, in a rewrite
+			return fmt.Sprintf("%q wrote it and names %q as its author", by, body.Author)
+		}
+		return ""
+	}}
 	resealKind = kind[resealBody]{rules: &rules{bucket: bucketReseal}}
 	agentKind  = kind[agentBody]{rules: &rules{bucket: bucketAgents, signed: true, authors: owners}}
 	grantKind  = kind[grantBody]{rules: &rules{
@@ -91,7 +96,7 @@ type kind[B any] struct {
 	may func(who signer, k []byte, by string, body B) bool
 
 	// flaw returns what no honest body has; "" for nothing. It may be nil.
-	flaw func(body B) string
+	flaw func(by string, body B) string
 }
 
 // rulesOf returns the rules of a bucket of records.
@@ -168,8 +173,8 @@ func (kd kind[B]) check(h *hasher, who signer, k, v []byte) (body B, r record, e
 		err = kd.damaged(k, "its author %q is unknown", r.by)
 	case !h.signatureHolds(who, kd.bucket, k, r):
 		err = kd.damaged(k, "invalid signature for author %q", r.by)
-	case kd.flaw != nil && kd.flaw(body) != "":
-		err = kd.damaged(k, "%s", kd.flaw(body))
+	case kd.flaw != nil && kd.flaw(r.by, body) != "":
+		err = kd.damaged(k, "%s", kd.flaw(r.by, body))
 	}
 	return body, r, err
 }

@@ -154,6 +154,10 @@ type Request struct {
 	// Current is the current version of the secret, 0 if there is no such secret. A
 	// decision is valid for the version that was shown: see [Session.Approve].
 	Current uint64
+
+	// Doubt is what is damaged of what the request is about: the secret, or whoever asks. Such a request
+	// cannot be approved. It is nil if nothing is.
+	Doubt error
 }
 
 // key returns the key of the request. The decision has the same key in its own bucket.
@@ -476,7 +480,8 @@ func (q Request) logged() map[string]any {
 }
 
 // Requests lists the requests for approval, oldest first. The owner gets all of them,
-// an agent or a token only its own.
+// an agent or a token only its own. It leaves out records that were altered, so that one of them cannot
+// hide the others; [Session.Unlisted] names them.
 func (s *Session) Requests() ([]Request, error) {
 	var list []Request
 	requester := s.by.id
@@ -490,59 +495,65 @@ func (s *Session) Requests() ([]Request, error) {
 		if err := s.laterReasons(t, list); err != nil {
 			return err
 		}
-		// Fail if a record of a request or of a requester was altered: it could hide a request.
-		for _, bucket := range []string{bucketRequests, bucketAgents, bucketTokens} {
-			if err := t.checkMACs(bucket); err != nil {
-				return err
-			}
-		}
 		return t.describe(list)
 	})
 	return list, err
 }
 
 // describe adds what a person needs to decide on requests: the requester, and the current
-// version of the secret.
+// version of the secret. What is damaged becomes the doubt of the requests that are about it.
 func (t *tx) describe(list []Request) error {
-	type who struct{ agent, name string }
-	requesters, current := map[string]who{}, map[tokens.Path]uint64{}
+	type who struct {
+		agent, name string
+		doubt       error
+	}
+	type what struct {
+		version uint64
+		doubt   error
+	}
+	requesters, secrets := map[string]who{}, map[tokens.Path]what{}
 	for i := range list {
 		q := &list[i]
-		requester, known := requesters[q.Requester]
+		from, known := requesters[q.Requester]
 		if !known {
-			requester.agent = q.Requester
-			if !isAgentID(q.Requester) {
-				_, c, err := t.token(q.Requester)
-				if err == nil {
-					requester.agent = c.Issuer
-				} else if !errors.Is(err, ErrNotFound) {
-					return err
-				}
-			}
-			if isAgentID(requester.agent) {
-				body, err := t.agent(requester.agent)
-				if err != nil {
-					return err
-				}
-				requester.name = body.Name
-			}
-			requesters[q.Requester] = requester
+			from.agent, from.name, from.doubt = t.requester(q.Requester)
+			requesters[q.Requester] = from
 		}
-		q.Agent, q.Name = requester.agent, requester.name
-		version, known := current[q.Path]
+		about, known := secrets[q.Path]
 		if !known {
 			head, err := t.secretHead(q.Path)
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return err
-			}
 			if err == nil && head.DeletedAt == nil {
-				version = head.Version
+				about.version = head.Version
 			}
-			current[q.Path] = version
+			if !errors.Is(err, ErrNotFound) {
+				about.doubt = err
+			}
+			secrets[q.Path] = about
 		}
-		q.Current = version
+		q.Agent, q.Name, q.Current = from.agent, from.name, about.version
+		if q.Doubt = errors.Join(from.doubt, about.doubt); q.Doubt != nil && !errors.Is(q.Doubt, ErrDamaged) {
+			return q.Doubt
+		}
 	}
 	return nil
+}
+
+// requester returns the agent that made a request, or for whose token it was made, and its name.
+func (t *tx) requester(id string) (agent, name string, err error) {
+	agent = id
+	if !isAgentID(id) {
+		_, c, err := t.token(id)
+		if err == nil {
+			agent = c.Issuer
+		} else if !errors.Is(err, ErrNotFound) {
+			return agent, "", err
+		}
+	}
+	if isAgentID(agent) {
+		body, err := t.agent(agent)
+		return agent, body.Name, err
+	}
+	return agent, "", nil
 }
 
 // clearRequests removes the requests that are too old to be listed, with their decisions

@@ -180,6 +180,10 @@ func (st *story) isUnclear(seq uint64) bool {
 // unclearBehind reports whether nothing is known of some entry after seq.
 func (st *story) unclearBehind(seq uint64) bool { return st.cutFrom > 0 || st.lastUnclear > seq }
 
+// beforeEpoch reports whether a record claims to be of an entry before this epoch, and by somebody else than the owner.
+// When an epoch begins, the owner signs every record, so this one was signed later.
+func (st *story) beforeEpoch(seq uint64, by string) bool { return by != audit.Owner && seq < st.began }
+
 // head compares the head of a secret, and its author, with the newest entry about the secret.
 func (st *story) head(p tokens.Path, head secretBody, by string) error {
 	told := st.records[p.String()]
@@ -190,6 +194,8 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 	case !told.holds(head.Seq, by):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
 			told.Seq)
+	case st.beforeEpoch(head.Seq, by):
+		return fault.Damaged(p.String(), "%q signed it anew after the entry that tells of it", by)
 	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
 	}
@@ -199,8 +205,12 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 // version compares a version, and its author, with the entry that wrote it.
 func (st *story) version(p tokens.Path, n uint64, body versionBody, by string) error {
 	told, known := st.records[p.String()].version(n)
+	name := fmt.Sprintf("%s version %d", p, n)
 	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, by)) {
-		return fault.Damaged(fmt.Sprintf("%s version %d", p, n), "it does not match what the log says was written")
+		return fault.Damaged(name, "it does not match what the log says was written")
+	}
+	if st.beforeEpoch(body.Seq, by) {
+		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", by)
 	}
 	return nil
 }
