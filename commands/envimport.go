@@ -80,7 +80,7 @@ func (c envImport) Run(a *app) error {
 	if c.DryRun && !there {
 		done := make([]vault.Imported, len(items)) // all of them would be new
 		for i := range done {
-			done[i].Outcome = vault.ImportCreated
+			done[i].Outcome, done[i].New = vault.ImportCreated, true
 		}
 		return c.report(a, chosen.ns, list, done)
 	}
@@ -318,11 +318,14 @@ func atMost(r io.Reader, name string) ([]byte, error) {
 }
 
 func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []vault.Imported) error {
-	imported, skipped := []string{}, []string{}
+	imported, created, skipped := []string{}, []string{}, []string{}
 	rows := make([][]cell, len(done))
 	for i, d := range done {
 		if rows[i] = []cell{{list[i].name, ""}, {d.Outcome, dim}, {hint(list[i].value), dim}}; d.Written() {
 			imported = append(imported, list[i].name)
+			if d.New {
+				created = append(created, list[i].name)
+			}
 		} else {
 			skipped = append(skipped, list[i].name)
 		}
@@ -332,8 +335,8 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 	}
 	if a.JSON {
 		answer := importResult{
-			Namespace: ns.String(), Imported: len(imported), Skipped: len(skipped), Keys: imported, SkippedKeys: skipped,
-			DryRun: c.DryRun,
+			Namespace: ns.String(), Imported: len(imported), Skipped: len(skipped), Keys: imported, CreatedKeys: created,
+			SkippedKeys: skipped, DryRun: c.DryRun,
 		}
 		if !c.DryRun {
 			answer.References, _ = unfilled(list)
@@ -353,5 +356,8 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 		return nil
 	}
 	a.out.done("Imported %s to %s%s", plural(len(imported), "secret"), ns, left)
+	if a.out.errTTY && len(created) > 0 {
+		a.out.note("%d created, %d updated", len(created), len(imported)-len(created))
+	}
 	return nil
 }

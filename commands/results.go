@@ -298,6 +298,11 @@ type (
 		DeletedAt string         `json:"deleted_at,omitempty"`
 	}
 
+	storedResult struct {
+		secretJSON
+		Created bool `json:"created"` // nothing was at the path, not even a deleted secret
+	}
+
 	valueResult struct {
 		secretJSON
 		Value    string `json:"value"`
@@ -442,6 +447,7 @@ type (
 
 	importResult struct {
 		Acting      []string `json:"acting,omitempty"` // variables that act on the program that gets them
+		CreatedKeys []string `json:"created_keys"`     // those of keys at whose path nothing was, not even a deleted secret
 		DryRun      bool     `json:"dry_run"`
 		Imported    int      `json:"imported"`
 		Keys        []string `json:"keys"`

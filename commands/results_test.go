@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ass/tokens"
+	"ass/vault"
 
 	"github.com/alecthomas/kong"
 )
@@ -229,6 +230,27 @@ func TestResults(t *testing.T) {
 			if r.of != nil && !endless && !did[name][reflect.TypeOf(r.of)] && !(testing.Short() && name == "unlock") {
 				t.Errorf("no run of %q printed a %T", name, r.of)
 			}
+		}
+	}
+}
+
+// What a person reads of a write: whether it made the secret, and at which tier.
+func TestChange(t *testing.T) {
+	deleted := time.Now()
+	at := func(version uint64, tier tokens.Tier) vault.Secret { return vault.Secret{Version: version, Tier: tier} }
+	gone := at(3, tokens.Standard)
+	gone.DeletedAt = &deleted
+	for _, c := range []struct {
+		now, before vault.Secret
+		want        string
+	}{
+		{at(1, tokens.Sensitive), vault.Secret{}, "created (sensitive)"},
+		{at(4, tokens.Standard), at(3, tokens.Standard), "v3 → v4 (standard)"},
+		{at(4, tokens.Critical), at(3, tokens.Standard), "v3 → v4 (standard → critical)"},
+		{at(4, tokens.Standard), gone, "v3, deleted → v4 (standard)"},
+	} {
+		if got := change(c.now, c.before); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

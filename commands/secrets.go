@@ -232,22 +232,31 @@ func (c secretsSet) Run(a *app) error {
 	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion}, "stored at")
 }
 
-// wrote reports what was done to a secret. If the secret is new, before is the zero
-// Secret.
+// wrote reports which value was stored. If the secret is new, before is the zero Secret.
 func (a *app) wrote(secret, before vault.Secret, said string) error {
-	if secret.DeletedAt == nil {
-		a.changed("%s is stored as v%d", secret.Path, secret.Version)
-	}
-	return a.answer(jsonOf(secret), func() {
-		change := ""
-		if before.Version != 0 {
-			change = fmt.Sprintf(" (v%d → v%d)", before.Version, secret.Version)
-			if before.Tier != secret.Tier {
-				change = fmt.Sprintf(" (v%d → v%d, tier %s → %s)", before.Version, secret.Version, before.Tier, secret.Tier)
-			}
+	a.changed("%s is stored as v%d", secret.Path, secret.Version)
+	return a.answer(storedResult{jsonOf(secret), before.Version == 0}, func() {
+		a.out.done("Secret %s %s", said, secret.Path)
+		if a.out.errTTY {
+			a.out.note("%s", change(secret, before))
 		}
-		a.out.done("Secret %s %s%s", said, secret.Path, change)
 	})
+}
+
+// change says, for people, what a write made of a secret. If "created" surprises them, somebody
+// has removed what was there, and its tier with it.
+func change(secret, before vault.Secret) string {
+	if before.Version == 0 {
+		return fmt.Sprintf("created (%s)", secret.Tier)
+	}
+	was, tier := fmt.Sprintf("v%d", before.Version), secret.Tier.String()
+	if before.DeletedAt != nil {
+		was += ", deleted"
+	}
+	if before.Tier != secret.Tier {
+		tier = fmt.Sprintf("%s → %s", before.Tier, secret.Tier)
+	}
+	return fmt.Sprintf("%s → v%d (%s)", was, secret.Version, tier)
 }
 
 type secretsRotate struct {
@@ -324,7 +333,10 @@ func (c secretsRestore) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.wrote(secret, vault.Secret{}, "restored:")
+		a.changed("%s is restored", p)
+		return a.answer(jsonOf(secret), func() {
+			a.out.done("Secret restored: %s", p)
+		})
 	})
 }
 

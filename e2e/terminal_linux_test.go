@@ -276,7 +276,8 @@ func TestOnATerminal(t *testing.T) {
 	term.await("Value for production/gemini/KEY: ")
 	time.Sleep(50 * time.Millisecond)
 	term.typeIn("hunter2\r")
-	term.await("\x1b[32m✓\x1b[0m Secret stored at production/gemini/KEY")
+	term.await("\x1b[32m✓\x1b[0m Secret stored at production/gemini/KEY\r\n")
+	term.await("ass: created (sensitive)\r\n")
 	if term.exitCode() != 0 || strings.Contains(term.text(), "hunter2") {
 		t.Errorf("the screen is:\n%s", term.text())
 	}

@@ -168,6 +168,7 @@ type ImportOptions struct {
 type Imported struct {
 	Secret
 	Outcome string // created, updated, unchanged, skipped, needs approval
+	New     bool   // whether nothing was at the path, not even a deleted secret
 }
 
 // Outcomes of an import.
@@ -304,7 +305,7 @@ func (m *importing) item(p tokens.Path, value []byte, write func(writing) error)
 	var one *needsDecision
 	if errors.As(err, &one) {
 		if m.o.DryRun { // a dry run makes no requests
-			m.done = append(m.done, Imported{Secret{Path: p}, ImportRequested})
+			m.done = append(m.done, Imported{Secret{Path: p}, ImportRequested, false})
 		} else {
 			m.need.subjects = append(m.need.subjects, one.subjects...)
 		}
@@ -313,8 +314,8 @@ func (m *importing) item(p tokens.Path, value []byte, write func(writing) error)
 	if err != nil {
 		return err
 	}
-	result := Imported{w.before, ImportCreated}
-	if w.before.Version > 0 {
+	result := Imported{w.before, ImportCreated, w.was == 0}
+	if w.current() > 0 {
 		if result.Outcome, err = m.replaces(p, w, value); err != nil {
 			return err
 		}

@@ -758,16 +758,28 @@ func (m *model) doSet() (want, err error) {
 	m.follow = nil
 	value := m.value()
 	m.say("%s by %s, %+v", path, a.id, o)
+	was, live := len(m.versionsOf(path)), m.secrets[path].live()
 	want = m.set(a, path, value, o)
 	err = m.act(a, func(s *vault.Session) error {
-		now, _, err := s.Set(m.path(path), []byte(value), o)
+		now, before, err := s.Set(m.path(path), []byte(value), o)
 		if err == nil && want == nil {
 			m.wrote(path, now)
+			if before.Version != uint64(was) || was > 0 && live != (before.DeletedAt == nil) {
+				m.t.Errorf("%s was at v%d, deleted %v; want v%d, deleted %v", path, before.Version, before.DeletedAt, was, !live)
+			}
 		}
 		return err
 	})
 	m.asked(a, err)
 	return want, err
+}
+
+// versionsOf returns the versions of a secret, deleted or not; none if it is not there.
+func (m *model) versionsOf(path string) []specVersion {
+	if s := m.secrets[path]; s != nil {
+		return s.versions
+	}
+	return nil
 }
 
 // wrote compares a secret that was written. It takes the id of a new secret from the vault.
@@ -799,6 +811,10 @@ func (m *model) doImport() (want, err error) {
 		items = append(items, vault.Item{Key: keys[i], Value: []byte(value)})
 	}
 	m.say("%d into %s by %s, %+v", len(items), ns, a.id, o)
+	isNew := make([]bool, len(items))
+	for i, item := range items {
+		isNew[i] = m.secrets[ns+"/"+item.Key] == nil
+	}
 	outcomes, want := m.imports(a, ns, items, o)
 	err = m.act(a, func(s *vault.Session) error {
 		done, err := s.Import(m.namespace(ns), items, o)
@@ -806,7 +822,7 @@ func (m *model) doImport() (want, err error) {
 			return err
 		}
 		for i, item := range items {
-			if i >= len(done) || done[i].Outcome != outcomes[i] {
+			if i >= len(done) || done[i].Outcome != outcomes[i] || done[i].New != isNew[i] {
 				m.t.Errorf("%s: %+v, want %q", item.Key, done, outcomes)
 				break
 			}

@@ -24,8 +24,8 @@ type SetOptions struct {
 }
 
 // Set stores a value as the next version of a secret. If the secret does not exist,
-// Set creates it. It returns the secret as it is now and as it was before; if it did
-// not exist or was deleted, before is the zero Secret. If the tier of an existing
+// Set creates it. It returns the secret as it is now and as it was before, deleted or
+// not; if it did not exist, before is the zero Secret. If the tier of an existing
 // secret rises, Set rewrites the vault.
 func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Secret, err error) {
 	if err := CheckSet(value, o); err != nil {
@@ -79,10 +79,18 @@ var errRaise = errors.New("raising a tier rewrites the vault")
 // write is a write that is planned but not yet done.
 type write struct {
 	head   secretBody  // as it will be
-	before Secret      // as it was; the zero Secret for none
+	before Secret      // as it was, deleted or not; the zero Secret for none
 	was    tokens.Tier // the tier that it had; 0 for a new secret
 	event  string
 	note   map[string]any // what the log says besides version, tier and type
+}
+
+// current returns the number of the version that could be read before; 0 for none.
+func (w write) current() uint64 {
+	if w.before.DeletedAt != nil {
+		return 0
+	}
+	return w.before.Version
 }
 
 // planWrite decides how a write changes a secret, and whether it may.
@@ -95,9 +103,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 			return w, err
 		}
 		head.Tier = w.was
-		if head.DeletedAt == nil {
-			w.before = head.secret(p)
-		}
+		w.before = head.secret(p)
 	case errors.Is(err, ErrNotFound):
 		// With a new head, the secret would lose the tier that these versions give it.
 		left, err := t.versionNumbers(p)
@@ -116,8 +122,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	default:
 		return w, err
 	}
-	if o.IfVersion != nil && *o.IfVersion != w.before.Version {
-		return w, fault.New(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.before.Version),
+	if o.IfVersion != nil && *o.IfVersion != w.current() {
+		return w, fault.New(ErrConflict, "%s is at %s, not at %s: it was changed meanwhile", p, versionName(w.current()),
 			versionName(*o.IfVersion))
 	}
 	if o.Rotate {
