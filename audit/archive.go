@@ -101,11 +101,11 @@ const maxArchiveLine = 64 << 20
 // it names, and, for each entry, that its actor signed it and that it follows the one
 // before. vaultOf returns the id, in hex, of the vault that an owner's key belongs to.
 // VerifyArchive cannot know whether the owner is the right one: the caller must check
-// the id of the vault. It calls visit, if set, for each entry that can be read. It
+// the id of the vault. It calls visit, if set, for each entry that can be read, with its MAC. It
 // returns an error if r cannot be read, is not an archive, or was altered after the
 // owner signed it.
 func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, visit func(seq uint64,
-	ev Event)) (ArchiveHeader, []Finding, error) {
+	mac [MACSize]byte, ev Event)) (ArchiveHeader, []Finding, error) {
 	var h ArchiveHeader
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxArchiveLine)
@@ -173,7 +173,7 @@ type archiveWalk struct {
 	torn     bool
 	actors   map[string]ed25519.PublicKey
 	issuers  map[string]string // token id to the id of its issuer
-	visit    func(uint64, Event)
+	visit    func(uint64, [MACSize]byte, Event)
 	findings []Finding
 }
 
@@ -220,7 +220,7 @@ func (w *archiveWalk) line(b []byte) error {
 		w.learn(e.By, ev)
 	}
 	if err == nil && w.visit != nil {
-		w.visit(line.Seq, ev)
+		w.visit(line.Seq, e.MAC, ev)
 	}
 	w.at, w.torn, w.place = Position{Seq: line.Seq, LastMAC: e.MAC}, false, place
 	return nil

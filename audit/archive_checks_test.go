@@ -18,7 +18,7 @@ import (
 // foundIn verifies an archive. It returns the findings and the error, a line for each, and how
 // many entries were shown.
 func foundIn(r io.Reader, of func(ed25519.PublicKey) string) (found string, shown int) {
-	_, findings, err := VerifyArchive(r, of, func(uint64, Event) { shown++ })
+	_, findings, err := VerifyArchive(r, of, func(uint64, [MACSize]byte, Event) { shown++ })
 	var lines []string
 	for _, f := range findings {
 		lines = append(lines, f.String())

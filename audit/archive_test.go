@@ -120,7 +120,7 @@ func TestArchive(t *testing.T) {
 			_, of := ownerOf(l)
 			b := c.do(l)
 			seen := 0
-			_, findings, err := VerifyArchive(bytes.NewReader(b), of, func(uint64, Event) { seen++ })
+			_, findings, err := VerifyArchive(bytes.NewReader(b), of, func(uint64, [MACSize]byte, Event) { seen++ })
 			var got []string
 			for _, f := range findings {
 				got = append(got, f.String())

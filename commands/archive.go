@@ -48,9 +48,17 @@ func (c auditArchive) Run(a *app) error {
 	})
 }
 
-// verifyArchive checks a file of archived entries.
-func (a *app) verifyArchive(file string) error {
-	done, problems, err := vault.VerifyArchive(a.at(file), nil)
+// verifyArchive checks a file of archived entries, and that it has the entry of a receipt, unless
+// that is the zero Receipt.
+func (a *app) verifyArchive(file string, expected vault.Receipt) error {
+	var done vault.Archived
+	var problems []string
+	var err error
+	if expected.Seq > 0 {
+		done, problems, err = vault.ExpectArchived(a.at(file), expected)
+	} else {
+		done, problems, err = vault.VerifyArchive(a.at(file), nil)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errorf(fs.ErrNotExist, "no archive at %s", file)

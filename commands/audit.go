@@ -55,8 +55,24 @@ func (c auditShow) Run(a *app) error {
 		for i, e := range entries {
 			events[i] = eventOf(e)
 		}
-		return a.answer(logResult{Events: events, Total: total, Page: 1, Limit: c.Limit}, func() { c.print(a, entries) })
+		newest, err := v.Receipt()
+		if err != nil {
+			return err
+		}
+		answer := logResult{Events: events, Total: total, Page: 1, Limit: c.Limit, Receipt: newest.String()}
+		return a.answer(answer, func() {
+			c.print(a, entries)
+			a.printReceipt(newest)
+		})
 	})
+}
+
+// printReceipt shows a person the receipt of the newest entry. In a pipe, --json has it.
+func (a *app) printReceipt(r vault.Receipt) {
+	if a.out.errTTY && r.Seq > 0 {
+		a.out.note("receipt: %s (kept elsewhere, it shows later that the end of the log is still there: ass audit verify "+
+			"--expect RECEIPT)", r)
+	}
 }
 
 // ownEntries narrows a filter to what an agent or a token did itself. This is a
@@ -245,8 +261,9 @@ func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 }
 
 type auditVerify struct {
-	All     bool   `help:"Check every log entry again, also those that held before."`
-	Archive string `help:"Verify a file of archived entries instead, without a key." placeholder:"FILE"`
+	All     bool    `help:"Check every log entry again, also those that held before."`
+	Archive string  `help:"Verify a file of archived entries instead, without a key." placeholder:"FILE"`
+	Expect  *string `help:"Fail unless the log has the entry of this receipt, which ass audit printed." placeholder:"SEQ:MAC"`
 }
 
 func (auditVerify) Help() string {
@@ -257,15 +274,27 @@ anything does not hold.
 
 When thousands of entries were checked and everything held, this machine remembers it, and
 the next run compares those entries with a sum over them: they must be the same to the
-byte, or all are checked. With --all, all are checked in any case.`
+byte, or all are checked. With --all, all are checked in any case.
+
+An agent or a token that has seen an earlier end of the log can put it back, and go on from
+there. This machine notices if it has seen the later one. On any other machine, only a receipt
+shows it: ass audit prints one on a terminal, and with --json. Keep it outside of the vault's
+machine.`
 }
 
 func (c auditVerify) Run(a *app) error {
+	var expected vault.Receipt
+	if c.Expect != nil { // an empty one is an error: a script may have lost it
+		var err error
+		if expected, err = vault.ParseReceipt(*c.Expect); err != nil {
+			return err
+		}
+	}
 	if c.Archive != "" {
 		if c.All {
 			return usagef("--all is only for the log in the vault; every entry of an archive is always checked")
 		}
-		return a.verifyArchive(c.Archive)
+		return a.verifyArchive(c.Archive, expected)
 	}
 	return a.withSession(access{readOnly: true, owner: "verify the vault", progress: "verifying"},
 		func(s *vault.Session) error {
@@ -277,7 +306,16 @@ func (c auditVerify) Run(a *app) error {
 			if err != nil {
 				return err
 			}
-			return a.report(r)
+			if c.Expect != nil {
+				err = s.Expect(expected)
+			}
+			if errors.Is(err, vault.ErrDamaged) {
+				r.Problems, err = append(r.Problems, err.Error()), nil
+			}
+			if problems := a.report(r); problems != nil {
+				return problems
+			}
+			return err
 		})
 }
 
@@ -285,7 +323,7 @@ func (c auditVerify) Run(a *app) error {
 func (a *app) report(r vault.Report) error {
 	if a.JSON {
 		if err := a.out.json(verifyResult{Entries: r.Entries, Records: r.Records, Epoch: r.Epoch,
-			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems)}); err != nil {
+			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems), Receipt: r.Receipt.String()}); err != nil {
 			return err
 		}
 	} else {
@@ -312,6 +350,7 @@ func (a *app) report(r vault.Report) error {
 		}
 		a.out.done("OK: verified %s and %s (epoch %d)", pluralOf(int(r.Entries), "log entry", "log entries"),
 			plural(int(r.Records), "record"), r.Epoch)
+		a.printReceipt(r.Receipt)
 	}
 	return nil
 }

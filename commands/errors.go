@@ -205,6 +205,7 @@ func withWayOut(err error) string {
 		backup   *vault.BackupError
 		noRoom   *vault.NoRoomError
 		approval *vault.ApprovalError
+		archived *vault.ArchivedError
 	)
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
@@ -220,6 +221,8 @@ func withWayOut(err error) string {
 	case errors.As(err, &backup):
 		return text + "; restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
 			"--unlogged"
+	case errors.As(err, &archived):
+		return text + "; check it with: ass audit verify --archive " + shellWord(archived.File) + " --expect RECEIPT"
 	case errors.As(err, &approval):
 		return text + ", with: " + approveCommand(approval)
 	}

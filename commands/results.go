@@ -118,7 +118,10 @@ type (
 		Events []eventJSON `json:"events"`
 		Limit  int         `json:"limit"`
 		Page   int         `json:"page"`
-		Total  int         `json:"total"`
+
+		// Receipt is that of the newest entry of the log, shown or not: SEQ:MAC.
+		Receipt string `json:"receipt"`
+		Total   int    `json:"total"`
 	}
 
 	verifyResult struct {
@@ -126,6 +129,7 @@ type (
 		Entries        uint64   `json:"entries"`
 		Epoch          uint32   `json:"epoch"`
 		Problems       []string `json:"problems"`
+		Receipt        string   `json:"receipt"` // of the last entry
 		Records        uint64   `json:"records"`
 		VerifiedBefore uint64   `json:"verified_before"`
 	}
@@ -244,6 +248,7 @@ type (
 		ID               string  `json:"id"`
 		Name             string  `json:"name"`
 		Plan             string  `json:"plan"`
+		Receipt          string  `json:"receipt"` // of the newest entry of the log
 		SecretCount      int     `json:"secret_count"`
 		Vault            string  `json:"vault"`
 		VaultID          string  `json:"vault_id"`

@@ -19,6 +19,10 @@ func (whoamiCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		newest, err := v.Receipt()
+		if err != nil {
+			return err
+		}
 		id := h.cred.kind
 		if s != nil {
 			id = s.ID()
@@ -29,7 +33,7 @@ func (whoamiCmd) Run(a *app) error {
 		}
 		r := whoamiResult{
 			ID: id, Email: nil, Name: id, Plan: "offline", SecretCount: info.Secrets, AgentCount: info.Agents,
-			Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
+			Receipt: newest.String(), Credential: h.cred.kind, CredentialSource: h.cred.from, Vault: h.at.path, VaultID: info.ID,
 		}
 		var answer any = r
 		var self vault.Self

@@ -208,16 +208,20 @@ func (s *Session) writeArchive(file string, from checkpoint, last uint64, entrie
 // and the problems with them. If the file is not an archive, or was altered after the
 // owner signed it, the error is [ErrDamaged].
 func VerifyArchive(file string, visit func(Entry)) (a Archived, problems []string, err error) {
+	return verifyArchive(file, func(e Entry, _ [audit.MACSize]byte) {
+		if visit != nil {
+			visit(e)
+		}
+	})
+}
+
+func verifyArchive(file string, visit func(Entry, [audit.MACSize]byte)) (a Archived, problems []string, err error) {
 	f, err := disk.Open(file)
 	if err != nil {
 		return a, nil, err
 	}
 	defer f.Close()
-	each := func(seq uint64, ev audit.Event) {
-		if visit != nil {
-			visit(Entry{seq, ev})
-		}
-	}
+	each := func(seq uint64, mac [audit.MACSize]byte, ev audit.Event) { visit(Entry{seq, ev}, mac) }
 	of := func(owner ed25519.PublicKey) string {
 		id := keys.VaultIDOf(owner)
 		return hex.EncodeToString(id[:])

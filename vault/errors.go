@@ -86,7 +86,7 @@ var (
 	// ErrNotFound says that there is no such secret or version.
 	ErrNotFound = fault.ErrNotFound
 
-	// ErrUnknown says that there is no such agent, token or request. It wraps
+	// ErrUnknown says that there is no such agent, token, request or log entry. It wraps
 	// ErrNotFound.
 	ErrUnknown = fault.ErrUnknown
 

@@ -20,6 +20,7 @@ type Report struct {
 	Archived uint64 // number of the last archived entry; 0 for none
 	Records  uint64
 	Epoch    uint32
+	Receipt  Receipt  // of the last entry of the log
 	Problems []string // empty if everything is valid
 
 	// Verified is the number of the last entry that this run did not check again: an
@@ -118,6 +119,7 @@ func (v *verification) run() error {
 	if err != nil {
 		return err
 	}
+	v.Receipt = Receipt{last.Seq, last.LastMAC}
 	strangers, err := v.t.strangers()
 	if err != nil {
 		return err

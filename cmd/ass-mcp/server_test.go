@@ -188,7 +188,7 @@ func TestTools(t *testing.T) {
 		return content
 	}
 	type m = map[string]any
-	if who := ok("whoami", nil, "scopes", "pending_approvals"); who["name"] != "model" {
+	if who := ok("whoami", nil, "scopes", "pending_approvals", "receipt"); who["name"] != "model" {
 		t.Errorf("%v", who)
 	}
 	ok("list_namespaces", nil, "items")
@@ -211,7 +211,7 @@ func TestTools(t *testing.T) {
 	if got := w.ass(w.owner, "", "secrets", "get", "prod/new/G"); len(got) != 40 {
 		t.Errorf("%d characters", len(got))
 	}
-	ok("set_secret", m{"namespace": "prod", "key": "NEW", "value": marker + "-new", "access_tier": "sensitive"}, "version")
+	ok("set_secret", m{"namespace": "prod", "key": "NEW", "value": marker + "-new", "access_tier": "sensitive"}, "version", "created")
 	if got := w.ass(w.owner, "", "secrets", "get", "prod/NEW"); got != marker+"-new" {
 		t.Errorf("%q", got)
 	}
