@@ -48,6 +48,7 @@ func (c approvalsList) Run(a *app) error {
 				err = s.Unlisted()
 			}
 		}()
+		a.warnOfAhead(list)
 		items := []requestJSON{}
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
@@ -76,6 +77,19 @@ func (c approvalsList) Run(a *app) error {
 			}
 		})
 	})
+}
+
+// warnOfAhead names the requests that count as expired because of their date.
+func (a *app) warnOfAhead(list []vault.Request) {
+	var ids []string
+	for _, q := range list {
+		if q.Ahead {
+			ids = append(ids, q.ID+" of "+orElse(q.Name, q.Agent))
+		}
+	}
+	if len(ids) > 0 {
+		a.out.warn("dated ahead of this machine's clock, so they count as expired: %s", some(ids))
+	}
 }
 
 // roundRobin chooses at most the given number of requests (0 for all), one of each agent
@@ -505,6 +519,9 @@ func undecided(q vault.Request) error {
 		return errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
 	case q.Status == vault.Expired && q.DecidedAt != nil:
 		return errorf(vault.ErrRefused, "the approval to %s %s has expired; ask again", q.Action, q.Path)
+	case q.Ahead:
+		return errorf(vault.ErrRefused, "the request to %s %s is dated %s, ahead of this machine's clock, so it does not count; ask "+
+			"again", q.Action, q.Path, stamp(q.CreatedAt))
 	case q.Status == vault.Expired:
 		return errorf(vault.ErrRefused, "the request to %s %s expired without a decision", q.Action, q.Path)
 	}

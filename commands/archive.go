@@ -11,6 +11,8 @@ type auditArchive struct {
 	File   string `arg:"" help:"File to write, which must not exist."`
 	Before string `help:"Archive the entries from before then: a date, an RFC 3339 time, or how long ago (90d)." default:"90d" placeholder:"TIME"`
 	Force  bool   `help:"Skip the confirmation."`
+
+	PastAhead bool `help:"Go past entries that are dated ahead of this machine's clock, if older ones follow them."`
 }
 
 func (auditArchive) Help() string {
@@ -37,13 +39,17 @@ func (c auditArchive) Run(a *app) error {
 		return err
 	}
 	return a.withSession(access{owner: "archive the log", progress: "verifying"}, func(s *vault.Session) error {
-		done, err := s.ArchiveLog(file, before)
+		done, err := s.ArchiveLog(file, before, c.PastAhead)
 		if err != nil {
 			return err
 		}
 		a.changed("the log entries %d to %d are in %s", done.First, done.Last, a.tilde(file))
-		return a.answer(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256}, func() {
+		return a.answer(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256, StoppedBy: done.Stop}, func() {
 			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
+			if done.Stop > 0 {
+				a.out.note("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the log; "+
+					"if the clock is right, go past such entries with --past-ahead", done.Stop, stamp(done.StopAt))
+			}
 		})
 	})
 }

@@ -323,12 +323,18 @@ func (c auditVerify) Run(a *app) error {
 func (a *app) report(r vault.Report) error {
 	if a.JSON {
 		if err := a.out.json(verifyResult{Entries: r.Entries, Records: r.Records, Epoch: r.Epoch,
-			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems), Receipt: r.Receipt.String()}); err != nil {
+			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems), Receipt: r.Receipt.String(),
+			Warnings: list(r.Ahead)}); err != nil {
 			return err
 		}
 	} else {
 		for _, p := range r.Problems {
 			a.out.line("%s", p)
+		}
+	}
+	if !a.JSON {
+		for _, text := range r.Ahead {
+			a.out.warn("%s", text)
 		}
 	}
 	if r.Unread != nil {

@@ -181,6 +181,7 @@ var hints = []struct {
 	{vault.ErrOtherVault, "choose another place with --api-url"},
 	{vault.ErrTooManyRequests, "have some decided first: ass approvals list"},
 	{vault.ErrDeniedBefore, "to ask again, say why with --reason"},
+	{vault.ErrAhead, "if the clock is right, go past such entries with --past-ahead"},
 	{vault.ErrBadCopy, "look at the vault with: ass vault check"},
 }
 

@@ -98,6 +98,9 @@ type (
 		First  uint64 `json:"first"`
 		Last   uint64 `json:"last"`
 		SHA256 string `json:"sha256"`
+
+		// StoppedBy is the number of an entry dated ahead of the clock that kept older ones in the log.
+		StoppedBy uint64 `json:"stopped_by,omitempty"`
 	}
 
 	archiveResult struct {
@@ -132,6 +135,7 @@ type (
 		Receipt        string   `json:"receipt"` // of the last entry
 		Records        uint64   `json:"records"`
 		VerifiedBefore uint64   `json:"verified_before"`
+		Warnings       []string `json:"warnings"` // what is dated ahead of the clock
 	}
 
 	backupResult struct {

@@ -57,6 +57,11 @@ func (st *status) inspect() error {
 		return err
 	}
 	st.info, err = v.Info()
+	if e := st.info.Newest; e != nil && vault.IsAhead(e.CreatedAt, st.now()) {
+		st.warnings = append(st.warnings, fmt.Sprintf("the newest log entry, %d, is dated %s, ahead of this machine's clock: a "+
+			"clock was wrong or is, or somebody with a key wrote that; ass audit verify names all such dates", e.Seq,
+			stamp(e.CreatedAt)))
+	}
 	if st.cred.kind != ownerCredential {
 		st.info.Newest = nil // it may concern something that this credential does not cover
 	}
@@ -87,7 +92,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 }
 
 func (st *status) warn(v *vault.Vault) {
-	st.warnings = st.exposed(st.at)
+	st.warnings = append(st.exposed(st.at), st.warnings...)
 	if err := v.MemoryError(); err != nil {
 		st.warnings = append(st.warnings, err.Error()+", so an older copy of the vault would go unnoticed: ass audit --limit 1 "+
 			"shows the newest entry")

@@ -26,6 +26,11 @@ type Archived struct {
 	First, Last uint64
 	SHA256      string // what the owner signed, in hex
 	Vault       string // id of the vault
+
+	// Stop is the number of an entry dated ahead of the clock, at StopAt, that kept older entries
+	// behind it in the log; 0 for none.
+	Stop   uint64
+	StopAt time.Time
 }
 
 // ArchiveLog moves the log entries that are older than a time into a new file, and
@@ -33,14 +38,18 @@ type Archived struct {
 // then on, the owner vouches for what the entries proved about the records. The file
 // can be verified by itself; see [VerifyArchive]. If no entry is that old, the error is
 // [ErrConflict].
-func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err error) {
+//
+// An entry that is dated ahead of the clock stops it, like any other that is not old. If pastAhead
+// is true, such an entry is archived too, if an old one follows it: no honest entry is older than
+// the one before it.
+func (s *Session) ArchiveLog(file string, before time.Time, pastAhead bool) (a Archived, err error) {
 	if err := s.mayOnlyOwner("archive the log", audit.LogArchived, s.v.ID()); err != nil {
 		return a, err
 	}
 	if err := checkTarget(file); err != nil {
 		return a, err
 	}
-	cut, err := s.lastBefore(before)
+	cut, stop, err := s.lastBefore(before, pastAhead)
 	if err != nil {
 		return a, err
 	}
@@ -52,6 +61,10 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 	}
 	if err != nil {
 		return a, err
+	}
+	if cut <= v.told.from.Cut && stop.Seq > 0 {
+		return a, fault.New(ErrAhead, "log entry %d stops it: it is dated %s, ahead of this machine's clock", stop.Seq,
+			stop.CreatedAt.Format(time.RFC3339))
 	}
 	if cut <= v.told.from.Cut {
 		return a, fault.New(ErrConflict, "the log has no entries before %s", before.UTC().Format(time.RFC3339))
@@ -75,6 +88,7 @@ func (s *Session) ArchiveLog(file string, before time.Time) (a Archived, err err
 		})
 		if err == nil {
 			a = done
+			a.Stop, a.StopAt = stop.Seq, stop.CreatedAt
 		}
 		if walked != nil && !errors.Is(walked, errStop) {
 			err = errors.Join(err, walked)
@@ -121,17 +135,31 @@ func checkTarget(file string) error {
 	return disk.CheckFree(file)
 }
 
-// lastBefore returns the number of the entry up to which all entries are older than a
-// time; 0 if the first one is not.
-func (s *Session) lastBefore(at time.Time) (seq uint64, err error) {
-	young := false
+// lastBefore returns the number of the entry up to which all entries are older than a time, but
+// for those that are dated ahead of the clock, if pastAhead is true; 0 if the first one is not. If
+// one of those keeps older ones in the log, lastBefore returns it, too.
+func (s *Session) lastBefore(at time.Time, pastAhead bool) (seq uint64, stop Entry, err error) {
+	now, young := s.v.opts.Now(), false
+	var past uint64 // seq, if pastAhead is true
 	err = s.v.db.Each(bucketAudit, func(k, value []byte) {
-		n := audit.Seq(k)
-		if young = young || n > 0 && !parseEntry(k, value).CreatedAt.Before(at); !young {
-			seq = n
+		if young || audit.Seq(k) == 0 {
+			return
+		}
+		switch e := parseEntry(k, value); {
+		case e.CreatedAt.Before(at):
+			if past = e.Seq; stop.Seq == 0 {
+				seq = e.Seq
+			}
+		case !IsAhead(e.CreatedAt, now):
+			young = true
+		case stop.Seq == 0:
+			stop = e
 		}
 	})
-	return seq, err
+	if pastAhead || past == seq {
+		return past, Entry{}, err
+	}
+	return seq, stop, err
 }
 
 // cutOff returns the checkpoint of a verification that has passed the entry at which

@@ -24,7 +24,7 @@ func (v *victim) archive() {
 	v.t.Helper()
 	v.do(func(s *Session) {
 		time.Sleep(2 * time.Millisecond) // times in the log are in milliseconds
-		if _, err := s.ArchiveLog(filepath.Join(v.t.TempDir(), "log.jsonl"), time.Now()); err != nil {
+		if _, err := s.ArchiveLog(filepath.Join(v.t.TempDir(), "log.jsonl"), time.Now(), false); err != nil {
 			v.t.Fatal(err)
 		}
 	})

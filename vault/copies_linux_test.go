@@ -70,7 +70,7 @@ func restoreIn(dir string, owner *Identity) error {
 func archiveTo(name string) func(string, *Identity) error {
 	return func(dir string, owner *Identity) error {
 		return inVault(dir, owner, func(s *Session) error {
-			_, err := s.ArchiveLog(filepath.Join(dir, name), time.Now().Add(time.Hour))
+			_, err := s.ArchiveLog(filepath.Join(dir, name), time.Now().Add(time.Hour), false)
 			return err
 		})
 	}

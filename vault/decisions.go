@@ -297,6 +297,9 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			switch {
 			case err != nil:
 				return err
+			case q.Ahead:
+				return fault.New(ErrConflict, "request %s is dated %s, ahead of this machine's clock, so it does not count: if the "+
+					"clock is right, its requester must ask again", q.ID, q.CreatedAt.Format(time.RFC3339))
 			case q.Status != Pending:
 				return fault.New(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
 			case q.Current != was.Current:

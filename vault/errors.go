@@ -96,6 +96,10 @@ var (
 	// ErrConflict says that the secret is not in the state that the caller asked for:
 	// it is at another version, deleted, or not deleted.
 	ErrConflict = fault.ErrConflict
+
+	// ErrAhead says that a log entry is dated ahead of the clock, so that an archive stops
+	// before it. It wraps ErrConflict.
+	ErrAhead = fault.ErrAhead
 )
 
 // Errors that carry what they are about.

@@ -104,7 +104,7 @@ func TestReasonLater(t *testing.T) {
 	}
 	clock.Pass(time.Minute)
 	v.Must(t, func(s *vault.Session) error {
-		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), time.Now().AddDate(1, 0, 0))
+		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), time.Now().AddDate(1, 0, 0), false)
 		return err
 	})
 	if q := listed(as, first.ID); q.Reason != "because" {

@@ -72,7 +72,7 @@ func TestReceiptsOfArchivedEntries(t *testing.T) {
 	last := c.receipt()
 	file := filepath.Join(t.TempDir(), "old.jsonl")
 	c.do(func(s *Session) {
-		if _, err := s.ArchiveLog(file, time.Now().Add(time.Second)); err != nil {
+		if _, err := s.ArchiveLog(file, time.Now().Add(time.Second), false); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -28,7 +28,7 @@ func TestRestoreNamesWhatReturnsBehindAnArchive(t *testing.T) {
 	v.Must(t, func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "a/PURGED")); return err })
 	clock.Pass(time.Hour)
 	v.Must(t, func(s *vault.Session) error {
-		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time)
+		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time, false)
 		return err
 	})
 	if done := restore(t, v, file); !slices.Equal(done.Returning, []string{"a/PURGED"}) {
@@ -72,7 +72,7 @@ func TestRestoreKeepsWhenAKeyWasIssued(t *testing.T) {
 	})
 	clock.Pass(time.Hour)
 	v.Must(t, func(s *vault.Session) error {
-		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time)
+		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time, false)
 		return err
 	})
 	restore(t, v, file)
@@ -118,7 +118,7 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 			v.Set(t, "a/K", "two", vault.SetOptions{})
 			clock.Pass(time.Hour)
 			v.Must(t, func(s *vault.Session) error {
-				_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time)
+				_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time, false)
 				return err
 			})
 		}
@@ -140,7 +140,7 @@ func TestRestoreOverAnotherHistory(t *testing.T) {
 		// The next archive of the log verifies, too.
 		clock.Pass(time.Hour)
 		file := filepath.Join(t.TempDir(), "next.jsonl")
-		v.Must(t, func(s *vault.Session) error { _, err := s.ArchiveLog(file, clock.Time); return err })
+		v.Must(t, func(s *vault.Session) error { _, err := s.ArchiveLog(file, clock.Time, false); return err })
 		by := map[string]bool{}
 		_, problems, err := vault.VerifyArchive(file, func(e vault.Entry) { by[e.ActorID] = e.Type == audit.SecretCreated })
 		if err != nil || len(problems) > 0 || !by[here.ID] {

@@ -277,7 +277,7 @@ func TestArchive(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "old.jsonl")
 	archive := func(file string, before time.Time) (a vault.Archived, err error) {
-		err = v.Do(func(s *vault.Session) error { a, err = s.ArchiveLog(file, before); return err })
+		err = v.Do(func(s *vault.Session) error { a, err = s.ArchiveLog(file, before, false); return err })
 		return a, err
 	}
 	a, err := archive(file, cut)

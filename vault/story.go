@@ -40,6 +40,8 @@ type story struct {
 	entryOf map[string]uint64      // by id: the entry about a token, a request or a decision
 	copies  []copyAt               // of the vault
 
+	dated func(seq uint64, ev audit.Event) // looks at the date of each entry; nil if nobody does
+
 	findings    []audit.Finding // entries that do not hold
 	problems    []string        // findings, and what the others should not say
 	suspects    []suspect
@@ -277,6 +279,9 @@ func (st *story) signedBy(by string) (ed25519.PublicKey, bool) {
 func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.CreatedAt.After(st.lastAt) {
 		st.lastAt = ev.CreatedAt
+	}
+	if st.dated != nil {
+		st.dated(seq, ev)
 	}
 	if st.keepAt > 0 && seq == st.keepAt+1 {
 		st.kept = st.upTo(st.keepAt)

@@ -93,6 +93,9 @@ func (v *verification) recall(from checkpoint) checkpoint {
 		v.Unread = fmt.Errorf("this machine's note of an earlier verification cannot be read (%s: %w)", file, err)
 		return from
 	}
+	if IsAhead(note.LastAt, v.t.now) {
+		return from // the entries that are dated ahead are to be named again
+	}
 	end := audit.Key(note.State.Cut)
 	err = v.walkLog(nil, func(k, val []byte) error {
 		if bytes.Compare(k, end) > 0 {

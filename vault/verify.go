@@ -22,6 +22,7 @@ type Report struct {
 	Epoch    uint32
 	Receipt  Receipt  // of the last entry of the log
 	Problems []string // empty if everything is valid
+	Ahead    []string // what is dated ahead of this machine's clock; no problem, as the clock may be wrong
 
 	// Verified is the number of the last entry that this run did not check again: an
 	// earlier verification on this machine found it valid, at VerifiedAt, and it is
@@ -100,13 +101,17 @@ type verification struct {
 
 	headHolds bool
 
+	aheadEntries, aheadRecords aheads
+
 	earlier uint64    // how many entries were not checked again, being unchanged
 	sum     hash.Hash // over the log, up to where the walk is
 	scratch []byte
 }
 
 func newVerification(s *Session) *verification {
-	return &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*secretBody{}, grants: map[string]bool{}}
+	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*secretBody{}, grants: map[string]bool{}}
+	v.told.dated = v.datedEntry
+	return v
 }
 
 func (v *verification) found(format string, args ...any) {
@@ -132,6 +137,7 @@ func (v *verification) run() error {
 			return err
 		}
 	}
+	v.Ahead = append(v.aheadEntries.lines("log entries"), v.aheadRecords.lines("records")...)
 	if err := v.missingGrants(); err != nil {
 		return err
 	}
@@ -242,6 +248,7 @@ func (v *verification) secret(k, val []byte) error {
 		return err
 	}
 	v.met[string(k)] = &head
+	v.dated(secretKind.rules, k, head.CreatedAt, head.UpdatedAt, dateOf(head.DeletedAt))
 	p, err := tokens.ParsePath(string(k))
 	if err != nil {
 		return secretKind.damaged(k, "its key is not a path")
@@ -279,6 +286,7 @@ func (v *verification) version(k, val []byte) error {
 		return versionKind.damaged(k, "its key is not a path and a version")
 	}
 	name := versionKind.recordName(k)
+	v.dated(versionKind.rules, k, body.CreatedAt)
 	head := v.met[text]
 	switch {
 	case head == nil:

@@ -53,6 +53,7 @@ func (v *verification) agent(k, val []byte) error {
 	if err != nil {
 		return err
 	}
+	v.dated(agentKind.rules, k, body.CreatedAt, body.IssuedAt, dateOf(body.RevokedAt))
 	if !isAgentID(id) || !samePublic(body.Pub, keys.NewGrantee(v.s.root.AgentSecret(id, body.Serial))) {
 		return fault.Damaged(agentKind.recordName(k), "its public key does not match the agent")
 	}
@@ -141,6 +142,7 @@ func (v *verification) token(k, val []byte) error {
 		return err
 	}
 	name := tokenKind.recordName(k)
+	v.dated(tokenKind.rules, k, c.Issued)
 	to, err := v.s.granteeOf(v.t, c.ID)
 	if err != nil {
 		return err
@@ -173,6 +175,7 @@ func (v *verification) uses(k, val []byte) error {
 	if err != nil {
 		return err
 	}
+	v.dated(useKind.rules, k, body.LastAt)
 	if body.LastAt.After(v.told.lastAt.Add(farAhead)) {
 		return useKind.damaged(k, "it is dated %s, after the end of the log at %s",
 			body.LastAt.Format(time.RFC3339), v.told.lastAt.Format(time.RFC3339))
@@ -192,6 +195,7 @@ func (v *verification) request(k, val []byte) error {
 	if err != nil {
 		return err
 	}
+	v.dated(requestKind.rules, k, q.CreatedAt)
 	return v.toldOf(requestKind.recordName(k), audit.ApprovalRequested+" "+q.ID, q.seq)
 }
 
@@ -201,6 +205,7 @@ func (v *verification) decision(k, val []byte) error {
 		return err
 	}
 	name := decisionKind.recordName(k)
+	v.dated(decisionKind.rules, k, body.At)
 	if _, id, _ := cutRequestKey(k); id.String() != body.Request {
 		return fault.Damaged(name, "it decides another request than its key names")
 	}

@@ -42,6 +42,7 @@ var (
 	ErrUnknown  error = &stateError{ErrNotFound, "not known"}
 	ErrNoAgent  error = &stateError{ErrUnknown, "no agent"}
 	ErrConflict       = errors.New("conflict")
+	ErrAhead    error = &stateError{ErrConflict, "dated ahead"}
 )
 
 // DamageError names what is damaged. It wraps [ErrDamaged].
