@@ -305,6 +305,13 @@ type (
 		CreatedAt string         `json:"created_at"`
 		UpdatedAt string         `json:"updated_at"`
 		DeletedAt string         `json:"deleted_at,omitempty"`
+		DeletedTo uint64         `json:"deleted_to,omitempty"` // versions up to this one were deleted before the secret was stored again
+	}
+
+	restoredResult struct {
+		secretJSON
+		From uint64 `json:"restored_from"` // the first version that can be read again
+		To   uint64 `json:"restored_to"`
 	}
 
 	storedResult struct {
@@ -344,6 +351,7 @@ type (
 		Author     string      `json:"author"`
 		CreatedAt  string      `json:"created_at"`
 		Current    bool        `json:"current"`
+		Deleted    bool        `json:"deleted"`
 		Version    uint64      `json:"version"`
 	}
 

@@ -238,6 +238,8 @@ func TestResults(t *testing.T) {
 func TestChange(t *testing.T) {
 	deleted := time.Now()
 	at := func(version uint64, tier tokens.Tier) vault.Secret { return vault.Secret{Version: version, Tier: tier} }
+	again := at(4, tokens.Standard)
+	again.DeletedTo = 3
 	gone := at(3, tokens.Standard)
 	gone.DeletedAt = &deleted
 	for _, c := range []struct {
@@ -247,7 +249,7 @@ func TestChange(t *testing.T) {
 		{at(1, tokens.Sensitive), vault.Secret{}, "created (sensitive)"},
 		{at(4, tokens.Standard), at(3, tokens.Standard), "v3 → v4 (standard)"},
 		{at(4, tokens.Critical), at(3, tokens.Standard), "v3 → v4 (standard → critical)"},
-		{at(4, tokens.Standard), gone, "v3, deleted → v4 (standard)"},
+		{again, gone, "v3, deleted → v4 (standard); v1 to v3 stay deleted, unless brought back with: ass secrets restore "},
 	} {
 		if got := change(c.now, c.before); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

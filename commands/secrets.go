@@ -52,6 +52,7 @@ func jsonOf(s vault.Secret) secretJSON {
 	j := secretJSON{
 		ID: s.ID, Namespace: s.Path.Namespace().String(), Key: s.Path.Key(), Path: s.Path.String(), Version: s.Version,
 		Type: s.Type, Tier: s.Tier, Metadata: map[string]any{}, CreatedAt: stamp(s.CreatedAt), UpdatedAt: stamp(s.UpdatedAt),
+		DeletedTo: s.DeletedTo,
 	}
 	if s.DeletedAt != nil {
 		j.DeletedAt = stamp(*s.DeletedAt)
@@ -256,7 +257,12 @@ func change(secret, before vault.Secret) string {
 	if before.Tier != secret.Tier {
 		tier = fmt.Sprintf("%s → %s", before.Tier, secret.Tier)
 	}
-	return fmt.Sprintf("%s → v%d (%s)", was, secret.Version, tier)
+	text := fmt.Sprintf("%s → v%d (%s)", was, secret.Version, tier)
+	if before.DeletedAt != nil {
+		text += fmt.Sprintf("; %s stay deleted, unless brought back with: ass secrets restore %s",
+			versionsText(1, secret.DeletedTo), secret.Path)
+	}
+	return text
 }
 
 type secretsRotate struct {
@@ -319,8 +325,21 @@ func (c secretsDelete) Run(a *app) error {
 	})
 }
 
+// versionsText names versions: "v2", "v1 to v3".
+func versionsText(from, to uint64) string {
+	if from == to {
+		return fmt.Sprintf("v%d", to)
+	}
+	return fmt.Sprintf("v%d to v%d", from, to)
+}
+
 type secretsRestore struct {
 	Path string `arg:"" help:"Deleted secret to bring back."`
+}
+
+func (secretsRestore) Help() string {
+	return `If a value was stored after the secret was deleted, the versions from before stay deleted;
+this brings them back.`
 }
 
 func (c secretsRestore) Run(a *app) error {
@@ -329,13 +348,20 @@ func (c secretsRestore) Run(a *app) error {
 		return err
 	}
 	return a.withSession(access{}, func(s *vault.Session) error {
-		secret, err := s.Restore(p)
+		done, err := s.Restore(p)
 		if err != nil {
 			return err
 		}
 		a.changed("%s is restored", p)
-		return a.answer(jsonOf(secret), func() {
+		return a.answer(restoredResult{jsonOf(done.Secret), done.From, done.To}, func() {
 			a.out.done("Secret restored: %s", p)
+			switch {
+			case done.To < done.Version:
+				a.out.note("%s of %s can be read again", versionsText(done.From, done.To), p)
+			case done.DeletedTo > 0:
+				a.out.note("%s of %s stay deleted, from an earlier time; bring them back with: ass secrets restore %s",
+					versionsText(1, done.DeletedTo), p, p)
+			}
 		})
 	})
 }
@@ -358,11 +384,13 @@ func (c secretsHistory) Run(a *app) error {
 		for i, v := range versions {
 			items[i] = versionJSON{
 				Version: v.Number, AccessTier: v.Tier, Author: v.Author, CreatedAt: stamp(v.CreatedAt),
-				Current: v.Current,
+				Current: v.Current, Deleted: v.Deleted,
 			}
 			state := cell{}
 			if v.Current {
 				state = cell{"current", green}
+			} else if v.Deleted {
+				state = cell{"deleted", dim}
 			}
 			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
 		}
@@ -370,6 +398,9 @@ func (c secretsHistory) Run(a *app) error {
 			a.out.table(rows)
 			if secret.DeletedAt != nil {
 				a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
+			} else if secret.DeletedTo > 0 {
+				a.out.note("%s were deleted with the secret, before a value was stored again; bring them back with: ass secrets "+
+					"restore %s", versionsText(1, secret.DeletedTo), p)
 			}
 		})
 	})

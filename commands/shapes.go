@@ -31,7 +31,7 @@ func results() map[string][]result {
 		"secrets set":       one(storedResult{}),
 		"secrets rotate":    one(storedResult{}),
 		"secrets delete":    one(deleteResult{}),
-		"secrets restore":   one(secretJSON{}),
+		"secrets restore":   one(restoredResult{}),
 		"secrets rollback":  one(storedResult{}),
 		"secrets history":   one(historyResult{}),
 		"secrets purge":     one(purgeResult{}),

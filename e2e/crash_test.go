@@ -72,7 +72,7 @@ type killer struct {
 // life makes one vault and runs commands on it until k.killed reaches until.
 func (k *killer) life(until int) {
 	k.person = &person{t: k.t, home: k.t.TempDir()} // with no vault yet
-	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, agents: map[string]*specAgent{},
+	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, hidden: map[string]int{}, agents: map[string]*specAgent{},
 		tokens: map[string]bool{}, asks: map[string]*specAsk{}}
 	k.seq, k.acked, k.keys = 0, nil, nil
 
@@ -303,6 +303,10 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 			}
 			var values []string
 			for n := range versions {
+				if versions[len(versions)-1-n].Deleted {
+					values = append(values, "(deleted)")
+					continue
+				}
 				_, value, err := s.Get(found.Path, uint64(n+1))
 				try(err)
 				values = append(values, string(value))
@@ -345,6 +349,7 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 type spec struct {
 	values  map[string][]string // by path, the oldest version first
 	deleted map[string]bool
+	hidden  map[string]int        // how many of the oldest versions were deleted before a value was stored again
 	agents  map[string]*specAgent // by name
 	tokens  map[string]bool       // ids of the active ones
 	asks    map[string]*specAsk   // by id
@@ -364,6 +369,10 @@ type specAsk struct {
 func (s *spec) view() map[string]string {
 	now := map[string]string{}
 	for path, values := range s.values {
+		values = slices.Clone(values)
+		for n := range s.hidden[path] {
+			values[n] = "(deleted)"
+		}
 		now["secret "+path] = strings.Join(values, "|")
 		if s.deleted[path] {
 			now["secret "+path] = fmt.Sprint(len(values), " deleted")
@@ -422,6 +431,9 @@ func (k *killer) draw() act {
 	values, there := s.values[path]
 	live := there && !s.deleted[path]
 	written := func(s *spec, _ []string, _ *process) {
+		if s.deleted[path] {
+			s.hidden[path] = len(s.values[path])
+		}
 		s.values[path] = append(s.values[path], value)
 		delete(s.deleted, path)
 	}
@@ -450,12 +462,18 @@ func (k *killer) draw() act {
 				apply: func(s *spec, _ []string, _ *process) { s.deleted[path] = true }}
 		}
 	case 6:
-		if there && !live {
+		if there && (!live || s.hidden[path] > 0) {
 			return act{kind: "restore", args: []string{"secrets", "restore", path}, log: []string{"secret.restored " + path},
-				apply: func(s *spec, _ []string, _ *process) { delete(s.deleted, path) }}
+				apply: func(s *spec, _ []string, _ *process) {
+					if s.deleted[path] {
+						delete(s.deleted, path)
+					} else {
+						delete(s.hidden, path)
+					}
+				}}
 		}
 	case 7:
-		if live && len(values) > 1 {
+		if live && len(values) > 1 && s.hidden[path] == 0 {
 			value = values[0]
 			return act{kind: "rollback", args: []string{"secrets", "rollback", path, "--to", "1"},
 				log: []string{"secret.rolled_back " + path}, apply: written}
@@ -467,6 +485,7 @@ func (k *killer) draw() act {
 				apply: func(s *spec, _ []string, _ *process) {
 					delete(s.values, path)
 					delete(s.deleted, path)
+					delete(s.hidden, path)
 					s.rewritten()
 				}}
 		}

@@ -150,6 +150,10 @@ func (s *Session) Approve(shown []Request) error {
 			return fault.New(ErrConflict, "request %s asks for a secret that is not there yet", q.ID)
 		}
 		if q.Action == RequestRead {
+			if head, err := t.secretHead(q.Path); err == nil && head.checkVersion(q.Path, q.Version) != nil {
+				return fault.New(ErrConflict, "request %s asks for version %d, which was deleted with %s; deny it", q.ID, q.Version,
+					q.Path)
+			}
 			if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 				return err
 			}

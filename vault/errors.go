@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"fmt"
+
 	"ass/tokens"
 	"ass/vault/internal/fault"
 )
@@ -113,9 +115,17 @@ type (
 
 // DeletedError says that a secret was deleted and can be restored. It wraps
 // [ErrNotFound].
-type DeletedError struct{ Path tokens.Path }
+type DeletedError struct {
+	Path    tokens.Path
+	Version uint64 // the version that was asked for, if a later one can be read; else 0
+}
 
-func (e *DeletedError) Error() string { return e.Path.String() + " was deleted" }
+func (e *DeletedError) Error() string {
+	if e.Version > 0 {
+		return fmt.Sprintf("%s version %d was deleted", e.Path, e.Version)
+	}
+	return e.Path.String() + " was deleted"
+}
 func (e *DeletedError) Unwrap() error { return ErrNotFound }
 
 // BackupError says that a vault file is a backup. Every act is logged in the file

@@ -473,7 +473,7 @@ func (m *model) compare(path string, found vault.Secret, value []byte, version i
 	}
 	if found.ID != s.id || int(found.Version) != version || found.Tier != s.tier || found.Type != s.kind ||
 		!found.CreatedAt.Equal(s.created) || !found.UpdatedAt.Equal(updated) || (found.DeletedAt != nil) != !s.live() ||
-		found.DeletedAt != nil && !found.DeletedAt.Equal(s.deleted) {
+		found.DeletedAt != nil && !found.DeletedAt.Equal(s.deleted) || int(found.DeletedTo) != s.deletedTo {
 		m.t.Errorf("%s is %+v, want version %d, %s, %s, id %s, made at %s, changed at %s, deleted at %s", path, found,
 			version, s.tier, s.kind, s.id, s.created, updated, s.deleted)
 	}
@@ -649,7 +649,7 @@ func (m *model) lookAtHistory(a *specActor, s *vault.Session, path string) error
 			n := len(versions) - i
 			want := secret.versions[n-1]
 			if int(got.Number) != n || got.Author != want.author || got.Tier != secret.tier || !got.CreatedAt.Equal(want.at) ||
-				got.Current != (n == len(versions) && secret.live()) {
+				got.Current != (n == len(versions) && secret.live()) || got.Deleted != (n <= secret.deletedTo || !secret.live()) {
 				m.t.Errorf("version %d of %s is %+v, want one by %s at %s", n, path, got, want.author, want.at)
 			}
 		}
@@ -1430,7 +1430,7 @@ func (m *model) readEverything() {
 			if secret == nil {
 				continue
 			}
-			if !secret.live() {
+			for !secret.live() || secret.deletedTo > 0 {
 				m.must(m.restore(owner, path))
 				if _, err := s.Restore(m.path(path)); err != nil {
 					return err

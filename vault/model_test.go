@@ -41,6 +41,7 @@ type specSecret struct {
 	versions         []specVersion
 	created, updated time.Time
 	deleted          time.Time // zero if it is not deleted
+	deletedTo        int       // versions up to this one were deleted, and a value stored since
 }
 
 type specVersion struct {
@@ -389,7 +390,7 @@ func versionName(path string, version int) string { return path + "\x00" + strin
 func (c *spec) read(a *specActor, path string, version int) (by *specAsk, err error) {
 	m := c.secrets[path]
 	switch {
-	case version > len(m.versions):
+	case version > len(m.versions), version <= m.deletedTo:
 		return nil, vault.ErrNotFound
 	case c.hasKey(a, path, version):
 		return nil, nil
@@ -432,7 +433,7 @@ func (c *spec) unlogged(a *specActor, backup bool, path string, version int) err
 		return vault.ErrDenied
 	case !backup: // the read can be logged
 		return vault.ErrConflict
-	case !m.live(), version > len(m.versions):
+	case !m.live(), version > len(m.versions), version > 0 && version <= m.deletedTo:
 		return vault.ErrNotFound
 	}
 	return nil
@@ -535,6 +536,9 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	if m == nil {
 		m = &specSecret{created: c.now}
 		c.secrets[path] = m
+	}
+	if !m.live() {
+		m.deletedTo = len(m.versions)
 	}
 	m.tier, m.kind, m.updated, m.deleted = w.tier, w.kind, c.now, time.Time{}
 	n := specVersion{value: value, author: a.id, at: c.now, seq: len(c.log) + 1}
@@ -666,7 +670,7 @@ func (c *spec) restore(a *specActor, path string) error {
 	case err != nil:
 	case m == nil:
 		err = vault.ErrNotFound
-	case m.live():
+	case m.live() && m.deletedTo == 0:
 		err = vault.ErrConflict
 	}
 	var spent *specAsk
@@ -678,6 +682,9 @@ func (c *spec) restore(a *specActor, path string) error {
 	}
 	c.commit(a)
 	c.use(a, 1, spent)
+	if m.live() {
+		m.deletedTo = 0
+	}
 	m.deleted, m.updated = time.Time{}, c.now
 	c.note(audit.SecretRestored, a)
 	return nil
@@ -954,7 +961,8 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 			return err
 		}
 		q := c.request(was.ID)
-		if approve && (q.action == vault.RequestRead && c.secrets[q.path].tier != q.tier ||
+		if approve && (q.action == vault.RequestRead && (c.secrets[q.path].tier != q.tier ||
+			q.version <= c.secrets[q.path].deletedTo) ||
 			q.action == vault.RequestCreate && c.at(q.path) == 0 || c.hasEnded(q.asker)) {
 			return vault.ErrConflict
 		}

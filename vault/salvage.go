@@ -396,14 +396,14 @@ func (w *salvage) mendHeads(b *builder) error {
 			}
 			told := cmp.Or(w.told.records[path], &recordAt{})
 			head = secretBody{ID: id.String(), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
-				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, told.Seq)}
+				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, told.Seq), DeletedTo: head.DeletedTo}
 			if told.Deleted {
 				head.DeletedAt = &b.t.now
 			}
 			if err := secretKind.put(b.t, k, head); err != nil {
 				return err
 			}
-			w.lost = append(w.lost, path+": its type and times")
+			w.lost = append(w.lost, path+": its type and times, and which of its versions were deleted")
 		}
 		w.missing(path, f.have, head.Version)
 	}

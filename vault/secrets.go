@@ -35,6 +35,10 @@ type secretBody struct {
 	CreatedAt time.Time   `json:"created_at"`           // When it was created, or salvaged without its head.
 	UpdatedAt time.Time   `json:"updated_at"`           // When an act last changed the secret.
 	DeletedAt *time.Time  `json:"deleted_at,omitempty"` // When it was deleted; nil if it is not.
+
+	// The versions up to this number were there when the secret was deleted. A value was stored
+	// since, which made none of them readable. 0 for none.
+	DeletedTo uint64 `json:"deleted_to,omitempty"`
 }
 
 // versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
@@ -60,6 +64,7 @@ type Secret struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	DeletedAt *time.Time // nil unless deleted
+	DeletedTo uint64     // versions up to this number stayed deleted when a value was stored again; 0 for none
 }
 
 // Version is one entry of a secret's history.
@@ -69,10 +74,11 @@ type Version struct {
 	Author    string
 	CreatedAt time.Time
 	Current   bool
+	Deleted   bool // it cannot be read until the secret is restored
 }
 
 func (b secretBody) secret(p tokens.Path) Secret {
-	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt}
+	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt, b.DeletedTo}
 }
 
 // action returns the action that writing this head takes.
@@ -133,6 +139,9 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	}
 	if n == 0 {
 		n = head.Version
+	}
+	if err := head.checkVersion(p, n); err != nil {
+		return Value{}, err
 	}
 	r := reading{path: p, head: head, n: n}
 	if err := t.find(&r); err != nil {
@@ -295,7 +304,15 @@ func (t *tx) live(p tokens.Path) (secretBody, error) {
 
 func (b secretBody) checkLive(p tokens.Path) error {
 	if b.DeletedAt != nil {
-		return &DeletedError{p}
+		return &DeletedError{Path: p}
+	}
+	return nil
+}
+
+// checkVersion returns an error for a version that was deleted with its secret, and not restored.
+func (b secretBody) checkVersion(p tokens.Path, n uint64) error {
+	if n > 0 && n <= b.DeletedTo {
+		return &DeletedError{p, n}
 	}
 	return nil
 }
@@ -333,7 +350,7 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, _ record) error {
 			_, n, _ := cutVersionKey(k)
 			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version &&
-				head.DeletedAt == nil})
+				head.DeletedAt == nil, n <= head.DeletedTo || head.DeletedAt != nil})
 			return nil
 		})
 	})

@@ -149,6 +149,9 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	if o.Type != "" {
 		head.Type = o.Type
 	}
+	if head.DeletedAt != nil { // only a restore brings those versions back
+		head.DeletedTo = head.Version
+	}
 	head.Version++
 	head.DeletedAt, head.UpdatedAt = nil, t.now
 	w.head = head
@@ -287,9 +290,17 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 	return done, ended, err
 }
 
-// Restore brings a deleted secret back. If the secret is critical, a grantee needs an
-// approval, as for overwriting it. A secret that is not deleted is [ErrConflict].
-func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
+// Restored is a secret that was restored, and which of its versions can be read again.
+type Restored struct {
+	Secret
+	From, To uint64
+}
+
+// Restore brings a deleted secret back. If a value was stored after it was deleted, Restore brings
+// its earlier versions back. If that happened and it was deleted again, Restore undoes one of the
+// two, the later. If the secret is critical, a grantee needs an approval, as for overwriting it. If
+// nothing of the secret is deleted, the error is [ErrConflict].
+func (s *Session) Restore(p tokens.Path) (done Restored, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.authorize(t, tokens.Write, audit.SecretRestored, p); err != nil {
 			return err
@@ -298,7 +309,7 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 		if err != nil {
 			return err
 		}
-		if head.DeletedAt == nil {
+		if head.DeletedAt == nil && head.DeletedTo == 0 {
 			return fault.New(ErrConflict, "%s is not deleted", p)
 		}
 		note := map[string]any{}
@@ -309,8 +320,12 @@ func (s *Session) Restore(p tokens.Path) (done Secret, err error) {
 		if err != nil {
 			return err
 		}
+		done.From, done.To = head.DeletedTo+1, head.Version
+		if head.DeletedAt == nil {
+			done.From, done.To, head.DeletedTo = 1, head.DeletedTo, 0
+		}
 		head.DeletedAt = nil
-		done, err = t.putHead(p, head, audit.SecretRestored, note)
+		done.Secret, err = t.putHead(p, head, audit.SecretRestored, note)
 		return err
 	})
 	return done, err
@@ -338,6 +353,9 @@ func (s *Session) Rollback(p tokens.Path, to uint64) (now, before Secret, err er
 		}
 		if to == head.Version {
 			return fault.New(ErrConflict, "%s is already at v%d", p, to)
+		}
+		if err := head.checkVersion(p, to); err != nil {
+			return err
 		}
 		old, value, err := s.readVersion(t, p, to)
 		if errors.Is(err, keys.ErrNoKey) {
