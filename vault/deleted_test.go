@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"ass/tokens"
@@ -130,4 +131,37 @@ func TestAHeadThatDeletesItsCurrentVersionIsRefused(t *testing.T) {
 		c.check("reading it", err, ErrDamaged, "its current version was deleted before it was stored")
 	})
 	c.finds("its current version was deleted before it was stored")
+}
+
+// An insider who breaks the versions that were stored since makes an owner's revocation bring back none
+// that was deleted.
+func TestAMendedSecretBringsNoDeletedVersionBack(t *testing.T) {
+	c := newCompany(t)
+	p := c.p("prod/app/DB") // at v2
+	c.do(func(s *Session) {
+		if _, _, err := s.Delete(p); err != nil {
+			t.Fatal(err)
+		}
+		c.put(s, "prod/app/DB", 0)
+	})
+	c.insider("mallory", func(_ *Session, t *tx) error { return insert(t, bucketVersions, versionKey(p, 3), []byte("x")) })
+	c.do(func(s *Session) {
+		n, err := s.RevokeAgent(c.id["mallory"], NarrowOptions{Lose: true})
+		if err != nil || !slices.Contains(n.Mended, "prod/app/DB: v2 is all that is left, and stays deleted, as v4") {
+			t.Fatalf("%+v, %v", n, err)
+		}
+		var deleted *DeletedError
+		for n := range uint64(5) {
+			if _, _, err := s.Get(p, n); !errors.As(err, &deleted) {
+				t.Errorf("version %d: %v", n, err)
+			}
+		}
+		if done, err := s.Restore(p); err != nil || done.From != 3 || done.To != 4 || done.DeletedTo != 2 {
+			t.Errorf("restored: %+v, %v", done, err)
+		}
+		if _, value, err := s.Get(p, 0); err != nil || string(value) != marker+"prod/app/DB" {
+			t.Errorf("restored: %q, %v", value, err)
+		}
+	})
+	c.finds("")
 }

@@ -122,7 +122,11 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 			return err
 		}
 		note["from_version"] = from
-		p.mend = append(p.mend, fmt.Sprintf("%s: v%d is current, as v%d", path, from, head.Version))
+		now := "current"
+		if from <= head.DeletedTo { // what is left was deleted; the owner decides whether it comes back
+			head.DeletedAt, now = &t.now, "all that is left, and stays deleted"
+		}
+		p.mend = append(p.mend, fmt.Sprintf("%s: v%d is %s, as v%d", path, from, now, head.Version))
 	}
 	if head.DeletedAt != nil {
 		note["deleted"] = true
