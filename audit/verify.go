@@ -14,6 +14,9 @@ type Finding struct {
 	Seq     uint64 // the entry that it is about
 	To      uint64 // the last one, if it is about several; else 0
 	Problem string
+
+	// Signed says that the entry's author signed it in this place, so that it can be believed.
+	Signed bool
 }
 
 func (f Finding) String() string {
@@ -80,7 +83,7 @@ func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, 
 		}
 		if gap > 0 {
 			w.missing += gap
-			w.add(Finding{w.at.Seq + 1, seq - 1, "missing"})
+			w.add(Finding{Seq: w.at.Seq + 1, To: seq - 1, Problem: "missing"})
 			for w.at.Seq+1 < seq {
 				w.pass([MACSize]byte{})
 			}
@@ -151,6 +154,14 @@ func (w *walk) entry(seq uint64, value []byte) {
 		return
 	}
 	k, epoch, ok := w.keyOf(seq, e, ev)
+	if !ok && err == nil && w.isSigned(seq, e, ev) {
+		w.foundUnchained(seq)
+		if w.Visit != nil {
+			w.Visit(seq, e.By, ev, true)
+		}
+		w.pass(e.MAC)
+		return
+	}
 	if !ok {
 		w.found(seq, "MAC mismatch: it was modified, moved, or written without the key")
 		w.pass(e.MAC)
@@ -178,6 +189,26 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.claim(c, e.Sig)
 	}
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
+}
+
+// isSigned reports whether an entry whose MAC does not hold is signed in this place, behind the entry before it. If a
+// member of the epoch leaves a wrong key for the next entry, the MACs of all later entries of the epoch are
+// wrong, but their authors have signed them all the same.
+func (w *walk) isSigned(seq uint64, e Entry, ev Event) bool {
+	w.settle() // the entries before may introduce the author
+	pub, known := w.SignedBy(e.By)
+	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, Place{w.Vault, w.epoch}, seq, w.at.LastMAC)
+}
+
+// foundUnchained adds a finding about such an entry, or makes the last finding of that kind longer.
+func (w *walk) foundUnchained(seq uint64) {
+	const problem = "signed in this place, but the MAC is wrong: a wrong key was left for it"
+	if last := len(w.findings) - 1; last >= 0 && w.findings[last].Problem == problem &&
+		max(w.findings[last].Seq, w.findings[last].To)+1 == seq {
+		w.findings[last].To = seq
+		return
+	}
+	w.add(Finding{Seq: seq, Problem: problem, Signed: true})
 }
 
 // keyOf finds the key under which the entry's MAC is valid: the next key of this

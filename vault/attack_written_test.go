@@ -118,3 +118,69 @@ func TestADamagedRequestHidesNoOther(t *testing.T) {
 		})
 	}
 }
+
+// A salvage prefers what its author signed: every member of the epoch can make a MAC.
+func TestASalvageBelievesSignatures(t *testing.T) {
+	c := newCompany(t)
+	c.do(func(s *Session) { c.put(s, "prod/app/X", 0) })
+	c.insider("mallory", func(_ *Session, t *tx) error {
+		k := versionKey(c.p("prod/app/X"), 1)
+		var body versionBody
+		if err := bodyOf(t, bucketVersions, k, &body); err != nil {
+			return err
+		}
+		body.Seq++
+		return t.put(bucketVersions, k, true, body) // by mallory, who may not
+	})
+	to := t.TempDir() + "/out.db"
+	r, err := Salvage(c.path, to, c.owner, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.path = to
+	c.do(func(s *Session) {
+		if _, got, err := s.Get(c.p("prod/app/X"), 0); err != nil || string(got) != marker+"prod/app/X" {
+			t.Errorf("it is %q, %v; lost: %q", got, err, r.Lost)
+		}
+	})
+}
+
+// If an insider leaves a wrong key for the next entry, the MACs of all later entries of the epoch are wrong. Their
+// signatures still hold, so what they tell counts, and the next epoch has right keys again.
+func TestAWrongNextKey(t *testing.T) {
+	c := newCompany(t)
+	c.insider("mallory", func(_ *Session, t *tx) error { t.head.log.Key = [32]byte{1}; return nil })
+	c.do(func(s *Session) {
+		for range 3 {
+			c.put(s, "dev/K", 0)
+		}
+	})
+	const found = "signed in this place, but the MAC is wrong"
+	if problems := c.problems(); strings.Count(problems, found) != 1 || strings.Contains(problems, "dev/K") {
+		t.Errorf("the verification found:\n%s", problems)
+	}
+	c.do(func(s *Session) {
+		loss := &LossError{}
+		if _, err := s.RevokeAgent("mallory", NarrowOptions{}); !errors.As(err, &loss) || len(loss.Lost) > 0 {
+			t.Errorf("the owner is asked about %+v", loss)
+		}
+		n, err := s.RevokeAgent("mallory", NarrowOptions{Lose: true})
+		if err != nil || len(n.LeftBehind)+len(n.Mended) > 0 {
+			t.Errorf("it left out %q and mended %q, %v", n.LeftBehind, n.Mended, err)
+		}
+		c.put(s, "dev/K", 0)
+	})
+	c.keptAll()
+	if problems := c.problems(); strings.Count(problems, "\n") > 0 || !strings.Contains(problems, found) {
+		t.Errorf("after the revocation, the verification found:\n%s", problems)
+	}
+	c.insider("reader", func(_ *Session, t *tx) error { // a false entry behind a wrong key is not believed
+		t.head.log.Key = [32]byte{1}
+		me := t.by
+		defer func() { t.by = me }()
+		t.by.id = audit.Owner
+		return t.log(audit.SecretPurged, "secret", "dev/K", nil)
+	})
+	c.finds("MAC mismatch")
+	c.keptAll()
+}

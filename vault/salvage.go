@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
 
 	"ass/audit"
@@ -294,15 +295,18 @@ func (w *salvage) ended(at where, value []byte) string {
 type where struct{ bucket, key string }
 
 type candidate struct {
-	value []byte
-	rank  int
-	seq   uint64
+	value  []byte
+	signed bool // by the author that it names, who may write it, if its kind is signed
+	rank   int
+	seq    uint64
 }
 
 // records returns the records whose MACs match and that the log does not contradict. If a place
-// has several, the best rank wins; at the same rank, the newest.
+// has several, one with a valid signature wins: every member of the epoch can make a MAC. Among
+// those, the best rank wins; at the same rank, the newest.
 func (w *salvage) records() map[where]candidate {
 	best := map[where]candidate{}
+	signed := w.signatures()
 	for _, e := range w.found {
 		r, err := parseRecord(e.Value)
 		if err != nil {
@@ -312,17 +316,66 @@ func (w *salvage) records() map[where]candidate {
 			if !newHasher(w.s.epoch).macHolds(bucket, e.Key, r) {
 				continue
 			}
-			at, is := where{bucket, string(e.Key)}, candidate{e.Value, e.Rank, seqIn(r)}
+			at, is := where{bucket, string(e.Key)}, candidate{e.Value, signed(bucket, e.Key, e.Value), e.Rank, seqIn(r)}
 			if e.Rank != bolt.InNewest && w.died(at, is.seq, r.by) {
 				break
 			}
-			if had, ok := best[at]; !ok || is.rank == had.rank && is.seq > had.seq {
+			if had, ok := best[at]; !ok || is.betterThan(had) {
 				best[at] = is
 			}
 			break
 		}
 	}
 	return best
+}
+
+func (c candidate) betterThan(o candidate) bool {
+	if c.signed != o.signed {
+		return c.signed
+	}
+	return cmp.Or(cmp.Compare(c.rank, o.rank), cmp.Compare(c.seq, o.seq)) > 0
+}
+
+// signatures returns a function that reports whether the author that a record names has signed it, and had the right to.
+// Keys and rights are those that the log tells of, or that the owner signed in the record of an agent.
+func (w *salvage) signatures() func(bucket string, k, v []byte) bool {
+	h, who := newHasher(w.s.epoch), map[string]signer{audit.Owner: {by: audit.Owner, pub: w.s.pub, owner: true}}
+	for id, told := range w.told.actors {
+		who[id] = signer{by: id, pub: told.Pub, scopes: told.Scopes}
+	}
+	signed := func(bucket string, k, v []byte) bool {
+		by, known := who[authorIn(v)]
+		if of := rulesOf(bucket); !of.signed {
+			return true
+		} else if !known || of.authors != nil && !of.authors(by.by) {
+			return false
+		}
+		var err error
+		switch bucket {
+		case bucketSecrets:
+			_, _, err = secretKind.check(h, by, k, v)
+		case bucketVersions:
+			_, _, err = versionKind.check(h, by, k, v)
+		case bucketAgents:
+			_, _, err = agentKind.check(h, by, k, v)
+		default: // tokens, requests and decisions end with a salvage, and recipients are the owner's
+			r, _ := parseRecord(v)
+			if !h.signatureHolds(by, bucket, k, r) {
+				err = errRecord
+			}
+		}
+		return err == nil
+	}
+	for _, e := range w.found { // where the log does not reach
+		id := string(e.Key)
+		if _, known := who[id]; known || !isAgentID(id) || !signed(bucketAgents, e.Key, e.Value) {
+			continue
+		}
+		if body, ok := peek[agentBody](e.Value); ok && body.RevokedAt == nil && len(body.Pub) == ed25519.PublicKeySize {
+			who[id] = signer{by: id, pub: body.Pub, scopes: body.scopes()}
+		}
+	}
+	return signed
 }
 
 // died reports whether a process died before it committed a record that the newest state does not

@@ -143,6 +143,9 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 	}
 	for _, f := range findings {
 		st.found("%v", f)
+		if f.Signed {
+			continue
+		}
 		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
 			st.unclear[n] = true
 			st.lastUnclear = max(st.lastUnclear, n)
