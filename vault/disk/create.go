@@ -303,8 +303,11 @@ func CopyFile(from, path, like string) error {
 
 // Named returns a system error with the name that the person knows, not a temporary one.
 func Named(path string, err error) error {
-	var said syscall.Errno
-	if errors.Is(err, fault.ErrMaybeDone) || !errors.As(err, &said) {
+	var (
+		said    syscall.Errno
+		mounted *MountedError
+	)
+	if errors.Is(err, fault.ErrMaybeDone) || errors.As(err, &mounted) || !errors.As(err, &said) {
 		return err
 	}
 	return &fs.PathError{Op: "write", Path: path, Err: said}

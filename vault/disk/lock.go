@@ -265,6 +265,16 @@ func (l *Lock) Release() {
 	l.f = nil
 }
 
+// HasName reports whether the file of the lock has a name. As it is never deleted, a file system
+// that counts names says so.
+func (l *Lock) HasName() bool {
+	if l.f == nil {
+		return false
+	}
+	n, err := Names(l.f)
+	return err == nil && n > 0
+}
+
 // write names the holder in the lock file. The name only informs those who wait, so
 // errors are ignored. Readers may write at the same time and spoil nothing: each makes
 // a single write, and readHolder ignores the rest of a longer, older name.

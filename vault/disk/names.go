@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"ass/vault/internal/fault"
 )
@@ -50,6 +51,22 @@ func Linked(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
+// SecondNames lists the hard links to the file at path that lie in the same folder.
+func SecondNames(path string) (found []string) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if e.Type().IsRegular() && e.Name() != filepath.Base(path) && Linked(name, path) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
 // Publish renames a finished file to a name that may be taken, and reports whether the
 // name is now that of the new file. A name without its sync is [fault.ErrMaybeDone].
 func Publish(from, to string) (published bool, err error) {
@@ -70,9 +87,27 @@ func Publish(from, to string) (published bool, err error) {
 // rename the file and still report an error: then both results are set.
 func renameOver(from, to string) (renamed bool, err error) {
 	if err = rename(from, to); err != nil {
-		return errors.Is(remove(from), fs.ErrNotExist), err
+		return errors.Is(remove(from), fs.ErrNotExist), ofMount(to, err)
 	}
 	return true, nil
+}
+
+// MountedError says that no other file can take the place of one that is mounted on its own, as
+// containers do it with single files. It wraps [syscall.EBUSY].
+type MountedError struct{ Path string }
+
+func (e *MountedError) Error() string {
+	return e.Path + " is mounted on its own, so it can be neither replaced nor removed"
+}
+
+func (e *MountedError) Unwrap() error { return syscall.EBUSY }
+
+// ofMount returns a [MountedError] in place of the system's error about a path, if it is one.
+func ofMount(path string, err error) error {
+	if mounted, known := IsMounted(path); errors.Is(err, syscall.EBUSY) && (mounted || !known) {
+		return &MountedError{path}
+	}
+	return err
 }
 
 func notSynced(err error) error {
@@ -90,7 +125,7 @@ func Move(from, to string) error {
 
 func moveTo(from, to string) error {
 	if err := os.Link(from, to); err == nil || Linked(to, from) {
-		_ = remove(from) // if that fails, the file keeps both names, which does no harm
+		_ = remove(from) // if that fails, the file keeps both names until a later process removes this one
 		return nil
 	}
 	if err := CheckFree(to); err != nil {
@@ -122,7 +157,7 @@ func (r Register) Keep(path, as string) error {
 // back. Without the sync, the error is [fault.ErrMaybeDone].
 func Remove(path string) error {
 	if err := remove(path); err != nil {
-		return err
+		return ofMount(path, err)
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
 		return fault.New(fault.ErrMaybeDone, "%s was removed, but that was not synced, so a power cut may undo it: %v", path, err)

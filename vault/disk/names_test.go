@@ -140,3 +140,60 @@ func TestWhatIsNotOpened(t *testing.T) {
 		t.Error("links are confused")
 	}
 }
+
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	file, second := filepath.Join(dir, "f"), filepath.Join(dir, "second")
+	write(t, file, "x")
+	write(t, filepath.Join(dir, "copy"), "x")
+	f, err := disk.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	names := func(want uint64) {
+		t.Helper()
+		if n, err := disk.Names(f); err != nil || n != want {
+			t.Errorf("it has %d names, %v; want %d", n, err, want)
+		}
+	}
+	names(1)
+	if err := os.Link(file, second); err != nil {
+		t.Skip(err)
+	}
+	names(2)
+	if err := os.Symlink(file, filepath.Join(dir, "link")); err != nil {
+		t.Log(err)
+	}
+	if got := disk.SecondNames(file); len(got) != 1 || got[0] != second {
+		t.Errorf("its second names are %q", got)
+	}
+	for _, path := range []string{file, second} {
+		if err := os.Remove(path); err != nil {
+			t.Skip(err) // Windows
+		}
+	}
+	names(0)
+}
+
+// The file of a lock has a name, until somebody removes it.
+func TestLockHasName(t *testing.T) {
+	if (&disk.Lock{}).HasName() {
+		t.Error("a lock without a file has a name")
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	l, err := disk.LockBeside(path, false, disk.LockOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	if !l.HasName() {
+		t.Error("it has none")
+	}
+	if err := os.Remove(path + disk.LockSuffix); err != nil {
+		t.Skip(err) // Windows
+	}
+	if l.HasName() {
+		t.Error("it still has one")
+	}
+}

@@ -63,6 +63,11 @@ func OpenAlone(path string, flag int) (*os.File, error) {
 	return f, err
 }
 
+func hasOtherNames(f *os.File) bool {
+	n, err := Names(f)
+	return err == nil && n > 1
+}
+
 func otherNames(path string) error {
 	return &fs.PathError{Op: "open", Path: path,
 		Err: errors.New("it has other hard links, so writing to it could change " +

@@ -27,9 +27,14 @@ func OpenFile(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-func hasOtherNames(f *os.File) bool {
+// Names returns how many names an open file has: its hard links. It is 0 if the last one was
+// removed, or given to another file. Some file systems do not count.
+func Names(f *os.File) (uint64, error) {
 	var st unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink > 1
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return uint64(st.Nlink), nil
 }
 
 // SyncDir syncs the folder at path, so that files created or renamed in it survive a

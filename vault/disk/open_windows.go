@@ -16,9 +16,13 @@ func OpenFile(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flag, perm)
 }
 
-func hasOtherNames(f *os.File) bool {
+// Names returns how many names an open file has: its hard links.
+func Names(f *os.File) (uint64, error) {
 	var info windows.ByHandleFileInformation
-	return windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info) == nil && info.NumberOfLinks > 1
+	if err := windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return uint64(info.NumberOfLinks), nil
 }
 
 // SyncDir does nothing and returns nil: Windows has no such call. A rename waits for the disk itself;
