@@ -51,7 +51,7 @@ func (st *DB) open(readOnly bool) error {
 	return st.guard(func() (err error) {
 		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
 			ReadOnly:     readOnly,
-			Timeout:      2 * time.Second, // we hold our own lock; a foreign tool may hold bbolt's
+			Timeout:      patience,
 			FreelistType: bbolt.FreelistMapType,
 			PageSize:     PageSize,
 			NoStatistics: true,
@@ -59,25 +59,55 @@ func (st *DB) open(readOnly bool) error {
 				if f, err = disk.OpenExisting(path, flag, perm); err != nil {
 					return nil, err
 				}
-				if err := st.look(f, readOnly); err != nil {
+				release, err := excludeWriters(f, st.path, readOnly)
+				if err == nil {
+					err = st.look(f, readOnly)
+					release()
+				}
+				if err != nil {
 					return nil, errors.Join(err, f.Close())
 				}
 				st.file = f
 				return f, nil
 			},
 		})
+		if !keepsLock {
+			st.pages = nil // somebody may have written in between, so they are looked at again
+		}
 		switch {
 		case errors.Is(err, bolterrors.ErrTimeout):
-			return &fault.BusyError{Path: st.path, Waited: 2 * time.Second}
+			return &fault.BusyError{Path: st.path, Waited: patience}
 		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
 			errors.Is(err, bolterrors.ErrVersionMismatch):
 			return fault.Unusable(st.path, "it is not a vault, or its first pages are damaged")
-		case err == nil && !readOnly && st.pages.free == noFreeList:
+		case err == nil && !readOnly && st.pages != nil && st.pages.free == noFreeList:
 			st.pages = nil // bbolt has just committed a list
 		}
 		return err
 	})
 }
+
+// patience is how long to wait for bbolt's lock. The callers hold a lock of their own, which goes by
+// the name of the file. Another program, or a process that knows the file by another name, may hold
+// bbolt's.
+const patience = 2 * time.Second
+
+// excludeWriters takes bbolt's lock on an open file, shared or alone. Pages that somebody writes
+// at the moment look damaged, so nobody looks at any without this lock.
+func excludeWriters(f *os.File, path string, shared bool) (release func(), err error) {
+	for start := time.Now(); ; time.Sleep(25 * time.Millisecond) {
+		release, err = lockPages(f, shared)
+		switch {
+		case !errors.Is(err, disk.ErrLocked):
+			return release, err
+		case time.Since(start) > patience:
+			return nil, &fault.BusyError{Path: path, Waited: patience}
+		}
+	}
+}
+
+// Names returns how many names the open file has; see [disk.Names].
+func (st *DB) Names() (uint64, error) { return disk.Names(st.file) }
 
 // look checks the pages that bbolt reads to open a file, before bbolt sees the file. For
 // writing, bbolt also believes the list of free pages. If another program wrote that list,
@@ -119,6 +149,37 @@ func (st *DB) Close() error {
 	err := st.db.Close()
 	st.db = nil
 	return err
+}
+
+// Leave closes the file, so that another can take its place. Until release, no process that knows it by
+// another name writes to it. If one has done so since this DB looked at it, or does so now, there is
+// an error, and the file is still open.
+func (st *DB) Leave() (release func(), err error) {
+	pages, err := st.tree()
+	if err != nil {
+		return nil, err
+	}
+	if !keepsLock { // Windows replaces no file that anybody has open
+		_ = st.Close() // nothing is being written, so a failed close loses nothing
+		return func() {}, nil
+	}
+	f, err := disk.OpenExisting(st.path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	_ = st.Close() // which ends bbolt's lock
+	_, err = excludeWriters(f, st.path, false)
+	if err == nil {
+		var now *tree
+		if now, err = readMeta(f, st.path); err == nil && now.txid != pages.txid {
+			err = fault.New(fault.ErrConflict, "%s was changed meanwhile, by a process that knows it by another name; run it again",
+				st.path)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), st.Reopen())
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // guard runs fn. If bbolt panics or causes a page fault on a damaged file, guard

@@ -30,14 +30,22 @@ const (
 // reads the whole file into memory. A file of that size has room for a million versions.
 const maxScanned = 1 << 30
 
-// ScanFile returns all elements found in a file, the surest first. plausible says whether
+// ScanFile returns all elements found in a file, the surest first. Nobody may write to it meanwhile:
+// otherwise the error is a [fault.BusyError]. plausible says whether
 // an element may have a key and a value of these sizes, in bytes.
 func ScanFile(path string, plausible func(key, value uint64) bool) ([]Element, error) {
 	f, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() // which also ends the lock
+	release, err := excludeWriters(f, path, true)
+	if busy := (*fault.BusyError)(nil); errors.As(err, &busy) {
+		return nil, err
+	}
+	if err == nil { // otherwise, files cannot be locked there, so no ass writes there either
+		defer release()
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
