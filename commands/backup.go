@@ -272,6 +272,10 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 	default:
 		a.out.note("the vault at %s is at log entry %d", a.tilde(path), r.Newest)
 	}
+	if r.Others > 0 {
+		a.out.note("  it has %s (hard links), which will stay an old copy of the vault", pluralOf(r.Others, "other name",
+			"other names"))
+	}
 	if r.Unread != "" {
 		a.out.note("  %s: newer deletions, purges, revocations and raised tiers may be lost", r.Unread)
 	}

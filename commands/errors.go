@@ -10,6 +10,7 @@ import (
 
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 // The exit codes, published in docs/exit-codes.md. Numbers are never reused and
@@ -94,6 +95,7 @@ var kinds = []struct {
 	{syscall.EFBIG, exitFailed, "FILE_ERROR"},
 	{syscall.EIO, exitFailed, "FILE_ERROR"},
 	{syscall.EROFS, exitFailed, "FILE_ERROR"},
+	{syscall.EBUSY, exitFailed, "FILE_ERROR"},
 }
 
 // kindError is a message with a kind of [kinds].
@@ -162,6 +164,8 @@ func vaultFault(err error) error {
 	case errors.Is(err, syscall.EIO):
 		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else",
 			err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w; nothing was changed", err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable; "+
 			"as the owner, read with --unlogged", err)
@@ -205,6 +209,8 @@ func withWayOut(err error) string {
 		deleted  *vault.DeletedError
 		backup   *vault.BackupError
 		noRoom   *vault.NoRoomError
+		names    *vault.NamesError
+		mounted  *disk.MountedError
 		approval *vault.ApprovalError
 		archived *vault.ArchivedError
 	)
@@ -219,6 +225,12 @@ func withWayOut(err error) string {
 	case errors.As(err, &noRoom):
 		return text + "; while nobody uses the vault, put it in place by hand: mv " + shellWord(noRoom.Kept) + " " +
 			shellWord(noRoom.Path)
+	case errors.As(err, &names) && names.Count == 0:
+		return text + "; " + mountTheFolder + ", and start again"
+	case errors.As(err, &names):
+		return text + "; as the owner, make it a file of its own: ass vault compact"
+	case errors.As(err, &mounted):
+		return text + "; " + mountTheFolder
 	case errors.As(err, &backup):
 		return text + "; restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
 			"--unlogged"
@@ -229,6 +241,9 @@ func withWayOut(err error) string {
 	}
 	return text
 }
+
+// mountTheFolder is the way out of a mount that a rename cannot reach.
+const mountTheFolder = "mount the folder that it is in, not the file"
 
 // approveCommand returns the command that approves the requests of an error.
 func approveCommand(e *vault.ApprovalError) string {

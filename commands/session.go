@@ -2,7 +2,9 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"ass/vault"
@@ -176,7 +178,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 	case errors.Is(err, vault.ErrWrongKey) && h.cred.kind == ownerCredential && a.takeNextKey(h):
 		return a.withSession(how, fn)
 	case err == nil && h.cred.kind == ownerCredential:
-		err = a.noteVault(h, id)
+		if err = a.noteVault(h, id); errors.Is(err, syscall.EBUSY) {
+			err = nil // the act is done, and a config that is mounted on its own stays as it is
+		}
 	case fromUnlock && (errors.Is(err, vault.ErrWrongKey) || errors.Is(err, vault.ErrLapsed)):
 		if a.forgetUnlock() { // the token has ended: use the owner's key
 			return a.withSession(how, fn)
@@ -229,6 +233,9 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 	if n, file := v.Unlogged(); n > 0 {
 		a.out.note("%s read without a log entry; this machine keeps a note of that in %s", pluralOf(n, "value was", "values were"),
 			a.tilde(file))
+	}
+	if names := v.OtherNames(); names != nil && !errors.As(err, new(*vault.NamesError)) {
+		a.out.warn("%s", withWayOut(names))
 	}
 	_ = v.Close() // the changes are already synced; closing cannot undo them
 	a.out.release()
@@ -291,6 +298,9 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	}
 	v, err := vault.Open(at.path, o)
 	if err != nil {
+		if mounted, _ := disk.IsMounted(at.path); mounted && disk.IsReadOnly(err) {
+			return nil, fmt.Errorf("%w; the lock of the vault lies beside it, so %s", err, mountTheFolder)
+		}
 		return nil, how.fault(err)
 	}
 	for _, w := range a.exposed(at) {

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 type statusCmd struct{}
@@ -99,6 +100,11 @@ func (st *status) warn(v *vault.Vault) {
 	}
 	if back := v.Rollback(); back != nil {
 		st.warnings = append(st.warnings, back.String())
+	}
+	if names := v.OtherNames(); names != nil {
+		st.warnings = append(st.warnings, withWayOut(names))
+	} else if mounted, _ := disk.IsMounted(st.at.path); mounted {
+		st.warnings = append(st.warnings, withWayOut(&disk.MountedError{Path: st.at.path}))
 	}
 	switch n, last, file, err := v.UnloggedBefore(); {
 	case err != nil:

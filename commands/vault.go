@@ -70,7 +70,8 @@ type vaultCompact struct {
 
 func (vaultCompact) Help() string {
 	return `The database keeps the bytes of what was overwritten or removed until it needs their
-place. This writes a new file without them, and puts it in the place of the old one.`
+place. This writes a new file without them, and puts it in the place of the old one. If the
+old one has other names (hard links), they stay with it: the vault then has a file of its own.`
 }
 
 func (c vaultCompact) Run(a *app) error {
@@ -89,10 +90,14 @@ func (c vaultCompact) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		names := s.OtherNames()
 		if err := s.Compact(to); err != nil {
 			return err
 		}
 		a.changed("the vault is compacted")
+		if names != nil {
+			a.out.warn("%s; the keys of today still open it, so remove it", names.LeftBehind())
+		}
 		after, err := s.Info()
 		if err != nil {
 			return err

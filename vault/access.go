@@ -37,7 +37,12 @@ func (r *refusal) Unwrap() error { return r.err }
 // still logs a refusal, and still makes the requests for an act that needs approval.
 // When it returns nil, everything is synced to the disk, log entries included.
 func (s *Session) update(fn func(*tx) error) error {
-	err := s.act(fn)
+	err := s.act(func(t *tx) error {
+		if err := s.v.refuseNames(false); err != nil {
+			return err
+		}
+		return fn(t)
+	})
 	if err == nil {
 		s.v.keepReserve()
 	}

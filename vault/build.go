@@ -60,16 +60,21 @@ type replacement struct {
 	distrust bool     // believe nothing that a member of the epoch could have written into the head
 	keep     bool     // keep the replaced file under another name
 	kept     string   // that name
+	named    bool     // go on even if the file has other names
 }
 
 // replaceFile lets prepare build a new file, from the one that s has open, as prepareFile does,
-// and puts it in the place of the vault. s then becomes next.
+// and puts it in the place of the vault. s then becomes next. If the file has another name, that would
+// stay an old copy of it, so the error is then a [NamesError], unless r says otherwise.
 func (s *Session) replaceFile(r *replacement, prepare func(old *tx) (end mark, err error)) error {
 	if s.v.opts.ReadOnly {
 		return errReadOnly
 	}
 	var end mark
 	build := func(old *tx) (err error) {
+		if err := s.v.refuseNames(r.named); err != nil {
+			return err
+		}
 		end, err = prepare(old)
 		return err
 	}
@@ -134,10 +139,14 @@ func (s *Session) become(next *Session) {
 
 // publish puts the new file in the place of the vault, and opens it.
 func (s *Session) publish() (published bool, err error) {
-	// Close before the rename: Windows cannot rename over an open file. Nothing is being
-	// written, so a failed close loses nothing.
-	_ = s.v.db.Close()
+	// Close before the rename: Windows cannot rename over an open file.
+	release, err := s.v.db.Leave()
+	if err != nil {
+		_ = os.Remove(s.v.path + newSuffix)
+		return false, err
+	}
 	published, err = disk.Publish(s.v.path+newSuffix, s.v.path)
+	release()
 	if opening := s.v.db.Reopen(); err == nil && opening != nil {
 		err = fault.New(ErrMaybeDone, "the change was made, but then the vault could not be opened: %v", opening)
 	}

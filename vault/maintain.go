@@ -28,11 +28,17 @@ func (s *Session) Check() (Report, error) {
 //
 // If via names a folder, on a disk with room, the new file is made there first. If there is no room
 // for it beside the vault, the error is a [NoRoomError].
+//
+// If the file has several names, the new one has one, and the others stay with the old file.
 func (s *Session) Compact(via string) error {
 	if err := s.mayOnlyOwner("compact the vault", audit.VaultCompacted, s.v.ID()); err != nil {
 		return err
 	}
-	return s.copyAnew(0, via, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), nil) })
+	var note map[string]any
+	if e := s.v.countNames(false); e != nil {
+		note = map[string]any{"other_names": e.Count - 1}
+	}
+	return s.copyAnew(0, via, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), note) })
 }
 
 // copyAnew copies the vault into a new file, record for record and in the same epoch.
@@ -46,7 +52,8 @@ func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
 		w.t.head = old.head
 		return act(w.t)
 	}
-	return s.replaceFile(&replacement{next: s}, func(old *tx) (mark, error) {
+	compacts := cut == 0
+	return s.replaceFile(&replacement{next: s, named: compacts}, func(old *tx) (mark, error) {
 		fill := func(w *builder) error { return fill(old, w) }
 		if via != "" {
 			return s.prepareVia(via, fill)

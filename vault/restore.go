@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"time"
 
 	"ass/audit"
@@ -32,6 +31,7 @@ type Restoration struct {
 	Damaged  string // what is damaged; "" if nothing is
 	Newest   uint64 // its newest readable log entry
 	KeepsLog bool   // whether its log is continued, with the entries that the backup lacks
+	Others   int    // its other names, which will stay an old copy; see [NamesError]
 	Unread   string // why newer entries than the readable ones may exist; "" if none can
 
 	Returning []string // secrets that were deleted or purged since the backup
@@ -60,6 +60,7 @@ func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, err
 		return Restoration{}, err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		r.nothing = true // also if a vault is made there by now: it would be read without its lock
 		err := r.read()
 		return r.plan, errors.Join(err, r.close())
 	}
@@ -109,6 +110,7 @@ type restore struct {
 	id           *Identity
 	o            Options
 	plan         Restoration
+	nothing      bool // not to look for a vault at path
 
 	from    *Session // the backup
 	there   *Vault   // the vault at path, if it opens
@@ -154,7 +156,7 @@ func (r *restore) read() error {
 			r.backup)
 	}
 	switch _, err := os.Lstat(r.path); {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), r.nothing:
 	case err != nil:
 		return err
 	default:
@@ -175,7 +177,7 @@ func (r *restore) do() error {
 	next := v.ownerSession(r.from.root, n+1, keys.Random())
 	defer next.wipe()
 	if r.plan.There {
-		if err := dropSecondNames(r.path, r.backup); err != nil {
+		if err := dropLeftovers(r.path); err != nil {
 			return err
 		}
 		var err error
@@ -220,33 +222,6 @@ func (r *restore) do() error {
 	}
 	r.plan.Epoch = next.epoch.N
 	return err
-}
-
-// replacedInfix comes before the time in the names of replaced files.
-const replacedInfix = ".replaced-"
-
-// replacedName returns a free name for the file that is at path until a new one replaces it.
-func replacedName(path string, now time.Time) (string, error) {
-	return disk.Unused(path + replacedInfix + now.UTC().Format("20060102-150405"))
-}
-
-// dropSecondNames removes what is left of runs that died before they replaced the vault:
-// other names of the vault, which look like copies but are not.
-func dropSecondNames(path, backup string) error {
-	dir, base := filepath.Split(path)
-	entries, err := os.ReadDir(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
-		if strings.HasPrefix(e.Name(), base+replacedInfix) && !disk.Same(name, backup) && disk.Linked(name, path) {
-			if err := os.Remove(name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {

@@ -47,6 +47,7 @@ func (r *restore) readThere() error {
 	its := err != nil || v.vid == r.from.v.vid
 	r.there = v
 	r.plan.There = true
+	r.plan.Others = otherNames(r.path)
 	if err == nil {
 		var s *Session
 		if s, err = v.Owner(r.id); err == nil && s.epoch.Vault != r.from.v.vid {

@@ -76,6 +76,9 @@ func (s *Session) commit(fn func(*tx) error) error {
 		if err := errors.Join(t.refuseBackup(), t.checkLastStep()); err != nil {
 			return err
 		}
+		if err := s.v.refuseNames(true); err != nil {
+			return err
+		}
 		if err := t.clearLapsed(); err != nil {
 			return err
 		}

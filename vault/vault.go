@@ -204,6 +204,9 @@ func open(path string, o Options) (*Vault, error) {
 	if err := v.open(); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
+	if n, err := v.db.Names(); err == nil && n > 1 && !o.ReadOnly {
+		_ = dropLeftovers(path) // what stays is told by those who mind
+	}
 	return v, nil
 }
 
