@@ -55,7 +55,7 @@ func TestTwoNames(t *testing.T) {
 		"delete": func(s *vault.Session) error { _, _, err := s.Delete(vaulttest.Path(t, "a/K")); return err },
 		"revoke": func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err },
 		"archive": func(s *vault.Session) error {
-			_, err := s.ArchiveLog(archive, time.Now().Add(time.Hour))
+			_, err := s.ArchiveLog(archive, time.Now().Add(time.Hour), false)
 			return err
 		},
 		"rekey": func(s *vault.Session) error { _, err := s.Rekey(); return err },
@@ -102,7 +102,7 @@ func TestTwoNames(t *testing.T) {
 		}
 		return nil
 	})
-	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID); return err })
+	v.Must(t, func(s *vault.Session) error { _, err := s.RevokeAgent(agent.ID, vault.NarrowOptions{}); return err })
 	if disk.Linked(v.Path, other) {
 		t.Error("they are still one file")
 	}
