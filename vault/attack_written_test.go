@@ -155,7 +155,7 @@ func TestAWrongNextKey(t *testing.T) {
 			c.put(s, "dev/K", 0)
 		}
 	})
-	const found = "signed in this place, but the MAC is wrong"
+	const found = "MAC mismatch, but the author signed it in this place"
 	if problems := c.problems(); strings.Count(problems, found) != 1 || strings.Contains(problems, "dev/K") {
 		t.Errorf("the verification found:\n%s", problems)
 	}

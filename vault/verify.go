@@ -186,7 +186,7 @@ func (v *verification) learn() (last audit.Position, err error) {
 	if v.t.head.backup {
 		v.t.head.log.Key = last.Key // a backup leaves this key out
 	}
-	if cut := last.Seq < v.t.head.log.Seq; v.headHolds && (cut || len(v.told.unclear) == 0) {
+	if cut := last.Seq < v.t.head.log.Seq; v.headHolds && (cut || len(v.told.findings) == 0) {
 		if problem := last.Differs(v.t.head.log); problem != "" {
 			v.found("audit log: %s", problem)
 		}
