@@ -49,14 +49,17 @@ var patterns = []struct {
 }{
 	{"negate-if", "the opposite of an if", negateIf},
 	{"drop-check", "an if that returns an error never does", dropCheck},
+	{"drop-skip", "an if that ends a function or a turn of a loop without an error never does", dropSkip},
 	{"drop-call", "a call whose result nobody uses is not made", dropCall},
+	{"skip-act", "a call that gives nothing but an error is not made, as if it had succeeded", skipAct},
+	{"drop-append", "nothing is appended", dropAppend},
 	{"nil-error", "nil is returned in the place of an error", nilError},
 	{"swap-compare", "< for <=, == for !=, and the like", swapCompare},
 	{"swap-logic", "&& for ||, and the reverse", swapLogic},
 	{"off-by-one", "0 for 1, and the reverse", offByOne},
 	{"permissions", "others may read a file or enter a folder", permissions},
 	{"drop-join", "one error less in errors.Join, and what it comes from", dropJoin},
-	{"drop-case", "a case that does nothing", dropCase},
+	{"drop-case", "a case that does nothing, or one that is not there if it does nothing", dropCase},
 }
 
 // finder collects the mutants of one file.
@@ -159,6 +162,17 @@ func (f *finder) fails(block *ast.BlockStmt, above []ast.Node) bool {
 	return false
 }
 
+func dropSkip(f *finder, n ast.Node, above []ast.Node) {
+	one, ok := n.(*ast.IfStmt)
+	if !ok || len(one.Body.List) == 0 || f.fails(one.Body, above) {
+		return
+	}
+	switch one.Body.List[len(one.Body.List)-1].(type) {
+	case *ast.ReturnStmt, *ast.BranchStmt:
+		f.replace(one.Cond.Pos(), one.Cond.End(), "false && ("+f.text(one.Cond)+")", "never: if "+f.brief(one.Cond))
+	}
+}
+
 // dropCall leaves Close out: what it would close is seldom missed before the process ends.
 func dropCall(f *finder, n ast.Node, above []ast.Node) {
 	call := ignored(n)
@@ -168,6 +182,40 @@ func dropCall(f *finder, n ast.Node, above []ast.Node) {
 	switch name := called(call); name {
 	case "Close", "panic":
 	default:
+		f.never(n.Pos(), n.End(), "without: "+f.brief(n))
+	}
+}
+
+// skipAct leaves out what only makes an error: nilError does that.
+func skipAct(f *finder, n ast.Node, above []ast.Node) {
+	var value ast.Expr
+	switch n := n.(type) {
+	case *ast.AssignStmt:
+		if len(n.Lhs) == 1 && isNamed(n.Lhs[0], "err") {
+			value = n.Rhs[0]
+		}
+	case *ast.ReturnStmt:
+		if results := resultsAround(above); endsInError(results) && len(n.Results) == results.NumFields() {
+			value = n.Results[len(n.Results)-1]
+		}
+	}
+	call, ok := value.(*ast.CallExpr)
+	if !ok || makesError[called(call)] {
+		return
+	}
+	f.replace(call.Pos(), call.End(), "func() error { if false { return "+f.text(call)+" }; return nil }()",
+		"without: "+f.brief(call))
+}
+
+var makesError = map[string]bool{"New": true, "Errorf": true, "Join": true, "Named": true, "Damaged": true,
+	"Unusable": true, "damaged": true, "errorf": true, "usagef": true, "bad": true, "found": true}
+
+func dropAppend(f *finder, n ast.Node, above []ast.Node) {
+	to, ok := n.(*ast.AssignStmt)
+	if !ok || to.Tok != token.ASSIGN || len(to.Rhs) != 1 || !inBlock(n, above) {
+		return
+	}
+	if call, ok := to.Rhs[0].(*ast.CallExpr); ok && called(call) == "append" && f.text(call.Args[0]) == f.text(to.Lhs[0]) {
 		f.never(n.Pos(), n.End(), "without: "+f.brief(n))
 	}
 }
@@ -313,12 +361,16 @@ func dropJoin(f *finder, n ast.Node, _ []ast.Node) {
 
 func dropCase(f *finder, n ast.Node, _ []ast.Node) {
 	one, ok := n.(*ast.CaseClause)
-	if !ok || len(one.Body) == 0 {
+	if !ok || len(one.Body)+len(one.List) == 0 {
 		return
 	}
 	what := "default"
 	if len(one.List) > 0 {
 		what = "case " + f.brief(one.List[0])
+	}
+	if len(one.Body) == 0 {
+		f.replace(one.Case, one.Colon+1, "", "without "+what)
+		return
 	}
 	f.never(one.Body[0].Pos(), one.Body[len(one.Body)-1].End(), "nothing in "+what)
 }

@@ -61,7 +61,26 @@ func TestPatterns(t *testing.T) {
 		{"drop-join", "name = strings.Join(a, b)", nil},
 		{"drop-case", "switch n { case 1: n++; case 2: default: n-- }", []string{
 			"switch n { case 1: if false {\nn++\n}; case 2: default: n-- }",
+			"switch n { case 1: n++;  default: n-- }",
 			"switch n { case 1: n++; case 2: default: if false {\nn--\n} }"}},
+		{"drop-case", "switch n { default: }", nil},
+		{"drop-skip", "if ok() { return 0, nil }", []string{"if false && (ok()) { return 0, nil }"}},
+		{"drop-skip", "for { if n > 1 { n++; continue } }", []string{"for { if false && (n > 1) { n++; continue } }"}},
+		{"drop-skip", "g(func() { if ok() { return } })", []string{"g(func() { if false && (ok()) { return } })"}},
+		{"drop-skip", "if ok() { return 0, err }", nil}, // drop-check does it
+		{"drop-skip", "if ok() { n++ }", nil},
+		{"skip-act", "if err := f(); ok() { n++ }",
+			[]string{"if err := func() error { if false { return f() }; return nil }(); ok() { n++ }"}},
+		{"skip-act", "return 0, f(n)", []string{"return 0, func() error { if false { return f(n) }; return nil }()"}},
+		{"skip-act", "n, err = f()", nil},
+		{"skip-act", "err = old", nil},
+		{"skip-act", "return f()", nil},
+		{"skip-act", "err = errors.New(name)", nil}, // drop-check does it
+		{"skip-act", "return 0, fault.New(ErrDenied, name)", nil},
+		{"drop-append", "list = append(list, n)", []string{"if false {\nlist = append(list, n)\n}"}},
+		{"drop-append", "list = append(other, n)", nil},
+		{"drop-append", "list := append(list, n)", nil},
+		{"drop-append", "if list = append(list, n); ok() { n++ }", nil},
 	} {
 		before, after := "package p\n\nfunc act() (n int, err error) {\n", "\n}\n"
 		all, err := mutantsOf("p/p.go", []byte(before+test.code+after), func(string) bool { return false })
