@@ -44,6 +44,12 @@ func TestABrokenFileIsNotLocked(t *testing.T) {
 	db := st.db
 	defer db.Close() // only so that the test keeps no mapping
 	st.broken = errors.New("broken")
+	if err := st.View(func(*Tx) error { return nil }); err != st.broken {
+		t.Errorf("it is still read: %v", err)
+	}
+	if err := st.Update(func(*Tx) error { return nil }); err != st.broken {
+		t.Errorf("it is still written: %v", err)
+	}
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}

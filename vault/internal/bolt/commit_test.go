@@ -90,6 +90,34 @@ func TestTransactionNumbers(t *testing.T) {
 	}
 }
 
+// If the meta page of the newest transaction is lost, the other one leads to what was there before, so
+// the file is refused. Without the older one, nothing is missing.
+func TestALostMetaPage(t *testing.T) {
+	for _, lost := range []string{"older", "newest"} {
+		path := newFile(t)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := 0
+		newer := order.Uint64(b[pageHeader+48:]) > order.Uint64(b[PageSize+pageHeader+48:])
+		if newer != (lost == "newest") {
+			page = 1
+		}
+		b[page*PageSize+pageHeader+16] ^= 1
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(path, true)
+		if refused := errors.Is(err, fault.ErrDamaged); refused != (lost == "newest") {
+			t.Errorf("the %s is lost: %v", lost, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // If the file does not show a transaction as its newest after the commit, it is not acknowledged.
 func TestCommitIsConfirmed(t *testing.T) {
 	path := newFile(t)

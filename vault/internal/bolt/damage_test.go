@@ -130,6 +130,72 @@ func TestCheckFileFindsForms(t *testing.T) {
 	}
 }
 
+// bbolt overwrites what is listed as free. So a list without the sum of ass is compared with all pages
+// before the file is opened for writing.
+func TestOpenChecksTheListOfFreePages(t *testing.T) {
+	path := damagedFile(t, func(b []byte, w *tree) {
+		if !w.trusted {
+			t.Fatal("the list has no sum")
+		}
+		before := order.Uint64(b[freeAt(w)-8:])
+		for id := range w.seen {
+			if id > before {
+				order.PutUint64(b[freeAt(w):], id)
+				return
+			}
+		}
+		t.Fatal("no page in use is behind the free ones")
+	})
+	st, err := Open(path, false)
+	if !errors.Is(err, fault.ErrDamaged) {
+		t.Errorf("for writing: %v", err)
+	}
+	if err == nil {
+		_ = st.Close()
+	}
+	if st, err = Open(path, true); err != nil {
+		t.Fatalf("for reading, the list does not matter: %v", err)
+	}
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Somebody who edits the file can make the sum of the list, too. Then what reads a page that is listed
+// as free refuses it, before bbolt overwrites it.
+func TestAPageInUseThatIsListedAsFree(t *testing.T) {
+	st, err := Open(damagedFile(t, func(b []byte, w *tree) {
+		before := order.Uint64(b[freeAt(w)-8:])
+		for id, p := range w.seen {
+			if id > before && p.leaf {
+				order.PutUint64(b[freeAt(w):], id)
+				list := b[w.free*PageSize:]
+				list = list[:(uint64(order.Uint32(list[12:]))+1)*PageSize]
+				copy(list[len(list)-freeSum:], listSum(list, w.txid))
+				return
+			}
+		}
+		t.Fatal("no page in use is behind the free ones")
+	}), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for _, name := range []string{"long", "many", "large"} {
+		if err := st.Each(name, func(_, _ []byte) {}); errors.Is(err, fault.ErrDamaged) {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d buckets are refused", refused)
+	}
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // freeAt returns the place of the last id in the list of free pages.
 func freeAt(w *tree) uint64 { return w.free*PageSize + pageHeader + uint64(len(w.freeIDs)) - 8 }
 
