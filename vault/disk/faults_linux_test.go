@@ -138,3 +138,38 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+// A new folder is synced into the one above it: what is synced inside is lost with it.
+func TestMakeFolderSyncs(t *testing.T) {
+	if dir := os.Getenv("ASS_TEST_FOLDER"); dir != "" {
+		trace.Me()
+		if err := disk.MakeFolder(filepath.Join(dir, "a", "b")); err != nil {
+			t.Fatal(err)
+		}
+		os.Exit(0)
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMakeFolderSyncs$")
+	cmd.Env = append(os.Environ(), "ASS_TEST_FOLDER="+dir)
+	var synced []string
+	_, _, err := trace.Files(cmd, dir, func(call trace.FileCall) trace.Verdict {
+		if call.Syncs() {
+			synced = append(synced, call.Path)
+		}
+		return trace.Verdict{}
+	})
+	trace.SkipUntraceable(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{dir, filepath.Join(dir, "a")}; !slices.Equal(synced, want) {
+		t.Errorf("synced %q, not %q", synced, want)
+	}
+}
+
+// A name that is taken is told as such where nothing can be written, too.
+func TestWriteNewWhereNothingCanBeWritten(t *testing.T) {
+	if err := (disk.Register{}).WriteNew("/proc/version", []byte("x"), 0o600); !errors.Is(err, os.ErrExist) {
+		t.Error(err)
+	}
+}
