@@ -159,6 +159,26 @@ func TestTokenExpires(t *testing.T) {
 	wantValue(t, "the owner after a rewrite", v.Do, "a/ITS", "by the token")
 }
 
+// What is only looked at is no more for a token that has expired than what is read.
+func TestAnExpiredTokenSeesNothing(t *testing.T) {
+	v := vaulttest.New(t)
+	clock := v.UseClock()
+	v.Set(t, "a/K", "value", vault.SetOptions{})
+	_, token := v.NewToken(t, v.Do, vault.TokenSpec{Scopes: vaulttest.Scopes(t, "secrets:read:a/*")})
+	list := func(s *vault.Session) error {
+		secrets, err := s.List(tokens.Namespace{}, false)
+		if len(secrets) != 1 && err == nil {
+			t.Errorf("listed are %v", secrets)
+		}
+		return err
+	}
+	wantError(t, "before its end", token(list), nil)
+	wantError(t, "at its end", token(func(s *vault.Session) error {
+		clock.Pass(time.Hour)
+		return list(s)
+	}), vault.ErrLapsed)
+}
+
 func TestTokenClock(t *testing.T) {
 	v := vaulttest.New(t)
 	clock := v.UseClock()
@@ -359,6 +379,9 @@ func TestTokenTiers(t *testing.T) {
 		})
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		if n := len(denials(t, v)); c.name == "an agent, sensitive" && (n == 0 || !strings.HasSuffix(denials(t, v)[n-1], " tier")) {
+			t.Errorf("%s: the log does not tell of the refusal: %q", c.name, denials(t, v))
 		}
 		for _, tier := range tokens.Tiers {
 			if err != nil {

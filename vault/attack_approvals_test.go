@@ -179,6 +179,16 @@ func TestForgedApprovals(t *testing.T) {
 			_, err := forgeAsk(c, t, "prod/app/WCARD", nil)
 			return err
 		}, "invalid signature for author"},
+		"ask at the place of another": {func(c *company, s *Session, t *tx, good []byte) error {
+			_, err := forgeAsk(c, t, "prod/app/WCARD", func(b *requestBody) {
+				b.Requester = c.id["reader"]
+				k, _ := json.Marshal(b)
+				if err := t.put(bucketRequests, requestKey(c.id["reader"], requestID(k)), true, b); err != nil {
+					c.t.Fatal(err)
+				}
+			})
+			return err
+		}, "has no right to write it"},
 		"ask that was changed after it was answered": {func(c *company, s *Session, t *tx, good []byte) error {
 			var body requestBody
 			err := bodyOf(t, bucketRequests, good, &body)
@@ -290,6 +300,34 @@ func TestMalformedRequestsAreNotShown(t *testing.T) {
 				}
 			})
 			c.finds(x.finds)
+		})
+	}
+}
+
+// A reason that the requester did not give is not shown, nor is one that no person reads to its end.
+func TestForgedReasons(t *testing.T) {
+	for name, x := range map[string]struct {
+		by, asker, about, reason string
+	}{
+		"by another, for the requester":     {"exact", "reader", "reader", "because"},
+		"by another, for itself":            {"exact", "exact", "reader", "because"},
+		"by the requester, for another":     {"reader", "exact", "reader", "because"},
+		"about a request that is not there": {"exact", "exact", "", "because"},
+		"of endless text":                   {"reader", "reader", "reader", strings.Repeat("x", maxTextBytes+1)},
+	} {
+		c := newCompany(t)
+		_, id, _ := cutRequestKey(c.ask("reader", "prod/app/CARD"))
+		about := id.String()
+		if x.about == "" {
+			about = uuid.NewString()
+		}
+		c.insider(x.by, func(_ *Session, t *tx) error {
+			return t.log(audit.ApprovalReason, "approval", about, map[string]any{"asker": c.id[x.asker], "reason": x.reason})
+		})
+		c.do(func(s *Session) {
+			if list, err := s.Requests(); err != nil || len(list) != 1 || list[0].Reason != "" {
+				t.Errorf("%s: %+v, %v", name, list, err)
+			}
 		})
 	}
 }

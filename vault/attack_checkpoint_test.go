@@ -317,3 +317,18 @@ func TestRestoreOverAHurtBeginning(t *testing.T) {
 		})
 	}
 }
+
+// A log that fails its verification is not archived: the checkpoint would vouch for it.
+func TestAForgedLogIsNotArchived(t *testing.T) {
+	c := newCompany(t)
+	c.insider("reader", func(_ *Session, t *tx) error { return t.log(audit.ApprovalGranted, "approval", "x", nil) })
+	file := filepath.Join(t.TempDir(), "log.jsonl")
+	c.do(func(s *Session) {
+		_, err := s.ArchiveLog(file, time.Now().Add(time.Hour), false)
+		c.check("it is archived", err, ErrDamaged, "the log failed its verification, so nothing was archived")
+	})
+	if _, err := os.Lstat(file); err == nil {
+		t.Error("there is an archive")
+	}
+	c.finds("who is not the owner")
+}

@@ -280,6 +280,17 @@ func TestSwappedRecipients(t *testing.T) {
 	})
 }
 
+// A grant whose MAC does not hold opens nothing, before any other record is read.
+func TestAnAlteredGrant(t *testing.T) {
+	c := newCompany(t)
+	k := keys.NewGrantee(c.secret["reader"]).Index
+	r := c.take(bucketGrants, k[:])
+	r[len(r)-1] ^= 1
+	c.give(bucketGrants, k[:], r)
+	err := c.honest("reader", func(*Session) { t.Error("it opens") })
+	c.check("the agent", err, ErrDamaged, "MAC mismatch")
+}
+
 // A grant opens only for its grantee. A forged grant gives no more than the scopes that
 // the owner signed.
 func TestForgedGrants(t *testing.T) {

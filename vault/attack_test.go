@@ -219,6 +219,22 @@ func TestRecordsAreBoundToTheirPlace(t *testing.T) {
 	}
 }
 
+// Under another id, this machine would remember nothing of the vault, so an old copy would not be seen.
+func TestTheIDIsThatOfTheOwner(t *testing.T) {
+	v := newVictim(t)
+	id := v.take(bucketMeta, []byte(metaVault))
+	id[0] ^= 1
+	v.give(bucketMeta, []byte(metaVault), id)
+	opened, err := Open(v.path, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its id") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What was once true, and is put back, has MACs that hold. The log tells.
 func TestOldRecordsAreFound(t *testing.T) {
 	secrets, k1, k3 := []byte("a/K"), func(v *victim) []byte { return versionKey(v.p("a/K"), 1) },
