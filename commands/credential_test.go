@@ -2,8 +2,11 @@ package commands
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -54,5 +57,31 @@ func TestRoomForPassphrase(t *testing.T) {
 	}
 	if exit, said := run(math.MaxInt64, 3*mib); exit != 0 || !strings.Contains(said, "3.0 MiB are free") {
 		t.Errorf("with little memory: %d, %s", exit, said)
+	}
+}
+
+// A program gets no owner key, and no key from a file that others can read or write.
+func TestKeysForPrograms(t *testing.T) {
+	id := newKey(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "key")
+	run := func(env string) (exit int, said string) {
+		var out bytes.Buffer
+		exit = Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Dir: dir,
+			Env: []string{"HOME=" + dir, "USERPROFILE=" + dir, "LOCALAPPDATA=" + dir, env}}.Run([]string{"secrets", "list"})
+		return exit, out.String()
+	}
+	if exit, said := run("ASS_AGENT_KEY=" + id.Text()); exit != exitUsage || !strings.Contains(said, "not for programs") {
+		t.Errorf("an owner key: %d, %s", exit, said)
+	}
+	for mode, refused := range map[os.FileMode]bool{0o600: false, 0o640: true, 0o602: true} {
+		err := os.WriteFile(file, []byte("ass_"+strings.Repeat("0", 54)), 0o600)
+		if err = errors.Join(err, os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+		exit, said := run("ASS_AGENT_KEY_FILE=" + file)
+		if said := strings.Contains(said, "others can read or write"); exit == 0 || said != (refused && runtime.GOOS != "windows") {
+			t.Errorf("a file of mode %v: %d, %v", mode, exit, said)
+		}
 	}
 }
