@@ -107,6 +107,9 @@ func mutate(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = removeAll(dir) }()
+	if err := os.Chmod(dir, 0o711); err != nil { // see share
+		return err
+	}
 	fmt.Printf("%d mutants, %d of them to try, seed %d\n", len(all), len(chosen), o.seed)
 	t := &trial{options: o, root: root, dir: dir, reasons: reasons, count: map[verdict]int{}}
 	err = t.run(ctx, chosen)

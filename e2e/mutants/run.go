@@ -45,7 +45,13 @@ func newWorkshop(root, dir string) (*workshop, error) {
 		return nil, err
 	}
 	linkAll(vars[0], w.path("cache"))
-	return w, nil
+	return w, errors.Join(os.Chmod(w.dir, 0o711), w.share("on", 0o644), w.share("reached", 0o666))
+}
+
+// share empties a file. A test may run the program as another user, who has to read which mutant is
+// on, and note which it reaches.
+func (w *workshop) share(name string, mode fs.FileMode) error {
+	return errors.Join(os.WriteFile(w.path(name), nil, mode), os.Chmod(w.path(name), mode))
 }
 
 func (w *workshop) path(name ...string) string {
@@ -85,10 +91,7 @@ func (w *workshop) tidy() error {
 			return err
 		}
 	}
-	if err := os.Mkdir(w.path("tmp"), 0o700); err != nil {
-		return err
-	}
-	if err := errors.Join(copyTree(w.root, w.path(plain)), copyTree(w.path("switched"), w.path(together))); err != nil {
+	if err := errors.Join(os.Mkdir(w.path("tmp"), 0o711), os.Chmod(w.path("tmp"), 0o711), copyTree(w.root, w.path(plain)), copyTree(w.path("switched"), w.path(together))); err != nil {
 		return err
 	}
 	if w.kept == nil {
