@@ -52,7 +52,7 @@ cuts disks="5000" seed="0":
 model steps="100000" *args:
     go test ./vault -run '^TestModel$' -v -timeout 0 -args -model-steps {{steps}} {{args}}
 
-# Break the program in small ways, and name what no test sees; see docs/reliability.md
+# Break the program in small ways, and name what no test sees (-listed: the mutants that matter most); see docs/reliability.md
 mutants *args:
     go test ./e2e/mutants -args -try
     go run ./e2e/mutants {{args}}

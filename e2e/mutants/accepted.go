@@ -7,47 +7,51 @@ import (
 	"strings"
 )
 
-// accepted.txt lists mutants that no test can or should kill. Each has a block of lines: its
-// pattern (with #2 for the second one of the pattern on its line) and file, a part of its line of
-// source, and the reason. If the line says nothing of its own, such as return err, a part of one of
+// Two files name mutants of their own: accepted.txt those that no test can or should kill, with the
+// reason, and list.txt those that matter most. Each mutant has a block of lines: its pattern (with #2
+// for the second one of the pattern on its line) and file, a part of its line of source, and in
+// accepted.txt the reason. If the line says nothing of its own, such as return err, a part of one of
 // the two lines before it serves. There are no line numbers, because the code moves.
-//
-//go:embed accepted.txt
-var acceptedList string
+var (
+	//go:embed accepted.txt
+	acceptedList string
+	//go:embed list.txt
+	matterList string
+)
 
-type argument struct {
+type block struct {
 	kind, file, source, reason string
 }
 
-// parseArguments reads the blocks of accepted.txt. Lines that begin with a # are comments.
-func parseArguments(text string) (all []argument, err error) {
-	var block []string
+// parseBlocks reads the blocks of a file. Lines that begin with a # are comments.
+func parseBlocks(text string) (all []block, err error) {
+	var lines []string
 	for line := range strings.Lines(text + "\n\n") {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "#"):
 		case line != "":
-			block = append(block, line)
-		case len(block) > 0:
-			kind, file, ok := strings.Cut(block[0], " ")
-			if !ok || len(block) < 3 {
-				return nil, fmt.Errorf("accepted.txt: %q needs a pattern and a file, a line of source, and a reason", block[0])
+			lines = append(lines, line)
+		case len(lines) > 0:
+			kind, file, ok := strings.Cut(lines[0], " ")
+			if !ok || len(lines) < 2 {
+				return nil, fmt.Errorf("%q needs a pattern and a file, and a line of source", lines[0])
 			}
-			all = append(all, argument{kind, file, block[1], strings.Join(block[2:], " ")})
-			block = nil
+			all = append(all, block{kind, file, lines[1], strings.Join(lines[2:], " ")})
+			lines = nil
 		}
 	}
 	return all, nil
 }
 
-// among returns the mutants that an argument is about, which should be one.
-func (a argument) among(all []mutant) (found []mutant) {
-	sameKind := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool { return a.kind != m.kind() || a.file != m.file })
+// among returns the mutants that a block is about, which should be one.
+func (b block) among(all []mutant) (found []mutant) {
+	sameKind := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool { return b.kind != m.kind() || b.file != m.file })
 	for _, textOf := range []func(mutant) string{
 		func(m mutant) string { return m.source }, func(m mutant) string { return m.before },
 	} {
 		for _, m := range sameKind {
-			if strings.Contains(textOf(m), a.source) {
+			if strings.Contains(textOf(m), b.source) {
 				found = append(found, m)
 			}
 		}
@@ -58,17 +62,29 @@ func (a argument) among(all []mutant) (found []mutant) {
 	return found
 }
 
-// argued returns the reason of each mutant that has one. An argument about no mutant is stale, one
-// about several is vague, and both are errors.
-func argued(arguments []argument, all []mutant) (reasons map[string]string, err error) {
-	reasons = map[string]string{}
-	for _, a := range arguments {
-		found := a.among(all)
-		if len(found) != 1 {
-			return nil, fmt.Errorf("accepted.txt: %d mutants are %s in %s at %q, not one; mend it, or remove it",
-				len(found), a.kind, a.file, a.source)
-		}
-		reasons[found[0].id()] = a.reason
+// named returns the blocks of a file by the mutants that they are about. A block about no mutant is
+// stale, one about several is vague, and both are errors. So is a reason where there should be none.
+func named(file, text string, reasons bool, all []mutant) (by map[string]block, err error) {
+	blocks, err := parseBlocks(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return reasons, nil
+	by = map[string]block{}
+	for _, b := range blocks {
+		found := b.among(all)
+		if len(found) != 1 {
+			return nil, fmt.Errorf("%s: %d mutants are %s in %s at %q, not one; mend it, or remove it",
+				file, len(found), b.kind, b.file, b.source)
+		}
+		id := found[0].id()
+		if _, again := by[id]; again {
+			return nil, fmt.Errorf("%s: %s is named twice", file, id)
+		}
+		if (b.reason != "") != reasons {
+			return nil, fmt.Errorf("%s: %s in %s at %q: its reason is missing, or does not belong here", file, b.kind, b.file,
+				b.source)
+		}
+		by[id] = b
+	}
+	return by, nil
 }

@@ -6,7 +6,7 @@
 // The changes are made from patterns (see patterns.go), so they follow the code. Many are built
 // together (switch.go), and meet only the tests that reach them (units.go). Each package has a list
 // of packages whose tests should see its mutants (plan.go). A mutant that no test can see is argued
-// in accepted.txt.
+// in accepted.txt; those that matter most are in list.txt.
 package main
 
 import (
@@ -34,6 +34,7 @@ type options struct {
 	timeout            time.Duration
 	tests              string
 	core, full, list   bool
+	listed             bool
 }
 
 func main() {
@@ -44,6 +45,7 @@ func main() {
 	flag.StringVar(&o.pkg, "package", "", "try this package alone, such as vault, or vault/... with all below it")
 	flag.StringVar(&o.file, "file", "", "try this file alone, such as vault/tx.go")
 	flag.BoolVar(&o.core, "core", false, "try the files alone where a mutant hurts most (core in plan.go)")
+	flag.BoolVar(&o.listed, "listed", false, "try the mutants of list.txt alone, whatever -n says")
 	flag.StringVar(&o.run, "run", "",
 		"try these `mutants` alone, such as vault/tx.go:12:negate-if, with commas between them, also if they are argued")
 	flag.StringVar(&o.tests, "tests", "all", "`own` runs the tests of the mutant's package alone")
@@ -78,15 +80,15 @@ func mutate(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	arguments, err := parseArguments(acceptedList)
+	reasons, err := named("accepted.txt", acceptedList, true, all)
 	if err != nil {
 		return err
 	}
-	reasons, err := argued(arguments, all)
+	matter, err := named("list.txt", matterList, false, all)
 	if err != nil {
 		return err
 	}
-	chosen := o.choose(all)
+	chosen := o.choose(all, matter)
 	switch {
 	case o.tests != "all" && o.tests != "own":
 		return errors.New("-tests must be all or own")
@@ -117,12 +119,14 @@ func mutate(ctx context.Context, o options) error {
 	return err
 }
 
-// choose returns the mutants that the options mean, in an order that depends on the seed.
-func (o options) choose(all []mutant) []mutant {
+// choose returns the mutants that the options mean, in an order that depends on the seed. matter has
+// those of list.txt.
+func (o options) choose(all []mutant, matter map[string]block) []mutant {
 	below, deep := strings.CutSuffix(o.pkg, "/...")
 	chosen := slices.DeleteFunc(slices.Clone(all), func(m mutant) bool {
 		switch pkg := m.packageOf(); {
 		case o.run != "" && !slices.Contains(strings.Split(o.run, ","), m.id()), o.core && !isCore(m.file),
+			o.listed && matter[m.id()] == block{},
 			o.pattern != "" && o.pattern != m.pattern, o.file != "" && o.file != m.file:
 			return true
 		case o.pkg != "" && pkg != below:
@@ -130,7 +134,7 @@ func (o options) choose(all []mutant) []mutant {
 		}
 		return false
 	})
-	if o.n > 0 && o.n < len(chosen) {
+	if o.n > 0 && o.n < len(chosen) && !o.listed {
 		rand.New(rand.NewPCG(o.seed, 0)).Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 		chosen = chosen[:o.n]
 	}
@@ -141,7 +145,7 @@ func (o options) choose(all []mutant) []mutant {
 type trial struct {
 	options
 	root, dir string
-	reasons   map[string]string // of the mutants that are argued
+	reasons   map[string]block // of the mutants that are argued
 
 	mu        sync.Mutex
 	count     map[verdict]int
@@ -156,7 +160,7 @@ func (t *trial) run(ctx context.Context, chosen []mutant) error {
 	if err := copyTree(t.root, project); err != nil {
 		return err
 	}
-	tried := slices.DeleteFunc(slices.Clone(chosen), func(m mutant) bool { return t.reasons[m.id()] != "" })
+	tried := slices.DeleteFunc(slices.Clone(chosen), func(m mutant) bool { return t.reasons[m.id()].reason != "" })
 	var shops []*workshop
 	for i := range t.parallel {
 		w, err := newWorkshop(project, filepath.Join(t.dir, fmt.Sprint(i)))
@@ -213,7 +217,7 @@ func (o options) neededBy(chosen []mutant) (pkgs []string) {
 // one tries one mutant and prints a line about it.
 func (t *trial) one(ctx context.Context, w *workshop, m mutant) (err error) {
 	start := time.Now()
-	v, by := isArgued, t.reasons[m.id()]
+	v, by := isArgued, t.reasons[m.id()].reason
 	if by == "" {
 		if v, by, err = w.try(ctx, m, t.testsOf(m), t.timeout, t.full); err != nil {
 			return err
@@ -234,14 +238,17 @@ func (t *trial) report() {
 	for _, m := range t.survivors {
 		fmt.Printf("\nsurvivor: %s\n  line:   %s\n  change: %s\n", m.id(), m.source, m.change)
 	}
-	c, tried := t.count, 0
-	for _, n := range c {
-		tried += n
+	fmt.Println("\n" + summary(t.count))
+}
+
+// summary says what became of the mutants, and the share of those killed.
+func summary(c map[verdict]int) string {
+	dead := c[killed] + c[timedOut]
+	tried := dead + c[isArgued] + c[survived]
+	text := fmt.Sprintf("%d tried: %d killed, %d of them by time, %d not compiled, %d argued, %d survived",
+		tried+c[notCompiled], dead, c[timedOut], c[notCompiled], c[isArgued], c[survived])
+	if tried > 0 {
+		text += fmt.Sprintf("; %.1f%% killed", 100*float64(dead)/float64(tried))
 	}
-	fmt.Printf("\n%d tried: %d killed, %d of them by time, %d not compiled, %d argued, %d survived", tried,
-		c[killed]+c[timedOut], c[timedOut], c[notCompiled], c[isArgued], c[survived])
-	if judged := c[killed] + c[timedOut] + c[survived]; judged > 0 {
-		fmt.Printf("; %.1f%% killed", 100*float64(c[killed]+c[timedOut])/float64(judged))
-	}
-	fmt.Println()
+	return text
 }

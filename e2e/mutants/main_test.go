@@ -45,15 +45,13 @@ func TestArguments(t *testing.T) {
 		{"another file", "drop-call p/r.go\nx.wipe()\nwhy\n", "", "0 mutants are drop-call in p/r.go"},
 		{"another line", "drop-call p/p.go\nn.wipe()\nwhy\n", "", `at "n.wipe()"`},
 		{"another pattern", "off-by-one p/p.go\nx.wipe()\nwhy\n", "", "0 mutants are off-by-one"},
-		{"no reason", "drop-call p/p.go\nx.wipe()\n", "", "needs a pattern and a file"},
+		{"no line", "drop-call p/p.go\n", "", "needs a pattern and a file"},
+		{"no reason", "drop-call p/p.go\nx.wipe()\n", "", "its reason is missing"},
+		{"twice", "drop-call p/p.go\nx.wipe()\nwhy\n\ndrop-call p/p.go\nx.wipe\nwhy\n", "", "is named twice"},
 		{"no file", "drop-call\nx.wipe()\nwhy\n", "", "needs a pattern and a file"},
 	} {
 		var said string
-		arguments, err := parseArguments(test.text)
-		reasons := map[string]string{}
-		if err == nil {
-			reasons, err = argued(arguments, all)
-		}
+		reasons, err := named("a.txt", test.text, true, all)
 		if err != nil {
 			said = err.Error()
 		}
@@ -62,10 +60,26 @@ func TestArguments(t *testing.T) {
 		}
 		var got []string
 		for _, id := range slices.Sorted(maps.Keys(reasons)) {
-			got = append(got, id+" "+reasons[id])
+			got = append(got, id+" "+reasons[id].reason)
 		}
 		if strings.Join(got, "\n") != test.argued {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.argued)
+		}
+	}
+	if _, err := named("a.txt", "drop-call p/q.go\nx.wipe()\nwhy\n", false, all); err == nil {
+		t.Error("a reason in a list without reasons is no error")
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for want, count := range map[string]map[verdict]int{
+		"20 tried: 18 killed, 1 of them by time, 0 not compiled, 1 argued, 1 survived; 90.0% killed": {killed: 17, timedOut: 1,
+			isArgued: 1, survived: 1},
+		"2 tried: 1 killed, 0 of them by time, 1 not compiled, 0 argued, 0 survived; 100.0% killed": {killed: 1, notCompiled: 1},
+		"1 tried: 0 killed, 0 of them by time, 1 not compiled, 0 argued, 0 survived":                {notCompiled: 1},
+	} {
+		if got := summary(count); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
@@ -78,6 +92,7 @@ func TestChoose(t *testing.T) {
 			all = append(all, mutant{file: file, line: line, pattern: []string{"drop-call", "off-by-one"}[line%2], nth: 1})
 		}
 	}
+	matter := map[string]block{"vault/tx.go:12:drop-call": {file: "vault/tx.go"}, "vaults/a.go:13:off-by-one": {file: "vaults/a.go"}}
 	for _, test := range []struct {
 		name string
 		options
@@ -93,13 +108,15 @@ func TestChoose(t *testing.T) {
 		{"one", options{run: "vault/tx.go:12:drop-call", n: 5}, 1},
 		{"two", options{run: "vault/tx.go:12:drop-call,vaults/a.go:13:off-by-one"}, 2},
 		{"none", options{run: "vault/tx.go:13:drop-call"}, 0},
+		{"the list, whole", options{listed: true, n: 1}, 2},
+		{"a file of the list", options{listed: true, file: "vault/tx.go"}, 1},
 	} {
-		if got := test.choose(all); len(got) != test.want {
+		if got := test.choose(all, matter); len(got) != test.want {
 			t.Errorf("%s: got %d mutants, want %d", test.name, len(got), test.want)
 		}
 	}
-	first, again := options{n: 20, seed: 3}.choose(all), options{n: 20, seed: 3}.choose(all)
-	other := options{n: 20, seed: 4}.choose(all)
+	first, again := options{n: 20, seed: 3}.choose(all, nil), options{n: 20, seed: 3}.choose(all, nil)
+	other := options{n: 20, seed: 4}.choose(all, nil)
 	if !slices.Equal(first, again) || slices.Equal(first, other) {
 		t.Error("a sample does not depend on its seed alone")
 	}
