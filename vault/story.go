@@ -42,13 +42,12 @@ type story struct {
 
 	dated func(seq uint64, ev audit.Event) // looks at the date of each entry; nil if nobody does
 
-	findings    []audit.Finding // entries that do not hold
-	problems    []string        // findings, and what the others should not say
-	suspects    []suspect
-	holds       bool            // whether every entry that is here is valid
-	unclear     map[uint64]bool // invalid entries: the records they describe are not reported
-	lastUnclear uint64
-	cutFrom     uint64 // the same for all entries from this one on; 0 for none
+	findings []audit.Finding // entries that do not hold
+	problems []string        // findings, and what the others should not say
+	suspects []suspect
+	holds    bool   // whether every entry that is here is valid
+	unclear  []span // entries of which nothing is known, in order: the records they describe are not reported
+	cutFrom  uint64 // the same for all entries from this one on; 0 for none
 
 	keepAt uint64     // the entry after which to keep what was learned; 0 for none
 	kept   checkpoint // what was learned up to keepAt
@@ -60,6 +59,9 @@ type keyIssued struct {
 	note    map[string]any
 	checked bool // whether the owner's signature was checked
 }
+
+// span is a run of entries.
+type span struct{ from, to uint64 }
 
 // acted says who made an entry, and when.
 type acted struct {
@@ -77,7 +79,7 @@ type suspect struct {
 func newStory(root *keys.Root) *story {
 	return &story{
 		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]time.Time{},
-		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{}, unclear: map[uint64]bool{},
+		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{},
 	}
 }
 
@@ -146,10 +148,7 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		if f.Signed {
 			continue
 		}
-		for n := f.Seq; n <= max(f.Seq, f.To); n++ {
-			st.unclear[n] = true
-			st.lastUnclear = max(st.lastUnclear, n)
-		}
+		st.unclear = append(st.unclear, span{f.Seq, max(f.Seq, f.To)})
 	}
 	for _, s := range st.suspects {
 		if len(findings) == 0 || s.seq < findings[0].Seq {
@@ -179,11 +178,23 @@ func (st *story) found(format string, args ...any) {
 
 // isUnclear reports whether nothing is known of an entry.
 func (st *story) isUnclear(seq uint64) bool {
-	return st.unclear[seq] || st.cutFrom > 0 && seq >= st.cutFrom
+	_, found := slices.BinarySearchFunc(st.unclear, seq, func(of span, seq uint64) int {
+		switch {
+		case of.to < seq:
+			return -1
+		case of.from > seq:
+			return 1
+		}
+		return 0
+	})
+	return found || st.cutFrom > 0 && seq >= st.cutFrom
 }
 
 // unclearBehind reports whether nothing is known of some entry after seq.
-func (st *story) unclearBehind(seq uint64) bool { return st.cutFrom > 0 || st.lastUnclear > seq }
+func (st *story) unclearBehind(seq uint64) bool {
+	last := len(st.unclear) - 1
+	return st.cutFrom > 0 || last >= 0 && st.unclear[last].to > seq
+}
 
 // beforeEpoch reports whether a record claims to be of an entry before this epoch, and by somebody else than the owner.
 // When an epoch begins, the owner signs every record, so this one was signed later.
