@@ -797,12 +797,26 @@ func TestMetaIsBound(t *testing.T) {
 	}
 }
 
-// A newer format is not damage.
+// A newer format is not damage: nothing opens it, replaces it or makes a vault of it. A format that no program has is damage.
 func TestNewerFormat(t *testing.T) {
-	v := newVictim(t)
-	v.give(bucketMeta, []byte(metaFormat), []byte("ass/2"))
-	if _, err := Open(v.path, v.opts); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "update ass") {
-		t.Errorf("%v", err)
+	for text, later := range map[string]bool{"ass/2": true, "ass/17": true, "ass/q": false, "ass/0": false} {
+		v := newVictim(t)
+		backup := v.backUp()
+		v.give(bucketMeta, []byte(metaFormat), []byte(text))
+		if _, err := Open(v.path, v.opts); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "update ass") {
+			t.Errorf("%s: %v", text, err)
+		}
+		before, _ := os.ReadFile(v.path)
+		if _, err := PlanRestore(v.path, backup, v.owner, v.opts); errors.Is(err, ErrFormat) != later || (err == nil) == later {
+			t.Errorf("%s: a restore over it: %v", text, err)
+		}
+		if _, err := Salvage(v.path, filepath.Join(t.TempDir(), "new.db"), v.owner, v.opts); errors.Is(err, ErrFormat) != later ||
+			(err == nil) == later {
+			t.Errorf("%s: its salvage: %v", text, err)
+		}
+		if after, _ := os.ReadFile(v.path); !bytes.Equal(before, after) {
+			t.Errorf("%s: the file was changed", text)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 // wrapCreate turns an error of the system, about a file that was to be made, into
 // [ErrNotMade]. It returns errors of the vault's own kinds as they are.
 func wrapCreate(said string, err error) error {
-	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrMaybeDone} {
+	for _, kind := range []error{ErrExists, ErrConflict, ErrBusy, ErrWrongKey, ErrDamaged, ErrFormat, ErrMaybeDone} {
 		if errors.Is(err, kind) {
 			return err
 		}

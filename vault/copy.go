@@ -124,6 +124,13 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	}
 	note := map[string]any{"reason": p.why, "resource": p.what}
 	maps.Copy(note, p.note)
+	if p.told != nil && len(p.told.findings) > 0 { // what these entries told of is not known
+		var list []string
+		for _, f := range p.told.findings[:min(len(p.told.findings), 100)] {
+			list = append(list, f.String())
+		}
+		note["log_problems"] = list
+	}
 	if left := p.leftNames(); len(left) > 0 {
 		note["left_behind"] = left[:min(len(left), 1000)]
 		note["left_behind_count"] = len(left)

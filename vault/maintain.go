@@ -46,6 +46,9 @@ func (s *Session) Compact(via string) error {
 // [Session.Compact].
 func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
 	fill := func(old *tx, w *builder) error {
+		if err := old.checkLastStep(); err != nil { // nothing honest goes behind such a number
+			return err
+		}
 		if err := w.copyRaw(old, cut, s.v.opts.Progress); err != nil {
 			return err
 		}

@@ -57,6 +57,11 @@ func (r *restore) readThere() error {
 			err = r.readWhole(s)
 		}
 	}
+	if errors.Is(err, ErrFormat) {
+		if text, merr := v.meta(metaFormat); merr == nil && isLater(string(text)) {
+			return err // a later program made it, so this one cannot tell what a restore would undo
+		}
+	}
 	switch {
 	case err == nil:
 		return nil

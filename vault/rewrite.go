@@ -140,6 +140,11 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	defer func() { p.kept = replace.kept }()
 	return s.replaceFile(replace, func(old *tx) (mark, error) {
 		end := old.head.log
+		if !p.salvage && !p.narrows() {
+			if err := old.checkLastStep(); err != nil {
+				return mark{}, err
+			}
+		}
 		if !p.salvage && !p.cut {
 			v := newVerification(s)
 			v.t, v.again = old, true

@@ -54,6 +54,9 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 		return r, err
 	}
 	w := &salvage{path: damagedFile, found: found, id: id}
+	if err := w.refuseLater(); err != nil {
+		return r, err
+	}
 	if err := w.findKeys(o); err != nil {
 		return r, err
 	}
@@ -111,6 +114,16 @@ type salvage struct {
 	told  *story
 	last  audit.Position
 	lost  []string
+}
+
+// refuseLater refuses a file of a later format: this program would find nothing in it that holds.
+func (w *salvage) refuseLater() error {
+	for _, e := range w.found {
+		if text := string(e.Value); string(e.Key) == metaFormat && e.Rank == bolt.InNewest && isLater(text) {
+			return checkFormat(w.path, text)
+		}
+	}
+	return nil
 }
 
 // findKeys finds the root and the newest epoch.

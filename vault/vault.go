@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -242,13 +243,8 @@ func (v *Vault) open() error {
 	if err != nil {
 		return err
 	}
-	switch text := string(got); {
-	case text == format:
-	case strings.HasPrefix(text, formatPrefix):
-		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", v.path,
-			strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
-	default:
-		return fault.Unusable(v.path, "it is a database, but not a vault")
+	if err := checkFormat(v.path, string(got)); err != nil {
+		return err
 	}
 	vid, err := v.meta(metaVault)
 	if err != nil {
@@ -259,6 +255,26 @@ func (v *Vault) open() error {
 	}
 	v.vid = keys.VaultID(vid)
 	return v.compareMemory()
+}
+
+// checkFormat returns [ErrFormat] for a format of vaults that this program does not know.
+func checkFormat(path, text string) error {
+	switch {
+	case text == format:
+		return nil
+	case strings.HasPrefix(text, formatPrefix):
+		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", path,
+			strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+	}
+	return fault.Unusable(path, "it is a database, but not a vault")
+}
+
+// isLater reports whether a text names a format that a later program may have. Another text may be damage.
+func isLater(text string) bool {
+	number, named := strings.CutPrefix(text, formatPrefix)
+	known, _ := strconv.Atoi(strings.TrimPrefix(format, formatPrefix))
+	n, err := strconv.Atoi(number)
+	return named && err == nil && n > known
 }
 
 func (v *Vault) meta(name string) ([]byte, error) { return v.db.Get(bucketMeta, []byte(name)) }

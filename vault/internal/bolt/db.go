@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -262,9 +263,21 @@ func (st *DB) NewestFirst(bucket string, fn func(k, v []byte) bool) error {
 	return st.View(func(t *Tx) error { return t.walkBack(bucket, fn) })
 }
 
-// Problems runs bbolt's own check, and returns what it finds.
+// Problems runs bbolt's own check, and returns what it finds. bbolt would follow a bucket among records, and one
+// that leads to itself for ever, so such a bucket is all that is found.
 func (st *DB) Problems() (problems []string, err error) {
 	err = st.guard(func() error {
+		pages, err := st.tree()
+		if err == nil {
+			err = pages.all()
+		}
+		if err != nil {
+			return err
+		}
+		if pages.nested > 0 {
+			problems = []string{fmt.Sprintf("pages: page %d has a bucket among records", pages.nested)}
+			return nil
+		}
 		return st.db.View(func(b *bbolt.Tx) error {
 			for problem := range b.Check() {
 				problems = append(problems, "pages: "+problem.Error())

@@ -65,6 +65,7 @@ type tree struct {
 
 	seen    map[uint64]*treePage
 	buckets map[string]*treeBucket
+	nested  uint64 // a page with a bucket among records; 0 if none was seen
 }
 
 // treePage is a checked page. It keeps the bytes of branches, of the root's leaves and
@@ -323,8 +324,12 @@ func (w *tree) elements(p *treePage, b []byte, buckets bool) error {
 		last = k
 		e := b[pageHeader+i*elemSize:]
 		// A bucket among records is no damage of the page: bbolt gives its key without a value.
-		if kind := order.Uint32(e); p.leaf && kind != bucketLeaf && (buckets || kind != 0) {
+		kind := order.Uint32(e)
+		if p.leaf && kind != bucketLeaf && (buckets || kind != 0) {
 			return w.bad("page %d holds the wrong kind of element", p.id)
+		}
+		if p.leaf && !buckets && kind == bucketLeaf {
+			w.nested = p.id
 		}
 		if child := order.Uint64(e[8:]); !p.leaf && (child < 2 || child >= w.high) {
 			return w.bad("page %d is referenced, but the file has %d pages", child, w.high)
