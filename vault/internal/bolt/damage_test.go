@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -218,5 +219,59 @@ func TestReadsOfADamagedPage(t *testing.T) {
 	k := append(bytes.Repeat([]byte("long"), 60), "0300"...)
 	if v, err := st.Get("long", k); !errors.Is(err, fault.ErrDamaged) || v != nil {
 		t.Errorf("Get: %q, %v", v, err)
+	}
+}
+
+// A bucket among records has no value, and stops nothing. bbolt's own check would follow one that leads to itself for ever.
+func TestABucketAmongRecords(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		t.Run(fmt.Sprintf("leads to itself: %v", own), func(t *testing.T) {
+			d := newRandomDB(t, 1)
+			d.update(func(tx *bbolt.Tx) error {
+				b := tx.Bucket([]byte("many"))
+				var err error
+				for i := range 20 { // so that the bucket has pages of its own
+					err = errors.Join(err, b.Put(fmt.Appendf(nil, "k%02d", i), make([]byte, 1000)))
+				}
+				_, cerr := b.CreateBucket([]byte("nested-bucket"))
+				return errors.Join(err, cerr)
+			})
+			b, err := os.ReadFile(d.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own {
+				found := 0
+				for at := 0; ; at++ {
+					i := bytes.Index(b[at:], []byte("nested-bucket"))
+					if i < 0 {
+						break
+					}
+					at += i
+					order.PutUint64(b[at+len("nested-bucket"):], uint64(at/PageSize))
+					found++
+				}
+				if found == 0 {
+					t.Fatal("there is no bucket to change")
+				}
+				if err := os.WriteFile(d.path, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			st, err := Open(d.path, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Close()
+			if problems, err := st.Problems(); err != nil || len(problems) != 1 || !strings.Contains(problems[0], "a bucket among records") {
+				t.Errorf("the check finds %q, %v", problems, err)
+			}
+			if v, err := st.Get("many", []byte("nested-bucket")); v != nil || err != nil {
+				t.Errorf("its value is %q, %v", v, err)
+			}
+			if err := st.Update(func(tx *Tx) error { return tx.Put("many", []byte("k99"), []byte("v")) }); err != nil {
+				t.Errorf("a write beside it: %v", err)
+			}
+		})
 	}
 }
