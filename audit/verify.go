@@ -163,7 +163,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 		return
 	}
 	if !ok {
-		w.found(seq, "MAC mismatch: it was modified, moved, or written without the key")
+		w.found(seq, "MAC mismatch: it was modified, moved, or written without the key%s", saying(ev, err))
 		w.pass(e.MAC)
 		return
 	}
@@ -177,9 +177,9 @@ func (w *walk) entry(seq uint64, value []byte) {
 	case err != nil:
 		w.found(seq, "%v", err)
 	case !known:
-		w.found(seq, "its author %q is unknown", e.By)
+		w.found(seq, "its author %q is unknown", short(e.By))
 	case ev.ActorID != e.By:
-		c.otherwise = fmt.Sprintf("it names %q as its actor but is signed by %q", ev.ActorID, e.By)
+		c.otherwise = fmt.Sprintf("it names %q as its actor but is signed by %q", short(ev.ActorID), short(e.By))
 	case begins && epoch > w.epoch+1 && len(w.broken) == 0 && ev.Type != VaultRestored:
 		c.otherwise = fmt.Sprintf("it begins epoch %d after epoch %d", epoch, w.epoch)
 	case ev.Epoch != 0 && !begins:
@@ -189,6 +189,27 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.claim(c, e.Sig)
 	}
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
+}
+
+// saying tells what the bytes of an entry that does not hold say, so that a person knows what to compare with a backup.
+func saying(ev Event, err error) string {
+	if err != nil {
+		return ""
+	}
+	what := fmt.Sprintf("%q", short(ev.Type))
+	if ev.ResourceID != "" {
+		what += fmt.Sprintf(" of %q", short(ev.ResourceID))
+	}
+	return "; its bytes say " + what + ", but what it told of is not known"
+}
+
+// short cuts a text that somebody may have made as long as an entry.
+func short(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "…"
 }
 
 // isSigned reports whether an entry whose MAC does not hold is signed in this place, behind the entry before it. If a

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"runtime"
 	"slices"
 	"strings"
@@ -75,13 +76,34 @@ func TestFindings(t *testing.T) {
 		at, epoch, findings := l.verify()
 		var got []string
 		for _, f := range findings {
-			got = append(got, strings.TrimPrefix(strings.TrimPrefix(f.String(), "audit entry "), "audit entries "))
+			text, _, _ := strings.Cut(f.String(), "; its bytes say")
+			got = append(got, strings.TrimPrefix(strings.TrimPrefix(text, "audit entry "), "audit entries "))
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: found %q, want %q", name, got, c.want)
 		}
 		if at.Differs(l.at) != "" || epoch != 2 {
 			t.Errorf("%s: the log ends in epoch %d, and %s", name, epoch, at.Differs(l.at))
+		}
+	}
+}
+
+// A finding tells what the bytes of an entry say, and cuts what somebody made too long.
+func TestWhatAnAlteredEntrySays(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for name, of := range map[string]string{"a path": "a/K", "nothing": "", "a long name": long} {
+		l := newLog()
+		l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+		l.add(t, Owner, l.owner, Event{Type: SecretRead, ResourceID: of})
+		l.add(t, Owner, l.owner, Event{Type: SecretRead})
+		l.values[1] = bytes.Replace(l.values[1], []byte("secret.read"), []byte("secret.rEad"), 1)
+		_, _, findings := l.verify()
+		want := `; its bytes say "secret.rEad"`
+		if of != "" {
+			want += ` of "` + of[:min(len(of), 100)]
+		}
+		if len(findings) != 1 || !strings.Contains(findings[0].Problem, want) || len(findings[0].Problem) > 400 {
+			t.Errorf("%s: %v", name, findings)
 		}
 	}
 }
