@@ -303,7 +303,9 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.Epoch != 0 {
 		st.epoch, st.began = ev.Epoch, seq
 	}
-	st.copies = append(st.copies, copiesIn(ev)...)
+	if by == audit.Owner {
+		st.copies = append(st.copies, copiesIn(ev)...)
+	}
 	defer func() { st.before = acted{by, ev.CreatedAt} }()
 	if !st.mayAct(seq, by, ev) { // then what it wrote does not count, so the entry changed nothing
 		return
