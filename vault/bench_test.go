@@ -242,3 +242,28 @@ func BenchmarkWalkPages(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLook measures the walk through the log before the owner stores a new secret.
+func BenchmarkLook(b *testing.B) {
+	for _, n := range []int{1000, 100000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := benchVault(b, 10)
+			err := s.commit(func(t *tx) error {
+				for range n {
+					if err := t.log(audit.SecretUpdated, "secret", "a/K", map[string]any{"version": 1, "tier": "standard"}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := s.view(func(t *tx) error { _, err := s.look(t, benchPath(b, n)); return err }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

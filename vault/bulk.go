@@ -273,7 +273,7 @@ func (m *importing) run() error {
 	if err := m.authorize(m.t, tokens.Write, audit.SecretImported, m.paths...); err != nil {
 		return err
 	}
-	m.raise = map[tokens.Path]tokens.Tier{}
+	m.raise, m.t.lookFor = map[tokens.Path]tokens.Tier{}, m.paths
 	err := inBatches(m.sealer, func(w *writing) error { return m.put(m.t, w) }, func(add func(writing, int) error) error {
 		for i, p := range m.paths {
 			m.v.opts.step(i+1, len(m.paths))

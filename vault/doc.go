@@ -37,12 +37,12 @@
 //     machine remembers of it.
 //   - grants.go, access.go: what the key of an agent or a token opens; then what the
 //     program checks besides.
-//   - secrets.go, write.go, bulk.go, batches.go, reseal.go, generate.go: reading and
-//     writing secrets.
+//   - secrets.go, write.go, look.go, bulk.go, batches.go, reseal.go, generate.go: reading
+//     and writing secrets.
 //   - agents.go, tokens.go, tokens_end.go, requests.go, decisions.go: agents, tokens, and
 //     approvals.
-//   - rewrite.go, build.go, copy.go, maintain.go: taking rights away, in a new file.
-//   - story.go, checkpoint.go: what the log tells. Whatever reads a whole log learns it here.
+//   - rewrite.go, build.go, copy.go, mend.go, maintain.go: taking rights away, in a new file.
+//   - story.go, story_tokens.go, checkpoint.go: what the log tells. Whatever reads a whole log learns it here.
 //   - verify.go, verify_grants.go, verified.go, archive.go: the records held against that.
 //   - backup.go, restore.go, restore_plan.go, salvage.go, scan.go: copies, and what is
 //     left of a damaged file.

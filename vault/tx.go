@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"ass/audit"
+	"ass/tokens"
 	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 )
@@ -37,6 +38,9 @@ type tx struct {
 	author  func(*tx, string) (signer, error) // finds the author of a record
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
+
+	lookFor []tokens.Path          // what one look serves; see look
+	looked  map[tokens.Path]toldOf // what it found
 
 	mended map[string]agentBody // agents whose records do not hold, as the log tells of them; see mendAgents
 

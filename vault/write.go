@@ -102,6 +102,13 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if w.was, err = t.tierOf(p, head); err != nil {
 			return w, err
 		}
+		if by := t.authorOf(p); s.isOwner() && by != audit.Owner { // then others could have changed the tier
+			told, err := s.look(t, p)
+			if err != nil {
+				return w, err
+			}
+			w.was = max(w.was, told.tier)
+		}
 		head.Tier = w.was
 		w.before = head.secret(p)
 	case errors.Is(err, ErrNotFound):
@@ -109,6 +116,9 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		left, err := t.versionNumbers(p)
 		if err == nil && len(left) > 0 {
 			err = fault.Damaged(p.String(), "its versions exist, but its record was removed")
+		}
+		if err == nil && s.isOwner() && o.Tier == 0 {
+			err = s.refuseRemoved(t, p)
 		}
 		if err != nil {
 			return w, err
@@ -156,6 +166,26 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	head.DeletedAt, head.UpdatedAt = nil, t.now
 	w.head = head
 	return w, nil
+}
+
+// refuseRemoved returns an error if the log tells of a secret that is not there. If it were created anew without a word about
+// its tier, it would be a standard one.
+func (s *Session) refuseRemoved(t *tx, p tokens.Path) error {
+	told, err := s.look(t, p)
+	if err == nil && told.seq > 0 {
+		err = fault.Damaged(p.String(), "its record is missing, though log entry %d tells of it (%s): restore a backup, or store it anew "+
+			"with a --tier", told.seq, max(told.tier, tokens.Standard))
+	}
+	return err
+}
+
+// authorOf returns who signed the head of a secret; "" if there is none.
+func (t *tx) authorOf(p tokens.Path) string {
+	v, err := t.get(bucketSecrets, secretBucketKey(p))
+	if err != nil {
+		return ""
+	}
+	return authorIn(v)
 }
 
 // approvedWrite lets a grantee overwrite or delete a critical secret only with an

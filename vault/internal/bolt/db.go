@@ -260,7 +260,7 @@ func (st *DB) Each(bucket string, fn func(k, v []byte)) error {
 // NewestFirst calls fn for the keys of a bucket, the last one first, until fn returns
 // false.
 func (st *DB) NewestFirst(bucket string, fn func(k, v []byte) bool) error {
-	return st.View(func(t *Tx) error { return t.walkBack(bucket, fn) })
+	return st.View(func(t *Tx) error { return t.WalkBack(bucket, fn) })
 }
 
 // Problems runs bbolt's own check, and returns what it finds. bbolt would follow a bucket among records, and one

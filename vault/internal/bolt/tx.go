@@ -142,8 +142,8 @@ func (t *Tx) WalkFrom(bucket string, start, prefix []byte, fn func(k, v []byte) 
 	return nil
 }
 
-// walkBack calls fn for the keys of a bucket, the last one first, until fn returns false.
-func (t *Tx) walkBack(bucket string, fn func(k, v []byte) bool) error {
+// WalkBack calls fn for the keys of a bucket, the last one first, until fn returns false.
+func (t *Tx) WalkBack(bucket string, fn func(k, v []byte) bool) error {
 	from, err := t.bucket(bucket)
 	if err != nil {
 		return err
