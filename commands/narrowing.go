@@ -27,8 +27,8 @@ func (a *app) narrow(k keepOld, forced bool, act func(vault.NarrowOptions) error
 	for _, doubt := range loss.Doubts {
 		a.out.warn("the vault does not hold: %s", doubt)
 	}
-	a.out.note("somebody with a key of this vault, or with its file, tampered with it; a backup may have what is missing, and " +
-		"--keep keeps the file as it is now")
+	a.out.note("somebody with a key of this vault, or with its file, tampered with it; a backup may have what is missing, " +
+		"and --keep keeps the file as it is now")
 	if err := a.confirm(false, "Go on all the same?"); err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func (a *app) noteNarrowing(n vault.Narrowing) {
 		a.out.note("the replaced file was kept: %s; what was revoked still opens it", a.tilde(n.Kept))
 	}
 	if n.Forgotten > 0 {
-		a.out.warn("this machine had seen log entry %d, which no honest program wrote; where another machine says that the vault is "+
-			"older than it saw, run: ass vault accept", n.Forgotten)
+		a.out.warn("this machine had seen log entry %d, which no honest program wrote; where another machine says that the "+
+			"vault is older than it saw, run: ass vault accept", n.Forgotten)
 	}
 }
 

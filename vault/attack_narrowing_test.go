@@ -106,7 +106,7 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 		}},
 		"a version that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketVersions, version("prod/TOP", 1), nil)
-		}, asks: `"prod/TOP": 1 versions are missing`, without: "prod/TOP", finds: "prod/TOP version 1: it is missing"},
+		}, asks: `"prod/TOP": 1 of its versions are missing`, without: "prod/TOP", finds: "prod/TOP version 1: it is missing"},
 		"a secret that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return errors.Join(insert(t, bucketVersions, version("prod/TOP", 1), nil), insert(t, bucketSecrets, []byte("prod/TOP"), nil))
 		}, asks: `"prod/TOP": its record is missing`, without: "prod/TOP", finds: `"prod/TOP": its record is missing`},

@@ -36,9 +36,9 @@ type ownersEntry struct {
 	ev  audit.Event
 }
 
-// look returns what the log tells of a secret. It walks back to the owner's newest entry about it, and to the beginning of the
-// log if there is none: 100,000 entries take some 40 ms. If t.lookFor names other secrets, one walk serves all. An entry
-// that cannot be read, or is missing, is damage: it may be the one that is looked for.
+// look returns what the log tells of a secret. It walks back to the owner's newest entry about it, or to the
+// beginning of the log if there is none (BenchmarkLook). If t.lookFor names other secrets, one walk serves all. An
+// entry that cannot be read, or is missing, is damage: it may be the one that is looked for.
 func (s *Session) look(t *tx, p tokens.Path) (toldOf, error) {
 	if found, done := t.looked[p]; done {
 		return found, nil

@@ -64,14 +64,16 @@ func (c *secretCopy) whole() bool { return c.holds && c.newest <= c.head.Version
 // that a verification expects the secret as it is now.
 func (p *rewritePlan) mendSecrets(next *Session, w *builder, copies map[string]*secretCopy) error {
 	p.findMissing(copies)
-	for _, text := range slices.Sorted(maps.Keys(copies)) {
-		c := copies[text]
-		if c.whole() {
-			continue
+	broken := map[string]*secretCopy{}
+	for text, c := range copies {
+		if !c.whole() {
+			broken[text] = c
 		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(broken)) {
 		path, err := tokens.ParsePath(text)
 		if err == nil {
-			err = p.mendSecret(next, w.t, path, c)
+			err = p.mendSecret(next, w.t, path, broken[text])
 		}
 		if err != nil {
 			return err
@@ -140,14 +142,16 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 
 // nothingLeft removes a secret of which no version holds.
 func (p *rewritePlan) nothingLeft(t *tx, path tokens.Path, c *secretCopy, told *recordAt) error {
-	if c.holds && len(c.gone) == 0 || !c.holds && !told.there() { // its versions were missing before; or it is nothing that the log knows
+	// Its versions were missing before, which is named; or the log tells of no such secret.
+	if c.holds && len(c.gone) == 0 || !c.holds && !told.there() {
 		return nil
 	}
 	if err := secretKind.remove(t, secretBucketKey(path)); err != nil {
 		return err
 	}
 	p.mend = append(p.mend, fmt.Sprintf("%s: nothing of it holds, so it is gone", path))
-	return t.log(audit.SecretPurged, "secret", path.String(), map[string]any{"versions": len(c.gone), "because": "nothing of it holds"})
+	note := map[string]any{"versions": len(c.gone), "because": "nothing of it holds"}
+	return t.log(audit.SecretPurged, "secret", path.String(), note)
 }
 
 func versionList(numbers []uint64) string {
@@ -163,14 +167,17 @@ func versionList(numbers []uint64) string {
 
 // findMissing adds to the doubts of the plan what the log tells of and the vault does not have.
 func (p *rewritePlan) findMissing(copies map[string]*secretCopy) {
-	for _, name := range slices.Sorted(maps.Keys(p.told.records)) {
-		r, c := p.told.records[name], copies[name]
+	var missing []string
+	for name, r := range p.told.records {
+		c := copies[name]
 		switch {
 		case isAgentID(name) || !r.there() || p.told.unclearBehind(r.Seq):
 		case c == nil:
-			p.doubts = append(p.doubts, fmt.Sprintf("%q: its record is missing, though log entry %d wrote it", name, r.Seq))
+			missing = append(missing, fmt.Sprintf("%q: its record is missing, though log entry %d wrote it", name, r.Seq))
 		case c.count+len(c.gone) < len(r.Versions):
-			p.doubts = append(p.doubts, fmt.Sprintf("%q: %d versions are missing", name, len(r.Versions)-c.count-len(c.gone)))
+			missing = append(missing, fmt.Sprintf("%q: %d of its versions are missing", name, len(r.Versions)-c.count-len(c.gone)))
 		}
 	}
+	slices.Sort(missing)
+	p.doubts = append(p.doubts, missing...)
 }

@@ -111,7 +111,8 @@ func (e *LossError) Error() string {
 	if n := len(what) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%s: nothing was changed, because somebody tampered with the vault, and this could lose more: %s%s", e.path, what[0], more)
+	return fmt.Sprintf("%s: nothing was changed, because somebody tampered with the vault, and this could lose more: %s%s",
+		e.path, what[0], more)
 }
 
 func (e *LossError) Unwrap() error { return ErrDamaged }
