@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -183,4 +184,111 @@ func TestAWrongNextKey(t *testing.T) {
 	})
 	c.finds("MAC mismatch")
 	c.keptAll()
+}
+
+// The log says what was written: nobody puts another value under the number of one that was used.
+func TestNoValueIsSwapped(t *testing.T) {
+	const path, db = "prod/mine/M", "prod/app/DB"
+	swap := func(c *company) {
+		c.insider("mallory", func(s *Session, t *tx) error {
+			var body versionBody
+			if err := bodyOf(t, bucketVersions, versionKey(c.p(path), 2), &body); err != nil {
+				return err
+			}
+			return s.writeVersion(t, c.p(path), 2, body, []byte("https://good.example"))
+		})
+	}
+	honest := func(c *company, do func(*Session) error) {
+		var err error
+		if kerr := c.honest("mallory", func(s *Session) { err = do(s) }); errors.Join(kerr, err) != nil {
+			t.Fatal(kerr, err)
+		}
+	}
+	const found = path + " version 2: its content is not what the log says was written"
+	for name, write := range map[string]func(c *company){
+		"that was set": func(c *company) {
+			honest(c, func(s *Session) error { _, _, err := s.Set(c.p(path), []byte("evil"), SetOptions{}); return err })
+		},
+		"that was imported": func(c *company) {
+			honest(c, func(s *Session) error {
+				_, err := s.Import(c.p(path).Namespace(), []Item{{Key: "M", Value: []byte("evil")}}, ImportOptions{})
+				return err
+			})
+		},
+		"that was rolled back": func(c *company) {
+			honest(c, func(s *Session) error { _, _, err := s.Set(c.p(path), []byte("evil"), SetOptions{}); return err })
+			honest(c, func(s *Session) error { _, _, err := s.Rollback(c.p(path), 1); return err })
+		},
+		"of which no sum was told": func(c *company) {
+			c.insider("mallory", func(s *Session, t *tx) error {
+				err := nextVersion(c, s, t, path, "evil", func(*versionBody) {})
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			write(c)
+			if name != "of which no sum was told" {
+				c.finds("")
+			}
+			swap(c)
+			c.finds(found)
+			c.do(func(s *Session) {
+				_, err := s.Rekey()
+				c.check("a rewrite, which would sign it", err, ErrDamaged, found)
+			})
+		})
+	}
+	t.Run("after an archive and a verification's note", func(t *testing.T) {
+		c := newCompany(t)
+		honest(c, func(s *Session) error { _, _, err := s.Set(c.p(path), []byte("evil"), SetOptions{}); return err })
+		(&victim{c.t, c.path, c.owner, c.opts}).archive()
+		c.finds("")
+		swap(c)
+		c.finds(found)
+	})
+	t.Run("what the owner sealed anew holds", func(t *testing.T) {
+		c := newCompany(t)
+		c.do(func(s *Session) { // opens up prod/other/W, and lowers a tier
+			if _, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:prod/other/*")}); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.Set(c.p("prod/app/CARD"), []byte("x"), SetOptions{Tier: tokens.Standard}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		c.finds("")
+		c.do(func(s *Session) {
+			if _, err := s.Rekey(); err != nil {
+				t.Error(err)
+			}
+		})
+		c.finds("")
+	})
+	t.Run("of another branch", func(t *testing.T) { // somebody put an earlier file back, and went on from there
+		c := newCompany(t)
+		raw, err := os.ReadFile(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func(value string) {
+			c.do(func(s *Session) {
+				if _, _, err := s.Set(c.p(db), []byte(value), SetOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		set("value of the discarded branch")
+		head, version := c.take(bucketSecrets, []byte(db)), c.take(bucketVersions, versionKey(c.p(db), 3))
+		if err := os.WriteFile(c.path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.opts.MemoryDir = t.TempDir()
+		set("value of the branch that counts")
+		c.insider("mallory", func(_ *Session, t *tx) error {
+			return errors.Join(insert(t, bucketSecrets, []byte(db), head), insert(t, bucketVersions, versionKey(c.p(db), 3), version))
+		})
+		c.finds(db + " version 3: its content is not what the log says was written")
+	})
 }

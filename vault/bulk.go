@@ -263,6 +263,7 @@ type importing struct {
 	raise map[tokens.Path]tokens.Tier // the tiers that a rewrite must raise first
 
 	keys     []string // of what is written
+	written  [][]byte // the keys of the versions
 	versions []uint64
 	tiers    []tokens.Tier
 }
@@ -292,7 +293,11 @@ func (m *importing) run() error {
 	case len(m.raise) > 0 || len(m.keys) == 0:
 		return nil
 	}
-	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers}
+	sums := make([]string, len(m.written))
+	for i, k := range m.written {
+		sums[i] = m.t.takeSum(k)
+	}
+	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers, "sums": sums}
 	if same := len(m.done) - len(m.keys); same > 0 { // each of them counts as a use of a token
 		note["unchanged"] = same
 	}
@@ -334,7 +339,7 @@ func (m *importing) item(p tokens.Path, value []byte, write func(writing) error)
 			}
 			result.Secret = w.head.secret(p)
 		}
-		m.keys = append(m.keys, p.Key())
+		m.keys, m.written = append(m.keys, p.Key()), append(m.written, versionKey(p, w.head.Version))
 		m.versions, m.tiers = append(m.versions, w.head.Version), append(m.tiers, w.head.Tier)
 	}
 	m.done = append(m.done, result)

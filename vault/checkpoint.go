@@ -93,9 +93,11 @@ type recordAt struct {
 }
 
 type versionAt struct {
-	Number uint64 `json:"number"` // Number of the version.
-	Seq    uint64 `json:"seq"`    // Number of the log entry that told of it.
-	By     string `json:"by"`     // Id of its author.
+	Number uint64 `json:"number"`           // Number of the version.
+	Seq    uint64 `json:"seq"`              // Number of the log entry that told of it.
+	By     string `json:"by"`               // Id of its author.
+	Sum    string `json:"sum,omitempty"`    // Of its body; see sumOf.
+	Sealed uint64 `json:"sealed,omitempty"` // Number of the entry that gave the sum.
 }
 
 // wrote notes that a version was written.
@@ -246,7 +248,7 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		if !ok {
 			return versionKind.damaged(k, "its secret's record is missing")
 		}
-		list[i].Versions = append(list[i].Versions, versionAt{n, body.Seq, r.by})
+		list[i].Versions = append(list[i].Versions, versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: sumOf(r.body), Sealed: t.head.log.Seq})
 		return nil
 	})
 	if err != nil {

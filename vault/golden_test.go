@@ -85,9 +85,9 @@ func TestGolden(t *testing.T) {
 // needs a new golden vault beside the old.
 func TestGoldenIsMadeTheSame(t *testing.T) {
 	for file, build := range map[string]func(*testing.T, string){
-		"testdata/golden/format1.db":        func(t *testing.T, path string) { buildGolden(t, path) },
-		"testdata/golden/format1-agents.db": buildGoldenAgents,
-		pagesVault:                          buildPages,
+		"testdata/golden/format1-sums.db":        func(t *testing.T, path string) { buildGolden(t, path) },
+		"testdata/golden/format1-sums-agents.db": buildGoldenAgents,
+		pagesVault:                               buildPages,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) { checkGolden(t, file, build) })
 	}

@@ -123,7 +123,7 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 		if err != nil {
 			return err
 		}
-		note["from_version"] = from
+		note["from_version"], note["sum"] = from, t.takeSum(versionKey(path, head.Version))
 		now := "current"
 		if from <= head.DeletedTo { // what is left was deleted; the owner decides whether it comes back
 			head.DeletedAt, now = &t.now, "all that is left, and stays deleted"

@@ -31,6 +31,7 @@ type story struct {
 	lapse   time.Time              // when the next token expires; zero for none
 	epoch   uint32                 // of the last entry
 	began   uint64                 // the entry that began that epoch
+	summed  bool                   // whether its entries have the sums of versions
 	lastAt  time.Time              // the latest date of an entry
 	actors  map[string]actorAt     // by id: agents and tokens that may act
 	issued  map[string]keyIssued   // by id: how the agents among them got their keys
@@ -218,8 +219,8 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 	return nil
 }
 
-// version compares a version, and its author, with the entry that wrote it.
-func (st *story) version(p tokens.Path, n uint64, body versionBody, by string) error {
+// version compares a version, its author, and the sum of its body, with the entry that wrote it.
+func (st *story) version(p tokens.Path, n uint64, body versionBody, by, sum string) error {
 	told, known := st.records[p.String()].version(n)
 	name := fmt.Sprintf("%s version %d", p, n)
 	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, by)) {
@@ -227,6 +228,10 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, by string) e
 	}
 	if st.beforeEpoch(body.Seq, by) {
 		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", by)
+	}
+	// What an earlier entry told was sealed anew when the epoch began.
+	if known && told.Sealed > st.began && (told.Sum != "" || st.summed) && told.Sum != sum {
+		return fault.Damaged(name, "its content is not what the log says was written")
 	}
 	return nil
 }
@@ -302,6 +307,10 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	}
 	if ev.Epoch != 0 {
 		st.epoch, st.began = ev.Epoch, seq
+		st.summed, _ = ev.Metadata["sums"].(bool)
+	}
+	if checked {
+		st.versionsResealed(seq, by, ev)
 	}
 	if by == audit.Owner {
 		st.copies = append(st.copies, copiesIn(ev)...)
@@ -488,9 +497,26 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 		now.without(numbersIn(ev.Metadata["left_behind"]))
 	}
 	if value && checked {
-		now.wrote(versionAt{now.Version, seq, by})
+		sum, _ := ev.Metadata["sum"].(string)
+		now.wrote(versionAt{Number: now.Version, Seq: seq, By: by, Sum: sum, Sealed: seq})
 	}
 	*r = now
+}
+
+// versionsResealed notes what the owner sealed anew: for new readers of a node, or at a lower tier.
+func (st *story) versionsResealed(seq uint64, by string, ev audit.Event) {
+	list, _ := ev.Metadata["resealed"].([]any)
+	for _, x := range list {
+		one, _ := x.(map[string]any)
+		path, _ := one["path"].(string)
+		n, _ := one["version"].(float64)
+		sum, _ := one["sum"].(string)
+		if r := st.records[path]; r != nil && by == audit.Owner {
+			if i, found := r.find(uint64(n)); found {
+				r.Versions[i].Sum, r.Versions[i].Sealed = sum, seq
+			}
+		}
+	}
 }
 
 func numbersIn(list any) (numbers []uint64) {
@@ -508,7 +534,8 @@ func (st *story) imported(seq uint64, by string, ev audit.Event, checked bool) {
 	names, _ := ev.Metadata["keys"].([]any)
 	versions, _ := ev.Metadata["versions"].([]any)
 	tiers, _ := ev.Metadata["tiers"].([]any)
-	if len(names) != len(versions) || len(names) != len(tiers) {
+	sums, _ := ev.Metadata["sums"].([]any)
+	if len(names) != len(versions) || len(names) != len(tiers) || sums != nil && len(sums) != len(names) {
 		st.found("audit entry %d: it is not a valid import", seq)
 		return
 	}
@@ -517,6 +544,9 @@ func (st *story) imported(seq uint64, by string, ev audit.Event, checked bool) {
 		name, _ := names[i].(string)
 		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+name
 		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
+		if sums != nil {
+			one.Metadata["sum"] = sums[i]
+		}
 		st.secretChanged(seq, by, one, checked)
 	}
 }

@@ -1,8 +1,11 @@
 package vault
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -39,6 +42,8 @@ type tx struct {
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
 
+	sums    map[string]string      // by version key: what was written since the last entry; see sumOf
+	noSums  bool                   // in a new file, until the epoch has begun
 	lookFor []tokens.Path          // what one look serves; see look
 	looked  map[tokens.Path]toldOf // what it found
 
@@ -109,7 +114,7 @@ func (t *tx) refuseBackup() error {
 func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
 		hasher: newHasher(s.epoch), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
-		author: s.author, signers: map[string]signer{},
+		author: s.author, signers: map[string]signer{}, sums: map[string]string{},
 	}
 }
 
@@ -178,6 +183,13 @@ func (t *tx) logEvent(ev audit.Event) error {
 		t.instead(ev)
 		return nil
 	}
+	if list := t.resealed(); len(list) > 0 && ev.Epoch == 0 {
+		ev.Metadata = maps.Clone(ev.Metadata)
+		if ev.Metadata == nil {
+			ev.Metadata = map[string]any{}
+		}
+		ev.Metadata["resealed"] = list
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err
@@ -213,8 +225,38 @@ func (t *tx) put(bucket string, k []byte, requireSig bool, body any) error {
 	return t.place(r)
 }
 
+// sumOf returns a sum over the body of a version, in base64. The log entry that tells of a version has it, so that nobody,
+// not even its author, can put another value under its number.
+func sumOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// takeSum returns the sum of a version that was written since the last entry, for the next entry.
+func (t *tx) takeSum(k []byte) string {
+	sum := t.sums[string(k)]
+	delete(t.sums, string(k))
+	return sum
+}
+
+// resealed tells, of the versions that are left in t.sums, what they are now: their values are as before, but they
+// were sealed anew.
+func (t *tx) resealed() (list []any) {
+	for _, k := range slices.Sorted(maps.Keys(t.sums)) {
+		path, n, _ := cutVersionKey([]byte(k))
+		list = append(list, map[string]any{"path": path, "version": n, "sum": t.sums[k]})
+	}
+	clear(t.sums)
+	return list
+}
+
 // place writes a finished record and updates the digest.
 func (t *tx) place(r stored) error {
+	if r.bucket == bucketVersions && !t.noSums {
+		if of, err := parseRecord(r.value); err == nil {
+			t.sums[string(r.key)] = sumOf(of.body)
+		}
+	}
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -437,6 +438,9 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 			return err
 		}
 	}
+	note := map[string]any{"sums": true} // from here on, entries have the sums of the versions that they tell of
+	maps.Copy(note, metadata)
+	w.t.noSums = false
 	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.Vault[:]),
-		Metadata: metadata, Epoch: s.epoch.N})
+		Metadata: note, Epoch: s.epoch.N})
 }

@@ -296,7 +296,7 @@ func (v *verification) version(k, val []byte) error {
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	}
-	if err := v.told.version(p, n, body, r.by); err != nil {
+	if err := v.told.version(p, n, body, r.by, sumOf(r.body)); err != nil {
 		return err
 	}
 	if len(body.Recipient) > 0 {

@@ -215,7 +215,8 @@ func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, er
 	if err != nil {
 		return Secret{}, err
 	}
-	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type})
+	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type,
+		"sum": t.takeSum(versionKey(p, w.head.Version))})
 	return now, t.log(w.event, "secret", p.String(), w.note)
 }
 
