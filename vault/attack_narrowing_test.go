@@ -107,6 +107,9 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 		"a version that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketVersions, version("prod/TOP", 1), nil)
 		}, asks: `"prod/TOP": 1 of its versions are missing`, without: "prod/TOP", finds: "prod/TOP version 1: it is missing"},
+		"a version that is gone, and a junk version in its stead": {do: func(_ *company, _ *Session, t *tx) error {
+			return errors.Join(insert(t, bucketVersions, version(db, 2), nil), t.put(bucketVersions, version(db, 9), true, versionBody{Seq: t.seq()}))
+		}, asks: `"prod/app/DB": 1 of its versions are missing`, mended: "prod/app/DB: v1 is current, as v3", finds: "prod/app/DB version 2: it is missing"},
 		"a secret that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return errors.Join(insert(t, bucketVersions, version("prod/TOP", 1), nil), insert(t, bucketSecrets, []byte("prod/TOP"), nil))
 		}, asks: `"prod/TOP": its record is missing`, without: "prod/TOP", finds: `"prod/TOP": its record is missing`},

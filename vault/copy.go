@@ -202,8 +202,8 @@ type secretCopy struct {
 	newest uint64      // the highest version that was copied; 0 for none
 	tier   tokens.Tier // the highest of a version that was copied
 	since  time.Time   // when the first of them was written
-	gone   []uint64    // versions that were left out
-	count  int         // how many were copied
+	kept   []uint64    // versions that were copied, in order
+	gone   []uint64    // versions that were left out, in order
 }
 
 // copyHeads copies the heads of the secrets, and returns what became of each.
@@ -292,7 +292,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			if of.newest == 0 {
 				of.since = c.version.CreatedAt
 			}
-			of.newest, of.tier, of.count = max(of.newest, c.n), max(of.tier, c.version.Tier), of.count+1
+			of.newest, of.tier, of.kept = max(of.newest, c.n), max(of.tier, c.version.Tier), append(of.kept, c.n)
 		}
 		return w.copied(c, p, versionKind.rules)
 	}

@@ -60,6 +60,18 @@ func (s *Session) mendAgents(old *tx, p *rewritePlan) error {
 // whole reports whether nothing has to be mended.
 func (c *secretCopy) whole() bool { return c.holds && c.newest <= c.head.Version && len(c.gone) == 0 }
 
+// missing returns how many versions the log tells of that the old file did not have. What else was there makes up for
+// none of them.
+func (c *secretCopy) missing(told *recordAt) (n int) {
+	for _, v := range told.Versions {
+		_, kept := slices.BinarySearch(c.kept, v.Number)
+		if _, gone := slices.BinarySearch(c.gone, v.Number); !kept && !gone {
+			n++
+		}
+	}
+	return n
+}
+
 // mendSecrets mends every secret in the new file of which something was left out. It logs what it does, so
 // that a verification expects the secret as it is now.
 func (p *rewritePlan) mendSecrets(next *Session, w *builder, copies map[string]*secretCopy) error {
@@ -174,8 +186,10 @@ func (p *rewritePlan) findMissing(copies map[string]*secretCopy) {
 		case isAgentID(name) || !r.there() || p.told.unclearBehind(r.Seq):
 		case c == nil:
 			missing = append(missing, fmt.Sprintf("%q: its record is missing, though log entry %d wrote it", name, r.Seq))
-		case c.count+len(c.gone) < len(r.Versions):
-			missing = append(missing, fmt.Sprintf("%q: %d of its versions are missing", name, len(r.Versions)-c.count-len(c.gone)))
+		default:
+			if n := c.missing(r); n > 0 {
+				missing = append(missing, fmt.Sprintf("%q: %d of its versions are missing", name, n))
+			}
 		}
 	}
 	slices.Sort(missing)
