@@ -88,6 +88,7 @@ type recordAt struct {
 	Version  uint64      `json:"version,omitempty"`  // Current version of a secret.
 	Tier     tokens.Tier `json:"tier,omitempty"`     // Tier of a secret.
 	Deleted  bool        `json:"deleted,omitempty"`  // Whether a secret is deleted.
+	Earlier  uint64      `json:"earlier,omitempty"`  // Versions up to this number stayed deleted when a value was stored again.
 	Gone     bool        `json:"gone,omitempty"`     // Whether a secret was purged; no checkpoint lists one.
 	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret, by number.
 }
@@ -234,7 +235,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 func (t *tx) recordsNow() (list []recordAt, err error) {
 	err = secretKind.each(t, nil, func(k []byte, body secretBody, r record) error {
 		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier,
-			Deleted: body.DeletedAt != nil})
+			Deleted: body.DeletedAt != nil, Earlier: body.DeletedTo})
 		return nil
 	})
 	if err != nil {

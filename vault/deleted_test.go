@@ -2,8 +2,10 @@ package vault
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"ass/tokens"
 )
@@ -164,4 +166,66 @@ func TestAMendedSecretBringsNoDeletedVersionBack(t *testing.T) {
 		}
 	})
 	c.finds("")
+}
+
+// An insider puts a junk record in the place of a secret's. Revoking it brings no deleted version back, whether the log
+// tells of the deletion or was archived.
+func TestAMendedSecretKeepsWhatIsDeleted(t *testing.T) {
+	const db = "prod/app/DB"
+	for name, x := range map[string]struct {
+		do   func(s *Session, c *company) error
+		then uint64 // versions up to this number are deleted
+	}{
+		"stored again": {func(s *Session, c *company) error {
+			_, _, err := s.Delete(c.p(db))
+			c.put(s, db, 0)
+			return err
+		}, 2},
+		"stored again, and archived": {func(s *Session, c *company) error {
+			_, _, err := s.Delete(c.p(db))
+			c.put(s, db, 0)
+			_, aerr := s.ArchiveLog(filepath.Join(c.t.TempDir(), "log"), time.Now().Add(time.Second), false)
+			return errors.Join(err, aerr)
+		}, 2},
+		"stored again, and deleted and restored": {func(s *Session, c *company) error {
+			_, _, err := s.Delete(c.p(db))
+			c.put(s, db, 0)
+			_, _, again := s.Delete(c.p(db))
+			_, rerr := s.Restore(c.p(db))
+			return errors.Join(err, again, rerr)
+		}, 2},
+		"stored again, and restored": {func(s *Session, c *company) error {
+			_, _, err := s.Delete(c.p(db))
+			c.put(s, db, 0)
+			_, rerr := s.Restore(c.p(db))
+			return errors.Join(err, rerr)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.do(func(s *Session) {
+				if err := x.do(s, c); err != nil {
+					t.Fatal(err)
+				}
+			})
+			c.insider("mallory", func(_ *Session, t *tx) error {
+				return t.put(bucketSecrets, []byte(db), true, secretBody{Seq: 1, ID: "x", Version: 3, Tier: 1, Type: DefaultType})
+			})
+			c.do(func(s *Session) {
+				if _, err := s.RevokeAgent("mallory", NarrowOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				for n := uint64(1); n <= 4; n++ {
+					var deleted *DeletedError
+					if _, _, err := s.Get(c.p(db), n); errors.As(err, &deleted) != (n <= x.then) {
+						t.Errorf("version %d: %v", n, err)
+					}
+				}
+				if _, err := s.Rekey(); err != nil {
+					t.Error(err)
+				}
+			})
+			c.finds("")
+		})
+	}
 }

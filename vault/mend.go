@@ -114,8 +114,11 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 			return err
 		}
 		head = secretBody{ID: id.String(), Tier: max(c.tier, p.told.tiers[path.String()]), Type: DefaultType, CreatedAt: c.since}
-		if told != nil && told.Deleted {
-			head.DeletedAt = &t.now
+		if told.there() {
+			head.DeletedTo = told.Earlier
+			if told.Deleted {
+				head.DeletedAt = &t.now
+			}
 		}
 	}
 	head.Seq, head.UpdatedAt = t.seq(), t.now

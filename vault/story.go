@@ -485,7 +485,15 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	if !checked {
 		now.Version = r.Version
 	}
-	now.Versions = r.Versions
+	now.Versions, now.Earlier = r.Versions, r.Earlier
+	switch {
+	case now.Gone:
+		now.Earlier = 0
+	case value && r.Deleted && ev.Type != audit.SecretMended:
+		now.Earlier = r.Version
+	case ev.Type == audit.SecretRestored && !r.Deleted:
+		now.Earlier = 0
+	}
 	if ev.Type == audit.SecretPurged && checked && by == audit.Owner { // what follows is a new secret
 		delete(st.tiers, ev.ResourceID)
 		now.Versions = nil
