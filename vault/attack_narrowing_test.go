@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -194,6 +195,34 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An agent that may delete a secret ends a token in the log alone, so that what the token writes does not count. The
+// owner is asked before that value is lost.
+func TestAValueThatTheLogDoesNotCountIsAskedAbout(t *testing.T) {
+	c := newCompany(t)
+	var got Issued
+	c.do(func(s *Session) {
+		var err error
+		if got, err = s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:*:prod/app/DB"), TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	c.text["x"] = got.Text
+	c.insider("deleter", func(_ *Session, t *tx) error { return t.log(audit.TokenRevoked, "token", got.ID, nil) })
+	if err := c.honest("x", func(s *Session) { c.put(s, "prod/app/DB", 0) }); err != nil {
+		t.Fatal(err)
+	}
+	c.finds("which had ended")
+	c.do(func(s *Session) {
+		loss := &LossError{}
+		if _, err := s.RevokeAgent("deleter", NarrowOptions{}); !errors.As(err, &loss) || !slices.Equal(loss.Lost, []string{"prod/app/DB version 3"}) {
+			t.Errorf("it asks about %+v, %v", loss, err)
+		}
+		if _, _, err := s.RevokeToken(got.ID, NarrowOptions{}); err != nil {
+			t.Errorf("to end the token itself: %v", err)
+		}
+	})
 }
 
 // None of the numbers in the file, and nothing else that an insider writes, stops its revocation.

@@ -259,6 +259,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			}
 			if p.told != nil && !(p.narrows() && r.by == audit.Owner) { // what the owner signed counts without the log
 				if c.left = p.told.version(c.path, c.n, c.version, r.by, sumOf(r.body)); c.left != nil {
+					c.of = r.by // who signed it, even if the log does not count that
 					return
 				}
 			}
@@ -285,8 +286,10 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		if c.left != nil {
 			of.gone = append(of.gone, c.n)
 			if p.told != nil {
-				told, _ := p.told.records[c.path.String()].version(c.n)
-				c.of = told.By
+				told, known := p.told.records[c.path.String()].version(c.n)
+				if known && (c.of == "" || p.isEnded(c.of)) {
+					c.of = told.By
+				}
 			}
 		} else {
 			if of.newest == 0 {
