@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -324,6 +325,45 @@ func TestNothingStopsARevocation(t *testing.T) {
 				if _, err := c.read("mallory", "prod/mine/M"); act != "token" && !errors.Is(err, ErrWrongKey) {
 					t.Errorf("mallory reads on: %v", err)
 				}
+			})
+		}
+	}
+}
+
+// An insider removes or breaks the record of an agent of whose making the log tells no more, because that part was
+// archived. The agent keeps its rights, and the insider can be revoked all the same.
+func TestAgentsOutliveTheArchiveOfTheirEntries(t *testing.T) {
+	for _, who := range []string{"reader", "mallory"} {
+		for how, value := range map[string][]byte{"gone": nil, "broken": []byte("x")} {
+			t.Run(who+" is "+how, func(t *testing.T) {
+				c := newCompany(t)
+				c.do(func(s *Session) {
+					_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "log"), time.Now().Add(time.Second), false)
+					if err != nil {
+						t.Fatal(err)
+					}
+				})
+				c.insider("mallory", func(_ *Session, t *tx) error {
+					err := insert(t, bucketAgents, []byte(c.id[who]), nil)
+					if value != nil {
+						err = errors.Join(err, t.b.Put(bucketAgents, []byte(c.id[who]), value))
+					}
+					return err
+				})
+				c.do(func(s *Session) {
+					n, err := s.RevokeAgent(c.id["mallory"], NarrowOptions{})
+					if err != nil || !strings.Contains(strings.Join(n.Mended, "\n"), c.id[who]) {
+						t.Errorf("revoked: %q, %v", n.Mended, err)
+					}
+				})
+				if _, err := c.read("reader", "prod/app/DB"); err != nil {
+					t.Errorf("an honest agent reads no more: %v", err)
+				}
+				if _, err := c.read("mallory", "prod/mine/M"); !errors.Is(err, ErrWrongKey) {
+					t.Errorf("mallory reads on: %v", err)
+				}
+				c.keptAll()
+				c.finds("")
 			})
 		}
 	}

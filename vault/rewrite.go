@@ -148,7 +148,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		}
 		if !p.salvage && !p.cut {
 			v := newVerification(s)
-			v.t, v.again = old, true
+			v.t, v.again = old, !p.narrows() // the note of an earlier verification tells too little to mend an agent
 			last, err := v.learn()
 			if err != nil {
 				return mark{}, err

@@ -250,9 +250,13 @@ func (st *story) agent(id string, body agentBody, by string) error {
 }
 
 // agentBody makes the record of an agent from the entries about it, as far as they were checked. ok is
-// false if they do not tell enough. The record lacks the agent's public key, which the root gives.
+// false if they do not tell enough. The record lacks the agent's public key, which the root gives. If these entries
+// were archived, the checkpoint tells what the agent may do, but not its name: then its id is its name.
 func (st *story) agentBody(id string) (body agentBody, ok bool) {
-	key := st.issued[id]
+	key, known := st.issued[id]
+	if who, active := st.actors[id]; !known && active && st.records[id] != nil {
+		return agentBody{Seq: st.records[id].Seq, Name: id, Namespaces: []string{}, Scopes: who.Scopes.Strings(), Serial: who.Serial}, true
+	}
 	name, named := key.note["name"].(string)
 	if !key.checked || !named || st.records[id] == nil {
 		return body, false
