@@ -56,6 +56,14 @@ func (c *company) keptAll(but ...string) {
 	})
 }
 
+// overwrite writes a version of a secret that an insider may write, as an honest program never does, and logs that.
+func overwrite(c *company, s *Session, t *tx, path string, version uint64, tier tokens.Tier) error {
+	w := write{head: secretBody{ID: "x", Version: version, Tier: tier, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now},
+		note: map[string]any{}, event: audit.SecretUpdated}
+	_, err := s.write(t, c.p(path), w, []byte("x"))
+	return err
+}
+
 func TestANarrowingActDestroysNothing(t *testing.T) {
 	const db, mine = "prod/app/DB", "prod/mine/M"
 	flip := func(bucket string, k []byte) func(*company, *Session, *tx) error {
@@ -87,6 +95,10 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 			return errors.Join(t.put(bucketSecrets, []byte(db), true, secretBody{Seq: t.seq(), ID: "x", Version: 1 << 50, Tier: 1, Type: DefaultType}),
 				t.log(audit.SecretUpdated, "secret", db, map[string]any{"version": 1 << 50, "tier": "standard"}))
 		}, mended: "prod/app/DB: v2 is current, as v3", finds: "whose scopes do not cover"},
+		"a lower tier, with an entry": {do: func(c *company, s *Session, t *tx) error {
+			return overwrite(c, s, t, "prod/mine/CRIT", 2, tokens.Standard)
+		}, mended: "prod/mine/CRIT: v2 is current, as v3", without: "prod/mine/CRIT",
+			finds: "changed the tier to standard"},
 		"a head that is no record": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketSecrets, []byte(db), []byte("x"))
 		}, mended: "prod/app/DB: v2 is current, as v3"},
@@ -153,7 +165,8 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 					n, err := narrow(c, s, NarrowOptions{})
 					if x.asks != "" {
 						loss := &LossError{}
-						if !errors.As(err, &loss) || !strings.Contains(strings.Join(append(loss.Lost, loss.Doubts...), "\n"), x.asks) {
+						asks := strings.ReplaceAll(x.asks, "mallory", c.id["mallory"])
+						if !errors.As(err, &loss) || !strings.Contains(strings.Join(append(loss.Lost, loss.Doubts...), "\n"), asks) {
 							t.Errorf("it asks about %+v, %v, want %s", loss, err, x.asks)
 						}
 						if string(before) != string(c.raw()) {

@@ -215,6 +215,8 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 		return fault.Damaged(p.String(), "%q signed it anew after the entry that tells of it", by)
 	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
+	case head.Tier < st.tiers[p.String()]:
+		return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])
 	}
 	return nil
 }

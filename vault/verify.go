@@ -253,26 +253,24 @@ func (v *verification) secret(k, val []byte) error {
 	if err != nil {
 		return secretKind.damaged(k, "its key is not a path")
 	}
-	if err := v.told.head(p, head, r.by); err != nil {
-		return err
-	}
+	problem := v.told.head(p, head, r.by)
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
-		return err
+		return errors.Join(problem, err)
 	}
 	have := map[uint64]bool{}
 	for _, n := range numbers {
 		have[n] = true
 	}
 	if told == nil {
-		return nil
+		return problem
 	}
 	for _, of := range told.Versions {
 		if of.Number <= head.Version && !have[of.Number] {
 			v.found("%s version %d: it is missing", p, of.Number)
 		}
 	}
-	return nil
+	return problem
 }
 
 func (v *verification) version(k, val []byte) error {
