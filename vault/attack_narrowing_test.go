@@ -99,6 +99,9 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 			return overwrite(c, s, t, "prod/mine/CRIT", 2, tokens.Standard)
 		}, mended: "prod/mine/CRIT: v2 is current, as v3", without: "prod/mine/CRIT",
 			finds: "changed the tier to standard"},
+		"its own value in the place of the owner's": {do: func(c *company, s *Session, t *tx) error {
+			return overwrite(c, s, t, mine, 1, tokens.Standard)
+		}, asks: `mallory wrote version 1 of "prod/mine/M" anew, which owner had written`, without: mine, finds: "it records version 1"},
 		"a head that is no record": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketSecrets, []byte(db), []byte("x"))
 		}, mended: "prod/app/DB: v2 is current, as v3"},

@@ -43,12 +43,13 @@ type story struct {
 
 	dated func(seq uint64, ev audit.Event) // looks at the date of each entry; nil if nobody does
 
-	findings []audit.Finding // entries that do not hold
-	problems []string        // findings, and what the others should not say
-	suspects []suspect
-	holds    bool   // whether every entry that is here is valid
-	unclear  []span // entries of which nothing is known, in order: the records they describe are not reported
-	cutFrom  uint64 // the same for all entries from this one on; 0 for none
+	findings    []audit.Finding // entries that do not hold
+	problems    []string        // findings, and what the others should not say
+	suspects    []suspect
+	overwritten []string // versions that an entry says somebody else wrote anew
+	holds       bool     // whether every entry that is here is valid
+	unclear     []span   // entries of which nothing is known, in order: the records they describe are not reported
+	cutFrom     uint64   // the same for all entries from this one on; 0 for none
 
 	keepAt uint64     // the entry after which to keep what was learned; 0 for none
 	kept   checkpoint // what was learned up to keepAt
@@ -511,6 +512,10 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 		now.without(numbersIn(ev.Metadata["left_behind"]))
 	}
 	if value && checked {
+		if was, known := r.version(now.Version); known && by != audit.Owner && by != was.By {
+			st.overwritten = append(st.overwritten, fmt.Sprintf("audit entry %d: %s wrote version %d of %q anew, which %s had written",
+				seq, by, now.Version, ev.ResourceID, was.By))
+		}
 		sum, _ := ev.Metadata["sum"].(string)
 		now.wrote(versionAt{Number: now.Version, Seq: seq, By: by, Sum: sum, Sealed: seq})
 	}

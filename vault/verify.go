@@ -200,7 +200,8 @@ func (v *verification) learn() (last audit.Position, err error) {
 	return last, nil
 }
 
-// doubts returns what learn found wrong with the log and its end. It leaves out what a valid entry says in vain.
+// doubts returns what learn found wrong with the log and its end, and which values of others an entry replaced. It
+// leaves out what a valid entry says in vain.
 func (v *verification) doubts() (list []string) {
 	for _, problem := range v.Problems {
 		if !slices.Contains(v.told.problems, problem) {
@@ -210,7 +211,7 @@ func (v *verification) doubts() (list []string) {
 	for _, f := range v.told.findings {
 		list = append(list, f.String())
 	}
-	return list
+	return append(list, v.told.overwritten...)
 }
 
 // log checks the audit log and learns what the records should be.
