@@ -99,6 +99,12 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 			return overwrite(c, s, t, "prod/mine/CRIT", 2, tokens.Standard)
 		}, mended: "prod/mine/CRIT: v2 is current, as v3", without: "prod/mine/CRIT",
 			finds: "changed the tier to standard"},
+		"a huge number in its own secret": {do: func(c *company, s *Session, t *tx) error {
+			return overwrite(c, s, t, mine, 1<<60, tokens.Standard)
+		}, mended: "prod/mine/M: v1 is current, as v2", finds: "it writes version 1152921504606846976"},
+		"the greatest number in its own secret": {do: func(c *company, s *Session, t *tx) error {
+			return overwrite(c, s, t, mine, math.MaxUint64, tokens.Standard)
+		}, mended: "prod/mine/M: v1 is current, as v2", finds: "it writes version"},
 		"its own value in the place of the owner's": {do: func(c *company, s *Session, t *tx) error {
 			return overwrite(c, s, t, mine, 1, tokens.Standard)
 		}, asks: `mallory wrote version 1 of "prod/mine/M" anew, which owner had written`, without: mine, finds: "it records version 1"},

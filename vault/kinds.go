@@ -27,6 +27,9 @@ var (
 		if !head.Tier.Valid() { // JSON allows it, but such a secret has no key
 			return "it has no tier"
 		}
+		if head.Version > maxVersion {
+			return "it counts more versions than any secret has"
+		}
 		if head.DeletedTo > 0 && head.DeletedTo >= head.Version { // nobody deletes what is not stored yet
 			return "it says that its current version was deleted before it was stored"
 		}

@@ -24,6 +24,10 @@ var Types = []string{"api_key", "oauth_token", "db_credential", "ssh_key", "cert
 // DefaultType is the type of a secret that was stored without a type.
 const DefaultType = "custom"
 
+// maxVersion is more than the number of versions of any secret, and a number that JSON keeps. A higher one comes from
+// somebody who wants it to overflow.
+const maxVersion = 1 << 52
+
 // secretBody is the head of a secret: one record in the bucket secrets, keyed by
 // its path. The bucket versions holds its values.
 type secretBody struct {

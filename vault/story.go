@@ -480,8 +480,12 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	r := st.records[ev.ResourceID]
 	if r == nil {
 		r = &recordAt{Gone: true}
-		st.records[ev.ResourceID] = r
 	}
+	if by != audit.Owner && now.Version >= maxVersion/2 && now.Version > r.Version+1 {
+		st.found("audit entry %d: it writes version %d of %q, which no secret has", seq, now.Version, ev.ResourceID)
+		return
+	}
+	st.records[ev.ResourceID] = r
 	value := ev.WritesValue()
 	if _, anew := ev.Metadata["from_version"]; ev.Type == audit.SecretMended {
 		value = anew

@@ -159,6 +159,9 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	if o.Type != "" {
 		head.Type = o.Type
 	}
+	if head.Version >= maxVersion {
+		return w, fault.Damaged(p.String(), "it is at version %d, and no secret has more versions", head.Version)
+	}
 	if head.DeletedAt != nil { // only a restore brings those versions back
 		head.DeletedTo = head.Version
 	}
