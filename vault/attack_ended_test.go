@@ -3,6 +3,7 @@ package vault
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -232,4 +233,40 @@ func TestAnEndedTokenIsEnded(t *testing.T) {
 			t.Errorf("the verification found:\n%s", found)
 		}
 	})
+}
+
+// The owner compacts the file, or archives the log, when a token has expired by the owner's clock. That removes no
+// grant, so a token whose clock is slow goes on, and what it writes counts.
+func TestCopyingTheFileEndsNoToken(t *testing.T) {
+	for name, act := range map[string]func(c *company, s *Session) error{
+		"compact": func(_ *company, s *Session) error { return s.Compact("") },
+		"archive": func(c *company, s *Session) error {
+			_, err := s.ArchiveLog(filepath.Join(c.t.TempDir(), "log"), time.Now().Add(time.Minute), false)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.do(func(s *Session) {
+				got, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:*:prod/app/*"), TTL: time.Hour})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.text["slow"] = got.Text
+			})
+			slow := c.opts.Now
+			c.opts.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+			c.do(func(s *Session) {
+				if err := act(c, s); err != nil {
+					t.Fatal(err)
+				}
+			})
+			c.opts.Now = slow
+			if err := c.honest("slow", func(s *Session) { c.put(s, "prod/app/DB", 0) }); err != nil {
+				t.Fatal(err)
+			}
+			c.finds("")
+			c.keptAll()
+		})
+	}
 }

@@ -14,8 +14,8 @@ import (
 //
 //   - an entry token.revoked by the owner, its issuer, the token itself, or whoever deleted its only secret;
 //   - the entry with which its listed uses reach their limit;
-//   - an entry by the owner that is dated [clockGrace] after it lapsed. What others date does not count: one
-//     of them could end every token with a date ahead.
+//   - an entry by the owner that is dated [clockGrace] after it lapsed, unless the act copied every grant. What
+//     others date does not count: one of them could end every token with a date ahead.
 //
 // The entries of the transaction that ended the token still count.
 
@@ -67,6 +67,9 @@ func (st *story) awaitExpiry(at time.Time) {
 // endExpired ends the tokens that had lapsed at the time of an entry by the owner. An entry that begins an epoch ends
 // them without grace, because the rewrite gave them no grant; a restored or salvaged vault has no tokens at all.
 func (st *story) endExpired(seq uint64, ev audit.Event) {
+	if ev.Type == audit.VaultCompacted || ev.Type == audit.LogArchived {
+		return // these copy every grant as it is, and a token whose clock is slow may go on
+	}
 	grace, all := clockGrace, ev.Type == audit.VaultRestored || ev.Type == audit.VaultSalvaged
 	if ev.Epoch != 0 {
 		grace = 0
