@@ -390,3 +390,28 @@ func TestAgentsOutliveTheArchiveOfTheirEntries(t *testing.T) {
 		}
 	}
 }
+
+// An insider breaks the count of the uses of another's token. The token keeps its right; if its uses are limited, the
+// owner is asked, for nobody knows how many are left.
+func TestABrokenCountEndsNoToken(t *testing.T) {
+	for _, uses := range []uint64{0, 5} {
+		c := newCompany(t)
+		c.do(func(s *Session) {
+			got, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/app/*"), TTL: time.Hour, Uses: uses})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.text["x"], c.id["x"] = got.Text, got.ID
+		})
+		c.insider("mallory", func(_ *Session, t *tx) error { return t.b.Put(bucketUses, []byte(c.id["x"]), []byte("x")) })
+		c.do(func(s *Session) {
+			_, err := s.RevokeAgent(c.id["mallory"], NarrowOptions{})
+			if asks := errors.As(err, new(*LossError)); asks != (uses > 0) || !asks && err != nil {
+				t.Errorf("of %d uses: %v", uses, err)
+			}
+		})
+		if _, err := c.read("x", "prod/app/DB"); uses == 0 && err != nil {
+			t.Errorf("it reads no more: %v", err)
+		}
+	}
+}

@@ -244,11 +244,15 @@ func (t *tx) eachToken(fn func(body tokenBody, c tokens.Claims) error) error {
 }
 
 func (t *tx) tokenInfo(body tokenBody, c tokens.Claims) (TokenInfo, error) {
-	info := TokenInfo{Claims: c, State: TokenActive}
 	uses, err := t.usesOf(c.ID)
 	if err != nil {
-		return info, err
+		return TokenInfo{Claims: c, State: TokenActive}, err
 	}
+	return t.tokenState(body, c, uses)
+}
+
+func (t *tx) tokenState(body tokenBody, c tokens.Claims, uses usesBody) (TokenInfo, error) {
+	info := TokenInfo{Claims: c, State: TokenActive}
 	if info.Used = uses.Used; !uses.LastAt.IsZero() {
 		info.LastUsedAt = &uses.LastAt
 	}
