@@ -415,3 +415,53 @@ func TestABrokenCountEndsNoToken(t *testing.T) {
 		}
 	}
 }
+
+// An insider leaves a gap in the log, and behind it an entry in the owner's name, which cannot be checked. The owner is
+// asked about the gap, and then neither an agent nor a value is lost. Nothing keeps the owner from ending a token.
+func TestAnEntryBehindAGapTakesNothing(t *testing.T) {
+	for name, do := range map[string]func(c *company, t *tx) error{
+		"that revokes an agent": func(c *company, t *tx) error { return t.log(audit.AgentRevoked, "agent", c.id["writer"], nil) },
+		"that gives an agent a key": func(c *company, t *tx) error {
+			return t.log(audit.AgentKeyRotated, "agent", c.id["writer"], map[string]any{"name": "writer", "serial": 9, "scopes": []string{"secrets:read:x/*"}})
+		},
+		"that begins an epoch": func(_ *company, t *tx) error {
+			return t.logEvent(audit.Event{Type: audit.VaultRewritten, ResourceType: "vault", ResourceID: "x", Epoch: 7})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			var used Issued
+			c.do(func(s *Session) {
+				var err error
+				if used, err = s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:*:prod/app/*"), TTL: time.Hour, Uses: 1}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			c.text["used"] = used.Text
+			if _, err := c.read("used", "prod/app/DB"); err != nil {
+				t.Fatal(err)
+			}
+			c.insider("mallory", func(_ *Session, t *tx) error {
+				t.head.log.Seq++
+				t.by.id = audit.Owner
+				return do(c, t)
+			})
+			c.do(func(s *Session) {
+				loss := &LossError{}
+				if _, _, err := s.RevokeToken(used.ID, NarrowOptions{}); !errors.As(err, &loss) || len(loss.Lost) > 0 {
+					t.Errorf("to end a token: %+v, %v", loss, err)
+				}
+				if _, err := s.RevokeAgent(c.id["mallory"], NarrowOptions{Lose: true}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if err := c.honest("writer", func(s *Session) { c.put(s, "prod/app/W", 0) }); err != nil {
+				t.Errorf("an honest agent writes no more: %v", err)
+			}
+			c.keptAll()
+			if found := c.problems(); strings.Count(found, "\n") > 1 || !strings.Contains(found, "cannot be checked") {
+				t.Errorf("then a verification finds:\n%s", found)
+			}
+		})
+	}
+}

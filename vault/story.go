@@ -24,6 +24,7 @@ import (
 // becomes the next one.
 type story struct {
 	root *keys.Root
+	live bool       // whether the vault is there, not a copy to restore, or what is left to salvage
 	from checkpoint // what is known before the first entry
 
 	entries uint64                 // how many were read
@@ -301,7 +302,8 @@ func (st *story) signedBy(by string) (ed25519.PublicKey, bool) {
 }
 
 // apply learns what an entry tells. checked says whether its signature and its place were checked;
-// an entry that was not checked takes rights away and gives none.
+// an entry that was not checked takes rights away and gives none. In a live vault it takes none from an agent:
+// anybody can have written it, and the agent's record, which the owner signed in this epoch, says more.
 func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.CreatedAt.After(st.lastAt) {
 		st.lastAt = ev.CreatedAt
@@ -312,7 +314,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if st.keepAt > 0 && seq == st.keepAt+1 {
 		st.kept = st.upTo(st.keepAt)
 	}
-	if ev.Epoch != 0 {
+	if ev.Epoch != 0 && checked {
 		st.epoch, st.began = ev.Epoch, seq
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
@@ -333,7 +335,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		st.agentGotKey(seq, by, ev, checked)
 	case audit.AgentRevoked:
-		if by == audit.Owner && isAgentID(ev.ResourceID) {
+		if by == audit.Owner && isAgentID(ev.ResourceID) && (checked || !st.live) {
 			st.forget(ev.ResourceID)
 			st.revoked[ev.ResourceID] = ev.CreatedAt
 			st.changed(seq, by, ev.ResourceID)
@@ -382,7 +384,7 @@ func (st *story) agentGotKey(seq uint64, by string, ev audit.Event, checked bool
 		return
 	}
 	now, active := st.actors[id]
-	if !checked && (st.records[id] != nil && !active || active && serial <= now.Serial) {
+	if !checked && (st.records[id] != nil && !active || active && (st.live || serial <= now.Serial)) {
 		return
 	}
 	st.forget(id) // and the tokens of its old key

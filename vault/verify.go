@@ -110,7 +110,7 @@ type verification struct {
 
 func newVerification(s *Session) *verification {
 	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*secretBody{}, grants: map[string]bool{}}
-	v.told.dated = v.datedEntry
+	v.told.live, v.told.dated = true, v.datedEntry
 	return v
 }
 
