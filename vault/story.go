@@ -29,7 +29,7 @@ type story struct {
 
 	entries uint64                 // how many were read
 	before  acted                  // the last entry
-	lapse   time.Time              // when the next token expires; zero for none
+	lapses  lapses                 // the tokens that can still expire
 	epoch   uint32                 // of the last entry
 	began   uint64                 // the entry that began that epoch
 	summed  bool                   // whether its entries have the sums of versions
@@ -95,7 +95,7 @@ func (st *story) begin(c checkpoint) error {
 		}
 		st.actors[a.ID] = a
 		if a.Expires != nil && a.Ended == 0 {
-			st.awaitExpiry(*a.Expires)
+			st.awaitExpiry(a.ID, *a.Expires)
 		}
 	}
 	for _, t := range c.Told {
@@ -417,7 +417,7 @@ func (st *story) tokenIssued(seq uint64, by string, ev audit.Event) {
 	text, _ = ev.Metadata["expires_at"].(string)
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		who.Expires = &at
-		st.awaitExpiry(at)
+		st.awaitExpiry(id, at)
 	}
 	st.actors[id], st.entryOf[id] = who, seq
 }

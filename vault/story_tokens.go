@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"container/heap"
 	"slices"
 	"strings"
 	"time"
@@ -58,11 +59,28 @@ func usesIn(ev audit.Event) uint64 {
 	return 0
 }
 
-func (st *story) awaitExpiry(at time.Time) {
-	if st.lapse.IsZero() || at.Before(st.lapse) {
-		st.lapse = at
-	}
+// lapse says when a token expires.
+type lapse struct {
+	at time.Time
+	id string
 }
+
+// lapses is a heap of what expires, the next first. It makes a log with many tokens cheap: each of them is looked at
+// once, when it expires.
+type lapses []lapse
+
+func (l lapses) Len() int           { return len(l) }
+func (l lapses) Less(i, j int) bool { return l[i].at.Before(l[j].at) }
+func (l lapses) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *lapses) Push(x any)        { *l = append(*l, x.(lapse)) }
+func (l *lapses) Pop() any {
+	last := len(*l) - 1
+	x := (*l)[last]
+	*l = (*l)[:last]
+	return x
+}
+
+func (st *story) awaitExpiry(id string, at time.Time) { heap.Push(&st.lapses, lapse{at, id}) }
 
 // endExpired ends the tokens that had lapsed at the time of an entry by the owner. An entry that begins an epoch ends
 // them without grace, because the rewrite gave them no grant; a restored or salvaged vault has no tokens at all.
@@ -74,20 +92,22 @@ func (st *story) endExpired(seq uint64, ev audit.Event) {
 	if ev.Epoch != 0 {
 		grace = 0
 	}
-	if !all && (st.lapse.IsZero() || ev.CreatedAt.Before(st.lapse.Add(grace))) {
-		return
-	}
-	st.lapse = time.Time{}
-	for id, who := range st.actors {
-		switch {
-		case who.Issuer == "" || who.Ended > 0:
-		case !all && (who.Expires == nil || ev.CreatedAt.Before(who.Expires.Add(grace))):
-			if who.Expires != nil {
-				st.awaitExpiry(*who.Expires)
-			}
-		default:
+	end := func(id string, who actorAt) {
+		if who.Issuer != "" && who.Ended == 0 {
 			who.Ended = seq
 			st.actors[id] = who
+		}
+	}
+	due := func(at time.Time) bool { return !ev.CreatedAt.Before(at.Add(grace)) }
+	if all {
+		for id, who := range st.actors {
+			end(id, who)
+		}
+	}
+	for len(st.lapses) > 0 && due(st.lapses[0].at) {
+		id := heap.Pop(&st.lapses).(lapse).id
+		if who, known := st.actors[id]; known && who.Expires != nil && due(*who.Expires) { // else it was issued anew
+			end(id, who)
 		}
 	}
 }
