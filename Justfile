@@ -40,6 +40,10 @@ disks:
     go test ./vault -run '^(TestDiskFails|TestCopies|TestRekeyKilled)$' -v -timeout 1h -args -disk-all
     go test ./e2e/faults -run '^TestFaults$' -v -timeout 3h -args -disk-all
 
+# One agent makes many requests; the time may grow with their number, not with its square
+requests n="10000":
+    go test ./vault -run '^TestThousandsOfRequests$' -v -timeout 1h -args -requests {{n}}
+
 # Kill the program a thousand times, and hold what is left against a specification
 crash kills="1000" seed="0":
     go test ./e2e -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}

@@ -185,10 +185,12 @@ func TestVariablesSetFlags(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	tried := map[string]int{} // flags that many commands have, such as --json, are tried with some of them
 	for _, n := range allLeaves(t) {
 		command := commandName(n)
 		for _, f := range flagsOf(n) {
-			if f.Name == "help" || f.Name == "tier" {
+			kind := fmt.Sprint(f.Name, f.Target.Type(), f.Required, variableOf(command, f.Name))
+			if tried[kind]++; f.Name == "help" || f.Name == "tier" || tried[kind] > 5 {
 				continue
 			}
 			value, other := "7", "8"

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	kills     = flag.Int("kills", 50, "how many processes TestKills kills")
+	kills     = flag.Int("kills", 30, "how many processes TestKills kills")
 	killsSeed = flag.Uint64("kills-seed", 0, "what TestKills draws from; 0 for another one each time")
 )
 

@@ -236,8 +236,9 @@ func (f diskFault) hits(n int, c trace.FileCall) bool {
 }
 
 // TestDiskFails makes every call fail that writes, syncs, makes, truncates or renames one of the
-// vault's files. Then it compares what the act said with the vault. Of equal calls in a row, it
-// fails only the first and the last, unless -disk-all is given.
+// vault's files. Then it compares what the act said with the vault. Unless -disk-all is given, it
+// fails only the first and the last of equal calls in a row, and most calls in one way: this one
+// alone, or this one and all after it, by turns.
 func TestDiskFails(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
@@ -264,12 +265,17 @@ func TestDiskFails(t *testing.T) {
 		if len(calls) < 6 {
 			t.Fatalf("%s: only %d calls were seen: %v", act, len(calls), calls)
 		}
+		turns := map[string]int{} // per kind of call
 		for i, c := range calls {
 			alike := i > 0 && i+1 < len(calls) && calls[i-1] == c && calls[i+1] == c
 			if !*diskAll && (alike || courtesy(c) && i%3 != 0) {
 				continue
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}}
+			if !*diskAll && c.Name != "rename" {
+				faults = faults[turns[c.Name]%2:][:1]
+				turns[c.Name]++
+			}
 			if c.Syncs() {
 				faults = append(faults, diskFault{i + 1, syscall.EIO, syncs})
 			}

@@ -38,7 +38,7 @@ func TestModel(t *testing.T) {
 	}
 	steps, seed := *modelSteps, *modelSeed
 	if steps == 0 {
-		if steps = 2000; underRace {
+		if steps = 2 * modelHistory; underRace {
 			steps = 300
 		}
 	}

@@ -115,7 +115,7 @@ func TestFaults(t *testing.T) {
 				k, f := faultsOf(calls, named)
 				kills, fails = append(kills, k...), append(fails, f...)
 			}
-			faults := slices.Concat(draw(kills, 2), draw(fails, 3))
+			faults := slices.Concat(draw(kills, 1), draw(fails, 2))
 			for _, f := range faults {
 				r, calls := w.follow(f)
 				w.check(f, r, calls)
