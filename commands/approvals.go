@@ -283,7 +283,7 @@ func (a *app) showRequests(ids []string, what string) ([]vault.Request, error) {
 		for _, id := range ids {
 			q, whole := byID[id]
 			if !whole {
-				if q, err = findRequest(list, id); err != nil {
+				if q, err = findRequest(s, list, id); err != nil {
 					return err
 				}
 			}
@@ -334,10 +334,15 @@ func (r reads) of(q vault.Request) []vault.Entry {
 	return list[:min(len(list), shownReads)]
 }
 
-func findRequest(list []vault.Request, id string) (found vault.Request, err error) {
+// findRequest finds a request by its id, or by how its id begins. If there is none, but a record was
+// skipped because it was altered, the error names that record: it may be the one.
+func findRequest(s *vault.Session, list []vault.Request, id string) (found vault.Request, err error) {
 	some := beginWith(list, id, func(q vault.Request) string { return q.ID })
 	switch len(some) {
 	case 0:
+		if err := s.Unlisted(); err != nil {
+			return found, err
+		}
 		return found, errorf(vault.ErrUnknown, "no request %s; list the pending ones with: ass approvals list", id)
 	case 1:
 		return some[0], nil
@@ -414,7 +419,7 @@ func (c approvalsShow) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		q, err := findRequest(list, c.ID)
+		q, err := findRequest(s, list, c.ID)
 		if err != nil {
 			return err
 		}
@@ -495,7 +500,7 @@ func (c approvalsWait) look(a *app) (asked, pending []vault.Request, err error) 
 			return err
 		}
 		for _, id := range c.IDs {
-			q, err := findRequest(list, id)
+			q, err := findRequest(s, list, id)
 			if err != nil {
 				return err
 			}

@@ -88,7 +88,7 @@ func TestARequestFromTheFutureDoesNotWait(t *testing.T) {
 		t.Errorf("beside an honest one: %+v", list)
 	}
 	named := strings.Join(c.ahead(), "\n")
-	for _, want := range []string{"(approval.requested by \"" + c.id["reader"] + "\"): it is dated", "asks/"} {
+	for _, want := range []string{"(approval.requested by \"" + c.id["reader"] + "\"): it is dated", "request "} {
 		if !strings.Contains(named, want) {
 			t.Errorf("the verification names\n%s\nwant: %s", named, want)
 		}

@@ -415,7 +415,7 @@ func TestForgedAnswersWithoutAKey(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			c.finds("answers")
+			c.finds("answer to request")
 		})
 	}
 }

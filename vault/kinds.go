@@ -61,13 +61,13 @@ var (
 	}, nil}
 	useKind     = kind[usesBody]{rules: &rules{bucket: bucketUses}}
 	requestKind = kind[requestBody]{&rules{
-		bucket: bucketRequests, signed: true, name: requestName(bucketRequests),
+		bucket: bucketRequests, signed: true, name: requestName("request"),
 	}, func(_ signer, k []byte, by string, _ requestBody) bool {
 		requester, _, ok := cutRequestKey(k)
 		return ok && requester == by
 	}, nil}
 	decisionKind = kind[decisionBody]{rules: &rules{
-		bucket: bucketDecisions, signed: true, authors: owners, name: requestName(bucketDecisions),
+		bucket: bucketDecisions, signed: true, authors: owners, name: requestName("answer to request"),
 	}}
 )
 
@@ -144,12 +144,12 @@ func versionRecordName(k []byte) string {
 	return fmt.Sprintf("%s/%q", bucketVersions, k)
 }
 
-func requestName(bucket string) func(k []byte) string {
+func requestName(what string) func(k []byte) string {
 	return func(k []byte) string {
 		if requester, id, ok := cutRequestKey(k); ok {
-			return fmt.Sprintf("%s/%s of %q", bucket, id, requester)
+			return fmt.Sprintf("%s %s of %q", what, id, requester)
 		}
-		return fmt.Sprintf("%s/%q", bucket, k)
+		return fmt.Sprintf("%s %q", what, k)
 	}
 }
 

@@ -334,10 +334,10 @@ func TestChecksOfRequests(t *testing.T) {
 		}, nil, ": no log entry accounts for it", 0},
 		"a request of junk": {"reader", func(c *company, _ *Session, t *tx) error {
 			return t.put(bucketRequests, requestKey(t.by.id, requestID(nil)), true, junk)
-		}, nil, "asks/", 0},
+		}, nil, "request ", 0},
 		"a decision of junk": {"owner", func(c *company, _ *Session, t *tx) error {
 			return t.put(bucketDecisions, k, true, junk)
-		}, approved, "answers/", 2}, // the request cannot be read either
+		}, approved, "answer to request ", 2}, // the request cannot be read either
 		"a decision about another request": {"owner", decision(there, func(b *decisionBody) {
 			b.Request = uuid.NewString()
 		}), approved, "it decides another request than its key names", 0},
