@@ -331,8 +331,11 @@ func (c agentsShow) Run(a *app) error {
 		}
 		return a.answer(agentResult{agentJSONOf(x.Agent), len(x.Tokens)}, func() {
 			g, last := x.Agent, "never"
-			if g.LastActiveAt != nil {
+			switch {
+			case g.LastActiveAt != nil:
 				last = a.when(*g.LastActiveAt)
+			case g.RevokedAt != nil: // a revocation drops the note of it
+				last = "not kept; see: ass audit --agent " + g.ID
 			}
 			rows := [][]cell{
 				{{"id", dim}, {g.ID, ""}},

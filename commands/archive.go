@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"ass/vault"
+	"ass/vault/disk"
 )
 
 type auditArchive struct {
@@ -33,6 +34,9 @@ func (c auditArchive) Run(a *app) error {
 		return err
 	}
 	if err := folderOf(file); err != nil {
+		return err
+	}
+	if err := disk.CheckFree(file); err != nil { // before a question that would be for nothing
 		return err
 	}
 	if err := a.confirm(c.Force, "Move the entries from before "+stamp(before)+" out of the log?"); err != nil {

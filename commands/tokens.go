@@ -117,7 +117,7 @@ func (c tokensList) Run(a *app) error {
 				if c.All {
 					a.out.note("no tokens")
 				} else {
-					a.out.note("no active tokens; to list expired ones too: ass tokens list --all")
+					a.out.note("no active tokens; to list ended ones too: ass tokens list --all")
 				}
 				return
 			}

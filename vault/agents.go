@@ -262,16 +262,25 @@ func (t *tx) findAgent(ref string) (id string, body agentBody, err error) {
 		body, err = t.agent(ref)
 		return ref, body, err
 	}
+	revoked := "" // of that name
 	err = t.agents(func(k string, b agentBody) error {
-		if b.Name == ref && b.RevokedAt == nil {
+		switch {
+		case b.Name != ref:
+		case b.RevokedAt == nil:
 			id, body = k, b
+		default:
+			revoked = k
 		}
 		return nil
 	})
 	if err == nil && id == "" {
 		err = t.checkMACs(bucketAgents) // a record that was skipped may have the name
 	}
-	if err == nil && id == "" {
+	switch {
+	case err != nil || id != "":
+	case revoked != "":
+		err = fault.New(ErrNoAgent, "no active agent is named %q; %s, which was revoked, had that name", ref, revoked)
+	default:
 		err = fault.New(ErrNoAgent, "no agent %q", ref)
 	}
 	return id, body, err

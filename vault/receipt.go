@@ -66,11 +66,12 @@ func (s *Session) Expect(r Receipt) error {
 		switch {
 		case r.Seq > last.Seq:
 			return fault.Damaged(where, "it is missing, and the receipt shows that it was there: the end of the log was "+
-				"dropped, or the file is an older copy")
+				"dropped, or the file is an older copy, or the receipt is of another vault")
 		case r.Seq < cut.Cut:
 			return s.archivedIn(r.Seq)
 		case there != mark(r):
-			return fault.Damaged(where, "it is not the entry of the receipt: the file is a copy with a history of its own")
+			return fault.Damaged(where, "it is not the entry of the receipt: the file is a copy with a history of its own, or the "+
+				"receipt is of another vault")
 		}
 		return nil
 	})

@@ -26,7 +26,7 @@ func (s *Session) RevokeToken(id string, o NarrowOptions) (n Narrowing, rewritte
 			}
 			body, c, err := t.token(id)
 			if err == nil && c.Issuer != s.by.id && c.ID != s.by.id || errors.Is(err, ErrNotFound) {
-				return &refusal{fault.New(ErrDenied, "%s has issued no token %s", s.Who(), id), audit.TokenRevoked, s.by.id,
+				return &refusal{fault.New(ErrDenied, "token %s has ended, or %s did not issue it", id, s.Who()), audit.TokenRevoked, s.by.id,
 					"scope"}
 			}
 			if err == nil {
