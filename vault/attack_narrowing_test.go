@@ -87,43 +87,43 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 	}{
 		"a junk head": {do: func(_ *company, _ *Session, t *tx) error {
 			return t.put(bucketSecrets, []byte(db), true, secretBody{Seq: 1, ID: "x", Version: 2, Tier: 1, Type: DefaultType})
-		}, mended: "prod/app/DB: v2 is current, as v3"},
+		}, mended: "prod/app/DB: the value of v2 is current again, as v3"},
 		"a junk head with a huge number": {do: func(_ *company, _ *Session, t *tx) error {
 			return t.put(bucketSecrets, []byte(db), true, secretBody{Seq: 1, ID: "x", Version: math.MaxUint64, Tier: 1, Type: DefaultType})
-		}, mended: "prod/app/DB: v2 is current, as v3"},
+		}, mended: "prod/app/DB: the value of v2 is current again, as v3"},
 		"an entry with a huge number, and a junk head": {do: func(_ *company, _ *Session, t *tx) error {
 			return errors.Join(t.put(bucketSecrets, []byte(db), true, secretBody{Seq: t.seq(), ID: "x", Version: 1 << 50, Tier: 1, Type: DefaultType}),
 				t.log(audit.SecretUpdated, "secret", db, map[string]any{"version": 1 << 50, "tier": "standard"}))
-		}, mended: "prod/app/DB: v2 is current, as v3", finds: "whose scopes do not cover"},
+		}, mended: "prod/app/DB: the value of v2 is current again, as v3", finds: "whose scopes do not cover"},
 		"a lower tier, with an entry": {do: func(c *company, s *Session, t *tx) error {
 			return overwrite(c, s, t, "prod/mine/CRIT", 2, tokens.Standard)
-		}, mended: "prod/mine/CRIT: v2 is current, as v3", without: "prod/mine/CRIT",
+		}, mended: "prod/mine/CRIT: the value of v2 is current again, as v3", without: "prod/mine/CRIT",
 			finds: "changed the tier to standard"},
 		"a huge number in its own secret": {do: func(c *company, s *Session, t *tx) error {
 			return overwrite(c, s, t, mine, 1<<60, tokens.Standard)
-		}, mended: "prod/mine/M: v1 is current, as v2", finds: "it writes version 1152921504606846976"},
+		}, mended: "prod/mine/M: the value of v1 is current again, as v2", finds: "it writes version 1152921504606846976"},
 		"the greatest number in its own secret": {do: func(c *company, s *Session, t *tx) error {
 			return overwrite(c, s, t, mine, math.MaxUint64, tokens.Standard)
-		}, mended: "prod/mine/M: v1 is current, as v2", finds: "it writes version"},
+		}, mended: "prod/mine/M: the value of v1 is current again, as v2", finds: "it writes version"},
 		"its own value in the place of the owner's": {do: func(c *company, s *Session, t *tx) error {
 			return overwrite(c, s, t, mine, 1, tokens.Standard)
 		}, asks: `mallory wrote version 1 of "prod/mine/M" anew, which owner had written`, without: mine, finds: "it records version 1"},
 		"a head that is no record": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketSecrets, []byte(db), []byte("x"))
-		}, mended: "prod/app/DB: v2 is current, as v3"},
+		}, mended: "prod/app/DB: the value of v2 is current again, as v3"},
 		"a head that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketSecrets, []byte(db), nil)
-		}, mended: "prod/app/DB: v2 is current, as v3"},
-		"one flipped bit in a head":          {do: flip(bucketSecrets, []byte(db)), mended: "prod/app/DB: v2 is current, as v3"},
-		"one flipped bit in a critical head": {do: flip(bucketSecrets, []byte("prod/app/CARD")), mended: "prod/app/CARD: v1 is current, as v2"},
+		}, mended: "prod/app/DB: the value of v2 is current again, as v3"},
+		"one flipped bit in a head":          {do: flip(bucketSecrets, []byte(db)), mended: "prod/app/DB: the value of v2 is current again, as v3"},
+		"one flipped bit in a critical head": {do: flip(bucketSecrets, []byte("prod/app/CARD")), mended: "prod/app/CARD: the value of v1 is current again, as v2"},
 		"one flipped bit in a version": {do: flip(bucketVersions, version(db, 2)), asks: "prod/app/DB version 2",
-			mended: "prod/app/DB: v1 is current, as v3"},
+			mended: "prod/app/DB: the value of v1 is current again, as v3"},
 		"one flipped bit in an old version": {do: flip(bucketVersions, version(db, 1)), asks: "prod/app/DB version 1",
 			mended: "prod/app/DB: left without v1"},
 		"one flipped bit in the only version": {do: flip(bucketVersions, version("prod/TOP", 1)), asks: "prod/TOP version 1",
-			mended: "prod/TOP: nothing of it holds", without: "prod/TOP"},
+			mended: "prod/TOP: no version of it holds, so it was purged", without: "prod/TOP"},
 		"one flipped bit in its own version": {do: flip(bucketVersions, version(mine, 1)), asks: "prod/mine/M version 1",
-			mended: "prod/mine/M: nothing of it holds", without: mine},
+			mended: "prod/mine/M: no version of it holds, so it was purged", without: mine},
 		"a junk version of its own beside them": {do: func(_ *company, _ *Session, t *tx) error {
 			return t.put(bucketVersions, version(db, 9), true, versionBody{Seq: t.seq()})
 		}},
@@ -132,7 +132,7 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 		}, asks: `"prod/TOP": 1 of its versions are missing`, without: "prod/TOP", finds: "prod/TOP version 1: it is missing"},
 		"a version that is gone, and a junk version in its stead": {do: func(_ *company, _ *Session, t *tx) error {
 			return errors.Join(insert(t, bucketVersions, version(db, 2), nil), t.put(bucketVersions, version(db, 9), true, versionBody{Seq: t.seq()}))
-		}, asks: `"prod/app/DB": 1 of its versions are missing`, mended: "prod/app/DB: v1 is current, as v3", finds: "prod/app/DB version 2: it is missing"},
+		}, asks: `"prod/app/DB": 1 of its versions are missing`, mended: "prod/app/DB: the value of v1 is current again, as v3", finds: "prod/app/DB version 2: it is missing"},
 		"a secret that is gone": {do: func(_ *company, _ *Session, t *tx) error {
 			return errors.Join(insert(t, bucketVersions, version("prod/TOP", 1), nil), insert(t, bucketSecrets, []byte("prod/TOP"), nil))
 		}, asks: `"prod/TOP": its record is missing`, without: "prod/TOP", finds: `"prod/TOP": its record is missing`},

@@ -149,7 +149,7 @@ func TestAMendedSecretBringsNoDeletedVersionBack(t *testing.T) {
 	c.insider("mallory", func(_ *Session, t *tx) error { return insert(t, bucketVersions, versionKey(p, 3), []byte("x")) })
 	c.do(func(s *Session) {
 		n, err := s.RevokeAgent(c.id["mallory"], NarrowOptions{Lose: true})
-		if err != nil || !slices.Contains(n.Mended, "prod/app/DB: v2 is all that is left, and stays deleted, as v4") {
+		if err != nil || !slices.Contains(n.Mended, "prod/app/DB: the value of v2 is all that is left, and stays deleted, as v4") {
 			t.Fatalf("%+v, %v", n, err)
 		}
 		var deleted *DeletedError

@@ -139,11 +139,11 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 			return err
 		}
 		note["from_version"], note["sum"] = from, t.takeSum(versionKey(path, head.Version))
-		now := "current"
+		now := "current again"
 		if from <= head.DeletedTo { // what is left was deleted; the owner decides whether it comes back
 			head.DeletedAt, now = &t.now, "all that is left, and stays deleted"
 		}
-		p.mend = append(p.mend, fmt.Sprintf("%s: v%d is %s, as v%d", path, from, now, head.Version))
+		p.mend = append(p.mend, fmt.Sprintf("%s: the value of v%d is %s, as v%d", path, from, now, head.Version))
 	}
 	if head.DeletedAt != nil {
 		note["deleted"] = true
@@ -164,7 +164,7 @@ func (p *rewritePlan) nothingLeft(t *tx, path tokens.Path, c *secretCopy, told *
 	if err := secretKind.remove(t, secretBucketKey(path)); err != nil {
 		return err
 	}
-	p.mend = append(p.mend, fmt.Sprintf("%s: nothing of it holds, so it is gone", path))
+	p.mend = append(p.mend, fmt.Sprintf("%s: no version of it holds, so it was purged", path))
 	note := map[string]any{"versions": len(c.gone), "because": "nothing of it holds"}
 	return t.log(audit.SecretPurged, "secret", path.String(), note)
 }
