@@ -49,7 +49,7 @@ func TestDatesAhead(t *testing.T) {
 	do(now, exitDone, "secrets", "set", "a/K", "z")
 	old := func(n string) string { return filepath.Join(home, "old"+n+".jsonl") }
 	after := now.AddDate(0, 0, 10)
-	stdout, stderr = do(after, exitDone, "audit", "archive", old("1"), "--before", "2d", "--force", "--json")
+	stdout, _ = do(after, exitDone, "audit", "archive", old("1"), "--before", "2d", "--force", "--json")
 	has(stdout, `"first":1,"last":2,`)
 	has(stdout, `"stopped_by":3}`)
 	_, stderr = do(after, exitFailed, "audit", "archive", old("2"), "--before", "2d", "--force")

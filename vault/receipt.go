@@ -42,7 +42,7 @@ func ParseReceipt(text string) (r Receipt, err error) {
 // key, so it checks nothing: a verification says whether the log holds.
 func (v *Vault) Receipt() (Receipt, error) {
 	last, _, err := v.lastEntry(0)
-	return Receipt{last.Seq, last.MAC}, err
+	return Receipt(last), err
 }
 
 // Expect returns an error if the log has not the entry of a receipt. If another entry, or none,
