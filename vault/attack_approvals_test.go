@@ -430,9 +430,9 @@ func stolen(c *company, path string, tier tokens.Tier, recipient keys.Node) {
 		k := versionKey(c.p(path), 1)
 		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: 1, Tier: tier, Type: DefaultType, CreatedAt: t.now,
 			UpdatedAt: t.now}
-		return errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
-			t.put(bucketReseal, k, false, resealBody{Seq: t.seq()}),
-			t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier}))
+		err = errors.Join(err, t.put(bucketVersions, k, true, body), t.put(bucketSecrets, []byte(path), true, head),
+			t.put(bucketReseal, k, false, resealBody{Seq: t.seq()}))
+		return errors.Join(err, t.log(audit.SecretCreated, "secret", path, map[string]any{"version": 1, "tier": tier, "sum": t.takeSum(k)}))
 	})
 }
 

@@ -222,7 +222,7 @@ func (l *largeVault) hurts(all bool) (hurts []hurt) {
 			add("its value reaches out of it", id, true, put32(last+12, 1<<31-1))
 			add("its key is huge", id, true, put32(last+8, 1<<31))
 			add("its key is at another place", id, true, put32(pageHeader+4, 8))
-			add("its value is a bucket", id, true, put32(pageHeader, bucketLeaf))
+			add("its value is a bucket", id, false, put32(pageHeader, bucketLeaf)) // that record alone is refused
 			add("its count is one less", id, true, put16(10, uint16(p.Keys-1)))
 			add("its count is huge", id, true, put16(10, math16))
 			add("it flows over", id, true, put32(12, uint32(p.More)+1))

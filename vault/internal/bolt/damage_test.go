@@ -266,8 +266,14 @@ func TestABucketAmongRecords(t *testing.T) {
 			if problems, err := st.Problems(); err != nil || len(problems) != 1 || !strings.Contains(problems[0], "a bucket among records") {
 				t.Errorf("the check finds %q, %v", problems, err)
 			}
-			if v, err := st.Get("many", []byte("nested-bucket")); v != nil || err != nil {
-				t.Errorf("its value is %q, %v", v, err)
+			if v, err := st.Get("many", []byte("nested-bucket")); v != nil || !errors.Is(err, fault.ErrDamaged) {
+				t.Errorf("its value is %q, %v: it may be a record that was made a bucket", v, err)
+			}
+			if v, err := st.Get("many", []byte("k05")); len(v) != 1000 || err != nil {
+				t.Errorf("a value beside it: %d bytes, %v", len(v), err)
+			}
+			if v, err := st.Get("many", []byte("nested")); v != nil || err != nil {
+				t.Errorf("what is not there: %q, %v", v, err)
 			}
 			if err := st.Update(func(tx *Tx) error { return tx.Put("many", []byte("k99"), []byte("v")) }); err != nil {
 				t.Errorf("a write beside it: %v", err)

@@ -59,6 +59,11 @@ func (t *Tx) Get(bucket string, k []byte) ([]byte, error) {
 	if v == nil {
 		_, err = t.pages.leafAndNeighbour(bucket, k, 1)
 	}
+	if v == nil && err == nil && t.pages != nil && t.pages.nested > 0 { // a record that was made a bucket is not absent
+		if at, _ := from.Cursor().Seek(k); bytes.Equal(at, k) {
+			err = t.pages.bad("a bucket is in the place of a record")
+		}
+	}
 	return v, err
 }
 

@@ -63,7 +63,11 @@ func (w *tree) records(p *treePage, fn func(k, v []byte) error) error {
 		}
 	}
 	for i := range p.n {
-		if err := fn(pageKey(b, i), pageValue(b, i)); err != nil {
+		v := pageValue(b, i)
+		if order.Uint32(b[pageHeader+i*elemSize:]) == bucketLeaf { // as bbolt gives it
+			v = nil
+		}
+		if err := fn(pageKey(b, i), v); err != nil {
 			return err
 		}
 	}
