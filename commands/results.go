@@ -499,8 +499,8 @@ type (
 	statusJSON struct {
 		AgentCount   *int         `json:"agent_count,omitempty"`
 		AuditEntries *uint64      `json:"audit_entries,omitempty"`
-		EndedTokens  []string     `json:"ended_tokens"`
 		DeletedCount *int         `json:"deleted_count,omitempty"`
+		EndedTokens  []string     `json:"ended_tokens"`
 		Format       string       `json:"format,omitempty"`
 		ID           string       `json:"id,omitempty"`
 		LookedIn     []lookedJSON `json:"looked_in"`
