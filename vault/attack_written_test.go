@@ -248,6 +248,34 @@ func TestNoValueIsSwapped(t *testing.T) {
 		swap(c)
 		c.finds(found)
 	})
+	t.Run("of which no sum was told, after an archive", func(t *testing.T) {
+		c := newCompany(t)
+		(&victim{c.t, c.path, c.owner, c.opts}).archive()
+		c.insider("mallory", func(s *Session, t *tx) error { return nextVersion(c, s, t, path, "evil", func(*versionBody) {}) })
+		swap(c)
+		c.finds(found)
+	})
+	t.Run("what the owner sealed anew before an archive holds", func(t *testing.T) {
+		c := newCompany(t)
+		v := &victim{c.t, c.path, c.owner, c.opts}
+		again := func(name string) {
+			c.do(func(s *Session) {
+				if _, _, err := s.CreateAgent(AgentSpec{Name: name, Scopes: c.scopes("secrets:read:prod/other/*")}); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := s.Set(c.p("prod/app/CARD"), []byte("x"), SetOptions{Tier: tokens.Standard}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		again("new")
+		backup := v.backUp()
+		again("newer")
+		v.archive()
+		c.finds("")
+		v.restore(backup) // its checkpoint is later than the log that goes on
+		c.finds("")
+	})
 	t.Run("what the owner sealed anew holds", func(t *testing.T) {
 		c := newCompany(t)
 		c.do(func(s *Session) { // opens up prod/other/W, and lowers a tier

@@ -35,6 +35,7 @@ type checkpoint struct {
 	Epoch   uint32     `json:"epoch"`            // of the entry Cut
 	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
 	Actors  []actorAt  `json:"actors"`           // who may have signed entries after Cut
+	Sums    bool       `json:"sums,omitempty"`   // whether the entries of that epoch have the sums of versions
 	Told    []toldAt   `json:"told"`             // tokens, requests and decisions up to Cut
 	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, as the entries up to Cut say
 	Records []recordAt `json:"records"`

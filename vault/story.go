@@ -110,7 +110,7 @@ func (st *story) begin(c checkpoint) error {
 // upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
 // leaves out the records.
 func (st *story) upTo(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Actors: []actorAt{}, Told: []toldAt{}}
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
 		c.Actors = append(c.Actors, st.actors[id])
 	}
@@ -134,7 +134,7 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		Visit:    st.apply,
 		Last:     end,
 	}
-	st.epoch, st.began = st.from.Epoch, st.from.Began
+	st.epoch, st.began, st.summed = st.from.Epoch, st.from.Began, st.from.Sums
 	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
 		for k, val := range entries {
 			st.count(end, progress)
@@ -318,7 +318,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		st.epoch, st.began = ev.Epoch, seq
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
-	if checked {
+	if checked && seq > st.from.Seq {
 		st.versionsResealed(seq, by, ev)
 	}
 	if by == audit.Owner {
