@@ -43,6 +43,9 @@ func (a *app) noteNarrowing(n vault.Narrowing) {
 	for _, what := range n.Mended {
 		a.out.warn("mended: %s", what)
 	}
+	for _, doubt := range n.Doubts {
+		a.out.warn("the vault did not hold: %s", doubt)
+	}
 	if n.Kept != "" {
 		a.out.note("the replaced file was kept: %s; what was revoked still opens it", a.tilde(n.Kept))
 	}
@@ -56,11 +59,12 @@ func (a *app) noteNarrowing(n vault.Narrowing) {
 type narrowedJSON struct {
 	LeftBehind []string `json:"left_behind"`
 	Mended     []string `json:"mended"`
+	Doubts     []string `json:"doubts"`
 	KeptFile   *string  `json:"kept_file"`
 }
 
 func narrowedOf(n vault.Narrowing) narrowedJSON {
-	j := narrowedJSON{LeftBehind: list(n.LeftBehind), Mended: list(n.Mended)}
+	j := narrowedJSON{LeftBehind: list(n.LeftBehind), Mended: list(n.Mended), Doubts: list(n.Doubts)}
 	if n.Kept != "" {
 		j.KeptFile = &n.Kept
 	}

@@ -296,6 +296,7 @@ type Narrowing struct {
 	// whoever loses the right must not be able to block the rewrite with bad records.
 	LeftBehind []string
 	Mended     []string // what was done about them, in words
+	Doubts     []string // what else was wrong, with the log or missing; see [LossError]
 	Kept       string   // where the replaced file is kept; "" if it is not
 
 	// Forgotten is the number of the newest log entry that this machine had seen, if the log
@@ -308,6 +309,7 @@ type Narrowing struct {
 func (s *Session) narrowing(p *rewritePlan, n *Narrowing) error {
 	seen := s.v.seen.Seq
 	err := s.rewrite(p)
+	n.Doubts = p.doubts
 	if n.LeftBehind, n.Mended, n.Kept = p.leftNames(), p.mend, p.kept; seen > s.v.seen.Seq {
 		n.Forgotten = seen
 	}
