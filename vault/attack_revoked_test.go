@@ -146,7 +146,8 @@ func TestARewriteEndsTokens(t *testing.T) {
 // What a rewrite leaves behind, it names: to its caller, and in the log. It leaves nothing
 // behind, unless it takes away a right of somebody who may have put it there.
 func TestWhatARewriteLeavesBehind(t *testing.T) {
-	want := []string{`"K"`, `"prod/mine/M"`, `"prod/mine/X"`, `agents/"agt_00000000"`, "prod/mine/Y version 1", `versions/"K"`}
+	want := []string{`agents/"agt_00000000"`, "prod/mine/Y version 1", `the record of "K"`, `the record of "prod/mine/M"`,
+		`the record of "prod/mine/X"`, `versions/"K"`}
 	for name, act := range map[string]func(*company, *Session) error{
 		"an agent is revoked": func(_ *company, s *Session) error {
 			n, err := s.RevokeAgent("mallory", NarrowOptions{})

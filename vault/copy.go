@@ -184,7 +184,11 @@ func (t *tx) copying(of *rules, k, v []byte) copying {
 // copied puts the new form of a record into the new file.
 func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	if c.left != nil {
-		return p.leave(of.recordName(c.k), c.of, c.left)
+		name := of.recordName(c.k)
+		if of == secretKind.rules {
+			name = headName(c.k)
+		}
+		return p.leave(name, c.of, c.left)
 	}
 	if c.err != nil {
 		return c.err
@@ -194,6 +198,9 @@ func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	}
 	return w.Wrote(len(c.v))
 }
+
+// headName names the head of a secret that is left out, which is not the secret with its values.
+func headName(k []byte) string { return fmt.Sprintf("the record of %q", k) }
 
 // secretCopy is what became of a secret on its way into another epoch.
 type secretCopy struct {
@@ -233,7 +240,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				return nil
 			}
 			if err != nil {
-				return p.leave(secretKind.recordName(k), "", secretKind.damaged(k, "its key is not a path"))
+				return p.leave(headName(k), "", secretKind.damaged(k, "its key is not a path"))
 			}
 			c := old.copying(secretKind.rules, k, v)
 			c.path = path
