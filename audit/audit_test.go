@@ -2,6 +2,8 @@ package audit
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"fmt"
 	"testing"
 
@@ -188,4 +190,18 @@ func FuzzEntry(f *testing.F) {
 			t.Error("an entry that nobody signed is accepted")
 		}
 	})
+}
+
+// The key after a key is what the library derives.
+func TestNextKey(t *testing.T) {
+	k := [32]byte{1, 2, 3}
+	for range 100 {
+		want, err := hkdf.Key(sha256.New, k[:], nil, string(lp(nil, []byte("ass/1 audit next"))), 32)
+		if k = NextKey(k); err != nil || k != [32]byte(want) {
+			t.Fatalf("%x, want %x, %v", k, want, err)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { k = NextKey(k) }); n > 0 {
+		t.Errorf("it makes garbage %v times", n)
+	}
 }

@@ -127,9 +127,11 @@ func (w *walk) add(f Finding) {
 // pass moves on past an invalid or missing entry.
 func (w *walk) pass(mac [MACSize]byte) {
 	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: NextKey(w.at.Key)}
-	if w.broken = append(w.broken, begun{seq: w.at.Seq}); len(w.broken) > 64 {
-		w.broken = w.broken[1:]
+	const most = 64
+	if len(w.broken) == most {
+		w.broken = w.broken[:copy(w.broken, w.broken[1:])]
 	}
+	w.broken = append(w.broken, begun{seq: w.at.Seq})
 }
 
 func (w *walk) entry(seq uint64, value []byte) {
