@@ -207,6 +207,33 @@ func TestAnEndedTokenIsEnded(t *testing.T) {
 			c.finds("by token " + got.ID) // the entry stays
 		})
 	}
+	t.Run("its own entry is dated after its time", func(t *testing.T) { // and the owner has made none since
+		c := newCompany(t)
+		got := owners(c, TokenSpec{Scopes: c.scopes("secrets:*:prod/app/*"), TTL: time.Hour})
+		kept := keepKeys(c, got.Text)
+		c.opts.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		if err := kept.write(db, "https://evil.example"); err != nil {
+			t.Fatal(err)
+		}
+		c.finds("by token " + got.ID + ", which had expired")
+		c.finds(db)
+	})
+	t.Run("what it asks for is not provided", func(t *testing.T) {
+		c := newCompany(t)
+		got := owners(c, TokenSpec{Scopes: c.scopes("secrets:*:prod/app/*"), TTL: time.Hour})
+		c.text["x"], c.id["x"] = got.Text, got.ID
+		if err := c.honest("x", func(s *Session) { _, _ = s.Ask(c.p("prod/app/NEW")) }); err != nil {
+			t.Fatal(err)
+		}
+		itself(c, "x", got.ID)
+		c.do(func(s *Session) {
+			list, err := s.Requests()
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%d requests, %v", len(list), err)
+			}
+			c.check("it was provided", s.Provide(list[0], []byte("x")), ErrConflict, "deny it")
+		})
+	})
 	t.Run("the owner revokes one that is not known", func(t *testing.T) {
 		c := newCompany(t)
 		c.do(func(s *Session) {

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -126,9 +127,15 @@ func TestRemovingRecordsLowersNothing(t *testing.T) {
 			}
 		})
 	})
-	for name, damage := range map[string]func(b *bbolt.Bucket) error{ // the entry that tells of the tier
-		"with its entry missing": func(b *bbolt.Bucket) error { return b.Delete(audit.Key(3)) },
-		"with its entry altered": func(b *bbolt.Bucket) error { return b.Put(audit.Key(3), []byte(`"secret.`)) },
+	for name, damage := range map[string]func(b *bbolt.Bucket, seq uint64) error{ // the entry that tells of the tier
+		"with its entry missing": func(b *bbolt.Bucket, seq uint64) error { return b.Delete(audit.Key(seq)) },
+		"with its entry altered": func(b *bbolt.Bucket, seq uint64) error { return b.Put(audit.Key(seq), []byte(`"secret.`)) },
+		"with the beginning of the log missing": func(b *bbolt.Bucket, seq uint64) (err error) {
+			for n := range seq {
+				err = errors.Join(err, b.Delete(audit.Key(n+1)))
+			}
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
@@ -138,12 +145,20 @@ func TestRemovingRecordsLowersNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				v.makeLarge(s)
+				v.set(s, "b/K0", "y")
 			})
 			v.edit(func(b func(string) *bbolt.Bucket) {
 				_ = b(bucketSecrets).Delete([]byte("a/CARD"))
 				_ = b(bucketVersions).Delete(versionKey(v.p("a/CARD"), 1))
-				if err := damage(b(bucketAudit)); err != nil {
-					t.Fatal(err)
+				tells := uint64(0)
+				_ = b(bucketAudit).ForEach(func(k, v []byte) error {
+					if bytes.Contains(v, []byte(`"a/CARD"`)) {
+						tells = audit.Seq(k)
+					}
+					return nil
+				})
+				if err := damage(b(bucketAudit), tells); err != nil || tells == 0 {
+					t.Fatal(tells, err)
 				}
 			})
 			v.do(func(s *Session) {

@@ -189,6 +189,11 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					entries, _, err := s.Log(20, nil)
+					told := slices.ContainsFunc(entries, func(e Entry) bool { return e.Type == audit.SecretMended })
+					if x.mended == "" && told || err != nil {
+						t.Errorf("the log says that something was mended, %v", err)
+					}
 					if mended := strings.Join(n.Mended, "\n"); x.mended == "" && mended != "" || !strings.Contains(mended, x.mended) {
 						t.Errorf("it mended %q, want %q", mended, x.mended)
 					}
@@ -317,6 +322,9 @@ func TestNothingStopsARevocation(t *testing.T) {
 					c.do(func(s *Session) {
 						_, _, err := s.Set(c.p("dev/K"), []byte("x"), SetOptions{})
 						c.check("to write behind it", err, ErrDamaged, "but not the one before it")
+						_, err = s.Rekey()
+						c.check("a rewrite that takes no right away", err, ErrDamaged, "but not the one before it")
+						c.check("to compact", s.Compact(""), ErrDamaged, "but not the one before it")
 					})
 				}
 				c.do(func(s *Session) {

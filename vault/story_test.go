@@ -199,6 +199,27 @@ func TestEntriesFollow(t *testing.T) {
 	}
 }
 
+// Only the owner mends secrets, and what somebody else says of that changes nothing.
+func TestWhoMends(t *testing.T) {
+	for by, found := range map[string]int{audit.Owner: 0, "agt_1": 1} {
+		st := newStory(keys.NewRoot(keys.Random()))
+		for seq, ev := range []audit.Event{
+			{Type: audit.SecretCreated, ResourceID: "a/K", Metadata: map[string]any{"version": 1.0, "tier": "critical"}},
+			{Type: audit.SecretMended, ResourceID: "a/K", Metadata: map[string]any{"version": 3.0, "tier": "standard",
+				"from_version": 1.0}},
+		} {
+			who := audit.Owner
+			if seq == 1 {
+				who = by
+			}
+			st.apply(uint64(seq+1), who, ev, true)
+		}
+		if is := st.records["a/K"].Version; len(st.problems) != found || (is == 3) != (found == 0) {
+			t.Errorf("by %s: version %d, %q", by, is, st.problems)
+		}
+	}
+}
+
 // A restore keeps each secret at the highest tier that the log gives it. Only the owner lowers a
 // tier or ends a secret, and only in an entry that was checked.
 func TestTiersThatTheLogTells(t *testing.T) {
