@@ -104,8 +104,12 @@ func (t *tx) checkLastStep() error {
 	if n < 2 {
 		return nil
 	}
-	v, err := t.get(bucketAudit, audit.Key(n-1))
-	if v != nil || err != nil {
+	before, steps := uint64(0), 0
+	err := t.b.WalkBack(bucketAudit, func(k, _ []byte) bool { // these pages were read to find the end of the log
+		before, steps = audit.Seq(k), steps+1
+		return steps < 2
+	})
+	if err != nil || before == n-1 {
 		return err
 	}
 	if c, err := t.checkpoint(); err == nil && c.Cut == n-1 {
