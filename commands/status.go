@@ -42,8 +42,9 @@ type status struct {
 	*app
 	setup
 	info     vault.Info
-	opens    string // whether the credential opens it, in words
-	problem  string // why the vault is not operational
+	ended    []string // ids of tokens
+	opens    string   // whether the credential opens it, in words
+	problem  string   // why the vault is not operational
 	warnings []string
 }
 
@@ -57,7 +58,9 @@ func (st *status) inspect() error {
 	if err != nil {
 		return err
 	}
-	st.info, err = v.Info()
+	if st.info, err = v.Info(); err == nil {
+		st.ended, err = v.EndedTokens()
+	}
 	if e := st.info.Newest; e != nil && vault.IsAhead(e.CreatedAt, st.now()) {
 		st.warnings = append(st.warnings, fmt.Sprintf("the newest log entry, %d, is dated %s, ahead of this machine's clock: a "+
 			"clock was wrong or is, or somebody with a key wrote that; ass audit verify names all such dates", e.Seq,
@@ -177,7 +180,7 @@ func (st *status) print() {
 			[]cell{{"agents", dim}, {plural(i.Agents, "agent"), ""}},
 			[]cell{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
 		)
-		if n := len(i.Ended); n > 0 && st.cred.kind == ownerCredential {
+		if n := len(st.ended); n > 0 && st.cred.kind == ownerCredential {
 			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still read what is written, "+
 				"until: ass vault rekey", n), ""}})
 		}
@@ -202,7 +205,7 @@ func (st *status) printJSON() error {
 	if i := st.info; i.ID != "" {
 		v.ID, v.Format, v.SizeBytes = i.ID, i.Format, &i.Bytes
 		v.SecretCount, v.DeletedCount, v.AgentCount, v.AuditEntries = &i.Secrets, &i.Deleted, &i.Agents, &i.Entries
-		v.EndedTokens = list(i.Ended)
+		v.EndedTokens = list(st.ended)
 		if i.Newest != nil {
 			newest := eventOf(*i.Newest)
 			v.NewestEntry = &newest

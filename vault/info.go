@@ -15,15 +15,14 @@ import (
 type Info struct {
 	ID       string
 	Format   string
-	Bytes    int64    // size of the file
-	Secrets  int      // without deleted ones
-	Deleted  int      // deleted and not purged
-	Versions int      // stored values
-	Tokens   int      // tokens that have a record, including lapsed ones
-	Ended    []string // ids of those among them that have lapsed, are used up or were revoked since the last rewrite
-	Agents   int      // active agents
-	Entries  uint64   // entries in the audit log
-	Newest   *Entry   // newest entry of the audit log; nil if there is none
+	Bytes    int64  // size of the file
+	Secrets  int    // without deleted ones
+	Deleted  int    // deleted and not purged
+	Versions int    // stored values
+	Tokens   int    // tokens that have a record, including lapsed ones
+	Agents   int    // active agents
+	Entries  uint64 // entries in the audit log
+	Newest   *Entry // newest entry of the audit log; nil if there is none
 }
 
 // Entry is an audit event with its number in the log.
@@ -50,31 +49,11 @@ func (v *Vault) Info() (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	if err := v.db.Each(bucketVersions, func(_, _ []byte) { info.Versions++ }); err != nil {
-		return info, err
-	}
-	indices := map[string][]byte{} // of the grants of tokens that have not lapsed
-	err = v.db.Each(bucketTokens, func(k, value []byte) {
-		info.Tokens++
-		if body, ok := peek[tokenBody](value); ok {
-			if c, err := tokens.ParseHeaderPayload(body.HeaderPayload); err == nil && !v.opts.Now().Before(c.Expires) {
-				info.Ended = append(info.Ended, string(k))
-			} else {
-				indices[string(k)] = body.Index
-			}
-		}
-	})
-	if err != nil {
-		return info, err
-	}
-	for id, index := range indices {
-		if granted, err := v.db.Get(bucketGrants, index); err != nil {
+	for bucket, n := range map[string]*int{bucketVersions: &info.Versions, bucketTokens: &info.Tokens} {
+		if err := v.db.Each(bucket, func(_, _ []byte) { *n++ }); err != nil {
 			return info, err
-		} else if granted == nil {
-			info.Ended = append(info.Ended, id)
 		}
 	}
-	slices.Sort(info.Ended)
 	err = v.db.Each(bucketAgents, func(_, value []byte) {
 		if isActive(value) {
 			info.Agents++
@@ -89,6 +68,35 @@ func (v *Vault) Info() (Info, error) {
 		info.Newest = &entries[0]
 	}
 	return info, err
+}
+
+// EndedTokens returns the ids of tokens that have lapsed, are used up or were revoked since the last rewrite, as
+// far as they still have a record.
+func (v *Vault) EndedTokens() (ended []string, err error) {
+	indices := map[string][]byte{} // of the grants of tokens that have not lapsed
+	err = v.db.Each(bucketTokens, func(k, value []byte) {
+		body, ok := peek[tokenBody](value)
+		if !ok {
+			return
+		}
+		if c, err := tokens.ParseHeaderPayload(body.HeaderPayload); err == nil && !v.opts.Now().Before(c.Expires) {
+			ended = append(ended, string(k))
+		} else {
+			indices[string(k)] = body.Index
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for id, index := range indices {
+		if granted, err := v.db.Get(bucketGrants, index); err != nil {
+			return nil, err
+		} else if granted == nil {
+			ended = append(ended, id)
+		}
+	}
+	slices.Sort(ended)
+	return ended, nil
 }
 
 // isActive reports whether the record of an agent contains no revocation.
