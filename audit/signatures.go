@@ -97,7 +97,7 @@ func (w *walk) settleBatch(b *batch) {
 	b.done.Wait()
 	for _, c := range b.claims {
 		if !c.holds {
-			c.otherwise = fmt.Sprintf("invalid signature for author %q", short(c.by)) + saying(c.ev, nil)
+			c.otherwise = fmt.Sprintf("invalid signature for author %q", Short(c.by)) + saying(c.ev, nil)
 		}
 		switch {
 		case c.otherwise != "":

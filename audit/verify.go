@@ -179,9 +179,9 @@ func (w *walk) entry(seq uint64, value []byte) {
 	case err != nil:
 		w.found(seq, "%v", err)
 	case !known:
-		w.found(seq, "its author %q is unknown", short(e.By))
+		w.found(seq, "its author %q is unknown", Short(e.By))
 	case ev.ActorID != e.By:
-		c.otherwise = fmt.Sprintf("it names %q as its actor but is signed by %q", short(ev.ActorID), short(e.By))
+		c.otherwise = fmt.Sprintf("it names %q as its actor but is signed by %q", Short(ev.ActorID), Short(e.By))
 	case begins && epoch > w.epoch+1 && len(w.broken) == 0 && ev.Type != VaultRestored:
 		c.otherwise = fmt.Sprintf("it begins epoch %d after epoch %d", epoch, w.epoch)
 	case ev.Epoch != 0 && !begins:
@@ -198,15 +198,15 @@ func saying(ev Event, err error) string {
 	if err != nil {
 		return ""
 	}
-	what := fmt.Sprintf("%q", short(ev.Type))
+	what := fmt.Sprintf("%q", Short(ev.Type))
 	if ev.ResourceID != "" {
-		what += fmt.Sprintf(" of %q", short(ev.ResourceID))
+		what += fmt.Sprintf(" of %q", Short(ev.ResourceID))
 	}
 	return "; its bytes say " + what + ", but what it told of is not known"
 }
 
-// short cuts a text that somebody may have made as long as an entry.
-func short(text string) string {
+// Short cuts a text, for a message, that somebody may have made as long as an entry or a record.
+func Short(text string) string {
 	const most = 100
 	if len(text) <= most {
 		return text

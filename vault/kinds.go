@@ -43,7 +43,7 @@ var (
 		return err == nil && right(who.scopes, tokens.Write, p)
 	}, func(by string, body versionBody) string {
 		if by != audit.Owner && body.Author != by { // the owner alone signs the values of others, in a rewrite
-			return fmt.Sprintf("%q wrote it and names %q as its author", short(by), short(body.Author))
+			return fmt.Sprintf("%q wrote it and names %q as its author", audit.Short(by), audit.Short(body.Author))
 		}
 		return ""
 	}}
@@ -75,15 +75,6 @@ var (
 var allRules = []*rules{
 	recipientKind.rules, secretKind.rules, versionKind.rules, resealKind.rules, agentKind.rules,
 	grantKind.rules, tokenKind.rules, useKind.rules, requestKind.rules, decisionKind.rules,
-}
-
-// short cuts a name that somebody may have made as long as a record.
-func short(name string) string {
-	const most = 100
-	if len(name) <= most {
-		return name
-	}
-	return name[:most] + "…"
 }
 
 func owners(by string) bool { return by == audit.Owner }
@@ -183,11 +174,11 @@ func (kd kind[B]) check(h *hasher, who signer, k, v []byte) (body B, r record, e
 	}
 	switch {
 	case errors.Is(who.err, errNoRight), who.err == nil && !who.owner && (kd.may == nil || !kd.may(who, k, r.by, body)):
-		err = kd.damaged(k, "its author %q has no right to write it", short(r.by))
+		err = kd.damaged(k, "its author %q has no right to write it", audit.Short(r.by))
 	case who.err != nil:
-		err = kd.damaged(k, "its author %q is unknown", short(r.by))
+		err = kd.damaged(k, "its author %q is unknown", audit.Short(r.by))
 	case !h.signatureHolds(who, kd.bucket, k, r):
-		err = kd.damaged(k, "invalid signature for author %q", short(r.by))
+		err = kd.damaged(k, "invalid signature for author %q", audit.Short(r.by))
 	case kd.flaw != nil && kd.flaw(r.by, body) != "":
 		err = kd.damaged(k, "%s", kd.flaw(r.by, body))
 	}
