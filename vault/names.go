@@ -76,15 +76,11 @@ func (v *Vault) countNames(withoutOwn bool) *NamesError {
 	if n == 0 {
 		return e
 	}
-	e.Found = disk.SecondNames(v.path)
-	if withoutOwn {
-		e.Found = slices.DeleteFunc(e.Found, func(name string) bool {
-			own := isLeftover(v.path, name)
-			if own {
-				e.Count--
-			}
-			return own
-		})
+	own, others := secondNames(v.path)
+	if e.Found = others; withoutOwn {
+		e.Count -= len(own)
+	} else {
+		e.Found = slices.Sorted(slices.Values(append(others, own...)))
 	}
 	if e.Count <= 1 {
 		return nil
@@ -111,13 +107,8 @@ func otherNames(path string) int {
 	if err != nil || n <= 1 {
 		return 0
 	}
-	others := int(n) - 1
-	for _, name := range disk.SecondNames(path) {
-		if isLeftover(path, name) {
-			others--
-		}
-	}
-	return others
+	own, _ := secondNames(path)
+	return int(n) - 1 - len(own)
 }
 
 // replacedInfix comes before the time in the names of replaced files.
@@ -128,21 +119,27 @@ func replacedName(path string, now time.Time) (string, error) {
 	return disk.Unused(path + replacedInfix + now.UTC().Format("20060102-150405"))
 }
 
-// isLeftover reports whether a run of ass can have given a second name, in the same folder, to the file
-// at path, and died before it removed one of the two.
-func isLeftover(path, name string) bool {
-	return strings.HasPrefix(filepath.Base(name), filepath.Base(path)+replacedInfix) ||
-		slices.Contains(disk.Strays(path), name)
+// secondNames lists the other names of the file at path that lie in the same folder. own are those that a run of ass
+// can have given it, and died before it removed one of the two.
+func secondNames(path string) (own, others []string) {
+	strays := disk.Strays(path)
+	for _, name := range disk.SecondNames(path) {
+		if strings.HasPrefix(filepath.Base(name), filepath.Base(path)+replacedInfix) || slices.Contains(strays, name) {
+			own = append(own, name)
+		} else {
+			others = append(others, name)
+		}
+	}
+	return own, others
 }
 
-// dropLeftovers removes such names. They look like copies of the vault, but are not. The caller has
+// dropLeftovers removes the names that runs of ass have left. They look like copies of the vault, but are not. The caller has
 // the lock, alone.
 func dropLeftovers(path string) error {
-	for _, name := range disk.SecondNames(path) {
-		if isLeftover(path, name) {
-			if err := os.Remove(name); err != nil {
-				return err
-			}
+	own, _ := secondNames(path)
+	for _, name := range own {
+		if err := os.Remove(name); err != nil {
+			return err
 		}
 	}
 	return nil
