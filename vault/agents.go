@@ -349,9 +349,8 @@ func (s *Session) narrow(ref, event string) (Narrowing, error) {
 
 // agentInLog is findAgent for an agent whose record does not hold, which is what err says. It believes the log.
 func (s *Session) agentInLog(t *tx, ref string, err error) (id string, body agentBody, _ error) {
-	v := newVerification(s)
-	v.t = t // the note of an earlier verification does not have the names
-	if _, lerr := v.learn(); lerr != nil {
+	v, _, lerr := s.learnLog(t, false)
+	if lerr != nil {
 		return "", body, err
 	}
 	for id := range v.told.records {

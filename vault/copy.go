@@ -265,7 +265,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 				return
 			}
 			if p.told != nil && !(p.narrows() && r.by == audit.Owner) { // what the owner signed counts without the log
-				if c.left = p.told.version(c.path, c.n, c.version, r.by, sumOf(r.body)); c.left != nil {
+				if c.left = p.told.version(c.path, c.n, c.version, r); c.left != nil {
 					c.of = r.by // who signed it, even if the log does not count that
 					return
 				}

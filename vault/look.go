@@ -2,8 +2,7 @@ package vault
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
+	"cmp"
 
 	"ass/audit"
 	"ass/tokens"
@@ -85,8 +84,8 @@ func (l *looking) walk() error {
 		broken = l.entry(n, v)
 		return broken == nil
 	})
-	if err != nil || broken != nil {
-		return errorsFirst(err, broken)
+	if err = cmp.Or(err, broken); err != nil {
+		return err
 	}
 	first := [audit.MACSize]byte{}
 	if len(cp.CutMAC) == len(first) {
@@ -103,11 +102,6 @@ func (l *looking) walk() error {
 		}
 	}
 	return nil
-}
-
-func errorsFirst(all ...error) error {
-	i := slices.IndexFunc(all, func(err error) bool { return err != nil })
-	return all[i]
 }
 
 // entry looks at one entry. Most are about something else, which their bytes show.
@@ -168,11 +162,10 @@ func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, le
 		}
 		return
 	}
-	names, _ := ev.Metadata["keys"].([]any)
-	tiers, _ := ev.Metadata["tiers"].([]any)
-	for i, name := range names {
-		if path := fmt.Sprintf("%s/%v", ev.ResourceID, name); l.open[path] && i < len(tiers) {
-			fn(path, tierIn(tiers[i]), true)
+	items, _ := itemsOf(ev)
+	for item := range items {
+		if l.open[item.path] {
+			fn(item.path, tierIn(item.tier), true)
 		}
 	}
 }

@@ -103,9 +103,9 @@ func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.Pr
 
 // stored is a record in the form in which it will be stored.
 type stored struct {
-	bucket     string
-	key, value []byte
-	term       digest
+	bucket           string
+	key, body, value []byte
+	term             digest
 }
 
 // newStored makes a record with by as its author. If requireSig is set, by signs it.
@@ -119,7 +119,7 @@ func (h *hasher) newStored(by actor, bucket string, k []byte, requireSig bool, b
 		sign = nil
 	}
 	r := h.newRecord(bucket, k, by.id, sign, b)
-	return stored{bucket, k, r.encode(), h.digest(bucket, k, r.mac[:])}, nil
+	return stored{bucket, k, b, r.encode(), h.digest(bucket, k, r.mac[:])}, nil
 }
 
 // decode checks the form and the MAC of stored bytes and decodes their body. The

@@ -147,9 +147,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			}
 		}
 		if !p.salvage && !p.cut {
-			v := newVerification(s)
-			v.t, v.again = old, !p.narrows() // the note of an earlier verification tells too little to mend an agent
-			last, err := v.learn()
+			v, last, err := s.learnLog(old, !p.narrows()) // to mend an agent takes its name
 			if err != nil {
 				return mark{}, err
 			}

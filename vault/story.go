@@ -223,18 +223,18 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 	return nil
 }
 
-// version compares a version, its author, and the sum of its body, with the entry that wrote it.
-func (st *story) version(p tokens.Path, n uint64, body versionBody, by, sum string) error {
+// version compares a version, and its record, with the entry that wrote it.
+func (st *story) version(p tokens.Path, n uint64, body versionBody, r record) error {
 	told, known := st.records[p.String()].version(n)
 	name := fmt.Sprintf("%s version %d", p, n)
-	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, by)) {
+	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, r.by)) {
 		return fault.Damaged(name, "it does not match what the log says was written")
 	}
-	if st.beforeEpoch(body.Seq, by) {
-		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", by)
+	if st.beforeEpoch(body.Seq, r.by) {
+		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", r.by)
 	}
 	// What an earlier entry told was sealed anew when the epoch began.
-	if known && told.Sealed > st.began && (told.Sum != "" || st.summed) && told.Sum != sum {
+	if known && told.Sealed > st.began && (told.Sum != "" || st.summed) && told.Sum != sumOf(r.body) {
 		return fault.Damaged(name, "its content is not what the log says was written")
 	}
 	return nil
@@ -554,24 +554,45 @@ func numbersIn(list any) (numbers []uint64) {
 	return numbers
 }
 
-// imported splits an import, which is one entry about many secrets, into one per secret.
+// importedItem is what the entry of an import says of one secret.
+type importedItem struct {
+	path               string
+	version, tier, sum any
+}
+
+// itemsOf splits the entry of an import, which is about many secrets. whole is false if one of its lists is shorter
+// or longer than the others.
+func itemsOf(ev audit.Event) (items iter.Seq[importedItem], whole bool) {
+	list := func(name string) []any { all, _ := ev.Metadata[name].([]any); return all }
+	names, versions, tiers, sums := list("keys"), list("versions"), list("tiers"), list("sums")
+	at := func(list []any, i int) any {
+		if i < len(list) {
+			return list[i]
+		}
+		return nil
+	}
+	whole = len(names) == len(versions) && len(names) == len(tiers) && (sums == nil || len(sums) == len(names))
+	return func(yield func(importedItem) bool) {
+		for i := range names {
+			name, _ := names[i].(string)
+			if !yield(importedItem{ev.ResourceID + "/" + name, at(versions, i), at(tiers, i), at(sums, i)}) {
+				return
+			}
+		}
+	}, whole
+}
+
+// imported learns what an import did to each of its secrets.
 func (st *story) imported(seq uint64, by string, ev audit.Event, checked bool) {
-	names, _ := ev.Metadata["keys"].([]any)
-	versions, _ := ev.Metadata["versions"].([]any)
-	tiers, _ := ev.Metadata["tiers"].([]any)
-	sums, _ := ev.Metadata["sums"].([]any)
-	if len(names) != len(versions) || len(names) != len(tiers) || sums != nil && len(sums) != len(names) {
+	items, whole := itemsOf(ev)
+	if !whole {
 		st.found("audit entry %d: it is not a valid import", seq)
 		return
 	}
-	for i := range names {
+	for item := range items {
 		one := ev
-		name, _ := names[i].(string)
-		one.Type, one.ResourceID = audit.SecretUpdated, ev.ResourceID+"/"+name
-		one.Metadata = map[string]any{"version": versions[i], "tier": tiers[i]}
-		if sums != nil {
-			one.Metadata["sum"] = sums[i]
-		}
+		one.Type, one.ResourceID = audit.SecretUpdated, item.path
+		one.Metadata = map[string]any{"version": item.version, "tier": item.tier, "sum": item.sum}
 		st.secretChanged(seq, by, one, checked)
 	}
 }

@@ -56,9 +56,8 @@ func (s *Session) holdsKeys(t *tx, id string) error {
 	if err == nil && t.checkActive(body, c) == nil {
 		return nil
 	}
-	v := newVerification(s)
-	v.t, v.again = t, true
-	if _, err := v.learn(); err != nil {
+	v, _, err := s.learnLog(t, true)
+	if err != nil {
 		return err
 	}
 	_, told := v.told.entryOf[id]

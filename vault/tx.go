@@ -253,9 +253,7 @@ func (t *tx) resealed() (list []any) {
 // place writes a finished record and updates the digest.
 func (t *tx) place(r stored) error {
 	if r.bucket == bucketVersions && !t.noSums {
-		if of, err := parseRecord(r.value); err == nil {
-			t.sums[string(r.key)] = sumOf(of.body)
-		}
+		t.sums[string(r.key)] = sumOf(r.body)
 	}
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err

@@ -162,6 +162,15 @@ func (v *verification) run() error {
 	return nil
 }
 
+// learnLog reads the log for an act that needs what it tells. again says whether to go on from the note of an earlier
+// verification on this machine, which knows no names of agents.
+func (s *Session) learnLog(t *tx, again bool) (v *verification, last audit.Position, err error) {
+	v = newVerification(s)
+	v.t, v.again = t, again
+	last, err = v.learn()
+	return v, last, err
+}
+
 // learn checks the log, compares its end with the head and with what this machine remembers, and returns
 // where it ends.
 func (v *verification) learn() (last audit.Position, err error) {
@@ -295,7 +304,7 @@ func (v *verification) version(k, val []byte) error {
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	}
-	if err := v.told.version(p, n, body, r.by, sumOf(r.body)); err != nil {
+	if err := v.told.version(p, n, body, r); err != nil {
 		return err
 	}
 	if len(body.Recipient) > 0 {
