@@ -225,7 +225,8 @@ func (w *walk) isSigned(seq uint64, e Entry, ev Event) bool {
 
 // foundUnchained adds a finding about such an entry, or makes the last finding of that kind longer.
 func (w *walk) foundUnchained(seq uint64) {
-	const problem = "MAC mismatch, but the author signed it in this place: the MAC was modified, or a wrong key was left for it"
+	const problem = "MAC mismatch, but the author signed it in this place: the MAC was modified, or a wrong key was left " +
+		"for it"
 	if last := len(w.findings) - 1; last >= 0 && w.findings[last].Problem == problem &&
 		max(w.findings[last].Seq, w.findings[last].To)+1 == seq {
 		w.findings[last].To = seq

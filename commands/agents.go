@@ -365,9 +365,9 @@ func (agentsRevoke) Help() string {
 	return `Rewrites the vault, so that the file holds nothing that the agent's key opens. Copies
 and backups of the file that the agent could get at still open: rotate what it knew.
 
-If the vault was tampered with, what does not hold is left out, and the rest is mended. If
-that could lose something that is not the agent's own work, a second yes is asked for;
---force gives it, too.`
+If somebody tampered with the vault, the rewrite leaves out invalid records and mends the
+rest. If it could lose something that is not the agent's own work, it asks for a second
+yes; --force gives it, too.`
 }
 
 func (c agentsRevoke) Run(a *app) error {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What is dated ahead of the clock is named, wherever a person looks, and stops nothing for good.
+// If a date is ahead of the clock, a person sees it in every place, and it stops nothing for good.
 func TestDatesAhead(t *testing.T) {
 	home := t.TempDir()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)

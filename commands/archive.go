@@ -48,7 +48,8 @@ func (c auditArchive) Run(a *app) error {
 			return err
 		}
 		a.changed("the log entries %d to %d are in %s", done.First, done.Last, a.tilde(file))
-		return a.answer(archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256, StoppedBy: done.Stop}, func() {
+		result := archivedResult{File: file, First: done.First, Last: done.Last, SHA256: done.SHA256, StoppedBy: done.Stop}
+		return a.answer(result, func() {
 			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 			if done.Stop > 0 {
 				a.out.note("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the log; "+

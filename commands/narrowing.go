@@ -10,7 +10,7 @@ import (
 
 // keepOld is the flag of a command that replaces the vault's file.
 type keepOld struct {
-	Keep bool `help:"Keep the replaced file beside the vault. What is revoked still opens it."`
+	Keep bool `help:"Keep the replaced file beside the vault. The revoked keys still open it."`
 }
 
 // narrow does an act that takes a right away. If somebody tampered with the vault, and the act would leave out
@@ -27,8 +27,8 @@ func (a *app) narrow(k keepOld, forced bool, act func(vault.NarrowOptions) error
 	for _, doubt := range loss.Doubts {
 		a.out.warn("the vault does not hold: %s", doubt)
 	}
-	a.out.note("somebody with a key of this vault, or with its file, tampered with it; a backup may have what is missing, " +
-		"and --keep keeps the file as it is now")
+	a.out.note("somebody with a key of this vault, or with its file, tampered with it; a backup may have what is " +
+		"missing, and --keep keeps the file as it is now")
 	if err := a.confirm(false, "Go on all the same?"); err != nil {
 		return err
 	}

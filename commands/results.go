@@ -305,7 +305,7 @@ type (
 		CreatedAt string         `json:"created_at"`
 		UpdatedAt string         `json:"updated_at"`
 		DeletedAt string         `json:"deleted_at,omitempty"`
-		DeletedTo uint64         `json:"deleted_to,omitempty"` // versions up to this one were deleted before the secret was stored again
+		DeletedTo uint64         `json:"deleted_to,omitempty"` // the last version that was deleted before a value was stored again
 	}
 
 	restoredResult struct {

@@ -245,7 +245,7 @@ func (a *app) wrote(secret, before vault.Secret, said string) error {
 }
 
 // change says, for people, what a write made of a secret. If "created" surprises them, somebody
-// has removed what was there, and its tier with it.
+// has removed the secret's records, and its tier with them.
 func change(secret, before vault.Secret) string {
 	if before.Version == 0 {
 		return fmt.Sprintf("created (%s)", secret.Tier)

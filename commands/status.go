@@ -181,8 +181,8 @@ func (st *status) print() {
 			[]cell{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
 		)
 		if n := len(st.ended); n > 0 && st.cred.kind == ownerCredential {
-			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still read what is written, "+
-				"until: ass vault rekey", n), ""}})
+			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still "+
+				"read what is written, until: ass vault rekey", n), ""}})
 		}
 		if e := i.Newest; e != nil {
 			rows = append(rows, []cell{{"newest entry", dim}, {e.Type + " " + e.ResourceID + ", " + st.when(e.CreatedAt), ""}})
@@ -198,14 +198,14 @@ func (st *status) print() {
 }
 
 func (st *status) printJSON() error {
-	v := statusJSON{Path: st.at.path, LookedIn: []lookedJSON{}, EndedTokens: []string{}, Opens: st.opens, Warnings: list(st.warnings)}
+	v := statusJSON{Path: st.at.path, LookedIn: []lookedJSON{}, EndedTokens: list(st.ended), Opens: st.opens,
+		Warnings: list(st.warnings)}
 	for _, l := range st.at.looked {
 		v.LookedIn = append(v.LookedIn, lookedJSON{Place: l.where, Says: nullable(l.says)})
 	}
 	if i := st.info; i.ID != "" {
 		v.ID, v.Format, v.SizeBytes = i.ID, i.Format, &i.Bytes
 		v.SecretCount, v.DeletedCount, v.AgentCount, v.AuditEntries = &i.Secrets, &i.Deleted, &i.Agents, &i.Entries
-		v.EndedTokens = list(st.ended)
 		if i.Newest != nil {
 			newest := eventOf(*i.Newest)
 			v.NewestEntry = &newest
