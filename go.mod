@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	filippo.io/age v1.3.2 // the encryption of everything secret, and the owner's identity
-	filippo.io/edwards25519 v1.2.0 // arithmetic of Ed25519's numbers: whether a key made a signature
 	github.com/alecthomas/kong v1.17.0 // the command line
 	github.com/cloudflare/circl v1.6.5 // Ed25519 with tables in the binary: twice as fast to sign
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries

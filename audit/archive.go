@@ -23,7 +23,10 @@ import (
 // needs the vault's root.
 
 // ArchiveFormat is the name of the format, in [ArchiveHeader].
-const ArchiveFormat = "ass/1 audit archive"
+const ArchiveFormat = "ass/2 audit archive"
+
+// archiveFormat1 is the name of the format without owner's MACs.
+const archiveFormat1 = "ass/1 audit archive"
 
 // ArchiveHeader is the first line of an archive.
 type ArchiveHeader struct {
@@ -51,6 +54,8 @@ type archiveLine struct {
 	Body   string `json:"body,omitempty"`   // The event as JSON text.
 	Body64 []byte `json:"body64,omitempty"` // The event, if it is no text.
 	Sig    []byte `json:"sig,omitempty"`    // Signature of the author.
+	Format int    `json:"format,omitempty"` // Format of its epoch, from 2 on.
+	OMAC   []byte `json:"omac,omitempty"`   // The owner's MAC.
 	MAC    []byte `json:"mac,omitempty"`    // MAC of the entry.
 	Raw    []byte `json:"raw,omitempty"`    // The stored value, if it is malformed.
 }
@@ -81,9 +86,15 @@ func WriteArchive(w io.Writer, h ArchiveHeader, owner ed25519.PrivateKey, entrie
 		case err != nil || !utf8.ValidString(e.By):
 			line.Raw = v
 		case utf8.Valid(e.Body):
-			line.By, line.Body, line.Sig, line.MAC = e.By, string(e.Body), e.Sig, e.MAC[:]
+			line.Body = string(e.Body)
 		default:
-			line.By, line.Body64, line.Sig, line.MAC = e.By, e.Body, e.Sig, e.MAC[:]
+			line.Body64 = e.Body
+		}
+		if line.Raw == nil {
+			line.By, line.Sig, line.OMAC, line.MAC = e.By, e.Sig, e.OMAC, e.MAC[:]
+			if e.Format >= 2 {
+				line.Format = e.Format
+			}
 		}
 		if err := out.Encode(line); err != nil {
 			return "", err
@@ -111,7 +122,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 	lines.Buffer(make([]byte, 1<<16), maxArchiveLine)
 	hash := sha256.New()
 	notOne := errors.New("it is not an archive of an audit log")
-	if !lines.Scan() || DecodeStrict(lines.Bytes(), &h) != nil || h.Format != ArchiveFormat ||
+	if !lines.Scan() || DecodeStrict(lines.Bytes(), &h) != nil || h.Format != ArchiveFormat && h.Format != archiveFormat1 ||
 		len(h.OwnerKey) != ed25519.PublicKeySize || len(h.PrevMAC) != MACSize {
 		return h, nil, notOne
 	}
@@ -120,7 +131,7 @@ func VerifyArchive(r io.Reader, vaultOf func(owner ed25519.PublicKey) string, vi
 		return h, nil, errors.New("its owner key does not match the vault that it names")
 	}
 	w := archiveWalk{
-		place: Place{[16]byte(id), h.Epoch}, at: Position{Seq: h.First - 1, LastMAC: [32]byte(h.PrevMAC)},
+		place: Place{Vault: [16]byte(id), Epoch: h.Epoch}, at: Position{Seq: h.First - 1, LastMAC: [32]byte(h.PrevMAC)},
 		actors: map[string]ed25519.PublicKey{Owner: h.OwnerKey}, issuers: map[string]string{}, visit: visit,
 	}
 	for _, a := range h.Actors {
@@ -191,7 +202,7 @@ func (w *archiveWalk) line(b []byte) error {
 		w.found(w.at.Seq+1, line.Seq-1, "missing")
 		w.torn = true
 	}
-	e := Entry{By: line.By, Body: []byte(line.Body), Sig: line.Sig}
+	e := Entry{Format: max(line.Format, 1), By: line.By, Body: []byte(line.Body), Sig: line.Sig, OMAC: line.OMAC}
 	if line.Body64 != nil {
 		e.Body = line.Body64
 	}
@@ -214,7 +225,7 @@ func (w *archiveWalk) line(b []byte) error {
 		w.found(line.Seq, 0, err.Error())
 	case !known:
 		w.found(line.Seq, 0, fmt.Sprintf("its author %q is unknown", e.By))
-	case !ed25519.Verify(pub, e.signedBytes(place, line.Seq, w.at.LastMAC), e.Sig):
+	case !e.signatureHolds(pub, nil, e.signedBytes(place, line.Seq, w.at.LastMAC)):
 		w.found(line.Seq, 0, fmt.Sprintf("invalid signature for author %q", e.By))
 	default:
 		w.learn(e.By, ev)

@@ -199,7 +199,7 @@ func TestArchiveForm(t *testing.T) {
 		shown  int // entries that visit gets
 	}{
 		"as it was":         {func(l *log, lines []string) []string { return signs(l, lines) }, "", 4},
-		"another format":    {header(func(h *ArchiveHeader) { h.Format = "ass/2 audit archive" }), notOne, 0},
+		"another format":    {header(func(h *ArchiveHeader) { h.Format = "ass/3 audit archive" }), notOne, 0},
 		"half an owner key": {header(func(h *ArchiveHeader) { h.OwnerKey = h.OwnerKey[:16] }), notOne, 0},
 		"half a MAC before": {header(func(h *ArchiveHeader) { h.PrevMAC = h.PrevMAC[:16] }), notOne, 0},
 		"half an id":        {header(func(h *ArchiveHeader) { h.Vault = h.Vault[:16] }), "its owner key does not match", 0},

@@ -94,13 +94,13 @@ func TestArchive(t *testing.T) {
 		"something behind": {func(l *log) []byte { return append(archiveOf(t, l, nil), "x\n"...) },
 			"modified or truncated"},
 		"an entry signed by another": {func(l *log) []byte {
-			l.values[3][len(l.values[3])-40] ^= 1
+			l.values[3][len(l.values[3])-80] ^= 1
 			return archiveOf(t, l, nil)
 		}, "audit entry 4: invalid signature for author"},
 		"empty":   {func(*log) []byte { return nil }, "not an archive"},
 		"no JSON": {func(*log) []byte { return []byte("x\n") }, "not an archive"},
 		"another format": {func(l *log) []byte {
-			return bytes.Replace(archiveOf(t, l, nil), []byte("ass/1"), []byte("ass/2"), 1)
+			return bytes.Replace(archiveOf(t, l, nil), []byte("ass/2"), []byte("ass/3"), 1)
 		}, "not an archive"},
 		"half an owner key": {func(l *log) []byte {
 			return archiveOf(t, l, func(h *ArchiveHeader) { h.OwnerKey = h.OwnerKey[:16] })

@@ -15,6 +15,7 @@ type log struct {
 	keys, values [][]byte
 	at           Position
 	epoch        uint32
+	format       int
 	last         uint64 // as a head would say; 0 for unknown
 	owner, other ed25519.PrivateKey
 }
@@ -25,7 +26,7 @@ func firstKey(epoch uint32, seq uint64) [32]byte {
 
 func newLog() *log {
 	seed := make([]byte, ed25519.SeedSize)
-	l := &log{owner: ed25519.NewKeyFromSeed(seed)}
+	l := &log{format: 2, owner: ed25519.NewKeyFromSeed(seed)}
 	seed[0] = 1
 	l.other = ed25519.NewKeyFromSeed(seed)
 	return l
@@ -43,16 +44,29 @@ func (l *log) add(t testing.TB, by string, sign ed25519.PrivateKey, ev Event) {
 		t.Fatal(err)
 	}
 	var k, v []byte
-	k, v, l.at = l.at.Append(Place{Epoch: l.epoch}, by, sign, body)
+	k, v, l.at = l.at.Append(l.place(sign), by, sign, body)
 	l.keys, l.values = append(l.keys, k), append(l.values, v)
 }
 
-func (l *log) verify() (Position, uint32, []Finding) { return l.verifyAs(nil) }
+// ownerKey returns the key of the owner's MACs in an epoch.
+func ownerKey(epoch uint32) [32]byte { return [32]byte{7, byte(epoch)} }
 
-// verifyAs is verify with the private key of the owner, or without.
-func (l *log) verifyAs(own ed25519.PrivateKey) (Position, uint32, []Finding) {
+// place returns where the next entry belongs. Only the owner has the key of the owner's MACs.
+func (l *log) place(sign ed25519.PrivateKey) Place {
+	at := Place{Epoch: l.epoch, Format: l.format}
+	if sign.Equal(l.owner) {
+		k := ownerKey(l.epoch)
+		at.OwnerMAC = &k
+	}
+	return at
+}
+
+func (l *log) verify() (Position, uint32, []Finding) { return l.verifyWith(ownerKey) }
+
+// verifyWith is verify with the key of the owner's MACs, or without.
+func (l *log) verifyWith(owner func(uint32) [32]byte) (Position, uint32, []Finding) {
 	v := Verifier{
-		Own:      own,
+		OwnerMAC: owner,
 		Last:     l.last,
 		FirstKey: firstKey,
 		SignedBy: func(by string) (ed25519.PublicKey, bool) {
@@ -112,16 +126,19 @@ func TestSigners(t *testing.T) {
 		"the body names another actor": func(l *log) {
 			body, _ := Event{Type: SecretRead, ActorID: "agt_1"}.Encode()
 			var k, v []byte
-			k, v, l.at = l.at.Append(Place{Epoch: 1}, Owner, l.owner, body)
+			k, v, l.at = l.at.Append(l.place(l.owner), Owner, l.owner, body)
 			l.keys, l.values = append(l.keys, k), append(l.values, v)
 		},
 	} {
-		l := newLog()
-		l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
-		add(l)
-		for _, own := range []ed25519.PrivateKey{nil, l.owner} {
-			if _, _, findings := l.verifyAs(own); len(findings) != 1 || findings[0].Seq != 2 {
-				t.Errorf("%s: found %v, with the owner's key: %t", name, findings, own != nil)
+		for format := 1; format <= 2; format++ {
+			l := newLog()
+			l.format = format
+			l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+			add(l)
+			for _, own := range []func(uint32) [32]byte{nil, ownerKey} {
+				if _, _, findings := l.verifyWith(own); len(findings) != 1 || findings[0].Seq != 2 {
+					t.Errorf("%s: found %v, with the owner's key: %t, format %d", name, findings, own != nil, format)
+				}
 			}
 		}
 	}
@@ -135,11 +152,18 @@ func TestSigners(t *testing.T) {
 // Verify finds one altered byte, wherever it is, and reports its entry first. Later entries
 // are not blamed, unless the byte is in the MAC that they are chained to.
 func TestEveryByteCounts(t *testing.T) {
-	l := newLog()
-	l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
-	l.add(t, Owner, l.owner, Event{Type: SecretRead})
-	l.add(t, Owner, l.owner, Event{Type: SecretRead})
-	l.add(t, Owner, l.owner, Event{Type: SecretRead})
+	for format := 1; format <= 2; format++ {
+		l := newLog()
+		l.format = format
+		l.add(t, Owner, l.owner, Event{Type: VaultCreated, Epoch: 1})
+		l.add(t, Owner, l.owner, Event{Type: SecretRead})
+		l.add(t, "agt_1", l.other, Event{Type: SecretRead})
+		l.add(t, Owner, l.owner, Event{Type: SecretRead})
+		l.everyByteCounts(t)
+	}
+}
+
+func (l *log) everyByteCounts(t *testing.T) {
 	for n := range l.values {
 		whole := l.values[n]
 		for i := range whole {
@@ -163,7 +187,7 @@ func TestForwardSecurity(t *testing.T) {
 	// everything but the earlier key, which is gone
 	thief := Position{Seq: before.Seq, LastMAC: before.LastMAC, Key: l.at.Key}
 	body, _ := Event{Type: SecretRead, ResourceID: "a/OTHER", ActorID: Owner}.Encode()
-	_, l.values[1], _ = thief.Append(Place{Epoch: 1}, Owner, l.owner, body)
+	_, l.values[1], _ = thief.Append(l.place(l.owner), Owner, l.owner, body)
 	if _, _, findings := l.verify(); len(findings) == 0 {
 		t.Error("an entry was made again with the next key")
 	}
@@ -172,8 +196,11 @@ func TestForwardSecurity(t *testing.T) {
 // An entry that parses encodes to the same bytes, and nothing panics.
 func FuzzEntry(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	_, v, _ := Position{}.Append(Place{Epoch: 1}, Owner, key, []byte(`{"epoch":1}`))
-	f.Add(v)
+	for format := 1; format <= 2; format++ {
+		k := ownerKey(1)
+		_, v, _ := Position{}.Append(Place{Epoch: 1, Format: format, OwnerMAC: &k}, Owner, key, []byte(`{"epoch":1}`))
+		f.Add(v)
+	}
 	f.Add([]byte{})
 	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {

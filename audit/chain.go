@@ -28,23 +28,37 @@ type Position struct {
 type Place struct {
 	Vault [16]byte
 	Epoch uint32
+
+	// Format is that of the epoch. From 2 on, the owner's entries also carry the owner's MAC.
+	Format int
+
+	// OwnerMAC is the key of that MAC; nil if it is not at hand.
+	OwnerMAC *[32]byte
 }
 
-// Entry is a stored entry, taken apart and not yet checked.
+// Entry is a stored entry, taken apart and not yet checked. It is stored as
+//
+//	LP(by) ‖ LP(body) ‖ LP(sig) ‖ mac              in format 1
+//	LP(by) ‖ LP(body) ‖ LP(sig) ‖ LP(omac) ‖ mac   in format 2
 type Entry struct {
-	By   string // who acted: "owner", or the id of an agent or a token
-	Body []byte // an [Event] in JSON
-	Sig  []byte // Ed25519, by the actor
-	MAC  [MACSize]byte
+	Format int
+	By     string // who acted: "owner", or the id of an agent or a token
+	Body   []byte // an [Event] in JSON
+	Sig    []byte // Ed25519, by the actor
+	OMAC   []byte // the owner's MAC; only in the owner's entries of format 2
+	MAC    [MACSize]byte
 }
 
 // Append makes the entry that follows p. It returns the database key and the value
 // to store, and the position after the entry. The caller must then forget p.
 func (p Position) Append(at Place, by string, sign ed25519.PrivateKey, body []byte) (key, value []byte, next Position) {
 	seq := p.Seq + 1
-	e := Entry{By: by, Body: body}
+	e := Entry{Format: max(at.Format, 1), By: by, Body: body}
 	signed := e.signedBytes(at, seq, p.LastMAC)
 	e.Sig = ed25519.Sign(sign, signed)
+	if e.Format >= 2 && by == Owner && at.OwnerMAC != nil {
+		e.OMAC = ownerMAC(*at.OwnerMAC, signed, e.Sig)
+	}
 	e.MAC = e.mac(p.Key, signed)
 	return Key(seq), e.encode(), Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(p.Key)}
 }
@@ -95,10 +109,17 @@ func Parse(value []byte) (Entry, error) {
 	by, rest, ok1 := cutLP(value)
 	body, rest, ok2 := cutLP(rest)
 	sig, rest, ok3 := cutLP(rest)
-	if !ok1 || !ok2 || !ok3 || len(rest) != MACSize {
+	e := Entry{Format: 1, By: string(by), Body: body, Sig: sig}
+	whole := ok1 && ok2 && ok3
+	if whole && len(rest) > MACSize {
+		e.Format = 2
+		e.OMAC, rest, whole = cutLP(rest)
+	}
+	if !whole || len(rest) != MACSize {
 		return Entry{}, errors.New("not an audit entry")
 	}
-	return Entry{By: string(by), Body: body, Sig: sig, MAC: [MACSize]byte(rest)}, nil
+	e.MAC = [MACSize]byte(rest)
+	return e, nil
 }
 
 // Event reads the body.
@@ -111,10 +132,13 @@ func (e Entry) Event() (Event, error) {
 }
 
 func (e Entry) encode() []byte {
-	b := make([]byte, 0, 12+len(e.By)+len(e.Body)+len(e.Sig)+MACSize)
+	b := make([]byte, 0, 16+len(e.By)+len(e.Body)+len(e.Sig)+len(e.OMAC)+MACSize)
 	b = lp(b, []byte(e.By))
 	b = lp(b, e.Body)
 	b = lp(b, e.Sig)
+	if e.Format >= 2 {
+		b = lp(b, e.OMAC)
+	}
 	return append(b, e.MAC[:]...)
 }
 
@@ -125,7 +149,11 @@ func (e Entry) signedBytes(at Place, seq uint64, prev [32]byte) []byte {
 }
 
 func (e Entry) appendSigned(b []byte, at Place, seq uint64, prev [32]byte) []byte {
-	b = lp(b, []byte("ass/1 audit entry"))
+	label := "ass/1 audit entry"
+	if e.Format >= 2 {
+		label = "ass/2 audit entry"
+	}
+	b = lp(b, []byte(label))
 	b = append(b, at.Vault[:]...)
 	b = binary.BigEndian.AppendUint32(b, at.Epoch)
 	b = binary.BigEndian.AppendUint64(b, seq)
@@ -134,16 +162,39 @@ func (e Entry) appendSigned(b []byte, at Place, seq uint64, prev [32]byte) []byt
 	return lp(b, e.Body)
 }
 
-// IsSignedBy reports whether an actor has signed an entry at this place of a log, behind the entry
+// IsSignedBy reports whether the actor that an entry names has made it at this place of a log, behind the entry
 // with the MAC prev. It does not check the entry's own MAC.
 func (e Entry) IsSignedBy(pub ed25519.PublicKey, at Place, seq uint64, prev [MACSize]byte) bool {
-	return ed25519.Verify(pub, e.signedBytes(at, seq, prev), e.Sig)
+	return e.Format == max(at.Format, 1) && e.signatureHolds(pub, at.OwnerMAC, e.signedBytes(at, seq, prev))
+}
+
+// signatureHolds checks that the actor made the entry whose signed bytes are given. If the key of the owner's MACs is
+// at hand, the owner's MAC decides about the owner's entries: it covers the signature, and takes a tenth of the time.
+func (e Entry) signatureHolds(pub ed25519.PublicKey, owner *[32]byte, signed []byte) bool {
+	byOwner := e.Format >= 2 && e.By == Owner
+	if byOwner != (len(e.OMAC) == MACSize) || !byOwner && len(e.OMAC) > 0 {
+		return false
+	}
+	if byOwner && owner != nil {
+		return hmac.Equal(ownerMAC(*owner, signed, e.Sig), e.OMAC)
+	}
+	return ed25519.Verify(pub, signed, e.Sig)
+}
+
+func ownerMAC(key [32]byte, signed, sig []byte) []byte {
+	h := hmac.New(sha256.New, key[:])
+	h.Write(signed)
+	h.Write(lp(nil, sig))
+	return h.Sum(nil)
 }
 
 func (e Entry) mac(key [32]byte, signed []byte) [MACSize]byte {
 	h := hmac.New(sha256.New, key[:])
 	h.Write(signed)
 	h.Write(lp(nil, e.Sig))
+	if e.Format >= 2 {
+		h.Write(lp(nil, e.OMAC))
+	}
 	return [MACSize]byte(h.Sum(nil))
 }
 

@@ -67,6 +67,10 @@ type Event struct {
 
 	// Epoch is set in the entry that begins an epoch, and in no other.
 	Epoch uint32 `json:"epoch,omitempty"`
+
+	// Roots are those of the batches in which the records that the entry tells of were signed, in base64. They say what
+	// was written. Entries of format 1 have none.
+	Roots []string `json:"roots,omitempty"`
 }
 
 // Encode returns the event in JSON: the bytes that an entry stores and its actor signs.

@@ -17,12 +17,12 @@ import (
 // claim is an entry that was checked except for its signature. Its bytes are copies,
 // because only the goroutine that walks the log may use the log's own bytes.
 type claim struct {
+	Entry
 	seq       uint64
-	by        string
 	ev        Event
 	pub       ed25519.PublicKey
+	owner     *[32]byte // the key of the owner's MACs; nil if it is not available
 	message   []byte
-	sig       []byte
 	otherwise string // the problem, if the signature is valid; "" if there is none
 
 	holds bool
@@ -48,13 +48,13 @@ type signatures struct {
 	unsure       bool // an open claim may change who can sign
 }
 
-func (s *signatures) start(own ed25519.PrivateKey) {
+func (s *signatures) start() {
 	s.jobs = make(chan *claim, 2*batchClaims)
 	s.filled, s.next = &batch{claims: make([]claim, 0, batchClaims)}, &batch{claims: make([]claim, 0, batchClaims)}
 	for range runtime.GOMAXPROCS(0) {
 		go func() {
 			for c := range s.jobs {
-				c.holds = c.by == Owner && SignedBySelf(own, c.message, c.sig) || ed25519.Verify(c.pub, c.message, c.sig)
+				c.holds = c.signatureHolds(c.pub, c.owner, c.message)
 				c.done.Done()
 			}
 		}()
@@ -64,12 +64,13 @@ func (s *signatures) start(own ed25519.PrivateKey) {
 func (s *signatures) stop() { close(s.jobs) }
 
 // claim hands the current entry to the goroutines that verify signatures.
-func (w *walk) claim(c claim, sig []byte) {
+func (w *walk) claim(c claim) {
 	b := w.next
 	b.claims = b.claims[:len(b.claims)+1]
 	at := &b.claims[len(b.claims)-1]
 	c.message, w.scratch = w.scratch, at.message // reuses the buffer of an old claim
-	c.sig = append(at.sig[:0], sig...)
+	c.Sig, c.OMAC = append(at.Sig[:0], c.Sig...), append(at.OMAC[:0], c.OMAC...)
+	c.Body = nil // it is in the message
 	c.done = &b.done
 	*at = c
 	b.done.Add(1)
@@ -97,13 +98,13 @@ func (w *walk) settleBatch(b *batch) {
 	b.done.Wait()
 	for _, c := range b.claims {
 		if !c.holds {
-			c.otherwise = fmt.Sprintf("invalid signature for author %q", Short(c.by)) + saying(c.ev, nil)
+			c.otherwise = fmt.Sprintf("invalid signature for author %q", Short(c.By)) + saying(c.ev, nil)
 		}
 		switch {
 		case c.otherwise != "":
 			w.findings = append(w.findings, Finding{Seq: c.seq, Problem: c.otherwise})
 		case w.Visit != nil:
-			w.Visit(c.seq, c.by, c.ev, true)
+			w.Visit(c.seq, c.By, c.ev, true)
 		}
 	}
 	b.claims, b.bytes = b.claims[:0], 0

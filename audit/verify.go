@@ -39,18 +39,18 @@ type Verifier struct {
 	// that Visit was given.
 	SignedBy func(by string) (ed25519.PublicKey, bool)
 
-	// Own is the owner's private key, which makes checking the owner's signatures
-	// faster; nil if it is not available. See [SignedBySelf].
-	Own ed25519.PrivateKey
+	// OwnerMAC returns the key of the owner's MACs in an epoch of format 2; nil if it is not available.
+	OwnerMAC func(epoch uint32) [32]byte
 
 	// Last is the number of the last entry, as the vault's head counts them; 0 if
 	// that is not known.
 	Last uint64
 
-	// After is the position of the log before the first entry here, and Epoch is its
-	// epoch there. Earlier entries were archived. The zero Position is the beginning.
-	After Position
-	Epoch uint32
+	// After is the position of the log before the first entry here, Epoch is its
+	// epoch there, and Format that of the epoch. Earlier entries were archived. The zero Position is the beginning.
+	After  Position
+	Epoch  uint32
+	Format int
 
 	// Visit, if set, is called in order for every valid entry, with checked true. It is
 	// called with checked false for an entry that cannot be checked because the one
@@ -71,8 +71,8 @@ const maxGap = 1 << 20
 // the keys do not depend on the events, so the walk continues after it, even if it began
 // an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
-	w := walk{Verifier: v, at: v.After, epoch: v.Epoch}
-	w.start(v.Own)
+	w := walk{Verifier: v, at: v.After, epoch: v.Epoch, format: max(v.Format, 1)}
+	w.start()
 	defer w.stop()
 	for key, value := range entries {
 		seq := Seq(key)
@@ -100,6 +100,9 @@ type walk struct {
 	*Verifier
 	at       Position // after the previous entry
 	epoch    uint32
+	format   int       // of that epoch
+	owner    *[32]byte // the key of the owner's MACs in ownerOf
+	ownerOf  uint32
 	missing  uint64  // entries, in all gaps
 	broken   []begun // invalid or missing entries since the last valid one
 	torn     bool    // the entry before is missing, so the chain to it cannot be checked
@@ -174,7 +177,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.settle()
 	}
 	pub, known := w.SignedBy(e.By)
-	c := claim{seq: seq, by: e.By, ev: ev, pub: pub}
+	c := claim{seq: seq, Entry: e, ev: ev, pub: pub, owner: w.ownerKey(epoch)}
 	switch {
 	case err != nil:
 		w.found(seq, "%v", err)
@@ -188,8 +191,9 @@ func (w *walk) entry(seq uint64, value []byte) {
 		c.otherwise = fmt.Sprintf("it claims to begin epoch %d", ev.Epoch)
 	}
 	if err == nil && known {
-		w.claim(c, e.Sig)
+		w.claim(c)
 	}
+	w.format = e.Format
 	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
 }
 
@@ -220,7 +224,17 @@ func Short(text string) string {
 func (w *walk) isSigned(seq uint64, e Entry, ev Event) bool {
 	w.settle() // the entries before may introduce the author
 	pub, known := w.SignedBy(e.By)
-	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, Place{w.Vault, w.epoch}, seq, w.at.LastMAC)
+	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, Place{w.Vault, w.epoch, w.format, w.ownerKey(w.epoch)}, seq,
+		w.at.LastMAC)
+}
+
+// ownerKey returns the key of the owner's MACs in an epoch; nil if it is not available.
+func (w *walk) ownerKey(epoch uint32) *[32]byte {
+	if w.OwnerMAC != nil && (w.owner == nil || w.ownerOf != epoch) {
+		k := w.OwnerMAC(epoch)
+		w.owner, w.ownerOf = &k, epoch
+	}
+	return w.owner
 }
 
 // foundUnchained adds a finding about such an entry, or makes the last finding of that kind longer.
@@ -241,7 +255,7 @@ func (w *walk) foundUnchained(seq uint64) {
 // the entry's actor signed in w.signed.
 func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
 	holds := func(k [32]byte, epoch uint32) bool {
-		w.scratch = e.appendSigned(w.scratch[:0], Place{w.Vault, epoch}, seq, w.at.LastMAC)
+		w.scratch = e.appendSigned(w.scratch[:0], Place{Vault: w.Vault, Epoch: epoch}, seq, w.at.LastMAC)
 		mac := e.mac(k, w.scratch)
 		return hmac.Equal(mac[:], e.MAC[:])
 	}
@@ -250,7 +264,7 @@ func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, o
 			return k, ev.Epoch, true
 		}
 	}
-	if w.epoch > 0 && holds(w.at.Key, w.epoch) {
+	if w.epoch > 0 && e.Format == w.format && holds(w.at.Key, w.epoch) {
 		return w.at.Key, w.epoch, true
 	}
 	next := w.epoch + 1

@@ -233,14 +233,14 @@ func TestReadsOnAFullDisk(t *testing.T) {
 	if _, err := os.Lstat(reserve); err == nil || warned != 1 {
 		t.Errorf("it warned %d times, and the reserve: %v", warned, err)
 	}
-	if stdout, stderr, err := d.run(strings.Repeat("hunter2", 100_000), "secrets", "set", "a/BIG"); err == nil ||
+	if stdout, stderr, err := d.run(strings.Repeat("hunter2", 140_000), "secrets", "set", "a/BIG"); err == nil ||
 		!strings.Contains(stderr, d.says) {
 		t.Errorf("it stores on a full disk: %q, %q, %v", stdout, stderr, err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	d.must(strings.Repeat("hunter2", 100_000), "secrets", "set", "a/BIG")
+	d.must(strings.Repeat("hunter2", 140_000), "secrets", "set", "a/BIG")
 	if _, err := os.Lstat(reserve); err != nil {
 		t.Errorf("with room again, there is no reserve: %v", err)
 	}

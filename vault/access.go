@@ -257,26 +257,15 @@ func (t *tx) clearLapsed() error {
 type signer struct {
 	by     string // the name that was looked up
 	pub    ed25519.PublicKey
-	sign   ed25519.PrivateKey // of the owner, in the owner's sessions; see verifies
 	owner  bool
 	scopes tokens.Scopes
 	err    error // why no signature in this name is valid
 }
 
-// verifies reports whether a signature is by s. Most signatures are the owner's. The
-// owner's session recognises those with [audit.SignedBySelf], which is faster.
-func (s signer) verifies(message, sig []byte) bool {
-	return s.sign != nil && audit.SignedBySelf(s.sign, message, sig) || ed25519.Verify(s.pub, message, sig)
-}
-
 // author finds the public key and the rights of a record's author.
 func (s *Session) author(t *tx, by string) (signer, error) {
 	if by == audit.Owner {
-		who := signer{pub: s.pub, owner: true}
-		if s.isOwner() {
-			who.sign = s.root.Sign
-		}
-		return who, nil
+		return signer{pub: s.pub, owner: true}, nil
 	}
 	if known, ok := t.signers[by]; ok {
 		return known, nil

@@ -302,7 +302,7 @@ func TestRestoreOverAHurtBeginning(t *testing.T) {
 			v := newVictim(t)
 			file := v.backUp()
 			value := v.take(bucketMeta, []byte(name))
-			value[len(value)-1] ^= 1
+			value[0] ^= 4
 			v.give(bucketMeta, []byte(name), value)
 			plan, err := PlanRestore(v.path, file, v.owner, v.opts)
 			if err != nil {

@@ -285,6 +285,19 @@ func loot(s *Session, p tokens.Path) map[keys.Key]bool {
 	return have
 }
 
+// epoch returns the epoch of the vault with another number.
+func (c *company) epoch(n uint32) (e keys.Epoch) {
+	c.open(func(v *Vault) {
+		s, err := v.Owner(c.owner)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		e = s.epoch
+	})
+	e.N = n
+	return e
+}
+
 // keysTo returns every identity that a session can make from its keys, for every place
 // in some epochs.
 func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []age.Identity) {
@@ -294,7 +307,8 @@ func (c *company) keysTo(s *Session, places []place, epochs ...uint32) (ids []ag
 	}
 	recipients := map[keys.Key]keys.PubWrap{}
 	for _, n := range epochs {
-		e := keys.Epoch{Vault: c.vid, N: n}
+		e := s.epoch
+		e.N = n
 		elsewhere = append(elsewhere, e.HeadContext(), binary.BigEndian.AppendUint32(append(keys.LP(nil, "epoch"),
 			c.vid[:]...), n))
 		for _, p := range places {
@@ -337,6 +351,11 @@ func blobs(raw []byte) (found [][]byte) {
 		i := bytes.Index(rest, []byte(intro))
 		if i < 0 {
 			break
+		}
+		if i >= 4 { // records have their length before them
+			if n := binary.BigEndian.Uint32(rest[i-4:]); uint64(n) <= uint64(len(rest)-i) {
+				found = append(found, rest[i:][:n])
+			}
 		}
 		found, rest = append(found, rest[i:]), rest[i+1:]
 	}

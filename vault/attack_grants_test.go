@@ -27,7 +27,7 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := &Session{grantee: &grantee{Grantee: keys.NewGrantee(keys.Key{})}, ring: keys.OwnerRing(keys.Key{}),
-		epoch: keys.Epoch{Vault: c.vid, N: 2}}
+		epoch: keys.NewEpoch(c.vid, 2, keys.Key{}, newestFormat)}
 	if found := len(blobs(raw)); found < len(places)+len(c.id)+3 {
 		t.Fatalf("only %d sealed blobs are seen", found)
 	}
@@ -188,10 +188,10 @@ func TestOldKeysOpenNothing(t *testing.T) {
 			}
 			c.open(func(v *Vault) {
 				for _, n := range []uint32{was.N, was.N + 1} {
-					e := keys.Epoch{Vault: c.vid, N: n, MAC: was.MAC}
+					e := keys.NewEpoch(c.vid, n, was.MAC, newestFormat)
 					for _, bucket := range recordBuckets {
 						err := v.db.Each(bucket, func(k, value []byte) {
-							if r, err := parseRecord(value); err != nil || newHasher(e).macHolds(bucket, k, r) {
+							if r, err := parseRecord(value); err != nil || newHasher(e, nil, newBatches()).macHolds(bucket, k, r) {
 								t.Errorf("the old MAC key holds for %s %q (%v)", bucket, k, err)
 							}
 						})
@@ -305,7 +305,7 @@ func TestForgedGrants(t *testing.T) {
 			sealed, serr := keys.Seal(s.grantee.Seal, keys.GrantContext(c.vid, c.id[id]), plain)
 			own, other := t.hasher, t.Epoch
 			other.MAC = keys.Key(g.MK)
-			t.hasher = newHasher(other)
+			t.hasher = newHasher(other, nil, newBatches())
 			t.digest = own.digest
 			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(),
 				Grantee: c.id[id], Sealed: sealed}))

@@ -138,7 +138,7 @@ func BenchmarkVerify(b *testing.B) {
 // stores it.
 func BenchmarkRecord(b *testing.B) {
 	root := keys.NewRoot(keys.Random())
-	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.Random()}
+	e := keys.NewEpoch(root.Vault, 1, keys.Random(), newestFormat)
 	at := time.Unix(1e9, 0).UTC()
 	body, err := json.Marshal(secretBody{Seq: 1, ID: "7b2b7bb0-7e1c-4c9e-8f0e-0d3c5f0a9f11", Version: 1,
 		Tier: tokens.Standard, Type: DefaultType, CreatedAt: at, UpdatedAt: at})
@@ -146,16 +146,18 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	k := secretBucketKey(benchPath(b, 1))
-	r := newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body)
+	r := newHasher(e, nil, newBatches()).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body, nil)
 	by := signer{by: audit.Owner, pub: root.Pub}
 	for _, step := range []struct {
 		what string
 		do   func() bool
 	}{
-		{"MAC", func() bool { return newHasher(e).macHolds(bucketSecrets, k, r) }},
+		{"MAC", func() bool { return newHasher(e, nil, newBatches()).macHolds(bucketSecrets, k, r) }},
 		// and MAC
-		{"sign", func() bool { return newHasher(e).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body).sig != nil }},
-		{"signature", func() bool { return newHasher(e).signatureHolds(by, bucketSecrets, k, r) }},
+		{"sign", func() bool {
+			return newHasher(e, nil, newBatches()).newRecord(bucketSecrets, k, audit.Owner, root.Sign, body, nil).sig != nil
+		}},
+		{"signature", func() bool { return newHasher(e, nil, newBatches()).signatureHolds(by, bucketSecrets, k, r) }},
 		{"JSON", func() bool { var into secretBody; return audit.DecodeStrict(r.body, &into) == nil }},
 	} {
 		b.Run(step.what, func(b *testing.B) {

@@ -2,9 +2,11 @@ package vault
 
 import (
 	"errors"
+	"strconv"
 
 	"ass/audit"
 	"ass/vault/internal/bolt"
+	"ass/vault/internal/keys"
 )
 
 // The buckets. All except meta and audit hold records. The digest in the head
@@ -39,7 +41,7 @@ var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
 
 // The keys of the meta bucket.
 const (
-	metaFormat = "format" // "ass/1"
+	metaFormat = "format" // formatPrefix and the number of the format
 	metaVault  = "vault"  // the vault id, 16 bytes; the owner recomputes it
 	metaRoot   = "root"   // the root, an age file encrypted to the owner
 	metaBind   = "bind"   // ties the root to the owner's identity
@@ -50,9 +52,12 @@ const (
 var metaNames = []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
 
 const (
-	format       = "ass/1"
 	formatPrefix = "ass/"
+	newestFormat = keys.Format2
 )
+
+// formatName returns the text that names a format in a file.
+func formatName(format int) string { return formatPrefix + strconv.Itoa(format) }
 
 // macOf returns the MAC at the end of a stored record or entry.
 func macOf(value []byte) (m [32]byte) {

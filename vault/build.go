@@ -45,7 +45,7 @@ type builder struct {
 func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	err = bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
 		w := &builder{b, as.newTx(b.Tx)}
-		w.t.noSums = true // the entry that begins an epoch lists nothing: the owner signs all that it finds
+		w.t.fresh = true
 		if err := fill(w); err != nil {
 			return err
 		}
@@ -133,6 +133,7 @@ func (s *Session) become(next *Session) {
 		s.root.Wipe()
 	}
 	s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
+	s.batches, s.v.format = next.batches, next.epoch.Format
 	if s.v.vid != next.epoch.Vault { // this machine has not yet seen the new vault id
 		s.v.vid, s.v.seen, s.v.back = next.epoch.Vault, mark{}, nil
 	}

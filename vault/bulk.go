@@ -60,7 +60,7 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	heads = make([]secretBody, 0, len(paths))
 	worker := func() func(*reading) {
-		h := newHasher(t.Epoch)
+		h := t.another()
 		return func(r *reading) {
 			if r.head, _, r.err = secretKind.check(h, r.who, r.k, r.v); r.err == nil {
 				r.err = r.head.checkLive(r.path)
@@ -92,7 +92,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	values = make([]Value, 0, len(paths))
 	need := &needsDecision{}
 	worker := func() func(*reading) {
-		own, h := s.inOrder(), newHasher(t.Epoch)
+		own, h := s.inOrder(), t.another()
 		return func(r *reading) {
 			own.open(h, r)
 		}
@@ -297,7 +297,10 @@ func (m *importing) run() error {
 	for i, k := range m.written {
 		sums[i] = m.t.takeSum(k)
 	}
-	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers, "sums": sums}
+	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers}
+	if m.t.Format < keys.Format2 {
+		note["sums"] = sums
+	}
 	if same := len(m.done) - len(m.keys); same > 0 { // each of them counts as a use of a token
 		note["unchanged"] = same
 	}
@@ -373,13 +376,13 @@ type writing struct {
 	value   []byte
 
 	own  bool // whether it is sealed under the secret's own key
-	made [2]stored
+	made [2]*stored
 	err  error
 }
 
 // sealer returns a worker for [inBatches], which seals and signs versions and heads.
 func (s *Session) sealer() func(*writing) {
-	own, h := s.inOrder(), newHasher(s.epoch)
+	own, h := s.inOrder(), s.newHasher()
 	return func(w *writing) {
 		w.own, w.err = own.sealOwn(w.path, w.head.Version, &w.version, w.value)
 		if !w.own || w.err != nil {

@@ -33,6 +33,7 @@ type checkpoint struct {
 	Cut     uint64     `json:"cut"`              // the last entry that was archived; 0 for none
 	CutMAC  []byte     `json:"cut_mac"`          // of that entry
 	Epoch   uint32     `json:"epoch"`            // of the entry Cut
+	Format  int        `json:"format,omitempty"` // of that epoch; 0 and 1 are format 1
 	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
 	Actors  []actorAt  `json:"actors"`           // who may have signed entries after Cut
 	Sums    bool       `json:"sums,omitempty"`   // whether the entries of that epoch have the sums of versions
@@ -92,14 +93,23 @@ type recordAt struct {
 	Earlier  uint64      `json:"earlier,omitempty"`  // Versions up to this number stayed deleted when a value was stored again.
 	Gone     bool        `json:"gone,omitempty"`     // Whether a secret was purged; no checkpoint lists one.
 	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret, by number.
+	inBatch
 }
 
 type versionAt struct {
 	Number uint64 `json:"number"`           // Number of the version.
 	Seq    uint64 `json:"seq"`              // Number of the log entry that told of it.
 	By     string `json:"by"`               // Id of its author.
-	Sum    string `json:"sum,omitempty"`    // Of its body; see sumOf.
-	Sealed uint64 `json:"sealed,omitempty"` // Number of the entry that gave the sum.
+	Sum    string `json:"sum,omitempty"`    // Of its body, in format 1; see sumOf.
+	Sealed uint64 `json:"sealed,omitempty"` // Number of the entry that told what the record is now.
+	inBatch
+}
+
+// inBatch is the place of a record in the batches of the entry that wrote it. It says what the record is: nobody can
+// put another there. Format 1 has none.
+type inBatch struct {
+	Root string `json:"root,omitempty"` // Root of the batch, in base64.
+	Leaf int    `json:"leaf,omitempty"` // Place of the record in the batch.
 }
 
 // wrote notes that a version was written.
@@ -164,15 +174,6 @@ func (r recordAt) String() string {
 	return fmt.Sprintf("at version %d, %s", r.Version, r.Tier)
 }
 
-// wroteBy reports whether a record was written with a log entry. Its author is that of the entry, or
-// the owner: the owner signs other authors' records anew at a rewrite and when a tier is lowered.
-func wroteBy(entry uint64, author string, seq uint64, by string) bool {
-	return seq == entry && (by == author || by == audit.Owner)
-}
-
-func (r *recordAt) holds(seq uint64, by string) bool { return wroteBy(r.Seq, r.By, seq, by) }
-func (v versionAt) holds(seq uint64, by string) bool { return wroteBy(v.Seq, v.By, seq, by) }
-
 // checkpointKey sorts before the key of every entry. No entry has its number, 0.
 var checkpointKey = audit.Key(0)
 
@@ -236,7 +237,7 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 func (t *tx) recordsNow() (list []recordAt, err error) {
 	err = secretKind.each(t, nil, func(k []byte, body secretBody, r record) error {
 		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier,
-			Deleted: body.DeletedAt != nil, Earlier: body.DeletedTo})
+			Deleted: body.DeletedAt != nil, Earlier: body.DeletedTo, inBatch: t.placed(secretKind.rules, k, r).inBatch})
 		return nil
 	})
 	if err != nil {
@@ -250,14 +251,19 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		if !ok {
 			return versionKind.damaged(k, "its secret's record is missing")
 		}
-		list[i].Versions = append(list[i].Versions, versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: sumOf(r.body), Sealed: t.head.log.Seq})
+		at := versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: sumOf(r.body), Sealed: t.head.log.Seq}
+		if body.by = r.by; t.Format >= keys.Format2 {
+			from := body.origin()
+			at = versionAt{Number: n, Seq: from.Seq, By: from.By, Sealed: body.Seq, inBatch: t.placed(versionKind.rules, k, r).inBatch}
+		}
+		list[i].Versions = append(list[i].Versions, at)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = agentKind.each(t, nil, func(k []byte, body agentBody, r record) error {
-		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by})
+		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, inBatch: t.placed(agentKind.rules, k, r).inBatch})
 		return nil
 	})
 	return list, err

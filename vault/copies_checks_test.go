@@ -101,9 +101,11 @@ func TestABackupIsChecked(t *testing.T) {
 		v.do(func(s *Session) {
 			err := s.commit(func(t *tx) error {
 				k := versionKey(v.p("a/L"), 1)
-				body, _, err := versionKind.get(t, k)
+				body, r, err := versionKind.get(t, k)
+				body.by = r.by
+				body.sealAnew(t.Format, t.seq())
 				body.Sealed[len(body.Sealed)-1] ^= 1
-				return errors.Join(err, versionKind.put(t, k, body), t.log(audit.SecretRead, "secret", "a/L", nil)) // which has its sum
+				return errors.Join(err, versionKind.put(t, k, body), t.log(audit.SecretRead, "secret", "a/L", nil)) // which tells of it
 			})
 			if err != nil {
 				v.t.Fatal(err)

@@ -79,9 +79,11 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err != nil {
 		return err
 	}
-	err = w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
+	err = w.t.putMeta(metaFormat, []byte(formatName(w.t.Format)))
 	if p.owner != nil {
-		err = w.putOwner(p.owner.id, p.owner.root)
+		err = errors.Join(err, w.putOwner(p.owner.id, p.owner.root))
+	} else {
+		err = errors.Join(err, w.copyMeta(old, metaVault, metaRoot, metaBind))
 	}
 	if err != nil {
 		return err
@@ -172,7 +174,7 @@ type copying struct {
 	version versionBody
 	left    error  // why it does not hold
 	of      string // then: who should have written it; see leave
-	made    stored
+	made    *stored
 	err     error
 }
 
@@ -199,6 +201,32 @@ func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	return w.Wrote(len(c.v))
 }
 
+// rewritten returns a function from the number of the entry that wrote a record to that of the entry that writes it
+// anew: from format 2 on, that is the entry that begins the epoch.
+func (w *builder) rewritten() func(was uint64) uint64 {
+	format, seq := w.t.Format, w.t.seq()
+	return func(was uint64) uint64 {
+		if format >= keys.Format2 {
+			return seq
+		}
+		return was
+	}
+}
+
+// unsure reports whether the log may not tell what a version was.
+func (p *rewritePlan) unsure(body versionBody) bool {
+	return p.told != nil && body.Origin != nil && p.told.isUnclear(body.Origin.Seq)
+}
+
+// attests reports whether the log says what a version was, or the owner wrote it in this epoch.
+func (p *rewritePlan) attests(path tokens.Path, n uint64) bool {
+	if p.told == nil {
+		return false
+	}
+	told, known := p.told.records[path.String()].version(n)
+	return known && told.Sealed >= p.told.began && (told.Sum != "" || told.Root != "" || told.By == audit.Owner)
+}
+
 // headName names the head of a secret that is left out, which is not the secret with its values.
 func headName(k []byte) string { return fmt.Sprintf("the record of %q", k) }
 
@@ -216,15 +244,17 @@ type secretCopy struct {
 // copyHeads copies the heads of the secrets, and returns what became of each.
 func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]*secretCopy, err error) {
 	copied = map[string]*secretCopy{}
+	now := w.rewritten()
 	worker := func() func(*copying) {
-		from, into := newHasher(old.Epoch), newHasher(next.epoch)
+		from, into := old.another(), w.t.another()
 		return func(c *copying) {
 			var r record
 			if c.head, r, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil && p.told != nil {
-				c.left = p.told.head(c.path, c.head, r.by)
+				c.left = p.told.head(c.path, c.head, from.placed(secretKind.rules, c.k, r))
 			}
 			if c.left == nil {
 				c.head.Tier = max(c.head.Tier, p.tier[c.path])
+				c.head.Seq = now(c.head.Seq)
 				c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
 			}
 		}
@@ -256,8 +286,9 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 	if err != nil {
 		return err
 	}
+	seq := w.t.seq()
 	worker := func() func(*copying) {
-		from, into := newHasher(old.Epoch), newHasher(next.epoch)
+		from, into := old.another(), w.t.another()
 		own, anew := s.inOrder(), next.inOrder()
 		return func(c *copying) {
 			var r record
@@ -265,7 +296,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 				return
 			}
 			if p.told != nil && !(p.narrows() && r.by == audit.Owner) { // what the owner signed counts without the log
-				if c.left = p.told.version(c.path, c.n, c.version, r); c.left != nil {
+				if c.left = p.told.version(c.path, c.n, c.version, from.placed(versionKind.rules, c.k, r)); c.left != nil {
 					c.of = r.by // who signed it, even if the log does not count that
 					return
 				}
@@ -275,7 +306,10 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 				c.left = fmt.Errorf("rewrite: %w", err)
 				return
 			}
-			c.version.Tier = max(c.version.Tier, p.tier[c.path])
+			c.version.Tier, c.version.by = max(c.version.Tier, p.tier[c.path]), r.by
+			if c.version.sealAnew(into.Format, seq); from.Format < into.Format || p.unsure(c.version) {
+				c.version.Origin.Unattested = !p.attests(c.path, c.n)
+			}
 			ok, err := anew.sealOwn(c.path, c.n, &c.version, value)
 			clear(value)
 			switch {
@@ -347,7 +381,7 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 		}
 		body, err := old.agent(id)
 		if err == nil && p.told != nil {
-			err = p.told.agent(id, body, authorIn(v))
+			err = p.told.agent(id, body, old.placedAt(agentKind.rules, k, v))
 		}
 		if err != nil {
 			return p.leave(agentKind.recordName(k), p.told.agentOf(id), err)
@@ -357,6 +391,7 @@ func (s *Session) copyAgents(old *tx, next *Session, w *builder, p *rewritePlan)
 }
 
 func (s *Session) copyAgent(old *tx, next *Session, w *builder, p *rewritePlan, id string, body agentBody) error {
+	body.Seq = w.rewritten()(body.Seq)
 	switch id {
 	case p.revoke:
 		body.RevokedAt, body.Seq = &w.t.now, w.t.seq()+1 // after the entry that begins the epoch
@@ -430,6 +465,7 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan)
 				return err
 			}
 		}
+		body.Seq = w.rewritten()(body.Seq)
 		if err := tokenKind.put(w.t, k, body); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func OwnerLike(s *Session, opened map[string][]byte, v *Vault, id *Identity) (*S
 			return v.Owner(id)
 		}
 	}
-	return v.ownerSession(s.root, s.epoch.N, s.secret), nil // v does not wipe it: s still needs its root
+	return v.ownerSession(s.root, s.epoch.N, s.secret, s.epoch.Format), nil // v does not wipe it: s still needs its root
 }
 
 // Meta returns what Owner reads of a vault.
@@ -37,6 +37,12 @@ func Meta(v *Vault) (map[string][]byte, error) {
 		}
 	}
 	return values, nil
+}
+
+// InFormat1 makes vaults, and begins epochs, as earlier programs did.
+func (o Options) InFormat1() Options {
+	o.oldFormat = keys.Format1
+	return o
 }
 
 // Tests keep the note of every verification that finds no problem. So all tests also cover

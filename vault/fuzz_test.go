@@ -12,10 +12,15 @@ import (
 // A record that parses encodes to the same bytes, and no input causes a panic.
 func FuzzRecord(f *testing.F) {
 	root := keys.NewRoot(keys.Key{1})
-	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.Key{2}}
-	f.Add(newHasher(e).newRecord(bucketSecrets, []byte("a/K"), "owner", root.Sign, []byte(`{"seq":1}`)).encode())
-	f.Add(newHasher(e).newRecord(bucketUses, []byte("k"), "owner", nil, []byte(`{}`)).encode())
-	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff})
+	h := newHasher(keys.NewEpoch(root.Vault, 1, keys.Key{2}, newestFormat), nil, newBatches())
+	for format := byte(keys.Format1); format <= newestFormat; format++ {
+		e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, int(format))
+		owner := root.OwnerMAC(e)
+		h := newHasher(e, &owner, newBatches())
+		f.Add(h.newRecord(bucketSecrets, []byte("a/K"), "owner", root.Sign, []byte(`{"seq":1}`), nil).encode())
+		f.Add(h.newRecord(bucketUses, []byte("k"), "owner", nil, []byte(`{}`), nil).encode())
+		f.Add([]byte{format, 0xff, 0xff, 0xff, 0xff})
+	}
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := parseRecord(b)
@@ -25,7 +30,7 @@ func FuzzRecord(f *testing.F) {
 		if !bytes.Equal(r.encode(), b) {
 			t.Errorf("%x is written back as %x", b, r.encode())
 		}
-		if newHasher(e).macHolds(bucketUses, []byte("other"), r) {
+		if h.macHolds(bucketUses, []byte("other"), r) {
 			t.Error("a record that nobody made holds")
 		}
 	})

@@ -85,8 +85,8 @@ func TestGolden(t *testing.T) {
 // needs a new golden vault beside the old.
 func TestGoldenIsMadeTheSame(t *testing.T) {
 	for file, build := range map[string]func(*testing.T, string){
-		"testdata/golden/format1-sums.db":        func(t *testing.T, path string) { buildGolden(t, path) },
-		"testdata/golden/format1-sums-agents.db": buildGoldenAgents,
+		"testdata/golden/format1-sums.db":        func(t *testing.T, path string) { buildGolden(t, path, 1) },
+		"testdata/golden/format1-sums-agents.db": func(t *testing.T, path string) { buildGoldenAgents(t, path, 1) },
 		pagesVault:                               buildPages,
 	} {
 		t.Run(filepath.Base(file), func(t *testing.T) { checkGolden(t, file, build) })
@@ -145,9 +145,9 @@ func dump(t *testing.T, path string) map[string]string {
 	return all
 }
 
-func buildGolden(t *testing.T, path string) vaulttest.Vault {
+func buildGolden(t *testing.T, path string, format int) vaulttest.Vault {
 	t.Helper()
-	v := newGolden(t, path)
+	v := newGolden(t, path, format)
 	v.Set(t, "default/FLAT", "flat", vault.SetOptions{})
 	v.Set(t, "production/gemini/KEY", "one", vault.SetOptions{Type: "api_key"})
 	v.Set(t, "production/gemini/KEY", "two", vault.SetOptions{})
@@ -167,7 +167,7 @@ func buildGolden(t *testing.T, path string) vaulttest.Vault {
 }
 
 // newGolden makes an empty vault that is the same each time.
-func newGolden(t *testing.T, path string) vaulttest.Vault {
+func newGolden(t *testing.T, path string, format int) vaulttest.Vault {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, 1)
 	owner, err := vault.ParseIdentity(goldenKey)
@@ -176,6 +176,9 @@ func newGolden(t *testing.T, path string) vaulttest.Vault {
 	}
 	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
 	opts := vault.Options{Now: func() time.Time { now = now.Add(time.Second); return now }, Command: "golden"}
+	if format == 1 {
+		opts = opts.InFormat1()
+	}
 	if _, err := vault.Create(path, owner, opts); err != nil {
 		t.Fatal(err)
 	}
@@ -190,9 +193,9 @@ const (
 
 // buildGoldenAgents goes on from the golden vault: an agent that reads and one that
 // only writes, a token, a request that was approved and one that waits.
-func buildGoldenAgents(t *testing.T, path string) {
+func buildGoldenAgents(t *testing.T, path string, format int) {
 	t.Helper()
-	v := buildGolden(t, path)
+	v := buildGolden(t, path, format)
 	_, writer := v.NewAgent(t, "writer", "secrets:write:production/*")
 	var k tokens.AgentKey
 	v.Must(t, func(s *vault.Session) (err error) {

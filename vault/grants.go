@@ -21,9 +21,9 @@ import (
 // grantBody is the record of a grant, under the grantee's index. It carries a MAC and
 // no signature: anyone who can seal the grant already holds everything in it.
 type grantBody struct {
-	Seq     uint64 `json:"seq"`     // Number of the log entry of the act that sealed it.
-	Grantee string `json:"grantee"` // Id of the agent or token.
-	Sealed  []byte `json:"sealed"`  // The grant, as an age file to the grantee.
+	Seq     uint64 `json:"seq"`              // Number of the log entry of the act that sealed it.
+	Grantee string `json:"grantee"`          // Id of the agent or token.
+	Sealed  []byte `json:"sealed,omitempty"` // The grant, as an age file to the grantee; from format 2 on, stored raw.
 }
 
 // grant is the content that is sealed. A grantee takes the epoch and the owner's public
@@ -98,8 +98,14 @@ func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
 	}
 	var body grantBody
 	r, err := parseRecord(value)
+	if err == nil && r.format != v.format {
+		err = errRecord
+	}
 	if err == nil {
 		err = audit.DecodeStrict(r.body, &body)
+	}
+	if err == nil {
+		err = grantKind.fill(&body, to.Index[:], r)
 	}
 	if err != nil {
 		return "", g, grantKind.damaged(to.Index[:], "it is not a grant")
@@ -107,8 +113,8 @@ func (v *Vault) openGrant(to keys.Grantee) (id string, g grant, err error) {
 	if g, err = decodeGrant(v.vid, to, body); err != nil {
 		return "", g, err
 	}
-	e := keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)}
-	if !newHasher(e).macHolds(bucketGrants, to.Index[:], r) {
+	e := keys.NewEpoch(v.vid, g.Epoch, keys.Key(g.MK), v.format)
+	if !newHasher(e, nil, nil).macHolds(bucketGrants, to.Index[:], r) {
 		return "", g, badMAC(bucketGrants, to.Index[:])
 	}
 	return body.Grantee, g, nil
@@ -172,7 +178,8 @@ func (v *Vault) granteeSession(secret keys.Key, kind string) (*Session, grant, e
 	s := &Session{
 		v:       v,
 		by:      actor{id: id, kind: kind, sign: to.Sign},
-		epoch:   keys.Epoch{Vault: v.vid, N: g.Epoch, MAC: keys.Key(g.MK)},
+		epoch:   keys.NewEpoch(v.vid, g.Epoch, keys.Key(g.MK), v.format),
+		batches: newBatches(),
 		ring:    g.ring(),
 		pub:     g.OwnerPub,
 		grantee: &grantee{Grantee: to, secret: secret, agent: id},

@@ -441,7 +441,7 @@ func (h *hostile) oddKey(bucket string, k []byte) []byte {
 func (h *hostile) junk(value []byte) []byte {
 	n := len(value)
 	return pick(h, nil, []byte("x"), make([]byte, n), value[:n/2], value[:max(0, n-1)], append(bytes.Clone(value), 0),
-		append([]byte{recordVersion}, bytes.Repeat([]byte{0xff}, 20)...), append([]byte{recordVersion}, make([]byte, 44)...),
+		append([]byte{keys.Format1}, bytes.Repeat([]byte{0xff}, 20)...), append([]byte{keys.Format2}, make([]byte, 44)...),
 		bytes.Repeat([]byte("junk"), 3000), []byte("ass/2"), []byte("ass/\x1b[31m"),
 		[]byte("age-encryption.org/v1\n-> X25519 x\n"))
 }
@@ -520,16 +520,16 @@ func (h *hostile) forgeRecord(t *tx) error {
 	if h.random.IntN(5) > 0 {
 		body = h.oddBody(body)
 	}
-	r := record{by: pick(h, was.by, was.by, h.id["mallory"], h.id["mallory"], h.id["agent"], audit.Owner, "",
+	r := record{format: was.format, omac: was.omac, data: was.data, by: pick(h, was.by, was.by, h.id["mallory"], h.id["mallory"], h.id["agent"], audit.Owner, "",
 		"\xff\x1b[31m",
 		strings.Repeat("x", 1<<17)), sig: was.sig, body: body}
 	t.scratch = appendSigned(t.scratch[:0], t.Epoch, bucket, k, r)
 	if signed := pick(h, "kept", "own", "own", "none", "junk"); signed != "kept" {
-		own := t.newRecord(bucket, k, r.by, t.by.sign, body)
+		own := t.newRecord(bucket, k, r.by, t.by.sign, body, r.data)
 		r.sig = map[string][]byte{"own": own.sig, "junk": make([]byte, h.random.IntN(100))}[signed]
 		t.scratch = appendSigned(t.scratch[:0], t.Epoch, bucket, k, r)
 	}
-	r.mac = t.mac(r.sig)
+	r.mac = t.mac(r.sig, r.omac)
 	h.note("insider: %s/%.40q by %.20q: %.80q", bucket, k, r.by, body)
 	if len(k) == 0 || len(k) > bbolt.MaxKeySize {
 		return nil

@@ -33,7 +33,7 @@ type Entry struct {
 
 // Info counts what the vault holds.
 func (v *Vault) Info() (Info, error) {
-	info := Info{ID: v.ID(), Format: format}
+	info := Info{ID: v.ID(), Format: formatName(v.format)}
 	file, err := os.Stat(v.path)
 	if err != nil {
 		return info, err

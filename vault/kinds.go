@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // The kinds of records. A new kind gets a line here, and a check in a verification.
@@ -16,7 +18,7 @@ var (
 	recipientKind = kind[recipientBody]{rules: &rules{
 		bucket: bucketRecipients, signed: true, authors: owners,
 		name: func(k []byte) string { return fmt.Sprintf("published recipient %x", k) },
-	}}
+	}, data: func(body *recipientBody) *[]byte { return &body.Pub }}
 	secretKind = kind[secretBody]{&rules{
 		bucket: bucketSecrets, signed: true,
 		name: func(k []byte) string { return fmt.Sprintf("%q", k) },
@@ -34,7 +36,7 @@ var (
 			return "it says that its current version was deleted before it was stored"
 		}
 		return ""
-	}}
+	}, nil}
 	versionKind = kind[versionBody]{&rules{
 		bucket: bucketVersions, signed: true, name: versionRecordName,
 	}, func(who signer, k []byte, _ string, _ versionBody) bool {
@@ -42,30 +44,33 @@ var (
 		p, err := tokens.ParsePath(text)
 		return err == nil && right(who.scopes, tokens.Write, p)
 	}, func(by string, body versionBody) string {
-		if by != audit.Owner && body.Author != by { // the owner alone signs the values of others, in a rewrite
-			return fmt.Sprintf("%q wrote it and names %q as its author", audit.Short(by), audit.Short(body.Author))
+		if of := cmp.Or(body.Author, by); by != audit.Owner && of != by { // the owner alone signs the values of others
+			return fmt.Sprintf("%q wrote it and names %q as its author", audit.Short(by), audit.Short(of))
+		}
+		if by != audit.Owner && body.Origin != nil {
+			return fmt.Sprintf("%q wrote it and says that it came from elsewhere", audit.Short(by))
 		}
 		return ""
-	}}
+	}, func(body *versionBody) *[]byte { return &body.Sealed }}
 	resealKind = kind[resealBody]{rules: &rules{bucket: bucketReseal}}
 	agentKind  = kind[agentBody]{rules: &rules{bucket: bucketAgents, signed: true, authors: owners}}
 	grantKind  = kind[grantBody]{rules: &rules{
 		bucket: bucketGrants,
 		name:   func(k []byte) string { return fmt.Sprintf("grant %x", k) },
-	}}
+	}, data: func(body *grantBody) *[]byte { return &body.Sealed }}
 	tokenKind = kind[tokenBody]{&rules{
 		bucket: bucketTokens, signed: true,
 		authors: func(by string) bool { return by == audit.Owner || isAgentID(by) },
 	}, func(signer, []byte, string, tokenBody) bool {
 		return true // readers of the claims check that the author is the issuer
-	}, nil}
+	}, nil, nil}
 	useKind     = kind[usesBody]{rules: &rules{bucket: bucketUses}}
 	requestKind = kind[requestBody]{&rules{
 		bucket: bucketRequests, signed: true, name: requestName("request"),
 	}, func(_ signer, k []byte, by string, _ requestBody) bool {
 		requester, _, ok := cutRequestKey(k)
 		return ok && requester == by
-	}, nil}
+	}, nil, nil}
 	decisionKind = kind[decisionBody]{rules: &rules{
 		bucket: bucketDecisions, signed: true, authors: owners, name: requestName("answer to request"),
 	}}
@@ -103,6 +108,10 @@ type kind[B any] struct {
 
 	// flaw returns what no honest body has; "" for nothing. It may be nil.
 	flaw func(by string, body B) string
+
+	// data is the field that is stored raw, beside the body, from format 2 on; nil if the kind has none. In format 1
+	// it is in the body.
+	data func(body *B) *[]byte
 }
 
 // rulesOf returns the rules of a bucket of records.
@@ -145,16 +154,31 @@ func requestName(what string) func(k []byte) string {
 }
 
 // newStored makes a record with by as its author.
-func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (stored, error) {
-	return h.newStored(by, kd.bucket, k, kd.signed, body)
+func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, error) {
+	var data []byte
+	if kd.data != nil && h.Format >= keys.Format2 {
+		field := kd.data(&body)
+		data, *field = *field, nil
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return h.newStored(by, kd.bucket, k, kd.signed, b, data), nil
 }
 
 // put writes a record of the transaction's actor.
-func (kd kind[B]) put(t *tx, k []byte, body B) error { return t.put(kd.bucket, k, kd.signed, body) }
+func (kd kind[B]) put(t *tx, k []byte, body B) error {
+	r, err := kd.newStored(t.hasher, t.by, k, body)
+	if err != nil {
+		return err
+	}
+	return t.place(r)
+}
 
 // putBody is put with the body of another record, as it is stored.
 func (kd kind[B]) putBody(t *tx, k []byte, of record) error {
-	return t.put(kd.bucket, k, kd.signed, json.RawMessage(bytes.Clone(of.body)))
+	return t.place(t.newStored(t.by, kd.bucket, k, kd.signed, bytes.Clone(of.body), bytes.Clone(of.data)))
 }
 
 // remove deletes a record, if it exists.
@@ -163,8 +187,23 @@ func (kd kind[B]) remove(t *tx, k []byte) error { return t.remove(kd.bucket, k) 
 // decode checks the form and the MAC of stored bytes and decodes their body. It believes
 // whoever is a member of the epoch; see check. The record aliases v.
 func (kd kind[B]) decode(h *hasher, k, v []byte) (body B, r record, err error) {
-	r, err = h.decode(kd.bucket, k, v, &body)
+	if r, err = h.decode(kd.bucket, k, v, &body); err == nil {
+		err = kd.fill(&body, k, r)
+	}
 	return body, r, err
+}
+
+// fill puts what a record stores raw into its body.
+func (kd kind[B]) fill(body *B, k []byte, r record) error {
+	switch {
+	case r.format < keys.Format2:
+		return nil
+	case kd.data == nil && len(r.data) > 0, kd.data != nil && *kd.data(body) != nil:
+		return kd.damaged(k, "it is not a record")
+	case kd.data != nil:
+		*kd.data(body) = bytes.Clone(r.data) // r lies in a page of the file
+	}
+	return nil
 }
 
 // check is decode, and checks the signature and that who, the author, may write the record.
@@ -209,6 +248,9 @@ func (kd kind[B]) each(t *tx, prefix []byte, fn func(k []byte, body B, r record)
 	return t.walk(kd.bucket, prefix, func(k, v []byte) error {
 		*body = none
 		r, err := t.decode(kd.bucket, k, v, body)
+		if err == nil {
+			err = kd.fill(body, k, r)
+		}
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,7 @@ func (l *looking) settle(before [audit.MACSize]byte) {
 	for _, e := range l.pending {
 		signed := false
 		for n := l.t.Epoch.N; n > 0 && !signed && e.By == audit.Owner; n-- {
-			signed = e.IsSignedBy(l.s.pub, audit.Place{Vault: l.t.Epoch.Vault, Epoch: n}, e.seq, before)
+			signed = e.IsSignedBy(l.s.pub, l.s.logPlace(e.Entry, n), e.seq, before)
 		}
 		l.each(e.ev, func(path string, tier tokens.Tier, left bool) {
 			if left {

@@ -34,7 +34,7 @@ func (s *Session) mendAgents(old *tx, p *rewritePlan) error {
 		met[id] = true
 		body, r, err := agentKind.read(old, k, v)
 		if err == nil {
-			err = p.told.agent(id, body, r.by)
+			err = p.told.agent(id, body, old.placed(agentKind.rules, k, r))
 		}
 		if err != nil {
 			mend(id)
@@ -132,13 +132,19 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 		if err != nil {
 			return err
 		}
-		body := versionBody{Seq: t.seq(), Tier: head.Tier, Author: old.Author, CreatedAt: t.now}
+		body := t.newVersion(head.Tier)
+		if from := old.origin(); t.Format >= keys.Format2 {
+			body.Origin = &from
+		} else {
+			body.Author = from.By
+		}
 		err = next.writeVersion(t, path, head.Version, body, value)
 		clear(value)
 		if err != nil {
 			return err
 		}
-		note["from_version"], note["sum"] = from, t.takeSum(versionKey(path, head.Version))
+		note["from_version"] = from
+		t.noteSum(note, path, head.Version)
 		now := "current again"
 		if from <= head.DeletedTo { // what is left was deleted; the owner decides whether it comes back
 			head.DeletedAt, now = &t.now, "all that is left, and stays deleted"

@@ -4,8 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"hash"
 	"math/bits"
@@ -16,38 +16,53 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// recordVersion is the first byte of every record.
-const recordVersion = 1
-
-// record is one value of a bucket:
+// record is one value of a bucket. Its first byte is the format of its epoch:
 //
 //	u8 1 ‖ LP(by) ‖ LP(sig) ‖ LP(body) ‖ mac
+//	u8 2 ‖ LP(by) ‖ LP(sig) ‖ LP(omac) ‖ LP(body) ‖ LP(data) ‖ mac
 //
 // The signature proves who made the record. The MAC proves that its maker is a member
 // of this epoch. Both cover the vault, the epoch, the bucket and the key, so a record
 // is invalid in any other place.
 type record struct {
-	by   string // "owner", or the id of an agent or a token
-	sig  []byte // Ed25519 by the author; empty if the kind needs none
-	body []byte // JSON; verified as stored, never serialised again
-	mac  [32]byte
+	format int
+	by     string // "owner", or the id of an agent or a token
+	sig    []byte // of the author; empty if the kind needs none. In format 1 an Ed25519 signature, in format 2 see batchSig.
+	omac   []byte // the owner's MAC, in what the owner signs in format 2; see Root.OwnerMAC
+	body   []byte // JSON; verified as stored, never serialised again
+	data   []byte // from format 2 on, what the kind stores raw; see kind.data
+	mac    [32]byte
 }
 
 var errRecord = errors.New("not a record")
 
 // parseRecord splits stored bytes into a record. It does not check the MAC or the
 // signature. The result aliases value.
-func parseRecord(value []byte) (record, error) {
-	if len(value) == 0 || value[0] != recordVersion {
+func parseRecord(value []byte) (r record, err error) {
+	if len(value) == 0 || value[0] != keys.Format1 && value[0] != keys.Format2 {
 		return record{}, errRecord
 	}
-	by, rest, ok1 := keys.CutLP(value[1:])
-	sig, rest, ok2 := keys.CutLP(rest)
-	body, rest, ok3 := keys.CutLP(rest)
-	if !ok1 || !ok2 || !ok3 || len(rest) != 32 {
+	r.format = int(value[0])
+	rest, whole := value[1:], true
+	cut := func() (x []byte) {
+		if whole {
+			x, rest, whole = keys.CutLP(rest)
+		}
+		return x
+	}
+	r.by, r.sig = string(cut()), cut()
+	if r.format >= keys.Format2 {
+		r.omac = cut()
+	}
+	r.body = cut()
+	if r.format >= keys.Format2 {
+		r.data = cut()
+	}
+	if !whole || len(rest) != len(r.mac) {
 		return record{}, errRecord
 	}
-	return record{by: string(by), sig: sig, body: body, mac: [32]byte(rest)}, nil
+	r.mac = [32]byte(rest)
+	return r, nil
 }
 
 // authorIn returns the author that stored bytes name, or "" if they are not a record.
@@ -57,24 +72,36 @@ func authorIn(value []byte) string {
 }
 
 func (r record) encode() []byte {
-	b := make([]byte, 0, 1+12+len(r.by)+len(r.sig)+len(r.body)+32)
-	b = append(b, recordVersion)
+	b := make([]byte, 0, 1+20+len(r.by)+len(r.sig)+len(r.omac)+len(r.body)+len(r.data)+32)
+	b = append(b, byte(r.format))
 	b = keys.LP(b, r.by)
 	b = keys.LP(b, r.sig)
+	if r.format >= keys.Format2 {
+		b = keys.LP(b, r.omac)
+	}
 	b = keys.LP(b, r.body)
+	if r.format >= keys.Format2 {
+		b = keys.LP(b, r.data)
+	}
 	return append(b, r.mac[:]...)
 }
 
-// appendSigned appends the bytes that the author signs. The MAC covers the same bytes,
+// appendSigned appends the bytes that the author signs. The MACs cover the same bytes,
 // followed by the signature.
 func appendSigned(b []byte, e keys.Epoch, bucket string, key []byte, r record) []byte {
-	b = keys.LP(b, "ass/1 record")
-	b = append(b, e.Vault[:]...)
-	b = binary.BigEndian.AppendUint32(b, e.N)
+	label := "ass/1 record"
+	if r.format >= keys.Format2 {
+		label = "ass/2 record"
+	}
+	b = e.AppendPlace(keys.LP(b, label))
 	b = keys.LP(b, bucket)
 	b = keys.LP(b, key)
 	b = keys.LP(b, r.by)
-	return keys.LP(b, r.body)
+	b = keys.LP(b, r.body)
+	if r.format >= keys.Format2 {
+		b = keys.LP(b, r.data)
+	}
+	return b
 }
 
 // hasher makes and checks the MACs of records, and computes their terms of the
@@ -83,50 +110,101 @@ type hasher struct {
 	keys.Epoch
 	hmac    hash.Hash
 	digest  digester
+	owner   *keys.Key // the key of the owner's MACs; nil in the sessions of others
+	omac    hash.Hash // keyed with it
+	batches *batches
+	both    bool   // whether to check the owner's signature besides the owner's MAC
 	scratch []byte // buffer for the signed bytes of the current record
+
+	drafts map[string]*stored // records of this transaction that are not signed yet, by draftName
 }
 
-func newHasher(e keys.Epoch) *hasher {
-	return &hasher{Epoch: e, hmac: hmac.New(sha256.New, e.MAC[:]), digest: newDigester(e)}
-}
-
-// newRecord makes a record; sign is nil for the kinds that carry no signature.
-func (h *hasher) newRecord(bucket string, key []byte, by string, sign ed25519.PrivateKey, body []byte) record {
-	r := record{by: by, body: body}
-	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, key, r)
-	if sign != nil {
-		r.sig = ed25519.Sign(sign, h.scratch)
+// newHasher returns a hasher for an epoch. owner is the key of the owner's MACs; nil if it is not at hand.
+func newHasher(e keys.Epoch, owner *keys.Key, known *batches) *hasher {
+	h := &hasher{Epoch: e, hmac: hmac.New(sha256.New, e.MAC[:]), digest: newDigester(e), owner: owner, batches: known}
+	if owner != nil {
+		h.omac = hmac.New(sha256.New, owner[:])
 	}
-	r.mac = h.mac(r.sig)
+	return h
+}
+
+// another returns a hasher for another goroutine.
+func (h *hasher) another() *hasher {
+	other := newHasher(h.Epoch, h.owner, h.batches)
+	other.both = h.both
+	return other
+}
+
+// stored is a record in the form in which it will be stored. If it has yet to be signed in a batch, it has no value.
+type stored struct {
+	record
+	bucket string
+	key    []byte
+	author actor
+	leaf   [32]byte
+	value  []byte
+	term   digest
+}
+
+// newStored makes a record with by as its author. If requireSig is set, by signs it: in format 1 at once, in format 2
+// in a batch.
+func (h *hasher) newStored(by actor, bucket string, k []byte, requireSig bool, body, data []byte) *stored {
+	r := &stored{record: record{format: h.Format, by: by.id, body: body, data: data}, bucket: bucket, key: k, author: by}
+	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, r.record)
+	switch {
+	case requireSig && h.Format >= keys.Format2:
+		r.leaf = batchLeaf(h.scratch)
+		return r
+	case requireSig:
+		r.sig = ed25519.Sign(by.sign, h.scratch)
+	}
+	h.finish(r)
 	return r
 }
 
-// stored is a record in the form in which it will be stored.
-type stored struct {
-	bucket           string
-	key, body, value []byte
-	term             digest
+// finish makes the MACs of a record whose signed bytes are in h.scratch.
+func (h *hasher) finish(r *stored) {
+	if len(r.sig) > 0 && r.format >= keys.Format2 && r.by == audit.Owner && h.owner != nil {
+		mac := h.ownerMAC(r.sig)
+		r.omac = mac[:]
+	}
+	r.mac = h.mac(r.sig, r.omac)
+	r.value, r.term = r.encode(), h.digest(r.bucket, r.key, r.mac[:])
 }
 
-// newStored makes a record with by as its author. If requireSig is set, by signs it.
-func (h *hasher) newStored(by actor, bucket string, k []byte, requireSig bool, body any) (stored, error) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return stored{}, err
+// signAll signs records of one author, in batches, in the order in which they are given. It returns the roots of the
+// batches.
+func (h *hasher) signAll(list []*stored) (roots [][32]byte) {
+	for len(list) > 0 {
+		n := min(len(list), batchSize)
+		leaves := make([][32]byte, n)
+		for i, r := range list[:n] {
+			leaves[i] = r.leaf
+		}
+		fields, root := signBatch(h.Epoch, list[0].by, list[0].author.sign, leaves)
+		for i, r := range list[:n] {
+			r.sig = fields[i]
+			h.scratch = appendSigned(h.scratch[:0], h.Epoch, r.bucket, r.key, r.record)
+			h.finish(r)
+		}
+		roots, list = append(roots, root), list[n:]
 	}
-	sign := by.sign
-	if !requireSig {
-		sign = nil
-	}
-	r := h.newRecord(bucket, k, by.id, sign, b)
-	return stored{bucket, k, b, r.encode(), h.digest(bucket, k, r.mac[:])}, nil
+	return roots
+}
+
+// draftName is the key of a record among the drafts.
+func draftName(bucket string, k []byte) string { return bucket + "/" + string(k) }
+
+// isDraft reports whether this transaction has yet to sign the record at k.
+func (h *hasher) isDraft(bucket string, k []byte) bool {
+	return len(h.drafts) > 0 && h.drafts[draftName(bucket, k)] != nil
 }
 
 // decode checks the form and the MAC of stored bytes and decodes their body. The
 // record aliases v.
 func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	r, err := parseRecord(v)
-	if err != nil {
+	if err != nil || r.format != h.Format {
 		return record{}, rulesOf(bucket).damaged(k, "it is not a record")
 	}
 	if !h.macHolds(bucket, k, r) {
@@ -138,24 +216,95 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	return r, nil
 }
 
-// signatureHolds checks that a record is signed by who, whom it names.
+// signatureHolds checks that a record is signed by who, whom it names. From format 2 on, the owner recognises the
+// owner's records by their MAC, which needs no signature.
 func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) bool {
+	if who.by != r.by {
+		return false
+	}
+	if h.isDraft(bucket, k) {
+		return true
+	}
 	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, r)
-	return who.by == r.by && who.verifies(h.scratch, r.sig)
+	if r.format < keys.Format2 {
+		return ed25519.Verify(who.pub, h.scratch, r.sig)
+	}
+	if who.owner != (len(r.omac) == sha256.Size) || !who.owner && len(r.omac) > 0 {
+		return false
+	}
+	leaf := batchLeaf(h.scratch)
+	if who.owner && h.owner != nil {
+		want := h.ownerMAC(r.sig)
+		if !hmac.Equal(want[:], r.omac) {
+			return false
+		}
+		if !h.both {
+			return true
+		}
+	}
+	b, ok := parseBatchSig(r.sig)
+	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(leaf), b.sig)
+}
+
+// placed is how a record stands in the vault: by whom, and where in its batch.
+type placed struct {
+	by string
+	inBatch
+	sum string // of its body, in format 1; see sumOf
+}
+
+// placed returns how a record at k stands in the vault.
+func (h *hasher) placed(of *rules, k []byte, r record) placed {
+	at := placed{by: r.by}
+	if h.Format < keys.Format2 {
+		if of.bucket == bucketVersions {
+			at.sum = sumOf(r.body)
+		}
+		return at
+	}
+	if b, ok := parseBatchSig(r.sig); ok {
+		h.scratch = appendSigned(h.scratch[:0], h.Epoch, of.bucket, k, r)
+		root := b.root(batchLeaf(h.scratch))
+		at.inBatch = inBatch{base64.StdEncoding.EncodeToString(root[:]), b.index}
+	}
+	return at
+}
+
+// placedAt is placed for stored bytes.
+func (h *hasher) placedAt(of *rules, k, v []byte) placed {
+	r, _ := parseRecord(v) // its reader has checked it
+	return h.placed(of, k, r)
 }
 
 func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
+	if h.isDraft(bucket, key) {
+		return true
+	}
 	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, key, r)
-	want := h.mac(r.sig)
+	want := h.mac(r.sig, r.omac)
 	return hmac.Equal(want[:], r.mac[:])
 }
 
 // mac returns the MAC of the record whose signed bytes are in h.scratch.
-func (h *hasher) mac(sig []byte) (sum [32]byte) {
-	h.scratch = keys.LP(h.scratch, sig)
+func (h *hasher) mac(sig, omac []byte) (sum [32]byte) {
 	h.hmac.Reset()
 	h.hmac.Write(h.scratch)
-	return [32]byte(h.hmac.Sum(h.scratch[:0]))
+	after := keys.LP(nil, sig)
+	if h.Format >= keys.Format2 {
+		after = keys.LP(after, omac)
+	}
+	h.hmac.Write(after)
+	h.hmac.Sum(sum[:0])
+	return sum
+}
+
+// ownerMAC returns the owner's MAC of the record whose signed bytes are in h.scratch.
+func (h *hasher) ownerMAC(sig []byte) (sum [32]byte) {
+	h.omac.Reset()
+	h.omac.Write(h.scratch)
+	h.omac.Write(keys.LP(nil, sig))
+	h.omac.Sum(sum[:0])
+	return sum
 }
 
 // digest is a sum over a set of records, kept up to date by adding and

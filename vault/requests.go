@@ -422,7 +422,7 @@ func (s *Session) laterReasons(t *tx, list []Request) error {
 			return nil
 		}
 		for n := t.Epoch.N; n > 0 && q.Reason == ""; n-- { // a rewrite begins another epoch
-			if e.IsSignedBy(who.pub, audit.Place{Vault: t.Epoch.Vault, Epoch: n}, seq, before) {
+			if e.IsSignedBy(who.pub, s.logPlace(e, n), seq, before) {
 				q.Reason = text
 			}
 		}

@@ -17,9 +17,9 @@ import (
 
 // recipientBody is a published recipient, keyed by the id of its node.
 type recipientBody struct {
-	Seq  uint64      `json:"seq"`  // Number of the log entry of the act that published it.
-	Tier tokens.Tier `json:"tier"` // Tier of what is sealed to it.
-	Pub  []byte      `json:"pub"`  // MLKEM768-X25519 public key, 1216 bytes.
+	Seq  uint64      `json:"seq"`           // Number of the log entry of the act that published it.
+	Tier tokens.Tier `json:"tier"`          // Tier of what is sealed to it.
+	Pub  []byte      `json:"pub,omitempty"` // MLKEM768-X25519 public key, 1216 bytes; from format 2 on, stored raw.
 }
 
 // publish writes the recipient of a node, unless it is there already.
@@ -115,6 +115,7 @@ func (s *Session) openUp(t *tx, nodes []keys.Node) error {
 		if err != nil {
 			return err
 		}
+		body.sealAnew(t.Format, t.seq())
 		if err := s.writeVersion(t, p, n, body, value); err != nil {
 			return err
 		}

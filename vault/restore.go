@@ -174,7 +174,7 @@ func (r *restore) do() error {
 		n = max(n, r.history.epoch)
 	}
 	v := &Vault{path: r.path, opts: r.o, vid: r.from.v.vid}
-	next := v.ownerSession(r.from.root, n+1, keys.Random())
+	next := v.ownerSession(r.from.root, n+1, keys.Random(), v.opts.format())
 	defer next.wipe()
 	if r.plan.There {
 		if err := dropLeftovers(r.path); err != nil {
@@ -225,7 +225,8 @@ func (r *restore) do() error {
 }
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {
-	if err := w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind); err != nil {
+	err := w.t.putMeta(metaFormat, []byte(formatName(w.t.Format)))
+	if err = errors.Join(err, w.copyMeta(old, metaVault, metaRoot, metaBind)); err != nil {
 		return err
 	}
 	cp, err := r.copyLog(old, w)
@@ -240,7 +241,12 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := r.from.copyVersions(old, next, w, p, heads); err != nil {
 		return err
 	}
+	tells := w.t.seq() // the entry that begins the epoch, or of those after it the last that tells of an agent
 	for i, a := range r.agents {
+		if a.body.Seq = w.rewritten()(a.body.Seq); w.t.Format >= keys.Format2 && r.tellsOf(a) != "" {
+			tells++
+			a.body.Seq = tells
+		}
 		a.body.Pub = public(keys.NewGrantee(next.root.AgentSecret(a.id, a.body.Serial)).Sign)
 		r.agents[i].body.Pub = a.body.Pub
 		if err := agentKind.put(w.t, []byte(a.id), a.body); err != nil {
@@ -274,19 +280,30 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	return w.t.putCheckpoint(cp)
 }
 
+// tellsOf returns the event that the log has yet to tell of an agent; "" for none.
+func (r *restore) tellsOf(a agentAt) string {
+	serial, known := r.serials[a.id]
+	switch {
+	case a.body.RevokedAt != nil && known:
+		return audit.AgentRevoked
+	case a.body.RevokedAt != nil, known && serial == a.body.Serial:
+		return ""
+	case known:
+		return audit.AgentKeyRotated
+	}
+	return audit.AgentCreated
+}
+
 // tellOfAgents logs what the continued log does not yet tell of agents. Without these
 // entries, the agents' later signatures could not be verified.
 func (r *restore) tellOfAgents(t *tx) error {
 	for _, a := range r.agents {
-		serial, known := r.serials[a.id]
-		event, note := audit.AgentCreated, a.body.logged()
-		switch {
-		case a.body.RevokedAt != nil && known:
-			event, note = audit.AgentRevoked, map[string]any{"name": a.body.Name}
-		case a.body.RevokedAt != nil, known && serial == a.body.Serial:
+		event, note := r.tellsOf(a), a.body.logged()
+		switch event {
+		case "":
 			continue
-		case known:
-			event = audit.AgentKeyRotated
+		case audit.AgentRevoked:
+			note = map[string]any{"name": a.body.Name}
 		}
 		note["because"] = "carried over from the vault that was replaced"
 		if err := t.log(event, "agent", a.id, note); err != nil {

@@ -129,7 +129,7 @@ func (r *restore) readDamaged(why error, its bool) error {
 	h := &history{story: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
 		last: w.last, entries: w.log.each}
 	if w.s != nil {
-		hash, owner := newHasher(s.epoch), signer{by: audit.Owner, pub: s.pub}
+		hash, owner := s.newHasher(), signer{by: audit.Owner, pub: s.pub}
 		for at, c := range w.records() {
 			var body agentBody
 			rec, err := parseRecord(c.value)
@@ -280,7 +280,7 @@ func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
 		return 0, err
 	}
 	body, _, err := versionKind.decode(t.hasher, k, v)
-	return body.Seq, err
+	return body.origin().Seq, err
 }
 
 func versionOf(n, other uint64) string {

@@ -136,7 +136,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	if p.owner != nil {
 		root = p.owner.root
 	}
-	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random())
+	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random(), s.v.opts.format())
 	replace := &replacement{next: next, distrust: p.narrows(), keep: p.Keep && p.narrows()}
 	defer func() { p.kept = replace.kept }()
 	return s.replaceFile(replace, func(old *tx) (mark, error) {

@@ -120,7 +120,8 @@ type salvage struct {
 func (w *salvage) refuseLater() error {
 	for _, e := range w.found {
 		if text := string(e.Value); string(e.Key) == metaFormat && e.Rank == bolt.InNewest && isLater(text) {
-			return checkFormat(w.path, text)
+			_, err := parseFormat(w.path, text)
+			return err
 		}
 	}
 	return nil
@@ -172,12 +173,14 @@ func (w *salvage) findEpoch(root *keys.Root, o Options) {
 			continue
 		}
 		n := uint32(e.Value[0])<<24 | uint32(e.Value[1])<<16 | uint32(e.Value[2])<<8 | uint32(e.Value[3])
-		k, ctx := root.EpochWrap(n)
-		secret, err := keys.Open(k, ctx, e.Value[4:])
-		if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
-			w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret)), e.Value
+		for format := keys.Format1; format <= newestFormat; format++ {
+			k, ctx := root.EpochWrap(n, format)
+			secret, err := keys.Open(k, ctx, e.Value[4:])
+			if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
+				w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret), format), e.Value
+			}
+			clear(secret)
 		}
-		clear(secret)
 	}
 }
 
@@ -247,9 +250,6 @@ func (w *salvage) readLog(s *Session) error {
 // fill writes the log, and the records whose MACs match, into a new file, unchanged.
 func (w *salvage) fill(b *builder) error {
 	root := w.s.root
-	if err := b.t.putMeta(metaFormat, []byte(format)); err != nil {
-		return err
-	}
 	if err := b.putOwner(w.id, root); err != nil {
 		return err
 	}
@@ -319,14 +319,14 @@ type candidate struct {
 // those, the best rank wins; at the same rank, the newest.
 func (w *salvage) records() map[where]candidate {
 	best := map[where]candidate{}
-	signed := w.signatures()
+	signed, h := w.signatures(), w.s.newHasher()
 	for _, e := range w.found {
 		r, err := parseRecord(e.Value)
-		if err != nil {
+		if err != nil || r.format != h.Format {
 			continue
 		}
 		for _, bucket := range recordBuckets {
-			if !newHasher(w.s.epoch).macHolds(bucket, e.Key, r) {
+			if !h.macHolds(bucket, e.Key, r) {
 				continue
 			}
 			at, is := where{bucket, string(e.Key)}, candidate{e.Value, signed(bucket, e.Key, e.Value), e.Rank, seqIn(r)}
@@ -352,7 +352,7 @@ func (c candidate) betterThan(o candidate) bool {
 // signatures returns a function that reports whether the author that a record names has signed it, and had the right to.
 // Keys and rights are those that the log tells of, or that the owner signed in the record of an agent.
 func (w *salvage) signatures() func(bucket string, k, v []byte) bool {
-	h, who := newHasher(w.s.epoch), map[string]signer{audit.Owner: {by: audit.Owner, pub: w.s.pub, owner: true}}
+	h, who := w.s.newHasher(), map[string]signer{audit.Owner: {by: audit.Owner, pub: w.s.pub, owner: true}}
 	for id, told := range w.told.actors {
 		who[id] = signer{by: id, pub: told.Pub, scopes: told.Scopes}
 	}
@@ -401,10 +401,10 @@ func (w *salvage) died(at where, seq uint64, by string) bool {
 	case bucketVersions:
 		path, n, _ := cutVersionKey([]byte(at.key))
 		version, told := w.told.records[path].version(n)
-		return !told || !version.holds(seq, by)
+		return !told || !w.told.wroteVersion(version, seq, by)
 	case bucketSecrets, bucketAgents:
 		r := w.told.records[at.key]
-		return r == nil || seq >= r.Seq && !r.holds(seq, by) // an older record may have had its entry
+		return r == nil || seq >= r.Seq && !w.told.wrote(r.Seq, r.By, seq, by) // an older record may have had its entry
 	}
 	return false
 }

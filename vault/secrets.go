@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,15 +48,46 @@ type secretBody struct {
 
 // versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
 type versionBody struct {
-	Seq       uint64      `json:"seq"`        // Number of the log entry that told of it.
-	Tier      tokens.Tier `json:"tier"`       // Tier whose key opens it.
-	Author    string      `json:"author"`     // Who wrote it first; a rewrite re-signs as the owner.
-	CreatedAt time.Time   `json:"created_at"` // When it was written.
-	Sealed    []byte      `json:"sealed"`     // The value, as an age file.
+	Seq       uint64      `json:"seq"`              // Number of the log entry with which it was written; in format 1, that told of it first.
+	Tier      tokens.Tier `json:"tier"`             // Tier whose key opens it.
+	Author    string      `json:"author,omitempty"` // In format 1: who wrote it first; a rewrite re-signs as the owner.
+	CreatedAt time.Time   `json:"created_at"`       // When it was written.
+	Sealed    []byte      `json:"sealed,omitempty"` // The value, as an age file; from format 2 on, stored raw.
 
 	// Recipient is the id of the node whose published recipient the value is sealed to. If it
 	// is empty, the value is sealed to the secret's own key.
 	Recipient []byte `json:"recipient,omitempty"`
+
+	// Origin is where the value came from, if the owner sealed it anew. Only the owner sets it, from format 2 on.
+	Origin *origin `json:"origin,omitempty"`
+
+	by string // who signed the record
+}
+
+// origin is where a value came from.
+type origin struct {
+	Seq uint64 `json:"seq"` // Number of the log entry that told of it.
+	By  string `json:"by"`  // Who wrote it.
+
+	// Unattested says that no log entry says what the value was: it comes from format 1, or its entry did not hold.
+	Unattested bool `json:"unattested,omitempty"`
+}
+
+// origin returns where the value came from, also if its author signed it.
+func (b versionBody) origin() origin {
+	if b.Origin != nil {
+		return *b.Origin
+	}
+	return origin{Seq: b.Seq, By: cmp.Or(b.Author, b.by)}
+}
+
+// sealAnew notes that the owner seals the value anew, with the log entry seq. In format 1, the record then goes on
+// to name the entry that told of it first.
+func (b *versionBody) sealAnew(format int, seq uint64) {
+	if format >= keys.Format2 {
+		from := b.origin()
+		b.Seq, b.Author, b.Origin = seq, "", &from
+	}
 }
 
 // Secret describes a secret without its value.
@@ -95,8 +127,10 @@ func (b secretBody) action() tokens.Action {
 
 func secretBucketKey(p tokens.Path) []byte { return []byte(p.String()) }
 
-func versionKey(p tokens.Path, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(versionPrefix(p), n)
+func versionKey(p tokens.Path, n uint64) []byte { return versionKeyOf(p.String(), n) }
+
+func versionKeyOf(path string, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte(path), 0), n)
 }
 
 // versionPrefix returns the prefix of the keys of all versions of one secret. No
@@ -188,6 +222,7 @@ func (s *Session) open(h *hasher, r *reading) {
 	if r.version, _, r.err = versionKind.check(h, r.who, r.k, r.v); r.err != nil {
 		return
 	}
+	r.version.by = r.who.by
 	r.value, r.err = s.openVersion(h.Epoch, r.version, r.path, r.n)
 	if errors.Is(r.err, keys.ErrNoKey) && r.version.Tier == tokens.Standard {
 		r.err = fault.New(ErrDenied, "%s version %d was written by an author without read access after %s was issued; a "+
@@ -351,9 +386,10 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 			return err
 		}
 		found = head.secret(p)
-		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, _ record) error {
+		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, r record) error {
 			_, n, _ := cutVersionKey(k)
-			versions = append(versions, Version{n, body.Tier, body.Author, body.CreatedAt, n == head.Version &&
+			body.by = r.by
+			versions = append(versions, Version{n, body.Tier, body.origin().By, body.CreatedAt, n == head.Version &&
 				head.DeletedAt == nil, n <= head.DeletedTo || head.DeletedAt != nil})
 			return nil
 		})

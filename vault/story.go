@@ -32,7 +32,9 @@ type story struct {
 	lapses  lapses                 // the tokens that can still expire
 	epoch   uint32                 // of the last entry
 	began   uint64                 // the entry that began that epoch
-	summed  bool                   // whether its entries have the sums of versions
+	format  int                    // of that epoch
+	summed  bool                   // in format 1: whether its entries have the sums of versions
+	batched written                // where the current entry put the records that it wrote
 	lastAt  time.Time              // the latest date of an entry
 	actors  map[string]actorAt     // by id: agents and tokens that may act
 	issued  map[string]keyIssued   // by id: how the agents among them got their keys
@@ -110,7 +112,7 @@ func (st *story) begin(c checkpoint) error {
 // upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
 // leaves out the records.
 func (st *story) upTo(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
 		c.Actors = append(c.Actors, st.actors[id])
 	}
@@ -130,11 +132,12 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		Vault:    st.root.Vault,
 		FirstKey: func(epoch uint32, seq uint64) [32]byte { return st.root.AuditKey(epoch, seq) },
 		SignedBy: st.signedBy,
-		Own:      st.root.Sign,
+		OwnerMAC: func(epoch uint32) [32]byte { return st.root.OwnerEntryMAC(epoch) },
+		Format:   st.from.Format,
 		Visit:    st.apply,
 		Last:     end,
 	}
-	st.epoch, st.began, st.summed = st.from.Epoch, st.from.Began, st.from.Sums
+	st.epoch, st.began, st.format, st.summed = st.from.Epoch, st.from.Began, max(st.from.Format, keys.Format1), st.from.Sums
 	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
 		for k, val := range entries {
 			st.count(end, progress)
@@ -199,23 +202,57 @@ func (st *story) unclearBehind(seq uint64) bool {
 	return st.cutFrom > 0 || last >= 0 && st.unclear[last].to > seq
 }
 
+// wrote reports whether a record that names the entry seq and the author by can be what an entry wrote. When an
+// epoch begins, the owner writes every record anew: from format 2 on it then names the entry that begins the
+// epoch. In format 1, it goes on to name the entry that told of it, and a lowered tier does not change that.
+func (st *story) wrote(entry uint64, author string, seq uint64, by string) bool {
+	switch {
+	case st.format < keys.Format2:
+		return seq == entry && (by == author || by == audit.Owner)
+	case entry < st.began:
+		return seq == st.began && by == audit.Owner
+	}
+	return seq == entry && by == author
+}
+
+// wroteVersion is wrote for a version, which the owner may have sealed anew.
+func (st *story) wroteVersion(told versionAt, seq uint64, by string) bool {
+	switch {
+	case st.format < keys.Format2:
+		return st.wrote(told.Seq, told.By, seq, by)
+	case told.Sealed != told.Seq:
+		return st.wrote(told.Sealed, audit.Owner, seq, by)
+	}
+	return st.wrote(told.Sealed, told.By, seq, by)
+}
+
+// nowAt returns the entry that an honest record names of which an entry told: that one, unless a rewrite has written the
+// record anew. Then it is seq, if seq is the entry that began the epoch.
+func (st *story) nowAt(entry, seq uint64) uint64 {
+	if st.format >= keys.Format2 && entry > 0 && entry < st.began && seq == st.began {
+		return entry
+	}
+	return seq
+}
+
 // beforeEpoch reports whether a record claims to be of an entry before this epoch, and by somebody else than the owner.
 // When an epoch begins, the owner signs every record, so this one was signed later.
 func (st *story) beforeEpoch(seq uint64, by string) bool { return by != audit.Owner && seq < st.began }
 
-// head compares the head of a secret, and its author, with the newest entry about the secret.
-func (st *story) head(p tokens.Path, head secretBody, by string) error {
+// head compares the head of a secret, and how it stands in the vault, with the newest entry about the secret.
+func (st *story) head(p tokens.Path, head secretBody, is placed) error {
 	told := st.records[p.String()]
 	switch {
 	case st.isUnclear(head.Seq):
 	case !told.there():
 		return fault.Damaged(p.String(), "no log entry accounts for it")
-	case !told.holds(head.Seq, by):
+	case !st.wrote(told.Seq, told.By, head.Seq, is.by):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it: an old record was put back",
 			told.Seq)
-	case st.beforeEpoch(head.Seq, by):
-		return fault.Damaged(p.String(), "%q signed it anew after the entry that tells of it", by)
-	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted:
+	case st.beforeEpoch(head.Seq, is.by):
+		return fault.Damaged(p.String(), "%q signed it anew after the entry that tells of it", is.by)
+	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted,
+		!st.isPlaced(told.Seq, told.inBatch, is):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
 	case head.Tier < st.tiers[p.String()]:
 		return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])
@@ -223,31 +260,47 @@ func (st *story) head(p tokens.Path, head secretBody, by string) error {
 	return nil
 }
 
-// version compares a version, and its record, with the entry that wrote it.
-func (st *story) version(p tokens.Path, n uint64, body versionBody, r record) error {
+// isPlaced reports whether a record stands at the place of its batch that the entry that wrote it tells of.
+func (st *story) isPlaced(entry uint64, told inBatch, is placed) bool {
+	return st.format < keys.Format2 || entry < st.began || told == is.inBatch
+}
+
+// version compares a version, and how it stands in the vault, with the entry that wrote it.
+func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) error {
 	told, known := st.records[p.String()].version(n)
 	name := fmt.Sprintf("%s version %d", p, n)
-	if !st.isUnclear(body.Seq) && (!known || !told.holds(body.Seq, r.by)) {
+	from := body.origin()
+	if !known && from.Unattested && is.by == audit.Owner && body.Seq == st.began { // the rewrite has named it
+		return nil
+	}
+	if !st.isUnclear(body.Seq) && (!known || !st.wroteVersion(told, body.Seq, is.by)) {
 		return fault.Damaged(name, "it does not match what the log says was written")
 	}
-	if st.beforeEpoch(body.Seq, r.by) {
-		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", r.by)
+	if st.beforeEpoch(body.Seq, is.by) {
+		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", is.by)
 	}
-	// What an earlier entry told was sealed anew when the epoch began.
-	if known && told.Sealed > st.began && (told.Sum != "" || st.summed) && told.Sum != sumOf(r.body) {
+	if !known {
+		return nil
+	}
+	same := !(told.Sealed > st.began && (told.Sum != "" || st.summed)) || told.Sum == is.sum
+	if st.format >= keys.Format2 {
+		same = st.isPlaced(told.Sealed, told.inBatch, is) &&
+			(told.Sealed >= st.began || from.Unattested || from.Seq == told.Seq && from.By == told.By)
+	}
+	if !same && !(st.format >= keys.Format2 && st.isUnclear(body.Seq)) {
 		return fault.Damaged(name, "its content is not what the log says was written")
 	}
 	return nil
 }
 
-// agent compares the record of an agent with the newest entry about the agent.
-func (st *story) agent(id string, body agentBody, by string) error {
+// agent compares the record of an agent, and how it stands in the vault, with the newest entry about the agent.
+func (st *story) agent(id string, body agentBody, is placed) error {
 	told, name := st.records[id], agentKind.recordName([]byte(id))
 	switch {
 	case st.isUnclear(body.Seq):
 	case told == nil:
 		return fault.Damaged(name, "no log entry accounts for it")
-	case !told.holds(body.Seq, by):
+	case !st.wrote(told.Seq, told.By, body.Seq, is.by):
 		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", told.Seq)
 	}
 	return nil
@@ -315,9 +368,10 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		st.kept = st.upTo(st.keepAt)
 	}
 	if ev.Epoch != 0 && checked {
-		st.epoch, st.began = ev.Epoch, seq
+		st.epoch, st.began, st.format = ev.Epoch, seq, formatIn(ev)
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
+	st.batched = writtenBy(ev)
 	if checked && seq > st.from.Seq {
 		st.versionsResealed(seq, by, ev)
 	}
@@ -469,7 +523,8 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 		st.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, ev.ResourceID)
 		return
 	}
-	now := recordAt{Name: ev.ResourceID, Seq: seq, By: by, Gone: !left, Deleted: ev.Type == audit.SecretDeleted}
+	now := recordAt{Name: ev.ResourceID, Seq: seq, By: by, Gone: !left, Deleted: ev.Type == audit.SecretDeleted,
+		inBatch: st.batched.place(bucketSecrets, ev.ResourceID)}
 	if ev.Type == audit.SecretMended {
 		now.Deleted, _ = ev.Metadata["deleted"].(bool)
 	}
@@ -489,8 +544,8 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	}
 	st.records[ev.ResourceID] = r
 	value := ev.WritesValue()
-	if _, anew := ev.Metadata["from_version"]; ev.Type == audit.SecretMended {
-		value = anew
+	if _, mended := ev.Metadata["from_version"]; ev.Type == audit.SecretMended {
+		value = mended
 	} else if problem := now.follows(*r, value); problem != "" {
 		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
 			ev.ResourceID, *r)})
@@ -514,6 +569,7 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	if now.Tier > st.tiers[ev.ResourceID] || now.Tier > 0 && checked && by == audit.Owner {
 		st.tiers[ev.ResourceID] = now.Tier
 	}
+	of, anew := r.mendedFrom(ev)
 	if ev.Type == audit.SecretMended && checked {
 		now.without(numbersIn(ev.Metadata["left_behind"]))
 	}
@@ -523,9 +579,24 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 				seq, by, now.Version, ev.ResourceID, was.By))
 		}
 		sum, _ := ev.Metadata["sum"].(string)
-		now.wrote(versionAt{Number: now.Version, Seq: seq, By: by, Sum: sum, Sealed: seq})
+		at := versionAt{Number: now.Version, Seq: seq, By: by, Sum: sum, Sealed: seq,
+			inBatch: st.batched.place(bucketVersions, string(versionKeyOf(ev.ResourceID, now.Version)))}
+		if anew && st.format >= keys.Format2 {
+			at.Seq, at.By = of.Seq, of.By
+		}
+		now.wrote(at)
 	}
 	*r = now
+}
+
+// mendedFrom returns the version whose value an entry made current again. The value is its author's, and the owner
+// sealed it anew.
+func (r *recordAt) mendedFrom(ev audit.Event) (of versionAt, ok bool) {
+	n, anew := ev.Metadata["from_version"].(float64)
+	if !anew || ev.Type != audit.SecretMended {
+		return of, false
+	}
+	return r.version(uint64(n))
 }
 
 // versionsResealed notes what the owner sealed anew: for new readers of a node, or at a lower tier.
@@ -539,6 +610,7 @@ func (st *story) versionsResealed(seq uint64, by string, ev audit.Event) {
 		if r := st.records[path]; r != nil && by == audit.Owner {
 			if i, found := r.find(uint64(n)); found {
 				r.Versions[i].Sum, r.Versions[i].Sealed = sum, seq
+				r.Versions[i].inBatch = st.batched.place(bucketVersions, string(versionKeyOf(path, uint64(n))))
 			}
 		}
 	}

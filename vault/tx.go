@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -16,6 +18,7 @@ import (
 	"ass/tokens"
 	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // smallVault is the largest number of records with which every command checks the
@@ -43,13 +46,14 @@ type tx struct {
 	held    map[subject]Request               // unused approvals; see approved
 
 	sums    map[string]string      // by version key: what was written since the last entry; see sumOf
-	noSums  bool                   // in a new file, until the epoch has begun
+	fresh   bool                   // in a new file, until the epoch has begun: its first entry lists nothing
 	lookFor []tokens.Path          // what one look serves; see look
 	looked  map[tokens.Path]toldOf // what it found
 
 	mended map[string]agentBody // agents whose records do not hold, as the log tells of them; see mendAgents
 
-	instead func(audit.Event) // gets the entries in place of the log; see readUnlogged
+	logPlace audit.Place       // where the entries belong
+	instead  func(audit.Event) // gets the entries in place of the log; see readUnlogged
 }
 
 // view runs fn on the vault and keeps no changes.
@@ -113,7 +117,7 @@ func (t *tx) refuseBackup() error {
 
 func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
-		hasher: newHasher(s.epoch), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		hasher: s.newHasher(), logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
 		author: s.author, signers: map[string]signer{}, sums: map[string]string{},
 	}
 }
@@ -183,6 +187,13 @@ func (t *tx) logEvent(ev audit.Event) error {
 		t.instead(ev)
 		return nil
 	}
+	roots, err := t.signDrafts()
+	if err != nil {
+		return err
+	}
+	if ev.Epoch == 0 {
+		ev.Roots = roots
+	}
 	if list := t.resealed(); len(list) > 0 && ev.Epoch == 0 {
 		ev.Metadata = maps.Clone(ev.Metadata)
 		if ev.Metadata == nil {
@@ -199,8 +210,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 	if err != nil {
 		return err
 	}
-	place := audit.Place{Vault: t.Epoch.Vault, Epoch: t.Epoch.N}
-	k, v, next := t.head.log.Append(place, t.by.id, t.by.sign, body)
+	k, v, next := t.head.log.Append(t.logPlace, t.by.id, t.by.sign, body)
 	old, err := t.get(bucketAudit, k)
 	if err == nil && old != nil {
 		err = fault.Damaged(t.b.Path(), "its audit log already has an entry %d", t.seq())
@@ -215,16 +225,6 @@ func (t *tx) logEvent(ev audit.Event) error {
 	return nil
 }
 
-// put writes a record with a MAC and adds it to the digest. If requireSig is set, the
-// actor signs the record.
-func (t *tx) put(bucket string, k []byte, requireSig bool, body any) error {
-	r, err := t.newStored(t.by, bucket, k, requireSig, body)
-	if err != nil {
-		return err
-	}
-	return t.place(r)
-}
-
 // sumOf returns a sum over the body of a version, in base64. The log entry that tells of a version has it, so that nobody,
 // not even its author, can put another value under its number.
 func sumOf(body []byte) string {
@@ -232,11 +232,19 @@ func sumOf(body []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// takeSum returns the sum of a version that was written since the last entry, for the next entry.
+// takeSum returns the sum of a version that was written since the last entry, for the next entry. From format 2 on, that
+// entry needs none: it has the roots of the batches.
 func (t *tx) takeSum(k []byte) string {
 	sum := t.sums[string(k)]
 	delete(t.sums, string(k))
 	return sum
+}
+
+// noteSum adds the sum of a version to what the next entry tells of it.
+func (t *tx) noteSum(note map[string]any, p tokens.Path, n uint64) {
+	if sum := t.takeSum(versionKey(p, n)); sum != "" {
+		note["sum"] = sum
+	}
 }
 
 // resealed tells, of the versions that are left in t.sums, what they are now: their values are as before, but they
@@ -244,27 +252,76 @@ func (t *tx) takeSum(k []byte) string {
 func (t *tx) resealed() (list []any) {
 	for _, k := range slices.Sorted(maps.Keys(t.sums)) {
 		path, n, _ := cutVersionKey([]byte(k))
-		list = append(list, map[string]any{"path": path, "version": n, "sum": t.sums[k]})
+		one := map[string]any{"path": path, "version": n}
+		if t.Format < keys.Format2 {
+			one["sum"] = t.sums[k]
+		}
+		list = append(list, one)
 	}
 	clear(t.sums)
 	return list
 }
 
-// place writes a finished record and updates the digest.
-func (t *tx) place(r stored) error {
-	if r.bucket == bucketVersions && !t.noSums {
-		t.sums[string(r.key)] = sumOf(r.body)
+// place writes a record and updates the digest. If the record has yet to be signed, it becomes a draft.
+func (t *tx) place(r *stored) error {
+	if r.bucket == bucketVersions && !t.fresh {
+		sum := "" // the roots of the batches tell what was written
+		if t.Format < keys.Format2 {
+			sum = sumOf(r.body)
+		}
+		t.sums[string(r.key)] = sum
 	}
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
+	}
+	if r.value == nil {
+		return t.draft(r)
 	}
 	t.head.digest.add(r.term)
 	t.head.count++
 	return t.b.Put(r.bucket, r.key, r.value)
 }
 
+// draft writes a record that is signed together with others, before the next entry of the log. Until then the
+// transaction can read it. It is not in the digest.
+func (t *tx) draft(r *stored) error {
+	if t.drafts == nil {
+		t.drafts = map[string]*stored{}
+	}
+	t.drafts[draftName(r.bucket, r.key)] = r
+	if t.fresh && len(t.drafts) == batchSize { // a new file may have millions
+		_, err := t.signDrafts()
+		return err
+	}
+	return t.b.Put(r.bucket, r.key, r.encode())
+}
+
+// signDrafts signs the drafts, in the order of their kinds and keys, and writes them as they will stay. It returns
+// the roots of the batches in base64.
+func (t *tx) signDrafts() (roots []string, err error) {
+	list := slices.SortedFunc(maps.Values(t.drafts), func(a, b *stored) int {
+		return cmp.Or(cmp.Compare(batchOrder(a.bucket), batchOrder(b.bucket)), bytes.Compare(a.key, b.key))
+	})
+	clear(t.drafts)
+	for _, root := range t.signAll(list) {
+		roots = append(roots, base64.StdEncoding.EncodeToString(root[:]))
+	}
+	for _, r := range list {
+		t.head.digest.add(r.term)
+		t.head.count++
+		if err := t.b.Put(r.bucket, r.key, r.value); err != nil {
+			return nil, err
+		}
+	}
+	return roots, nil
+}
+
 // forget takes the record at k, if there is one, out of the digest. It does not delete it.
 func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
+	if t.isDraft(bucket, k) {
+		delete(t.drafts, draftName(bucket, k))
+		return true, nil
+	}
 	old, err := t.get(bucket, k)
 	if err != nil || old == nil {
 		return false, err

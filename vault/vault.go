@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"encoding/binary"
 	"encoding/hex"
@@ -70,7 +71,12 @@ type Options struct {
 	// Progress, if set, is called now and then during long work, such as a
 	// rewrite or a verification of the log.
 	Progress func(done, total int)
+
+	oldFormat int // see format
 }
+
+// format returns the format of new epochs. Tests make vaults of an older one.
+func (o Options) format() int { return cmp.Or(o.oldFormat, newestFormat) }
 
 // DefaultLockTimeout is how long to wait for the vault's lock.
 const DefaultLockTimeout = disk.DefaultLockTimeout
@@ -99,6 +105,7 @@ type Vault struct {
 	lock   *disk.Lock
 	db     *bolt.DB
 	vid    keys.VaultID
+	format int   // of the file
 	seen   mark  // the newest entry that this machine remembers
 	unread error // why it does not remember, though it has a note
 	back   *Rollback
@@ -132,13 +139,10 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	root := keys.NewRoot(keys.Random())
 	secret := keys.Random()
 	v := &Vault{path: path, opts: o, vid: root.Vault}
-	s := v.ownerSession(root, 1, secret)
+	s := v.ownerSession(root, 1, secret, o.format())
 	defer s.wipe()
 	_, err = prepareFile(path, s, func(w *builder) error {
 		w.t.head.log.Key = root.AuditKey(1, 1)
-		if err := w.t.putMeta(metaFormat, []byte(format)); err != nil {
-			return err
-		}
 		if err := w.putOwner(owner, root); err != nil {
 			return err
 		}
@@ -161,7 +165,7 @@ func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
 		return err
 	}
 	bind := root.Bind(owner)
-	for name, value := range map[string][]byte{metaVault: root.Vault[:], metaRoot: sealed, metaBind: bind[:]} {
+	for name, value := range map[string][]byte{metaFormat: []byte(formatName(w.t.Format)), metaVault: root.Vault[:], metaRoot: sealed, metaBind: bind[:]} {
 		if err := w.t.putMeta(name, value); err != nil {
 			return err
 		}
@@ -244,7 +248,7 @@ func (v *Vault) open() error {
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(v.path, string(got)); err != nil {
+	if v.format, err = parseFormat(v.path, string(got)); err != nil {
 		return err
 	}
 	vid, err := v.meta(metaVault)
@@ -258,24 +262,25 @@ func (v *Vault) open() error {
 	return v.compareMemory()
 }
 
-// checkFormat returns [ErrFormat] for a format of vaults that this program does not know.
-func checkFormat(path, text string) error {
-	switch {
-	case text == format:
-		return nil
-	case strings.HasPrefix(text, formatPrefix):
-		return fault.New(ErrFormat, "%s has vault format %q, and this program knows format %q: update ass", path,
-			strings.TrimPrefix(text, formatPrefix), strings.TrimPrefix(format, formatPrefix))
+// parseFormat returns the format that a text names. It returns [ErrFormat] for one that this program does not know.
+func parseFormat(path, text string) (int, error) {
+	for f := keys.Format1; f <= newestFormat; f++ {
+		if text == formatName(f) {
+			return f, nil
+		}
 	}
-	return fault.Unusable(path, "it is a database, but not a vault")
+	if number, named := strings.CutPrefix(text, formatPrefix); named {
+		return 0, fault.New(ErrFormat, "%s has vault format %q, and this program knows no format above %d: update ass", path,
+			number, newestFormat)
+	}
+	return 0, fault.Unusable(path, "it is a database, but not a vault")
 }
 
 // isLater reports whether a text names a format that a later program may have. Another text may be damage.
 func isLater(text string) bool {
 	number, named := strings.CutPrefix(text, formatPrefix)
-	known, _ := strconv.Atoi(strings.TrimPrefix(format, formatPrefix))
 	n, err := strconv.Atoi(number)
-	return named && err == nil && n > known
+	return named && err == nil && n > newestFormat
 }
 
 func (v *Vault) meta(name string) ([]byte, error) { return v.db.Get(bucketMeta, []byte(name)) }
@@ -351,6 +356,7 @@ type Session struct {
 	grantee *grantee          // nil in the owner's sessions
 	secret  keys.Key          // of the epoch; only in the owner's sessions
 	root    *keys.Root        // only in the owner's sessions
+	batches *batches          // which signatures were checked
 }
 
 // isOwner reports whether this is a session of the owner's key. A token that the owner
@@ -399,33 +405,53 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 		return nil, fault.Damaged("meta/epoch", "it is missing")
 	}
 	n := binary.BigEndian.Uint32(wrapped)
-	k, ctx := root.EpochWrap(n)
+	k, ctx := root.EpochWrap(n, v.format)
 	secret, err := keys.Open(k, ctx, wrapped[4:])
 	if err != nil || len(secret) != len(keys.Key{}) {
 		return nil, fault.Damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
-	s := v.ownerSession(root, n, keys.Key(secret))
+	s := v.ownerSession(root, n, keys.Key(secret), v.format)
 	clear(secret)
 	v.sessions = append(v.sessions, s)
 	return s, nil
 }
 
-func (v *Vault) ownerSession(root *keys.Root, n uint32, secret keys.Key) *Session {
+func (v *Vault) ownerSession(root *keys.Root, n uint32, secret keys.Key, format int) *Session {
 	return &Session{
-		v:      v,
-		by:     actor{id: audit.Owner, kind: audit.Human, sign: root.Sign},
-		epoch:  keys.Epoch{Vault: root.Vault, N: n, MAC: keys.MACKey(secret)},
-		ring:   keys.OwnerRing(secret),
-		pub:    root.Pub,
-		secret: secret,
-		root:   root,
+		v:       v,
+		by:      actor{id: audit.Owner, kind: audit.Human, sign: root.Sign},
+		epoch:   keys.NewEpoch(root.Vault, n, keys.MACKey(secret), format),
+		ring:    keys.OwnerRing(secret),
+		pub:     root.Pub,
+		secret:  secret,
+		root:    root,
+		batches: newBatches(),
 	}
+}
+
+// logPlace returns where an entry belongs, if it is one of epoch n.
+func (s *Session) logPlace(e audit.Entry, n uint32) audit.Place {
+	at := audit.Place{Vault: s.epoch.Vault, Epoch: n, Format: e.Format}
+	if s.isOwner() && e.Format >= keys.Format2 {
+		k := [32]byte(s.root.OwnerEntryMAC(n))
+		at.OwnerMAC = &k
+	}
+	return at
+}
+
+// newHasher returns a hasher for the epoch of the session.
+func (s *Session) newHasher() *hasher {
+	if !s.isOwner() || s.epoch.Format < keys.Format2 {
+		return newHasher(s.epoch, nil, s.batches)
+	}
+	owner := s.root.OwnerMAC(s.epoch)
+	return newHasher(s.epoch, &owner, s.batches)
 }
 
 // beginEpoch writes the start of an epoch: its sealed secret, its published
 // recipients, and the log entry that begins it.
 func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) error {
-	k, ctx := s.root.EpochWrap(s.epoch.N)
+	k, ctx := s.root.EpochWrap(s.epoch.N, s.epoch.Format)
 	sealed, err := keys.Seal(k, ctx, s.secret[:])
 	if err != nil {
 		return err
@@ -438,9 +464,17 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 			return err
 		}
 	}
-	note := map[string]any{"sums": true} // from here on, entries have the sums of the versions that they tell of
+	note := map[string]any{}
+	if s.epoch.Format >= keys.Format2 {
+		note["format"], note["epoch_id"] = s.epoch.Format, hex.EncodeToString(s.epoch.ID[:])
+	} else {
+		note["sums"] = true // from here on, entries have the sums of the versions that they tell of
+	}
 	maps.Copy(note, metadata)
-	w.t.noSums = false
+	if _, err := w.t.signDrafts(); err != nil {
+		return err
+	}
+	w.t.fresh = false
 	return w.t.logEvent(audit.Event{Type: event, ResourceType: "vault", ResourceID: hex.EncodeToString(s.epoch.Vault[:]),
 		Metadata: note, Epoch: s.epoch.N})
 }

@@ -23,7 +23,7 @@ func TestVectors(t *testing.T) {
 	put := func(name string, b []byte) { got[name] = hex.EncodeToString(b) }
 
 	root := keys.NewRoot(keys.Key(in.Hex("root")))
-	e := keys.Epoch{Vault: root.Vault, N: 1, MAC: keys.MACKey(keys.Key(in.Hex("epoch secret")))}
+	e := keys.NewEpoch(root.Vault, 1, keys.MACKey(keys.Key(in.Hex("epoch secret"))), keys.Format1)
 	agent := root.AgentSecret(in.Text("agent id"), 1)
 	agentKey := tokens.AgentKey{Secret: agent, Vault: [4]byte(root.Vault[:4])}
 	got["agent key"] = agentKey.Text()
@@ -43,13 +43,13 @@ func TestVectors(t *testing.T) {
 	got["ask id"] = id.String()
 	put("ask key", requestKey(in.Text("agent id"), id))
 
-	record := newHasher(e).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign,
-		[]byte(in.Text("body")))
+	record := newHasher(e, nil, newBatches()).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign,
+		[]byte(in.Text("body")), nil)
 	put("record signature", record.sig)
 	put("record mac", record.mac[:])
 	put("record", record.encode())
-	put("record without a signature", newHasher(e).newRecord(bucketUses, []byte("k"), audit.Owner, nil,
-		[]byte(in.Text("body"))).encode())
+	put("record without a signature", newHasher(e, nil, newBatches()).newRecord(bucketUses, []byte("k"), audit.Owner, nil,
+		[]byte(in.Text("body")), nil).encode())
 	put("digest term", newDigester(e)(bucketAgents, []byte(in.Text("agent id")), record.mac[:]).bytes())
 
 	at := audit.Position{Key: root.AuditKey(1, 1)}

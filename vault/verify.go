@@ -263,7 +263,7 @@ func (v *verification) secret(k, val []byte) error {
 	if err != nil {
 		return secretKind.damaged(k, "its key is not a path")
 	}
-	problem := v.told.head(p, head, r.by)
+	problem := v.told.head(p, head, v.t.placed(secretKind.rules, k, r))
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
 		return errors.Join(problem, err)
@@ -304,7 +304,7 @@ func (v *verification) version(k, val []byte) error {
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	}
-	if err := v.told.version(p, n, body, r); err != nil {
+	if err := v.told.version(p, n, body, v.t.placed(versionKind.rules, k, r)); err != nil {
 		return err
 	}
 	if len(body.Recipient) > 0 {

@@ -57,7 +57,7 @@ func (v *verification) agent(k, val []byte) error {
 	if !isAgentID(id) || !samePublic(body.Pub, keys.NewGrantee(v.s.root.AgentSecret(id, body.Serial))) {
 		return fault.Damaged(agentKind.recordName(k), "its public key does not match the agent")
 	}
-	return v.told.agent(id, body, r.by)
+	return v.told.agent(id, body, v.t.placed(agentKind.rules, k, r))
 }
 
 // grant opens a grant as its grantee would, and compares its content with the
@@ -159,7 +159,7 @@ func (v *verification) token(k, val []byte) error {
 			return fault.Damaged(name, "its scopes exceed those of its issuer")
 		}
 	}
-	return v.toldOf(name, c.ID, body.Seq)
+	return v.toldOf(name, c.ID, v.told.nowAt(v.told.entryOf[c.ID], body.Seq))
 }
 
 // toldOf checks that the log entry seq describes a record.

@@ -218,8 +218,8 @@ func (s *Session) write(t *tx, p tokens.Path, w write, value []byte) (Secret, er
 	if err != nil {
 		return Secret{}, err
 	}
-	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type,
-		"sum": t.takeSum(versionKey(p, w.head.Version))})
+	maps.Copy(w.note, map[string]any{"version": w.head.Version, "tier": w.head.Tier, "type": w.head.Type})
+	t.noteSum(w.note, p, w.head.Version)
 	return now, t.log(w.event, "secret", p.String(), w.note)
 }
 
@@ -245,7 +245,16 @@ func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error)
 		}
 		w.note["tier_before"] = w.was
 	}
-	return versionBody{Seq: w.head.Seq, Tier: w.head.Tier, Author: t.by.id, CreatedAt: t.now}, nil
+	return t.newVersion(w.head.Tier), nil
+}
+
+// newVersion returns a version that the transaction's actor writes, not yet sealed.
+func (t *tx) newVersion(tier tokens.Tier) versionBody {
+	body := versionBody{Seq: t.seq(), Tier: tier, CreatedAt: t.now, by: t.by.id}
+	if t.Format < keys.Format2 {
+		body.Author = t.by.id
+	}
+	return body
 }
 
 // lowerVersions seals every stored version anew at a lower tier. That only widens
@@ -264,6 +273,7 @@ func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier) error {
 			continue
 		}
 		body.Tier = tier
+		body.sealAnew(t.Format, t.seq())
 		if err := s.writeVersion(t, p, n, body, value); err != nil {
 			return err
 		}

@@ -108,10 +108,25 @@ func (r *Root) AuditKey(epoch uint32, seq uint64) Key {
 		seq))
 }
 
+// OwnerMAC derives the key of the owner's MACs of an epoch's records. With it, the owner recognises the owner's own
+// records without a signature. Nobody else can make such a MAC.
+func (r *Root) OwnerMAC(e Epoch) Key {
+	return kdf(r.Key, nil, "ass/2 owner mac", binary.BigEndian.AppendUint32(nil, e.N), e.ID[:])
+}
+
+// OwnerEntryMAC derives the key of the owner's MACs of an epoch's log entries.
+func (r *Root) OwnerEntryMAC(epoch uint32) Key {
+	return kdf(r.Key, nil, "ass/2 owner entry", binary.BigEndian.AppendUint32(nil, epoch))
+}
+
 // EpochWrap returns the key and the context under which the secret of an epoch
-// is sealed for the owner.
-func (r *Root) EpochWrap(epoch uint32) (Key, []byte) {
-	return kdf(r.Key, nil, "ass/1 epoch wrap"), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...),
+// is sealed for the owner. They differ by format, so that nobody can make an epoch pass for one of another format.
+func (r *Root) EpochWrap(epoch uint32, format int) (Key, []byte) {
+	label := "ass/1 epoch wrap"
+	if format >= Format2 {
+		label = "ass/2 epoch wrap"
+	}
+	return kdf(r.Key, nil, label), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...),
 		epoch)
 }
 
@@ -156,12 +171,41 @@ func NewGrantee(secret Key) Grantee {
 	}
 }
 
+// The formats of an epoch: the forms of its records and of its log entries.
+const (
+	Format1 = 1
+	Format2 = 2
+)
+
 // Epoch is the public number of an epoch, and its shared key. With it, every holder
 // of a right can check and add records. It opens no secret.
 type Epoch struct {
-	Vault VaultID
-	N     uint32
-	MAC   Key // MACs every record
+	Vault  VaultID
+	N      uint32
+	MAC    Key // MACs every record
+	Format int // Format1 or Format2
+
+	// ID tells epochs of the same number apart: each of two copies of a vault can begin epoch N. It is zero in format 1.
+	ID [16]byte
+}
+
+// NewEpoch returns the epoch whose records are MACed with mac.
+func NewEpoch(vid VaultID, n uint32, mac Key, format int) Epoch {
+	e := Epoch{Vault: vid, N: n, MAC: mac, Format: format}
+	if format >= Format2 {
+		id := kdf(mac, nil, "ass/2 epoch id")
+		e.ID = [16]byte(id[:])
+	}
+	return e
+}
+
+// AppendPlace appends what binds bytes to the epoch: vid ‖ u32 epoch ‖, from format 2 on, the epoch's id.
+func (e Epoch) AppendPlace(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(append(b, e.Vault[:]...), e.N)
+	if e.Format >= Format2 {
+		b = append(b, e.ID[:]...)
+	}
+	return b
 }
 
 // MACKey derives the MAC key of an epoch from the epoch's secret.
@@ -175,18 +219,18 @@ func (e Epoch) DigestKey() Key { return kdf(e.MAC, nil, "ass/1 digest") }
 
 // HeadContext binds the sealed head to its vault and epoch.
 func (e Epoch) HeadContext() []byte {
-	return binary.BigEndian.AppendUint32(append(LP(nil, "head"), e.Vault[:]...), e.N)
+	return e.AppendPlace(LP(nil, "head"))
 }
 
 // VersionContext encodes everything that a sealed version is bound to.
 func (e Epoch) VersionContext(tier tokens.Tier, p tokens.Path, version uint64) []byte {
-	b := binary.BigEndian.AppendUint32(append(LP(make([]byte, 0, 128), "version"), e.Vault[:]...), e.N)
+	b := e.AppendPlace(LP(make([]byte, 0, 128), "version"))
 	return binary.BigEndian.AppendUint64(LP(append(b, byte(tier)), p.String()), version)
 }
 
 // DecisionContext binds a file key to its request, its requester and its version.
 func (e Epoch) DecisionContext(id uuid.UUID, requester string, tier tokens.Tier, p tokens.Path, version uint64) []byte {
-	b := binary.BigEndian.AppendUint32(append(LP(nil, "approval"), e.Vault[:]...), e.N)
+	b := e.AppendPlace(LP(nil, "approval"))
 	return append(LP(append(b, id[:]...), requester), e.VersionContext(tier, p, version)...)
 }
 

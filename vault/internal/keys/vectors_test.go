@@ -39,7 +39,7 @@ func TestVectors(t *testing.T) {
 	}
 	bind := root.Bind(owner)
 	put("owner bind", bind[:])
-	wrap, wrapContext := root.EpochWrap(1)
+	wrap, wrapContext := root.EpochWrap(1, Format1)
 	put("epoch wrap key", wrap[:])
 	put("epoch wrap context", wrapContext)
 	verified, verifiedContext := root.VerifiedWrap()

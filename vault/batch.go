@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"crypto/sha256"
+	"math/bits"
+	"sync"
+
+	"github.com/cloudflare/circl/sign/ed25519"
+
+	"ass/vault/internal/keys"
+)
+
+// From format 2 on, an author signs the records of a transaction in batches: the signature covers the root of a
+// Merkle tree (RFC 9162, 2.1, with a fixed shape), and each record carries the path from its leaf to the root.
+// One signature for sixteen records costs a sixteenth, for the author and for each reader.
+//
+//	leaf    = SHA-256(u8 0 ‖ S)
+//	node    = SHA-256(u8 1 ‖ left ‖ right)
+//	message = LP("ass/2 batch") ‖ vid ‖ u32 epoch ‖ epoch's id ‖ LP(by) ‖ root
+//	field   = Ed25519(by, message) ‖ u8 depth ‖ u8 index ‖ path, 32 bytes for each level from the leaf up
+//
+// The depth is the smallest for the number of records. The places that are left are 32 zeros: no hash is that.
+const (
+	batchDepth = 4
+	batchSize  = 1 << batchDepth // the most records in a batch
+)
+
+// batchSig is the signature field of a record, taken apart.
+type batchSig struct {
+	sig   []byte // of the batch message
+	index int    // the place of the record's leaf
+	path  []byte // the hashes beside the way from the leaf to the root
+}
+
+// parseBatchSig takes a signature field apart. It has exactly one form.
+func parseBatchSig(field []byte) (b batchSig, ok bool) {
+	const fixed = ed25519.SignatureSize + 2
+	if len(field) < fixed {
+		return b, false
+	}
+	depth, index := int(field[fixed-2]), int(field[fixed-1])
+	if depth > batchDepth || index >= 1<<depth || len(field) != fixed+depth*sha256.Size {
+		return b, false
+	}
+	return batchSig{field[:ed25519.SignatureSize], index, field[fixed:]}, true
+}
+
+// root returns the root of the tree in which a leaf stands at the place of b.
+func (b batchSig) root(leaf [32]byte) [32]byte {
+	for i, path := b.index, b.path; len(path) > 0; i, path = i/2, path[sha256.Size:] {
+		beside := [32]byte(path)
+		if i%2 == 0 {
+			leaf = batchNode(leaf, beside)
+		} else {
+			leaf = batchNode(beside, leaf)
+		}
+	}
+	return leaf
+}
+
+func batchLeaf(signed []byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte{0})
+	h.Write(signed)
+	return [32]byte(h.Sum(nil))
+}
+
+func batchNode(left, right [32]byte) [32]byte {
+	b := [1 + 2*sha256.Size]byte{1}
+	copy(b[1:], left[:])
+	copy(b[1+sha256.Size:], right[:])
+	return sha256.Sum256(b[:])
+}
+
+func batchMessage(e keys.Epoch, by string, root [32]byte) []byte {
+	return append(keys.LP(e.AppendPlace(keys.LP(nil, "ass/2 batch")), by), root[:]...)
+}
+
+// signBatch signs 1 to batchSize leaves. It returns the signature field of each, and the root.
+func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte, root [32]byte) {
+	depth := bits.Len(uint(len(leaves) - 1))
+	levels := [][][32]byte{make([][32]byte, 1<<depth)}
+	copy(levels[0], leaves)
+	for d := range depth {
+		above := make([][32]byte, len(levels[d])/2)
+		for i := range above {
+			above[i] = batchNode(levels[d][2*i], levels[d][2*i+1])
+		}
+		levels = append(levels, above)
+	}
+	root = levels[depth][0]
+	sig := ed25519.Sign(sign, batchMessage(e, by, root))
+	for i := range leaves {
+		field := append(make([]byte, 0, len(sig)+2+depth*sha256.Size), sig...)
+		field = append(field, byte(depth), byte(i))
+		for d := range depth {
+			beside := levels[d][i>>d^1]
+			field = append(field, beside[:]...)
+		}
+		fields = append(fields, field)
+	}
+	return fields, root
+}
+
+// batches remembers which batches were found signed, so that each is verified once. All goroutines of a session
+// share it.
+type batches struct {
+	mu    sync.Mutex
+	known map[batch]bool
+}
+
+// batch is what a signature says: this author signed this root.
+type batch struct {
+	by   string
+	pub  [ed25519.PublicKeySize]byte
+	root [32]byte
+	sig  [ed25519.SignatureSize]byte
+}
+
+// maxBatches limits what is remembered: 64 Ki batches are a million records.
+const maxBatches = 1 << 16
+
+func newBatches() *batches { return &batches{known: map[batch]bool{}} }
+
+// signed reports whether an author signed the root of a batch of an epoch. One set of batches serves one epoch.
+func (b *batches) signed(e keys.Epoch, by string, pub ed25519.PublicKey, root [32]byte, sig []byte) bool {
+	if len(pub) != ed25519.PublicKeySize || len(sig) != ed25519.SignatureSize {
+		return false
+	}
+	one := batch{by, [ed25519.PublicKeySize]byte(pub), root, [ed25519.SignatureSize]byte(sig)}
+	b.mu.Lock()
+	holds, known := b.known[one]
+	b.mu.Unlock()
+	if known {
+		return holds
+	}
+	holds = ed25519.Verify(pub, batchMessage(e, by, root), sig)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.known) == maxBatches {
+		clear(b.known)
+	}
+	b.known[one] = holds
+	return holds
+}
