@@ -74,6 +74,11 @@ func setup(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	env.Setenv("GORACE", world.RaceOptions)
 	env.Setenv("VAULT", filepath.Join(home, ".local/share/ass/vault.db"))
+	golden, err := filepath.Abs("vault/testdata/golden") // vaults that earlier programs made
+	if err != nil {
+		return err
+	}
+	env.Setenv("GOLDEN", golden)
 	env.Setenv("CONFIG", filepath.Join(home, ".config/ass/config.json"))
 	if runtime.GOOS == "windows" { // the same folders, which the stories name
 		for name, dir := range map[string]string{"USERPROFILE": "", "XDG_DATA_HOME": ".local/share",

@@ -439,6 +439,13 @@ type (
 		Epoch uint32 `json:"epoch"`
 	}
 
+	upgradeResult struct {
+		Format       int    `json:"format"`
+		FormatBefore int    `json:"format_before"`
+		Epoch        uint32 `json:"epoch"`
+		narrowedJSON
+	}
+
 	acceptResult struct {
 		Have uint64 `json:"have"`
 		Seen uint64 `json:"seen"`

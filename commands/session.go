@@ -117,6 +117,7 @@ type access struct {
 	owner    string // what only the owner can do, such as "revoke agents"; "" if others may, too
 	itself   bool   // use the stored credential, not the token that ass unlock left
 	create   bool   // make a vault for a person who has nothing yet
+	asItIs   bool   // do not upgrade a vault of an older format first
 	progress string // name of the long operation; "" for a rewrite
 }
 
@@ -171,6 +172,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		s, err := key.open(v)
 		if err != nil {
 			return h.cred.named(err)
+		}
+		if h.cred.kind == ownerCredential && v.CanUpgrade() && v.Rollback() == nil && !how.readOnly && !how.asItIs && !a.unlogged {
+			a.upgradeFirst(s)
 		}
 		return fn(s)
 	})
@@ -310,7 +314,11 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%v, so an older copy of the vault would go unnoticed; compare the newest entry with what you know: ass "+
 			"audit --limit 1", err)
 	}
-	if back := v.Rollback(); back != nil {
+	switch back := v.Rollback(); {
+	case back == nil:
+	case back.Format > 0:
+		a.out.warn("%s; to go back to it: ass vault restore FILE", back)
+	default:
 		a.out.warn("%s; if that is intended: ass vault accept", back)
 	}
 	return v, nil

@@ -17,6 +17,7 @@ type vaultGroup struct {
 	Salvage vaultSalvage `cmd:"" help:"Make a new vault from what a damaged one still holds."`
 	Compact vaultCompact `cmd:"" help:"Rewrite the file without the space that was freed in it."`
 	Rekey   vaultRekey   `cmd:"" help:"Re-encrypt everything under a new epoch."`
+	Upgrade vaultUpgrade `cmd:"" help:"Rewrite the vault in the newest format."`
 	Accept  vaultAccept  `cmd:"" help:"Accept an older copy of the vault that you put back on purpose."`
 }
 
@@ -164,7 +165,7 @@ func (c vaultAccept) Run(a *app) error {
 	if err := a.confirm(c.Force, "Accept the vault as it is, though this machine saw a newer one?"); err != nil {
 		return err
 	}
-	return a.withSession(access{owner: "accept an older copy of the vault"}, func(s *vault.Session) error {
+	return a.withSession(access{owner: "accept an older copy of the vault", asItIs: true}, func(s *vault.Session) error {
 		back, err := s.Accept()
 		if err != nil {
 			return err

@@ -187,7 +187,7 @@ func (s *Session) Copies(since time.Time) (list []Copy, err error) {
 
 // copiesIn returns the copies that a log entry records.
 func copiesIn(ev audit.Event) (list []copyAt) {
-	if ev.Type != audit.VaultBackedUp && ev.Type != audit.VaultRestored {
+	if ev.Type != audit.VaultBackedUp && ev.Type != audit.VaultRestored && ev.Type != audit.VaultRewritten {
 		return nil
 	}
 	for _, name := range []string{"file", "replaced"} {

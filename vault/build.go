@@ -59,8 +59,7 @@ func fillFile(path string, as *Session, fill func(*builder) error) (end mark, er
 type replacement struct {
 	next     *Session // acts in the new file
 	distrust bool     // believe nothing that a member of the epoch could have written into the head
-	keep     bool     // keep the replaced file under another name
-	kept     string   // that name
+	kept     string   // the name under which to keep the replaced file; "" to keep it not
 	named    bool     // go on even if the file has other names
 }
 
@@ -94,8 +93,8 @@ func (s *Session) replaceFile(r *replacement, prepare func(old *tx) (end mark, e
 			return build(old)
 		})
 	}
-	if err == nil && r.keep {
-		err = s.keepOld(r)
+	if err == nil && r.kept != "" {
+		err = s.v.opts.Unfinished.Keep(s.v.path, r.kept) // a second name, until the new file takes the first
 	}
 	if err != nil {
 		return err
@@ -104,6 +103,7 @@ func (s *Session) replaceFile(r *replacement, prepare func(old *tx) (end mark, e
 	if !published && r.kept != "" { // a second name of the vault is not a copy
 		_ = os.Remove(r.kept)
 	}
+	upgraded := s.v.format < r.next.epoch.Format
 	if published && r.next != s {
 		s.become(r.next)
 	}
@@ -115,15 +115,10 @@ func (s *Session) replaceFile(r *replacement, prepare func(old *tx) (end mark, e
 		s.v.seen, s.v.back = end, nil
 	}
 	s.v.remember(end)
-	return nil
-}
-
-// keepOld gives the vault's file a second name, which it keeps when the new file takes its place.
-func (s *Session) keepOld(r *replacement) (err error) {
-	if r.kept, err = replacedName(s.v.path, s.v.opts.Now()); err != nil {
-		return err
+	if upgraded { // a program that knows the older format alone looks here, and takes an older file for one
+		s.v.opts.memory().note(s.v.vid, mark{Seq: end.Seq, MAC: end.MAC}, true)
 	}
-	return s.v.opts.Unfinished.Keep(s.v.path, r.kept)
+	return nil
 }
 
 // become gives s the keys of next, which acts in the file that is there now.

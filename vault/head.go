@@ -174,7 +174,7 @@ func (t *tx) saveHead() error {
 }
 
 // mark is the newest entry of the log.
-func (t *tx) mark() mark { return mark{Seq: t.head.log.Seq, MAC: t.head.log.LastMAC} }
+func (t *tx) mark() mark { return mark{t.head.log.Seq, t.head.log.LastMAC, markFormat(t.Format)} }
 
 // seq is the number of the next log entry. The records that the entry is about carry
 // that number.

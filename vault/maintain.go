@@ -155,6 +155,10 @@ func (s *Session) Accept() (Rollback, error) {
 		return Rollback{}, fault.New(ErrConflict,
 			"there is nothing to accept: this machine has seen no newer copy of the vault")
 	}
+	if s.v.back.Format > 0 {
+		return Rollback{}, fault.New(ErrConflict, "%s; it is not accepted: to go back to it, restore it with ass vault restore FILE",
+			s.v.back)
+	}
 	back := *s.v.back
 	err := s.update(func(t *tx) error {
 		return t.log(audit.VaultAccepted, "vault", s.v.ID(), map[string]any{"seen": back.Seen, "have": back.Have,

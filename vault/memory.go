@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"ass/vault/disk"
@@ -20,6 +21,8 @@ import (
 type mark struct {
 	Seq uint64
 	MAC [32]byte
+
+	format int // of its vault, from format 2 on; 0 for format 1
 }
 
 // memory is what this machine remembers of each vault, outside the vault's file: the
@@ -42,26 +45,47 @@ func (m memory) file(vid keys.VaultID) string {
 	return filepath.Join(m.dir, hex.EncodeToString(vid[:]))
 }
 
+// noteFile returns the file of the note about a vault of a format. From format 2 on, the name has the format, so that
+// a file of an older format is recognised as an older copy, whatever its log says.
+func (m memory) noteFile(vid keys.VaultID, format int) string {
+	if format < keys.Format2 {
+		return m.file(vid)
+	}
+	return m.file(vid) + "." + strconv.Itoa(format)
+}
+
 // recall returns the zero mark for a vault that this machine has not seen. A note that is
 // there but cannot be read is an error: without it, an old copy looks like the newest.
 func (m memory) recall(vid keys.VaultID) (mark, error) {
 	if m.dir == "" {
 		return mark{}, nil
 	}
-	b, _, err := disk.ReadFile(m.file(vid), 2*slotSize)
-	if isNoNote(err) {
-		return mark{}, nil
-	}
-	var k mark
-	if err == nil {
-		if k, _, err = parseSlots(b); err != nil {
-			err = fmt.Errorf("%s: %w", m.file(vid), err)
+	for format := newestFormat; format >= keys.Format1; format-- {
+		b, _, err := disk.ReadFile(m.noteFile(vid, format), 2*slotSize)
+		if isNoNote(err) {
+			continue
 		}
+		var k mark
+		if err == nil {
+			if k, _, err = parseSlots(b); err != nil {
+				err = fmt.Errorf("%s: %w", m.noteFile(vid, format), err)
+			}
+		}
+		if err != nil {
+			return mark{}, fmt.Errorf("this machine's note of the newest log entry cannot be read (%w)", err)
+		}
+		k.format = markFormat(format)
+		return k, nil
 	}
-	if err != nil {
-		return mark{}, fmt.Errorf("this machine's note of the newest log entry cannot be read (%w)", err)
+	return mark{}, nil
+}
+
+// markFormat returns what a mark keeps of a format.
+func markFormat(format int) int {
+	if format < keys.Format2 {
+		return 0
 	}
-	return k, nil
+	return format
 }
 
 // isNoNote reports whether an error of reading a note says that there is none.
@@ -77,7 +101,7 @@ func parseSlots(b []byte) (k mark, other int64, err error) {
 	found := false
 	for i := range 2 {
 		slot := b[i*slotSize:][:slotSize]
-		is := mark{binary.BigEndian.Uint64(slot), [32]byte(slot[8:])}
+		is := mark{Seq: binary.BigEndian.Uint64(slot), MAC: [32]byte(slot[8:])}
 		if bytes.Equal(is.slot(), slot) && (!found || is.Seq > k.Seq) {
 			k, other, found = is, int64((1-i)*slotSize), true
 		}
@@ -105,7 +129,7 @@ func (m memory) note(vid keys.VaultID, k mark, back bool) {
 	if err := m.overwrite(vid, k); err == nil || !back && errors.Is(err, errLater) {
 		return
 	}
-	_ = m.unfinished.ReplaceAny(m.file(vid), append(k.slot(), make([]byte, slotSize)...))
+	_ = m.unfinished.ReplaceAny(m.noteFile(vid, k.format), append(k.slot(), make([]byte, slotSize)...))
 }
 
 var errLater = errors.New("it is of a later entry, or of this one")
@@ -113,7 +137,7 @@ var errLater = errors.New("it is of a later entry, or of this one")
 // overwrite writes k into the older slot of a note that can be read. The slots say by their
 // numbers which of them is newer, so the note of a later entry is an error.
 func (m memory) overwrite(vid keys.VaultID, k mark) error {
-	f, err := disk.OpenAlone(m.file(vid), os.O_RDWR)
+	f, err := disk.OpenAlone(m.noteFile(vid, k.format), os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -138,10 +162,13 @@ type Rollback struct {
 	Seen   uint64 // the newest entry that this machine has seen
 	Have   uint64 // the newest entry in the file
 	Forked bool   // the file has an entry of that number, but not the one seen
+	Format int    // in which the machine saw the vault, if the file is in an older one; else 0
 }
 
 func (r *Rollback) String() string {
 	switch {
+	case r.Format > 0:
+		return fmt.Sprintf("this machine saw the vault in format %d, and this file is in an older one: it is an older copy", r.Format)
 	case r.Forked:
 		return fmt.Sprintf("this machine saw a different entry %d: the file is a copy with a history of its own", r.Seen)
 	case r.Have+1 == r.Seen:

@@ -42,7 +42,7 @@ func ParseReceipt(text string) (r Receipt, err error) {
 // key, so it checks nothing: a verification says whether the log holds.
 func (v *Vault) Receipt() (Receipt, error) {
 	last, _, err := v.lastEntry(0)
-	return Receipt(last), err
+	return Receipt{last.Seq, last.MAC}, err
 }
 
 // Expect returns an error if the log has not the entry of a receipt. If another entry, or none,
@@ -60,7 +60,7 @@ func (s *Session) Expect(r Receipt) error {
 			return err
 		}
 		if r.Seq == cut.Cut && len(cut.CutMAC) == len(there.MAC) {
-			there = mark{cut.Cut, [audit.MACSize]byte(cut.CutMAC)}
+			there = mark{Seq: cut.Cut, MAC: [audit.MACSize]byte(cut.CutMAC)}
 		}
 		where := fmt.Sprintf("audit entry %d", r.Seq)
 		switch {
@@ -69,7 +69,7 @@ func (s *Session) Expect(r Receipt) error {
 				"dropped, or the file is an older copy, or the receipt is of another vault")
 		case r.Seq < cut.Cut:
 			return s.archivedIn(r.Seq)
-		case there != mark(r):
+		case there.Seq != r.Seq || there.MAC != r.MAC:
 			return fault.Damaged(where, "it is not the entry of the receipt: the file is a copy with a history of its own, or the "+
 				"receipt is of another vault")
 		}

@@ -187,7 +187,7 @@ func (r *restore) compare(t *tx) error {
 		p.Unread = unread.Error()
 	case h == nil && seen == mark{}:
 		p.Unread = "this machine has not seen the vault before"
-	case h == nil && seen != mark{t.head.log.Seq, t.head.log.LastMAC}:
+	case h == nil && (seen.Seq != t.head.log.Seq || seen.MAC != t.head.log.LastMAC):
 		p.Unread = fmt.Sprintf("this machine saw the log up to entry %d, which is not the last one of the backup", seen.Seq)
 	case h == nil:
 	case h.problem != "" && !h.toEnd:

@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"ass/tokens"
@@ -19,6 +20,7 @@ type rewritePlan struct {
 	revoke string // agent to revoke
 	rotate string // agent to give a new key
 	token  string // token to end
+	insist bool   // for an upgrade: leave out what does not hold, and mend the rest
 	NarrowOptions
 
 	event   string         // event that begins the epoch; "" for audit.VaultRewritten
@@ -49,8 +51,11 @@ type dropped struct {
 	loss bool // whether it may have been honest, and not the work of the one whose right ends
 }
 
-// narrows reports whether the plan takes a right away from somebody who may hold keys of the epoch.
-func (p *rewritePlan) narrows() bool { return p.revoke != "" || p.rotate != "" || p.token != "" }
+// narrows reports whether the plan takes a right away from somebody who may hold keys of the epoch, or mends a vault as
+// if it did.
+func (p *rewritePlan) narrows() bool {
+	return p.revoke != "" || p.rotate != "" || p.token != "" || p.insist
+}
 
 // leave decides on a record that does not hold. Such a record stops a rewrite, unless the rewrite is a
 // salvage or takes a right away. The holder of that right can put such records into the file, and
@@ -137,9 +142,19 @@ func (s *Session) rewrite(p *rewritePlan) error {
 		root = p.owner.root
 	}
 	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random(), s.v.opts.format())
-	replace := &replacement{next: next, distrust: p.narrows(), keep: p.Keep && p.narrows()}
-	defer func() { p.kept = replace.kept }()
-	return s.replaceFile(replace, func(old *tx) (mark, error) {
+	replace := &replacement{next: next, distrust: p.narrows()}
+	if p.Keep {
+		var err error
+		if replace.kept, err = replacedName(s.v.path, s.v.opts.Now()); err != nil {
+			return err
+		}
+		p.note = maps.Clone(p.note)
+		if p.note == nil {
+			p.note = map[string]any{}
+		}
+		p.note["replaced"] = replace.kept
+	}
+	err := s.replaceFile(replace, func(old *tx) (mark, error) {
 		end := old.head.log
 		if !p.salvage && !p.narrows() {
 			if err := old.checkLastStep(); err != nil {
@@ -169,4 +184,8 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			return p.loss(s.v.path)
 		})
 	})
+	if err == nil {
+		p.kept = replace.kept
+	}
+	return err
 }

@@ -299,12 +299,15 @@ func (v *Vault) compareMemory() error {
 		if err != nil {
 			return err
 		}
-		if c, err := parseCheckpoint(v.vid, value); err == nil && seen.Seq <= c.Cut {
+		if c, err := parseCheckpoint(v.vid, value); err == nil && seen.Seq <= c.Cut && seen.format <= v.format {
 			return nil
 		}
 	}
 	if seen.Seq > last.Seq || seen.Seq > 0 && then.MAC != seen.MAC {
 		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Forked: seen.Seq <= last.Seq}
+	}
+	if seen.format > v.format { // an older format is an older copy, whatever its log says
+		v.back = &Rollback{Seen: seen.Seq, Have: last.Seq, Format: seen.format}
 	}
 	return nil
 }

@@ -1,0 +1,62 @@
+package commands
+
+import (
+	"errors"
+
+	"ass/vault"
+)
+
+type vaultUpgrade struct {
+	Force bool `help:"Upgrade even if something does not hold: leave that out, and mend the rest."`
+}
+
+func (vaultUpgrade) Help() string {
+	return `Rewrites a vault that an earlier ass made in the format of this one, as the owner's next
+command that changes something does, too. It verifies the vault first, and stops if
+anything does not hold. The file in the older format is kept beside the vault; the keys of
+today still open it, so remove it when you are sure. Programs before this one do not open
+the new format.`
+}
+
+func (c vaultUpgrade) Run(a *app) error {
+	return a.withSession(access{owner: "upgrade the vault", asItIs: true}, func(s *vault.Session) error {
+		done, err := s.Upgrade(c.Force)
+		if err != nil {
+			return err
+		}
+		a.changed("the vault has format %d", done.To)
+		for _, problem := range done.Problems {
+			a.out.warn("the vault did not hold: %s", problem)
+		}
+		mended := done.Narrowing
+		mended.Kept = ""
+		a.noteNarrowing(mended)
+		a.noteOldFormat(done)
+		return a.answer(upgradeResult{Format: done.To, FormatBefore: done.From, Epoch: done.Epoch,
+			narrowedJSON: narrowedOf(done.Narrowing)}, func() {
+			a.out.done("Vault upgraded: format %d → %d", done.From, done.To)
+		})
+	})
+}
+
+// upgradeFirst upgrades a vault of an older format, before a command of its owner changes it. If that is not possible,
+// the command goes on in the older format.
+func (a *app) upgradeFirst(s *vault.Session) {
+	done, err := s.Upgrade(false)
+	switch {
+	case errors.Is(err, vault.ErrDamaged):
+		a.out.warn("the vault stays in its older format: %v; look at it with ass audit verify, and then run: ass vault upgrade "+
+			"--force", err)
+		return
+	case err != nil:
+		a.out.warn("the vault stays in its older format: %v", err)
+		return
+	}
+	a.out.note("the vault was upgraded to format %d", done.To)
+	a.noteOldFormat(done)
+}
+
+func (a *app) noteOldFormat(done vault.Upgraded) {
+	a.out.note("the file in format %d was kept: %s; the keys of today still open it, so remove it when you are sure", done.From,
+		a.tilde(done.Kept))
+}
