@@ -189,7 +189,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 			c.open(func(v *Vault) {
 				for _, n := range []uint32{was.N, was.N + 1} {
 					e := keys.NewEpoch(c.vid, n, was.MAC, newestFormat)
-					for _, bucket := range recordBuckets {
+					for _, bucket := range recordBuckets(newestFormat) {
 						err := v.db.Each(bucket, func(k, value []byte) {
 							if r, err := parseRecord(value); err != nil || newHasher(e, nil, newBatches()).macHolds(bucket, k, r) {
 								t.Errorf("the old MAC key holds for %s %q (%v)", bucket, k, err)

@@ -25,19 +25,24 @@ const (
 	bucketUses       = "uses"
 	bucketRequests   = "asks"
 	bucketDecisions  = "answers"
+	bucketTiers      = "tiers"
 	bucketAudit      = "audit"
 )
 
-// recordBuckets are the buckets that hold records, in the order in which a verification
+// recordBuckets returns the buckets of a format that hold records, in the order in which a verification
 // reads them: secrets come before their versions.
-var recordBuckets = func() (names []string) {
+func recordBuckets(format int) (names []string) {
 	for _, r := range allRules {
-		names = append(names, r.bucket)
+		if r.since <= format {
+			names = append(names, r.bucket)
+		}
 	}
 	return names
-}()
+}
 
-var allBuckets = append([]string{bucketMeta, bucketAudit}, recordBuckets...)
+func allBuckets(format int) []string {
+	return append([]string{bucketMeta, bucketAudit}, recordBuckets(format)...)
+}
 
 // The keys of the meta bucket.
 const (

@@ -43,7 +43,7 @@ type builder struct {
 
 // fillFile is makeFile for an empty file that exists. On an error, the file stays.
 func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
-	err = bolt.Build(path, allBuckets, func(b *bolt.Builder) error {
+	err = bolt.Build(path, allBuckets(as.epoch.Format), func(b *bolt.Builder) error {
 		w := &builder{b, as.newTx(b.Tx)}
 		w.t.fresh = true
 		if err := fill(w); err != nil {

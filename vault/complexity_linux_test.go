@@ -86,7 +86,7 @@ func (p population) depths(t *testing.T) string {
 		depth[page.Bucket] = max(depth[page.Bucket], page.Depth)
 	}
 	var b bytes.Buffer
-	for _, name := range allBuckets {
+	for _, name := range allBuckets(newestFormat) {
 		fmt.Fprintf(&b, "%s %d, ", name, depth[name])
 	}
 	return b.String()

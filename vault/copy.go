@@ -22,7 +22,7 @@ import (
 // has none of the data in the old file's free pages.
 func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
 	done, total := 0, int(old.head.count+old.head.log.Seq)
-	for _, name := range allBuckets {
+	for _, name := range allBuckets(old.Format) {
 		err := old.walk(name, nil, func(k, v []byte) error {
 			if done++; done%1000 == 0 || done == total {
 				progress(done, total)

@@ -131,7 +131,7 @@ func (t *tx) checkDigest() error {
 // one whose MAC does not match. It cannot name a record that was removed or replaced by
 // an older one; a verification finds that with the log.
 func (t *tx) blame() error {
-	for _, name := range recordBuckets {
+	for _, name := range recordBuckets(t.Format) {
 		if err := t.checkMACs(name); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (t *tx) blame() error {
 
 // sum computes the digest and the number of the records in the file.
 func (t *tx) sum() (d digest, count uint64, err error) {
-	for _, name := range recordBuckets {
+	for _, name := range recordBuckets(t.Format) {
 		err := t.walk(name, nil, func(k, v []byte) error {
 			m := macOf(v)
 			d.add(t.digest(name, k, m[:]))

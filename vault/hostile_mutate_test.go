@@ -351,7 +351,7 @@ func (h *hostile) withEditor() {
 }
 
 func (h *hostile) edit(tx *bbolt.Tx) {
-	name := pick(h, allBuckets...)
+	name := pick(h, allBuckets(newestFormat)...)
 	b := tx.Bucket([]byte(name))
 	if b == nil { // it was removed
 		return
@@ -377,7 +377,7 @@ func (h *hostile) edit(tx *bbolt.Tx) {
 		what = "junk"
 		_ = b.Put(k, h.junk(value))
 	case 4:
-		into := pick(h, allBuckets...)
+		into := pick(h, allBuckets(newestFormat)...)
 		what = "copied into " + into
 		if b := tx.Bucket([]byte(into)); b != nil {
 			_ = b.Put(k, value)
@@ -493,7 +493,7 @@ func (h *hostile) forge(t *tx) (err error) {
 
 // forgeRecord puts a record with a MAC anywhere, or removes one.
 func (h *hostile) forgeRecord(t *tx) error {
-	bucket := pick(h, recordBuckets...)
+	bucket := pick(h, recordBuckets(newestFormat)...)
 	var ks, values [][]byte
 	err := t.walk(bucket, nil, func(k, v []byte) error {
 		ks, values = append(ks, bytes.Clone(k)), append(values, bytes.Clone(v))

@@ -76,10 +76,16 @@ var (
 	}}
 )
 
+// tierKind has no check of its own author: only the owner may.
+var tierKind = kind[tierBody]{rules: &rules{
+	bucket: bucketTiers, signed: true, authors: owners, since: keys.Format2,
+	name: func(k []byte) string { return fmt.Sprintf("statement of the tier of %q", k) },
+}}
+
 // allRules are the rules of every kind, in the order in which a verification reads them.
 var allRules = []*rules{
 	recipientKind.rules, secretKind.rules, versionKind.rules, resealKind.rules, agentKind.rules,
-	grantKind.rules, tokenKind.rules, useKind.rules, requestKind.rules, decisionKind.rules,
+	grantKind.rules, tokenKind.rules, useKind.rules, requestKind.rules, decisionKind.rules, tierKind.rules,
 }
 
 func owners(by string) bool { return by == audit.Owner }
@@ -95,6 +101,7 @@ type rules struct {
 	bucket  string
 	signed  bool                  // whether the author signs; if not, a MAC is all
 	authors func(by string) bool  // who may sign any record of the kind; nil for everybody
+	since   int                   // the first format that has the bucket; 0 for every format
 	name    func(k []byte) string // the name of a record for messages; nil for bucket/key
 }
 

@@ -1337,7 +1337,7 @@ func (m *model) doCrash() (want, err error) {
 	m.must(err)
 	file, err := os.Stat(m.v.Path)
 	m.must(err)
-	memory := filepath.Join(m.v.Opts.MemoryDir, m.vaultID())
+	memory := filepath.Join(m.v.Opts.MemoryDir, m.vaultID()) + ".2"
 	remembered, err := os.ReadFile(memory)
 	m.must(err)
 	old, checked, seen, shown := m.clone(), m.checked, m.seen[m.owner], m.shown

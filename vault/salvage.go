@@ -325,7 +325,7 @@ func (w *salvage) records() map[where]candidate {
 		if err != nil || r.format != h.Format {
 			continue
 		}
-		for _, bucket := range recordBuckets {
+		for _, bucket := range recordBuckets(h.Format) {
 			if !h.macHolds(bucket, e.Key, r) {
 				continue
 			}

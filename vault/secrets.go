@@ -368,7 +368,8 @@ func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
 		tier = max(tier, body.Tier)
 		return nil
 	})
-	return tier, err
+	stated, serr := t.statedTier(p)
+	return max(tier, stated), errors.Join(err, serr)
 }
 
 // History returns a secret, deleted or not, and its versions, the newest first.

@@ -165,7 +165,7 @@ func (t *tx) strangers() (names []string, err error) {
 		return nil, err
 	}
 	for _, name := range buckets {
-		if !slices.Contains(allBuckets, name) {
+		if !slices.Contains(allBuckets(t.Format), name) {
 			names = append(names, fmt.Sprintf("bucket %q", name))
 		}
 	}
@@ -300,7 +300,7 @@ func (t *tx) draft(r *stored) error {
 // the roots of the batches in base64.
 func (t *tx) signDrafts() (roots []string, err error) {
 	list := slices.SortedFunc(maps.Values(t.drafts), func(a, b *stored) int {
-		return cmp.Or(cmp.Compare(batchOrder(a.bucket), batchOrder(b.bucket)), bytes.Compare(a.key, b.key))
+		return cmp.Or(cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket]), bytes.Compare(a.key, b.key))
 	})
 	clear(t.drafts)
 	for _, root := range t.signAll(list) {

@@ -132,7 +132,7 @@ func (v *verification) run() error {
 	for _, name := range strangers {
 		v.found("%s: it does not belong in a vault", name)
 	}
-	for _, name := range recordBuckets {
+	for _, name := range recordBuckets(v.t.Format) {
 		if err := v.bucket(name); err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (v *verification) bucket(name string) error {
 	check := map[string]func(k, val []byte) error{
 		bucketRecipients: v.recipient, bucketSecrets: v.secret, bucketVersions: v.version, bucketReseal: v.reseal,
 		bucketAgents: v.agent, bucketGrants: v.grant, bucketTokens: v.token, bucketUses: v.uses,
-		bucketRequests: v.request, bucketDecisions: v.decision,
+		bucketRequests: v.request, bucketDecisions: v.decision, bucketTiers: v.tier,
 	}[name]
 	return v.t.walk(name, nil, func(k, val []byte) error {
 		v.Records++

@@ -81,6 +81,7 @@ type write struct {
 	head   secretBody  // as it will be
 	before Secret      // as it was, deleted or not; the zero Secret for none
 	was    tokens.Tier // the tier that it had; 0 for a new secret
+	state  bool        // whether the owner has to state the tier; see stateTier
 	event  string
 	note   map[string]any // what the log says besides version, tier and type
 }
@@ -102,13 +103,11 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if w.was, err = t.tierOf(p, head); err != nil {
 			return w, err
 		}
-		if by := t.authorOf(p); s.isOwner() && by != audit.Owner { // then others could have changed the tier
-			told, err := s.look(t, p)
-			if err != nil {
-				return w, err
-			}
-			w.was = max(w.was, told.tier)
+		told, state, err := s.toldTier(t, p)
+		if err != nil {
+			return w, err
 		}
+		w.was, w.state = max(w.was, told), state
 		head.Tier = w.was
 		w.before = head.secret(p)
 	case errors.Is(err, ErrNotFound):
@@ -169,17 +168,6 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	head.DeletedAt, head.UpdatedAt = nil, t.now
 	w.head = head
 	return w, nil
-}
-
-// refuseRemoved returns an error if the log tells of a secret that is not there. If it were created anew without a word about
-// its tier, it would be a standard one.
-func (s *Session) refuseRemoved(t *tx, p tokens.Path) error {
-	told, err := s.look(t, p)
-	if err == nil && told.seq > 0 {
-		err = fault.Damaged(p.String(), "its record is missing, though log entry %d tells of it (%s): restore a backup, or store it anew "+
-			"with a --tier", told.seq, max(told.tier, tokens.Standard))
-	}
-	return err
 }
 
 // authorOf returns who signed the head of a secret; "" if there is none.
@@ -244,6 +232,9 @@ func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error)
 			return versionBody{}, err
 		}
 		w.note["tier_before"] = w.was
+	}
+	if err := s.stateTier(t, p, w); err != nil {
+		return versionBody{}, err
 	}
 	return t.newVersion(w.head.Tier), nil
 }

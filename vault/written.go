@@ -12,16 +12,15 @@ import (
 // can put another record there: first the versions, then the heads of the secrets, then all others, and among each of
 // these in the order of their keys.
 
-// batchOrder returns where the records of a bucket stand among those of a transaction.
-func batchOrder(bucket string) int {
-	switch bucket {
-	case bucketVersions:
-		return 0
-	case bucketSecrets:
-		return 1
+// batchOrder says where the records of a bucket stand among those of a transaction.
+var batchOrder = func() map[string]int {
+	order := map[string]int{}
+	for i, bucket := range recordBuckets(newestFormat) {
+		order[bucket] = 2 + i
 	}
-	return 2 + slices.Index(recordBuckets, bucket)
-}
+	order[bucketVersions], order[bucketSecrets] = 0, 1
+	return order
+}()
 
 // written is what an entry tells of the versions and the heads that its transaction wrote.
 type written struct {

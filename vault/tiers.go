@@ -1,0 +1,96 @@
+package vault
+
+import (
+	"errors"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
+)
+
+// What the owner signs in this epoch says which tier a secret has: the head, if the owner wrote it last. Where another
+// did, the bucket tiers has a statement of the owner's, which anybody can check and nobody else can make. Raising a tier
+// begins a new epoch, so a statement that somebody puts back is never lower. If there is none, the owner looks into the log.
+
+// tierBody is a statement of a tier, keyed by the path of the secret.
+type tierBody struct {
+	Seq  uint64      `json:"seq"`  // Number of the log entry with which it was made.
+	Tier tokens.Tier `json:"tier"` // Tier of the secret.
+}
+
+// statedTier returns the tier that a statement gives a secret; 0 if there is no statement. Format 1 has none.
+func (t *tx) statedTier(p tokens.Path) (tokens.Tier, error) {
+	if t.Format < keys.Format2 {
+		return 0, nil
+	}
+	body, _, err := tierKind.get(t, secretBucketKey(p))
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	if err == nil && !body.Tier.Valid() {
+		err = tierKind.damaged(secretBucketKey(p), "it states no tier")
+	}
+	return body.Tier, err
+}
+
+// toldTier returns the tier that a secret has at least, by what the owner has said of it, and whether another than the
+// owner wrote its head last, so that the next write by the owner has to state it.
+func (s *Session) toldTier(t *tx, p tokens.Path) (tier tokens.Tier, state bool, err error) {
+	if !s.isOwner() || t.authorOf(p) == audit.Owner {
+		return 0, false, nil
+	}
+	if tier, err = t.statedTier(p); err != nil || tier != 0 {
+		return tier, false, err
+	}
+	told, err := s.look(t, p)
+	return told.tier, true, err
+}
+
+// refuseRemoved returns an error if the owner or the log has told of a secret that is not there. If it were created anew
+// without a word about its tier, it would be a standard one.
+func (s *Session) refuseRemoved(t *tx, p tokens.Path) error {
+	tier, err := t.statedTier(p)
+	if err != nil {
+		return err
+	}
+	if tier != 0 {
+		return fault.Damaged(p.String(), "its record is missing, though the owner has stated its tier (%s): restore a backup, or store it "+
+			"anew with a --tier", tier)
+	}
+	told, err := s.look(t, p)
+	if err == nil && told.seq > 0 {
+		err = fault.Damaged(p.String(), "its record is missing, though log entry %d tells of it (%s): restore a backup, or store it anew "+
+			"with a --tier", told.seq, max(told.tier, tokens.Standard))
+	}
+	return err
+}
+
+// stateTier makes a statement of the tier that a write by the owner gives a secret, if it needs one: because another
+// wrote the secret last, or because an older statement says otherwise.
+func (s *Session) stateTier(t *tx, p tokens.Path, w *write) error {
+	if !s.isOwner() || t.Format < keys.Format2 || w.was == 0 {
+		return nil
+	}
+	if !w.state {
+		stated, err := t.statedTier(p)
+		if err != nil || stated == 0 || stated == w.head.Tier {
+			return err
+		}
+	}
+	return tierKind.put(t, secretBucketKey(p), tierBody{t.seq(), w.head.Tier})
+}
+
+// tier checks a statement: it says what the owner's newest entry about the secret says.
+func (v *verification) tier(k, val []byte) error {
+	body, _, err := tierKind.read(v.t, k, val)
+	if err != nil {
+		return err
+	}
+	told := v.told.tiers[string(k)]
+	if !body.Tier.Valid() || body.Tier != told && !v.told.isUnclear(body.Seq) {
+		return tierKind.damaged(k, "it states %s, but the owner's newest log entry about the secret says %s: an old statement was put back",
+			body.Tier, told)
+	}
+	return nil
+}
