@@ -89,6 +89,9 @@ func TestPagesAreNotReadWhileSomebodyWrites(t *testing.T) {
 			}
 			start := time.Now()
 			err = look(path)
+			for tries := 0; !long && errors.As(err, new(*fault.BusyError)) && tries < 10; tries++ {
+				err = look(path) // the machine has so much to do that the writer did not come to its end in time
+			}
 			took := time.Since(start)
 			switch busy := (*fault.BusyError)(nil); {
 			case long && (!errors.As(err, &busy) || took > 2*patience):
