@@ -60,16 +60,19 @@ var companyAgents = map[string]string{
 	"mallory": "secrets:*:prod/mine/*",
 }
 
-var template struct {
+var templates [newestFormat + 1]struct { // by format
 	once sync.Once
 	c    company
 	raw  []byte
 }
 
 // newCompany returns a copy of a company that is built only once.
-func newCompany(t *testing.T) *company {
+func newCompany(t *testing.T) *company { t.Helper(); return newCompanyIn(t, newestFormat) }
+
+func newCompanyIn(t *testing.T, format int) *company {
 	t.Helper()
-	template.once.Do(func() { buildCompany(t) })
+	template := &templates[format]
+	template.once.Do(func() { template.c, template.raw = buildCompany(t, format) })
 	if template.raw == nil {
 		t.Fatal("there is no company")
 	}
@@ -82,8 +85,8 @@ func newCompany(t *testing.T) *company {
 	return &c
 }
 
-func buildCompany(t *testing.T) {
-	c := company{victim: newVictim(t), secret: map[string]keys.Key{}, id: map[string]string{}, text: map[string]string{}}
+func buildCompany(t *testing.T, format int) (company, []byte) {
+	c := company{victim: newVictimIn(t, format), secret: map[string]keys.Key{}, id: map[string]string{}, text: map[string]string{}}
 	token := func(name string, s *Session, scopes string, tier tokens.Tier) {
 		got, err := s.IssueToken(TokenSpec{Scopes: c.scopes(scopes), Tier: tier})
 		if err != nil {
@@ -124,7 +127,7 @@ func buildCompany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.c, template.raw = c, raw
+	return c, raw
 }
 
 const marker = "VALUE of "

@@ -30,13 +30,15 @@ type victim struct {
 	opts  Options
 }
 
-func newVictim(t *testing.T) *victim {
+func newVictim(t *testing.T) *victim { t.Helper(); return newVictimIn(t, newestFormat) }
+
+func newVictimIn(t *testing.T, format int) *victim {
 	t.Helper()
 	owner, err := NewIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, Options{MemoryDir: t.TempDir()}}
+	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, Options{MemoryDir: t.TempDir(), oldFormat: format}}
 	if _, err := Create(v.path, owner, v.opts); err != nil {
 		t.Fatal(err)
 	}

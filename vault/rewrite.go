@@ -162,7 +162,8 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			}
 		}
 		if !p.salvage && !p.cut {
-			v, last, err := s.learnLog(old, !p.narrows()) // to mend an agent takes its name
+			// To mend an agent takes its name, and an upgrade attests only what the log itself tells.
+			v, last, err := s.learnLog(old, !p.narrows() && old.Format == next.epoch.Format)
 			if err != nil {
 				return mark{}, err
 			}

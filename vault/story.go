@@ -282,10 +282,11 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) e
 	if !known {
 		return nil
 	}
+	// A checkpoint of format 1, which has sums, tells who signed a record, not who wrote the value.
 	same := !(told.Sealed > st.began && (told.Sum != "" || st.summed)) || told.Sum == is.sum
 	if st.format >= keys.Format2 {
 		same = st.isPlaced(told.Sealed, told.inBatch, is) &&
-			(told.Sealed >= st.began || from.Unattested || from.Seq == told.Seq && from.By == told.By)
+			(told.Sealed >= st.began || from.Unattested || from.Seq == told.Seq && (from.By == told.By || told.Sum != ""))
 	}
 	if !same && !(st.format >= keys.Format2 && st.isUnclear(body.Seq)) {
 		return fault.Damaged(name, "its content is not what the log says was written")
