@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	filippo.io/age v1.3.2 // the encryption of everything secret, and the owner's identity
 	github.com/alecthomas/kong v1.17.0 // the command line
+	github.com/btcsuite/btcd/btcutil v1.2.0 // Bech32, to read an owner key: age's own is internal, and computes the key's keys
 	github.com/cloudflare/circl v1.6.5 // Ed25519 with tables in the binary: twice as fast to sign
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries
 	go.etcd.io/bbolt v1.5.0 // the file

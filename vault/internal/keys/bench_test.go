@@ -51,3 +51,36 @@ func BenchmarkDerive(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkIdentity measures what a command of the owner does with the owner key: it reads the text, and
+// opens the root, from the age file or from the wrap.
+func BenchmarkIdentity(b *testing.B) {
+	made, err := NewIdentity()
+	if err != nil {
+		b.Fatal(err)
+	}
+	root := NewRoot(Random())
+	sealed, err := SealFor(made, root.Key[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, do := range []struct {
+		what string
+		with func(id *Identity) error
+	}{
+		{"read", func(*Identity) error { return nil }},
+		{"age file", func(id *Identity) error { _, err := OpenAs(id, sealed); return err }},
+	} {
+		b.Run(do.what, func(b *testing.B) {
+			for b.Loop() {
+				id, err := ParseIdentity(made.Text())
+				if err == nil {
+					err = do.with(id)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+	"github.com/btcsuite/btcd/btcutil/bech32"
 
 	"ass/tokens"
 	"ass/vault/internal/fault"
@@ -18,8 +20,27 @@ import (
 // vault made with it.
 type Identity struct {
 	text string // as age writes it
-	id   age.Identity
-	to   func() age.Recipient // needed only to seal; computing it costs as much as the rest
+
+	// What age computes from the text takes longer than a whole read of a value, and only an
+	// age file that is sealed to the identity needs it.
+	id func() (age.Identity, error)
+	to func() (age.Recipient, error)
+}
+
+// newIdentity makes an identity of a text. parse runs when the identity is first needed.
+func newIdentity[I age.Identity, R age.Recipient](text string, parse func(string) (I, error), to func(I) R) *Identity {
+	id := sync.OnceValues(func() (I, error) { return parse(text) })
+	return &Identity{
+		text: text,
+		id:   func() (age.Identity, error) { return id() },
+		to: func() (age.Recipient, error) {
+			id, err := id()
+			if err != nil {
+				return nil, err
+			}
+			return to(id), nil
+		},
+	}
 }
 
 // NewIdentity makes a post-quantum hybrid identity (ML-KEM-768 with X25519).
@@ -28,7 +49,8 @@ func NewIdentity() (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
+	made := func(string) (*age.HybridIdentity, error) { return id, nil }
+	return newIdentity(id.String(), made, (*age.HybridIdentity).Recipient), nil
 }
 
 // LooksLikeIdentity reports whether s has the form of an age identity, even a
@@ -41,17 +63,34 @@ func LooksLikeIdentity(s string) bool {
 // an X25519 one (AGE-SECRET-KEY-1…). The error says what is wrong, but never quotes s.
 func ParseIdentity(s string) (*Identity, error) {
 	line := strings.ToUpper(strings.TrimSpace(s))
-	if id, err := age.ParseHybridIdentity(line); err == nil {
-		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
-	}
-	if id, err := age.ParseX25519Identity(line); err == nil {
-		return &Identity{id.String(), id, func() age.Recipient { return id.Recipient() }}, nil
+	switch nativePrefix(line) {
+	case "age-secret-key-pq-":
+		return newIdentity(line, age.ParseHybridIdentity, (*age.HybridIdentity).Recipient), nil
+	case "age-secret-key-":
+		return newIdentity(line, age.ParseX25519Identity, (*age.X25519Identity).Recipient), nil
 	}
 	if !LooksLikeIdentity(line) {
 		return nil, &tokens.SyntaxError{What: "owner key", Problem: "it does not begin with AGE-SECRET-KEY-"}
 	}
 	return nil, &tokens.SyntaxError{What: "owner key",
 		Problem: "its checksum does not match; was it mistyped or truncated?"}
+}
+
+// nativePrefix returns the prefix of a text that age takes for an identity of its own kinds,
+// and "" for any other text. Of the 32 bytes of a key, Bech32 (BIP 173) has only one text in
+// upper case, so the text is as age writes it.
+func nativePrefix(text string) string {
+	prefix, groups, version, err := bech32.DecodeNoLimitWithVersion(text)
+	if err != nil || version != bech32.Version0 {
+		return ""
+	}
+	key, err := bech32.ConvertBits(groups, 5, 8, false)
+	if err != nil || len(key) != 32 {
+		return ""
+	}
+	clear(key)
+	clear(groups)
+	return prefix
 }
 
 // Text returns the identity in the form that the owner keeps on paper. It is a
@@ -133,7 +172,19 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 }
 
 // SealFor encrypts bytes to an identity.
-func SealFor(i *Identity, plain []byte) ([]byte, error) { return encrypt(i.to(), plain) }
+func SealFor(i *Identity, plain []byte) ([]byte, error) {
+	to, err := i.to()
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(to, plain)
+}
 
 // OpenAs decrypts bytes that were sealed to this identity; any failure is [ErrSealed].
-func OpenAs(i *Identity, sealed []byte) ([]byte, error) { return Decrypt(i.id, sealed) }
+func OpenAs(i *Identity, sealed []byte) ([]byte, error) {
+	id, err := i.id()
+	if err != nil {
+		return nil, ErrSealed
+	}
+	return Decrypt(id, sealed)
+}

@@ -1,11 +1,14 @@
 package keys
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
 
+	"filippo.io/age"
 	"filippo.io/age/armor"
+	"github.com/btcsuite/btcd/btcutil/bech32"
 
 	"ass/vault/internal/fault"
 )
@@ -41,6 +44,166 @@ func TestParseIdentity(t *testing.T) {
 			t.Errorf("%s: the error repeats the key", name)
 		}
 	}
+}
+
+// asAge returns age's own text of the identity that age reads in a text; "" if it reads none.
+func asAge(text string) string {
+	line := strings.ToUpper(strings.TrimSpace(text))
+	if id, err := age.ParseHybridIdentity(line); err == nil {
+		return id.String()
+	}
+	if id, err := age.ParseX25519Identity(line); err == nil {
+		return id.String()
+	}
+	return ""
+}
+
+// readsAsAge fails if ParseIdentity reads another identity in a text than age does. It returns what
+// age reads.
+func readsAsAge(t *testing.T, text string) string {
+	t.Helper()
+	got, want := "", asAge(text)
+	id, err := ParseIdentity(text)
+	if err == nil {
+		got = id.Text()
+	}
+	if got != want {
+		t.Errorf("%q is read as %q, and age reads %q", text, got, want)
+	}
+	if err == nil {
+		if _, err := id.id(); err != nil {
+			t.Errorf("%q: age does not read it when it is needed: %v", text, err)
+		}
+		if _, err := id.to(); err != nil {
+			t.Errorf("%q: it has no recipient: %v", text, err)
+		}
+	}
+	return want
+}
+
+var nativePrefixes = []string{"age-secret-key-pq-", "age-secret-key-"}
+
+// groups are bytes as Bech32 writes them, in groups of five bits; pad is added to the last one, of which not
+// all bits count.
+func groups(t testing.TB, key []byte, pad byte) []byte {
+	of, err := bech32.ConvertBits(key, 8, 5, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(of) > 0 {
+		of[len(of)-1] += pad
+	}
+	return of
+}
+
+// ParseIdentity checks a text itself, without the keys that age computes. It reads what age reads.
+func TestParsesAsAge(t *testing.T) {
+	key := bytes.Repeat([]byte{0x5a}, 32)
+	encode := func(prefix string, of []byte, as func(string, []byte) (string, error)) string {
+		text, err := as(prefix, of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for _, prefix := range nativePrefixes {
+		text := encode(prefix, groups(t, key, 0), bech32.Encode)
+		upper := strings.ToUpper(text)
+		for name, c := range map[string]struct {
+			text string
+			is   bool
+		}{
+			"in lower case":           {text, true},
+			"in upper case":           {upper, true},
+			"in both":                 {text[:20] + upper[20:], true},
+			"within spaces":           {"\t " + text + "\r\n", true},
+			"with a long s":           {strings.Replace(text, "s", "\u017f", 1), true}, // its upper case is S
+			"a space inside":          {text[:30] + " " + text[30:], false},
+			"the Kelvin sign":         {strings.Replace(text, "k", "\u212a", 1), false},
+			"a byte that is no text":  {text[:30] + "\xff" + text[31:], false},
+			"another letter":          {text[:30] + "b" + text[31:], false},
+			"a second 1":              {text[:30] + "1" + text[31:], false},
+			"cut":                     {text[:len(text)-1], false},
+			"nothing but the prefix":  {prefix + "1", false},
+			"two":                     {text + text, false},
+			"its padding is not 0":    {encode(prefix, groups(t, key, 1), bech32.Encode), false},
+			"a group too many":        {encode(prefix, append(groups(t, key, 0), 0), bech32.Encode), false},
+			"31 bytes":                {encode(prefix, groups(t, key[1:], 0), bech32.Encode), false},
+			"33 bytes":                {encode(prefix, groups(t, append(key, 1), 0), bech32.Encode), false},
+			"no bytes":                {encode(prefix, nil, bech32.Encode), false},
+			"the checksum of Bech32m": {encode(prefix, groups(t, key, 0), bech32.EncodeM), false},
+			"another kind":            {encode(prefix+"x", groups(t, key, 0), bech32.Encode), false},
+			"a plugin's":              {encode("age-plugin-yubikey-", groups(t, key, 0), bech32.Encode), false},
+			"a recipient":             {encode("age", groups(t, key, 0), bech32.Encode), false},
+		} {
+			if is := readsAsAge(t, c.text); is != "" != c.is {
+				t.Errorf("%s, %s: age reads %q", prefix, name, is)
+			}
+		}
+	}
+}
+
+// An identity that was read from its text seals and opens as the one that was made.
+func TestParsedIdentityOpens(t *testing.T) {
+	made, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x25519, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{made.Text(), x25519.String()} {
+		id, err := ParseIdentity(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseIdentity(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := SealFor(id, []byte("hunter2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, by := range []*Identity{id, again} {
+			if plain, err := OpenAs(by, sealed); err != nil || string(plain) != "hunter2" {
+				t.Errorf("it opens to %q: %v", plain, err)
+			}
+		}
+		other, err := NewIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenAs(other, sealed); !errors.Is(err, ErrSealed) {
+			t.Errorf("another identity opens it: %v", err)
+		}
+	}
+}
+
+// FuzzIdentity holds ParseIdentity against age, in any text, and in texts of which the checksum is right.
+func FuzzIdentity(f *testing.F) {
+	key := bytes.Repeat([]byte{0x5a}, 32)
+	for _, prefix := range append(nativePrefixes, "age-plugin-x-", "\u017f1") {
+		text, _ := bech32.Encode(prefix, groups(f, key, 0))
+		f.Add(text, prefix, groups(f, key, 0))
+		f.Add(strings.ToUpper(text)+"\n", prefix, groups(f, key, 3))
+		f.Add(prefix+"1", strings.ToUpper(prefix), groups(f, key[1:], 0))
+		f.Add(text[:max(len(text)-1, 0)], prefix+"1", append(groups(f, key, 0), 0))
+	}
+	f.Fuzz(func(t *testing.T, text, prefix string, of []byte) {
+		readsAsAge(t, text)
+		for i := range of {
+			of[i] &= 31
+		}
+		for _, prefix := range append(nativePrefixes, prefix) {
+			for _, as := range []func(string, []byte) (string, error){bech32.Encode, bech32.EncodeM} {
+				if text, err := as(prefix, of); err == nil {
+					readsAsAge(t, text)
+				}
+			}
+		}
+	})
 }
 
 // A locked identity opens with its passphrase alone, as it was.
