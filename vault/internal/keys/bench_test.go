@@ -64,11 +64,16 @@ func BenchmarkIdentity(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	wrap, err := root.Wrap(made)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, do := range []struct {
 		what string
 		with func(id *Identity) error
 	}{
 		{"read", func(*Identity) error { return nil }},
+		{"wrap", func(id *Identity) error { _, err := OpenWrap(id, root.Vault, wrap); return err }},
 		{"age file", func(id *Identity) error { _, err := OpenAs(id, sealed); return err }},
 	} {
 		b.Run(do.what, func(b *testing.B) {

@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -178,6 +179,68 @@ func TestParsedIdentityOpens(t *testing.T) {
 		if _, err := OpenAs(other, sealed); !errors.Is(err, ErrSealed) {
 			t.Errorf("another identity opens it: %v", err)
 		}
+	}
+}
+
+// The wrap of a root opens with the identity for which it was made, for the vault of that root, and in no
+// other way.
+func TestOwnerWrap(t *testing.T) {
+	root, other := NewRoot(Random()), NewRoot(Random())
+	made, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x25519, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := ParseIdentity(x25519.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ owner, stranger *Identity }{{made, old}, {old, made}} {
+		sealed, err := root.Wrap(c.owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseIdentity(c.owner.Text())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := OpenWrap(again, root.Vault, sealed); err != nil || got != root.Key {
+			t.Fatalf("it does not open: %v", err)
+		}
+		if again.WrapName() != c.owner.WrapName() || again.WrapName() == c.stranger.WrapName() {
+			t.Errorf("the name %s is not that of one identity", again.WrapName())
+		}
+		refused := func(what string, owner *Identity, vid VaultID, sealed []byte) {
+			t.Helper()
+			if got, err := OpenWrap(owner, vid, sealed); !errors.Is(err, ErrSealed) || got != (Key{}) {
+				t.Errorf("%s: it opens, or fails with %v", what, err)
+			}
+		}
+		refused("another identity", c.stranger, root.Vault, sealed)
+		refused("another vault", c.owner, other.Vault, sealed)
+		refused("nothing", c.owner, root.Vault, nil)
+		for i := range sealed {
+			altered := bytes.Clone(sealed)
+			altered[i] ^= 1
+			refused(fmt.Sprintf("byte %d altered", i), c.owner, root.Vault, altered)
+			refused(fmt.Sprintf("cut to %d bytes", i), c.owner, root.Vault, sealed[:i])
+		}
+		k, ctx := c.owner.wrap(root.Vault)
+		for what, plain := range map[string][]byte{"no root": {}, "a short root": root.Key[1:], "a long root": append(root.Key[:], 0)} {
+			odd, err := Seal(k, ctx, plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused(what, c.owner, root.Vault, odd)
+		}
+		public, err := SealFor(c.owner, root.Key[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused("what anybody can seal to the recipient", c.owner, root.Vault, public)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
@@ -101,6 +102,41 @@ func VaultIDOf(owner ed25519.PublicKey) VaultID {
 func (r *Root) Bind(owner *Identity) [32]byte {
 	return mac(kdfBytes([]byte(owner.text), nil, "ass/1 owner bind"), r.Vault[:], r.Key[:])
 }
+
+// Wrap seals the root under a key that is derived from the text of the owner's identity. It opens
+// in a tenth of the time that the age file takes. Only a holder of the identity can make it, so it does what
+// [Root.Bind] does, too. An identity whose text is not its secret, such as one in hardware, must have no
+// wrap: it opens the age file.
+func (r *Root) Wrap(owner *Identity) ([]byte, error) {
+	k, ctx := owner.wrap(r.Vault)
+	defer k.Wipe()
+	return Seal(k, ctx, r.Key[:])
+}
+
+// OpenWrap opens the root of a vault that [Root.Wrap] sealed. Any failure is [ErrSealed].
+func OpenWrap(owner *Identity, vid VaultID, sealed []byte) (root Key, err error) {
+	k, ctx := owner.wrap(vid)
+	defer k.Wipe()
+	plain, err := Open(k, ctx, sealed)
+	defer clear(plain)
+	if err != nil || len(plain) != len(root) {
+		return root, ErrSealed
+	}
+	return Key(plain), nil
+}
+
+func (i *Identity) wrap(vid VaultID) (Key, []byte) {
+	return kdfBytes([]byte(i.text), nil, "ass/2 owner wrap"), append(LP(nil, "owner"), vid[:]...)
+}
+
+// WrapName returns the name under which the wrap for this identity is stored. Each identity has its own.
+func (i *Identity) WrapName() string {
+	index := kdfBytes([]byte(i.text), nil, "ass/2 owner index")
+	return WrapPrefix + hex.EncodeToString(index[:16])
+}
+
+// WrapPrefix is what the names of all wraps begin with.
+const WrapPrefix = "owner/"
 
 // AuditKey derives the key of the log entry that begins an epoch.
 func (r *Root) AuditKey(epoch uint32, seq uint64) Key {

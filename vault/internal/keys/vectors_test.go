@@ -39,6 +39,15 @@ func TestVectors(t *testing.T) {
 	}
 	bind := root.Bind(owner)
 	put("owner bind", bind[:])
+	got["owner wrap name"] = owner.WrapName()
+	ownerWrap, ownerWrapContext := owner.wrap(root.Vault)
+	put("owner wrap key", ownerWrap[:])
+	put("owner wrap context", ownerWrapContext)
+	wrapped, err := OpenWrap(owner, root.Vault, in.Hex("sealed owner wrap"))
+	if err != nil {
+		t.Errorf("the owner wrap does not open: %v", err)
+	}
+	put("sealed owner wrap opens to", wrapped[:])
 	wrap, wrapContext := root.EpochWrap(1, Format1)
 	put("epoch wrap key", wrap[:])
 	put("epoch wrap context", wrapContext)
