@@ -297,9 +297,12 @@ func TestRestoreChecksTheBackupAgain(t *testing.T) {
 // A backup can be restored over its vault even if the root, the id or the format of that
 // vault is damaged.
 func TestRestoreOverAHurtBeginning(t *testing.T) {
-	for _, name := range []string{metaRoot, metaVault, metaFormat, metaBind, metaEpoch, metaHead} {
+	for _, name := range []string{metaRoot, metaVault, metaFormat, keys.WrapPrefix, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
+			if name == keys.WrapPrefix {
+				name = v.owner.WrapName()
+			}
 			file := v.backUp()
 			value := v.take(bucketMeta, []byte(name))
 			value[0] ^= 4

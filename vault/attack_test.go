@@ -232,7 +232,7 @@ func TestTheIDIsThatOfTheOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "its id") {
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the id of the vault") {
 		t.Errorf("%v", err)
 	}
 }
@@ -721,40 +721,43 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 	if _, err := Create(path, mallory, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	opened, err := Open(path, Options{})
+	forged := &victim{t: t, path: path, owner: mallory}
+	var root *keys.Root
+	forged.do(func(s *Session) {
+		copied := *s.root
+		root = &copied
+	})
+	sealed, err := keys.SealFor(v.owner, root.Key[:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := opened.Owner(mallory)
+	wrap, err := root.Wrap(mallory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := keys.SealFor(v.owner, s.root.Key[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := opened.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(b *bbolt.Tx) error { return b.Bucket([]byte(bucketMeta)).Put([]byte(metaRoot), sealed) })
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
-	opened, err = Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close()
-	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(),
-		"somebody who does not have this owner key") {
-		t.Errorf("the owner's key opened it: %v", err)
-	}
-	if _, err := opened.Owner(mallory); !errors.Is(err, ErrWrongKey) {
-		t.Errorf("mallory's key: %v", err)
+	own := []byte(v.owner.WrapName()) // mallory has seen another vault of the owner
+	for _, step := range []struct {
+		what  string
+		name  []byte
+		value []byte
+		want  error
+	}{
+		{"the root, sealed to the owner's recipient", []byte(metaRoot), sealed, ErrWrongKey},
+		{"her wrap, under the owner's name", own, wrap, ErrDamaged},
+		{"the wrap of the owner's vault", own, v.take(bucketMeta, own), ErrDamaged},
+		{"and that vault's id", []byte(metaVault), v.take(bucketMeta, []byte(metaVault)), ErrDamaged},
+	} {
+		forged.give(bucketMeta, step.name, step.value)
+		opened, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := opened.Owner(v.owner); !errors.Is(err, step.want) {
+			t.Errorf("%s: the owner's key: %v", step.what, err)
+		}
+		if err := opened.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -763,21 +766,29 @@ func TestMetaIsBound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
-	for _, name := range []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead} {
+	for _, name := range []string{metaFormat, metaVault, metaRoot, keys.WrapPrefix, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			for _, how := range []string{"removed", "altered", "belongs to another vault"} {
-				v, other := newVictim(t), newVictim(t)
-				value := v.take(bucketMeta, []byte(name))
-				foreign := other.take(bucketMeta, []byte(name))
+				v := newVictim(t)
+				other := &victim{t: t, path: filepath.Join(t.TempDir(), "vault.db"), owner: v.owner}
+				if _, err := Create(other.path, v.owner, Options{}); err != nil {
+					t.Fatal(err)
+				}
+				at := []byte(name)
+				if name == keys.WrapPrefix {
+					at = []byte(v.owner.WrapName())
+				}
+				value := v.take(bucketMeta, at)
+				foreign := other.take(bucketMeta, at)
 				v.edit(func(b func(string) *bbolt.Bucket) {
 					switch how {
 					case "removed":
-						_ = b(bucketMeta).Delete([]byte(name))
+						_ = b(bucketMeta).Delete(at)
 					case "altered":
 						value[len(value)-1] ^= 1
-						_ = b(bucketMeta).Put([]byte(name), value)
+						_ = b(bucketMeta).Put(at, value)
 					default:
-						_ = b(bucketMeta).Put([]byte(name), foreign)
+						_ = b(bucketMeta).Put(at, foreign)
 					}
 				})
 				if name == metaFormat && how == "belongs to another vault" {
@@ -790,6 +801,12 @@ func TestMetaIsBound(t *testing.T) {
 						_, _, err = s.Get(v.p("a/K"), 0)
 					}
 					opened.Close()
+				}
+				if name == metaRoot { // what a command opens is the wrap
+					if found := v.problems(); err != nil || !strings.Contains(found, "meta/root: ") {
+						t.Errorf("%s: %v, and the verification found %q", how, err, found)
+					}
+					continue
 				}
 				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrFormat) {
 					t.Errorf("%s: %v", how, err)

@@ -49,12 +49,19 @@ const (
 	metaFormat = "format" // formatPrefix and the number of the format
 	metaVault  = "vault"  // the vault id, 16 bytes; the owner recomputes it
 	metaRoot   = "root"   // the root, an age file encrypted to the owner
-	metaBind   = "bind"   // ties the root to the owner's identity
+	metaBind   = "bind"   // in format 1, ties the root to the owner's identity; then comes the wrap, see keys.WrapName
 	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
 	metaHead   = "head"   // see head
 )
 
-var metaNames = []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
+// metaNames are the keys of the meta bucket of the owner's vault.
+func (s *Session) metaNames() []string {
+	names := []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
+	if s.epoch.Format >= keys.Format2 {
+		names[3] = s.owner.WrapName()
+	}
+	return names
+}
 
 const (
 	formatPrefix = "ass/"

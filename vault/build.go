@@ -127,7 +127,8 @@ func (s *Session) become(next *Session) {
 	if next.root != s.root {
 		s.root.Wipe()
 	}
-	s.epoch, s.ring, s.secret, s.root, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.pub, next.by
+	s.epoch, s.ring, s.secret, s.root, s.owner, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.owner,
+		next.pub, next.by
 	s.batches, s.v.format = next.batches, next.epoch.Format
 	if s.v.vid != next.epoch.Vault { // this machine has not yet seen the new vault id
 		s.v.vid, s.v.seen, s.v.back = next.epoch.Vault, mark{}, nil

@@ -79,13 +79,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err != nil {
 		return err
 	}
-	err = w.t.putMeta(metaFormat, []byte(formatName(w.t.Format)))
-	if p.owner != nil {
-		err = errors.Join(err, w.putOwner(p.owner.id, p.owner.root))
-	} else {
-		err = errors.Join(err, w.copyMeta(old, metaVault, metaRoot, metaBind))
-	}
-	if err != nil {
+	if err := w.keepOwner(old, next); err != nil {
 		return err
 	}
 	// Copy the log unchanged: the keys that made its MACs are gone.

@@ -19,19 +19,19 @@ func HeadHasNoKey(s *Session) (missing bool) {
 // OwnerLike is v.Owner(id). If the vault is the one of s in everything that Owner reads, OwnerLike
 // does not open the root again, which takes longer than reading a value.
 func OwnerLike(s *Session, opened map[string][]byte, v *Vault, id *Identity) (*Session, error) {
-	for _, name := range []string{metaVault, metaRoot, metaBind, metaEpoch} {
+	for name := range opened {
 		if got, err := v.meta(name); err != nil || !bytes.Equal(got, opened[name]) {
 			return v.Owner(id)
 		}
 	}
-	return v.ownerSession(s.root, s.epoch.N, s.secret, s.epoch.Format), nil // v does not wipe it: s still needs its root
+	return v.ownerSession(id, s.root, s.epoch.N, s.secret, s.epoch.Format), nil // v does not wipe it: s still needs its root
 }
 
 // Meta returns what Owner reads of a vault.
-func Meta(v *Vault) (map[string][]byte, error) {
+func Meta(v *Vault, id *Identity) (map[string][]byte, error) {
 	values := map[string][]byte{}
 	var err error
-	for _, name := range []string{metaVault, metaRoot, metaBind, metaEpoch} {
+	for _, name := range []string{metaVault, metaRoot, metaBind, id.WrapName(), metaEpoch} {
 		if values[name], err = v.meta(name); err != nil {
 			return nil, err
 		}

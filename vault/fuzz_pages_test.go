@@ -54,7 +54,7 @@ func FuzzPages(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	opened, err := vault.Meta(v)
+	opened, err := vault.Meta(v, owner)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -57,6 +57,22 @@ func BenchmarkOpenVault(b *testing.B) {
 	}
 }
 
+// BenchmarkOwner measures how the owner key, as text, opens the vault.
+func BenchmarkOwner(b *testing.B) {
+	v, owner := benchFile(b, 10)
+	defer v.Close()
+	text := owner.Text()
+	for b.Loop() {
+		id, err := ParseIdentity(text)
+		if err == nil {
+			_, err = v.Owner(id)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func benchFile(b *testing.B, n int) (*Vault, *Identity) {
 	b.Helper()
 	owner, err := NewIdentity()

@@ -174,7 +174,7 @@ func (r *restore) do() error {
 		n = max(n, r.history.epoch)
 	}
 	v := &Vault{path: r.path, opts: r.o, vid: r.from.v.vid}
-	next := v.ownerSession(r.from.root, n+1, keys.Random(), v.opts.format())
+	next := v.ownerSession(r.id, r.from.root, n+1, keys.Random(), v.opts.format())
 	defer next.wipe()
 	if r.plan.There {
 		if err := dropLeftovers(r.path); err != nil {
@@ -225,8 +225,7 @@ func (r *restore) do() error {
 }
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {
-	err := w.t.putMeta(metaFormat, []byte(formatName(w.t.Format)))
-	if err = errors.Join(err, w.copyMeta(old, metaVault, metaRoot, metaBind)); err != nil {
+	if err := w.keepOwner(old, next); err != nil {
 		return err
 	}
 	cp, err := r.copyLog(old, w)

@@ -137,11 +137,11 @@ var errReadOnly = errors.New("the vault was opened read-only, so it cannot be re
 // A rewrite that takes a right away believes nothing that the holder of that right could have written
 // with the keys of the epoch: not the head, and none of its numbers. The log says where it ends.
 func (s *Session) rewrite(p *rewritePlan) error {
-	root := s.root
+	owner, root := s.owner, s.root
 	if p.owner != nil {
-		root = p.owner.root
+		owner, root = p.owner.id, p.owner.root
 	}
-	next := s.v.ownerSession(root, s.epoch.N+1, keys.Random(), s.v.opts.format())
+	next := s.v.ownerSession(owner, root, s.epoch.N+1, keys.Random(), s.v.opts.format())
 	replace := &replacement{next: next, distrust: p.narrows()}
 	if p.Keep {
 		var err error

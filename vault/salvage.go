@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
@@ -129,38 +130,77 @@ func (w *salvage) refuseLater() error {
 
 // findKeys finds the root and the newest epoch.
 func (w *salvage) findKeys(o Options) error {
-	var root *keys.Root
-	tried, binds := map[string]bool{}, map[string]bool{}
-	roots := 0
-	for _, e := range w.found {
-		if string(e.Key) == metaBind {
-			binds[string(e.Value)] = true
-		}
-	}
-	for _, e := range w.found {
-		if root != nil || string(e.Key) != metaRoot || tried[string(e.Value)] {
-			continue
-		}
-		tried[string(e.Value)] = true
-		roots++
-		plain, err := keys.OpenAs(w.id, e.Value)
-		if err != nil || len(plain) != len(keys.Key{}) {
-			continue
-		}
-		r := keys.NewRoot(keys.Key(plain))
-		clear(plain)
-		if want := r.Bind(w.id); binds[string(want[:])] {
-			root = r
-		}
-	}
+	root, seals := w.findRoot()
 	switch {
-	case roots == 0:
+	case seals == 0:
 		return fault.Unusable(w.path, "no root of a vault was found in it; nothing can be salvaged")
 	case root == nil:
 		return fault.New(ErrWrongKey, "this owner key does not open what is in %s", w.path)
 	}
 	if w.findEpoch(root, o); w.s == nil {
 		return fault.Unusable(w.path, "the key of its epoch was not found; nothing can be salvaged")
+	}
+	return nil
+}
+
+// findRoot finds the root of the owner's vault: in the wrap, or in the age file. Anybody can make such an age file
+// for the owner, so its root counts only if the wrap or the bind of format 1 says that the owner made it. seals is
+// the number of places where some root is sealed.
+func (w *salvage) findRoot() (root *keys.Root, seals int) {
+	own := w.id.WrapName()
+	values, met := map[string][][]byte{}, map[[2]string]bool{}
+	for _, e := range w.found { // the surest first
+		name := string(e.Key)
+		seal := name == metaRoot || strings.HasPrefix(name, keys.WrapPrefix) && len(name) == len(own)
+		if !seal && name != metaBind && (name != metaVault || len(e.Value) != len(keys.VaultID{})) {
+			continue
+		}
+		if at := [2]string{name, string(e.Value)}; !met[at] {
+			met[at] = true
+			values[name] = append(values[name], e.Value)
+		}
+		if seal {
+			seals++
+		}
+	}
+	binds := map[string]bool{}
+	for _, bind := range values[metaBind] {
+		binds[string(bind)] = true
+	}
+	const most = 16 // a vault has one of each, and nobody can make us try all pairs of a million
+	ids, wraps := values[metaVault], values[own]
+	ids, wraps = ids[:min(len(ids), most)], wraps[:min(len(wraps), most)]
+	for _, id := range ids {
+		if root := w.unwrap(keys.VaultID(id), wraps); root != nil {
+			return root, seals
+		}
+	}
+	for _, file := range values[metaRoot] {
+		plain, err := keys.OpenAs(w.id, file)
+		if err != nil || len(plain) != len(keys.Key{}) {
+			continue
+		}
+		root := keys.NewRoot(keys.Key(plain))
+		clear(plain)
+		if bind := root.Bind(w.id); binds[string(bind[:])] || w.unwrap(root.Vault, wraps) != nil {
+			return root, seals
+		}
+	}
+	return nil, seals
+}
+
+// unwrap returns the root of a vault if one of the wraps has it.
+func (w *salvage) unwrap(vid keys.VaultID, wraps [][]byte) *keys.Root {
+	for _, sealed := range wraps {
+		k, err := keys.OpenWrap(w.id, vid, sealed)
+		if err != nil {
+			continue
+		}
+		root := keys.NewRoot(k)
+		k.Wipe()
+		if root.Vault == vid {
+			return root
+		}
 	}
 	return nil
 }
@@ -177,7 +217,7 @@ func (w *salvage) findEpoch(root *keys.Root, o Options) {
 			k, ctx := root.EpochWrap(n, format)
 			secret, err := keys.Open(k, ctx, e.Value[4:])
 			if err == nil && len(secret) == len(keys.Key{}) && (w.s == nil || n > w.s.epoch.N) {
-				w.s, w.epoch = v.ownerSession(root, n, keys.Key(secret), format), e.Value
+				w.s, w.epoch = v.ownerSession(w.id, root, n, keys.Key(secret), format), e.Value
 			}
 			clear(secret)
 		}

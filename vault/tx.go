@@ -158,8 +158,8 @@ func (t *tx) putMeta(name string, value []byte) error {
 	return t.b.Put(bucketMeta, []byte(name), value)
 }
 
-// strangers names the buckets and the meta keys that this format does not have.
-func (t *tx) strangers() (names []string, err error) {
+// strangers names the buckets that this format does not have, and the keys of the meta bucket that are not among known.
+func (t *tx) strangers(known []string) (names []string, err error) {
 	buckets, err := t.b.Buckets()
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (t *tx) strangers() (names []string, err error) {
 		}
 	}
 	return names, t.walk(bucketMeta, nil, func(k, _ []byte) error {
-		if !slices.Contains(metaNames, string(k)) {
+		if !slices.Contains(known, string(k)) {
 			names = append(names, fmt.Sprintf("meta/%q", k))
 		}
 		return nil

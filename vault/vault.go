@@ -139,7 +139,7 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	root := keys.NewRoot(keys.Random())
 	secret := keys.Random()
 	v := &Vault{path: path, opts: o, vid: root.Vault}
-	s := v.ownerSession(root, 1, secret, o.format())
+	s := v.ownerSession(owner, root, 1, secret, o.format())
 	defer s.wipe()
 	_, err = prepareFile(path, s, func(w *builder) error {
 		w.t.head.log.Key = root.AuditKey(1, 1)
@@ -158,19 +158,41 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 	return v.ID(), err
 }
 
-// putOwner writes the id of the vault and its root, sealed and bound to the owner.
+// hasWrap reports whether the root is sealed under the owner's identity text, too. In format 1, it was
+// bound to it.
+func (v *Vault) hasWrap() bool { return v.format >= keys.Format2 }
+
+// putOwner writes the id of the vault and its root, with what only the owner can make of it: the
+// wrap or, in format 1, the bind.
 func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
 	sealed, err := keys.SealFor(owner, root.Key[:])
 	if err != nil {
 		return err
 	}
-	bind := root.Bind(owner)
-	for name, value := range map[string][]byte{metaFormat: []byte(formatName(w.t.Format)), metaVault: root.Vault[:], metaRoot: sealed, metaBind: bind[:]} {
+	values := map[string][]byte{metaFormat: []byte(formatName(w.t.Format)), metaVault: root.Vault[:], metaRoot: sealed}
+	if w.t.Format >= keys.Format2 {
+		if values[owner.WrapName()], err = root.Wrap(owner); err != nil {
+			return err
+		}
+	} else {
+		bind := root.Bind(owner)
+		values[metaBind] = bind[:]
+	}
+	for name, value := range values {
 		if err := w.t.putMeta(name, value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepOwner writes the root of a vault that is rewritten. It seals the root anew, because the old seals may not hold:
+// every command opens only one of them. In format 1, it copies the only one, and the bind.
+func (w *builder) keepOwner(old *tx, next *Session) error {
+	if w.t.Format < keys.Format2 && old.Vault == next.root.Vault {
+		return w.copyMeta(old, metaFormat, metaVault, metaRoot, metaBind)
+	}
+	return w.putOwner(next.owner, next.root)
 }
 
 // Open locks the vault at path and opens its file. If it returns an error, the
@@ -360,6 +382,7 @@ type Session struct {
 	secret  keys.Key          // of the epoch; only in the owner's sessions
 	root    *keys.Root        // only in the owner's sessions
 	batches *batches          // which signatures were checked
+	owner   *Identity         // only in the owner's sessions
 }
 
 // isOwner reports whether this is a session of the owner's key. A token that the owner
@@ -377,25 +400,15 @@ func (s *Session) inOrder() *Session {
 
 // Owner opens the vault with the owner's identity. If the identity does not open the
 // vault, it returns [ErrWrongKey]. If somebody else made the vault for this identity,
-// it returns [ErrDamaged].
+// it returns [ErrWrongKey] or [ErrDamaged].
 func (v *Vault) Owner(id *Identity) (*Session, error) {
-	sealed, err := v.meta(metaRoot)
+	open := v.openWrap
+	if !v.hasWrap() {
+		open = v.openBound
+	}
+	root, err := open(id)
 	if err != nil {
 		return nil, err
-	}
-	plain, err := keys.OpenAs(id, sealed)
-	if err != nil || len(plain) != len(keys.Key{}) {
-		return nil, fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or "+
-			"its root was modified", v.path)
-	}
-	root := keys.NewRoot(keys.Key(plain))
-	clear(plain)
-	bound, err := v.meta(metaBind)
-	if err != nil {
-		return nil, err
-	}
-	if want := root.Bind(id); !hmac.Equal(bound, want[:]) {
-		return nil, fault.Damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
 	}
 	if !bytes.Equal(v.vid[:], root.Vault[:]) {
 		return nil, fault.Damaged(v.path, "its id does not match its owner")
@@ -413,13 +426,60 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 	if err != nil || len(secret) != len(keys.Key{}) {
 		return nil, fault.Damaged("meta/epoch", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
-	s := v.ownerSession(root, n, keys.Key(secret), v.format)
+	s := v.ownerSession(id, root, n, keys.Key(secret), v.format)
 	clear(secret)
 	v.sessions = append(v.sessions, s)
 	return s, nil
 }
 
-func (v *Vault) ownerSession(root *keys.Root, n uint32, secret keys.Key, format int) *Session {
+// openWrap opens the root with the key that only the owner has. The age file of the root is for those
+// whose identity has no such key, and [Session.Verify] compares both.
+func (v *Vault) openWrap(id *Identity) (*keys.Root, error) {
+	name := id.WrapName()
+	sealed, err := v.meta(name)
+	if err != nil {
+		return nil, err
+	}
+	if sealed == nil {
+		return nil, v.wrongKey()
+	}
+	k, err := keys.OpenWrap(id, v.vid, sealed)
+	defer k.Wipe()
+	if err != nil {
+		return nil, fault.Damaged(v.path, "meta/%s does not decrypt: it, or the id of the vault, was modified", name)
+	}
+	return keys.NewRoot(k), nil
+}
+
+// openBound opens the root of a vault of format 1. Anybody can seal a root of their own to the owner's public
+// recipient, so it must be bound to the owner, too.
+func (v *Vault) openBound(id *Identity) (*keys.Root, error) {
+	sealed, err := v.meta(metaRoot)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := keys.OpenAs(id, sealed)
+	if err != nil || len(plain) != len(keys.Key{}) {
+		return nil, v.wrongKey()
+	}
+	root := keys.NewRoot(keys.Key(plain))
+	clear(plain)
+	bound, err := v.meta(metaBind)
+	if err != nil {
+		return nil, err
+	}
+	if want := root.Bind(id); !hmac.Equal(bound, want[:]) {
+		return nil, fault.Damaged(v.path, "somebody who does not have this owner key made the vault for it; do not use it")
+	}
+	return root, nil
+}
+
+func (v *Vault) wrongKey() error {
+	return fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root "+
+		"was modified", v.path)
+}
+
+func (v *Vault) ownerSession(owner *Identity, root *keys.Root, n uint32, secret keys.Key, format int) *Session {
 	return &Session{
 		v:       v,
 		by:      actor{id: audit.Owner, kind: audit.Human, sign: root.Sign},
@@ -429,6 +489,7 @@ func (v *Vault) ownerSession(root *keys.Root, n uint32, secret keys.Key, format 
 		secret:  secret,
 		root:    root,
 		batches: newBatches(),
+		owner:   owner,
 	}
 }
 

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"ass/tokens"
 	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // Report is what a verification found.
@@ -125,7 +127,10 @@ func (v *verification) run() error {
 		return err
 	}
 	v.Receipt = Receipt{last.Seq, last.LastMAC}
-	strangers, err := v.t.strangers()
+	if err := v.seals(); err != nil {
+		return err
+	}
+	strangers, err := v.t.strangers(v.s.metaNames())
 	if err != nil {
 		return err
 	}
@@ -158,6 +163,40 @@ func (v *verification) run() error {
 	}
 	if len(v.Problems) == 0 {
 		return v.keep(last)
+	}
+	return nil
+}
+
+// seals checks both seals of the root. One of them opened the vault. The other is for identities without a wrap,
+// and for whoever has no more than age.
+func (v *verification) seals() error {
+	if v.s.epoch.Format < keys.Format2 {
+		return nil // Owner has seen to that
+	}
+	file, err := v.t.get(bucketMeta, []byte(metaRoot))
+	if err != nil {
+		return err
+	}
+	name := v.s.owner.WrapName()
+	wrap, err := v.t.get(bucketMeta, []byte(name))
+	if err != nil {
+		return err
+	}
+	plain, err := keys.OpenAs(v.s.owner, file)
+	defer clear(plain)
+	switch {
+	case err != nil:
+		v.found("meta/%s: it does not decrypt with the owner key: it was modified or replaced", metaRoot)
+	case !bytes.Equal(plain, v.s.root.Key[:]):
+		v.found("meta/%s: it is not the root of this vault: it was replaced", metaRoot)
+	}
+	k, err := keys.OpenWrap(v.s.owner, v.s.epoch.Vault, wrap)
+	defer k.Wipe()
+	switch {
+	case err != nil:
+		v.found("meta/%s: it does not decrypt with the owner key: it was modified or replaced", name)
+	case k != v.s.root.Key:
+		v.found("meta/%s: it is not the root of this vault: it was replaced", name)
 	}
 	return nil
 }
