@@ -15,11 +15,12 @@ import (
 // One signature for sixteen records costs a sixteenth, for the author and for each reader.
 //
 //	leaf    = SHA-256(u8 0 ‖ S)
-//	node    = SHA-256(u8 1 ‖ left ‖ right)
+//	node    = SHA-256(u8 height ‖ left ‖ right), where the height of a leaf's parent is 1
 //	message = LP("ass/2 batch") ‖ vid ‖ u32 epoch ‖ epoch's id ‖ LP(by) ‖ root
 //	field   = Ed25519(by, message) ‖ u8 depth ‖ u8 index ‖ path, 32 bytes for each level from the leaf up
 //
 // The depth is the smallest for the number of records. The places that are left are 32 zeros: no hash is that.
+// Because a node says how high it stands, a root has one depth, and so one leaf at each place.
 const (
 	batchDepth = 4
 	batchSize  = 1 << batchDepth // the most records in a batch
@@ -47,12 +48,14 @@ func parseBatchSig(field []byte) (b batchSig, ok bool) {
 
 // root returns the root of the tree in which a leaf stands at the place of b.
 func (b batchSig) root(leaf [32]byte) [32]byte {
+	height := byte(0)
 	for i, path := b.index, b.path; len(path) > 0; i, path = i/2, path[sha256.Size:] {
+		height++
 		beside := [32]byte(path)
 		if i%2 == 0 {
-			leaf = batchNode(leaf, beside)
+			leaf = batchNode(height, leaf, beside)
 		} else {
-			leaf = batchNode(beside, leaf)
+			leaf = batchNode(height, beside, leaf)
 		}
 	}
 	return leaf
@@ -65,8 +68,8 @@ func batchLeaf(signed []byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-func batchNode(left, right [32]byte) [32]byte {
-	b := [1 + 2*sha256.Size]byte{1}
+func batchNode(height byte, left, right [32]byte) [32]byte {
+	b := [1 + 2*sha256.Size]byte{height}
 	copy(b[1:], left[:])
 	copy(b[1+sha256.Size:], right[:])
 	return sha256.Sum256(b[:])
@@ -84,7 +87,7 @@ func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]by
 	for d := range depth {
 		above := make([][32]byte, len(levels[d])/2)
 		for i := range above {
-			above[i] = batchNode(levels[d][2*i], levels[d][2*i+1])
+			above[i] = batchNode(byte(d+1), levels[d][2*i], levels[d][2*i+1])
 		}
 		levels = append(levels, above)
 	}
