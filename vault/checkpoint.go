@@ -34,6 +34,7 @@ type checkpoint struct {
 	CutMAC  []byte     `json:"cut_mac"`          // of that entry
 	Epoch   uint32     `json:"epoch"`            // of the entry Cut
 	Format  int        `json:"format,omitempty"` // of that epoch; 0 and 1 are format 1
+	EpochID string     `json:"eid,omitempty"`    // of that epoch, in hex; none in format 1
 	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
 	Actors  []actorAt  `json:"actors"`           // who may have signed entries after Cut
 	Sums    bool       `json:"sums,omitempty"`   // whether the entries of that epoch have the sums of versions

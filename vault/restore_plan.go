@@ -97,7 +97,7 @@ func (r *restore) readWhole(s *Session) error {
 		if walked != nil {
 			return walked
 		}
-		h.endsIn(h.epoch)
+		h.endsIn(s.epoch)
 		if len(h.problems) > 0 {
 			h.problem = h.problems[0]
 		}
@@ -129,7 +129,7 @@ func (r *restore) readDamaged(why error, its bool) error {
 	h := &history{story: w.told, agents: map[string]agentBody{}, epoch: s.epoch.N, problem: why.Error(),
 		last: w.last, entries: w.log.each}
 	if w.s != nil {
-		hash, owner := s.newHasher(), signer{by: audit.Owner, pub: s.pub}
+		hash, owner := s.newHasher(), signer{by: audit.Owner, pub: s.pub, owner: true}
 		for at, c := range w.records() {
 			var body agentBody
 			rec, err := parseRecord(c.value)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -33,6 +34,7 @@ type story struct {
 	epoch   uint32                 // of the last entry
 	began   uint64                 // the entry that began that epoch
 	format  int                    // of that epoch
+	epochID string                 // of that epoch, in hex; "" in format 1
 	summed  bool                   // in format 1: whether its entries have the sums of versions
 	batched written                // where the current entry put the records that it wrote
 	lastAt  time.Time              // the latest date of an entry
@@ -112,7 +114,7 @@ func (st *story) begin(c checkpoint) error {
 // upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
 // leaves out the records.
 func (st *story) upTo(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, EpochID: st.epochID, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
 		c.Actors = append(c.Actors, st.actors[id])
 	}
@@ -138,6 +140,7 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		Last:     end,
 	}
 	st.epoch, st.began, st.format, st.summed = st.from.Epoch, st.from.Began, max(st.from.Format, keys.Format1), st.from.Sums
+	st.epochID = st.from.EpochID
 	last, epoch, findings := check.Verify(func(yield func(k, val []byte) bool) {
 		for k, val := range entries {
 			st.count(end, progress)
@@ -171,11 +174,17 @@ func (st *story) count(end uint64, progress func(done, total int)) {
 	}
 }
 
-// endsIn compares the epoch in which the log ends with that of the vault.
-func (st *story) endsIn(epoch uint32) {
-	if st.holds && st.epoch != epoch {
-		st.found("audit log: it ends in epoch %d, but the vault is in epoch %d", st.epoch, epoch)
+// endsIn compares the epoch in which the log ends with that of the vault. What the log tells is then held against records
+// of that epoch, even if the entry that began it does not hold.
+func (st *story) endsIn(e keys.Epoch) {
+	switch {
+	case !st.holds:
+	case st.epoch != e.N:
+		st.found("audit log: it ends in epoch %d, but the vault is in epoch %d", st.epoch, e.N)
+	case e.Format >= keys.Format2 && st.epochID != hex.EncodeToString(e.ID[:]):
+		st.found("audit log: it is the log of another epoch %d: it comes from another copy of the vault", e.N)
 	}
+	st.format = e.Format
 }
 
 func (st *story) found(format string, args ...any) {
@@ -370,6 +379,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	}
 	if ev.Epoch != 0 && checked {
 		st.epoch, st.began, st.format = ev.Epoch, seq, formatIn(ev)
+		st.epochID, _ = ev.Metadata["epoch_id"].(string)
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
 	st.batched = writtenBy(ev)

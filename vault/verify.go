@@ -84,7 +84,7 @@ func (v *verification) verify() (Report, error) {
 		return v.Report, err
 	}
 	err := v.s.viewUnchecked(func(t *tx) error {
-		v.t = t
+		v.t, t.both = t, true // the owner's MACs prove nothing to agents
 		return v.run()
 	})
 	return v.Report, err
@@ -266,7 +266,7 @@ func (v *verification) doubts() (list []string) {
 func (v *verification) log() (audit.Position, error) {
 	var walked error
 	last := v.told.read(v.t.head.log.Seq, v.behind(&walked), v.s.v.opts.Progress)
-	v.told.endsIn(v.s.epoch.N)
+	v.told.endsIn(v.s.epoch)
 	v.Problems = append(v.Problems, v.told.problems...)
 	v.Entries, v.Epoch = v.told.entries, v.s.epoch.N
 	return last, walked

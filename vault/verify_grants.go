@@ -209,12 +209,42 @@ func (v *verification) decision(k, val []byte) error {
 	if _, id, _ := cutRequestKey(k); id.String() != body.Request {
 		return fault.Damaged(name, "it decides another request than its key names")
 	}
-	if v, err := v.t.get(bucketRequests, k); v == nil {
+	request, err := v.t.get(bucketRequests, k)
+	if request == nil {
 		return errors.Join(err, fault.Damaged(name, "it decides a request that does not exist"))
 	}
 	event := audit.ApprovalGranted
 	if body.Decision == Denied {
 		event = audit.ApprovalDenied
 	}
-	return v.toldOf(name, event+" "+body.Request, body.Seq)
+	if err := v.toldOf(name, event+" "+body.Request, body.Seq); err != nil || len(body.Key) == 0 {
+		return err
+	}
+	return v.opensApproved(k, request, body)
+}
+
+// opensApproved checks that a decision about a read has the key of the version as it is now. If the owner has sealed the version
+// anew, an old decision opens nothing.
+func (v *verification) opensApproved(k, request []byte, decision decisionBody) error {
+	q, err := v.t.requestAt(k, request)
+	if err != nil {
+		return nil // it is named as a request
+	}
+	version, _, err := versionKind.get(v.t, versionKey(q.Path, q.Version))
+	to, gerr := v.s.granteeOf(v.t, q.Requester)
+	if err != nil || gerr != nil || version.Tier != q.Tier { // then it decides nothing any more
+		return nil
+	}
+	_, id, _ := cutRequestKey(k)
+	fileKey, err := keys.Open(to.Seal, v.t.Epoch.DecisionContext(id, q.Requester, q.Tier, q.Path, q.Version), decision.Key)
+	if err == nil {
+		var value []byte
+		value, err = keys.DecryptWithFileKey(fileKey, version.Sealed)
+		clear(value)
+		clear(fileKey)
+	}
+	if err != nil {
+		return decisionKind.damaged(k, "its key does not open the version that was approved: an old record was put back")
+	}
+	return nil
 }

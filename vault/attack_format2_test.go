@@ -1,0 +1,400 @@
+package vault
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cloudflare/circl/sign/ed25519"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/keys"
+)
+
+// What format 2 closes: an entry says what was written, an epoch has an id, and the owner's records carry a MAC that
+// nobody else can make. Each attack here worked on format 1, or on a draft of format 2.
+
+// logListing is logEvent for an insider, who lists the roots that it likes.
+func logListing(t *tx, ev audit.Event, roots ...[32]byte) error {
+	for _, root := range roots {
+		ev.Roots = append(ev.Roots, base64.StdEncoding.EncodeToString(root[:]))
+	}
+	ev.ID, ev.ActorID, ev.ActorType, ev.CreatedAt = "x", t.by.id, t.by.kind, t.now
+	body, err := ev.Encode()
+	if err != nil {
+		return err
+	}
+	k, v, next := t.head.log.Append(t.logPlace, t.by.id, t.by.sign, body)
+	t.head.log = next
+	return t.b.Append(bucketAudit, k, v)
+}
+
+// made is a record that an insider makes without storing it. mallory may read and write below prod/mine.
+func (c *company) made(s *Session, t *tx, path string, n uint64, value string) *stored {
+	c.t.Helper()
+	body := versionBody{Seq: t.seq(), Tier: tokens.Standard, CreatedAt: t.now}
+	ok, err := s.sealOwn(c.p(path), n, &body, []byte(value))
+	if !ok || err != nil {
+		c.t.Fatalf("%s: %v, %v", path, ok, err)
+	}
+	r, err := versionKind.newStored(t.hasher, t.by, versionKey(c.p(path), n), body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+// madeHead is made for the head of a secret.
+func (c *company) madeHead(t *tx, path string, version uint64, id string) *stored {
+	c.t.Helper()
+	r, err := secretKind.newStored(t.hasher, t.by, []byte(path), secretBody{Seq: t.seq(), ID: id, Version: version,
+		Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+// storeAll stores records as they are.
+func storeAll(t *tx, list ...*stored) (err error) {
+	for _, r := range list {
+		err = cmp.Or(err, insert(t, r.bucket, r.key, r.value))
+	}
+	return err
+}
+
+// imports is the entry of an import of new secrets below prod/mine.
+func (c *company) imports(names ...string) audit.Event {
+	ones, tiers := []any{}, []any{}
+	for range names {
+		ones, tiers = append(ones, 1), append(tiers, tokens.Standard)
+	}
+	return audit.Event{Type: audit.SecretImported, ResourceType: "namespace", ResourceID: "prod/mine",
+		Metadata: map[string]any{"keys": names, "versions": ones, "tiers": tiers}}
+}
+
+// An insider signs two records for one place, lets the log tell of one, and puts the other there later.
+func TestTwoRecordsForOnePlace(t *testing.T) {
+	const m, swapped = "prod/mine/M", "its content is not what the log says was written"
+	update := audit.Event{Type: audit.SecretUpdated, ResourceType: "secret", ResourceID: m,
+		Metadata: map[string]any{"version": 2, "tier": tokens.Standard}}
+	for name, x := range map[string]struct {
+		attack func(c *company, s *Session, t *tx) (later []*stored, err error)
+		finds  string
+	}{
+		"two leaves for one value under a listed root": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x"), c.made(s, t, m, 2, "good")}
+			roots := t.signAll(list)
+			return list[2:], errors.Join(storeAll(t, list[:2]...), logListing(t, update, roots...))
+		}, m + " version 2: " + swapped},
+		"two leaves for one head under a listed root": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x"), c.madeHead(t, m, 2, "y")}
+			roots := t.signAll(list)
+			return list[2:], errors.Join(storeAll(t, list[:2]...), logListing(t, update, roots...))
+		}, m + ": it does not match log entry"},
+		"another batch of the same records": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+			roots := t.signAll(list)
+			other := []*stored{c.made(s, t, m, 2, "good"), c.madeHead(t, m, 2, "x")}
+			t.signAll(other)
+			return other, errors.Join(storeAll(t, list...), logListing(t, update, roots...))
+		}, m + " version 2: " + swapped},
+		"a further root is listed": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+			other := []*stored{c.made(s, t, m, 2, "good")}
+			roots := append(t.signAll(list), t.signAll(other)...)
+			return other, errors.Join(storeAll(t, list...), logListing(t, update, roots...))
+		}, m + " version 2: " + swapped},
+		"two depths of one tree": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, "prod/mine/A", 1, "a"), c.made(s, t, "prod/mine/B", 1, "evil"),
+				c.madeHead(t, "prod/mine/A", 1, "x"), c.madeHead(t, "prod/mine/B", 1, "x")}
+			good := c.made(s, t, "prod/mine/B", 1, "good")
+			left := batchNode(2, batchNode(1, list[0].leaf, list[1].leaf), batchNode(1, list[2].leaf, list[3].leaf))
+			root := batchNode(3, left, good.leaf) // good stands at place 1 too, but near the root
+			sig := ed25519.Sign(t.by.sign, batchMessage(t.Epoch, t.by.id, root))
+			finish := func(r *stored, index byte, path ...[32]byte) {
+				r.sig = append(slices.Clone(sig), byte(len(path)), index)
+				for _, beside := range path {
+					r.sig = append(r.sig, beside[:]...)
+				}
+				t.scratch = appendSigned(t.scratch[:0], t.Epoch, r.bucket, r.key, r.record)
+				t.finish(r)
+			}
+			upper := [2][32]byte{batchNode(1, list[2].leaf, list[3].leaf), batchNode(1, list[0].leaf, list[1].leaf)}
+			for i, r := range list {
+				finish(r, byte(i), list[i^1].leaf, upper[i/2], good.leaf)
+			}
+			finish(good, 1, left)
+			return []*stored{good}, errors.Join(storeAll(t, list...), logListing(t, c.imports("A", "B"), root))
+		}, "prod/mine/B version 1: invalid signature"},
+		"of batch 1 at a place of batch 2": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			var versions, heads []*stored
+			names := []string{"A", "B", "C", "D", "E", "F", "G", "H", "I"} // 9 versions, and 7 heads, and then 2 heads
+			for _, name := range names {
+				versions = append(versions, c.made(s, t, "prod/mine/"+name, 1, "x"))
+				heads = append(heads, c.madeHead(t, "prod/mine/"+name, 1, "x"))
+			}
+			list := append(versions, heads...)
+			roots := t.signAll(list)
+			other := c.madeHead(t, "prod/mine/H", 1, "y") // belongs at place 0 of batch 2
+			t.signAll(append([]*stored{other}, list[1:batchSize]...))
+			first := t.signAll(list[:batchSize])
+			return []*stored{other}, errors.Join(storeAll(t, list...), logListing(t, c.imports(names...), first[0], roots[1]))
+		}, "prod/mine/H: it does not match log entry"},
+		"the roots are listed in another order": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			var list, heads []*stored
+			names := []string{"A", "B", "C", "D", "E", "F", "G", "H", "I"}
+			for _, name := range names {
+				list = append(list, c.made(s, t, "prod/mine/"+name, 1, "x"))
+				heads = append(heads, c.madeHead(t, "prod/mine/"+name, 1, "x"))
+			}
+			list = append(list, heads...)
+			roots := t.signAll(list)
+			return list, logListing(t, c.imports(names...), roots[1], roots[0])
+		}, "prod/mine/I: it does not match log entry"},
+		"a value that is signed anew under its number": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+			roots := t.signAll(list)
+			anew := []*stored{c.made(s, t, m, 2, "good")} // the same entry, by the same author, and alone in its batch
+			t.signAll(anew)
+			return anew, errors.Join(storeAll(t, list...), logListing(t, update, roots...))
+		}, m + " version 2: " + swapped},
+		"no root is listed": {func(c *company, s *Session, t *tx) ([]*stored, error) {
+			list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+			t.signAll(list)
+			return list, logListing(t, update)
+		}, m + " version 2: " + swapped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			var later []*stored
+			c.insider("mallory", func(s *Session, t *tx) (err error) {
+				later, err = x.attack(c, s, t)
+				return err
+			})
+			whole := !strings.Contains(name, "listed in another order") && name != "no root is listed"
+			if whole {
+				c.finds("")
+			}
+			c.insider("mallory", func(_ *Session, t *tx) error { return storeAll(t, later...) })
+			c.finds(x.finds)
+			c.do(func(s *Session) {
+				_, err := s.Rekey()
+				c.check("a rewrite, which would sign it", err, ErrDamaged, "")
+			})
+		})
+	}
+}
+
+// The owner's MAC decides about the owner's records, for the owner. Whatever somebody does to it, or to the signature that it
+// covers, is damage.
+func TestTheOwnersMAC(t *testing.T) {
+	const db = "prod/app/DB"
+	for name, x := range map[string]struct {
+		do     func(c *company, s *Session, t *tx, r *record)
+		agents bool // whether agents still take the record for the owner's
+	}{
+		"stripped":          {func(_ *company, _ *Session, _ *tx, r *record) { r.omac = nil }, false},
+		"cut":               {func(_ *company, _ *Session, _ *tx, r *record) { r.omac = r.omac[:31] }, false},
+		"longer":            {func(_ *company, _ *Session, _ *tx, r *record) { r.omac = append(bytes.Clone(r.omac), 0) }, false},
+		"another":           {func(_ *company, _ *Session, _ *tx, r *record) { r.omac = make([]byte, 32) }, true},
+		"of another record": {func(c *company, _ *Session, t *tx, r *record) { r.omac = c.omacOf(t, versionKey(c.p(db), 1)) }, true},
+		"of another epoch":  {func(c *company, _ *Session, t *tx, r *record) { r.omac = c.omacIn(t, r, func(e *keys.Epoch) { e.N++ }) }, true},
+		"of another branch": {func(c *company, _ *Session, t *tx, r *record) {
+			r.omac = c.omacIn(t, r, func(e *keys.Epoch) { e.ID[0]++ })
+		}, true},
+		"with its signature swapped": {func(c *company, _ *Session, t *tx, r *record) {
+			v, _ := t.get(bucketVersions, versionKey(c.p(db), 1))
+			other, _ := parseRecord(v)
+			r.sig = bytes.Clone(other.sig)
+		}, false},
+		"with its place in the batch swapped": {func(_ *company, _ *Session, _ *tx, r *record) {
+			r.sig = bytes.Clone(r.sig)
+			r.sig[ed25519.SignatureSize+1] ^= 1
+		}, false},
+		"with its signature stripped": {func(_ *company, _ *Session, _ *tx, r *record) { r.sig = nil }, false},
+		"with another signature by somebody else": {func(_ *company, _ *Session, t *tx, r *record) {
+			leaf := batchLeaf(appendSigned(nil, t.Epoch, bucketVersions, versionKeyOf(db, 2), *r))
+			fields, _ := signBatch(t.Epoch, audit.Owner, t.by.sign, [][32]byte{leaf})
+			r.sig = fields[0]
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			k := versionKey(c.p(db), 2)
+			c.insider("mallory", func(s *Session, t *tx) error {
+				v, err := t.get(bucketVersions, k)
+				if err != nil {
+					return err
+				}
+				r, _ := parseRecord(v)
+				x.do(c, s, t, &r)
+				return t.putSigned(bucketVersions, k, r)
+			})
+			c.do(func(s *Session) {
+				_, _, err := s.Get(c.p(db), 0)
+				c.check("the owner", err, ErrDamaged, `invalid signature for author "owner"`)
+			})
+			_, err := c.read("reader", db)
+			if x.agents != (err == nil) {
+				t.Errorf("an agent: %v", err)
+			}
+			c.finds(db + ` version 2: invalid signature for author "owner"`)
+		})
+	}
+	t.Run("on a record of somebody else", func(t *testing.T) {
+		c := newCompany(t)
+		k := versionKey(c.p("prod/app/W"), 1)
+		c.insider("mallory", func(_ *Session, t *tx) error {
+			v, err := t.get(bucketVersions, k)
+			r, _ := parseRecord(v)
+			r.omac = make([]byte, 32)
+			return errors.Join(err, t.putSigned(bucketVersions, k, r))
+		})
+		c.finds("prod/app/W version 1: invalid signature for author")
+		_, err := c.read("reader", "prod/app/W")
+		c.check("an agent", err, ErrDamaged, "invalid signature for author")
+	})
+	t.Run("on a signature that does not hold", func(t *testing.T) { // then agents do not see what the owner sees
+		c := newCompany(t)
+		c.do(func(s *Session) {
+			err := s.commit(func(t *tx) error {
+				t.by.sign = keys.NewRoot(keys.Key{1}).Sign
+				h, err := t.secretHead(c.p("dev/K"))
+				h.Seq, h.Type = t.seq(), "certificate"
+				return errors.Join(err, secretKind.put(t, []byte("dev/K"), h))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.Get(c.p("dev/K"), 0); err != nil {
+				t.Errorf("the owner's MAC is not enough for the owner: %v", err)
+			}
+		})
+		c.finds(`"dev/K": invalid signature for author "owner"`)
+	})
+}
+
+// putSigned stores a record with a new MAC of the epoch, which each member can make.
+func (t *tx) putSigned(bucket string, k []byte, r record) error {
+	t.scratch = appendSigned(t.scratch[:0], t.Epoch, bucket, k, r)
+	r.mac = t.mac(r.sig, r.omac)
+	return insert(t, bucket, k, r.encode())
+}
+
+func (c *company) omacOf(t *tx, k []byte) []byte {
+	v, err := t.get(bucketVersions, k)
+	r, perr := parseRecord(v)
+	if err := errors.Join(err, perr); err != nil || len(r.omac) != 32 {
+		c.t.Fatalf("the owner's MAC is %x, %v", r.omac, err)
+	}
+	return bytes.Clone(r.omac)
+}
+
+// omacIn is the owner's MAC of prod/app/DB version 2, under the key of another epoch.
+func (c *company) omacIn(t *tx, r *record, change func(*keys.Epoch)) []byte {
+	e := t.Epoch
+	change(&e)
+	key := c.rootKeys().OwnerMAC(e)
+	h := newHasher(t.Epoch, &key, nil)
+	h.scratch = appendSigned(nil, t.Epoch, bucketVersions, versionKeyOf("prod/app/DB", 2), *r)
+	mac := h.ownerMAC(r.sig)
+	return mac[:]
+}
+
+// rootKeys returns the keys below the vault's root.
+func (c *company) rootKeys() (root *keys.Root) {
+	file := c.t.TempDir() + "/copy.db"
+	if err := os.WriteFile(file, c.raw(), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	copied := &victim{c.t, file, c.owner, Options{MemoryDir: c.t.TempDir(), ReadOnly: true}}
+	copied.do(func(s *Session) { root = keys.NewRoot(s.root.Key) })
+	return root
+}
+
+// Somebody puts an old record of the owner's back, of the same epoch.
+func TestAnOldRecordOfTheOwnersIsNamed(t *testing.T) {
+	set := func(c *company, path string, tier tokens.Tier) {
+		c.do(func(s *Session) {
+			if _, _, err := s.Set(c.p(path), []byte("new"), SetOptions{Tier: tier}); err != nil {
+				c.t.Fatal(err)
+			}
+		})
+	}
+	for name, x := range map[string]struct {
+		bucket string
+		key    func(c *company) []byte // prepares what is there before, too
+		change func(c *company)
+		remove func(c *company) map[string][]byte // what is taken away with it: the key by bucket
+		finds  string
+	}{
+		"a head": {bucketSecrets, func(*company) []byte { return []byte("dev/K") }, func(c *company) { set(c, "dev/K", 0) },
+			func(c *company) map[string][]byte {
+				return map[string][]byte{bucketVersions: versionKey(c.p("dev/K"), 2)}
+			},
+			"dev/K: it does not match log entry"},
+		"a head of the same version": {bucketSecrets, func(*company) []byte { return []byte("dev/K") }, func(c *company) {
+			c.do(func(s *Session) {
+				_, _, err := s.Delete(c.p("dev/K"))
+				if _, rerr := s.Restore(c.p("dev/K")); errors.Join(err, rerr) != nil {
+					c.t.Fatal(err, rerr)
+				}
+			})
+		}, nil, "dev/K: it does not match log entry"},
+		"a version before it was sealed anew for a lower tier": {bucketVersions, func(c *company) []byte {
+			return versionKey(c.p("prod/app/CARD"), 1)
+		}, func(c *company) { set(c, "prod/app/CARD", tokens.Sensitive) }, nil, "prod/app/CARD version 1: "},
+		"a version before it was sealed anew for new readers": {bucketVersions, func(c *company) []byte {
+			return versionKey(c.p("prod/other/W"), 1)
+		}, func(c *company) {
+			c.do(func(s *Session) {
+				if _, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:prod/other/*")}); err != nil {
+					c.t.Fatal(err)
+				}
+			})
+		}, nil, "prod/other/W version 1: it does not match what the log says was written"},
+		"a decision about a version that was sealed anew": {bucketDecisions, func(c *company) []byte {
+			if err := c.honest("writer", func(s *Session) { c.put(s, "prod/app/WHR", tokens.Sensitive) }); err != nil {
+				c.t.Fatal(err)
+			}
+			k := c.ask("reader", "prod/app/WHR")
+			if err := c.approve(); err != nil {
+				c.t.Fatal(err)
+			}
+			return k
+		}, func(c *company) {
+			c.do(func(s *Session) {
+				if _, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/app/WHR"), Tier: tokens.Sensitive}); err != nil {
+					c.t.Fatal(err)
+				}
+			})
+		}, nil, "answer to request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			k := x.key(c)
+			old := c.take(x.bucket, k)
+			x.change(c)
+			if bytes.Equal(c.take(x.bucket, k), old) {
+				t.Fatal("the record is as it was")
+			}
+			c.finds("")
+			c.insider("mallory", func(_ *Session, t *tx) (err error) {
+				if x.remove != nil {
+					for bucket, k := range x.remove(c) {
+						err = errors.Join(err, insert(t, bucket, k, nil))
+					}
+				}
+				return errors.Join(err, insert(t, x.bucket, k, old))
+			})
+			c.finds(x.finds)
+		})
+	}
+}
