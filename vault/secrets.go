@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -356,15 +357,37 @@ func (b secretBody) checkVersion(p tokens.Path, n uint64) error {
 	return nil
 }
 
-// tierOf returns the tier of a secret: the highest of its head and of all stored
-// versions. So the tier stays the same if somebody puts an older head back.
+// tierOf returns the tier of a secret: the higher one of its head's and its newest version's. It looks at no other
+// version, so it costs the same for ten and for thousands. Within an epoch, what the owner signs of a secret never
+// rises, because to raise a tier is a rewrite; if somebody else signed the head, the owner also looks into the
+// log (see planWrite).
 func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
-	tier := head.Tier
-	err := versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, _ record) error {
-		if _, n, _ := cutVersionKey(k); n > head.Version {
-			return secretKind.damaged(k[:len(k)-9], "version %d exists, but the record says that version "+
-				"%d is current: an old record was put back", n, head.Version)
-		}
+	k, v, err := t.newestVersion(p)
+	if err != nil || k == nil {
+		return head.Tier, err
+	}
+	if _, n, _ := cutVersionKey(k); n > head.Version {
+		return 0, secretKind.damaged(k[:len(k)-9], "version %d exists, but the record says that version "+
+			"%d is current: an old record was put back", n, head.Version)
+	}
+	body, _, err := versionKind.decode(t.hasher, k, v)
+	return max(head.Tier, body.Tier), err
+}
+
+// newestVersion returns the stored version of a secret that has the highest number; nil if there is none.
+func (t *tx) newestVersion(p tokens.Path) (k, v []byte, err error) {
+	prefix := versionPrefix(p)
+	end := append(prefix[:len(prefix)-1:len(prefix)-1], 1) // comes after all keys with the prefix
+	k, v, err = t.b.LastBefore(bucketVersions, end)
+	if !bytes.HasPrefix(k, prefix) {
+		return nil, nil, err
+	}
+	return k, v, err
+}
+
+// highestTier returns the highest tier that a stored version of a secret has.
+func (t *tx) highestTier(p tokens.Path) (tier tokens.Tier, err error) {
+	err = versionKind.each(t, versionPrefix(p), func(_ []byte, body versionBody, _ record) error {
 		tier = max(tier, body.Tier)
 		return nil
 	})

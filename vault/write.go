@@ -103,6 +103,13 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if w.was, err = t.tierOf(p, head); err != nil {
 			return w, err
 		}
+		if s.isOwner() && o.Tier != 0 && o.Tier < tokens.Critical { // then no older version may stay above it
+			highest, err := t.highestTier(p)
+			if err != nil {
+				return w, err
+			}
+			w.was = max(w.was, highest)
+		}
 		told, state, err := s.toldTier(t, p)
 		if err != nil {
 			return w, err
@@ -112,8 +119,8 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		w.before = head.secret(p)
 	case errors.Is(err, ErrNotFound):
 		// With a new head, the secret would lose the tier that these versions give it.
-		left, err := t.versionNumbers(p)
-		if err == nil && len(left) > 0 {
+		left, _, err := t.newestVersion(p)
+		if err == nil && left != nil {
 			err = fault.Damaged(p.String(), "its versions exist, but its record was removed")
 		}
 		if err == nil && s.isOwner() && o.Tier == 0 {

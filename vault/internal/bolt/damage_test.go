@@ -220,6 +220,10 @@ func TestReadsOfADamagedPage(t *testing.T) {
 	if v, err := st.Get("long", k); !errors.Is(err, fault.ErrDamaged) || v != nil {
 		t.Errorf("Get: %q, %v", v, err)
 	}
+	err = st.View(func(t *Tx) error { _, _, err := t.LastBefore("long", append(k, 0)); return err })
+	if !errors.Is(err, fault.ErrDamaged) {
+		t.Errorf("LastBefore: %v", err)
+	}
 }
 
 // A bucket among records has no value, and stops nothing. bbolt's own check would follow one that leads to itself for ever.

@@ -118,6 +118,26 @@ func (t *Tx) Last(bucket string) (k, v []byte, err error) {
 	return k, v, nil
 }
 
+// LastBefore returns the last key of a bucket that comes before end, with its value; nil if there is none.
+func (t *Tx) LastBefore(bucket string, end []byte) (k, v []byte, err error) {
+	from, err := t.bucket(bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, by := range []int{1, -1} { // bbolt goes on to the next page if all keys of this one come before end
+		if _, err := t.pages.leafAndNeighbour(bucket, end, by); err != nil {
+			return nil, nil, err
+		}
+	}
+	c := from.Cursor()
+	if at, _ := c.Seek(end); at == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	return k, v, nil
+}
+
 // Walk calls fn for every key of a bucket that begins with prefix, in order.
 func (t *Tx) Walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
 	return t.WalkFrom(bucket, prefix, prefix, fn)

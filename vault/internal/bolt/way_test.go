@@ -1,7 +1,10 @@
 package bolt
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"testing"
 
@@ -65,4 +68,85 @@ func TestNeighbours(t *testing.T) {
 	w := fresh()
 	leaf, err := w.last(bucket)
 	check("the last one", w, leaf, err, len(leaves)-1, -1)
+}
+
+// The last key before another one is found in pages that were checked: the test overwrites all others, and finds the
+// same. A page beside it that is damaged is damage, not the end of the keys.
+func TestLastBefore(t *testing.T) {
+	for seed := range uint64(4) {
+		d := newRandomDB(t, seed)
+		d.update(func(tx *bbolt.Tx) error {
+			for range 4000 {
+				bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+				k, most := d.key(bucket)
+				if err := d.put(tx, bucket, k, most); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		whole, err := os.ReadFile(d.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		find := func(bucket string, end []byte) (found, value []byte, pages Layout) {
+			t.Helper()
+			st, err := Open(d.path, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Close()
+			checked, err := st.Watch()
+			if err == nil {
+				err = st.View(func(t *Tx) error {
+					k, v, err := t.LastBefore(bucket, end)
+					found, value = bytes.Clone(k), bytes.Clone(v)
+					return err
+				})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found, value, checked()
+		}
+		for _, bucket := range randomBuckets {
+			all := slices.Sorted(maps.Keys(d.want[bucket]))
+			for i := range 40 {
+				at := d.r.IntN(len(all) + 1)
+				end, want := []byte("~"), "" // behind all keys
+				switch {
+				case i == 0:
+					end, at = nil, 0
+				case at < len(all) && i%2 == 0:
+					end = []byte(all[at])
+				case at < len(all):
+					end, at = []byte(all[at]+"\x00"), at+1
+				}
+				if at > 0 {
+					want = all[at-1]
+				}
+				k, v, pages := find(bucket, end)
+				if string(k) != want || !bytes.Equal(v, d.want[bucket][want]) {
+					t.Fatalf("seed %d, %s: before %q is %q, want %q", seed, bucket, end, k, want)
+				}
+				if len(pages.Pages) > 20 {
+					t.Errorf("%d pages were checked", len(pages.Pages))
+				}
+				rest := bytes.Repeat([]byte{0xa5}, len(whole))
+				copy(rest, whole[:2*PageSize])
+				for id, page := range pages.Pages {
+					copy(rest[id*PageSize:], whole[id*PageSize:(id+1+page.More)*PageSize])
+				}
+				if err := os.WriteFile(d.path, rest, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if k, _, _ := find(bucket, end); string(k) != want {
+					t.Errorf("in the pages that were checked, %q is before %q", k, end)
+				}
+				if err := os.WriteFile(d.path, whole, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }
