@@ -362,16 +362,21 @@ func (b secretBody) checkVersion(p tokens.Path, n uint64) error {
 // rises, because to raise a tier is a rewrite; if somebody else signed the head, the owner also looks into the
 // log (see planWrite).
 func (t *tx) tierOf(p tokens.Path, head secretBody) (tokens.Tier, error) {
+	tier, err := t.statedTier(p)
+	if err != nil {
+		return 0, err
+	}
+	tier = max(tier, head.Tier)
 	k, v, err := t.newestVersion(p)
 	if err != nil || k == nil {
-		return head.Tier, err
+		return tier, err
 	}
 	if _, n, _ := cutVersionKey(k); n > head.Version {
 		return 0, secretKind.damaged(k[:len(k)-9], "version %d exists, but the record says that version "+
 			"%d is current: an old record was put back", n, head.Version)
 	}
 	body, _, err := versionKind.decode(t.hasher, k, v)
-	return max(head.Tier, body.Tier), err
+	return max(tier, body.Tier), err
 }
 
 // newestVersion returns the stored version of a secret that has the highest number; nil if there is none.
@@ -391,8 +396,7 @@ func (t *tx) highestTier(p tokens.Path) (tier tokens.Tier, err error) {
 		tier = max(tier, body.Tier)
 		return nil
 	})
-	stated, serr := t.statedTier(p)
-	return max(tier, stated), errors.Join(err, serr)
+	return tier, err
 }
 
 // History returns a secret, deleted or not, and its versions, the newest first.
