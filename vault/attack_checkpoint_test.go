@@ -301,7 +301,7 @@ func TestRestoreOverAHurtBeginning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
 			if name == keys.WrapPrefix {
-				name = v.owner.WrapName()
+				name = v.wrapName()
 			}
 			file := v.backUp()
 			value := v.take(bucketMeta, []byte(name))

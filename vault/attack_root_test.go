@@ -78,7 +78,7 @@ func TestBothSealsOfTheRootAreVerified(t *testing.T) {
 			v, file := newVictim(t), filepath.Join(t.TempDir(), "as-it-was.db")
 			seal := metaRoot
 			if c.wrap {
-				seal = v.owner.WrapName()
+				seal = v.wrapName()
 			}
 			v.do(func(s *Session) { // the owner's session is open already
 				err := s.v.db.Update(func(b *bolt.Tx) error {
@@ -160,9 +160,9 @@ func TestOtherSealsAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.give(bucketMeta, []byte(metaBind), make([]byte, 32))
-	v.give(bucketMeta, []byte(other.WrapName()), v.take(bucketMeta, []byte(v.owner.WrapName())))
+	v.give(bucketMeta, []byte(other.WrapName(v.id())), v.take(bucketMeta, []byte(v.wrapName())))
 	found := v.problems()
-	for _, name := range []string{metaBind, other.WrapName()} {
+	for _, name := range []string{metaBind, other.WrapName(v.id())} {
 		if !strings.Contains(found, fmt.Sprintf("meta/%q: it does not belong in a vault", name)) {
 			t.Errorf("the verification does not name %s:\n%s", name, found)
 		}
@@ -204,7 +204,7 @@ func TestSalvageFindsTheRoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return element(id.WrapName(), sealed)
+		return element(id.WrapName(r.Vault), sealed)
 	}
 	id := func(r *keys.Root) bolt.Element { return element(metaVault, r.Vault[:]) }
 	bind := func(of *Identity, r *keys.Root) bolt.Element {
@@ -303,7 +303,7 @@ func TestSalvageWithoutASeal(t *testing.T) {
 		return file
 	}
 	to := filepath.Join(t.TempDir(), "new.db")
-	if _, err := Salvage(lose(metaRoot, v.owner.WrapName()), to, v.owner, Options{}); !errors.Is(err, ErrWrongKey) {
+	if _, err := Salvage(lose(metaRoot, v.wrapName()), to, v.owner, Options{}); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("without both seals: %v", err)
 	}
 	r, err := Salvage(lose(metaRoot), to, v.owner, Options{})
@@ -406,7 +406,7 @@ func TestTheRootOfFormat1(t *testing.T) {
 	if found := v.problems(); found != "" {
 		t.Errorf("after the rewrite, the verification found %q", found)
 	}
-	v.take(bucketMeta, []byte(v.owner.WrapName()))
+	v.take(bucketMeta, []byte(v.wrapName()))
 	v.edit(func(b func(string) *bbolt.Bucket) {
 		if b(bucketMeta).Get([]byte(metaBind)) != nil {
 			t.Error("the bind is still there")

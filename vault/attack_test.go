@@ -30,6 +30,15 @@ type victim struct {
 	opts  Options
 }
 
+// wrapName returns the name of the wrap of the owner.
+func (v *victim) wrapName() string { return v.owner.WrapName(v.id()) }
+
+// id returns the id of the vault, as its file says.
+func (v *victim) id() (vid keys.VaultID) {
+	v.edit(func(b func(string) *bbolt.Bucket) { vid = keys.VaultID(b(bucketMeta).Get([]byte(metaVault))) })
+	return vid
+}
+
 func newVictim(t *testing.T) *victim { t.Helper(); return newVictimIn(t, newestFormat) }
 
 func newVictimIn(t *testing.T, format int) *victim {
@@ -232,7 +241,7 @@ func TestTheIDIsThatOfTheOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.Close()
-	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the id of the vault") {
+	if _, err := opened.Owner(v.owner); !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), "or its id") {
 		t.Errorf("%v", err)
 	}
 }
@@ -735,7 +744,7 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := []byte(v.owner.WrapName()) // mallory has seen another vault of the owner
+	own := []byte(v.wrapName()) // mallory has seen another vault of the owner
 	for _, step := range []struct {
 		what  string
 		name  []byte
@@ -743,8 +752,8 @@ func TestAVaultMadeForTheOwnerIsRefused(t *testing.T) {
 		want  error
 	}{
 		{"the root, sealed to the owner's recipient", []byte(metaRoot), sealed, ErrWrongKey},
-		{"her wrap, under the owner's name", own, wrap, ErrDamaged},
-		{"the wrap of the owner's vault", own, v.take(bucketMeta, own), ErrDamaged},
+		{"her wrap, under a name of the owner's", own, wrap, ErrWrongKey},
+		{"the wrap of the owner's vault", own, v.take(bucketMeta, own), ErrWrongKey},
 		{"and that vault's id", []byte(metaVault), v.take(bucketMeta, []byte(metaVault)), ErrDamaged},
 	} {
 		forged.give(bucketMeta, step.name, step.value)
@@ -774,12 +783,12 @@ func TestMetaIsBound(t *testing.T) {
 				if _, err := Create(other.path, v.owner, Options{}); err != nil {
 					t.Fatal(err)
 				}
-				at := []byte(name)
+				at, there := []byte(name), []byte(name)
 				if name == keys.WrapPrefix {
-					at = []byte(v.owner.WrapName())
+					at, there = []byte(v.wrapName()), []byte(other.wrapName())
 				}
 				value := v.take(bucketMeta, at)
-				foreign := other.take(bucketMeta, at)
+				foreign := other.take(bucketMeta, there)
 				v.edit(func(b func(string) *bbolt.Bucket) {
 					switch how {
 					case "removed":

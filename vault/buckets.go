@@ -58,7 +58,7 @@ const (
 func (s *Session) metaNames() []string {
 	names := []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
 	if s.epoch.Format >= keys.Format2 {
-		names[3] = s.owner.WrapName()
+		names[3] = s.owner.WrapName(s.epoch.Vault)
 	}
 	return names
 }

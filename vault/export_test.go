@@ -31,7 +31,7 @@ func OwnerLike(s *Session, opened map[string][]byte, v *Vault, id *Identity) (*S
 func Meta(v *Vault, id *Identity) (map[string][]byte, error) {
 	values := map[string][]byte{}
 	var err error
-	for _, name := range []string{metaVault, metaRoot, metaBind, id.WrapName(), metaEpoch} {
+	for _, name := range []string{metaVault, metaRoot, metaBind, id.WrapName(v.vid), metaEpoch} {
 		if values[name], err = v.meta(name); err != nil {
 			return nil, err
 		}

@@ -147,11 +147,10 @@ func (w *salvage) findKeys(o Options) error {
 // for the owner, so its root counts only if the wrap or the bind of format 1 says that the owner made it. seals is
 // the number of places where some root is sealed.
 func (w *salvage) findRoot() (root *keys.Root, seals int) {
-	own := w.id.WrapName()
 	values, met := map[string][][]byte{}, map[[2]string]bool{}
 	for _, e := range w.found { // the surest first
 		name := string(e.Key)
-		seal := name == metaRoot || strings.HasPrefix(name, keys.WrapPrefix) && len(name) == len(own)
+		seal := name == metaRoot || strings.HasPrefix(name, keys.WrapPrefix) && len(name) == len(w.id.WrapName(keys.VaultID{}))
 		if !seal && name != metaBind && (name != metaVault || len(e.Value) != len(keys.VaultID{})) {
 			continue
 		}
@@ -168,10 +167,14 @@ func (w *salvage) findRoot() (root *keys.Root, seals int) {
 		binds[string(bind)] = true
 	}
 	const most = 16 // a vault has one of each, and nobody can make us try all pairs of a million
-	ids, wraps := values[metaVault], values[own]
-	ids, wraps = ids[:min(len(ids), most)], wraps[:min(len(wraps), most)]
+	ids := values[metaVault]
+	ids = ids[:min(len(ids), most)]
+	wraps := func(vid keys.VaultID) [][]byte {
+		list := values[w.id.WrapName(vid)]
+		return list[:min(len(list), most)]
+	}
 	for _, id := range ids {
-		if root := w.unwrap(keys.VaultID(id), wraps); root != nil {
+		if root := w.unwrap(keys.VaultID(id), wraps(keys.VaultID(id))); root != nil {
 			return root, seals
 		}
 	}
@@ -182,7 +185,7 @@ func (w *salvage) findRoot() (root *keys.Root, seals int) {
 		}
 		root := keys.NewRoot(keys.Key(plain))
 		clear(plain)
-		if bind := root.Bind(w.id); binds[string(bind[:])] || w.unwrap(root.Vault, wraps) != nil {
+		if bind := root.Bind(w.id); binds[string(bind[:])] || w.unwrap(root.Vault, wraps(root.Vault)) != nil {
 			return root, seals
 		}
 	}

@@ -171,7 +171,7 @@ func (w *builder) putOwner(owner *Identity, root *keys.Root) error {
 	}
 	values := map[string][]byte{metaFormat: []byte(formatName(w.t.Format)), metaVault: root.Vault[:], metaRoot: sealed}
 	if w.t.Format >= keys.Format2 {
-		if values[owner.WrapName()], err = root.Wrap(owner); err != nil {
+		if values[owner.WrapName(root.Vault)], err = root.Wrap(owner); err != nil {
 			return err
 		}
 	} else {
@@ -435,7 +435,7 @@ func (v *Vault) Owner(id *Identity) (*Session, error) {
 // openWrap opens the root with the key that only the owner has. The age file of the root is for those
 // whose identity has no such key, and [Session.Verify] compares both.
 func (v *Vault) openWrap(id *Identity) (*keys.Root, error) {
-	name := id.WrapName()
+	name := id.WrapName(v.vid)
 	sealed, err := v.meta(name)
 	if err != nil {
 		return nil, err
@@ -475,8 +475,8 @@ func (v *Vault) openBound(id *Identity) (*keys.Root, error) {
 }
 
 func (v *Vault) wrongKey() error {
-	return fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its root "+
-		"was modified", v.path)
+	return fault.New(ErrWrongKey, "this owner key does not open the vault at %s: the vault has another owner, or its id "+
+		"or its root was modified", v.path)
 }
 
 func (v *Vault) ownerSession(owner *Identity, root *keys.Root, n uint32, secret keys.Key, format int) *Session {

@@ -177,7 +177,7 @@ func (v *verification) seals() error {
 	if err != nil {
 		return err
 	}
-	name := v.s.owner.WrapName()
+	name := v.s.owner.WrapName(v.s.epoch.Vault)
 	wrap, err := v.t.get(bucketMeta, []byte(name))
 	if err != nil {
 		return err

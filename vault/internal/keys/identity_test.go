@@ -210,8 +210,9 @@ func TestOwnerWrap(t *testing.T) {
 		if got, err := OpenWrap(again, root.Vault, sealed); err != nil || got != root.Key {
 			t.Fatalf("it does not open: %v", err)
 		}
-		if again.WrapName() != c.owner.WrapName() || again.WrapName() == c.stranger.WrapName() {
-			t.Errorf("the name %s is not that of one identity", again.WrapName())
+		if again.WrapName(root.Vault) != c.owner.WrapName(root.Vault) ||
+			again.WrapName(root.Vault) == c.stranger.WrapName(root.Vault) || again.WrapName(root.Vault) == again.WrapName(VaultID{}) {
+			t.Errorf("the name %s is not that of one identity in one vault", again.WrapName(root.Vault))
 		}
 		refused := func(what string, owner *Identity, vid VaultID, sealed []byte) {
 			t.Helper()

@@ -39,7 +39,7 @@ func TestVectors(t *testing.T) {
 	}
 	bind := root.Bind(owner)
 	put("owner bind", bind[:])
-	got["owner wrap name"] = owner.WrapName()
+	got["owner wrap name"] = owner.WrapName(root.Vault)
 	ownerWrap, ownerWrapContext := owner.wrap(root.Vault)
 	put("owner wrap key", ownerWrap[:])
 	put("owner wrap context", ownerWrapContext)
