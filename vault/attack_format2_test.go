@@ -398,3 +398,350 @@ func TestAnOldRecordOfTheOwnersIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// branch is one of two copies of a vault that went on by themselves.
+type branch struct {
+	*company
+	ghost keys.Key // the secret of an agent that only this branch has
+}
+
+// branches makes two copies of a company. Each begins epoch 3, and then changes the same secrets.
+func branches(t *testing.T) (discarded, lives *branch) {
+	t.Helper()
+	of := func(c *company, agent, value string) *branch {
+		b := &branch{company: c}
+		rekey(c)
+		c.do(func(s *Session) {
+			if _, _, err := s.Set(c.p("prod/app/DB"), []byte(value), SetOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			a, k, err := s.CreateAgent(AgentSpec{Name: agent, Scopes: c.scopes("secrets:read:prod/app/*")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.ghost, c.secret[agent], c.id[agent] = k.Secret, k.Secret, a.ID
+		})
+		return b
+	}
+	return of(newCompany(t), "ghost", "value of the discarded branch"), of(newCompany(t), "other", "value that lives")
+}
+
+// Two copies of a vault each begin epoch 3. What the owner signed in one is worth nothing in the other: neither to the epoch's
+// MAC, nor to the owner's MAC or the batches, nor to the seal of a value.
+func TestNothingPassesBetweenBranches(t *testing.T) {
+	gone, c := branches(t)
+	if a, b := gone.epoch(3), c.epoch(3); a.ID == b.ID || a.N != b.N {
+		t.Fatalf("the epochs have the ids %x and %x", a.ID, b.ID)
+	}
+	root := c.rootKeys()
+	here, there := c.epoch(3), gone.epoch(3)
+	owner := root.OwnerMAC(here)
+	for _, bucket := range recordBuckets {
+		type one struct{ k, v []byte }
+		var list []one
+		gone.open(func(v *Vault) {
+			if err := v.db.Each(bucket, func(k, v []byte) { list = append(list, one{bytes.Clone(k), bytes.Clone(v)}) }); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if of := rulesOf(bucket); len(list) == 0 && of.signed && bucket != bucketRequests && bucket != bucketDecisions {
+			t.Errorf("%s: the discarded branch has no record", bucket)
+		}
+		for _, x := range list {
+			r, err := parseRecord(x.v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := newHasher(here, &owner, newBatches())
+			if h.macHolds(bucket, x.k, r) {
+				t.Errorf("%s/%q: its MAC holds in the other branch", bucket, x.k)
+			}
+			if !rulesOf(bucket).signed {
+				continue
+			}
+			who := signer{by: r.by, pub: root.Pub, owner: true}
+			if r.by != audit.Owner {
+				continue
+			}
+			if h.signatureHolds(who, bucket, x.k, r) {
+				t.Errorf("%s/%q: the owner's MAC holds in the other branch", bucket, x.k)
+			}
+			if newHasher(here, nil, newBatches()).signatureHolds(who, bucket, x.k, r) {
+				t.Errorf("%s/%q: the owner's signature holds in the other branch", bucket, x.k)
+			}
+			if key := root.OwnerMAC(there); !newHasher(there, &key, newBatches()).signatureHolds(who, bucket, x.k, r) ||
+				!newHasher(there, nil, newBatches()).signatureHolds(who, bucket, x.k, r) {
+				t.Errorf("%s/%q: it does not even hold in its own branch", bucket, x.k)
+			}
+		}
+	}
+	p := c.p("prod/app/DB")
+	for _, contexts := range [][2][]byte{
+		{here.VersionContext(tokens.Standard, p, 3), there.VersionContext(tokens.Standard, p, 3)},
+		{here.HeadContext(), there.HeadContext()},
+		{here.DecisionContext([16]byte{1}, "a", tokens.Standard, p, 3), there.DecisionContext([16]byte{1}, "a", tokens.Standard, p, 3)},
+	} {
+		if bytes.Equal(contexts[0], contexts[1]) {
+			t.Errorf("both branches seal with the context %x", contexts[0])
+		}
+	}
+}
+
+// An insider of both branches grafts records of the discarded branch into the one that lives, with new MACs of the epoch.
+func TestGraftsFromABranchAreNamed(t *testing.T) {
+	version := func(c *company) []byte { return versionKey(c.p("prod/app/DB"), 3) }
+	for name, x := range map[string]struct {
+		bucket string
+		key    func(c *company, gone *branch) []byte
+		finds  string
+	}{
+		"a version": {bucketVersions, func(c *company, _ *branch) []byte { return version(c) },
+			`prod/app/DB version 3: invalid signature for author "owner"`},
+		"a head": {bucketSecrets, func(*company, *branch) []byte { return []byte("prod/app/DB") },
+			`"prod/app/DB": invalid signature for author "owner"`},
+		"a recipient": {bucketRecipients, func(*company, *branch) []byte {
+			return keys.Node{Tier: tokens.Standard, Kind: keys.KindNamespace}.ID()
+		}, `invalid signature for author "owner"`},
+		"an agent": {bucketAgents, func(_ *company, gone *branch) []byte { return []byte(gone.id["ghost"]) },
+			`invalid signature for author "owner"`},
+		"an agent that both have": {bucketAgents, func(c *company, _ *branch) []byte { return []byte(c.id["reader"]) },
+			`invalid signature for author "owner"`},
+		"a token": {bucketTokens, func(c *company, _ *branch) []byte { return []byte(c.id["owner's token"]) },
+			`invalid signature for author "owner"`},
+	} {
+		for _, mac := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				gone, c := branches(t)
+				gone.id["owner's token"] = c.id["owner's token"]
+				k := x.key(c.company, gone)
+				value := gone.take(x.bucket, k)
+				r, err := parseRecord(value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.insider("mallory", func(_ *Session, t *tx) error {
+					if mac {
+						return t.putSigned(x.bucket, k, r)
+					}
+					return insert(t, x.bucket, k, value)
+				})
+				if mac {
+					c.finds(x.finds)
+				} else {
+					c.finds("MAC mismatch: the record was modified or moved")
+				}
+			})
+		}
+	}
+}
+
+// An agent that only the discarded branch has opens nothing in the one that lives, whatever an insider grafts for it.
+func TestAnAgentOfADiscardedBranchReadsNothing(t *testing.T) {
+	gone, c := branches(t)
+	const secret = "value that lives"
+	agent := tokens.AgentKey{Secret: gone.ghost, Vault: [4]byte(c.vid[:4])}
+	try := func(when string) {
+		t.Helper()
+		c.open(func(v *Vault) {
+			s, err := v.Agent(agent)
+			if err == nil {
+				_, _, err = s.Get(c.p("prod/app/DB"), 0)
+			}
+			if err == nil {
+				t.Errorf("%s, it reads", when)
+			}
+		})
+		here, places := c.epoch(3), append(c.places(), gone.places()...)
+		gone.open(func(v *Vault) {
+			ghost, _, err := v.granteeSession(gone.ghost, audit.Agent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := gone.keysTo(ghost, places, 3)
+			raw, err := os.ReadFile(gone.path)
+			if err != nil || !slices.Contains(opened(raw, ids), "value of the discarded branch") {
+				t.Errorf("%s, it reads nothing in its own branch, %v", when, err)
+			}
+			ghost.epoch = here // it may even know the epoch's id
+			for _, plain := range opened(c.raw(), append(ids, gone.keysTo(ghost, places, 3)...)) {
+				if strings.Contains(plain, "value") || strings.Contains(plain, "VALUE") {
+					t.Errorf("%s, it opens %q", when, plain)
+				}
+			}
+		})
+	}
+	try("with its key alone")
+	index := keys.NewGrantee(gone.ghost).Index
+	grants := gone.take(bucketGrants, index[:])
+	record := gone.take(bucketAgents, []byte(gone.id["ghost"]))
+	c.insider("mallory", func(_ *Session, t *tx) error {
+		g, err := parseRecord(grants)
+		a, aerr := parseRecord(record)
+		return errors.Join(err, aerr, t.putSigned(bucketGrants, index[:], g), t.putSigned(bucketAgents, []byte(gone.id["ghost"]), a))
+	})
+	try("with its grant and its record")
+	c.do(func(s *Session) { // and what is written from now on
+		if _, _, err := s.Set(c.p("prod/app/DB"), []byte(secret), SetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	try("after the owner wrote")
+	if err := c.honest("writer", func(s *Session) { c.put(s, "prod/app/NEW", 0) }); err != nil {
+		t.Fatal(err)
+	}
+	try("after an agent wrote to a published recipient")
+}
+
+// Both branches derive the keys of their logs from the same numbers, so an insider of both can put the whole log of one into the
+// other. The entry that begins the epoch tells which epoch it is.
+func TestALogOfAnotherBranchIsNamed(t *testing.T) {
+	for name, archived := range map[string]bool{"whole": false, "after its beginning was archived": true} {
+		t.Run(name, func(t *testing.T) {
+			gone, c := branches(t)
+			if archived {
+				(&victim{gone.t, gone.path, gone.owner, gone.opts}).archive()
+				gone.do(func(s *Session) { gone.put(s, "dev/LATE", 0) })
+			}
+			type one struct{ k, v []byte }
+			var entries []one
+			var end audit.Position
+			gone.open(func(v *Vault) {
+				if err := v.db.Each(bucketAudit, func(k, v []byte) { entries = append(entries, one{bytes.Clone(k), bytes.Clone(v)}) }); err != nil {
+					t.Fatal(err)
+				}
+			})
+			gone.insider("mallory", func(_ *Session, t *tx) error { end = t.head.log; return nil })
+			c.insider("mallory", func(_ *Session, t *tx) error {
+				var old [][]byte
+				err := t.walk(bucketAudit, nil, func(k, _ []byte) error { old = append(old, bytes.Clone(k)); return nil })
+				for _, k := range old {
+					err = errors.Join(err, t.b.Delete(bucketAudit, k))
+				}
+				for _, x := range entries {
+					err = errors.Join(err, t.b.Put(bucketAudit, x.k, x.v))
+				}
+				t.head.log = end
+				return err
+			})
+			c.opts.MemoryDir = t.TempDir() // this machine saw neither
+			c.finds("audit log: it is the log of another epoch 3: it comes from another copy of the vault")
+		})
+	}
+}
+
+// flipped is one flipped bit in an entry of the log.
+func flipped(t *tx, seq uint64) error {
+	v, err := t.get(bucketAudit, audit.Key(seq))
+	v = slices.Clone(v)
+	v[len(v)/2] ^= 1
+	return errors.Join(err, t.b.Put(bucketAudit, audit.Key(seq), v))
+}
+
+// Somebody puts an older head back, and flips a byte in the newer entry, so that the log does not contradict it. A rewrite does
+// not make that the owner's word: it stops, or says to the owner, and to the log, what is not known.
+func TestARewriteLaundersNothing(t *testing.T) {
+	const m = "prod/mine/M"
+	for name, remove := range map[string]bool{"the newer version stays": false, "the newer version is removed": true} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			set := func(value string) {
+				if err := c.honest("mallory", func(s *Session) {
+					if _, _, err := s.Set(c.p(m), []byte(value), SetOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set("two")
+			head := c.take(bucketSecrets, []byte(m))
+			set("three")
+			var seq uint64
+			c.insider("mallory", func(_ *Session, t *tx) error {
+				seq = t.head.log.Seq
+				err := errors.Join(insert(t, bucketSecrets, []byte(m), head), flipped(t, seq))
+				if remove {
+					err = errors.Join(err, insert(t, bucketVersions, versionKey(c.p(m), 3), nil))
+				}
+				return errors.Join(err, t.log(audit.SecretRead, "secret", m, nil)) // the head wants a whole last entry
+			})
+			broken := c.problems()
+			if !strings.Contains(broken, "MAC mismatch") || !strings.Contains(broken, "its bytes say") {
+				t.Errorf("the verification found:\n%s", broken)
+			}
+			c.do(func(s *Session) {
+				loss := &LossError{}
+				if _, err := s.RevokeAgent("mallory", NarrowOptions{}); !errors.As(err, &loss) || !strings.Contains(strings.Join(loss.Doubts, "\n"), "MAC mismatch") {
+					t.Errorf("the owner is asked about %+v, %v", loss, err)
+				}
+				n, err := s.RevokeAgent("mallory", NarrowOptions{Lose: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !remove && !strings.Contains(strings.Join(n.Mended, "\n"), m+": the value of v3 is current again, as v4") {
+					t.Errorf("it mended %q", n.Mended)
+				}
+				entries, _, err := s.Log(20, nil)
+				if err != nil || !slices.ContainsFunc(entries, func(e Entry) bool { return e.Metadata["log_problems"] != nil }) {
+					t.Errorf("the log does not say which entries do not hold, %v", err)
+				}
+				err = s.view(func(t *tx) error {
+					body, r, err := versionKind.get(t, versionKey(c.p(m), 2))
+					if r.by != audit.Owner || body.Origin == nil || body.Origin.By != c.id["mallory"] || body.Origin.Unattested {
+						c.t.Errorf("version 2 is by %s, from %+v", r.by, body.Origin)
+					}
+					if remove || err != nil {
+						return err
+					}
+					for _, n := range []uint64{3, 4} {
+						body, r, err = versionKind.get(t, versionKey(c.p(m), n))
+						if err != nil || r.by != audit.Owner || body.Origin == nil || body.Origin.By != c.id["mallory"] || !body.Origin.Unattested {
+							c.t.Errorf("version %d is by %s, from %+v, %v", n, r.by, body.Origin, err)
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			if after := c.problems(); !strings.Contains(after, "MAC mismatch") {
+				t.Errorf("after the revocation, the verification found:\n%s", after)
+			}
+		})
+	}
+}
+
+// Somebody breaks the entry that began the epoch. What later entries list is compared all the same.
+func TestABrokenBeginningHidesNoSwap(t *testing.T) {
+	const m = "prod/mine/M"
+	c := newCompany(t)
+	rekey(c)
+	c.insider("mallory", func(s *Session, t *tx) error {
+		list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+		other := []*stored{c.made(s, t, m, 2, "good")}
+		t.signAll(other)
+		return errors.Join(storeRoots(t, list, audit.Event{Type: audit.SecretUpdated, ResourceType: "secret", ResourceID: m,
+			Metadata: map[string]any{"version": 2, "tier": tokens.Standard}}), storeAll(t, other...))
+	})
+	const found = m + " version 2: its content is not what the log says was written"
+	c.finds(found)
+	c.insider("mallory", func(_ *Session, t *tx) error {
+		began := uint64(0)
+		err := t.walk(bucketAudit, nil, func(k, v []byte) error {
+			if e, err := audit.Parse(v); err == nil && bytes.Contains(e.Body, []byte(`"epoch":3`)) {
+				began = audit.Seq(k)
+			}
+			return nil
+		})
+		return errors.Join(err, flipped(t, began))
+	})
+	c.finds("MAC mismatch")
+	c.finds(found)
+}
+
+// storeRoots signs, lists and stores records.
+func storeRoots(t *tx, list []*stored, ev audit.Event) error {
+	roots := t.signAll(list)
+	return errors.Join(storeAll(t, list...), logListing(t, ev, roots...))
+}
