@@ -98,6 +98,17 @@ func TestVectors(t *testing.T) {
 	put("audit k 1", first[:])
 	put("audit k 3 of epoch 2", next[:])
 
+	e2 := NewEpoch(root.Vault, 1, MACKey(secret), Format2)
+	put("epoch id", e2.ID[:])
+	putKey("owner mac key", root.OwnerMAC(e2))
+	putKey("owner entry mac key", root.OwnerEntryMAC(1))
+	wrap, wrapContext = root.EpochWrap(1, Format2)
+	put("epoch wrap key of format 2", wrap[:])
+	put("epoch wrap context of format 2", wrapContext)
+	put("head context of format 2", e2.HeadContext())
+	put("version context of format 2", e2.VersionContext(tier, path, version))
+	put("approval context of format 2", e2.DecisionContext(request, in.Text("agent id"), tier, path, version))
+
 	vectors.Check(t, got, want, func(name string) bool { return vectors.OfKeys[name] })
 }
 
