@@ -436,7 +436,7 @@ func TestNothingPassesBetweenBranches(t *testing.T) {
 	root := c.rootKeys()
 	here, there := c.epoch(3), gone.epoch(3)
 	owner := root.OwnerMAC(here)
-	for _, bucket := range recordBuckets {
+	for _, bucket := range recordBuckets(newestFormat) {
 		type one struct{ k, v []byte }
 		var list []one
 		gone.open(func(v *Vault) {
