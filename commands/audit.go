@@ -321,6 +321,7 @@ func (c auditVerify) Run(a *app) error {
 
 // report prints what a verification found.
 func (a *app) report(r vault.Report) error {
+	r.Problems = append(r.Problems, r.Miscounted...)
 	if a.JSON {
 		if err := a.out.json(verifyResult{Entries: r.Entries, Records: r.Records, Epoch: r.Epoch,
 			Archived: r.Archived, VerifiedBefore: r.Verified, Problems: list(r.Problems), Receipt: r.Receipt.String(),

@@ -30,6 +30,87 @@ type damagedHome struct {
 	vault string
 	now   time.Time
 	files map[string][]byte
+	named *strings.Replacer // gives a command line the same name in every home
+
+	token, ask string // the ids of a token and of a request
+}
+
+// newDamagedHome makes a home with a vault of many kinds of records, and returns all commands that are run on it, most
+// of them several times. "as" and a credential before a command say who runs it.
+func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
+	h = &damagedHome{t: t, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	t.Setenv("HOME", h.dir)
+	t.Setenv("LOCALAPPDATA", h.dir) // the home of ass on Windows
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
+		"ASS_NAMESPACE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(h.dir, "run"))
+	t.Chdir(h.dir)
+	if err := os.Mkdir("run", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var many strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&many, "K%02d=hunter2-%d-%0200d\n", i, i, i)
+	}
+	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n",
+		"template": "{{ ass://production/K03 }}"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.must(0, "env", "import", "many.env", "--namespace", "production")
+	h.must(0, "secrets", "set", "production/K01", "hunter2-again")
+	h.must(0, "secrets", "set", "production/CARD", "hunter2-card", "--tier", "critical")
+	h.must(0, "secrets", "set", "staging/GONE", "hunter2-gone")
+	h.must(0, "secrets", "delete", "staging/GONE", "--force")
+	key := idIn(t, h.must(0, "agents", "create", "--name", "reader", "--scopes", "secrets:read:production/*", "--json"),
+		"api_key")
+	h.must(0, "agents", "create", "--name", "other", "--scopes", "secrets:write:staging/*")
+	h.must(6, "as", key, "secrets", "get", "production/CARD", "--reason", "test")
+	token := h.must(0, "as", key, "tokens", "issue", "--scopes", "secrets:read:production/*", "--ttl", "30m")
+	tokenID := idIn(t, h.must(0, "tokens", "list", "--json"), "token_id")
+	ask := idIn(t, h.must(0, "approvals", "list", "--json"), "id")
+	h.must(0, "vault", "backup", "kept.bak")
+	h.keep()
+	for path := range h.files {
+		if filepath.Base(path) == "vault.db" {
+			h.vault = path
+		}
+	}
+
+	commands = [][]string{
+		{"status"}, {"whoami"},
+		{"secrets", "list"}, {"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
+		{"secrets", "set", "production/K04", "hunter2"}, {"secrets", "set", "production/NEW", "hunter2"},
+		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},
+		{"secrets", "rollback", "production/K01", "--to", "1", "--force"},
+		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge",
+			"production/K07", "--force"},
+		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"},
+		{"inject", "-i", "template"},
+		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes",
+			"secrets:read:staging/*"},
+		{"agents", "rotate-key", "reader", "--force"}, {"agents", "revoke", "other", "--force"},
+		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID,
+			"--force"},
+		{"approvals", "list"}, {"approvals", "approve", ask, "--force"}, {"approvals", "deny", ask, "--reason", "no"},
+		{"explain", "production/K03"}, {"audit"}, {"audit", "verify"},
+		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"},
+		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
+		{"vault", "salvage", h.vault, "new.db"},
+		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
+		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list", "production"}, {"as", token, "secrets", "get",
+			"production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
+	}
+	if runtime.GOOS != "windows" {
+		commands = append(commands, []string{"run", "--namespace", "production", "--", "true"})
+	}
+	h.token, h.ask = tokenID, ask
+	h.named = strings.NewReplacer(tokenID, "ID", ask, "ID", h.vault, "vault.db", "as "+key, "as an agent:", "as "+token,
+		"by a token:")
+	return h, commands
 }
 
 func (h *damagedHome) run(args ...string) (stdout, stderr string, exit int) {
@@ -156,9 +237,7 @@ const damagePage = 4096
 
 func pageOf(b []byte, page int) []byte { return b[page*damagePage:][:damagePage] }
 
-// TestDamage runs every command on a vault with one damaged page. The command does what it does on
-// the whole vault, or it ends with exit code 8 and says what is damaged and how to go on.
-func TestDamage(t *testing.T) {
+func skipSlow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
@@ -166,80 +245,18 @@ func TestDamage(t *testing.T) {
 		Value: "true"}) {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}
+}
+
+// TestDamage runs every command on a vault with one damaged page. The command does what it does on
+// the whole vault, or it ends with exit code 8 and says what is damaged and how to go on.
+func TestDamage(t *testing.T) {
+	skipSlow(t)
 	page, err := filepath.Abs("../docs/reliability.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &damagedHome{t: t, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-	t.Setenv("HOME", h.dir)
-	t.Setenv("LOCALAPPDATA", h.dir) // the home of ass on Windows
-	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "ASS_AGENT_KEY", "ASS_API_URL",
-		"ASS_NAMESPACE"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(h.dir, "run"))
-	t.Chdir(h.dir)
-	if err := os.Mkdir("run", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	var many strings.Builder
-	for i := range 60 {
-		fmt.Fprintf(&many, "K%02d=hunter2-%d-%0200d\n", i, i, i)
-	}
-	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n",
-		"template": "{{ ass://production/K03 }}"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h.must(0, "env", "import", "many.env", "--namespace", "production")
-	h.must(0, "secrets", "set", "production/K01", "hunter2-again")
-	h.must(0, "secrets", "set", "production/CARD", "hunter2-card", "--tier", "critical")
-	h.must(0, "secrets", "set", "staging/GONE", "hunter2-gone")
-	h.must(0, "secrets", "delete", "staging/GONE", "--force")
-	key := idIn(t, h.must(0, "agents", "create", "--name", "reader", "--scopes", "secrets:read:production/*", "--json"),
-		"api_key")
-	h.must(0, "agents", "create", "--name", "other", "--scopes", "secrets:write:staging/*")
-	h.must(6, "as", key, "secrets", "get", "production/CARD", "--reason", "test")
-	token := h.must(0, "as", key, "tokens", "issue", "--scopes", "secrets:read:production/*", "--ttl", "30m")
-	tokenID := idIn(t, h.must(0, "tokens", "list", "--json"), "token_id")
-	ask := idIn(t, h.must(0, "approvals", "list", "--json"), "id")
-	h.must(0, "vault", "backup", "kept.bak")
-	h.keep()
-	for path := range h.files {
-		if filepath.Base(path) == "vault.db" {
-			h.vault = path
-		}
-	}
+	h, commands := newDamagedHome(t)
 	whole := h.files[h.vault]
-
-	commands := [][]string{
-		{"status"}, {"whoami"},
-		{"secrets", "list"}, {"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
-		{"secrets", "set", "production/K04", "hunter2"}, {"secrets", "set", "production/NEW", "hunter2"},
-		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},
-		{"secrets", "rollback", "production/K01", "--to", "1", "--force"},
-		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge",
-			"production/K07", "--force"},
-		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"},
-		{"inject", "-i", "template"},
-		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes",
-			"secrets:read:staging/*"},
-		{"agents", "rotate-key", "reader", "--force"}, {"agents", "revoke", "other", "--force"},
-		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID,
-			"--force"},
-		{"approvals", "list"}, {"approvals", "approve", ask, "--force"}, {"approvals", "deny", ask, "--reason", "no"},
-		{"explain", "production/K03"}, {"audit"}, {"audit", "verify"},
-		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"},
-		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
-		{"vault", "salvage", h.vault, "new.db"},
-		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
-		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list", "production"}, {"as", token, "secrets", "get",
-			"production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
-	}
-	if runtime.GOOS != "windows" {
-		commands = append(commands, []string{"run", "--namespace", "production", "--", "true"})
-	}
 	every := *damageAll || *damageTable
 	random := rand.New(rand.NewPCG(5, 6))
 	table := newDamageTable()
@@ -249,14 +266,7 @@ func TestDamage(t *testing.T) {
 		first := h.must(0, args...)
 		h.put(bytes.Clone(whole))
 		same := h.must(0, args...) == first
-		name := strings.Join(args, " ")
-		if args[0] == "as" {
-			name = "as an agent: " + strings.Join(args[2:], " ")
-			if args[1] == token {
-				name = "by a token: " + strings.Join(args[2:], " ")
-			}
-		}
-		name = strings.NewReplacer(tokenID, "ID", ask, "ID", h.vault, "vault.db").Replace(name)
+		name := h.named.Replace(strings.Join(args, " "))
 		for _, kind := range damageKinds {
 			pages := []int{random.IntN(len(whole) / damagePage)}
 			if every {

@@ -52,6 +52,7 @@ const (
 	metaBind   = "bind"   // in format 1, ties the root to the owner's identity; then comes the wrap, see keys.WrapName
 	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
 	metaHead   = "head"   // see head
+	metaCounts = "counts" // see counts; nothing is decided on them
 )
 
 // metaNames are the keys of the meta bucket of the owner's vault.
@@ -59,6 +60,7 @@ func (s *Session) metaNames() []string {
 	names := []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
 	if s.epoch.Format >= keys.Format2 {
 		names[3] = s.owner.WrapName(s.epoch.Vault)
+		names = append(names, metaCounts)
 	}
 	return names
 }

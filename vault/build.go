@@ -45,7 +45,7 @@ type builder struct {
 func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	err = bolt.Build(path, allBuckets(as.epoch.Format), func(b *bolt.Builder) error {
 		w := &builder{b, as.newTx(b.Tx)}
-		w.t.fresh = true
+		w.t.anew, w.t.fresh = true, true
 		if err := fill(w); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // What a new file takes from an old one. A copy for another epoch is checked, opened,
-// sealed again and signed by the owner; a raw copy is the same bytes.
+// sealed again and signed by the owner; a raw copy is the same bytes, but for the counts.
 
 // copyRaw copies every bucket as it is, without the log entries up to cut. The new file
 // has none of the data in the old file's free pages.
@@ -64,8 +64,9 @@ func (w *builder) copyLog(old *tx, end uint64) error {
 	})
 }
 
-// putRaw stores a key and a value as they are.
+// putRaw stores a key and a value as they are, and counts them.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
+	w.t.changed.tally(bucket, hasEnded(bucket, v), 1)
 	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
 		return err
 	}

@@ -155,6 +155,7 @@ func (t *tx) sum() (d digest, count uint64, err error) {
 	return d, count, nil
 }
 
+// saveHead writes the head, and the counts.
 func (t *tx) saveHead() error {
 	if _, err := t.signDrafts(); err != nil { // an honest act has logged what it wrote, so there are none
 		return err
@@ -170,7 +171,10 @@ func (t *tx) saveHead() error {
 	if err != nil {
 		return err
 	}
-	return t.putMeta(metaHead, sealed)
+	if err := t.putMeta(metaHead, sealed); err != nil {
+		return err
+	}
+	return t.saveCounts()
 }
 
 // mark is the newest entry of the log.

@@ -171,7 +171,10 @@ func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, err
 	if err != nil {
 		return nil, err
 	}
-	return h.newStored(by, kd.bucket, k, kd.signed, b, data), nil
+	made := h.newStored(by, kd.bucket, k, kd.signed, b, data)
+	of, _ := any(body).(endable)
+	made.ended = of != nil && of.ended()
+	return made, nil
 }
 
 // put writes a record of the transaction's actor.

@@ -144,6 +144,7 @@ type stored struct {
 	leaf   [32]byte
 	value  []byte
 	term   digest
+	ended  bool // see endable
 }
 
 // newStored makes a record with by as its author. If requireSig is set, by signs it: in format 1 at once, in format 2

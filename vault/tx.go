@@ -50,6 +50,9 @@ type tx struct {
 	lookFor []tokens.Path          // what one look serves; see look
 	looked  map[tokens.Path]toldOf // what it found
 
+	anew    bool   // in a new file: changed is all that there is
+	changed counts // by this transaction
+
 	mended map[string]agentBody // agents whose records do not hold, as the log tells of them; see mendAgents
 
 	logPlace audit.Place       // where the entries belong
@@ -262,7 +265,7 @@ func (t *tx) resealed() (list []any) {
 	return list
 }
 
-// place writes a record and updates the digest. If the record has yet to be signed, it becomes a draft.
+// place writes a record, and updates the digest and the counts. If the record has yet to be signed, it becomes a draft.
 func (t *tx) place(r *stored) error {
 	if r.bucket == bucketVersions && !t.fresh {
 		sum := "" // the roots of the batches tell what was written
@@ -274,6 +277,7 @@ func (t *tx) place(r *stored) error {
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
 	}
+	t.changed.tally(r.bucket, r.ended, 1)
 	if r.value == nil {
 		return t.draft(r)
 	}
@@ -316,9 +320,10 @@ func (t *tx) signDrafts() (roots []string, err error) {
 	return roots, nil
 }
 
-// forget takes the record at k, if there is one, out of the digest. It does not delete it.
+// forget takes the record at k, if there is one, out of the digest and the counts. It does not delete it.
 func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	if t.isDraft(bucket, k) {
+		t.changed.tally(bucket, t.drafts[draftName(bucket, k)].ended, -1)
 		delete(t.drafts, draftName(bucket, k))
 		return true, nil
 	}
@@ -329,6 +334,7 @@ func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	m := macOf(old)
 	t.head.digest.sub(t.digest(bucket, k, m[:]))
 	t.head.count--
+	t.changed.tally(bucket, hasEnded(bucket, old), -1)
 	return true, nil
 }
 

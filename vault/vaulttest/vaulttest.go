@@ -3,6 +3,7 @@
 package vaulttest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -108,6 +109,7 @@ func (v *Vault) Verify() (r vault.Report) {
 		}
 		if err == nil && aerr == nil {
 			r, err = s.Verify(true)
+			r.Problems = append(r.Problems, r.Miscounted...)
 		}
 		return errors.Join(aerr, err)
 	})
@@ -129,6 +131,7 @@ func Check(path string, id *vault.Identity) ([]string, error) {
 		return nil, errors.Join(err, v.Close())
 	}
 	r, err := s.Verify(true)
+	r.Problems = append(r.Problems, r.Miscounted...)
 	if err = errors.Join(err, v.Close()); err != nil {
 		return r.Problems, err
 	}
@@ -143,6 +146,27 @@ func Check(path string, id *vault.Identity) ([]string, error) {
 		return nil
 	})
 	return r.Problems, errors.Join(err, db.Close())
+}
+
+// ReplaceCounts puts a text in the place of the counts that the file of a vault states about itself, without any key; nil
+// removes them. It returns what they were.
+func ReplaceCounts(t testing.TB, path string, with []byte) (were []byte) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		meta, k := tx.Bucket([]byte("meta")), []byte("counts")
+		if were = bytes.Clone(meta.Get(k)); with == nil {
+			return meta.Delete(k)
+		}
+		return meta.Put(k, with)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return were
 }
 
 // Path parses a path that has to be valid.
