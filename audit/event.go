@@ -40,6 +40,7 @@ const (
 	VaultRestored  = "vault.restored" // begins an epoch, not always the next one
 	VaultSalvaged  = "vault.salvaged"
 	LogArchived    = "audit.archived"
+	Checkpointed   = "audit.checkpoint" // tells which checkpoint is the vault's, from format 2 on
 
 	Denied = ".denied"
 )

@@ -57,7 +57,7 @@ func TestCheckpointAttacks(t *testing.T) {
 			v.t.Fatal(err)
 		}
 		change(&c)
-		value, err := c.encode(keys.VaultID(v.take(bucketMeta, []byte(metaVault))), mine)
+		value, _, err := c.encode(keys.VaultID(v.take(bucketMeta, []byte(metaVault))), mine)
 		if err != nil {
 			v.t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func newCompanyIn(t *testing.T, format int) *company {
 }
 
 func buildCompany(t *testing.T, format int) (company, []byte) {
-	c := company{victim: newVictimIn(t, format), secret: map[string]keys.Key{}, id: map[string]string{}, text: map[string]string{}}
+	c := company{victim: newVictimIn(t, Options{oldFormat: format}), secret: map[string]keys.Key{}, id: map[string]string{}, text: map[string]string{}}
 	token := func(name string, s *Session, scopes string, tier tokens.Tier) {
 		got, err := s.IssueToken(TokenSpec{Scopes: c.scopes(scopes), Tier: tier})
 		if err != nil {

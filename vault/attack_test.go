@@ -39,15 +39,19 @@ func (v *victim) id() (vid keys.VaultID) {
 	return vid
 }
 
-func newVictim(t *testing.T) *victim { t.Helper(); return newVictimIn(t, newestFormat) }
-
-func newVictimIn(t *testing.T, format int) *victim {
+func newVictim(t *testing.T) *victim {
 	t.Helper()
+	return newVictimIn(t, Options{})
+}
+
+func newVictimIn(t *testing.T, o Options) *victim {
+	t.Helper()
+	o.MemoryDir = t.TempDir()
 	owner, err := NewIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, Options{MemoryDir: t.TempDir(), oldFormat: format}}
+	v := &victim{t, filepath.Join(t.TempDir(), "vault.db"), owner, o}
 	if _, err := Create(v.path, owner, v.opts); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -26,8 +27,9 @@ import (
 //	LP(owner's public key) ‖ LP(body) ‖ LP(sig)
 //	sig = Ed25519(owner, LP("ass/1 checkpoint") ‖ vid ‖ LP(body))
 //
-// If somebody puts back an older checkpoint, verification fails: its records, or its
-// first entry, are not those of the vault.
+// From format 2 on, a log entry tells the SHA-256 of the body, and the newest such entry names the checkpoint that
+// must be there. In format 1, if somebody puts back an older checkpoint, verification fails only because its records,
+// or its first entry, are not those of the vault.
 type checkpoint struct {
 	Seq     uint64     `json:"seq"`              // Records lists the records after this entry
 	Cut     uint64     `json:"cut"`              // the last entry that was archived; 0 for none
@@ -43,6 +45,7 @@ type checkpoint struct {
 	Records []recordAt `json:"records"`
 
 	next *keys.Key // of the entry after Cut; nil if it has to be computed
+	sum  string    // of the body as it is stored, in base64; "" if there is no checkpoint
 }
 
 // copyAt is a copy of the vault that was made.
@@ -182,15 +185,15 @@ func checkpointSigned(vid keys.VaultID, body []byte) []byte {
 	return keys.LP(append(keys.LP(nil, "ass/1 checkpoint"), vid[:]...), body)
 }
 
-// encode signs and encodes the checkpoint.
-func (c checkpoint) encode(vid keys.VaultID, owner ed25519.PrivateKey) ([]byte, error) {
+// encode signs and encodes the checkpoint. It also returns the sum of the body.
+func (c checkpoint) encode(vid keys.VaultID, owner ed25519.PrivateKey) (value []byte, sum string, err error) {
 	body, err := json.Marshal(c)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	b := keys.LP(nil, []byte(public(owner)))
 	b = keys.LP(b, body)
-	return keys.LP(b, ed25519.Sign(owner, checkpointSigned(vid, body))), nil
+	return keys.LP(b, ed25519.Sign(owner, checkpointSigned(vid, body))), sumOf(body), nil
 }
 
 // parseCheckpoint checks the signature and decodes the checkpoint. It needs no key: the
@@ -207,6 +210,7 @@ func parseCheckpoint(vid keys.VaultID, value []byte) (c checkpoint, err error) {
 	if err := audit.DecodeStrict(body, &c); err != nil {
 		return c, fault.Damaged("audit checkpoint", "%v", err)
 	}
+	c.sum = sumOf(body)
 	return c, nil
 }
 
@@ -221,17 +225,28 @@ func (t *tx) checkpoint() (c checkpoint, err error) {
 
 // putCheckpoint writes a checkpoint that vouches for the current records, in the
 // transaction that has just logged why. What c says about archived
-// entries is kept.
+// entries is kept. From format 2 on, an entry of its own tells of it.
 func (t *tx) putCheckpoint(c checkpoint) (err error) {
 	c.Seq = t.head.log.Seq
+	if t.Format >= keys.Format2 {
+		c.Seq++ // that entry, which writes no record
+	}
 	if c.Records, err = t.recordsNow(); err != nil {
 		return err
 	}
-	value, err := c.encode(t.Epoch.Vault, t.by.sign)
+	value, sum, err := c.encode(t.Epoch.Vault, t.by.sign)
+	if err == nil && t.Format >= keys.Format2 {
+		err = t.tellCheckpoint(sum)
+	}
 	if err != nil {
 		return err
 	}
 	return t.b.Put(bucketAudit, checkpointKey, value)
+}
+
+// tellCheckpoint logs which checkpoint is the vault's from here on.
+func (t *tx) tellCheckpoint(sum string) error {
+	return t.log(audit.Checkpointed, "vault", hex.EncodeToString(t.Epoch.Vault[:]), map[string]any{"sum": sum})
 }
 
 // recordsNow lists the records that the log has to account for.

@@ -146,6 +146,9 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 		}
 	}
 	if !p.cut && !p.salvage {
+		if err := w.tellOldCheckpoint(old); err != nil {
+			return err
+		}
 		return next.keepReasons(w.t, reasons)
 	}
 	cp, err := old.checkpoint()
@@ -156,6 +159,18 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 		return err
 	}
 	return w.t.putCheckpoint(cp)
+}
+
+// tellOldCheckpoint logs which checkpoint came along from format 1, where no entry tells of it.
+func (w *builder) tellOldCheckpoint(old *tx) error {
+	if old.Format >= keys.Format2 || w.t.Format < keys.Format2 {
+		return nil
+	}
+	cp, err := old.checkpoint()
+	if err != nil || cp.sum == "" {
+		return err
+	}
+	return w.t.tellCheckpoint(cp.sum)
 }
 
 // copying is a record on its way from the old file into the new.

@@ -72,7 +72,7 @@ func FuzzScan(f *testing.F) {
 // Only the owner's own checkpoint is accepted.
 func FuzzCheckpoint(f *testing.F) {
 	root := keys.NewRoot(keys.Key{1})
-	good, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2,
+	good, _, err := checkpoint{Seq: 9, Cut: 3, CutMAC: make([]byte, 32), Records: []recordAt{{Name: "a/K", Seq: 2,
 		By: "owner", Version: 1, Tier: 1}}}.encode(root.Vault, root.Sign)
 	if err != nil {
 		f.Fatal(err)

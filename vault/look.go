@@ -3,10 +3,12 @@ package vault
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
+	"ass/vault/internal/keys"
 )
 
 // A secret keeps its tier as long as its records say so. Whoever can write the file can remove the records, or, with
@@ -26,6 +28,9 @@ type looking struct {
 	wanted  map[string]*toldOf
 	open    map[string]bool // those whose entry by the owner was not met yet
 	pending []ownersEntry
+	cp      checkpoint
+	named   bool  // whether an entry was met that tells which checkpoint must be there
+	broken  error // what stops the look
 }
 
 // ownersEntry is an entry in the owner's name. Its signature covers the MAC of the entry before it.
@@ -58,45 +63,46 @@ func (s *Session) look(t *tx, p tokens.Path) (toldOf, error) {
 	return t.looked[p], nil
 }
 
-func (l *looking) walk() error {
-	cp, err := l.t.checkpoint()
-	if err != nil {
+func (l *looking) walk() (err error) {
+	if l.cp, err = l.t.checkpoint(); err != nil {
 		return err
 	}
-	var (
-		last   uint64 // the number of the entry before, which is the newer one
-		broken error
-	)
+	var last uint64 // the number of the entry before, which is the newer one
+	began := false  // whether the entry was met that the checkpoint names as its own
 	err = l.t.b.WalkBack(bucketAudit, func(k, v []byte) bool {
 		n := audit.Seq(k)
 		switch {
 		case n == 0: // the checkpoint
 			return false
 		case last > 0 && n != last-1:
-			broken = fault.Damaged(l.t.b.Path(), "its audit log has entry %d but not the one before it, so nobody knows which tiers "+
-				"secrets had; ass audit verify says more", last)
+			l.broken = l.unknown("its audit log has entry %d but not the one before it", last)
 			return false
 		}
 		l.settle(macOf(v))
-		if last = n; n <= cp.Seq || len(l.open) == 0 {
+		if last = n; n < l.cp.Seq || len(l.open) == 0 || l.broken != nil {
 			return false
 		}
-		broken = l.entry(n, v)
-		return broken == nil
+		began = n == l.cp.Seq
+		l.broken = l.entry(n, v)
+		return l.broken == nil
 	})
-	if err = cmp.Or(err, broken); err != nil {
+	if err = cmp.Or(err, l.broken); err != nil {
 		return err
 	}
 	first := [audit.MACSize]byte{}
-	if len(cp.CutMAC) == len(first) {
-		first = [audit.MACSize]byte(cp.CutMAC)
+	if len(l.cp.CutMAC) == len(first) {
+		first = [audit.MACSize]byte(l.cp.CutMAC)
 	}
 	l.settle(first)
-	if last > cp.Seq+1 && len(l.open) > 0 {
-		return fault.Damaged(l.t.b.Path(), "its audit log begins with entry %d, so nobody knows which tiers secrets had; ass audit "+
-			"verify says more", last)
+	switch {
+	case l.broken != nil || len(l.open) == 0:
+		return l.broken
+	case last > l.cp.Seq+1:
+		return l.unknown("its audit log begins with entry %d", last)
+	case l.cp.Seq > 0 && !began:
+		return l.unknown("its checkpoint is one after entry %d, which the audit log does not have", l.cp.Seq)
 	}
-	for _, r := range cp.Records {
+	for _, r := range l.cp.Records {
 		if l.open[r.Name] && !r.Gone {
 			l.raise(r.Name, r.Seq, r.Tier)
 		}
@@ -104,25 +110,43 @@ func (l *looking) walk() error {
 	return nil
 }
 
+// unknown returns an error about what keeps the look from the log.
+func (l *looking) unknown(format string, args ...any) error {
+	return fault.Damaged(l.t.b.Path(), "%s, so nobody knows which tiers secrets had; ass audit verify says more",
+		fmt.Sprintf(format, args...))
+}
+
 // entry looks at one entry. Most are about something else, which their bytes show.
 func (l *looking) entry(seq uint64, v []byte) error {
 	e, err := audit.Parse(v)
 	var ev audit.Event
 	if err == nil {
-		if !l.concerns(e.Body) {
+		tells := !l.named && bytes.Contains(e.Body, []byte(`"`+audit.Checkpointed+`"`))
+		if !tells && seq != l.cp.Seq && !l.concerns(e.Body) {
 			return nil
 		}
 		ev, err = e.Event()
 	}
 	if err != nil {
-		return fault.Damaged(l.t.b.Path(), "audit entry %d: %v, so nobody knows which tiers secrets had", seq, err)
+		return l.unknown("audit entry %d: %v", seq, err)
+	}
+	byOwner := ev.ActorID == audit.Owner || e.By == audit.Owner
+	if byOwner && ev.Type == audit.Checkpointed && !l.named {
+		l.named = true
+		if (namedCheckpoint{seq: seq, sum: sumIn(ev)}).differs(l.cp, seq) != "" {
+			return l.unknown("its checkpoint is not the one that audit entry %d tells of", seq)
+		}
+		l.pending = append(l.pending, ownersEntry{cloned(e), seq, ev})
+		return nil
+	}
+	if seq == l.cp.Seq && e.Format >= keys.Format2 && !l.named {
+		return l.unknown("no audit entry tells of its checkpoint")
 	}
 	if changed, _ := ev.Writes(); !changed && ev.Type != audit.SecretImported {
 		return nil
 	}
-	if ev.ActorID == audit.Owner || e.By == audit.Owner {
-		e.Body, e.Sig = bytes.Clone(e.Body), bytes.Clone(e.Sig)
-		l.pending = append(l.pending, ownersEntry{e, seq, ev})
+	if byOwner {
+		l.pending = append(l.pending, ownersEntry{cloned(e), seq, ev})
 		return nil
 	}
 	l.each(ev, func(path string, tier tokens.Tier, left bool) {
@@ -131,6 +155,12 @@ func (l *looking) entry(seq uint64, v []byte) error {
 		}
 	})
 	return nil
+}
+
+// cloned returns a copy of an entry that lies in a page of the file.
+func cloned(e audit.Entry) audit.Entry {
+	e.Body, e.Sig, e.OMAC = bytes.Clone(e.Body), bytes.Clone(e.Sig), bytes.Clone(e.OMAC)
+	return e
 }
 
 // concerns reports whether the body of an entry may be about a wanted secret.
@@ -182,6 +212,9 @@ func (l *looking) settle(before [audit.MACSize]byte) {
 		signed := false
 		for n := l.t.Epoch.N; n > 0 && !signed && e.By == audit.Owner; n-- {
 			signed = e.IsSignedBy(l.s.pub, l.s.logPlace(e.Entry, n), e.seq, before)
+		}
+		if e.ev.Type == audit.Checkpointed && !signed && l.broken == nil {
+			l.broken = l.unknown("audit entry %d tells of a checkpoint, but the owner did not sign it", e.seq)
 		}
 		l.each(e.ev, func(path string, tier tokens.Tier, left bool) {
 			if left {

@@ -1275,6 +1275,7 @@ func (m *model) doSalvage() (want, err error) {
 		return nil, err
 	}
 	m.rewrite(audit.VaultSalvaged, specNarrow{all: true})
+	m.note(audit.Checkpointed, m.actors[0])
 	if len(r.Lost) > 0 || r.LogFile != "" || r.Secrets != len(m.secrets) || r.Epoch != m.epoch {
 		m.t.Errorf("a whole vault was salvaged as %+v", r)
 	}

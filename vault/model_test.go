@@ -1035,6 +1035,7 @@ func (c *spec) archive(before time.Time) (first, last int, err error) {
 	}
 	c.cut = last
 	c.note(audit.LogArchived, c.actors[0])
+	c.note(audit.Checkpointed, c.actors[0])
 	c.keepReasons(func(q *specAsk) bool { return q.later <= last+1 }) // the entry before it is signed, too
 	return first, last, nil
 }
@@ -1048,6 +1049,7 @@ func (c *spec) rekeyOwner(id *vault.Identity) {
 		}
 	}
 	c.rewrite(audit.VaultRewritten, specNarrow{all: true})
+	c.note(audit.Checkpointed, c.actors[0])
 }
 
 // specRestored is what a restore reports, and the state after it.
@@ -1143,5 +1145,6 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 			next.note(audit.AgentKeyRotated, next.actors[0])
 		}
 	}
+	next.note(audit.Checkpointed, next.actors[0])
 	return r
 }

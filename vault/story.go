@@ -45,6 +45,7 @@ type story struct {
 	tiers   map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
 	entryOf map[string]uint64      // by id: the entry about a token, a request or a decision
 	copies  []copyAt               // of the vault
+	named   namedCheckpoint        // the checkpoint that must be there
 
 	dated func(seq uint64, ev audit.Event) // looks at the date of each entry; nil if nobody does
 
@@ -65,6 +66,19 @@ type keyIssued struct {
 	at      time.Time
 	note    map[string]any
 	checked bool // whether the owner's signature was checked
+}
+
+// namedCheckpoint is what the log says of the checkpoint.
+type namedCheckpoint struct {
+	seq    uint64 // the newest entry that tells of one; 0 if none does
+	sum    string // of that checkpoint
+	format int    // of the entry that the checkpoint in place names as its own; 0 if it was not met
+}
+
+// sumIn returns the sum that an entry tells.
+func sumIn(ev audit.Event) string {
+	sum, _ := ev.Metadata["sum"].(string)
+	return sum
 }
 
 // span is a run of entries.
@@ -165,7 +179,26 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		}
 	}
 	st.findings, st.holds, st.epoch = findings, len(findings) == 0, epoch
+	if problem := st.named.differs(st.from, last.Seq); problem != "" {
+		st.found("audit checkpoint: %s", problem)
+	}
 	return last
+}
+
+// differs returns why a checkpoint, or none, is not the one that must be there; "" if it is. A checkpoint of format 1
+// may have no entry that tells of it.
+func (n namedCheckpoint) differs(c checkpoint, end uint64) string {
+	switch {
+	case n.seq > 0 && c.sum == "":
+		return fmt.Sprintf("it is missing, though log entry %d tells of it", n.seq)
+	case n.seq > 0 && c.sum != n.sum:
+		return fmt.Sprintf("it is not the one that log entry %d tells of: another one was put in its place", n.seq)
+	case n.seq == 0 && n.format >= keys.Format2:
+		return "no log entry tells of it: it is one of another copy of the vault"
+	case c.Seq > end:
+		return fmt.Sprintf("it is one after entry %d, which the log does not have", c.Seq)
+	}
+	return ""
 }
 
 func (st *story) count(end uint64, progress func(done, total int)) {
@@ -389,6 +422,12 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if by == audit.Owner {
 		st.copies = append(st.copies, copiesIn(ev)...)
 	}
+	if checked && by == audit.Owner && ev.Type == audit.Checkpointed {
+		st.named.seq, st.named.sum = seq, sumIn(ev)
+	}
+	if checked && seq == st.from.Seq {
+		st.named.format = st.format
+	}
 	defer func() { st.before = acted{by, ev.CreatedAt} }()
 	if !st.mayAct(seq, by, ev) { // then what it wrote does not count, so the entry changed nothing
 		return
@@ -589,8 +628,7 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 			st.overwritten = append(st.overwritten, fmt.Sprintf("audit entry %d: %s wrote version %d of %q anew, which %s had written",
 				seq, by, now.Version, ev.ResourceID, was.By))
 		}
-		sum, _ := ev.Metadata["sum"].(string)
-		at := versionAt{Number: now.Version, Seq: seq, By: by, Sum: sum, Sealed: seq,
+		at := versionAt{Number: now.Version, Seq: seq, By: by, Sum: sumIn(ev), Sealed: seq,
 			inBatch: st.batched.place(bucketVersions, string(versionKeyOf(ev.ResourceID, now.Version)))}
 		if anew && st.format >= keys.Format2 {
 			at.Seq, at.By = of.Seq, of.By

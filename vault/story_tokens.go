@@ -85,7 +85,8 @@ func (st *story) awaitExpiry(id string, at time.Time) { heap.Push(&st.lapses, la
 // endExpired ends the tokens that had lapsed at the time of an entry by the owner. An entry that begins an epoch ends
 // them without grace, because the rewrite gave them no grant; a restored or salvaged vault has no tokens at all.
 func (st *story) endExpired(seq uint64, ev audit.Event) {
-	if ev.Type == audit.VaultCompacted || ev.Type == audit.LogArchived {
+	switch ev.Type {
+	case audit.VaultCompacted, audit.LogArchived, audit.Checkpointed:
 		return // these copy every grant as it is, and a token whose clock is slow may go on
 	}
 	grace, all := clockGrace, ev.Type == audit.VaultRestored || ev.Type == audit.VaultSalvaged

@@ -114,7 +114,7 @@ func (v *verification) recall(from checkpoint) checkpoint {
 	v.Verified, v.VerifiedAt = note.State.Cut, note.At
 	v.earlier, v.told.lastAt = v.told.entries, note.LastAt
 	next := keys.Key(note.Key)
-	note.State.next = &next
+	note.State.next, note.State.sum = &next, from.sum
 	return note.State
 }
 
