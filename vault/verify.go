@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"time"
 
@@ -152,7 +153,8 @@ func (v *verification) run() error {
 	if err := v.missingGrants(); err != nil {
 		return err
 	}
-	for name, r := range v.told.records {
+	for _, name := range slices.Sorted(maps.Keys(v.told.records)) {
+		r := v.told.records[name]
 		if _, met := v.met[name]; !met && r.there() && !v.told.unclearBehind(r.Seq) { // else an unreadable entry may be its purge
 			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
 		}
