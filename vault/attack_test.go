@@ -124,7 +124,6 @@ func (v *victim) problems() string {
 		if r, err = s.Verify(true); err != nil {
 			r.Problems = append(r.Problems, err.Error())
 		}
-		r.Problems = append(r.Problems, r.Miscounted...)
 	})
 	return strings.Join(r.Problems, "\n")
 }
