@@ -106,6 +106,26 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
+// BenchmarkInfo measures what ass status shows of a vault: by the counts that the file states, and by counting.
+func BenchmarkInfo(b *testing.B) {
+	for _, n := range []int{1000, 100000} {
+		s := benchVault(b, n)
+		for name, info := range map[string]func() error{
+			"stated":  func() error { _, err := s.Info(); return err },
+			"counted": func() error { _, err := s.v.count(); return err },
+		} {
+			b.Run(fmt.Sprint(n, "/", name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := info(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkDigest measures the digest of the largest vault whose digest every command checks.
 func BenchmarkDigest(b *testing.B) {
 	s := benchVault(b, smallVault/2)
