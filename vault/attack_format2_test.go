@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cloudflare/circl/sign/ed25519"
+	"go.etcd.io/bbolt"
 
 	"ass/audit"
 	"ass/tokens"
@@ -744,4 +745,186 @@ func TestABrokenBeginningHidesNoSwap(t *testing.T) {
 func storeRoots(t *tx, list []*stored, ev audit.Event) error {
 	roots := t.signAll(list)
 	return errors.Join(storeAll(t, list...), logListing(t, ev, roots...))
+}
+
+// A log that begins in format 1 goes on in format 2, in one vault, in an archive that ends before the change, and in one that
+// covers it.
+func TestALogCrossesIntoFormat2(t *testing.T) {
+	for name, cut := range map[string]func(crossed, end uint64) uint64{
+		"an archive that ends in format 1":         func(crossed, _ uint64) uint64 { return crossed - 2 },
+		"an archive that ends with the last of 1":  func(crossed, _ uint64) uint64 { return crossed - 1 },
+		"an archive that ends with the first of 2": func(crossed, _ uint64) uint64 { return crossed },
+		"an archive that ends in format 2":         func(_, end uint64) uint64 { return end - 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictimIn(t, Options{}.InFormat1())
+			v.do(func(s *Session) {
+				if _, err := s.Rekey(); err != nil { // now no entry says what the versions before it are
+					t.Fatal(err)
+				}
+				v.set(s, "a/K", "four")
+			})
+			v.opts.oldFormat = 0
+			v.do(func(s *Session) { v.set(s, "a/K", "five") }) // by the owner, in the epoch that is there
+			if problems := v.problems(); problems != "" {
+				t.Fatal(problems)
+			}
+			var crossed, end uint64
+			v.do(func(s *Session) {
+				if _, err := s.Rekey(); err != nil {
+					t.Fatal(err)
+				}
+				v.set(s, "a/K", "six")
+				v.set(s, "a/L", "seven")
+				err := s.view(func(t *tx) error {
+					end = t.head.log.Seq
+					return t.walk(bucketAudit, nil, func(k, val []byte) error {
+						e, err := audit.Parse(val)
+						if n := audit.Seq(k); err == nil && e.Format == keys.Format2 && crossed == 0 {
+							crossed = n
+						} else if (e.Format == keys.Format2) != (crossed > 0) {
+							v.t.Errorf("entry %d is of format %d", n, e.Format)
+						}
+						return err
+					})
+				})
+				if err != nil || crossed == 0 {
+					t.Fatal(crossed, err)
+				}
+			})
+			if problems := v.problems(); problems != "" {
+				t.Fatal(problems)
+			}
+			file, last := t.TempDir()+"/log.jsonl", cut(crossed, end)
+			v.archiveUpTo(file, last)
+			entries := uint64(0)
+			a, problems, err := VerifyArchive(file, func(Entry) { entries++ })
+			if err != nil || len(problems) > 0 || a.Last != last || entries != last {
+				t.Errorf("the archive has entries up to %d, %d of them; %q, %v", a.Last, entries, problems, err)
+			}
+			if problems := v.problems(); problems != "" {
+				t.Errorf("after the archive:\n%s", problems)
+			}
+			v.do(func(s *Session) {
+				if _, err := s.Rekey(); err != nil {
+					t.Error(err)
+				}
+				_, value, err := s.Get(v.p("a/K"), 4)
+				err2 := s.view(func(t *tx) error {
+					for n, unattested := range map[uint64]bool{3: true, 4: false, 5: false, 6: false} {
+						body, _, err := versionKind.get(t, versionKey(v.p("a/K"), n))
+						if err != nil || body.Origin == nil || body.Origin.By != audit.Owner || body.Origin.Unattested != unattested {
+							v.t.Errorf("version %d comes from %+v, %v", n, body.Origin, err)
+						}
+					}
+					return nil
+				})
+				if string(value) != "four" || errors.Join(err, err2) != nil {
+					t.Errorf("version 4 is %q, %v, %v", value, err, err2)
+				}
+			})
+			if problems := v.problems(); problems != "" {
+				t.Errorf("after another epoch:\n%s", problems)
+			}
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := bytes.Split(raw, []byte("\n"))
+			i := len(lines) - 3 // the last entry; then comes the end
+			lines[i] = bytes.Replace(lines[i], []byte(`"`), []byte(`" `), 1)
+			if err := os.WriteFile(file+".bad", bytes.Join(lines, []byte("\n")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, problems, err := VerifyArchive(file+".bad", nil); err == nil && len(problems) == 0 {
+				t.Error("a changed archive holds")
+			}
+		})
+	}
+}
+
+// archiveUpTo archives the log up to an entry.
+func (v *victim) archiveUpTo(file string, last uint64) {
+	v.t.Helper()
+	v.do(func(s *Session) {
+		of := newVerification(s)
+		of.told.keepAt = last
+		report, err := of.verify()
+		if err = cmp.Or(err, report.Err(s.v.path, "nothing was archived")); err != nil {
+			v.t.Fatal(err)
+		}
+		var cp checkpoint
+		err = s.view(func(t *tx) (err error) {
+			if cp, err = of.cutOff(t); err != nil {
+				return err
+			}
+			var walked error
+			_, err = s.writeArchive(file, of.told.from, last, func(yield func(k, val []byte) bool) {
+				for k, val := range t.ownLog(&walked) {
+					if audit.Seq(k) > last || !yield(k, val) {
+						return
+					}
+				}
+			})
+			return err
+		})
+		if err == nil {
+			err = s.copyAnew(last, "", func(t *tx) error {
+				return errors.Join(t.log(audit.LogArchived, "vault", s.v.ID(), map[string]any{"last": last}), t.putCheckpoint(cp))
+			})
+		}
+		if err != nil {
+			v.t.Fatal(err)
+		}
+	})
+}
+
+// A restore over a damaged vault takes from its records which agents were revoked, even if its log cannot be read.
+func TestARestoreSeesWhomADamagedVaultRevoked(t *testing.T) {
+	for format := keys.Format1; format <= keys.Format2; format++ {
+		c := newCompany(t)
+		if format == keys.Format1 {
+			c.opts = c.opts.InFormat1()
+			rekey(c)
+		}
+		backup, end := c.backUp(), uint64(0)
+		c.do(func(s *Session) {
+			if err := s.view(func(t *tx) error { end = t.head.log.Seq; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.RevokeAgent("mallory", NarrowOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		var gone [][]byte // not with bbolt, which leaves old pages in the file
+		c.edit(func(b func(string) *bbolt.Bucket) {
+			gone = append(gone, bytes.Clone(b(bucketMeta).Get([]byte(metaHead))))
+			for n := end + 1; ; n++ {
+				v := b(bucketAudit).Get(audit.Key(n))
+				if v == nil {
+					return
+				}
+				gone = append(gone, bytes.Clone(v))
+			}
+		})
+		raw := c.raw()
+		for _, v := range gone {
+			raw = bytes.ReplaceAll(raw, v, make([]byte, len(v)))
+		}
+		if err := os.WriteFile(c.path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		plan := c.restore(backup)
+		c.do(func(s *Session) {
+			list, err := s.Agents()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range list {
+				if a.ID == c.id["mallory"] && a.RevokedAt == nil {
+					t.Errorf("format %d: mallory is back; the plan: %+v", format, plan)
+				}
+			}
+		})
+	}
 }

@@ -234,7 +234,11 @@ func (p *rewritePlan) attests(path tokens.Path, n uint64) bool {
 		return false
 	}
 	told, known := p.told.records[path.String()].version(n)
-	return known && told.Sealed >= p.told.began && (told.Sum != "" || told.Root != "" || told.By == audit.Owner)
+	since := told.Sealed
+	if p.told.format < keys.Format2 { // there, a note of a verification calls everything sealed that it saw
+		since = told.Seq
+	}
+	return known && since >= p.told.began && (told.Sum != "" || told.Root != "" || told.By == audit.Owner)
 }
 
 // headName names the head of a secret that is left out, which is not the secret with its values.
