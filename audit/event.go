@@ -35,6 +35,7 @@ const (
 	VaultCreated   = "vault.created"
 	VaultRewritten = "vault.rewritten"
 	VaultCompacted = "vault.compacted"
+	VaultResealed  = "vault.resealed" // goes on with the list of what the act before it sealed anew
 	VaultAccepted  = "vault.accepted"
 	VaultBackedUp  = "vault.backed_up"
 	VaultRestored  = "vault.restored" // begins an epoch, not always the next one
@@ -63,8 +64,13 @@ type Event struct {
 	ResourceType string         `json:"resource_type"` // What it was done to: "secret", "vault", …
 	ResourceID   string         `json:"resource_id"`   // A path, or an id.
 	Metadata     map[string]any `json:"metadata"`      // Details, which differ by event; {} for none.
-	IPAddress    string         `json:"ip_address"`    // Empty: nothing here comes over a network.
-	CreatedAt    time.Time      `json:"created_at"`    // When, in UTC, to the millisecond.
+
+	// Items are the secrets of an act on several, ascending by path, each once. Then ResourceID is the deepest
+	// namespace that holds them all. They are no metadata, because a list of known form is read several times as fast.
+	Items []Item `json:"items,omitempty"`
+
+	IPAddress string    `json:"ip_address"` // Empty: nothing here comes over a network.
+	CreatedAt time.Time `json:"created_at"` // When, in UTC, to the millisecond.
 
 	// Epoch is set in the entry that begins an epoch, and in no other.
 	Epoch uint32 `json:"epoch,omitempty"`

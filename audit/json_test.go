@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,12 +104,20 @@ func manyKinds() everyKind {
 	}
 }
 
+// listed is an event with a list, whose items have each of their optional fields.
+func listed() Event {
+	return Event{ID: "x", Type: SecretRead, Metadata: map[string]any{}, CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC),
+		Items: []Item{{Path: "a/K", Version: 1, Tier: "standard"}, {Path: "a/L", Version: 12, Tier: "critical", Approval: "id"},
+			{Path: "a/M", Tier: "x", Type: "t", Approval: "a"}}}
+}
+
 // The quick decoder reads what json.Marshal wrote, and gets the same values.
 func TestQuickJSON(t *testing.T) {
 	for _, want := range []any{
 		manyKinds(),
 		Event{ID: "x", Type: SecretImported, Metadata: map[string]any{"keys": []any{"A", "B"}, "versions": []any{1.0, 22.0}},
 			CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)},
+		listed(),
 	} {
 		b, err := json.Marshal(want)
 		if err != nil {
@@ -148,6 +157,24 @@ func FuzzQuickJSON(f *testing.F) {
 		`{"a":-1}`, `{"a":1e3}`, `{"a":0}`, `{"a":[1,]}`, `{"a":1,}`,
 		`{"a":{},"a":1}`, `{"A":1}`, strings.Repeat(`{"a":`, 12) + "1" + strings.Repeat("}", 12)} {
 		f.Add([]byte(before + `"any":` + other + `,"level"` + behind))
+	}
+	b2, err := json.Marshal(listed())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i := range b2 {
+		f.Add(b2[:i])
+		f.Add(slices.Concat(b2[:i], b2[i+1:]))
+	}
+	before, behind, _ = strings.Cut(string(b2), `"items":`)
+	_, behind, ok = strings.Cut(behind, `],`)
+	if !ok {
+		f.Fatalf("%s", b2)
+	}
+	for _, other := range []string{`[]`, `null`, `{}`, `[{}]`, `[{"path":"a","version":1,"tier":"x","type":}]`,
+		`[{"path":"a","version":01,"tier":"x"}]`, `[{"path":"a","version":1,"tier":"x"},]`,
+		`[{"path":"a","version":1,"tier":"x","sum":""}]`, `[{"path":"a","version":1,"tier":"x","sum":"s","sum":"t"}]`} {
+		f.Add([]byte(before + `"items":` + other + `,` + behind))
 	}
 	for old, others := range map[string]string{`"whole":12`: " - 012 12.0", `"small":255`: " 256 -1", `"int":7`: " -7 07",
 		`"yes":true`: " 1 truE null", `"lapse":9`: " x", `"bytes":"AAH/BA=="`: ` "AAH/BA=" "AAH_BA==" null 1`} {

@@ -89,6 +89,10 @@ func (q *quick) value(v reflect.Value) bool {
 		x, ok := q.any(1)
 		*p, _ = x.(map[string]any)
 		return ok && *p != nil
+	case *[]Item:
+		var ok bool
+		*p, ok = q.items()
+		return ok
 	case json.Unmarshaler:
 		return false
 	case encoding.TextUnmarshaler:
@@ -174,6 +178,40 @@ func (q *quick) list(v reflect.Value) bool {
 		}
 	}
 	return true
+}
+
+// items reads the list of an entry. Its texts are parts of one string.
+func (q *quick) items() (list []Item, ok bool) {
+	all := string(q.rest)
+	text := func(to *string) bool {
+		b, ok := q.text()
+		if ok {
+			end := len(all) - len(q.rest) - 1 // before the closing quote
+			*to = all[end-len(b) : end]
+		}
+		return ok
+	}
+	if !q.cut("[") {
+		return nil, false
+	}
+	list = make([]Item, 0, len(q.rest)/64)
+	for !q.cut("]") {
+		if len(list) > 0 && !q.cut(",") {
+			return nil, false
+		}
+		var i Item
+		if !q.cut(`{"path":`) || !text(&i.Path) || !q.cut(`,"version":`) {
+			return nil, false
+		}
+		if i.Version, ok = q.number(); !ok || !q.cut(`,"tier":`) || !text(&i.Tier) {
+			return nil, false
+		}
+		if q.cut(`,"type":`) && !text(&i.Type) || q.cut(`,"approval":`) && !text(&i.Approval) || !q.cut("}") {
+			return nil, false
+		}
+		list = append(list, i)
+	}
+	return list, true
 }
 
 // any reads a value in a map: a string, a number, a boolean, or a list or map of these.

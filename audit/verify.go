@@ -203,8 +203,8 @@ func saying(ev Event, err error) string {
 		return ""
 	}
 	what := fmt.Sprintf("%q", Short(ev.Type))
-	if ev.ResourceID != "" {
-		what += fmt.Sprintf(" of %q", Short(ev.ResourceID))
+	if about := ev.About(); about != "" {
+		what += fmt.Sprintf(" of %q", Short(about))
 	}
 	return "; its bytes say " + what + ", but what it told of is not known"
 }
