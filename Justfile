@@ -44,6 +44,10 @@ disks:
 requests n="10000":
     go test ./vault -run '^TestThousandsOfRequests$' -v -timeout 1h -args -requests {{n}}
 
+# Import and read many secrets at once, and see what that costs and how long the log entries are
+lists n="100000":
+    go test ./vault -run '^TestManySecrets$' -v -timeout 1h -args -lists {{n}}
+
 # Kill the program a thousand times, and hold what is left against a specification
 crash kills="1000" seed="0":
     go test ./e2e -run '^TestKills$' -v -timeout 1h -args -kills {{kills}} -kills-seed {{seed}}

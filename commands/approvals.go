@@ -405,7 +405,7 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 		if i == 0 {
 			label = "lately: "
 		}
-		a.out.note("  %s%s %s, %s", label, e.Type, e.ResourceID, a.when(e.CreatedAt))
+		a.out.note("  %s%s %s, %s", label, e.Type, e.About(), a.when(e.CreatedAt))
 	}
 }
 

@@ -103,7 +103,7 @@ func (c auditShow) print(a *app, entries []vault.Entry) {
 }
 
 // resource says, for people, what an event is about: for a token, its scopes; for a
-// request, the secret.
+// request, the secret; for several secrets, how many and where they are.
 func resource(e audit.Event) string {
 	switch e.Type {
 	case audit.TokenIssued:
@@ -113,7 +113,21 @@ func resource(e audit.Event) string {
 			return path
 		}
 	}
-	return e.ResourceID
+	return e.About()
+}
+
+// isIn reports whether an event is about a secret in a namespace or below it: at least one, if it is about several.
+func isIn(e audit.Event, ns tokens.Namespace) bool {
+	of := func(path string) bool {
+		p, err := tokens.ParsePath(path)
+		return err == nil && ns.Contains(p)
+	}
+	for _, item := range e.Secrets() {
+		if of(item.Path) {
+			return true
+		}
+	}
+	return of(resource(e))
 }
 
 func joined(list any) string {
@@ -216,10 +230,7 @@ func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		tests = append(tests, func(e audit.Event) bool {
-			p, err := tokens.ParsePath(resource(e))
-			return err == nil && ns.Contains(p)
-		})
+		tests = append(tests, func(e audit.Event) bool { return isIn(e, ns) })
 	}
 	if c.Agent != "" {
 		tests = append(tests, func(e audit.Event) bool { return e.ActorID == c.Agent })

@@ -185,7 +185,7 @@ func (st *status) print() {
 				"read what is written, until: ass vault rekey", n), ""}})
 		}
 		if e := i.Newest; e != nil {
-			rows = append(rows, []cell{{"newest entry", dim}, {e.Type + " " + e.ResourceID + ", " + st.when(e.CreatedAt), ""}})
+			rows = append(rows, []cell{{"newest entry", dim}, {e.Type + " " + e.About() + ", " + st.when(e.CreatedAt), ""}})
 		}
 	}
 	o.table(rows)

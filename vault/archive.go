@@ -177,7 +177,7 @@ func (v *verification) cutOff(t *tx) (c checkpoint, err error) {
 	for _, bucket := range []string{bucketTokens, bucketRequests} {
 		err := t.walk(bucket, nil, func(k, _ []byte) error {
 			if _, id, ok := cutRequestKey(k); ok && bucket == bucketRequests {
-				for _, event := range []string{audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied} {
+				for _, event := range []string{audit.ApprovalRequested, audit.ApprovalGranted, audit.ApprovalDenied, approvalSpent} {
 					still[event+" "+id.String()] = true
 				}
 			}

@@ -309,8 +309,9 @@ func TestForgedEntries(t *testing.T) {
 		"in nobody's name": {as("agt_00000000", about("prod/app/DB", event(audit.SecretUpdated))),
 			"is unknown"},
 		"a write that it may not": {about("prod/app/DB", event(audit.SecretUpdated)), "whose scopes do not cover"},
-		"an import that it may not": {about("prod/app", map[string]any{"event": "secret.imported",
-			"keys": []string{"DB"}, "versions": []int{3}, "tiers": []string{"standard"}}), "whose scopes do not cover"},
+		"an import that it may not": {func(_ *company, _ *Session, t *tx) error {
+			return t.append(listEvent(audit.SecretImported, itemsOf(3, "prod/app/DB")))
+		}, "whose scopes do not cover"},
 		"a deletion that it may not": {about("prod/app/DB", event(audit.SecretDeleted)), "whose scopes do not cover"},
 		"a purge":                    {about("prod/mine/M", event(audit.SecretPurged)), "whose scopes do not cover"},
 		"a token with the owner's id": {about("owner", event(audit.TokenIssued)),

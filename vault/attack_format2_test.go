@@ -72,12 +72,11 @@ func storeAll(t *tx, list ...*stored) (err error) {
 
 // imports is the entry of an import of new secrets below prod/mine.
 func (c *company) imports(names ...string) audit.Event {
-	ones, tiers := []any{}, []any{}
-	for range names {
-		ones, tiers = append(ones, 1), append(tiers, tokens.Standard)
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, "prod/mine/"+name)
 	}
-	return audit.Event{Type: audit.SecretImported, ResourceType: "namespace", ResourceID: "prod/mine",
-		Metadata: map[string]any{"keys": names, "versions": ones, "tiers": tiers}}
+	return listEvent(audit.SecretImported, itemsOf(1, paths...))
 }
 
 // An insider signs two records for one place, lets the log tell of one, and puts the other there later.

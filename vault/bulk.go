@@ -86,11 +86,10 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	})
 }
 
-// readAll opens the current versions of secrets on all cores. The caller's goroutine
-// makes their log entries, because each entry is signed over the one before.
+// readAll opens the current versions of secrets on all cores, and logs the reads.
 func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (values []Value, err error) {
 	values = make([]Value, 0, len(paths))
-	need := &needsDecision{}
+	need, log := &needsDecision{}, readLog{t: t}
 	worker := func() func(*reading) {
 		own, h := s.inOrder(), t.another()
 		return func(r *reading) {
@@ -98,13 +97,17 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 		}
 	}
 	done := func(r *reading) error {
-		v, err := s.handOut(t, r)
+		v, item, err := s.handOut(t, r)
 		var one *needsDecision
 		switch {
 		case errors.As(err, &one):
 			need.subjects = append(need.subjects, one.subjects...)
 		case err != nil:
 			return err
+		default:
+			if err := log.add(item); err != nil {
+				return err
+			}
 		}
 		values = append(values, v)
 		s.v.opts.step(len(values), len(paths))
@@ -124,10 +127,13 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 		}
 		return nil
 	})
-	if err == nil && len(need.subjects) > 0 {
-		err = need
+	switch {
+	case err != nil:
+		return values, err
+	case len(need.subjects) > 0:
+		return values, need
 	}
-	return values, err
+	return values, log.flush()
 }
 
 // step reports progress after every 64 items, and at the end.
@@ -202,7 +208,7 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]
 			return err
 		case len(m.raise) > 0:
 			return errRaise
-		case o.DryRun, len(m.keys) == 0:
+		case o.DryRun, m.writes == 0:
 			return errKeepNothing
 		}
 		return nil
@@ -258,14 +264,15 @@ type importing struct {
 	o      ImportOptions
 	raised map[tokens.Path]tokens.Tier // by a rewrite, for this import
 
-	done  []Imported
+	done  []Imported // in the order of the items
 	need  needsDecision
 	raise map[tokens.Path]tokens.Tier // the tiers that a rewrite must raise first
 
-	keys     []string // of what is written
-	written  [][]byte // the keys of the versions
-	versions []uint64
-	tiers    []tokens.Tier
+	first  uint64 // number of the first log entry
+	pages  pages  // of what is to be written
+	writes int    // how many versions that are
+	page   uint64 // the entry of what is written and not logged yet
+	log    []audit.Item
 }
 
 // run decides on each item and writes it. It stops writing at the first item whose tier
@@ -275,10 +282,11 @@ func (m *importing) run() error {
 		return err
 	}
 	m.raise, m.t.lookFor = map[tokens.Path]tokens.Tier{}, m.paths
-	err := inBatches(m.sealer, func(w *writing) error { return m.put(m.t, w) }, func(add func(writing, int) error) error {
-		for i, p := range m.paths {
-			m.v.opts.step(i+1, len(m.paths))
-			err := m.item(p, m.items[i].Value, func(w writing) error { return add(w, len(w.value)) })
+	m.done, m.first = make([]Imported, len(m.items)), m.t.seq()
+	err := inBatches(m.sealer, m.put, func(add func(writing, int) error) error {
+		for n, i := range m.order() {
+			m.v.opts.step(n+1, len(m.paths))
+			err := m.item(i, func(w writing) error { return add(w, len(w.value)) })
 			if err != nil {
 				return err
 			}
@@ -290,30 +298,75 @@ func (m *importing) run() error {
 		return err
 	case len(m.need.subjects) > 0:
 		return &m.need
-	case len(m.raise) > 0 || len(m.keys) == 0:
+	case len(m.raise) > 0 || m.writes == 0:
 		return nil
 	}
-	sums := make([]string, len(m.written))
-	for i, k := range m.written {
-		sums[i] = m.t.takeSum(k)
+	return m.logLast()
+}
+
+// order returns the numbers of the items, in the order in which they are written.
+func (m *importing) order() []int {
+	order := make([]int, len(m.paths))
+	for i := range order {
+		order[i] = i
 	}
-	note := map[string]any{"keys": m.keys, "versions": m.versions, "tiers": m.tiers}
-	if m.t.Format < keys.Format2 {
-		note["sums"] = sums
+	if m.t.lists() {
+		slices.SortFunc(order, func(i, j int) int { return m.paths[i].Compare(m.paths[j]) })
 	}
-	if same := len(m.done) - len(m.keys); same > 0 { // each of them counts as a use of a token
+	return order
+}
+
+// put writes the records that a worker made. The records of an entry are complete before the entry is logged.
+func (m *importing) put(w *writing) error {
+	if w.page != m.page {
+		if err := m.t.logEvent(listEvent(audit.SecretImported, m.log)); err != nil {
+			return err
+		}
+		m.page, m.log = w.page, nil
+	}
+	if w.lowered {
+		here := func(tokens.Path, uint64) uint64 { return m.t.seq() }
+		if err := m.lowerVersions(m.t, w.path, w.head.Tier, here); err != nil {
+			return err
+		}
+	}
+	if err := m.Session.put(m.t, w); err != nil {
+		return err
+	}
+	w.item.Sum = m.t.takeSum(versionKey(w.path, w.head.Version))
+	m.log = append(m.log, w.item)
+	return nil
+}
+
+// logLast logs what is not logged yet. The last entry has the number of the items that were unchanged, because each of
+// them counts as a use of a token.
+func (m *importing) logLast() error {
+	note := map[string]any{}
+	if same := len(m.done) - m.writes; same > 0 {
 		note["unchanged"] = same
 	}
+	ev := listEvent(audit.SecretImported, m.log)
+	if ev.Metadata = note; m.t.lists() {
+		return m.t.logEvent(ev)
+	}
+	var names, tiers, sums []string
+	var versions []uint64
+	for _, i := range m.log {
+		names, versions = append(names, i.Path[len(m.ns.String())+1:]), append(versions, i.Version)
+		tiers, sums = append(tiers, i.Tier), append(sums, i.Sum)
+	}
+	note["keys"], note["versions"], note["tiers"], note["sums"] = names, versions, tiers, sums
 	return m.t.log(audit.SecretImported, "namespace", m.ns.String(), note)
 }
 
 // item decides on one item. If a version of it is to be written, item calls write.
-func (m *importing) item(p tokens.Path, value []byte, write func(writing) error) error {
+func (m *importing) item(i int, write func(writing) error) error {
+	p, value := m.paths[i], m.items[i].Value
 	w, err := m.planWrite(m.t, p, SetOptions{Tier: m.o.Tier, Type: m.o.Type})
 	var one *needsDecision
 	if errors.As(err, &one) {
 		if m.o.DryRun { // a dry run makes no requests
-			m.done = append(m.done, Imported{Secret{Path: p}, ImportRequested, false})
+			m.done[i] = Imported{Secret{Path: p}, ImportRequested, false}
 		} else {
 			m.need.subjects = append(m.need.subjects, one.subjects...)
 		}
@@ -332,21 +385,39 @@ func (m *importing) item(p tokens.Path, value []byte, write func(writing) error)
 		if w.was != 0 && w.head.Tier > w.was {
 			m.raise[p] = w.head.Tier
 		}
-		if len(m.raise) == 0 {
-			body, err := m.versionOf(m.t, p, &w)
-			if err != nil {
-				return err
-			}
-			if err := write(writing{path: p, head: w.head, version: body, value: value}); err != nil {
+		if m.writes++; len(m.raise) == 0 {
+			if err := m.writeItem(p, w, value, write); err != nil {
 				return err
 			}
 			result.Secret = w.head.secret(p)
 		}
-		m.keys, m.written = append(m.keys, p.Key()), append(m.written, versionKey(p, w.head.Version))
-		m.versions, m.tiers = append(m.versions, w.head.Version), append(m.tiers, w.head.Tier)
 	}
-	m.done = append(m.done, result)
+	m.done[i] = result
 	return nil
+}
+
+// writeItem makes the version of an item and calls write. The records have the number of the entry that will tell of them.
+func (m *importing) writeItem(p tokens.Path, w write, value []byte, write func(writing) error) error {
+	item := audit.Item{Path: p.String(), Version: w.head.Version, Tier: w.head.Tier.String()}
+	item.Approval, _ = w.note["approval"].(string)
+	if w.head.Type != DefaultType {
+		item.Type = w.head.Type
+	}
+	resealed, lowered := 0, w.head.Tier < w.was
+	if lowered {
+		numbers, err := m.t.versionNumbers(p)
+		if err != nil {
+			return err
+		}
+		resealed = len(numbers) * resealedSize(p)
+	}
+	page := uint64(0)
+	if m.t.lists() {
+		page = m.pages.add(item, resealed)
+	}
+	body := m.t.newVersion(w.head.Tier)
+	w.head.Seq, body.Seq = m.first+page, m.first+page
+	return write(writing{path: p, head: w.head, version: body, value: value, page: page, item: item, lowered: lowered})
 }
 
 // replaces decides on an item whose secret exists. A secret that a rewrite has raised gets
@@ -374,6 +445,9 @@ type writing struct {
 	head    secretBody
 	version versionBody
 	value   []byte
+	page    uint64 // the log entry that tells of it, counted from the first one
+	item    audit.Item
+	lowered bool // whether the versions of the secret have a higher tier
 
 	own  bool // whether it is sealed under the secret's own key
 	made [2]*stored

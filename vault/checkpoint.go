@@ -73,6 +73,8 @@ func (a actorAt) may(ev audit.Event) bool {
 	p, err := tokens.ParsePath(ev.ResourceID)
 	action := tokens.Write
 	switch ev.Type {
+	case audit.SecretRead:
+		action = tokens.Read
 	case audit.SecretDeleted:
 		action = tokens.Delete
 	case audit.SecretPurged:

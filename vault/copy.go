@@ -129,7 +129,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 		note["log_problems"] = list
 	}
 	if left := p.leftNames(); len(left) > 0 {
-		note["left_behind"] = left[:min(len(left), 1000)]
+		note["left_behind"] = namesFor(left, 1000)
 		note["left_behind_count"] = len(left)
 	}
 	if err := next.beginEpoch(w, cmp.Or(p.event, audit.VaultRewritten), note); err != nil {

@@ -157,7 +157,7 @@ func (t *tx) sum() (d digest, count uint64, err error) {
 
 // saveHead writes the head, and the counts.
 func (t *tx) saveHead() error {
-	if _, err := t.signDrafts(); err != nil { // an honest act has logged what it wrote, so there are none
+	if _, err := t.signDrafts(nil); err != nil { // an honest act has logged what it wrote, so there are none
 		return err
 	}
 	if max(t.head.log.Seq, t.head.count) > maxCounted {

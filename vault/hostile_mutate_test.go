@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -556,11 +557,14 @@ func (h *hostile) forgeEntry(t *tx) error {
 	if err != nil { // an earlier forgery
 		return nil
 	}
-	odd := pick(h, audit.SecretUpdated, audit.SecretImported, audit.SecretPurged, audit.AgentCreated, audit.AgentRevoked,
+	odd := pick(h, audit.SecretUpdated, audit.SecretImported, audit.SecretRead, audit.SecretPurged, audit.AgentCreated, audit.AgentRevoked,
 		audit.AgentKeyRotated, audit.TokenIssued, audit.VaultRewritten, audit.VaultBackedUp, audit.VaultRestored,
 		audit.ApprovalGranted,
 		"x\x1b[31m")
 	body := bytes.Replace(e.Body, []byte(`"`+audit.SecretCreated+`"`), []byte(`"`+odd+`"`), 1)
+	if h.random.IntN(3) == 0 {
+		body = bytes.Replace(body, []byte(`,"ip_address"`), []byte(`,"items":`+h.oddList()+`,"ip_address"`), 1)
+	}
 	for range h.random.IntN(3) {
 		body = h.oddBody(body)
 	}
@@ -570,6 +574,26 @@ func (h *hostile) forgeEntry(t *tx) error {
 	t.head.log = next
 	h.note("insider: entry %d, %s by %.20q: %.120q", next.Seq, odd, by, body)
 	return t.b.Put(bucketAudit, k, v)
+}
+
+// oddList returns a list of secrets for an entry, which may be valid.
+func (h *hostile) oddList() string {
+	if h.random.IntN(5) == 0 {
+		return pick(h, "[]", "null", "{}", "[null]", `[{"path":"a/K"}]`, `["a/K"]`, "5")
+	}
+	var items []audit.Item
+	for range h.random.IntN(4) {
+		items = append(items, audit.Item{Path: pick(h, "a/K", "a/L", "a/b/K", "m/K", "", "a", "a/../K", strings.Repeat("x", 1<<17)),
+			Version: h.number(), Tier: pick(h, "standard", "critical", "", "x"), Approval: pick(h, "", "", "x", h.id["mallory"])})
+	}
+	if h.random.IntN(2) == 0 {
+		slices.SortFunc(items, func(a, b audit.Item) int { return strings.Compare(a.Path, b.Path) })
+	}
+	text, err := json.Marshal(items)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // forgeHead changes what the head says. If it is the number of the last entry, the last entry

@@ -168,7 +168,8 @@ func (l *looking) concerns(body []byte) bool {
 	if !bytes.Contains(body, []byte(`"secret.`)) || bytes.Contains(body, []byte(`"event_type":"secret.read`)) {
 		return false
 	}
-	if len(l.wanted) > 1 || bytes.Contains(body, []byte(`"secret.imported"`)) {
+	imported := bytes.Contains(body, []byte(`"secret.imported"`)) && !bytes.Contains(body, []byte(`"items":[`))
+	if len(l.wanted) > 1 || imported { // an import of format 1 has no whole path
 		return true
 	}
 	for path := range l.wanted {
@@ -181,21 +182,12 @@ func (l *looking) concerns(body []byte) bool {
 
 // each calls fn for each wanted secret that an entry is about.
 func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, left bool)) {
-	tierIn := func(x any) tokens.Tier {
-		text, _ := x.(string)
-		tier, _ := tokens.ParseTier(text)
-		return tier
-	}
-	if ev.Type != audit.SecretImported {
-		if _, left := ev.Writes(); l.open[ev.ResourceID] {
-			fn(ev.ResourceID, tierIn(ev.Metadata["tier"]), left)
-		}
-		return
-	}
-	items, _ := itemsOf(ev)
-	for item := range items {
-		if l.open[item.path] {
-			fn(item.path, tierIn(item.tier), true)
+	_, left := ev.Writes()
+	left = left || ev.Type == audit.SecretImported
+	for _, item := range ev.Secrets() {
+		if l.open[item.Path] {
+			tier, _ := tokens.ParseTier(item.Tier)
+			fn(item.Path, tier, left)
 		}
 	}
 }

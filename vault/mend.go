@@ -105,8 +105,15 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 	}
 	head, note := c.head, map[string]any{}
 	if len(gone) > 0 {
-		note["left_behind"] = gone
 		p.mend = append(p.mend, fmt.Sprintf("%s: left without %s", path, versionList(gone)))
+		for t.lists() && len(gone) > mostNumbers {
+			if err := t.log(audit.SecretMended, "secret", path.String(), map[string]any{"version": told.Version, "tier": told.Tier,
+				"type": head.Type, "deleted": told.Deleted, "left_behind": gone[:mostNumbers]}); err != nil {
+				return err
+			}
+			gone = gone[mostNumbers:]
+		}
+		note["left_behind"] = gone
 	}
 	if !c.holds {
 		id, err := uuid.NewRandom()
@@ -174,6 +181,9 @@ func (p *rewritePlan) nothingLeft(t *tx, path tokens.Path, c *secretCopy, told *
 	note := map[string]any{"versions": len(c.gone), "because": "nothing of it holds"}
 	return t.log(audit.SecretPurged, "secret", path.String(), note)
 }
+
+// mostNumbers is how many versions fit into an entry.
+const mostNumbers = 3000
 
 func versionList(numbers []uint64) string {
 	text := "v"

@@ -462,7 +462,7 @@ func (c *spec) getAll(a *specActor, ns string) ([]string, error) {
 	}
 	c.commit(a)
 	c.use(a, len(paths), spent...)
-	for range paths {
+	if len(paths) > 0 {
 		c.note(audit.SecretRead, a)
 	}
 	return paths, nil

@@ -115,7 +115,7 @@ func (s *Session) openUp(t *tx, nodes []keys.Node) error {
 		if err != nil {
 			return err
 		}
-		body.sealAnew(t.Format, t.seq())
+		body.sealAnew(t.Format, t.resealSeq(p, n))
 		if err := s.writeVersion(t, p, n, body, value); err != nil {
 			return err
 		}

@@ -592,7 +592,7 @@ func (w *salvage) settle(to string) (r Salvaged, err error) {
 		maps.Copy(plan.note, a.logged())
 	}
 	if n := len(r.Lost); n > 0 {
-		plan.note["lost"] = r.Lost[:min(n, 100)]
+		plan.note["lost"] = namesFor(r.Lost, 100)
 		plan.note["lost_count"] = n
 	}
 	// If the rewrite could not sync the folder, disk.Move syncs it again.

@@ -187,7 +187,11 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 		return Value{}, err
 	}
 	s.open(t.hasher, &r)
-	return s.handOut(t, &r)
+	v, item, err := s.handOut(t, &r)
+	if err == nil {
+		err = t.logRead(item)
+	}
+	return v, err
 }
 
 // reading is the state of one secret while its version n is read.
@@ -231,24 +235,24 @@ func (s *Session) open(h *hasher, r *reading) {
 	}
 }
 
-// handOut logs the read of a version and returns the value. If the session has no key for
-// the version, handOut opens it with an approval.
-func (s *Session) handOut(t *tx, r *reading) (Value, error) {
-	note := map[string]any{"version": r.n}
+// handOut returns the value of a version, and what the log has to say of it before the caller gets the value. If the
+// session has no key for the version, handOut opens it with an approval.
+func (s *Session) handOut(t *tx, r *reading) (Value, audit.Item, error) {
+	item := audit.Item{Path: r.path.String(), Version: r.n}
 	value, err := r.value, r.err
 	if errors.Is(err, keys.ErrNoKey) {
-		value, note["approval"], err = s.readApproved(t, r.path, r.n, r.version)
+		value, item.Approval, err = s.readApproved(t, r.path, r.n, r.version)
 	}
 	if err != nil {
-		return Value{}, err
+		return Value{}, item, err
 	}
 	found := r.head.secret(r.path)
 	if r.n != r.head.Version {
 		found.Version, found.UpdatedAt = r.n, r.version.CreatedAt
 	}
 	found.Tier = max(r.head.Tier, r.version.Tier)
-	note["tier"] = found.Tier
-	return Value{found, value}, t.log(audit.SecretRead, "secret", r.path.String(), note)
+	item.Tier = found.Tier.String()
+	return Value{found, value}, item, nil
 }
 
 // readVersion checks and opens one version, with the session's own keys alone.

@@ -24,9 +24,10 @@ import (
 // entry, and then hold different things against it. It begins with a checkpoint, and a part of it
 // becomes the next one.
 type story struct {
-	root *keys.Root
-	live bool       // whether the vault is there, not a copy to restore, or what is left to salvage
-	from checkpoint // what is known before the first entry
+	root  *keys.Root
+	live  bool       // whether the vault is there, not a copy to restore, or what is left to salvage
+	whole bool       // whether every entry is here, so that what none tells of was not told
+	from  checkpoint // what is known before the first entry
 
 	entries uint64                 // how many were read
 	before  acted                  // the last entry
@@ -461,15 +462,70 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 			return
 		}
 		st.entryOf[ev.Type+" "+ev.ResourceID] = seq
+		if tier, _ := ev.Metadata["tier"].(string); ev.Type == audit.ApprovalGranted && tier == tokens.Critical.String() && st.lists() {
+			st.entryOf[approvalSpent+" "+ev.ResourceID] = 0
+		}
 	}
-	switch {
-	case seq <= st.from.Seq: // the checkpoint lists the records after that entry
-	case ev.Type == audit.SecretImported:
-		st.imported(seq, by, ev, checked)
-	default:
-		st.secretChanged(seq, by, ev, checked)
+	if seq > st.from.Seq { // the checkpoint lists the records after that entry
+		st.secrets(seq, by, ev, checked)
 	}
 }
+
+// secrets learns what an entry did to each of the secrets that it is about.
+func (st *story) secrets(seq uint64, by string, ev audit.Event, checked bool) {
+	problem := ev.ItemsProblem()
+	switch {
+	case problem != "":
+	case ev.Items != nil && !st.lists():
+		problem = "it has a list of secrets, but belongs to an epoch of format 1"
+	case ev.Items == nil && ev.Type == audit.SecretImported && st.lists():
+		problem = "it is not a valid import"
+	}
+	if problem != "" {
+		st.found("audit entry %d: %s", seq, problem)
+		return
+	}
+	one := ev // what it says of one of them
+	one.Items = nil
+	if ev.Type == audit.SecretImported {
+		one.Type = audit.SecretUpdated
+	}
+	for _, item := range ev.Secrets() {
+		one.ResourceID = item.Path
+		if st.lists() && checked {
+			st.itemAllowed(seq, by, one, item)
+		}
+		st.secretChanged(seq, by, one, item, checked)
+	}
+}
+
+// itemAllowed checks that an actor may have read a secret, and that the approval that an entry names was there and was
+// not spent. What an entry writes is checked when it is applied.
+func (st *story) itemAllowed(seq uint64, by string, ev audit.Event, item audit.Item) {
+	if who, ok := st.actors[by]; ok && ev.Type == audit.SecretRead && !who.may(ev) {
+		st.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, audit.Short(item.Path))
+	}
+	if item.Approval == "" {
+		return
+	}
+	granted, spent := audit.ApprovalGranted+" "+item.Approval, approvalSpent+" "+item.Approval
+	if _, told := st.entryOf[granted]; !told && st.whole {
+		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: no entry before it granted the approval %q", seq,
+			audit.Short(item.Approval))})
+		return
+	}
+	before, once := st.entryOf[spent]
+	switch {
+	case !once:
+	case before > 0:
+		st.found("audit entry %d: it uses approval %q, which was spent with entry %d", seq, audit.Short(item.Approval), before)
+	default:
+		st.entryOf[spent] = seq
+	}
+}
+
+// approvalSpent, with the id of an approval that serves once, stands for the entry that spent it; 0 for none.
+const approvalSpent = "approval.spent"
 
 // changed notes that an entry wrote the record of an agent.
 func (st *story) changed(seq uint64, by, agent string) {
@@ -560,7 +616,7 @@ func stringsIn(list any) []string {
 
 // secretChanged learns what an entry did to a secret. If the entry was not checked, secretChanged
 // believes neither its version number nor a lower tier.
-func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bool) {
+func (st *story) secretChanged(seq uint64, by string, ev audit.Event, item audit.Item, checked bool) {
 	changed, left := ev.Writes()
 	if !changed {
 		return
@@ -578,12 +634,8 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 	if ev.Type == audit.SecretMended {
 		now.Deleted, _ = ev.Metadata["deleted"].(bool)
 	}
-	if n, ok := ev.Metadata["version"].(float64); ok {
-		now.Version = uint64(n)
-	}
-	if text, ok := ev.Metadata["tier"].(string); ok {
-		now.Tier, _ = tokens.ParseTier(text)
-	}
+	now.Version = item.Version
+	now.Tier, _ = tokens.ParseTier(item.Tier)
 	r := st.records[ev.ResourceID]
 	if r == nil {
 		r = &recordAt{Gone: true}
@@ -628,7 +680,7 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, checked bo
 			st.overwritten = append(st.overwritten, fmt.Sprintf("audit entry %d: %s wrote version %d of %q anew, which %s had written",
 				seq, by, now.Version, ev.ResourceID, was.By))
 		}
-		at := versionAt{Number: now.Version, Seq: seq, By: by, Sum: sumIn(ev), Sealed: seq,
+		at := versionAt{Number: now.Version, Seq: seq, By: by, Sum: item.Sum, Sealed: seq,
 			inBatch: st.batched.place(bucketVersions, string(versionKeyOf(ev.ResourceID, now.Version)))}
 		if anew && st.format >= keys.Format2 {
 			at.Seq, at.By = of.Seq, of.By
@@ -673,47 +725,4 @@ func numbersIn(list any) (numbers []uint64) {
 		}
 	}
 	return numbers
-}
-
-// importedItem is what the entry of an import says of one secret.
-type importedItem struct {
-	path               string
-	version, tier, sum any
-}
-
-// itemsOf splits the entry of an import, which is about many secrets. whole is false if one of its lists is shorter
-// or longer than the others.
-func itemsOf(ev audit.Event) (items iter.Seq[importedItem], whole bool) {
-	list := func(name string) []any { all, _ := ev.Metadata[name].([]any); return all }
-	names, versions, tiers, sums := list("keys"), list("versions"), list("tiers"), list("sums")
-	at := func(list []any, i int) any {
-		if i < len(list) {
-			return list[i]
-		}
-		return nil
-	}
-	whole = len(names) == len(versions) && len(names) == len(tiers) && (sums == nil || len(sums) == len(names))
-	return func(yield func(importedItem) bool) {
-		for i := range names {
-			name, _ := names[i].(string)
-			if !yield(importedItem{ev.ResourceID + "/" + name, at(versions, i), at(tiers, i), at(sums, i)}) {
-				return
-			}
-		}
-	}, whole
-}
-
-// imported learns what an import did to each of its secrets.
-func (st *story) imported(seq uint64, by string, ev audit.Event, checked bool) {
-	items, whole := itemsOf(ev)
-	if !whole {
-		st.found("audit entry %d: it is not a valid import", seq)
-		return
-	}
-	for item := range items {
-		one := ev
-		one.Type, one.ResourceID = audit.SecretUpdated, item.path
-		one.Metadata = map[string]any{"version": item.version, "tier": item.tier, "sum": item.sum}
-		st.secretChanged(seq, by, one, checked)
-	}
 }

@@ -48,15 +48,11 @@ func (st *story) mayAct(seq uint64, by string, ev audit.Event) bool {
 
 // usesIn returns how many uses of a token an entry tells of.
 func usesIn(ev audit.Event) uint64 {
-	if ev.Type == audit.SecretImported {
-		keys, _ := ev.Metadata["keys"].([]any)
-		unchanged, _ := ev.Metadata["unchanged"].(float64)
-		return uint64(len(keys)) + uint64(max(unchanged, 0))
+	n := uint64(ev.CountSecrets())
+	if unchanged, _ := ev.Metadata["unchanged"].(float64); ev.Type == audit.SecretImported {
+		n += uint64(max(unchanged, 0))
 	}
-	if strings.HasPrefix(ev.Type, "secret.") {
-		return 1
-	}
-	return 0
+	return n
 }
 
 // lapse says when a token expires.

@@ -45,10 +45,11 @@ type tx struct {
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
 
-	sums    map[string]string      // by version key: what was written since the last entry; see sumOf
-	fresh   bool                   // in a new file, until the epoch has begun: its first entry lists nothing
-	lookFor []tokens.Path          // what one look serves; see look
-	looked  map[tokens.Path]toldOf // what it found
+	sums      map[string]string      // by version key: what was written since the last entry; see sumOf
+	fresh     bool                   // in a new file, until the epoch has begun: its first entry lists nothing
+	resealing resealing              // of the versions in sums, those that the owner sealed anew
+	lookFor   []tokens.Path          // what one look serves; see look
+	looked    map[tokens.Path]toldOf // what it found
 
 	anew    bool   // in a new file: changed is all that there is
 	changed counts // by this transaction
@@ -190,26 +191,41 @@ func (t *tx) logEvent(ev audit.Event) error {
 		t.instead(ev)
 		return nil
 	}
-	roots, err := t.signDrafts()
+	resealed, further := slices.Sorted(maps.Keys(t.sums)), t.resealing.of
+	roots, err := t.signDrafts(func(r *stored) bool { return further[string(r.key)] == 0 })
 	if err != nil {
 		return err
 	}
 	if ev.Epoch == 0 {
 		ev.Roots = roots
 	}
-	if list := t.resealed(); len(list) > 0 && ev.Epoch == 0 {
+	here := slices.DeleteFunc(slices.Clone(resealed), func(k string) bool { return further[k] > 0 })
+	if len(here) > 0 && ev.Epoch == 0 {
 		ev.Metadata = maps.Clone(ev.Metadata)
 		if ev.Metadata == nil {
 			ev.Metadata = map[string]any{}
 		}
-		ev.Metadata["resealed"] = list
+		ev.Metadata["resealed"] = t.resealed(here)
 	}
+	if err := t.append(ev); err != nil {
+		return err
+	}
+	err = t.logResealed(resealed)
+	clear(t.sums)
+	return err
+}
+
+// append appends an entry to the log.
+func (t *tx) append(ev audit.Event) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err
 	}
 	ev.ID, ev.ActorID, ev.ActorType, ev.CreatedAt = id.String(), t.by.id, t.by.kind, t.now
 	body, err := ev.Encode()
+	if err == nil && t.lists() && len(body) > audit.MaxRead {
+		err = fmt.Errorf("the log entry %s would have %d bytes, which no reader takes", ev.Type, len(body))
+	}
 	if err != nil {
 		return err
 	}
@@ -250,19 +266,18 @@ func (t *tx) noteSum(note map[string]any, p tokens.Path, n uint64) {
 	}
 }
 
-// resealed tells, of the versions that are left in t.sums, what they are now: their values are as before, but they
+// resealed tells, of versions that are left in t.sums, what they are now: their values are as before, but they
 // were sealed anew.
-func (t *tx) resealed() (list []any) {
-	for _, k := range slices.Sorted(maps.Keys(t.sums)) {
+func (t *tx) resealed(list []string) (told []any) {
+	for _, k := range list {
 		path, n, _ := cutVersionKey([]byte(k))
 		one := map[string]any{"path": path, "version": n}
 		if t.Format < keys.Format2 {
 			one["sum"] = t.sums[k]
 		}
-		list = append(list, one)
+		told = append(told, one)
 	}
-	clear(t.sums)
-	return list
+	return told
 }
 
 // place writes a record, and updates the digest and the counts. If the record has yet to be signed, it becomes a draft.
@@ -294,19 +309,24 @@ func (t *tx) draft(r *stored) error {
 	}
 	t.drafts[draftName(r.bucket, r.key)] = r
 	if t.fresh && len(t.drafts) == batchSize { // a new file may have millions
-		_, err := t.signDrafts()
+		_, err := t.signDrafts(nil)
 		return err
 	}
 	return t.b.Put(r.bucket, r.key, r.encode())
 }
 
-// signDrafts signs the drafts, in the order of their kinds and keys, and writes them as they will stay. It returns
-// the roots of the batches in base64.
-func (t *tx) signDrafts() (roots []string, err error) {
+// signDrafts signs some of the drafts, or all if which is nil, in the order of their kinds and keys, and writes them as
+// they will stay. It returns the roots of the batches in base64.
+func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	list := slices.SortedFunc(maps.Values(t.drafts), func(a, b *stored) int {
 		return cmp.Or(cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket]), bytes.Compare(a.key, b.key))
 	})
-	clear(t.drafts)
+	if which != nil {
+		list = slices.DeleteFunc(list, func(r *stored) bool { return !which(r) })
+	}
+	for _, r := range list {
+		delete(t.drafts, draftName(r.bucket, r.key))
+	}
 	for _, root := range t.signAll(list) {
 		roots = append(roots, base64.StdEncoding.EncodeToString(root[:]))
 	}

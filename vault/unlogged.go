@@ -37,7 +37,12 @@ func (s *Session) readUnlogged(fn func(*tx) error) error {
 			return fault.New(ErrConflict, "%s can be written, so each read is logged there; leave --unlogged out", s.v.path)
 		}
 		t.instead = func(ev audit.Event) {
-			reads = append(reads, unloggedRead{t.now, s.v.path, ev.ResourceID, ev.Metadata["version"]})
+			for _, item := range ev.Items {
+				reads = append(reads, unloggedRead{t.now, s.v.path, item.Path, item.Version})
+			}
+			if ev.Items == nil {
+				reads = append(reads, unloggedRead{t.now, s.v.path, ev.ResourceID, ev.Metadata["version"]})
+			}
 		}
 		return fn(t)
 	})

@@ -535,7 +535,7 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 		note["sums"] = true // from here on, entries have the sums of the versions that they tell of
 	}
 	maps.Copy(note, metadata)
-	if _, err := w.t.signDrafts(); err != nil {
+	if _, err := w.t.signDrafts(nil); err != nil {
 		return err
 	}
 	w.t.fresh = false

@@ -229,7 +229,7 @@ func (v *verification) learn() (last audit.Position, err error) {
 		v.found("%v; so the expected records and entries are unknown", err)
 	}
 	from, err := v.t.checkpoint()
-	v.Archived = from.Cut
+	v.Archived, v.told.whole = from.Cut, err == nil && from.Cut == 0
 	if err == nil && v.again {
 		from = v.recall(from)
 	}

@@ -235,7 +235,7 @@ func (s *Session) store(t *tx, p tokens.Path, w *write, value []byte) (Secret, e
 func (s *Session) versionOf(t *tx, p tokens.Path, w *write) (versionBody, error) {
 	w.head.Seq = t.seq()
 	if w.head.Tier < w.was {
-		if err := s.lowerVersions(t, p, w.head.Tier); err != nil {
+		if err := s.lowerVersions(t, p, w.head.Tier, t.resealSeq); err != nil {
 			return versionBody{}, err
 		}
 		w.note["tier_before"] = w.was
@@ -256,8 +256,9 @@ func (t *tx) newVersion(tier tokens.Tier) versionBody {
 }
 
 // lowerVersions seals every stored version anew at a lower tier. That only widens
-// who may read, so nothing has to disappear from the file and no rewrite is needed.
-func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier) error {
+// who may read, so nothing has to disappear from the file and no rewrite is needed. seq returns the number of the
+// entry that tells of a version.
+func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier, seq func(tokens.Path, uint64) uint64) error {
 	numbers, err := t.versionNumbers(p)
 	if err != nil {
 		return err
@@ -271,7 +272,7 @@ func (s *Session) lowerVersions(t *tx, p tokens.Path, tier tokens.Tier) error {
 			continue
 		}
 		body.Tier = tier
-		body.sealAnew(t.Format, t.seq())
+		body.sealAnew(t.Format, seq(p, n))
 		if err := s.writeVersion(t, p, n, body, value); err != nil {
 			return err
 		}

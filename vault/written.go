@@ -34,29 +34,25 @@ func writtenBy(ev audit.Event) (w written) {
 	if w.roots = ev.Roots; len(w.roots) == 0 {
 		return w
 	}
-	version := func(path string, n any) {
-		number, _ := n.(float64)
-		w.versions = append(w.versions, string(versionKeyOf(path, uint64(number))))
-	}
+	version := func(path string, n uint64) { w.versions = append(w.versions, string(versionKeyOf(path, n))) }
 	_, mended := ev.Metadata["from_version"]
-	if ev.WritesValue() || ev.Type == audit.SecretMended && mended {
-		version(ev.ResourceID, ev.Metadata["version"])
-	}
-	if changed, left := ev.Writes(); changed && left {
-		w.heads = append(w.heads, ev.ResourceID)
-	}
-	if ev.Type == audit.SecretImported {
-		items, _ := itemsOf(ev)
-		for item := range items {
-			version(item.path, item.version)
-			w.heads = append(w.heads, item.path)
+	value := ev.WritesValue() || ev.Type == audit.SecretImported || ev.Type == audit.SecretMended && mended
+	changed, left := ev.Writes()
+	head := changed && left || ev.Type == audit.SecretImported
+	for _, item := range ev.Secrets() {
+		if value {
+			version(item.Path, item.Version)
+		}
+		if head {
+			w.heads = append(w.heads, item.Path)
 		}
 	}
 	list, _ := ev.Metadata["resealed"].([]any)
 	for _, x := range list {
 		one, _ := x.(map[string]any)
 		path, _ := one["path"].(string)
-		version(path, one["version"])
+		n, _ := one["version"].(float64)
+		version(path, uint64(n))
 	}
 	slices.Sort(w.versions)
 	slices.Sort(w.heads)
