@@ -471,9 +471,9 @@ func TestAHugeNumberOfTheLastEntry(t *testing.T) {
 		})
 	}
 	for _, h := range []head{{log: audit.Position{Seq: maxCounted + 1}}, {count: 1<<64 - 1}} {
-		b, err := h.encode()
+		b, err := h.encode(keys.Format2)
 		if err == nil {
-			_, err = decodeHead(b)
+			_, err = decodeHead(b, keys.Format2)
 		}
 		if !errors.Is(err, ErrDamaged) {
 			t.Errorf("a head that counts %d entries and %d records: %v", h.log.Seq, h.count, err)

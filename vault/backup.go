@@ -66,6 +66,7 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		_, err := fillFile(b.part.Path, s, func(w *builder) error {
 			w.t.head = old.head
 			w.t.head.backup = true
+			w.t.head.mark = s.root.BackupMark(s.epoch, old.head.log.Seq, old.head.log.LastMAC)
 			return w.copyRaw(old, 0, s.v.opts.Progress)
 		})
 		return err

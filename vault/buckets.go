@@ -53,6 +53,8 @@ const (
 	metaEpoch  = "epoch"  // u32 number ‖ the epoch's secret, sealed under the root
 	metaHead   = "head"   // see head
 	metaCounts = "counts" // see counts; nothing is decided on them
+
+	metaFeatures = "features" // what a program has to know besides the format, as a JSON list; none if nothing
 )
 
 // metaNames are the keys of the meta bucket of the owner's vault.
@@ -60,7 +62,7 @@ func (s *Session) metaNames() []string {
 	names := []string{metaFormat, metaVault, metaRoot, metaBind, metaEpoch, metaHead}
 	if s.epoch.Format >= keys.Format2 {
 		names[3] = s.owner.WrapName(s.epoch.Vault)
-		names = append(names, metaCounts)
+		names = append(names, metaCounts, metaFeatures)
 	}
 	return names
 }

@@ -31,17 +31,18 @@ import (
 // must be there. In format 1, if somebody puts back an older checkpoint, verification fails only because its records,
 // or its first entry, are not those of the vault.
 type checkpoint struct {
-	Seq     uint64     `json:"seq"`              // Records lists the records after this entry
-	Cut     uint64     `json:"cut"`              // the last entry that was archived; 0 for none
-	CutMAC  []byte     `json:"cut_mac"`          // of that entry
-	Epoch   uint32     `json:"epoch"`            // of the entry Cut
-	Format  int        `json:"format,omitempty"` // of that epoch; 0 and 1 are format 1
-	EpochID string     `json:"eid,omitempty"`    // of that epoch, in hex; none in format 1
-	Began   uint64     `json:"began"`            // the entry that began that epoch; 0 if the next entry begins one
-	Actors  []actorAt  `json:"actors"`           // who may have signed entries after Cut
-	Sums    bool       `json:"sums,omitempty"`   // whether the entries of that epoch have the sums of versions
-	Told    []toldAt   `json:"told"`             // tokens, requests and decisions up to Cut
-	Copies  []copyAt   `json:"copies,omitempty"` // of the vault, as the entries up to Cut say
+	Seq     uint64     `json:"seq"`                // Records lists the records after this entry
+	Cut     uint64     `json:"cut"`                // the last entry that was archived; 0 for none
+	CutMAC  []byte     `json:"cut_mac"`            // of that entry
+	Epoch   uint32     `json:"epoch"`              // of the entry Cut
+	Format  int        `json:"format,omitempty"`   // of that epoch; 0 and 1 are format 1
+	EpochID string     `json:"eid,omitempty"`      // of that epoch, in hex; none in format 1
+	Marks   []string   `json:"features,omitempty"` // of that epoch; see knownFeatures
+	Began   uint64     `json:"began"`              // the entry that began that epoch; 0 if the next entry begins one
+	Actors  []actorAt  `json:"actors"`             // who may have signed entries after Cut
+	Sums    bool       `json:"sums,omitempty"`     // whether the entries of that epoch have the sums of versions
+	Told    []toldAt   `json:"told"`               // tokens, requests and decisions up to Cut
+	Copies  []copyAt   `json:"copies,omitempty"`   // of the vault, as the entries up to Cut say
 	Records []recordAt `json:"records"`
 
 	next *keys.Key // of the entry after Cut; nil if it has to be computed

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"crypto/hmac"
 	"encoding/json"
 	"time"
 
@@ -20,6 +21,9 @@ type head struct {
 	// backup says that the next audit key was left out, so that only the owner can
 	// continue the log of a copy.
 	backup bool
+	mark   [32]byte // then, from format 2 on: the owner's MAC; see Root.BackupMark
+
+	features []string // see knownFeatures
 }
 
 type headJSON struct {
@@ -29,15 +33,21 @@ type headJSON struct {
 	Count   uint64 `json:"count"`           // Number of records.
 	Digest  []byte `json:"digest"`          // Sum over the MACs of all records.
 	Lapse   int64  `json:"lapse,omitempty"` // When the next thing has to be cleared, in Unix seconds.
+
+	Backup   []byte   `json:"backup,omitempty"`   // The owner's mark of a backup, from format 2 on.
+	Features []string `json:"features,omitempty"` // What a program has to know besides the format.
 }
 
-func (h head) encode() ([]byte, error) {
+func (h head) encode(format int) ([]byte, error) {
 	j := headJSON{Seq: h.log.Seq, LastMAC: h.log.LastMAC[:], KNext: h.log.Key[:], Count: h.count, Digest: h.digest.bytes()}
 	if !h.lapse.IsZero() {
 		j.Lapse = h.lapse.Unix()
 	}
-	if h.backup {
+	if j.Features = h.features; h.backup {
 		j.KNext = nil
+	}
+	if h.backup && format >= keys.Format2 {
+		j.Backup = h.mark[:]
 	}
 	return json.Marshal(j)
 }
@@ -48,7 +58,7 @@ const maxCounted = 1 << 53
 
 var errCounted = fault.Damaged("meta/head", "it counts more entries or records than any vault has")
 
-func decodeHead(b []byte) (h head, err error) {
+func decodeHead(b []byte, format int) (h head, err error) {
 	var j headJSON
 	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil ||
 		len(j.Digest) != 64 {
@@ -60,6 +70,19 @@ func decodeHead(b []byte) (h head, err error) {
 	h.log = audit.Position{Seq: j.Seq, LastMAC: [32]byte(j.LastMAC)}
 	if h.backup = j.KNext == nil; !h.backup {
 		h.log.Key = [32]byte(j.KNext)
+	}
+	if format >= keys.Format2 {
+		if len(j.Features) > 0 {
+			h.features = j.Features
+		}
+		switch {
+		case h.backup && len(j.Backup) != len(h.mark):
+			return head{}, fault.Damaged("meta/head", "it has no key for the next log entry, and is not the head of a backup")
+		case !h.backup && j.Backup != nil:
+			return head{}, fault.Damaged("meta/head", "it is that of a backup, and has a key for the next log entry")
+		case h.backup:
+			h.mark = [32]byte(j.Backup)
+		}
 	}
 	h.count = j.Count
 	h.digest, _ = digestFrom(j.Digest)
@@ -78,8 +101,19 @@ func (t *tx) readHead() error {
 	if err != nil {
 		return fault.Damaged("meta/head", "it does not decrypt: it was modified, or belongs to another epoch")
 	}
-	t.head, err = decodeHead(plain)
-	return err
+	if t.head, err = decodeHead(plain, t.Format); err != nil || t.Format < keys.Format2 {
+		return err
+	}
+	if err := t.checkFeatures(); err != nil {
+		return err
+	}
+	if t.head.backup && t.root != nil {
+		want := t.root.BackupMark(t.Epoch, t.head.log.Seq, t.head.log.LastMAC)
+		if !hmac.Equal(want[:], t.head.mark[:]) {
+			return fault.Damaged("meta/head", "it says that the vault is a backup, but the owner made no such backup")
+		}
+	}
+	return nil
 }
 
 // checkLogEnd checks that the log ends where the head says. With an older head, the
@@ -163,7 +197,7 @@ func (t *tx) saveHead() error {
 	if max(t.head.log.Seq, t.head.count) > maxCounted {
 		return errCounted
 	}
-	plain, err := t.head.encode()
+	plain, err := t.head.encode(t.Format)
 	if err != nil {
 		return err
 	}

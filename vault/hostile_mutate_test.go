@@ -461,7 +461,7 @@ func (h *hostile) asInsider() {
 				if err != nil {
 					return err
 				}
-				plain, err := t.head.encode()
+				plain, err := t.head.encode(t.Format)
 				if err != nil {
 					return err
 				}

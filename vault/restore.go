@@ -173,7 +173,7 @@ func (r *restore) do() error {
 	if r.history != nil {
 		n = max(n, r.history.epoch)
 	}
-	v := &Vault{path: r.path, opts: r.o, vid: r.from.v.vid}
+	v := &Vault{path: r.path, opts: r.o, vid: r.from.v.vid, marks: r.from.v.marks}
 	next := v.ownerSession(r.id, r.from.root, n+1, keys.Random(), v.opts.format())
 	defer next.wipe()
 	if r.plan.There {

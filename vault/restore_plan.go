@@ -57,6 +57,10 @@ func (r *restore) readThere() error {
 			err = r.readWhole(s)
 		}
 	}
+	var newer *newerError
+	if errors.As(err, &newer) {
+		return err
+	}
 	if errors.Is(err, ErrFormat) {
 		if text, merr := v.meta(metaFormat); merr == nil && isLater(string(text)) {
 			return err // a later program made it, so this one cannot tell what a restore would undo
@@ -94,6 +98,9 @@ func (r *restore) readWhole(s *Session) error {
 		}
 		var walked error
 		h.last = h.read(t.head.log.Seq, t.ownLog(&walked), s.v.opts.Progress)
+		if err := refuseNewer(r.path, h.features); err != nil {
+			return err
+		}
 		if walked != nil {
 			return walked
 		}
@@ -121,6 +128,9 @@ func (r *restore) readDamaged(why error, its bool) error {
 		return r.another()
 	}
 	if err := w.readLog(s); err != nil {
+		return err
+	}
+	if err := w.refuseNewer(); err != nil {
 		return err
 	}
 	if !its && w.s == nil && w.told.epoch == 0 {

@@ -68,6 +68,9 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := w.readLog(w.s); err != nil {
 		return r, err
 	}
+	if err := w.refuseNewer(); err != nil {
+		return r, err
+	}
 	if v, ok := w.log.values[seen.Seq]; ok && macOf(v) != seen.MAC {
 		w.told.found("audit log: this machine saw a different entry %d", seen.Seq)
 	}
@@ -86,7 +89,7 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	}
 	// The recovered records now form a vault, but any part may be missing. A rewrite drops
 	// the records that do not fit together, and the owner vouches for the rest.
-	v := &Vault{path: part.Path, opts: o, lock: &disk.Lock{}, vid: w.s.epoch.Vault}
+	v := &Vault{path: part.Path, opts: o, lock: &disk.Lock{}, vid: w.s.epoch.Vault, marks: w.features()}
 	v.opts.MemoryDir = "" // it is for vaults in use
 	w.s.v = v
 	if v.db, err = bolt.Open(part.Path, false); err != nil {
@@ -115,6 +118,7 @@ type salvage struct {
 	told  *story
 	last  audit.Position
 	lost  []string
+	marks []string // of the newest head; see knownFeatures
 }
 
 // refuseLater refuses a file of a later format: this program would find nothing in it that holds.
@@ -126,6 +130,26 @@ func (w *salvage) refuseLater() error {
 		}
 	}
 	return nil
+}
+
+// features returns the marks of the vault, of which a later program may need each.
+func (w *salvage) features() []string {
+	names := slices.Concat(w.marks, w.told.features)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// refuseNewer refuses a file that a later program has marked, by its meta bucket, its head or its log.
+func (w *salvage) refuseNewer() error {
+	for _, e := range w.found {
+		if string(e.Key) != metaFeatures || e.Rank != bolt.InNewest {
+			continue
+		}
+		if _, err := parseFeatures(w.path, e.Value, newestFormat); errors.Is(err, ErrFormat) {
+			return err
+		}
+	}
+	return refuseNewer(w.path, slices.Concat(w.marks, w.told.features))
 }
 
 // findKeys finds the root and the newest epoch.
@@ -240,8 +264,8 @@ func (w *salvage) findEnd() {
 		if err != nil {
 			continue
 		}
-		if h, err := decodeHead(plain); err == nil && h.log.Seq > 0 {
-			w.end, rank = max(w.end, h.log.Seq), e.Rank
+		if h, err := decodeHead(plain, w.s.epoch.Format); err == nil && h.log.Seq > 0 {
+			w.end, rank, w.marks = max(w.end, h.log.Seq), e.Rank, h.features
 		}
 	}
 	if w.sure = rank == bolt.InNewest; !w.sure {
@@ -296,7 +320,7 @@ func (w *salvage) fill(b *builder) error {
 	if err := b.putOwner(w.id, root); err != nil {
 		return err
 	}
-	if err := b.t.putMeta(metaEpoch, w.epoch); err != nil {
+	if err := errors.Join(b.t.putMeta(metaEpoch, w.epoch), b.t.putFeatures(w.features())); err != nil {
 		return err
 	}
 	for k, v := range w.log.each {

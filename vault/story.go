@@ -29,24 +29,25 @@ type story struct {
 	whole bool       // whether every entry is here, so that what none tells of was not told
 	from  checkpoint // what is known before the first entry
 
-	entries uint64                 // how many were read
-	before  acted                  // the last entry
-	lapses  lapses                 // the tokens that can still expire
-	epoch   uint32                 // of the last entry
-	began   uint64                 // the entry that began that epoch
-	format  int                    // of that epoch
-	epochID string                 // of that epoch, in hex; "" in format 1
-	summed  bool                   // in format 1: whether its entries have the sums of versions
-	batched written                // where the current entry put the records that it wrote
-	lastAt  time.Time              // the latest date of an entry
-	actors  map[string]actorAt     // by id: agents and tokens that may act
-	issued  map[string]keyIssued   // by id: how the agents among them got their keys
-	revoked map[string]time.Time   // by id: when an entry revoked an agent
-	records map[string]*recordAt   // by path or agent id: what the newest entry made of it
-	tiers   map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
-	entryOf map[string]uint64      // by id: the entry about a token, a request or a decision
-	copies  []copyAt               // of the vault
-	named   namedCheckpoint        // the checkpoint that must be there
+	entries  uint64                 // how many were read
+	before   acted                  // the last entry
+	lapses   lapses                 // the tokens that can still expire
+	epoch    uint32                 // of the last entry
+	began    uint64                 // the entry that began that epoch
+	format   int                    // of that epoch
+	epochID  string                 // of that epoch, in hex; "" in format 1
+	features []string               // of that epoch; see knownFeatures
+	summed   bool                   // in format 1: whether its entries have the sums of versions
+	batched  written                // where the current entry put the records that it wrote
+	lastAt   time.Time              // the latest date of an entry
+	actors   map[string]actorAt     // by id: agents and tokens that may act
+	issued   map[string]keyIssued   // by id: how the agents among them got their keys
+	revoked  map[string]time.Time   // by id: when an entry revoked an agent
+	records  map[string]*recordAt   // by path or agent id: what the newest entry made of it
+	tiers    map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
+	entryOf  map[string]uint64      // by id: the entry about a token, a request or a decision
+	copies   []copyAt               // of the vault
+	named    namedCheckpoint        // the checkpoint that must be there
 
 	dated func(seq uint64, ev audit.Event) // looks at the date of each entry; nil if nobody does
 
@@ -107,7 +108,7 @@ func newStory(root *keys.Root) *story {
 
 // begin takes from a checkpoint what the earlier entries told.
 func (st *story) begin(c checkpoint) error {
-	st.from = c
+	st.from, st.features = c, c.Marks
 	for _, a := range c.Actors {
 		if len(a.Pub) != ed25519.PublicKeySize {
 			return errors.New("audit checkpoint: it names an invalid actor")
@@ -129,7 +130,7 @@ func (st *story) begin(c checkpoint) error {
 // upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
 // leaves out the records.
 func (st *story) upTo(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, EpochID: st.epochID, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, EpochID: st.epochID, Marks: st.features, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
 		c.Actors = append(c.Actors, st.actors[id])
 	}
@@ -414,6 +415,7 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	if ev.Epoch != 0 && checked {
 		st.epoch, st.began, st.format = ev.Epoch, seq, formatIn(ev)
 		st.epochID, _ = ev.Metadata["epoch_id"].(string)
+		st.features = featuresIn(ev)
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
 	st.batched = writtenBy(ev)

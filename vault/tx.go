@@ -56,6 +56,7 @@ type tx struct {
 
 	mended map[string]agentBody // agents whose records do not hold, as the log tells of them; see mendAgents
 
+	root     *keys.Root        // of the owner; nil in the sessions of others
 	logPlace audit.Place       // where the entries belong
 	instead  func(audit.Event) // gets the entries in place of the log; see readUnlogged
 }
@@ -121,7 +122,7 @@ func (t *tx) refuseBackup() error {
 
 func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
-		hasher: s.newHasher(), logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N), b: b, by: s.by, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		hasher: s.newHasher(), logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N), b: b, by: s.by, root: s.root, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
 		author: s.author, signers: map[string]signer{}, sums: map[string]string{},
 	}
 }

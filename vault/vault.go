@@ -105,9 +105,10 @@ type Vault struct {
 	lock   *disk.Lock
 	db     *bolt.DB
 	vid    keys.VaultID
-	format int   // of the file
-	seen   mark  // the newest entry that this machine remembers
-	unread error // why it does not remember, though it has a note
+	format int      // of the file
+	marks  []string // of the file; see knownFeatures
+	seen   mark     // the newest entry that this machine remembers
+	unread error    // why it does not remember, though it has a note
 	back   *Rollback
 
 	reserveUsed bool // see ReserveUsed
@@ -271,6 +272,13 @@ func (v *Vault) open() error {
 		return err
 	}
 	if v.format, err = parseFormat(v.path, string(got)); err != nil {
+		return err
+	}
+	marks, err := v.meta(metaFeatures)
+	if err == nil {
+		v.marks, err = parseFeatures(v.path, marks, v.format)
+	}
+	if err != nil {
 		return err
 	}
 	vid, err := v.meta(metaVault)
@@ -531,6 +539,12 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 	note := map[string]any{}
 	if s.epoch.Format >= keys.Format2 {
 		note["format"], note["epoch_id"] = s.epoch.Format, hex.EncodeToString(s.epoch.ID[:])
+		if err := w.t.putFeatures(s.v.marks); err != nil {
+			return err
+		}
+		if len(s.v.marks) > 0 {
+			note["features"] = s.v.marks
+		}
 	} else {
 		note["sums"] = true // from here on, entries have the sums of the versions that they tell of
 	}

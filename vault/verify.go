@@ -226,6 +226,10 @@ func (s *Session) learnLog(t *tx, again bool) (v *verification, last audit.Posit
 func (v *verification) learn() (last audit.Position, err error) {
 	err = v.t.readHead()
 	if v.headHolds = err == nil; !v.headHolds {
+		var newer *newerError
+		if errors.As(err, &newer) {
+			return last, err
+		}
 		v.found("%v; so the expected records and entries are unknown", err)
 	}
 	from, err := v.t.checkpoint()
@@ -239,8 +243,14 @@ func (v *verification) learn() (last audit.Position, err error) {
 	if err != nil {
 		v.found("%v", err)
 	}
-	if last, err = v.log(); err != nil {
+	if last, err = v.log(); err == nil {
+		err = refuseNewer(v.s.v.path, v.told.features)
+	}
+	if err != nil {
 		return last, err
+	}
+	if v.headHolds && v.told.holds && !slices.Equal(v.told.features, v.t.head.features) {
+		v.found("meta/head: its features are not those of the entry that began the epoch")
 	}
 	if v.t.head.backup {
 		v.t.head.log.Key = last.Key // a backup leaves this key out

@@ -156,6 +156,12 @@ func (r *Root) OwnerEntryMAC(epoch uint32) Key {
 	return kdf(r.Key, nil, "ass/2 owner entry", binary.BigEndian.AppendUint32(nil, epoch))
 }
 
+// BackupMark returns the owner's MAC that makes a backup of a vault, whose log ends in an epoch with an entry. Nobody
+// else can make a vault pass for a backup, or one backup for another.
+func (r *Root) BackupMark(e Epoch, seq uint64, lastMAC [32]byte) [32]byte {
+	return mac(kdf(r.Key, nil, "ass/2 backup mark"), e.Vault[:], e.ID[:], binary.BigEndian.AppendUint64(nil, seq), lastMAC[:])
+}
+
 // EpochWrap returns the key and the context under which the secret of an epoch
 // is sealed for the owner. They differ by format, so that nobody can make an epoch pass for one of another format.
 func (r *Root) EpochWrap(epoch uint32, format int) (Key, []byte) {

@@ -51,6 +51,8 @@ func TestVectors(t *testing.T) {
 	wrap, wrapContext := root.EpochWrap(1, Format1)
 	put("epoch wrap key", wrap[:])
 	put("epoch wrap context", wrapContext)
+	mark := root.BackupMark(NewEpoch(root.Vault, 1, e.MAC, Format2), 7, [32]byte(in.Hex("last mac")))
+	put("backup mark", mark[:])
 	verified, verifiedContext := root.VerifiedWrap()
 	put("verified key", verified[:])
 	put("verified context", verifiedContext)

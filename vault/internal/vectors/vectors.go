@@ -19,6 +19,7 @@ var OfKeys = map[string]bool{
 	"approval context":               true,
 	"audit k 1":                      true,
 	"audit k 3 of epoch 2":           true,
+	"backup mark":                    true,
 	"digest key":                     true,
 	"epoch id":                       true,
 	"epoch wrap context of format 2": true,
