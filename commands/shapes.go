@@ -67,6 +67,7 @@ func results() map[string][]result {
 		"vault compact":     one(compactResult{}),
 		"vault rekey":       {{rekeyResult{}, ""}, {newOwnerResult{}, "with --new-key"}},
 		"vault accept":      one(acceptResult{}),
+		"vault upgrade":     one(upgradeResult{}),
 		"init":              {{initResult{}, ""}, {trustResult{}, "with --trust"}},
 		"open":              one(openResult{}),
 		"completion":        {{nil, "the script itself"}},

@@ -881,11 +881,8 @@ func (v *victim) archiveUpTo(file string, last uint64) {
 // A restore over a damaged vault takes from its records which agents were revoked, even if its log cannot be read.
 func TestARestoreSeesWhomADamagedVaultRevoked(t *testing.T) {
 	for format := keys.Format1; format <= keys.Format2; format++ {
-		c := newCompany(t)
-		if format == keys.Format1 {
-			c.opts = c.opts.InFormat1()
-			rekey(c)
-		}
+		c := newCompanyIn(t, format)
+		c.opts.oldFormat = format
 		backup, end := c.backUp(), uint64(0)
 		c.do(func(s *Session) {
 			if err := s.view(func(t *tx) error { end = t.head.log.Seq; return nil }); err != nil {
