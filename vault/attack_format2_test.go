@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 	"go.etcd.io/bbolt"
@@ -923,4 +924,40 @@ func TestARestoreSeesWhomADamagedVaultRevoked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An agent issues a token, and signs another record for its id later: with more rights, or a later end. The log tells the key of the
+// token, which its claims decide.
+func TestATokenIsTheOneThatWasIssued(t *testing.T) {
+	c := newCompany(t)
+	var got Issued
+	if err := c.honest("mallory", func(s *Session) {
+		var err error
+		if got, err = s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:prod/mine/M"), TTL: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c.insider("mallory", func(s *Session, t *tx) error {
+		var body tokenBody
+		err := bodyOf(t, bucketTokens, []byte(got.ID), &body)
+		claims, cerr := body.claims(c.vid, got.ID, c.id["mallory"])
+		claims.Expires, claims.Scopes = claims.Expires.Add(time.Hour), c.scopes("secrets:*:prod/mine/*")
+		signed, serr := claims.HeaderPayload()
+		k := keys.TokenKey(s.grantee.secret, got.ID)
+		secret := tokens.Signature(signed, k)
+		to := keys.NewGrantee(secret)
+		g, _, gerr := s.newGrant(claims.Scopes, tokens.Standard)
+		old := body.Index
+		g.JWTKey = k[:]
+		body.HeaderPayload, body.Index, body.Pub = signed, to.Index[:], public(to.Sign)
+		c.text["forged"] = tokens.TokenText(signed, secret)
+		return errors.Join(err, cerr, serr, gerr, insert(t, bucketGrants, old, nil), t.putGrant(to, got.ID, g),
+			t.put(bucketTokens, []byte(got.ID), true, body))
+	})
+	if got, err := c.read("forged", "prod/mine/M"); err != nil {
+		t.Fatalf("the other token reads %q, %v", got, err)
+	}
+	c.finds("it is not the token that the log tells of")
 }
