@@ -961,3 +961,59 @@ func TestATokenIsTheOneThatWasIssued(t *testing.T) {
 	}
 	c.finds("it is not the token that the log tells of")
 }
+
+// A record has one form. An insider who makes another, with a MAC and its own signature that hold, is refused.
+func TestARecordHasOneForm(t *testing.T) {
+	const m = "prod/mine/M"
+	head := func(t *tx) []byte {
+		v, _ := t.get(bucketSecrets, []byte(m))
+		r, _ := parseRecord(v)
+		return bytes.Clone(r.body)
+	}
+	for name, make := range map[string]func(c *company, s *Session, t *tx) *stored{
+		"in format 1": func(_ *company, _ *Session, t *tx) *stored {
+			r := &stored{record: record{format: keys.Format1, by: t.by.id, body: head(t)}, bucket: bucketSecrets, key: []byte(m)}
+			t.scratch = appendSigned(t.scratch[:0], t.Epoch, r.bucket, r.key, r.record)
+			r.sig = ed25519.Sign(t.by.sign, t.scratch)
+			t.finish(r)
+			return r
+		},
+		"in format 3": func(_ *company, _ *Session, t *tx) *stored {
+			r := t.newStored(t.by, bucketSecrets, []byte(m), true, head(t), nil)
+			t.signAll([]*stored{r})
+			r.value[0] = 3
+			return r
+		},
+		"with data that its kind does not have": func(_ *company, _ *Session, t *tx) *stored {
+			r := t.newStored(t.by, bucketSecrets, []byte(m), true, head(t), []byte("x"))
+			t.signAll([]*stored{r})
+			return r
+		},
+		"with its data in the body": func(c *company, s *Session, t *tx) *stored {
+			made := c.made(s, t, m, 1, "x")
+			body := append(made.body[:len(made.body)-1:len(made.body)-1], `,"sealed":"eA=="}`...)
+			r := t.newStored(t.by, bucketVersions, made.key, true, body, made.data)
+			t.signAll([]*stored{r})
+			return r
+		},
+		"with its data in the body alone": func(c *company, s *Session, t *tx) *stored {
+			made := c.made(s, t, m, 1, "x")
+			body := append(made.body[:len(made.body)-1:len(made.body)-1], `,"sealed":"`+base64.StdEncoding.EncodeToString(made.data)+`"}`...)
+			r := t.newStored(t.by, bucketVersions, made.key, true, body, nil)
+			t.signAll([]*stored{r})
+			return r
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.insider("mallory", func(s *Session, t *tx) error { return storeAll(t, make(c, s, t)) })
+			_, err := c.read("mallory", m)
+			c.check("mallory", err, ErrDamaged, "it is not a record")
+			c.do(func(s *Session) {
+				_, _, err := s.Get(c.p(m), 0)
+				c.check("the owner", err, ErrDamaged, "it is not a record")
+			})
+			c.finds("it is not a record")
+		})
+	}
+}
