@@ -104,6 +104,19 @@ func manyKinds() everyKind {
 	}
 }
 
+// composed has the fields of another struct, and one that is not in the JSON.
+type composed struct {
+	First string `json:"first"`
+	hidden
+	Last uint64 `json:"last"`
+	by   string // as in a body of the vault that remembers who signed it
+}
+
+type hidden struct {
+	One string `json:"one,omitempty"`
+	Two int    `json:"two,omitempty"`
+}
+
 // listed is an event with a list, whose items have each of their optional fields.
 func listed() Event {
 	return Event{ID: "x", Type: SecretRead, Metadata: map[string]any{}, CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC),
@@ -118,6 +131,8 @@ func TestQuickJSON(t *testing.T) {
 		Event{ID: "x", Type: SecretImported, Metadata: map[string]any{"keys": []any{"A", "B"}, "versions": []any{1.0, 22.0}},
 			CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)},
 		listed(),
+		composed{First: "f", Last: 9, by: ""},
+		composed{First: "f", hidden: hidden{"1", 2}, Last: 9},
 	} {
 		b, err := json.Marshal(want)
 		if err != nil {

@@ -139,14 +139,14 @@ func (q *quick) object(v reflect.Value) bool {
 		return false
 	}
 	lead := "{"
-	for i, f := range fields {
+	for _, f := range fields {
 		if before := q.rest; !q.cut(lead) || !q.cut(f.name) {
 			if q.rest = before; !f.optional {
 				return false
 			}
 			continue
 		}
-		if lead = ","; !q.value(v.Field(i)) {
+		if lead = ","; !q.value(v.FieldByIndex(f.index)) {
 			return false
 		}
 	}
@@ -264,21 +264,38 @@ func (q *quick) any(depth int) (x any, ok bool) {
 type quickField struct {
 	name     string // in quotes, with the colon
 	optional bool
+	index    []int // see [reflect.Value.FieldByIndex]
 }
 
 var quickTypes sync.Map // of []quickField, by reflect.Type
 
-// fieldsOf returns the fields of a struct. ok is false if a field has no plain name in its tag.
+// fieldsOf returns the fields of a struct, those of embedded structs among them. ok is false if a field has no plain name
+// in its tag.
 func fieldsOf(t reflect.Type) (fields []quickField, ok bool) {
 	if known, ok := quickTypes.Load(t); ok {
 		return known.([]quickField), true
 	}
 	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		f := t.Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			inner, ok := fieldsOf(f.Type)
+			if !ok {
+				return nil, false
+			}
+			for _, in := range inner {
+				in.index = append([]int{i}, in.index...)
+				fields = append(fields, in)
+			}
+			continue
+		}
+		if !f.IsExported() { // not in the JSON
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !plainName(name) {
 			return nil, false
 		}
-		fields = append(fields, quickField{`"` + name + `":`, options == "omitempty"})
+		fields = append(fields, quickField{`"` + name + `":`, options == "omitempty", []int{i}})
 	}
 	quickTypes.Store(t, fields)
 	return fields, true

@@ -45,6 +45,20 @@ type secretBody struct {
 	// The versions up to this number were there when the secret was deleted. A value was stored
 	// since, which made none of them readable. 0 for none.
 	DeletedTo uint64 `json:"deleted_to,omitempty"`
+
+	About *about `json:"about,omitempty"`
+}
+
+// about is what people say of a secret. No command sets it yet; every write and every rewrite keeps it, so that a later
+// program can. Nothing is decided on it.
+type about struct {
+	Description string            `json:"description,omitempty"`  // What the secret is for.
+	Tags        map[string]string `json:"tags,omitempty"`         // To find it by.
+	Metadata    map[string]string `json:"metadata,omitempty"`     // As in the hosted product.
+	ExpiresAt   *time.Time        `json:"expires_at,omitempty"`   // When it is worth nothing any more.
+	RotateEvery int64             `json:"rotate_every,omitempty"` // How often it should get another value, in seconds.
+	Canary      bool              `json:"canary,omitempty"`       // Whether nobody needs it, so that a read is a sign of a thief.
+	MovedFrom   string            `json:"moved_from,omitempty"`   // Path that it had before.
 }
 
 // versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
@@ -69,6 +83,9 @@ type versionBody struct {
 type origin struct {
 	Seq uint64 `json:"seq"` // Number of the log entry that told of it.
 	By  string `json:"by"`  // Who wrote it.
+
+	Path    string `json:"path,omitempty"`    // Path of the secret that it was written to, if that is another.
+	Version uint64 `json:"version,omitempty"` // Number that it had there.
 
 	// Unattested says that no log entry says what the value was: it comes from format 1, or its entry did not hold.
 	Unattested bool `json:"unattested,omitempty"`
