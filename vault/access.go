@@ -18,7 +18,8 @@ import (
 // clock, and the answer for secrets out of scope. Cryptography keeps a grantee from
 // opening secrets outside its scopes: it has no key for them.
 
-// clockGrace is how far the clock may be behind the last use of a credential.
+// clockGrace is how far the clock may be behind the issue of a credential. The time of its last use does not count: it
+// lies in the file, so whoever holds a key of the epoch could lock others out with it, and it stops nobody.
 const clockGrace = 2 * time.Minute
 
 // refusal ends an act that a grantee may not do. The act is rolled back, and the
@@ -141,7 +142,7 @@ func (s *Session) cannot(a tokens.Action, p tokens.Path) error {
 }
 
 // admit refuses a credential that has expired, that is used from a wrong address, or
-// whose last use is ahead of the clock. It returns the uses of the credential.
+// whose issue is ahead of the clock. It returns the uses of the credential.
 func (s *Session) admit(t *tx, event, resource string) (usesBody, error) {
 	uses, why, err := s.standing(t)
 	if why != "" {
@@ -157,21 +158,17 @@ func (s *Session) standing(t *tx) (uses usesBody, why string, err error) {
 		return uses, "", nil
 	}
 	if uses, err = t.usesOf(s.by.id); err == nil {
-		why, err = s.lapse(t.now, uses)
+		why, err = s.lapse(t.now)
 	}
 	return uses, why, err
 }
 
 // lapse returns an error if a credential is not valid now, and why in a word for the
 // log.
-func (s *Session) lapse(now time.Time, uses usesBody) (why string, err error) {
-	last := s.grantee.since
-	if uses.LastAt.After(last) {
-		last = uses.LastAt
-	}
-	if now.Before(last.Add(-clockGrace)) {
-		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was last used at %s: set the clock right or, if it "+
-			"is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), last.Format(time.RFC3339))
+func (s *Session) lapse(now time.Time) (why string, err error) {
+	if since := s.grantee.since; now.Before(since.Add(-clockGrace)) {
+		return "clock", fault.New(ErrLapsed, "the clock says %s, and %s was issued at %s: set the clock right or, if it "+
+			"is, ask for a new key or token", now.Format(time.RFC3339), s.Who(), since.Format(time.RFC3339))
 	}
 	c := s.grantee.claims
 	if c == nil {

@@ -192,9 +192,8 @@ func TestTokenClock(t *testing.T) {
 	clock.Pass(30 * time.Minute)
 	wantValue(t, "later", token, "a/K", "value")
 	clock.Pass(-2*time.Minute - time.Millisecond)
-	_, err = token.Get(t, "a/K")
-	wantError(t, "before its last use", err, vault.ErrLapsed)
-	wantDenials(t, v, "secret.read.denied "+made.ID+" a/K clock", "secret.read.denied "+made.ID+" a/K clock")
+	wantValue(t, "before its last use", token, "a/K", "value")
+	wantDenials(t, v, "secret.read.denied "+made.ID+" a/K clock")
 }
 
 func TestTokenUses(t *testing.T) {

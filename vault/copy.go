@@ -520,14 +520,11 @@ func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 }
 
 // copyUses copies a count into a rewritten vault. It drops a count that fails its
-// checks. If the last use lies in the future, the copy says now instead.
+// checks.
 func (t *tx) copyUses(to *tx, id string) error {
 	body, err := t.usesOf(id)
 	if err != nil || body.Seq == 0 {
 		return nil
-	}
-	if body.LastAt.After(to.now) {
-		body.LastAt = to.now
 	}
 	return useKind.put(to, []byte(id), body)
 }

@@ -60,8 +60,8 @@ var (
 	// It wraps ErrDenied.
 	ErrTierFixed = fault.ErrTierFixed
 
-	// ErrLapsed says that the credential has expired, or that the clock is behind its
-	// last use.
+	// ErrLapsed says that the credential has expired, or that the clock is before its
+	// issue.
 	ErrLapsed = fault.ErrLapsed
 
 	// ErrApproval says that a human must approve first. [ApprovalError] carries
