@@ -960,6 +960,10 @@ func TestATokenIsTheOneThatWasIssued(t *testing.T) {
 		t.Fatalf("the other token reads %q, %v", got, err)
 	}
 	c.finds("it is not the token that the log tells of")
+	rekey(c) // nor does a rewrite give it new keys
+	if got, err := c.read("forged", "prod/mine/M"); !errors.Is(err, ErrWrongKey) {
+		t.Errorf("after a rewrite, the other token reads %q, %v", got, err)
+	}
 }
 
 // A record has one form. An insider who makes another, with a MAC and its own signature that hold, is refused.

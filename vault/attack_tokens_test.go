@@ -125,6 +125,9 @@ func TestForgedTokens(t *testing.T) {
 					t.Fatalf("it keeps the owner from revoking an agent: %v", err)
 				}
 			})
+			if name == "with the id of another token" {
+				attack.works = false // the log tells of the other one
+			}
 			use("after a rewrite")
 			c.open(func(v *Vault) {
 				_, g, err := v.granteeSession(c.secret["forged"], audit.Token)

@@ -147,6 +147,9 @@ func TestBatchFieldIsBound(t *testing.T) {
 				t.Errorf("it has the form of a field: %v", ok)
 			}
 			want := name == "as it is" || r.same
+			if newHasher(e, nil, newBatches()).signatureHolds(signer{by: "another", pub: root.Pub}, bucket, []byte("1"), r.record) {
+				t.Error("it holds for somebody whom it does not name")
+			}
 			who := signer{by: agent.id, pub: root.Pub}
 			for range 2 { // the second time from what is remembered
 				if newHasher(e, nil, newBatches()).signatureHolds(who, bucket, []byte("1"), r.record) != want {

@@ -435,6 +435,9 @@ func (s *Session) copyAgent(old *tx, next *Session, w *builder, p *rewritePlan, 
 func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	return old.walk(bucketTokens, nil, func(k, v []byte) error {
 		body, c, err := old.token(string(k))
+		if err == nil && p.told != nil {
+			err = p.told.token(c.ID, body)
+		}
 		if err != nil {
 			if p.narrows() {
 				return p.leave(tokenKind.recordName(k), p.told.actors[string(k)].Issuer, err)

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -347,6 +348,14 @@ func (st *story) agent(id string, body agentBody, is placed) error {
 		return fault.Damaged(name, "no log entry accounts for it")
 	case !st.wrote(told.Seq, told.By, body.Seq, is.by):
 		return fault.Damaged(name, "it does not match log entry %d, the newest about it: an old record was put back", told.Seq)
+	}
+	return nil
+}
+
+// token compares the record of a token with the entry that told of its issue. Its claims decide its key.
+func (st *story) token(id string, body tokenBody) error {
+	if who, told := st.actors[id]; told && !bytes.Equal(who.Pub, body.Pub) {
+		return tokenKind.damaged([]byte(id), "it is not the token that the log tells of")
 	}
 	return nil
 }

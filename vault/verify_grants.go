@@ -150,8 +150,8 @@ func (v *verification) token(k, val []byte) error {
 	if !bytes.Equal(body.Index, to.Index[:]) || !samePublic(body.Pub, to) {
 		return fault.Damaged(name, "it does not match the token that it names")
 	}
-	if who, told := v.told.actors[c.ID]; told && !bytes.Equal(who.Pub, body.Pub) { // the claims decide the key
-		return fault.Damaged(name, "it is not the token that the log tells of")
+	if err := v.told.token(c.ID, body); err != nil {
+		return err
 	}
 	rights, err := v.t.rights(c)
 	if err != nil {
