@@ -98,7 +98,7 @@ func (s *Session) ArchiveLog(file string, before time.Time, pastAhead bool) (a A
 	if err != nil {
 		return a, a.discardOnError(err)
 	}
-	err = s.copyAnew(cut, "", func(t *tx) error {
+	err = s.copyAnew(cut, "", v.stillHolds, func(t *tx) error {
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
 			return err
 		}
@@ -108,6 +108,20 @@ func (s *Session) ArchiveLog(file string, before time.Time, pastAhead bool) (a A
 		return s.keepReasons(t, reasons)
 	})
 	return a, a.discardOnError(err)
+}
+
+// stillHolds checks that a vault that was verified is as it was, or verifies it again. It was not locked in between, and
+// the checkpoint vouches for what is there now.
+func (v *verification) stillHolds(now *tx) error {
+	if now.head == v.t.head { // and its digest was checked
+		return nil
+	}
+	again := newVerification(v.s)
+	again.t, again.again, now.both = now, true, true
+	if err := again.run(); err != nil {
+		return err
+	}
+	return again.Err(v.s.v.path, "the vault was changed after its verification, so nothing was archived")
 }
 
 // discardOnError returns err, and removes the archive if archiving failed. If err is

@@ -869,7 +869,7 @@ func (v *victim) archiveUpTo(file string, last uint64) {
 			return err
 		})
 		if err == nil {
-			err = s.copyAnew(last, "", func(t *tx) error {
+			err = s.copyAnew(last, "", unchecked, func(t *tx) error {
 				return errors.Join(t.log(audit.LogArchived, "vault", s.v.ID(), map[string]any{"last": last}), t.putCheckpoint(cp))
 			})
 		}
@@ -1020,4 +1020,36 @@ func TestARecordHasOneForm(t *testing.T) {
 			c.finds("it is not a record")
 		})
 	}
+}
+
+// An insider writes while an archive is made, after the vault was verified and before the checkpoint vouches for it.
+func TestAnArchiveVouchesForNothingUnverified(t *testing.T) {
+	const m, found = "prod/mine/M", "prod/mine/M version 2: its content is not what the log says was written"
+	c := newCompany(t)
+	var other []*stored
+	c.insider("mallory", func(s *Session, t *tx) error {
+		list := []*stored{c.made(s, t, m, 2, "evil"), c.madeHead(t, m, 2, "x")}
+		other = []*stored{c.made(s, t, m, 2, "good")}
+		t.signAll(other)
+		return storeRoots(t, list, audit.Event{Type: audit.SecretUpdated, ResourceType: "secret", ResourceID: m,
+			Metadata: map[string]any{"version": 2, "tier": tokens.Standard}})
+	})
+	c.finds("")
+	c.do(func(s *Session) {
+		of := newVerification(s)
+		if report, err := of.verify(); err != nil || len(report.Problems) > 0 {
+			t.Fatal(report.Problems, err)
+		}
+		if err := s.view(of.stillHolds); err != nil {
+			t.Errorf("what is as it was: %v", err)
+		}
+		c.put(s, "dev/K", 0)
+		if err := s.view(of.stillHolds); err != nil {
+			t.Errorf("after an honest act: %v", err)
+		}
+		if err := s.commit(func(t *tx) error { return storeAll(t, other...) }); err != nil { // the checks of another process would not stop an insider either
+			t.Fatal(err)
+		}
+		c.check("after the swap", s.view(of.stillHolds), ErrDamaged, found)
+	})
 }

@@ -38,14 +38,17 @@ func (s *Session) Compact(via string) error {
 	if e := s.v.countNames(false); e != nil {
 		note = map[string]any{"other_names": e.Count - 1}
 	}
-	return s.copyAnew(0, via, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), note) })
+	return s.copyAnew(0, via, unchecked, func(t *tx) error { return t.log(audit.VaultCompacted, "vault", s.v.ID(), note) })
 }
 
 // copyAnew copies the vault into a new file, record for record and in the same epoch.
-// It leaves out the log entries up to cut, and runs act on the new file. via is as in
-// [Session.Compact].
-func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
+// It leaves out the log entries up to cut, and runs act on the new file. First it runs check on the
+// old one. via is as in [Session.Compact].
+func (s *Session) copyAnew(cut uint64, via string, check, act func(*tx) error) error {
 	fill := func(old *tx, w *builder) error {
+		if err := check(old); err != nil {
+			return err
+		}
 		if err := old.checkLastStep(); err != nil { // nothing honest goes behind such a number
 			return err
 		}
@@ -64,6 +67,9 @@ func (s *Session) copyAnew(cut uint64, via string, act func(*tx) error) error {
 		return prepareFile(s.v.path, s, fill)
 	})
 }
+
+// unchecked is a check that finds nothing.
+func unchecked(*tx) error { return nil }
 
 // Rekey rewrites the vault: it seals everything again under a new epoch. It returns the
 // epoch's number.
