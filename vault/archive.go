@@ -113,7 +113,7 @@ func (s *Session) ArchiveLog(file string, before time.Time, pastAhead bool) (a A
 // stillHolds checks that a vault that was verified is as it was, or verifies it again. It was not locked in between, and
 // the checkpoint vouches for what is there now.
 func (v *verification) stillHolds(now *tx) error {
-	if now.head == v.t.head { // and its digest was checked
+	if was, is := v.t.head, now.head; is.log == was.log && is.digest == was.digest && is.count == was.count { // the digest was checked
 		return nil
 	}
 	again := newVerification(v.s)
