@@ -102,7 +102,7 @@ func (s *Session) ArchiveLog(file string, before time.Time, pastAhead bool) (a A
 		if err := t.log(audit.LogArchived, "vault", s.v.ID(), a.logged()); err != nil {
 			return err
 		}
-		if err := t.putCheckpoint(cp); err != nil {
+		if err := t.putCheckpoint(cp, v.told); err != nil {
 			return err
 		}
 		return s.keepReasons(t, reasons)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +99,8 @@ type recordAt struct {
 	Tier     tokens.Tier `json:"tier,omitempty"`     // Tier of a secret.
 	Deleted  bool        `json:"deleted,omitempty"`  // Whether a secret is deleted.
 	Earlier  uint64      `json:"earlier,omitempty"`  // Versions up to this number stayed deleted when a value was stored again.
-	Gone     bool        `json:"gone,omitempty"`     // Whether a secret was purged; no checkpoint lists one.
+	Gone     bool        `json:"gone,omitempty"`     // Whether a secret is not there any more. A checkpoint of format 1 lists none.
+	Last     uint64      `json:"last,omitempty"`     // Highest version number that it ever had; in a checkpoint, if that is not Version.
 	Versions []versionAt `json:"versions,omitempty"` // Versions of a secret, by number.
 	inBatch
 }
@@ -156,17 +158,19 @@ func (r *recordAt) version(n uint64) (v versionAt, told bool) {
 // there reports whether a record should be there. r is nil if no entry tells of it.
 func (r *recordAt) there() bool { return r != nil && !r.Gone }
 
-// follows returns how an entry about a secret contradicts the one before it; "" if
-// it does not. value says whether the entry writes a value.
-func (r recordAt) follows(before recordAt, value bool) string {
+// follows returns how an entry about a secret, in an epoch of a format, contradicts the one before it; "" if it does not.
+// value says whether the entry writes a value. From format 2 on, no number comes twice, also if the secret was not there
+// any more; if somebody removed its records, the owner alone stores it anew.
+func (r recordAt) follows(before recordAt, value bool, format int) string {
+	anew := value && r.Version > before.Last && format >= keys.Format2
 	switch {
 	case r.Gone:
 		return ""
-	case before.Gone && (r.Version != 1 || !value):
+	case before.Gone && !anew && (r.Version != 1 || !value || format >= keys.Format2):
 		return fmt.Sprintf("it records version %d", r.Version)
 	case before.Gone:
 		return ""
-	case value && r.Version != before.Version+1, !value && r.Version != before.Version:
+	case value && r.Version != before.Version+1 && !(anew && r.By == audit.Owner), !value && r.Version != before.Version:
 		return fmt.Sprintf("it records version %d", r.Version)
 	case r.Tier != before.Tier && r.By != audit.Owner:
 		return fmt.Sprintf("%q changed the tier to %s", r.By, r.Tier)
@@ -229,13 +233,18 @@ func (t *tx) checkpoint() (c checkpoint, err error) {
 // putCheckpoint writes a checkpoint that vouches for the current records, in the
 // transaction that has just logged why. What c says about archived
 // entries is kept. From format 2 on, an entry of its own tells of it.
-func (t *tx) putCheckpoint(c checkpoint) (err error) {
+//
+// stories are what is known of the secrets that are not there, and of the numbers that they had.
+func (t *tx) putCheckpoint(c checkpoint, stories ...*story) (err error) {
 	c.Seq = t.head.log.Seq
 	if t.Format >= keys.Format2 {
 		c.Seq++ // that entry, which writes no record
 	}
 	if c.Records, err = t.recordsNow(); err != nil {
 		return err
+	}
+	if t.Format >= keys.Format2 {
+		c.Records = withLast(c.Records, stories)
 	}
 	value, sum, err := c.encode(t.Epoch.Vault, t.by.sign)
 	if err == nil && t.Format >= keys.Format2 {
@@ -245,6 +254,33 @@ func (t *tx) putCheckpoint(c checkpoint) (err error) {
 		return err
 	}
 	return t.b.Put(bucketAudit, checkpointKey, value)
+}
+
+// withLast adds to a list of records which version numbers were used before: no number may come twice.
+func withLast(list []recordAt, stories []*story) []recordAt {
+	last := map[string]uint64{}
+	for _, st := range stories {
+		if st == nil {
+			continue
+		}
+		for name, r := range st.records {
+			if !isAgentID(name) {
+				last[name] = max(last[name], r.Last)
+			}
+		}
+	}
+	for i, r := range list {
+		if n := last[r.Name]; n > r.Version {
+			list[i].Last = n
+		}
+		delete(last, r.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(last)) {
+		if last[name] > 0 {
+			list = append(list, recordAt{Name: name, By: audit.Owner, Gone: true, Last: last[name]})
+		}
+	}
+	return list
 }
 
 // tellCheckpoint logs which checkpoint is the vault's from here on.

@@ -158,7 +158,7 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err != nil {
 		return err
 	}
-	return w.t.putCheckpoint(cp)
+	return w.t.putCheckpoint(cp, p.numbers)
 }
 
 // tellOldCheckpoint logs which checkpoint came along from format 1, where no entry tells of it.

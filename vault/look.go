@@ -19,6 +19,9 @@ import (
 type toldOf struct {
 	seq  uint64      // the newest entry that says that the secret is there; 0 if none does
 	tier tokens.Tier // the highest since the owner last wrote it
+	last uint64      // the highest number that a version had; 0 if none is told
+
+	purged bool // by the owner, in format 1: older entries tell of the number alone
 }
 
 // looking is a look for some secrets. The owner's entries count if they are signed; others can only raise a tier.
@@ -42,25 +45,23 @@ type ownersEntry struct {
 
 // look returns what the log tells of a secret. It walks back to the owner's newest entry about it, or to the
 // beginning of the log if there is none (BenchmarkLook). If t.lookFor names other secrets, one walk serves all. An
-// entry that cannot be read, or is missing, is damage: it may be the one that is looked for.
+// entry that cannot be read, or is missing, is damage: it may be the one that is looked for. Then look also returns
+// what newer entries tell.
 func (s *Session) look(t *tx, p tokens.Path) (toldOf, error) {
 	if found, done := t.looked[p]; done {
-		return found, nil
+		return found, t.lookErr
 	}
 	l := looking{s: s, t: t, wanted: map[string]*toldOf{}, open: map[string]bool{}}
 	for _, p := range append([]tokens.Path{p}, t.lookFor...) {
 		l.wanted[p.String()], l.open[p.String()] = &toldOf{}, true
 	}
-	if err := l.walk(); err != nil {
-		return toldOf{}, err
-	}
-	t.looked = map[tokens.Path]toldOf{}
+	t.looked, t.lookErr = map[tokens.Path]toldOf{}, l.walk()
 	for text, found := range l.wanted {
 		if p, err := tokens.ParsePath(text); err == nil {
 			t.looked[p] = *found
 		}
 	}
-	return t.looked[p], nil
+	return t.looked[p], t.lookErr
 }
 
 func (l *looking) walk() (err error) {
@@ -103,8 +104,8 @@ func (l *looking) walk() (err error) {
 		return l.unknown("its checkpoint is one after entry %d, which the audit log does not have", l.cp.Seq)
 	}
 	for _, r := range l.cp.Records {
-		if l.open[r.Name] && !r.Gone {
-			l.raise(r.Name, r.Seq, r.Tier)
+		if l.open[r.Name] {
+			l.tells(r.Name, r.Seq, r.Tier, max(r.Version, r.Last), !r.Gone)
 		}
 	}
 	return nil
@@ -121,7 +122,8 @@ func (l *looking) entry(seq uint64, v []byte) error {
 	e, err := audit.Parse(v)
 	var ev audit.Event
 	if err == nil {
-		tells := !l.named && bytes.Contains(e.Body, []byte(`"`+audit.Checkpointed+`"`))
+		beginning := e.Body[:min(len(e.Body), 128)] // where the owner's entries have their event
+		tells := !l.named && bytes.Contains(beginning, []byte(`"`+audit.Checkpointed+`"`))
 		if !tells && seq != l.cp.Seq && !l.concerns(e.Body) {
 			return nil
 		}
@@ -149,9 +151,11 @@ func (l *looking) entry(seq uint64, v []byte) error {
 		l.pending = append(l.pending, ownersEntry{cloned(e), seq, ev})
 		return nil
 	}
-	l.each(ev, func(path string, tier tokens.Tier, left bool) {
-		if left {
-			l.raise(path, seq, tier)
+	l.each(ev, func(path string, tier tokens.Tier, last uint64, left bool) {
+		if left && last < maxVersion/2 { // a higher number is to keep the owner from writing
+			l.tells(path, seq, tier, last, left)
+		} else if left {
+			l.tells(path, seq, tier, 0, left)
 		}
 	})
 	return nil
@@ -180,21 +184,24 @@ func (l *looking) concerns(body []byte) bool {
 	return true
 }
 
-// each calls fn for each wanted secret that an entry is about.
-func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, left bool)) {
+// each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
+func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, last uint64, left bool)) {
 	_, left := ev.Writes()
 	left = left || ev.Type == audit.SecretImported
 	for _, item := range ev.Secrets() {
 		if l.open[item.Path] {
 			tier, _ := tokens.ParseTier(item.Tier)
-			fn(item.Path, tier, left)
+			fn(item.Path, tier, max(min(item.Version, maxVersion), lastIn(ev, audit.Owner)), left)
 		}
 	}
 }
 
-func (l *looking) raise(path string, seq uint64, tier tokens.Tier) {
+// tells notes what an entry, or the checkpoint, tells of a secret. left says whether the secret is there after it.
+func (l *looking) tells(path string, seq uint64, tier tokens.Tier, last uint64, left bool) {
 	found := l.wanted[path]
-	found.seq, found.tier = max(found.seq, seq), max(found.tier, tier)
+	if found.last = max(found.last, last); left && !found.purged {
+		found.seq, found.tier = max(found.seq, seq), max(found.tier, tier)
+	}
 }
 
 // settle decides on entries in the owner's name, now that the entry before them is known. A signed one is the last word on
@@ -208,11 +215,17 @@ func (l *looking) settle(before [audit.MACSize]byte) {
 		if e.ev.Type == audit.Checkpointed && !signed && l.broken == nil {
 			l.broken = l.unknown("audit entry %d tells of a checkpoint, but the owner did not sign it", e.seq)
 		}
-		l.each(e.ev, func(path string, tier tokens.Tier, left bool) {
-			if left {
-				l.raise(path, e.seq, tier)
+		l.each(e.ev, func(path string, tier tokens.Tier, last uint64, left bool) {
+			if !signed && last >= maxVersion/2 {
+				last = 0
 			}
-			if signed {
+			if left || signed {
+				l.tells(path, e.seq, tier, last, left)
+			}
+			switch {
+			case signed && !left && last == 0:
+				l.wanted[path].purged = true
+			case signed:
 				delete(l.open, path)
 			}
 		})

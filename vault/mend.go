@@ -179,6 +179,13 @@ func (p *rewritePlan) nothingLeft(t *tx, path tokens.Path, c *secretCopy, told *
 	}
 	p.mend = append(p.mend, fmt.Sprintf("%s: no version of it holds, so it was purged", path))
 	note := map[string]any{"versions": len(c.gone), "because": "nothing of it holds"}
+	if t.Format >= keys.Format2 {
+		last := slices.Max(append([]uint64{c.head.Version}, c.gone...))
+		if told != nil {
+			last = max(last, told.Last)
+		}
+		note["last"] = min(last, maxVersion)
+	}
 	return t.log(audit.SecretPurged, "secret", path.String(), note)
 }
 

@@ -24,8 +24,9 @@ type spec struct {
 	epoch uint32
 
 	secrets   map[string]*specSecret
-	actors    []*specActor // oldest first; the first is the owner
-	asks      []*specAsk   // oldest first
+	last      map[string]int // by path: the highest version number so far
+	actors    []*specActor   // oldest first; the first is the owner
+	asks      []*specAsk     // oldest first
 	published map[string]bool
 	log       []*specEntry // since the vault was made; the first cut entries are archived
 	cut       int
@@ -38,7 +39,7 @@ type specSecret struct {
 	id               string
 	tier             tokens.Tier
 	kind             string
-	versions         []specVersion
+	versions         []specVersion // by number; the first ones may be those of a secret that was purged
 	created, updated time.Time
 	deleted          time.Time // zero if it is not deleted
 	deletedTo        int       // versions up to this one were deleted, and a value stored since
@@ -47,7 +48,7 @@ type specSecret struct {
 type specVersion struct {
 	value, author string
 	at            time.Time
-	seq           int    // of its log entry
+	seq           int    // of its log entry; 0 for a version that is not there
 	above         string // pattern of the recipient that it is sealed to; "" for its own path
 }
 
@@ -105,6 +106,9 @@ func (c *spec) clone() *spec {
 		n := *m
 		n.versions = slices.Clone(m.versions)
 		d.secrets[path] = &n
+	}
+	if d.last = maps.Clone(c.last); d.last == nil {
+		d.last = map[string]int{}
 	}
 	d.actors = nil
 	for _, a := range c.actors {
@@ -390,7 +394,7 @@ func versionName(path string, version int) string { return path + "\x00" + strin
 func (c *spec) read(a *specActor, path string, version int) (by *specAsk, err error) {
 	m := c.secrets[path]
 	switch {
-	case version > len(m.versions), version <= m.deletedTo:
+	case !m.has(version):
 		return nil, vault.ErrNotFound
 	case c.hasKey(a, path, version):
 		return nil, nil
@@ -433,7 +437,7 @@ func (c *spec) unlogged(a *specActor, backup bool, path string, version int) err
 		return vault.ErrDenied
 	case !backup: // the read can be logged
 		return vault.ErrConflict
-	case !m.live(), version > len(m.versions), version > 0 && version <= m.deletedTo:
+	case !m.live(), version > 0 && !m.has(version):
 		return vault.ErrNotFound
 	}
 	return nil
@@ -534,7 +538,7 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	m := c.secrets[path]
 	if m == nil {
-		m = &specSecret{created: c.now}
+		m = &specSecret{created: c.now, versions: make([]specVersion, c.last[path])}
 		c.secrets[path] = m
 	}
 	if !m.live() {
@@ -550,6 +554,15 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 		}
 	}
 	m.versions = append(m.versions, n)
+	if c.last == nil {
+		c.last = map[string]int{}
+	}
+	c.last[path] = max(c.last[path], len(m.versions))
+}
+
+// has reports whether a secret has a version of a number.
+func (m *specSecret) has(version int) bool {
+	return version <= len(m.versions) && version > m.deletedTo && m.versions[version-1].seq > 0
 }
 
 func (c *spec) set(a *specActor, path, value string, o vault.SetOptions) error {
@@ -1075,6 +1088,9 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 	next, logged := r.next, c
 	next.now = now
 	if there != nil {
+		for path, n := range there.last {
+			next.last[path] = max(next.last[path], n)
+		}
 		if r.keepsLog = there.goesOn(c); r.keepsLog {
 			logged, next.log, next.cut = there, slices.Clone(there.log), there.cut
 		}

@@ -276,7 +276,18 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := r.tellOfAgents(w.t); err != nil {
 		return err
 	}
-	return w.t.putCheckpoint(cp)
+	stories := []*story{nil}
+	if r.history != nil {
+		stories[0] = r.history.story
+	}
+	if !r.plan.KeepsLog {
+		v, _, err := r.from.learnLog(old, false)
+		if err != nil {
+			return err
+		}
+		stories = append(stories, v.told)
+	}
+	return w.t.putCheckpoint(cp, stories...)
 }
 
 // tellsOf returns the event that the log has yet to tell of an agent; "" for none.

@@ -37,7 +37,7 @@ func TestRestoreNamesWhatReturnsBehindAnArchive(t *testing.T) {
 }
 
 // A restore names every secret whose current value it replaces, whatever the version number. A
-// purged secret that is set again starts with version 1 again.
+// purged secret that is set again goes on behind its last version.
 func TestRestoreNamesWhatItReplaces(t *testing.T) {
 	v := vaulttest.New(t)
 	for _, name := range []string{"a/SAME", "a/SAME", "a/AGAIN", "a/FEWER", "a/FEWER"} {
@@ -49,7 +49,7 @@ func TestRestoreNamesWhatItReplaces(t *testing.T) {
 		v.Set(t, name, "after", vault.SetOptions{})
 	}
 	done := restore(t, v, file)
-	if want := []string{"a/AGAIN (v1 → another v1)", "a/FEWER (v1 → v2)"}; !slices.Equal(done.Older, want) {
+	if want := []string{"a/AGAIN (v2 → v1)", "a/FEWER (v3 → v2)"}; !slices.Equal(done.Older, want) {
 		t.Errorf("what goes back: %q, want %q", done.Older, want)
 	}
 }

@@ -282,7 +282,7 @@ func (h *history) has(seen mark) bool {
 }
 
 // writtenBy returns the number of the log entry that wrote a version, 0 if there is no
-// such version. After a purge, a version number can be used again.
+// such version. In format 1, a version number can be used again after a purge.
 func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
 	k := versionKey(p, n)
 	v, err := t.get(bucketVersions, k)

@@ -30,11 +30,12 @@ type rewritePlan struct {
 	cut     bool           // leave out the log, and what only the log tells of
 	behind  uint64         // entries up to this number existed, even if none is found
 
-	told   *story    // what the log tells; nil for a salvage or a new owner
-	doubts []string  // what is wrong with the vault as a whole
-	left   []dropped // records that did not hold and were left out; see leave
-	mend   []string  // what was mended, for messages
-	kept   string    // where the replaced file is kept
+	told    *story    // what the log tells; nil for a salvage or a new owner
+	numbers *story    // what version numbers were used; for a checkpoint
+	doubts  []string  // what is wrong with the vault as a whole
+	left    []dropped // records that did not hold and were left out; see leave
+	mend    []string  // what was mended, for messages
+	kept    string    // where the replaced file is kept
 
 	then func(next *Session, t *tx) error // the act itself; runs in the new file before publication
 }
@@ -160,6 +161,13 @@ func (s *Session) rewrite(p *rewritePlan) error {
 			if err := old.checkLastStep(); err != nil {
 				return mark{}, err
 			}
+		}
+		if p.cut && !p.salvage { // the vault has just been verified
+			v, _, err := s.learnLog(old, true)
+			if err != nil {
+				return mark{}, err
+			}
+			p.numbers = v.told
 		}
 		if !p.salvage && !p.cut {
 			// To mend an agent takes its name, and an upgrade attests only what the log itself tells.

@@ -577,7 +577,9 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 		}
 		w.lost = append(w.lost, what)
 	}
-	if w.told.from.Seq > 0 { // versions from before the checkpoint may be gone for good reason
+	// Versions from before the checkpoint may be gone for good reason, and so may those from before a purge. A log that holds
+	// names the others.
+	if w.told.from.Seq > 0 || len(w.told.problems) == 0 && w.told.records[path] != nil {
 		for _, of := range cmp.Or(w.told.records[path], &recordAt{}).Versions {
 			if n := of.Number; !have[n] && n <= current {
 				lost(n, n)
@@ -600,7 +602,7 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 // settle rewrites the recovered records into the new vault, under a new epoch.
 func (w *salvage) settle(to string) (r Salvaged, err error) {
 	r.Lost, r.Entries = w.lost, len(w.log.keys)
-	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, note: map[string]any{}}
+	plan := &rewritePlan{salvage: true, event: audit.VaultSalvaged, why: "salvaged", what: w.path, numbers: w.told, note: map[string]any{}}
 	if len(w.told.problems) > 0 {
 		plan.cut, plan.behind = true, w.end
 		logFile := to + ".log.jsonl"

@@ -123,6 +123,7 @@ func (st *story) begin(c checkpoint) error {
 		st.entryOf[t.What] = t.Seq
 	}
 	for _, r := range c.Records {
+		r.Last = max(r.Last, r.Version)
 		st.records[r.Name], st.tiers[r.Name] = &r, r.Tier
 	}
 	return nil
@@ -659,11 +660,13 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, item audit
 	value := ev.WritesValue()
 	if _, mended := ev.Metadata["from_version"]; ev.Type == audit.SecretMended {
 		value = mended
-	} else if problem := now.follows(*r, value); problem != "" {
+	} else if problem := now.follows(*r, value, st.format); problem != "" {
 		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
 			ev.ResourceID, *r)})
 	}
-	if !checked {
+	if now.Last = r.Last; checked {
+		now.Last = max(now.Last, now.Version, lastIn(ev, by))
+	} else {
 		now.Version = r.Version
 	}
 	now.Versions, now.Earlier = r.Versions, r.Earlier
@@ -699,6 +702,15 @@ func (st *story) secretChanged(seq uint64, by string, ev audit.Event, item audit
 		now.wrote(at)
 	}
 	*r = now
+}
+
+// lastIn returns the last version number that the owner's entry of a purge tells of; 0 for none.
+func lastIn(ev audit.Event, by string) uint64 {
+	n, _ := ev.Metadata["last"].(float64)
+	if ev.Type != audit.SecretPurged || by != audit.Owner || n < 0 || n > maxVersion {
+		return 0
+	}
+	return uint64(n)
 }
 
 // mendedFrom returns the version whose value an entry made current again. The value is its author's, and the owner

@@ -190,8 +190,29 @@ func TestEntriesFollow(t *testing.T) {
 		"its tier lowered, by owner": {at2, is(3, tokens.Standard, audit.Owner), value, ""},
 		"purged":                     {at2, recordAt{By: audit.Owner, Gone: true}, none, ""},
 	} {
-		if got := c.now.follows(c.before, c.value); got != c.want {
+		if got := c.now.follows(c.before, c.value, keys.Format1); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	// In format 2, numbers go on behind the last one.
+	gone5, at2of5 := recordAt{Gone: true, Last: 5}, recordAt{Version: 2, Last: 5, Tier: tokens.Standard}
+	for name, c := range map[string]struct {
+		before, now recordAt
+		value       bool
+		want        string
+	}{
+		"created":                       {gone, is(1, tokens.Standard, "agt_1"), value, ""},
+		"created after a purge":         {gone5, is(6, tokens.Standard, "agt_1"), value, ""},
+		"created with a number again":   {gone5, is(5, tokens.Standard, audit.Owner), value, "it records version 5"},
+		"created with 1 again":          {gone5, is(1, tokens.Standard, audit.Owner), value, "it records version 1"},
+		"created without a value":       {gone5, is(6, tokens.Standard, audit.Owner), none, "it records version 6"},
+		"set after a restore":           {at2of5, is(3, tokens.Standard, "agt_1"), value, ""},
+		"created anew by the owner":     {at2of5, is(6, tokens.Standard, audit.Owner), value, ""},
+		"created anew by somebody else": {at2of5, is(6, tokens.Standard, "agt_1"), value, "it records version 6"},
+		"set to a later version":        {at2of5, is(5, tokens.Standard, audit.Owner), value, "it records version 5"},
+	} {
+		if got := c.now.follows(c.before, c.value, keys.Format2); got != c.want {
+			t.Errorf("in format 2, %s: %q, want %q", name, got, c.want)
 		}
 	}
 	if gone.String() != "not there" || at2.String() != "at version 2, sensitive" {

@@ -47,23 +47,34 @@ func (s *Session) toldTier(t *tx, p tokens.Path) (tier tokens.Tier, state bool, 
 	return told.tier, true, err
 }
 
-// refuseRemoved returns an error if the owner or the log has told of a secret that is not there. If it were created anew
-// without a word about its tier, it would be a standard one.
-func (s *Session) refuseRemoved(t *tx, p tokens.Path) error {
-	tier, err := t.statedTier(p)
-	if err != nil {
-		return err
+// lookAnew returns what the log tells of a secret that is not there. If the owner or the log says that it is, somebody has
+// removed its records: created anew without a word about its tier, it would be a standard one. The owner may say the tier.
+// What cannot be read in the log keeps nobody from storing a secret with a tier; then the numbers go on behind the last
+// one that can.
+func (s *Session) lookAnew(t *tx, p tokens.Path, tier tokens.Tier) (told toldOf, err error) {
+	if !s.isOwner() && t.Format < keys.Format2 {
+		return told, nil
 	}
-	if tier != 0 {
-		return fault.Damaged(p.String(), "its record is missing, though the owner has stated its tier (%s): restore a backup, or store it "+
-			"anew with a --tier", tier)
+	said := s.isOwner() && tier != 0
+	way := "restore a backup, or store it anew with a --tier"
+	if !s.isOwner() {
+		way = "ask the owner of the vault"
 	}
-	told, err := s.look(t, p)
-	if err == nil && told.seq > 0 {
-		err = fault.Damaged(p.String(), "its record is missing, though log entry %d tells of it (%s): restore a backup, or store it anew "+
-			"with a --tier", told.seq, max(told.tier, tokens.Standard))
+	if stated, serr := t.statedTier(p); !said && (serr != nil || stated != 0) {
+		if serr == nil {
+			serr = fault.Damaged(p.String(), "its record is missing, though the owner has stated its tier (%s): %s", stated, way)
+		}
+		return told, serr
 	}
-	return err
+	told, err = s.look(t, p)
+	if !s.isOwner() || tier != 0 {
+		err = nil
+	}
+	if err == nil && told.seq > 0 && !said {
+		err = fault.Damaged(p.String(), "its record is missing, though log entry %d tells of it (%s): %s", told.seq,
+			max(told.tier, tokens.Standard), way)
+	}
+	return told, err
 }
 
 // stateTier makes a statement of the tier that a write by the owner gives a secret, if it needs one: because another

@@ -50,6 +50,7 @@ type tx struct {
 	resealing resealing              // of the versions in sums, those that the owner sealed anew
 	lookFor   []tokens.Path          // what one look serves; see look
 	looked    map[tokens.Path]toldOf // what it found
+	lookErr   error                  // what stopped it
 
 	anew    bool   // in a new file: changed is all that there is
 	changed counts // by this transaction

@@ -54,6 +54,7 @@ func (v *verification) keep(last audit.Position) error {
 	if state.Records, err = v.t.recordsNow(); err != nil {
 		return err
 	}
+	state.Records = withLast(state.Records, []*story{v.told})
 	plain, err := json.Marshal(verified{v.t.now, v.sum.Sum(nil), last.Key[:], v.told.lastAt, state})
 	if err != nil {
 		return err

@@ -123,8 +123,9 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if err == nil && left != nil {
 			err = fault.Damaged(p.String(), "its versions exist, but its record was removed")
 		}
-		if err == nil && s.isOwner() && o.Tier == 0 {
-			err = s.refuseRemoved(t, p)
+		told := toldOf{}
+		if err == nil {
+			told, err = s.lookAnew(t, p, o.Tier)
 		}
 		if err != nil {
 			return w, err
@@ -134,6 +135,9 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 			return w, err
 		}
 		head = secretBody{ID: id.String(), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
+		if t.Format >= keys.Format2 {
+			head.Version = told.last // no number comes twice, after a purge neither
+		}
 		w.event = audit.SecretCreated
 	default:
 		return w, err
@@ -436,12 +440,17 @@ func (s *Session) Purge(p tokens.Path) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(numbers), s.rewrite(&rewritePlan{
-		why:  "secret purged",
-		what: p.String(),
-		drop: map[tokens.Path]bool{p: true},
-		then: func(_ *Session, t *tx) error {
-			return t.log(audit.SecretPurged, "secret", p.String(), map[string]any{"versions": len(numbers)})
-		},
-	})
+	plan := &rewritePlan{why: "secret purged", what: p.String(), drop: map[tokens.Path]bool{p: true}}
+	plan.then = func(_ *Session, t *tx) error {
+		note := map[string]any{"versions": len(numbers)}
+		if t.Format >= keys.Format2 {
+			last := slices.Max(append([]uint64{0}, numbers...))
+			if told := plan.told.records[p.String()]; told != nil {
+				last = max(last, told.Last)
+			}
+			note["last"] = min(last, maxVersion) // a new secret here begins behind it
+		}
+		return t.log(audit.SecretPurged, "secret", p.String(), note)
+	}
+	return len(numbers), s.rewrite(plan)
 }
