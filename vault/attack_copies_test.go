@@ -591,7 +591,7 @@ func TestHostileFilesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if found := v.problems(); !strings.Contains(found, "it records version") {
+		if found := v.problems(); !strings.Contains(found, "a/UP: it does not match log entry") {
 			t.Errorf("%s", found)
 		}
 		to := filepath.Join(t.TempDir(), "new.db")
