@@ -123,6 +123,21 @@ func TestTheMarkOfABackup(t *testing.T) {
 	}
 }
 
+// A head has the next key or the mark of a backup.
+func TestAHeadWithBoth(t *testing.T) {
+	b, err := head{backup: true, mark: [32]byte{1}}.encode(keys.Format2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeHead(b, keys.Format2); err != nil {
+		t.Error(err)
+	}
+	both := strings.Replace(string(b), `"count"`, `"kNext":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","count"`, 1)
+	if _, err := decodeHead([]byte(both), keys.Format2); !errors.Is(err, ErrDamaged) {
+		t.Errorf("with both: %v", err)
+	}
+}
+
 // withFeature runs fn while this program knows a feature.
 func withFeature(t *testing.T, fn func()) {
 	t.Helper()
@@ -187,6 +202,15 @@ func TestMarksOfLaterPrograms(t *testing.T) {
 				opened.Close()
 			}
 			newer("open and verify", err)
+			if attack.opens && name != "only in the entry that begins the epoch" { // a read looks at no old entry
+				opened, oerr := Open(v.path, v.opts)
+				v.must(oerr)
+				s, oerr := opened.Owner(v.owner)
+				v.must(oerr)
+				_, _, oerr = s.Get(v.p("a/K"), 0)
+				newer("a read", oerr)
+				v.must(opened.Close())
+			}
 			withFeature(t, func() { _, err = PlanRestore(v.path, file, v.owner, v.opts) })
 			if name == "another one in meta" {
 				newer("a restore by a program that knows the one", err)
@@ -202,10 +226,15 @@ func TestMarksOfLaterPrograms(t *testing.T) {
 			newer("a restore of a backup without one", err)
 			_, err = Salvage(v.path, filepath.Join(t.TempDir(), "vault.db"), v.owner, v.opts)
 			newer("a salvage", err)
+			if err != nil && !strings.Contains(err.Error(), v.path) {
+				t.Errorf("a salvage names another file: %v", err)
+			}
 			v.raw(func(b []byte) []byte { // so that it does not open, and its pages are scanned
 				clear(b[:2*bolt.PageSize])
 				return b
 			})
+			_, err = PlanRestore(v.path, fresh, v.owner, v.opts)
+			newer("a restore over what is left", err)
 			withFeature(t, func() {
 				r, err := Salvage(v.path, filepath.Join(t.TempDir(), "vault.db"), v.owner, v.opts)
 				if err != nil || r.Secrets != 2 {

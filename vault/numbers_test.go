@@ -119,6 +119,20 @@ func TestOthersGoOnBehindTheLastNumber(t *testing.T) {
 	}
 }
 
+// The entry of a purge in format 1 tells no number, and those before it do.
+func TestNumbersFromFormat1(t *testing.T) {
+	v := newVictimIn(t, Options{}.InFormat1())
+	v.purge("a/K")
+	v.opts.oldFormat = 0
+	v.do(func(s *Session) { _, err := s.Rekey(); v.must(err) })
+	if n := v.store("a/K", "anew"); n != 4 { // without a --tier: it is not there
+		t.Errorf("it is stored anew as version %d, want 4", n)
+	}
+	if found := v.problems(); found != "" {
+		t.Error(found)
+	}
+}
+
 // Salvage does not miss the versions from before a purge.
 func TestSalvageAfterAPurge(t *testing.T) {
 	v := newVictim(t)
