@@ -1047,9 +1047,132 @@ func TestAnArchiveVouchesForNothingUnverified(t *testing.T) {
 		if err := s.view(of.stillHolds); err != nil {
 			t.Errorf("after an honest act: %v", err)
 		}
-		if err := s.commit(func(t *tx) error { return storeAll(t, other...) }); err != nil { // the checks of another process would not stop an insider either
+		if err := s.commit(func(t *tx) error { return storeAll(t, other...) }); err != nil {
 			t.Fatal(err)
 		}
 		c.check("after the swap", s.view(of.stillHolds), ErrDamaged, found)
 	})
+}
+
+// What the log says of a version is held against all that the record says of itself.
+func TestAVersionIsHeldAgainstTheStory(t *testing.T) {
+	const began = 10
+	p, err := tokens.ParsePath("a/K")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := inBatch{Root: "x", Leaf: 1}, inBatch{Root: "x", Leaf: 2}
+	by := func(who string, where inBatch) placed { return placed{by: who, inBatch: where} }
+	from := func(seq uint64, who string, unattested bool) *origin { return &origin{Seq: seq, By: who, Unattested: unattested} }
+	const m = "agt_00000001"
+	before := versionAt{Number: 1, Seq: 4, By: m, Sealed: 4}
+	in := versionAt{Number: 1, Seq: 12, By: m, Sealed: 12, inBatch: here}
+	anew := versionAt{Number: 1, Seq: 4, By: m, Sealed: 12, inBatch: here}
+	first := versionAt{Number: 1, Seq: began, By: audit.Owner, Sealed: began, inBatch: here}
+	for name, x := range map[string]struct {
+		told  versionAt
+		body  versionBody
+		is    placed
+		holds bool
+	}{
+		"written in this epoch":                      {in, versionBody{Seq: 12}, by(m, here), true},
+		"at another place":                           {in, versionBody{Seq: 12}, by(m, there), false},
+		"by another":                                 {in, versionBody{Seq: 12}, by("agt_00000002", here), false},
+		"by the owner in another's name":             {in, versionBody{Seq: 12}, by(audit.Owner, here), false},
+		"of another entry":                           {in, versionBody{Seq: 13}, by(m, here), false},
+		"rewritten":                                  {before, versionBody{Seq: began, Origin: from(4, m, false)}, by(audit.Owner, there), true},
+		"rewritten, and unattested":                  {before, versionBody{Seq: began, Origin: from(3, m, true)}, by(audit.Owner, there), true},
+		"rewritten, by its author":                   {before, versionBody{Seq: began, Origin: from(4, m, false)}, by(m, there), false},
+		"rewritten, with another entry":              {before, versionBody{Seq: 11, Origin: from(4, m, false)}, by(audit.Owner, there), false},
+		"rewritten, with its own entry":              {before, versionBody{Seq: 4}, by(m, there), false},
+		"rewritten, from another entry":              {before, versionBody{Seq: began, Origin: from(5, m, false)}, by(audit.Owner, there), false},
+		"rewritten, from another author":             {before, versionBody{Seq: began, Origin: from(4, audit.Owner, false)}, by(audit.Owner, there), false},
+		"sealed anew":                                {anew, versionBody{Seq: 12, Origin: from(4, m, false)}, by(audit.Owner, here), true},
+		"sealed anew, by its author":                 {anew, versionBody{Seq: 12, Origin: from(4, m, false)}, by(m, here), false},
+		"sealed anew, as it was before":              {anew, versionBody{Seq: began, Origin: from(4, m, false)}, by(audit.Owner, there), false},
+		"sealed anew, at another place":              {anew, versionBody{Seq: 12, Origin: from(4, m, false)}, by(audit.Owner, there), false},
+		"vouched for where the epoch begins":         {first, versionBody{Seq: began}, by(audit.Owner, here), true},
+		"vouched for, at another place":              {first, versionBody{Seq: began}, by(audit.Owner, there), false},
+		"not told of":                                {versionAt{}, versionBody{Seq: 12}, by(m, here), false},
+		"not told of, where the epoch begins":        {versionAt{}, versionBody{Seq: began, Origin: from(4, m, false)}, by(audit.Owner, here), false},
+		"not told of, and named by the rewrite":      {versionAt{}, versionBody{Seq: began, Origin: from(4, m, true)}, by(audit.Owner, here), true},
+		"not told of, unattested, and not rewritten": {versionAt{}, versionBody{Seq: 11, Origin: from(4, m, true)}, by(audit.Owner, here), false},
+		"not told of, unattested, by its author":     {versionAt{}, versionBody{Seq: began, Origin: from(4, m, true)}, by(m, here), false},
+		"of an entry that does not hold":             {versionAt{}, versionBody{Seq: 15}, by(m, here), true},
+	} {
+		st := newStory(keys.NewRoot(keys.Key{1}))
+		st.began, st.format, st.unclear = began, keys.Format2, []span{{15, 15}}
+		if x.told.Number > 0 {
+			st.records["a/K"] = &recordAt{Name: "a/K", Versions: []versionAt{x.told}}
+		}
+		x.body.by = x.is.by
+		if err := st.version(p, 1, x.body, x.is); (err == nil) != x.holds {
+			t.Errorf("%s: %v", name, err)
+		}
+		if x.told.Number == 0 || x.body.Origin != nil && x.told != before { // a head has no origin
+			continue
+		}
+		st.records["a/K"] = &recordAt{Name: "a/K", Seq: x.told.Seq, By: x.told.By, Version: 1, Tier: tokens.Standard, inBatch: x.told.inBatch}
+		origins := strings.HasPrefix(name, "rewritten, from")
+		if err := st.head(p, secretBody{Seq: x.body.Seq, Version: 1, Tier: tokens.Standard}, x.is); (err == nil) != (x.holds || origins) {
+			t.Errorf("a head, %s: %v", name, err)
+		}
+	}
+}
+
+// Where an entry puts the records that it tells of: versions, then heads, by key, sixteen to a root. It puts nothing where it lists
+// no root, and nothing that it does not tell of.
+func TestWhereAnEntryPutsRecords(t *testing.T) {
+	names := []any{}
+	ones := []any{}
+	for _, c := range "JIHGFEDCBA" {
+		names, ones = append(names, string(c)), append(ones, float64(1))
+	}
+	imported := audit.Event{Type: audit.SecretImported, ResourceID: "ns", Metadata: map[string]any{"keys": names, "versions": ones, "tiers": ones},
+		Roots: []string{"r0", "r1"}}
+	set := audit.Event{Type: audit.SecretUpdated, ResourceID: "ns/B", Metadata: map[string]any{"version": float64(3),
+		"resealed": []any{map[string]any{"path": "ns/B", "version": float64(1)}}}, Roots: []string{"r0"}}
+	deleted := audit.Event{Type: audit.SecretDeleted, ResourceID: "ns/B", Metadata: map[string]any{"version": float64(3)}, Roots: []string{"r0"}}
+	purged := audit.Event{Type: audit.SecretPurged, ResourceID: "ns/B", Metadata: map[string]any{"version": float64(3)}, Roots: []string{"r0"}}
+	mended := audit.Event{Type: audit.SecretMended, ResourceID: "ns/B", Metadata: map[string]any{"version": float64(4)}, Roots: []string{"r0"}}
+	with := func(ev audit.Event, change func(*audit.Event)) audit.Event { change(&ev); return ev }
+	for i, x := range []struct {
+		ev   audit.Event
+		head bool
+		path string
+		n    uint64
+		want inBatch
+	}{
+		{imported, false, "ns/A", 1, inBatch{"r0", 0}},
+		{imported, false, "ns/J", 1, inBatch{"r0", 9}},
+		{imported, true, "ns/A", 0, inBatch{"r0", 10}},
+		{imported, true, "ns/F", 0, inBatch{"r0", 15}},
+		{imported, true, "ns/G", 0, inBatch{"r1", 0}},
+		{imported, true, "ns/J", 0, inBatch{"r1", 3}},
+		{imported, false, "ns/A", 2, inBatch{}},
+		{imported, true, "ns/AA", 0, inBatch{}},
+		{imported, true, "ns/Z", 0, inBatch{}},
+		{with(imported, func(ev *audit.Event) { ev.Roots = ev.Roots[:1] }), true, "ns/F", 0, inBatch{"r0", 15}},
+		{with(imported, func(ev *audit.Event) { ev.Roots = ev.Roots[:1] }), true, "ns/G", 0, inBatch{}},
+		{with(imported, func(ev *audit.Event) { ev.Roots = nil }), true, "ns/A", 0, inBatch{}},
+		{set, false, "ns/B", 1, inBatch{"r0", 0}},
+		{set, false, "ns/B", 3, inBatch{"r0", 1}},
+		{set, true, "ns/B", 0, inBatch{"r0", 2}},
+		{deleted, false, "ns/B", 3, inBatch{}},
+		{deleted, true, "ns/B", 0, inBatch{"r0", 0}},
+		{purged, true, "ns/B", 0, inBatch{}},
+		{purged, false, "ns/B", 3, inBatch{}},
+		{mended, false, "ns/B", 4, inBatch{}},
+		{mended, true, "ns/B", 0, inBatch{"r0", 0}},
+		{with(mended, func(ev *audit.Event) { ev.Metadata = map[string]any{"version": float64(4), "from_version": float64(1)} }), true, "ns/B", 0,
+			inBatch{"r0", 1}},
+	} {
+		bucket, key := bucketVersions, string(versionKeyOf(x.path, x.n))
+		if x.head {
+			bucket, key = bucketSecrets, x.path
+		}
+		if got := writtenBy(x.ev).place(bucket, key); got != x.want {
+			t.Errorf("%d: %s %s version %d is put at %+v, want %+v", i, x.ev.Type, x.path, x.n, got, x.want)
+		}
+	}
 }
