@@ -596,13 +596,19 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 	}
 	var (
 		needs  specNeeds
-		plans  []specWrite
 		raises bool
 	)
+	plans, order := make([]specWrite, len(paths)), make([]int, len(paths))
+	outcomes = make([]string, len(paths))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(paths[a], paths[b]) }) // as the log lists them
 	writes := func(outcome string) bool { return outcome == vault.ImportCreated || outcome == vault.ImportUpdated }
-	for i, path := range paths {
+	for _, i := range order {
+		path := paths[i]
 		w, err := c.plan(a, path, vault.SetOptions{Tier: o.Tier, Type: o.Type})
-		plans = append(plans, w)
+		plans[i] = w
 		need, asks := err.(specNeeds)
 		needs = append(needs, need...)
 		if asks && !o.DryRun {
@@ -611,22 +617,22 @@ func (c *spec) imports(a *specActor, ns string, items []vault.Item, o vault.Impo
 		m := c.secrets[path]
 		switch {
 		case asks:
-			outcomes = append(outcomes, vault.ImportRequested)
+			outcomes[i] = vault.ImportRequested
 		case err != nil:
 			return nil, c.end(a, err)
 		case w.before == 0:
-			outcomes = append(outcomes, vault.ImportCreated)
+			outcomes[i] = vault.ImportCreated
 		case w.tier == w.was && w.kind == m.kind && c.hasKey(a, path, w.before) &&
 			m.versions[w.before-1].value == string(items[i].Value):
-			outcomes = append(outcomes, vault.ImportUnchanged)
+			outcomes[i] = vault.ImportUnchanged
 		case o.OnConflict == vault.OnConflictSkip:
-			outcomes = append(outcomes, vault.ImportSkipped)
+			outcomes[i] = vault.ImportSkipped
 		case o.OnConflict == vault.OnConflictError:
 			return nil, vault.ErrConflict
 		default:
-			outcomes = append(outcomes, vault.ImportUpdated)
+			outcomes[i] = vault.ImportUpdated
 		}
-		raises = raises || w.was != 0 && w.tier > w.was && writes(outcomes[len(outcomes)-1])
+		raises = raises || w.was != 0 && w.tier > w.was && writes(outcomes[i])
 	}
 	switch {
 	case !o.DryRun && len(needs) > 0:
