@@ -1063,7 +1063,9 @@ func TestAVersionIsHeldAgainstTheStory(t *testing.T) {
 	}
 	here, there := inBatch{Root: "x", Leaf: 1}, inBatch{Root: "x", Leaf: 2}
 	by := func(who string, where inBatch) placed { return placed{by: who, inBatch: where} }
-	from := func(seq uint64, who string, unattested bool) *origin { return &origin{Seq: seq, By: who, Unattested: unattested} }
+	from := func(seq uint64, who string, unattested bool) *origin {
+		return &origin{Seq: seq, By: who, Unattested: unattested}
+	}
 	const m = "agt_00000001"
 	before := versionAt{Number: 1, Seq: 4, By: m, Sealed: 4}
 	in := versionAt{Number: 1, Seq: 12, By: m, Sealed: 12, inBatch: here}

@@ -170,7 +170,7 @@ func (r recordAt) follows(before recordAt, value bool, format int) string {
 		return fmt.Sprintf("it records version %d", r.Version)
 	case before.Gone:
 		return ""
-	case value && r.Version != before.Version+1 && !(anew && r.By == audit.Owner), !value && r.Version != before.Version:
+	case value && r.Version != before.Version+1 && !(anew && (r.By == audit.Owner || r.Version == before.Last+1)), !value && r.Version != before.Version:
 		return fmt.Sprintf("it records version %d", r.Version)
 	case r.Tier != before.Tier && r.By != audit.Owner:
 		return fmt.Sprintf("%q changed the tier to %s", r.By, r.Tier)

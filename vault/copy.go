@@ -223,6 +223,16 @@ func (w *builder) rewritten() func(was uint64) uint64 {
 	}
 }
 
+// lastOf returns the highest number of a version of a secret that is told of; 0 for none.
+func (p *rewritePlan) lastOf(path tokens.Path) (last uint64) {
+	for _, st := range p.last {
+		if r := st.records[path.String()]; r != nil {
+			last = max(last, r.Last)
+		}
+	}
+	return last
+}
+
 // unsure reports whether the log may not tell what a version was.
 func (p *rewritePlan) unsure(body versionBody) bool {
 	return p.told != nil && body.Origin != nil && p.told.isUnclear(body.Origin.Seq)
@@ -269,6 +279,9 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 			if c.left == nil {
 				c.head.Tier = max(c.head.Tier, p.tier[c.path])
 				c.head.Seq = now(c.head.Seq)
+				if last := p.lastOf(c.path); into.Format >= keys.Format2 && last > c.head.Version {
+					c.head.Last = last
+				}
 				c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
 			}
 		}

@@ -29,7 +29,7 @@ var (
 		if !head.Tier.Valid() { // JSON allows it, but such a secret has no key
 			return "it has no tier"
 		}
-		if head.Version > maxVersion {
+		if max(head.Version, head.Last) > maxVersion {
 			return "it counts more versions than any secret has"
 		}
 		if head.DeletedTo > 0 && head.DeletedTo >= head.Version { // nobody deletes what is not stored yet

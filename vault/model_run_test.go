@@ -641,16 +641,18 @@ func (m *model) lookAtHistory(a *specActor, s *vault.Session, path string) error
 		return err
 	default:
 		m.compare(path, found, nil, 0)
-		purged := 0
-		for purged < len(secret.versions) && secret.versions[purged].seq == 0 {
-			purged++
+		var numbers []int // that were not purged, or given up by a restore
+		for i, v := range secret.versions {
+			if v.seq > 0 {
+				numbers = append(numbers, i+1)
+			}
 		}
-		if len(versions) != len(secret.versions)-purged {
-			m.t.Errorf("%s has %d versions, want %d", path, len(versions), len(secret.versions)-purged)
+		if len(versions) != len(numbers) {
+			m.t.Errorf("%s has %d versions, want %d", path, len(versions), len(numbers))
 			return nil
 		}
 		for i, got := range slices.Backward(versions) {
-			n := purged + len(versions) - i
+			n := numbers[len(versions)-1-i]
 			want := secret.versions[n-1]
 			if int(got.Number) != n || got.Author != want.author || got.Tier != secret.tier || !got.CreatedAt.Equal(want.at) ||
 				got.Current != (n == len(secret.versions) && secret.live()) || got.Deleted != (n <= secret.deletedTo || !secret.live()) {

@@ -553,6 +553,9 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 			}
 		}
 	}
+	for len(m.versions) < c.last[path] { // a backup brought an earlier version back
+		m.versions = append(m.versions, specVersion{})
+	}
 	m.versions = append(m.versions, n)
 	if c.last == nil {
 		c.last = map[string]int{}

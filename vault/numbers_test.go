@@ -193,3 +193,57 @@ func TestOnlyTheOwnerTellsOfALastNumber(t *testing.T) {
 		}
 	})
 }
+
+// A restore brings an earlier version back, and the next one gets a number that no version had, whoever writes it.
+func TestNumbersAfterARestore(t *testing.T) {
+	for _, who := range []string{"owner", "mallory"} {
+		const path = "prod/mine/M"
+		c := newCompany(t)
+		backup := c.backUp()
+		c.do(func(s *Session) { // versions 2 to 4, which the restore gives up
+			for range 3 {
+				c.put(s, path, 0)
+			}
+		})
+		plan, err := PlanRestore(c.path, backup, c.owner, c.opts)
+		if err == nil {
+			_, err = Restore(c.path, backup, c.owner, plan, c.opts)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.finds("")
+		set := func(s *Session) {
+			now, before, err := s.Set(c.p(path), []byte("new"), SetOptions{})
+			if err != nil || before.Version != 1 || now.Version != 5 {
+				t.Errorf("%s: v%d → v%d, %v", who, before.Version, now.Version, err)
+			}
+			if _, _, err := s.Get(c.p(path), 3); !errors.Is(err, ErrNotFound) {
+				t.Errorf("version 3, which was given up: %v", err)
+			}
+		}
+		if who == "owner" {
+			c.do(set)
+		} else if err := c.honest(who, set); err != nil {
+			t.Fatal(err)
+		}
+		c.finds("")
+		c.do(func(s *Session) {
+			if _, err := s.Rekey(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		c.finds("")
+	}
+	// A head that makes a number up is named.
+	c := newCompany(t)
+	c.insider("mallory", func(_ *Session, t *tx) error {
+		var h secretBody
+		if err := bodyOf(t, bucketSecrets, []byte("prod/mine/M"), &h); err != nil {
+			return err
+		}
+		h.Last = 9
+		return t.put(bucketSecrets, []byte("prod/mine/M"), true, h)
+	})
+	c.finds("prod/mine/M: it does not match log entry")
+}

@@ -233,6 +233,16 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 		return err
 	}
 	p := &rewritePlan{tier: r.raise}
+	if r.history != nil {
+		p.last = append(p.last, r.history.story)
+	}
+	if !r.plan.KeepsLog {
+		v, _, err := r.from.learnLog(old, false)
+		if err != nil {
+			return err
+		}
+		p.last = append(p.last, v.told)
+	}
 	heads, err := r.from.copyHeads(old, next, w, p)
 	if err != nil {
 		return err
@@ -276,18 +286,7 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := r.tellOfAgents(w.t); err != nil {
 		return err
 	}
-	stories := []*story{nil}
-	if r.history != nil {
-		stories[0] = r.history.story
-	}
-	if !r.plan.KeepsLog {
-		v, _, err := r.from.learnLog(old, false)
-		if err != nil {
-			return err
-		}
-		stories = append(stories, v.told)
-	}
-	return w.t.putCheckpoint(cp, stories...)
+	return w.t.putCheckpoint(cp, p.last...)
 }
 
 // tellsOf returns the event that the log has yet to tell of an agent; "" for none.

@@ -221,7 +221,7 @@ func TestRestore(t *testing.T) {
 		}
 		return err
 	})
-	// Work goes on: version numbers are used again, and a second restore works.
+	// Work goes on, with numbers that were not used before, and a second restore works.
 	v.Set(t, "a/OLD", "again", vault.SetOptions{})
 	if r := v.Verify(); len(r.Problems) > 0 {
 		t.Errorf("after a write: %q", r.Problems)

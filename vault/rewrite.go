@@ -32,6 +32,7 @@ type rewritePlan struct {
 
 	told    *story    // what the log tells; nil for a salvage or a new owner
 	numbers *story    // what version numbers were used; for a checkpoint
+	last    []*story  // what version numbers were used, if it may be more than the records say: by a restore
 	doubts  []string  // what is wrong with the vault as a whole
 	left    []dropped // records that did not hold and were left out; see leave
 	mend    []string  // what was mended, for messages

@@ -46,6 +46,10 @@ type secretBody struct {
 	// since, which made none of them readable. 0 for none.
 	DeletedTo uint64 `json:"deleted_to,omitempty"`
 
+	// The highest number that a version ever had, if a restore brought an earlier one back. The next version gets the number
+	// after it, because no number comes twice. 0 for none; format 1 has none.
+	Last uint64 `json:"last,omitempty"`
+
 	About *about `json:"about,omitempty"`
 }
 

@@ -298,7 +298,7 @@ func (st *story) head(p tokens.Path, head secretBody, is placed) error {
 	case st.beforeEpoch(head.Seq, is.by):
 		return fault.Damaged(p.String(), "%q signed it anew after the entry that tells of it", is.by)
 	case head.Version != told.Version || head.Tier != told.Tier || (head.DeletedAt != nil) != told.Deleted,
-		!st.isPlaced(told.Seq, told.inBatch, is):
+		head.Last > told.Last, !st.isPlaced(told.Seq, told.inBatch, is):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
 	case head.Tier < st.tiers[p.String()]:
 		return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])

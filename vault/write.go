@@ -169,13 +169,13 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	if o.Type != "" {
 		head.Type = o.Type
 	}
-	if head.Version >= maxVersion {
-		return w, fault.Damaged(p.String(), "it is at version %d, and no secret has more versions", head.Version)
+	if n := max(head.Version, head.Last); n >= maxVersion {
+		return w, fault.Damaged(p.String(), "it is at version %d, and no secret has more versions", n)
 	}
 	if head.DeletedAt != nil { // only a restore brings those versions back
 		head.DeletedTo = head.Version
 	}
-	head.Version++
+	head.Version, head.Last = max(head.Version, head.Last)+1, 0
 	head.DeletedAt, head.UpdatedAt = nil, t.now
 	w.head = head
 	return w, nil
