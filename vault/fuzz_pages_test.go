@@ -23,7 +23,7 @@ var pagesSecrets = map[string][]string{
 }
 
 func buildPages(t *testing.T, path string) {
-	v := newGolden(t, path, 1)
+	v := newGolden(t, path, 2)
 	v.Set(t, "default/FLAT", "flat", vault.SetOptions{})
 	v.Set(t, "production/KEY", "one", vault.SetOptions{})
 	v.Set(t, "production/KEY", "two", vault.SetOptions{})
