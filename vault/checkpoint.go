@@ -163,6 +163,10 @@ func (r *recordAt) there() bool { return r != nil && !r.Gone }
 // any more; if somebody removed its records, the owner alone stores it anew.
 func (r recordAt) follows(before recordAt, value bool, format int) string {
 	anew := value && r.Version > before.Last && format >= keys.Format2
+	next := before.Version + 1
+	if format >= keys.Format2 {
+		next = max(before.Version, before.Last) + 1
+	}
 	switch {
 	case r.Gone:
 		return ""
@@ -170,7 +174,7 @@ func (r recordAt) follows(before recordAt, value bool, format int) string {
 		return fmt.Sprintf("it records version %d", r.Version)
 	case before.Gone:
 		return ""
-	case value && r.Version != before.Version+1 && !(anew && (r.By == audit.Owner || r.Version == before.Last+1)), !value && r.Version != before.Version:
+	case value && r.Version != next && !(anew && r.By == audit.Owner), !value && r.Version != before.Version:
 		return fmt.Sprintf("it records version %d", r.Version)
 	case r.Tier != before.Tier && r.By != audit.Owner:
 		return fmt.Sprintf("%q changed the tier to %s", r.By, r.Tier)

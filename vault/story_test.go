@@ -206,9 +206,10 @@ func TestEntriesFollow(t *testing.T) {
 		"created with a number again":   {gone5, is(5, tokens.Standard, audit.Owner), value, "it records version 5"},
 		"created with 1 again":          {gone5, is(1, tokens.Standard, audit.Owner), value, "it records version 1"},
 		"created without a value":       {gone5, is(6, tokens.Standard, audit.Owner), none, "it records version 6"},
-		"set after a restore":           {at2of5, is(3, tokens.Standard, "agt_1"), value, ""},
+		"set after a restore":           {at2of5, is(6, tokens.Standard, "agt_1"), value, ""},
+		"set with a number again":       {at2of5, is(3, tokens.Standard, audit.Owner), value, "it records version 3"},
 		"created anew by the owner":     {at2of5, is(6, tokens.Standard, audit.Owner), value, ""},
-		"created anew by somebody else": {at2of5, is(6, tokens.Standard, "agt_1"), value, "it records version 6"},
+		"created anew by somebody else": {at2of5, is(7, tokens.Standard, "agt_1"), value, "it records version 7"},
 		"set to a later version":        {at2of5, is(5, tokens.Standard, audit.Owner), value, "it records version 5"},
 	} {
 		if got := c.now.follows(c.before, c.value, keys.Format2); got != c.want {
