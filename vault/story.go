@@ -290,6 +290,10 @@ func (st *story) head(p tokens.Path, head secretBody, is placed) error {
 	told := st.records[p.String()]
 	switch {
 	case st.isUnclear(head.Seq):
+	case st.lostBeforeEpoch(told, head.Seq, is.by):
+		if head.Tier < st.tiers[p.String()] {
+			return st.lowered(p, head)
+		}
 	case !told.there():
 		return fault.Damaged(p.String(), "no log entry accounts for it")
 	case !st.wrote(told.Seq, told.By, head.Seq, is.by):
@@ -301,9 +305,25 @@ func (st *story) head(p tokens.Path, head secretBody, is placed) error {
 		head.Last > told.Last, !st.isPlaced(told.Seq, told.inBatch, is):
 		return fault.Damaged(p.String(), "it does not match log entry %d, the newest about it", told.Seq)
 	case head.Tier < st.tiers[p.String()]:
-		return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])
+		return st.lowered(p, head)
 	}
 	return nil
+}
+
+func (st *story) lowered(p tokens.Path, head secretBody) error {
+	return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])
+}
+
+// lostBeforeEpoch reports whether the entry that told of a record last may be one of which nothing is known, and the
+// owner wrote the record anew when the epoch began. It then names the entry that began the epoch, and the one before is
+// forgotten. Nobody else could put it there: only a rewrite signs records of that entry.
+func (st *story) lostBeforeEpoch(told *recordAt, seq uint64, by string) bool {
+	var newest uint64
+	if told != nil {
+		newest = told.Seq
+	}
+	return st.format >= keys.Format2 && seq == st.began && by == audit.Owner &&
+		slices.ContainsFunc(st.unclear, func(of span) bool { return of.to > newest && of.from < st.began })
 }
 
 // isPlaced reports whether a record stands at the place of its batch that the entry that wrote it tells of.
@@ -316,7 +336,8 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) e
 	told, known := st.records[p.String()].version(n)
 	name := fmt.Sprintf("%s version %d", p, n)
 	from := body.origin()
-	if !known && from.Unattested && is.by == audit.Owner && body.Seq == st.began { // the rewrite has named it
+	if !known && is.by == audit.Owner && body.Seq == st.began && // the rewrite has named it, or its entry was lost since
+		(from.Unattested || body.Origin != nil && st.isUnclear(from.Seq)) {
 		return nil
 	}
 	if !st.isUnclear(body.Seq) && (!known || !st.wroteVersion(told, body.Seq, is.by)) {
@@ -344,7 +365,7 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) e
 func (st *story) agent(id string, body agentBody, is placed) error {
 	told, name := st.records[id], agentKind.recordName([]byte(id))
 	switch {
-	case st.isUnclear(body.Seq):
+	case st.isUnclear(body.Seq) || st.lostBeforeEpoch(told, body.Seq, is.by):
 	case told == nil:
 		return fault.Damaged(name, "no log entry accounts for it")
 	case !st.wrote(told.Seq, told.By, body.Seq, is.by):

@@ -299,3 +299,58 @@ func TestFormat1BecomesFormat2(t *testing.T) {
 		})
 	}
 }
+
+// An entry of the log is broken, and nobody knows what it told of. A rewrite signs the records that may be of it. No
+// verification blames these afterwards, so the next rewrite goes on, and a narrowing act mends nothing back.
+func TestARewriteBehindABrokenEntry(t *testing.T) {
+	const path = "prod/app/DB"
+	for name, format := range map[string]int{"an upgrade": keys.Format1, "a rekey": keys.Format2} {
+		for when, early := range map[string]bool{"before it": true, "after it": false} {
+			t.Run(name+", broken "+when, func(t *testing.T) {
+				c := newCompanyIn(t, format)
+				c.do(func(s *Session) { c.set(s, path, "newest") })
+				written := c.end()
+				c.do(func(s *Session) {
+					_, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:dev/*")})
+					c.must(err)
+				})
+				created := c.end()
+				c.do(func(s *Session) { c.set(s, "dev/K", "x") })
+				broken := func() {
+					c.insider("mallory", func(_ *Session, t *tx) error { return errors.Join(flipped(t, written), flipped(t, created)) })
+				}
+				if early {
+					broken()
+				}
+				if format == keys.Format1 {
+					c.do(func(s *Session) {
+						_, err := s.Upgrade(true)
+						c.must(err)
+					})
+				} else {
+					rekey(c)
+				}
+				if !early {
+					broken()
+				}
+				for range 2 {
+					for _, problem := range strings.Split(c.problems(), "\n") {
+						if !strings.HasPrefix(problem, "audit entr") {
+							t.Fatalf("the verification found: %s", problem)
+						}
+					}
+					rekey(c)
+				}
+				c.do(func(s *Session) {
+					done, err := s.RevokeAgent("reader", NarrowOptions{Lose: true})
+					if err != nil || len(done.Mended) > 0 {
+						t.Errorf("it mended %q, %v", done.Mended, err)
+					}
+					if _, value, err := s.Get(c.p(path), 0); err != nil || string(value) != "newest" {
+						t.Errorf("the value is %q, %v", value, err)
+					}
+				})
+			})
+		}
+	}
+}
