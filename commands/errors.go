@@ -242,6 +242,14 @@ func withWayOut(err error) string {
 	return text
 }
 
+// rollbackWithWayOut says that the file is not the vault that this machine saw last, and what the person can do.
+func rollbackWithWayOut(back *vault.Rollback) string {
+	if back.Format > 0 { // ass vault accept refuses it
+		return back.String() + "; put the newer file back, or, to go back to this one, move it elsewhere and run: ass vault restore FILE"
+	}
+	return back.String() + "; if that is intended: ass vault accept"
+}
+
 // mountTheFolder is the way out of a mount that a rename cannot reach.
 const mountTheFolder = "mount the folder that it is in, not the file"
 

@@ -440,7 +440,7 @@ type secretsPurge struct {
 func (c secretsPurge) Help() string {
 	return `Rewrites the vault without the secret, so that the file holds nothing of its values.
 Copies, backups and snapshots of the file, and what the disk itself keeps, are out
-of reach.`
+of reach. A secret that is stored there later goes on with the next version number.`
 }
 
 func (c secretsPurge) Run(a *app) error {

@@ -314,12 +314,8 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%v, so an older copy of the vault would go unnoticed; compare the newest entry with what you know: ass "+
 			"audit --limit 1", err)
 	}
-	switch back := v.Rollback(); {
-	case back == nil:
-	case back.Format > 0:
-		a.out.warn("%s; to go back to it: ass vault restore FILE", back)
-	default:
-		a.out.warn("%s; if that is intended: ass vault accept", back)
+	if back := v.Rollback(); back != nil {
+		a.out.warn("%s", rollbackWithWayOut(back))
 	}
 	return v, nil
 }

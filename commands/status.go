@@ -102,7 +102,7 @@ func (st *status) warn(v *vault.Vault) {
 			"shows the newest entry")
 	}
 	if back := v.Rollback(); back != nil {
-		st.warnings = append(st.warnings, back.String())
+		st.warnings = append(st.warnings, rollbackWithWayOut(back))
 	}
 	if names := v.OtherNames(); names != nil {
 		st.warnings = append(st.warnings, withWayOut(names))

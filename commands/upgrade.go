@@ -12,10 +12,10 @@ type vaultUpgrade struct {
 
 func (vaultUpgrade) Help() string {
 	return `Rewrites a vault that an earlier ass made in the format of this one, as the owner's next
-command that changes something does, too. It verifies the vault first, and stops if
-anything does not hold. The file in the older format is kept beside the vault; the keys of
-today still open it, so remove it when you are sure. Programs before this one do not open
-the new format.`
+command that writes does, too, even if it only logs a read. It verifies the vault first,
+and stops if anything does not hold. The file in the older format is kept beside the
+vault; the keys of today still open it, so remove it when you are sure. Programs before
+this one do not open the new format.`
 }
 
 func (c vaultUpgrade) Run(a *app) error {
@@ -43,13 +43,16 @@ func (c vaultUpgrade) Run(a *app) error {
 // the command goes on in the older format.
 func (a *app) upgradeFirst(s *vault.Session) {
 	done, err := s.Upgrade(false)
+	var names *vault.NamesError
 	switch {
 	case errors.Is(err, vault.ErrDamaged):
 		a.out.warn("the vault stays in its older format: %v; look at it with ass audit verify, and then run: ass vault upgrade "+
 			"--force", err)
 		return
+	case errors.As(err, &names): // a warning or the error of the act says so
+		return
 	case err != nil:
-		a.out.warn("the vault stays in its older format: %v", err)
+		a.out.warn("the vault stays in its older format: %s", withWayOut(err))
 		return
 	}
 	a.out.note("the vault was upgraded to format %d", done.To)

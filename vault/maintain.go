@@ -162,8 +162,7 @@ func (s *Session) Accept() (Rollback, error) {
 			"there is nothing to accept: this machine has seen no newer copy of the vault")
 	}
 	if s.v.back.Format > 0 {
-		return Rollback{}, fault.New(ErrConflict, "%s; it is not accepted: to go back to it, restore it with ass vault restore FILE",
-			s.v.back)
+		return Rollback{}, fault.New(ErrConflict, "%s; a copy in an older format is not accepted", s.v.back)
 	}
 	back := *s.v.back
 	err := s.update(func(t *tx) error {

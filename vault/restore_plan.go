@@ -202,6 +202,10 @@ func (r *restore) compare(t *tx) error {
 	case h == nil:
 	case h.problem != "" && !h.toEnd:
 		p.Unread = "its log cannot be read to its end"
+	case r.there.format > 0 && r.there.format < seen.format:
+		p.Unread = (&Rollback{Format: seen.format}).String()
+	case !h.has(seen) && h.last.Seq < seen.Seq:
+		p.Unread = (&Rollback{Seen: seen.Seq, Have: h.last.Seq}).String()
 	case !h.has(seen):
 		p.Unread = fmt.Sprintf("this machine saw a different entry %d: the vault is an older copy, or one with a history of "+
 			"its own", seen.Seq)
