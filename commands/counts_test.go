@@ -57,16 +57,8 @@ func TestCountsDecideNothing(t *testing.T) {
 	}
 	attacks := map[string][]byte{"garbage": []byte("\x00garbage"), "removed": nil,
 		"large": regexp.MustCompile(`:\d+`).ReplaceAll(honest, []byte(":4711"))}
-	field := regexp.MustCompile(`"(\w+)":\d+`)
-	for name := range numbers {
-		for _, n := range []uint64{0, 1 << 63} {
-			attacks[fmt.Sprintf("%s: %d", name, n)] = field.ReplaceAllFunc(honest, func(b []byte) []byte {
-				if strings.HasPrefix(string(b), `"`+name+`"`) {
-					return fmt.Appendf(nil, `"%s":%d`, name, n)
-				}
-				return b
-			})
-		}
+	for _, n := range []uint64{0, 1 << 63} { // in all of them at once, because none may matter
+		attacks[fmt.Sprint(n)] = regexp.MustCompile(`:\d+`).ReplaceAll(honest, fmt.Appendf(nil, ":%d", n))
 	}
 	vaults := map[string][]byte{}
 	for name, with := range attacks {

@@ -238,13 +238,13 @@ func TestCopies(t *testing.T) {
 			turn := turns[call.Name]
 			turns[call.Name]++
 			names := call.Name == "rename" || call.Name == "link"
-			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%2 == 0 {
+			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%3 == 0 {
 				c.run(diskFault{}, i+1)
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs},
 				{i + 1, syscall.EIO, made}}
 			for j, f := range faults {
-				if *diskAll || names && f.how == made || !names && 2*j == turn%4 || call.Syncs() && f.how == syncs {
+				if *diskAll || names && f.how == made || !names && 2*j == turn%6 || call.Syncs() && f.how == syncs {
 					c.run(f, 0)
 				}
 			}
