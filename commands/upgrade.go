@@ -15,7 +15,8 @@ func (vaultUpgrade) Help() string {
 command that writes does, too, even if it only logs a read. It verifies the vault first,
 and stops if anything does not hold. The file in the older format is kept beside the
 vault; the keys of today still open it, so remove it when you are sure. Programs before
-this one do not open the new format.`
+this one do not open the new format. Agents keep their keys and their waiting requests;
+for a critical or sensitive secret that was approved and not read yet, they ask again.`
 }
 
 func (c vaultUpgrade) Run(a *app) error {
