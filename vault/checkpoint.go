@@ -158,6 +158,14 @@ func (r *recordAt) version(n uint64) (v versionAt, told bool) {
 // there reports whether a record should be there. r is nil if no entry tells of it.
 func (r *recordAt) there() bool { return r != nil && !r.Gone }
 
+// seq returns the newest entry that tells of a record, 0 if there is none.
+func (r *recordAt) seq() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.Seq
+}
+
 // follows returns how an entry about a secret, in an epoch of a format, contradicts the one before it; "" if it does not.
 // value says whether the entry writes a value. From format 2 on, no number comes twice, also if the secret was not there
 // any more; if somebody removed its records, the owner alone stores it anew.

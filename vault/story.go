@@ -290,7 +290,7 @@ func (st *story) head(p tokens.Path, head secretBody, is placed) error {
 	told := st.records[p.String()]
 	switch {
 	case st.isUnclear(head.Seq):
-	case st.lostBeforeEpoch(told, head.Seq, is.by):
+	case st.lostBeforeEpoch(told.seq(), head.Seq, is.by):
 		if head.Tier < st.tiers[p.String()] {
 			return st.lowered(p, head)
 		}
@@ -314,14 +314,10 @@ func (st *story) lowered(p tokens.Path, head secretBody) error {
 	return fault.Damaged(p.String(), "its tier is %s, but it was %s, and only the owner can lower it", head.Tier, st.tiers[p.String()])
 }
 
-// lostBeforeEpoch reports whether the entry that told of a record last may be one of which nothing is known, and the
+// lostBeforeEpoch reports whether nothing is known of some entry behind the newest one that told of a record, and the
 // owner wrote the record anew when the epoch began. It then names the entry that began the epoch, and the one before is
 // forgotten. Nobody else could put it there: only a rewrite signs records of that entry.
-func (st *story) lostBeforeEpoch(told *recordAt, seq uint64, by string) bool {
-	var newest uint64
-	if told != nil {
-		newest = told.Seq
-	}
+func (st *story) lostBeforeEpoch(newest, seq uint64, by string) bool {
 	return st.format >= keys.Format2 && seq == st.began && by == audit.Owner &&
 		slices.ContainsFunc(st.unclear, func(of span) bool { return of.to > newest && of.from < st.began })
 }
@@ -365,7 +361,7 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) e
 func (st *story) agent(id string, body agentBody, is placed) error {
 	told, name := st.records[id], agentKind.recordName([]byte(id))
 	switch {
-	case st.isUnclear(body.Seq) || st.lostBeforeEpoch(told, body.Seq, is.by):
+	case st.isUnclear(body.Seq) || st.lostBeforeEpoch(told.seq(), body.Seq, is.by):
 	case told == nil:
 		return fault.Damaged(name, "no log entry accounts for it")
 	case !st.wrote(told.Seq, told.By, body.Seq, is.by):

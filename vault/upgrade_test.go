@@ -315,9 +315,16 @@ func TestARewriteBehindABrokenEntry(t *testing.T) {
 					c.must(err)
 				})
 				created := c.end()
+				c.do(func(s *Session) {
+					_, err := s.IssueToken(TokenSpec{Scopes: c.scopes("secrets:read:dev/*"), TTL: 24 * time.Hour})
+					c.must(err)
+				})
+				issued := c.end()
 				c.do(func(s *Session) { c.set(s, "dev/K", "x") })
 				broken := func() {
-					c.insider("mallory", func(_ *Session, t *tx) error { return errors.Join(flipped(t, written), flipped(t, created)) })
+					c.insider("mallory", func(_ *Session, t *tx) error {
+						return errors.Join(flipped(t, written), flipped(t, created), flipped(t, issued))
+					})
 				}
 				if early {
 					broken()
@@ -351,6 +358,41 @@ func TestARewriteBehindABrokenEntry(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// A broken entry excuses a record only if it lies between the entry that told of it and the rewrite, and the owner signed the record
+// in that rewrite. A version must come from the broken entry itself.
+func TestWhatABrokenEntryExcuses(t *testing.T) {
+	const began, m = 10, "agt_00000001"
+	p, _ := tokens.ParsePath("a/K")
+	for name, x := range map[string]struct {
+		broken, told, seq uint64
+		by                string
+		excused           bool
+	}{
+		"between them":            {7, 4, began, audit.Owner, true},
+		"nothing told of it":      {7, 0, began, audit.Owner, true},
+		"before it was told of":   {3, 4, began, audit.Owner, false},
+		"after the rewrite":       {12, 4, began, audit.Owner, false},
+		"signed by somebody else": {7, 4, began, m, false},
+		"of a later entry":        {7, 4, 11, audit.Owner, false},
+		"of an earlier entry":     {7, 4, 5, audit.Owner, false},
+	} {
+		st := newStory(keys.NewRoot(keys.Key{1}))
+		st.began, st.format, st.unclear = began, keys.Format2, []span{{x.broken, x.broken}}
+		if x.told > 0 {
+			st.records["a/K"] = &recordAt{Name: "a/K", Seq: x.told, By: audit.Owner, Version: 1, Tier: tokens.Standard}
+		}
+		is := placed{by: x.by}
+		if err := st.head(p, secretBody{Seq: x.seq, Version: 2, Tier: tokens.Standard}, is); (err == nil) != x.excused {
+			t.Errorf("%s, a head: %v", name, err)
+		}
+		from := &origin{Seq: 7, By: m}
+		want := x.excused || x.broken == 7 && x.seq == began && x.by == audit.Owner
+		if err := st.version(p, 2, versionBody{Seq: x.seq, Origin: from, by: x.by}, is); (err == nil) != want {
+			t.Errorf("%s, a version: %v", name, err)
 		}
 	}
 }

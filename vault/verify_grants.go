@@ -162,7 +162,14 @@ func (v *verification) token(k, val []byte) error {
 			return fault.Damaged(name, "its scopes exceed those of its issuer")
 		}
 	}
-	return v.toldOf(name, c.ID, v.told.nowAt(v.told.entryOf[c.ID], body.Seq))
+	told := v.told.entryOf[c.ID]
+	if told == 0 {
+		_, r, err := tokenKind.read(v.t, k, val)
+		if err != nil || v.told.lostBeforeEpoch(0, body.Seq, r.by) {
+			return err
+		}
+	}
+	return v.toldOf(name, c.ID, v.told.nowAt(told, body.Seq))
 }
 
 // toldOf checks that the log entry seq describes a record.
