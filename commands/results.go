@@ -352,6 +352,7 @@ type (
 		CreatedAt  string      `json:"created_at"`
 		Current    bool        `json:"current"`
 		Deleted    bool        `json:"deleted"`
+		Unattested bool        `json:"unattested,omitempty"`
 		Version    uint64      `json:"version"`
 	}
 

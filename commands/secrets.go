@@ -380,11 +380,11 @@ func (c secretsHistory) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		items, rows := make([]versionJSON, len(versions)), make([][]cell, len(versions))
+		items, rows, unattested := make([]versionJSON, len(versions)), make([][]cell, len(versions)), false
 		for i, v := range versions {
 			items[i] = versionJSON{
 				Version: v.Number, AccessTier: v.Tier, Author: v.Author, CreatedAt: stamp(v.CreatedAt),
-				Current: v.Current, Deleted: v.Deleted,
+				Current: v.Current, Deleted: v.Deleted, Unattested: v.Unattested,
 			}
 			state := cell{}
 			if v.Current {
@@ -392,10 +392,18 @@ func (c secretsHistory) Run(a *app) error {
 			} else if v.Deleted {
 				state = cell{"deleted", dim}
 			}
+			unattested = unattested || v.Unattested
+			if v.Unattested {
+				state.text = strings.TrimSpace(state.text + " unattested")
+			}
 			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
 		}
 		return a.answer(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items}, func() {
 			a.out.table(rows)
+			if unattested {
+				a.out.note("unattested: no log entry says what the value was, because it comes from before format 2, or because its " +
+					"entry did not hold")
+			}
 			if secret.DeletedAt != nil {
 				a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
 			} else if secret.DeletedTo > 0 {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 
 	"ass/vault"
 )
@@ -22,8 +23,17 @@ for a critical or sensitive secret that was approved and not read yet, they ask 
 func (c vaultUpgrade) Run(a *app) error {
 	return a.withSession(access{owner: "upgrade the vault", asItIs: true}, func(s *vault.Session) error {
 		done, err := s.Upgrade(c.Force)
+		if errors.Is(err, vault.ErrDamaged) && !c.Force {
+			return fmt.Errorf("%w; ass audit verify says more, and --force leaves out what does not hold and mends the rest", err)
+		}
 		if err != nil {
 			return err
+		}
+		if done.From == done.To {
+			return a.answer(upgradeResult{Format: done.To, FormatBefore: done.From, Epoch: done.Epoch,
+				narrowedJSON: narrowedOf(done.Narrowing)}, func() {
+				a.out.done("Nothing to upgrade: the vault has format %d, the newest that this ass knows", done.To)
+			})
 		}
 		a.changed("the vault has format %d", done.To)
 		for _, problem := range done.Problems {

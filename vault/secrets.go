@@ -133,6 +133,9 @@ type Version struct {
 	CreatedAt time.Time
 	Current   bool
 	Deleted   bool // it cannot be read until the secret is restored
+
+	// Unattested says that no log entry says what the value was: it comes from format 1, or its entry did not hold.
+	Unattested bool
 }
 
 func (b secretBody) secret(p tokens.Path) Secret {
@@ -442,8 +445,9 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, r record) error {
 			_, n, _ := cutVersionKey(k)
 			body.by = r.by
-			versions = append(versions, Version{n, body.Tier, body.origin().By, body.CreatedAt, n == head.Version &&
-				head.DeletedAt == nil, n <= head.DeletedTo || head.DeletedAt != nil})
+			from := body.origin()
+			versions = append(versions, Version{n, body.Tier, from.By, body.CreatedAt, n == head.Version &&
+				head.DeletedAt == nil, n <= head.DeletedTo || head.DeletedAt != nil, from.Unattested})
 			return nil
 		})
 	})

@@ -24,8 +24,8 @@ func (v *Vault) CanUpgrade() bool { return v.format < v.opts.format() }
 
 // Upgrade rewrites the vault in the newest format, and keeps the file in the older one. It verifies the vault first;
 // if that finds a problem, nothing is changed, and the error is [ErrDamaged], unless insist is set. A file that is
-// older than this machine remembers, or has a history of its own, is not upgraded: [ErrConflict]. The error is the same
-// if the vault has the newest format already.
+// older than this machine remembers, or has a history of its own, is not upgraded: [ErrConflict]. If the vault has the
+// newest format already, nothing is done, and From and To are the same.
 func (s *Session) Upgrade(insist bool) (done Upgraded, err error) {
 	if err := s.mayOnlyOwner("upgrade the vault", audit.VaultRewritten, s.v.ID()); err != nil {
 		return done, err
@@ -33,7 +33,8 @@ func (s *Session) Upgrade(insist bool) (done Upgraded, err error) {
 	done = Upgraded{From: s.v.format, To: s.v.opts.format()}
 	switch {
 	case !s.v.CanUpgrade():
-		return done, fault.New(ErrConflict, "the vault at %s has format %d already", s.v.path, s.v.format)
+		done.Epoch = s.epoch.N
+		return done, nil
 	case s.v.back != nil:
 		return done, fault.New(ErrConflict, "%s: nothing was upgraded: %s", s.v.path, s.v.back)
 	}
