@@ -167,3 +167,30 @@ func TestStatementsOfTiers(t *testing.T) {
 		}
 	})
 }
+
+// An import states tiers as every other write by the owner does: where another wrote last, and where it lowers one.
+func TestAnImportStatesTiers(t *testing.T) {
+	const crit = "prod/mine/CRIT"
+	c := writtenByBoth(t)
+	into := func(o ImportOptions) {
+		t.Helper()
+		c.do(func(s *Session) {
+			p := c.p(crit)
+			if _, err := s.Import(p.Namespace(), []Item{{Key: p.Key(), Value: []byte("imported")}}, o); err != nil {
+				t.Fatal(err)
+			}
+		})
+		c.finds("")
+	}
+	c.insider("mallory", func(_ *Session, t *tx) error { return insert(t, bucketTiers, []byte(crit), nil) })
+	into(ImportOptions{})
+	if c.statement(crit) == nil {
+		t.Error("an import where another wrote last states no tier")
+	}
+	into(ImportOptions{Tier: tokens.Standard})
+	c.do(func(s *Session) {
+		if now, _, err := s.Set(c.p(crit), []byte("x"), SetOptions{}); err != nil || now.Tier != tokens.Standard {
+			t.Errorf("after an import lowered it, it is %s, %v", now.Tier, err)
+		}
+	})
+}

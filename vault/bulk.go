@@ -330,7 +330,11 @@ func (m *importing) put(w *writing) error {
 			return err
 		}
 	}
-	if err := m.Session.put(m.t, w); err != nil {
+	err := m.Session.put(m.t, w)
+	if err == nil {
+		err = m.stateTier(m.t, w.path, &w.plan)
+	}
+	if err != nil {
 		return err
 	}
 	w.item.Sum = m.t.takeSum(versionKey(w.path, w.head.Version))
@@ -417,7 +421,7 @@ func (m *importing) writeItem(p tokens.Path, w write, value []byte, write func(w
 	}
 	body := m.t.newVersion(w.head.Tier)
 	w.head.Seq, body.Seq = m.first+page, m.first+page
-	return write(writing{path: p, head: w.head, version: body, value: value, page: page, item: item, lowered: lowered})
+	return write(writing{path: p, head: w.head, version: body, value: value, page: page, item: item, plan: w, lowered: lowered})
 }
 
 // replaces decides on an item whose secret exists. A secret that a rewrite has raised gets
@@ -447,6 +451,7 @@ type writing struct {
 	value   []byte
 	page    uint64 // the log entry that tells of it, counted from the first one
 	item    audit.Item
+	plan    write
 	lowered bool // whether the versions of the secret have a higher tier
 
 	own  bool // whether it is sealed under the secret's own key
