@@ -72,7 +72,7 @@ type killer struct {
 // life makes one vault and runs commands on it until k.killed reaches until.
 func (k *killer) life(until int) {
 	k.person = &person{t: k.t, home: k.t.TempDir()} // with no vault yet
-	k.spec = &spec{values: map[string][]string{}, deleted: map[string]bool{}, hidden: map[string]int{}, agents: map[string]*specAgent{},
+	k.spec = &spec{values: map[string][]string{}, purged: map[string]int{}, deleted: map[string]bool{}, hidden: map[string]int{}, agents: map[string]*specAgent{},
 		tokens: map[string]bool{}, asks: map[string]*specAsk{}}
 	k.seq, k.acked, k.keys = 0, nil, nil
 
@@ -307,7 +307,7 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 					values = append(values, "(deleted)")
 					continue
 				}
-				_, value, err := s.Get(found.Path, uint64(n+1))
+				_, value, err := s.Get(found.Path, versions[len(versions)-1-n].Number)
 				try(err)
 				values = append(values, string(value))
 			}
@@ -348,6 +348,7 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 // spec says what the vault must hold.
 type spec struct {
 	values  map[string][]string // by path, the oldest version first
+	purged  map[string]int      // how many versions were purged, whose numbers do not come again
 	deleted map[string]bool
 	hidden  map[string]int        // how many of the oldest versions were deleted before a value was stored again
 	agents  map[string]*specAgent // by name
@@ -475,7 +476,7 @@ func (k *killer) draw() act {
 	case 7:
 		if live && len(values) > 1 && s.hidden[path] == 0 {
 			value = values[0]
-			return act{kind: "rollback", args: []string{"secrets", "rollback", path, "--to", "1"},
+			return act{kind: "rollback", args: []string{"secrets", "rollback", path, "--to", fmt.Sprint(s.purged[path] + 1)},
 				log: []string{"secret.rolled_back " + path}, apply: written}
 		}
 	case 8, 9:
@@ -483,6 +484,7 @@ func (k *killer) draw() act {
 			return act{kind: "purge", args: []string{"secrets", "purge", path, "--force"}, log: []string{"vault.rewritten ",
 				"secret.purged " + path},
 				apply: func(s *spec, _ []string, _ *process) {
+					s.purged[path] += len(s.values[path])
 					delete(s.values, path)
 					delete(s.deleted, path)
 					delete(s.hidden, path)
