@@ -58,9 +58,9 @@
 // they are within a major version. What maintains the file (backups, restores, salvages,
 // archives, reports) may change with it.
 //
-// A vault of format ass/1 opens in every later version: testdata/golden has such vaults,
-// and a test opens them. A later format gets another name, and an older program refuses it
-// with [ErrFormat].
+// Vaults of the formats ass/1 and ass/2 open in every later version: testdata/golden has such vaults,
+// and tests open them. A later format gets another name, and an older program refuses it
+// with [ErrFormat]. [Session.Upgrade] rewrites a vault in the newest format.
 //
 // This package never prints, prompts or reads the environment.
 package vault
