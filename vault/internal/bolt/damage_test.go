@@ -178,6 +178,9 @@ func TestAPageInUseThatIsListedAsFree(t *testing.T) {
 		}
 		t.Fatal("no page in use is behind the free ones")
 	}), false)
+	if errors.Is(err, fault.ErrDamaged) && strings.Contains(err.Error(), "in use but listed as free") {
+		return // it is a page that an opening reads
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
