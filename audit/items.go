@@ -84,7 +84,7 @@ func (e Event) imported() (items []Item) {
 
 func (e Event) list(name string) []any { list, _ := e.Metadata[name].([]any); return list }
 
-// wholeNumber returns a number in a JSON map as a whole one. What is no number is 0.
+// wholeNumber returns a number in a JSON map as a whole one, and 0 for anything else.
 func wholeNumber(x any) uint64 {
 	n, _ := x.(float64)
 	if n >= math.MaxUint64 {
@@ -134,7 +134,7 @@ func CommonNamespace(items []Item) string {
 	return first[:max(strings.LastIndexByte(first[:n], '/'), 0)]
 }
 
-// ItemsProblem says what is wrong with the form of the event's list; "" if nothing is, or if it has none.
+// ItemsProblem returns the first fault in the form of the event's list; "" if the list is in order, or if there is none.
 func (e Event) ItemsProblem() string {
 	if e.Items == nil {
 		if e.Type != SecretImported {

@@ -224,8 +224,8 @@ func Short(text string) string {
 func (w *walk) isSigned(seq uint64, e Entry, ev Event) bool {
 	w.settle() // the entries before may introduce the author
 	pub, known := w.SignedBy(e.By)
-	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, Place{w.Vault, w.epoch, w.format, w.ownerKey(w.epoch)}, seq,
-		w.at.LastMAC)
+	here := Place{w.Vault, w.epoch, w.format, w.ownerKey(w.epoch)}
+	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, here, seq, w.at.LastMAC)
 }
 
 // ownerKey returns the key of the owner's MACs in an epoch; nil if it is not available.

@@ -8,6 +8,24 @@ import (
 	"time"
 )
 
+// putOldVault writes a vault of format 1, and the owner's key for it.
+func putOldVault(t *testing.T, vault, key string) {
+	t.Helper()
+	b, err := os.ReadFile("../vault/testdata/golden/format1.db")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(vault), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(vault, b, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(key, []byte("AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A configuration that an earlier version wrote still opens the vault of that time: with the owner's key, with an agent's,
 // and with an owner's key that has a passphrase (hunter2).
 func TestGoldenConfig(t *testing.T) {

@@ -217,16 +217,7 @@ func TestResults(t *testing.T) {
 		do("unlock", "--profile p --passphrase-fd 0")
 	}
 	do("lock", "")
-	old, err := os.ReadFile("../vault/testdata/golden/format1.db")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(home, "old.db"), old, 0o600)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(home, "old.txt"), []byte("AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX\n"), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	putOldVault(t, filepath.Join(home, "old.db"), filepath.Join(home, "old.txt"))
 	do("login", "--profile old --api-url old.db --key-file old.txt")
 	do("vault upgrade", "--profile old")
 	do("logout", "--force")

@@ -22,20 +22,8 @@ func TestVerifyAgain(t *testing.T) {
 	home, now := t.TempDir(), time.Now()
 	file := filepath.Join(home, ".local/share/ass/vault.db")
 	// In format 1, each of the secrets that are read together has an entry.
-	old, err := os.ReadFile("../vault/testdata/golden/format1.db")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(file), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(file, old, 0o600)
-	}
 	key := filepath.Join(home, "owner.txt")
-	if err == nil {
-		err = os.WriteFile(key, []byte("AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX\n"), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	putOldVault(t, file, key)
 	if _, stderr, exit := run(t, home, now, "login", "--key-file", key); exit != exitDone {
 		t.Fatal(stderr)
 	}

@@ -59,7 +59,7 @@ func fillFile(path string, as *Session, fill func(*builder) error) (end mark, er
 type replacement struct {
 	next     *Session // acts in the new file
 	distrust bool     // believe nothing that a member of the epoch could have written into the head
-	kept     string   // the name under which to keep the replaced file; "" to keep it not
+	kept     string   // the name under which to keep the replaced file; "" to keep none
 	named    bool     // go on even if the file has other names
 }
 

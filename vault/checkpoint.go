@@ -318,10 +318,11 @@ func (t *tx) recordsNow() (list []recordAt, err error) {
 		if !ok {
 			return versionKind.damaged(k, "its secret's record is missing")
 		}
-		at := versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: sumOf(r.body), Sealed: t.head.log.Seq}
+		is := t.placed(versionKind.rules, k, r)
+		at := versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: is.sum, Sealed: t.head.log.Seq, inBatch: is.inBatch}
 		if body.by = r.by; t.Format >= keys.Format2 {
 			from := body.origin()
-			at = versionAt{Number: n, Seq: from.Seq, By: from.By, Sealed: body.Seq, inBatch: t.placed(versionKind.rules, k, r).inBatch}
+			at.Seq, at.By, at.Sealed = from.Seq, from.By, body.Seq
 		}
 		list[i].Versions = append(list[i].Versions, at)
 		return nil

@@ -132,7 +132,8 @@ func (st *story) begin(c checkpoint) error {
 // upTo returns, as a checkpoint, what the entries up to seq told, the last one that was applied. It
 // leaves out the records.
 func (st *story) upTo(seq uint64) checkpoint {
-	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, EpochID: st.epochID, Marks: st.features, Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
+	c := checkpoint{Cut: seq, Epoch: st.epoch, Began: st.began, Format: st.format, EpochID: st.epochID, Marks: st.features,
+		Sums: st.summed, Actors: []actorAt{}, Told: []toldAt{}}
 	for _, id := range slices.Sorted(maps.Keys(st.actors)) {
 		c.Actors = append(c.Actors, st.actors[id])
 	}

@@ -123,8 +123,9 @@ func (t *tx) refuseBackup() error {
 
 func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
-		hasher: s.newHasher(), logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N), b: b, by: s.by, root: s.root, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
-		author: s.author, signers: map[string]signer{}, sums: map[string]string{},
+		hasher: s.newHasher(), b: b, by: s.by, root: s.root, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
+		logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N),
+		author:   s.author, signers: map[string]signer{}, sums: map[string]string{},
 	}
 }
 
