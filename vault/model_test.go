@@ -864,7 +864,7 @@ func (c *spec) rotateAgent(a, agent *specActor) error {
 	agent.serial++
 	c.rewrite(audit.VaultRewritten, specNarrow{agent: agent.id})
 	c.note(audit.AgentKeyRotated, a)
-	c.keepReasons(func(q *specAsk) bool { return q.asker == agent.id })
+	c.keepReasons(func(q *specAsk) bool { return c.log[q.later-1].actor == agent.id }) // the owner's word stays
 	return nil
 }
 
