@@ -236,7 +236,7 @@ func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if r.history != nil {
 		p.last = append(p.last, r.history.story)
 	}
-	if !r.plan.KeepsLog {
+	if !r.plan.KeepsLog || !r.compared() { // then the backup may know of numbers that the log that goes on does not
 		v, _, err := r.from.learnLog(old, false)
 		if err != nil {
 			return err

@@ -88,6 +88,45 @@ func TestRestoreKeepsWhenAKeyWasIssued(t *testing.T) {
 	})
 }
 
+// A backup of another history knows of numbers that the log in place does not, and an archived log does not show that the
+// histories differ. The numbers go on all the same.
+func TestRestoreOverAnotherHistoryKeepsItsNumbers(t *testing.T) {
+	v := vaulttest.New(t)
+	clock := v.UseClock()
+	clock.Time = time.Now().UTC()
+	old := backUp(t, v)
+	for range 3 {
+		v.Set(t, "a/L", "lost", vault.SetOptions{})
+	}
+	v.Must(t, func(s *vault.Session) error { _, err := s.Purge(vaulttest.Path(t, "a/L")); return err })
+	newer := backUp(t, v)
+	if err := os.Remove(v.Path); err != nil {
+		t.Fatal(err)
+	}
+	restore(t, v, old)
+	for range 20 { // the log is longer than that of the backup
+		v.Set(t, "a/K", "here", vault.SetOptions{})
+	}
+	clock.Pass(time.Hour)
+	v.Must(t, func(s *vault.Session) error {
+		_, err := s.ArchiveLog(filepath.Join(t.TempDir(), "old.jsonl"), clock.Time, false)
+		return err
+	})
+	if done := restore(t, v, newer); !done.KeepsLog {
+		t.Fatal("the log does not go on, so this tests nothing")
+	}
+	v.Must(t, func(s *vault.Session) error {
+		got, _, err := s.Set(vaulttest.Path(t, "a/L"), []byte("new"), vault.SetOptions{})
+		if got.Version != 4 {
+			t.Errorf("a/L is at v%d, after a history in which it came to v3", got.Version)
+		}
+		return err
+	})
+	if r := v.Verify(); len(r.Problems) > 0 {
+		t.Errorf("%q", r.Problems)
+	}
+}
+
 // The owner loses a vault, restores an old backup and works on. Then the owner restores a newer
 // backup over it, of which the restored vault knows nothing. Whichever log goes on names the keys
 // that only the other history had, so every signature is by a known signer.

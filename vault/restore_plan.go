@@ -306,7 +306,7 @@ func versionOf(n, other uint64) string {
 
 // extends reports whether the log of the vault in place continues the backup's log.
 func (r *restore) extends(t *tx) (bool, error) {
-	if r.history.from.Cut >= r.plan.Entry {
+	if !r.compared() {
 		return true, nil
 	}
 	want, extends := t.head.log, false
@@ -317,6 +317,10 @@ func (r *restore) extends(t *tx) (bool, error) {
 	}
 	return extends, nil
 }
+
+// compared reports whether the log of the vault in place still has the newest entry of the backup, so that the two can be
+// compared.
+func (r *restore) compared() bool { return r.history.from.Cut < r.plan.Entry }
 
 // planAgents decides on each agent. The newest log determines its rights, but an
 // unchecked entry never gives any.
