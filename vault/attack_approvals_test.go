@@ -443,6 +443,7 @@ func TestCopiedCiphertextIsNotOpened(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	for name, by := range map[string]struct {
 		tier   tokens.Tier
 		touch  func(*company, *Session) error // the act of an honest party

@@ -50,6 +50,7 @@ func (v *victim) remove(bucket string, k []byte) {
 // Only the owner can make a checkpoint. A verification finds a forged checkpoint, an old
 // one that was put back, a removed one, and records that differ from the checkpoint.
 func TestCheckpointAttacks(t *testing.T) {
+	t.Parallel()
 	forge := func(v *victim, change func(*checkpoint)) {
 		_, mine, _ := ed25519.GenerateKey(nil)
 		c, err := parseCheckpoint(keys.VaultID(v.take(bucketMeta, []byte(metaVault))), v.take(bucketAudit, checkpointKey))

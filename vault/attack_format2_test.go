@@ -538,6 +538,7 @@ func TestGraftsFromABranchAreNamed(t *testing.T) {
 
 // An agent that only the discarded branch has opens nothing in the one that lives, whatever an insider grafts for it.
 func TestAnAgentOfADiscardedBranchReadsNothing(t *testing.T) {
+	t.Parallel()
 	gone, c := branches(t)
 	const secret = "value that lives"
 	agent := tokens.AgentKey{Secret: gone.ghost, Vault: [4]byte(c.vid[:4])}

@@ -24,6 +24,7 @@ func TestThousandsOfRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	n, secrets := *crowdOfRequests, 100
 	if UnderRace {
 		n, secrets = 500, 20

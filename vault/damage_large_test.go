@@ -383,6 +383,7 @@ func TestDamageLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

@@ -25,6 +25,7 @@ func TestDamage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

@@ -36,6 +36,7 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	steps, seed := *modelSteps, *modelSeed
 	switch {
 	case seed > 0:

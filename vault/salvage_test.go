@@ -35,6 +35,7 @@ func TestSalvage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	if underRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}
