@@ -315,7 +315,7 @@ const shownReads = 5
 
 // fill collects the reads of all actors in one pass over the log.
 func (r reads) fill(s *vault.Session) error {
-	_, _, err := s.Log(1, func(e audit.Event) bool {
+	_, err := s.Log(1, func(e audit.Event) bool {
 		if some, wanted := r[e.ActorID]; wanted && isRead(e) && len(some) < shownReads {
 			r[e.ActorID] = append(some, vault.Entry{Event: e})
 		}

@@ -47,7 +47,12 @@ func (c auditShow) Run(a *app) error {
 		return c.follow(a, match)
 	}
 	return a.look(func(v *vault.Vault, s *vault.Session) error {
-		entries, total, err := v.Log(c.Limit, ownEntries(s, match))
+		match := ownEntries(s, match)
+		entries, err := v.Log(c.Limit, match)
+		total := len(entries)
+		if err == nil && a.JSON && total == c.Limit { // only programs see the total, which takes a walk through the log
+			total, err = v.CountLog(match)
+		}
 		if err != nil {
 			return err
 		}
@@ -182,12 +187,12 @@ func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
 		return a.out.err
 	}
 	err := a.look(func(v *vault.Vault, s *vault.Session) error {
-		entries, _, err := v.Log(c.Limit, ownEntries(s, match))
+		entries, err := v.Log(c.Limit, ownEntries(s, match))
 		if err != nil {
 			return err
 		}
 		slices.Reverse(entries)
-		newest, _, err := v.Log(1, nil)
+		newest, err := v.Log(1, nil)
 		if err != nil {
 			return err
 		}

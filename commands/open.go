@@ -199,11 +199,13 @@ func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
 	}
 	d.Waiting = len(d.Requests)
 	d.Requests = roundRobin(d.Requests, requestsShown)
-	entries, total, err := s.Log(logShown, nil)
+	if d.Total, err = s.CountLog(nil); err != nil {
+		return d, err
+	}
+	entries, err := s.Log(logShown, nil)
 	for _, e := range entries {
 		d.Log = append(d.Log, dashboardEntry{e, resource(e.Event), isDenied(e.Event)})
 	}
-	d.Total = total
 	return d, err
 }
 

@@ -339,7 +339,7 @@ func (k *killer) observe() (now map[string]string, log []vault.Entry) {
 	for _, q := range asks {
 		now["request "+q.ID] = fmt.Sprint(q.Status, q.Used)
 	}
-	newest, _, err := v.Log(1, nil)
+	newest, err := v.Log(1, nil)
 	try(err)
 	k.seq = newest[0].Seq
 	return now, log

@@ -20,7 +20,7 @@ import (
 func denials(t *testing.T, v *vaulttest.Vault) (list []string) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) error {
-		entries, _, err := s.Log(0, func(e audit.Event) bool {
+		entries, err := s.Log(0, func(e audit.Event) bool {
 			return strings.HasSuffix(e.Type, audit.Denied) && e.Type != audit.ApprovalDenied
 		})
 		for _, e := range entries {

@@ -166,7 +166,7 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 	const forged = "agt_0badc0de"
 	var newest uint64
 	v.do(func(s *Session) {
-		entries, _, err := s.Log(1, nil)
+		entries, err := s.Log(1, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -432,7 +432,7 @@ func (v *victim) compact() {
 // because returns the reason that the newest entry of an event about an agent has.
 func (v *victim) because(event, agent string) (why string) {
 	v.do(func(s *Session) {
-		entries, _, err := s.Log(1, func(e audit.Event) bool { return e.Type == event && e.ResourceID == agent })
+		entries, err := s.Log(1, func(e audit.Event) bool { return e.Type == event && e.ResourceID == agent })
 		if err != nil || len(entries) != 1 {
 			v.t.Fatal(event, entries, err)
 		}

@@ -683,7 +683,7 @@ func TestARewriteLaundersNothing(t *testing.T) {
 				if !remove && !strings.Contains(strings.Join(n.Mended, "\n"), m+": the value of v3 is current again, as v4") {
 					t.Errorf("it mended %q", n.Mended)
 				}
-				entries, _, err := s.Log(20, nil)
+				entries, err := s.Log(20, nil)
 				if err != nil || !slices.ContainsFunc(entries, func(e Entry) bool { return e.Metadata["log_problems"] != nil }) {
 					t.Errorf("the log does not say which entries do not hold, %v", err)
 				}

@@ -148,7 +148,7 @@ func TestACheckpointOfFormat1(t *testing.T) {
 	v.restore(v.backUp())
 	told := func() (n int) {
 		v.do(func(s *Session) {
-			list, _, err := s.Log(0, func(ev audit.Event) bool { return ev.Type == audit.Checkpointed })
+			list, err := s.Log(0, func(ev audit.Event) bool { return ev.Type == audit.Checkpointed })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +215,7 @@ func TestEveryCheckpointIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			v.do(func(s *Session) {
-				list, _, err := s.Log(1, func(ev audit.Event) bool { return ev.Type == audit.Checkpointed })
+				list, err := s.Log(1, func(ev audit.Event) bool { return ev.Type == audit.Checkpointed })
 				if err != nil || len(list) != 1 || list[0].Metadata["sum"] != cp.sum || list[0].Seq != cp.Seq {
 					t.Errorf("the checkpoint after entry %d is %s; the log tells of %+v, %v", cp.Seq, cp.sum, list, err)
 				}

@@ -191,7 +191,7 @@ func TestANarrowingActDestroysNothing(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					entries, _, err := s.Log(20, nil)
+					entries, err := s.Log(20, nil)
 					told := slices.ContainsFunc(entries, func(e Entry) bool { return e.Type == audit.SecretMended })
 					if x.mended == "" && told || err != nil {
 						t.Errorf("the log says that something was mended, %v", err)

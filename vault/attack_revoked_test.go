@@ -181,7 +181,7 @@ func TestWhatARewriteLeavesBehind(t *testing.T) {
 				if err := act(c, s); err != nil {
 					t.Fatal(err)
 				}
-				entries, _, err := s.Log(3, nil)
+				entries, err := s.Log(3, nil)
 				if err != nil || len(entries) != 3 {
 					t.Fatalf("%d entries, %v", len(entries), err)
 				}

@@ -170,7 +170,7 @@ func (s *Session) Copies(since time.Time) (list []Copy, err error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, _, err := s.v.Log(0, func(ev audit.Event) bool {
+	entries, err := s.v.Log(0, func(ev audit.Event) bool {
 		return ev.ActorID == audit.Owner && len(copiesIn(ev)) > 0 // nobody else makes one, but may say so
 	})
 	for _, e := range slices.Backward(entries) {

@@ -82,7 +82,7 @@ func TestCopiesVouchForNoOldRecord(t *testing.T) {
 		if _, err := s.BackUp(file); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "was put back") {
 			t.Errorf("it was backed up: %v", err)
 		}
-		entries, _, err := s.Log(0, nil)
+		entries, err := s.Log(0, nil)
 		for _, e := range entries {
 			if err != nil || e.Event.Type == audit.VaultCompacted || e.Event.Type == audit.VaultBackedUp {
 				t.Errorf("the log has %s, %v", e.Event.Type, err)

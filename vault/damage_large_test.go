@@ -443,7 +443,7 @@ func (l *largeVault) use(h hurt, all bool) string {
 			}
 			_, err = s.Info()
 			check("info", err)
-			_, _, err = s.Log(3, nil)
+			_, err = s.Log(3, nil)
 			check("log", err)
 			if all {
 				_, err = s.Verify(false)

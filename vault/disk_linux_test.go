@@ -43,7 +43,7 @@ func mustPath(s string) tokens.Path {
 
 // newest reports whether the last log entry is of the given event.
 func newest(s *Session, event string) bool {
-	entries, _, err := s.Log(1, nil)
+	entries, err := s.Log(1, nil)
 	return err == nil && len(entries) == 1 && entries[0].Type == event
 }
 

@@ -480,10 +480,10 @@ func (h *hostile) keyless() {
 	defer v.Close()
 	h.step("info", func() error { _, err := v.Info(); return err })
 	h.step("names", func() error { _, err := v.Names(); return err })
-	h.step("log", func() error { _, _, err := v.Log(5, nil); return err })
+	h.step("log", func() error { _, err := v.Log(5, nil); return err })
 	h.step("log", func() error { _, _, err := v.LogAfter(3, nil); return err })
 	h.step("log", func() error {
-		_, _, err := v.Log(3, func(ev audit.Event) bool { return ev.ActorID == audit.Owner })
+		_, err := v.Log(3, func(ev audit.Event) bool { return ev.ActorID == audit.Owner })
 		return err
 	})
 }

@@ -46,8 +46,12 @@ func (v *Vault) Info() (Info, error) {
 	}
 	info.Secrets, info.Deleted, info.Versions = int(c.Secrets), int(c.Deleted), int(c.Versions)
 	info.Tokens, info.Agents = int(c.Tokens), int(c.Agents)
-	entries, total, err := v.Log(1, nil)
+	total, err := v.CountLog(nil)
+	if err != nil {
+		return info, err
+	}
 	info.Entries = uint64(total)
+	entries, err := v.Log(1, nil)
 	if len(entries) > 0 {
 		info.Newest = &entries[0]
 	}
@@ -142,50 +146,51 @@ func (v *Vault) Names() (n Names, err error) {
 	})
 }
 
-// Log returns the newest matching entries, newest first, and the number of all
-// matching entries. It returns at most limit entries; 0 means no limit. If match
-// is nil, every entry matches.
-func (v *Vault) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
-	var (
-		entries []Entry
-		total   int
-	)
-	first, err := v.firstEntry()
-	if err != nil {
-		return nil, 0, err
-	}
+// Log returns the newest matching entries, newest first. It returns at most limit entries, and looks at none behind them;
+// 0 means no limit. If match is nil, every entry matches.
+func (v *Vault) Log(limit int, match func(audit.Event) bool) (entries []Entry, err error) {
 	err = v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
 		if audit.Seq(k) == 0 {
 			return true // the checkpoint, not an entry
 		}
-		if match == nil && total == 0 {
-			total = int(audit.Seq(k)-first) + 1 // the log has no gaps
-		}
-		if match == nil && limit > 0 && len(entries) == limit {
-			return false
-		}
-		e := parseEntry(k, value)
-		if match != nil {
-			if !match(e.Event) {
-				return true
-			}
-			total++
-		}
-		if limit == 0 || len(entries) < limit {
+		if e := parseEntry(k, value); match == nil || match(e.Event) {
 			entries = append(entries, e)
+		}
+		return limit == 0 || len(entries) < limit
+	})
+	return entries, err
+}
+
+// CountLog returns how many entries match. If match is nil, that is how many there are, which takes no walk.
+func (v *Vault) CountLog(match func(audit.Event) bool) (n int, err error) {
+	first, err := v.firstEntry()
+	if err != nil {
+		return 0, err
+	}
+	err = v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
+		switch seq := audit.Seq(k); {
+		case seq == 0: // the checkpoint, not an entry
+		case match == nil:
+			n = int(seq-first) + 1 // the log has no gaps
+			return false
+		case match(parseEntry(k, value).Event):
+			n++
 		}
 		return true
 	})
-	return entries, total, err
+	return n, err
 }
 
 // Info is [Vault.Info].
 func (s *Session) Info() (Info, error) { return s.v.Info() }
 
 // Log is [Vault.Log]: reading the log needs no key.
-func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, int, error) {
+func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, error) {
 	return s.v.Log(limit, match)
 }
+
+// CountLog is [Vault.CountLog].
+func (s *Session) CountLog(match func(audit.Event) bool) (int, error) { return s.v.CountLog(match) }
 
 // LogAfter returns the matching entries after seq, oldest first, and the number of
 // the newest entry of the log. In an older copy of the file, that number can be

@@ -136,7 +136,7 @@ func TestListsSpendApprovals(t *testing.T) {
 					if err != nil || len(values) != 2 {
 						t.Fatal(values, err)
 					}
-					entries, _, err := s.Log(1, nil)
+					entries, err := s.Log(1, nil)
 					if err != nil || len(entries[0].Items) != 2 {
 						t.Fatal(entries, err)
 					}
@@ -246,7 +246,7 @@ func TestManySecrets(t *testing.T) {
 			t.Errorf("the token is %+v, %v", list, err)
 		}
 		for _, event := range []string{audit.SecretImported, audit.SecretRead} {
-			entries, _, err := s.Log(0, func(e audit.Event) bool { return e.Type == event })
+			entries, err := s.Log(0, func(e audit.Event) bool { return e.Type == event })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +341,7 @@ func TestManySecretsAgain(t *testing.T) {
 	imports := func(entries int, unchanged any, o ImportOptions) {
 		t.Helper()
 		v.do(func(s *Session) {
-			before, _, err := s.Log(1, nil)
+			before, err := s.Log(1, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -349,7 +349,7 @@ func TestManySecretsAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []Entry
-			got, _, err = s.Log(0, func(e audit.Event) bool { return e.Type == audit.SecretImported })
+			got, err = s.Log(0, func(e audit.Event) bool { return e.Type == audit.SecretImported })
 			got = slices.DeleteFunc(got, func(e Entry) bool { return e.Seq <= before[0].Seq })
 			if err != nil || len(got) != entries {
 				t.Errorf("%d entries instead of %d, %v", len(got), entries, err)
@@ -397,7 +397,7 @@ func TestManyResealed(t *testing.T) {
 			if _, _, err := s.CreateAgent(AgentSpec{Name: "new", Scopes: c.scopes("secrets:read:prod/app/many/*")}); err != nil {
 				t.Fatal(err)
 			}
-			entries, _, err := s.Log(0, func(e audit.Event) bool { return e.Metadata["resealed"] != nil })
+			entries, err := s.Log(0, func(e audit.Event) bool { return e.Metadata["resealed"] != nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -434,7 +434,7 @@ func TestManyLowered(t *testing.T) {
 		if _, _, err := s.Get(v.p("a/LONG"), 1); err != nil {
 			t.Error(err)
 		}
-		entries, _, err := s.Log(3, func(e audit.Event) bool { return e.Metadata["resealed"] != nil })
+		entries, err := s.Log(3, func(e audit.Event) bool { return e.Metadata["resealed"] != nil })
 		if err != nil || len(entries) != 2 || entries[0].Type != audit.VaultResealed || entries[1].Type != audit.SecretUpdated {
 			t.Errorf("the log tells %+v, %v", entries, err)
 		}
@@ -483,7 +483,7 @@ func TestListsInFormat1(t *testing.T) {
 		}
 	}
 	told := func(s *Session, after uint64) (lines []string) {
-		entries, _, err := s.Log(0, nil)
+		entries, err := s.Log(0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -127,7 +127,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.note(audit.VaultCreated, owner)
 	m.now = m.clock.Time
 	m.v.Must(t, func(s *vault.Session) error { // it was made before it got this clock
-		entries, _, err := s.Log(0, nil)
+		entries, err := s.Log(0, nil)
 		m.log[0].at = entries[0].CreatedAt
 		return err
 	})

@@ -96,7 +96,7 @@ func TestTwoNames(t *testing.T) {
 		if e := s.OtherNames(); e != nil {
 			t.Errorf("after it was compacted: %v", e)
 		}
-		entries, _, err := s.Log(1, nil)
+		entries, err := s.Log(1, nil)
 		if err != nil || len(entries) != 1 || entries[0].Metadata["other_names"] == nil {
 			t.Errorf("the log says %v, %v", entries, err)
 		}

@@ -46,7 +46,7 @@ func atOnce(t *testing.T, n int, want error, fn func(int) error) int {
 func logged(t *testing.T, v *vaulttest.Vault, types ...string) (found []vault.Entry) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) error {
-		entries, _, err := s.Log(0, func(e audit.Event) bool {
+		entries, err := s.Log(0, func(e audit.Event) bool {
 			for _, name := range types {
 				if e.Type == name {
 					return true

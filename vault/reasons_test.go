@@ -18,7 +18,7 @@ import (
 func eventsOf(t *testing.T, v *vaulttest.Vault, event string) (list []vault.Entry) {
 	t.Helper()
 	v.Must(t, func(s *vault.Session) (err error) {
-		list, _, err = s.Log(0, func(e audit.Event) bool { return event == "" || e.Type == event })
+		list, err = s.Log(0, func(e audit.Event) bool { return event == "" || e.Type == event })
 		return err
 	})
 	return list

@@ -79,7 +79,7 @@ func (s *Session) Expect(r Receipt) error {
 
 // archivedIn returns an error that names the archive of an entry, if the log still tells of it.
 func (s *Session) archivedIn(seq uint64) error {
-	list, _, err := s.v.Log(1, func(ev audit.Event) bool {
+	list, err := s.v.Log(1, func(ev audit.Event) bool {
 		first, _ := ev.Metadata["first"].(float64)
 		last, _ := ev.Metadata["last"].(float64)
 		return ev.Type == audit.LogArchived && first <= float64(seq) && float64(seq) <= last

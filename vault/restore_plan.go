@@ -182,7 +182,7 @@ func (r *restore) compare(t *tx) error {
 	}
 	p, h := &r.plan, r.history
 	p.Entry = t.head.log.Seq
-	entries, _, err := r.from.v.Log(1, nil)
+	entries, err := r.from.v.Log(1, nil)
 	if err != nil {
 		return err
 	}

@@ -213,7 +213,7 @@ func TestRestore(t *testing.T) {
 	}
 	// The log has entries for the restore and for the revocation.
 	v.Must(t, func(s *vault.Session) error {
-		entries, _, err := s.Log(0, func(ev audit.Event) bool {
+		entries, err := s.Log(0, func(ev audit.Event) bool {
 			return ev.Type == audit.VaultRestored || ev.Type == audit.AgentRevoked
 		})
 		if len(entries) != 2 {

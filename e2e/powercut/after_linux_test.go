@@ -108,7 +108,7 @@ func (a *after) looksInside() bool {
 	if newest < a.c.seq && !a.c.s.anew {
 		a.fail("the log is as long as before", "it ends at entry %d, and an ended command saw entry %d", newest, a.c.seq)
 	}
-	all, _, err := v.Log(0, nil)
+	all, err := v.Log(0, nil)
 	if err != nil || len(all) == 0 {
 		a.fail("the vault opens", "its log has %d entries: %v", len(all), err)
 		return false
