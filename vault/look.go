@@ -122,8 +122,8 @@ func (l *looking) entry(seq uint64, v []byte) error {
 	e, err := audit.Parse(v)
 	var ev audit.Event
 	if err == nil {
-		beginning := e.Body[:min(len(e.Body), 128)] // where the owner's entries have their event
-		tells := !l.named && bytes.Contains(beginning, []byte(`"`+audit.Checkpointed+`"`))
+		event, _ := eventIn(e.Body)
+		tells := !l.named && string(event) == audit.Checkpointed
 		if !tells && seq != l.cp.Seq && !l.concerns(e.Body) {
 			return nil
 		}
@@ -169,12 +169,16 @@ func cloned(e audit.Entry) audit.Entry {
 
 // concerns reports whether the body of an entry may be about a wanted secret.
 func (l *looking) concerns(body []byte) bool {
-	if !bytes.Contains(body, []byte(`"secret.`)) || bytes.Contains(body, []byte(`"event_type":"secret.read`)) {
-		return false
-	}
-	imported := bytes.Contains(body, []byte(`"secret.imported"`)) && !bytes.Contains(body, []byte(`"items":[`))
-	if len(l.wanted) > 1 || imported { // an import of format 1 has no whole path
+	event, plain := eventIn(body)
+	switch {
+	case !plain:
 		return true
+	case !bytes.HasPrefix(event, []byte("secret.")) || bytes.HasPrefix(event, []byte(audit.SecretRead)):
+		return false
+	case len(l.wanted) > 1:
+		return true
+	case string(event) == audit.SecretImported && !bytes.Contains(body, []byte(`"items":[`)):
+		return true // an import of format 1 has no whole path
 	}
 	for path := range l.wanted {
 		if !bytes.Contains(body, []byte(path)) {
@@ -182,6 +186,21 @@ func (l *looking) concerns(body []byte) bool {
 		}
 	}
 	return true
+}
+
+// eventIn returns the type of an event without reading its JSON, if the body begins as every program writes it: with an
+// id and the type.
+func eventIn(body []byte) (event []byte, plain bool) {
+	const id, then, idSize = `{"id":"`, `","event_type":"`, 36
+	rest, ok := bytes.CutPrefix(body, []byte(id))
+	if !ok || len(rest) < idSize {
+		return nil, false
+	}
+	if rest, ok = bytes.CutPrefix(rest[idSize:], []byte(then)); !ok {
+		return nil, false
+	}
+	end := bytes.IndexByte(rest, '"')
+	return rest[:max(end, 0)], end > 0
 }
 
 // each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
