@@ -11,6 +11,8 @@ import (
 	// Not crypto/ed25519, which computes its tables at the first signature of each
 	// process: 1.3 ms, half of what a whole command takes. See TestSignature.
 	"github.com/cloudflare/circl/sign/ed25519"
+
+	"ass/internal/hmac256"
 )
 
 // MACSize is the size of an entry's MAC in bytes.
@@ -58,7 +60,8 @@ func (p Position) Append(at Place, by string, sign ed25519.PrivateKey, body []by
 	signed := e.signedBytes(at, seq, p.LastMAC)
 	e.Sig = ed25519.Sign(sign, signed)
 	if e.Format >= 2 && by == Owner && at.OwnerMAC != nil {
-		e.OMAC = ownerMAC(*at.OwnerMAC, signed, e.Sig)
+		mac := ownerMAC(*at.OwnerMAC, signed, e.Sig)
+		e.OMAC = mac[:]
 	}
 	e.MAC = e.mac(p.Key, signed)
 	return Key(seq), e.encode(), Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(p.Key)}
@@ -77,33 +80,10 @@ func Seq(key []byte) uint64 {
 	return binary.BigEndian.Uint64(key)
 }
 
-// NextKey derives the key after k: HKDF-SHA256 (RFC 5869) without a salt, one-way. For 32 bytes, that is two HMACs.
-// They are written out, because a log has a key for each entry, and a library's make garbage.
-func NextKey(k [32]byte) [32]byte {
-	prk := hmacOf([32]byte{}, k[:])
-	return hmacOf(prk, nextInfo)
-}
+// NextKey derives the key after k: HKDF-SHA256 (RFC 5869) without a salt, one-way.
+func NextKey(k [32]byte) [32]byte { return hmac256.Derive(k[:], nil, nextInfo) }
 
-// nextInfo is lp("ass/1 audit next"), and the number of the block of output.
-var nextInfo = append(lp(nil, []byte("ass/1 audit next")), 1)
-
-// hmacOf is HMAC-SHA256 (RFC 2104) of at most 64 bytes.
-func hmacOf(key [32]byte, message []byte) [32]byte {
-	const block = sha256.BlockSize
-	var b [2 * block]byte
-	pad := func(with byte) {
-		for i := range block {
-			b[i] = with
-		}
-		for i, c := range key {
-			b[i] ^= c
-		}
-	}
-	pad(0x36)
-	inner := sha256.Sum256(b[:block+copy(b[block:], message)])
-	pad(0x5c)
-	return sha256.Sum256(b[:block+copy(b[block:], inner[:])])
-}
+var nextInfo = lp(nil, []byte("ass/1 audit next"))
 
 // Parse takes a stored value apart. It checks the form, not the MAC.
 func Parse(value []byte) (Entry, error) {
@@ -180,26 +160,22 @@ func (e Entry) signatureHolds(pub ed25519.PublicKey, owner *[32]byte, signed []b
 		return false
 	}
 	if byOwner && owner != nil {
-		return hmac.Equal(ownerMAC(*owner, signed, e.Sig), e.OMAC)
+		want := ownerMAC(*owner, signed, e.Sig)
+		return hmac.Equal(want[:], e.OMAC)
 	}
 	return ed25519.Verify(pub, signed, e.Sig)
 }
 
-func ownerMAC(key [32]byte, signed, sig []byte) []byte {
-	h := hmac.New(sha256.New, key[:])
-	h.Write(signed)
-	h.Write(lp(nil, sig))
-	return h.Sum(nil)
+func ownerMAC(key [32]byte, signed, sig []byte) [MACSize]byte {
+	return hmac256.Sum(key[:], signed, lp(make([]byte, 0, 4+ed25519.SignatureSize), sig))
 }
 
 func (e Entry) mac(key [32]byte, signed []byte) [MACSize]byte {
-	h := hmac.New(sha256.New, key[:])
-	h.Write(signed)
-	h.Write(lp(nil, e.Sig))
+	after := lp(make([]byte, 0, 4+ed25519.SignatureSize+4+MACSize), e.Sig)
 	if e.Format >= 2 {
-		h.Write(lp(nil, e.OMAC))
+		after = lp(after, e.OMAC)
 	}
-	return [MACSize]byte(h.Sum(nil))
+	return hmac256.Sum(key[:], signed, after)
 }
 
 // lp appends x to b, prefixed with its length, so that two different lists of

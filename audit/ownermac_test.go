@@ -7,6 +7,12 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 )
 
+// ownersOn returns the owner's MAC of an epoch on an entry.
+func ownersOn(epoch uint32, signed []byte, e *Entry) []byte {
+	mac := ownerMAC(ownerKey(epoch), signed, e.Sig)
+	return mac[:]
+}
+
 // The owner's entries of format 2 carry the owner's MAC, and nobody else's do. A member of the epoch who has the
 // key of an entry can change the entry and its MAC, but not the owner's.
 func TestTheOwnersMACOfAnEntry(t *testing.T) {
@@ -22,13 +28,13 @@ func TestTheOwnersMACOfAnEntry(t *testing.T) {
 		"longer":                          {2, func(_ *log, e *Entry) { e.OMAC = append(bytes.Clone(e.OMAC), 0) }, true, true},
 		"another":                         {2, func(_ *log, e *Entry) { e.OMAC = make([]byte, MACSize) }, true, false},
 		"of another entry":                {2, func(l *log, e *Entry) { e.OMAC = l.entry(t, 1).OMAC }, true, false},
-		"of another epoch":                {2, func(l *log, e *Entry) { e.OMAC = ownerMAC(ownerKey(2), l.signed(t, 2), e.Sig) }, true, false},
+		"of another epoch":                {2, func(l *log, e *Entry) { e.OMAC = ownersOn(2, l.signed(t, 2), e) }, true, false},
 		"kept, and the signature swapped": {2, func(l *log, e *Entry) { e.Sig = l.entry(t, 1).Sig }, true, true},
 		"kept, and signed by an agent":    {2, func(l *log, e *Entry) { e.Sig = ed25519.Sign(l.other, l.signed(t, 2)) }, true, true},
 		"kept, and no signature":          {2, func(_ *log, e *Entry) { e.Sig = nil }, true, true},
 		"on an agent's entry":             {3, func(_ *log, e *Entry) { e.OMAC = make([]byte, MACSize) }, true, true},
 		"a few bytes on an agent's entry": {3, func(_ *log, e *Entry) { e.OMAC = []byte{0} }, true, true},
-		"the owner's on an agent's entry": {3, func(l *log, e *Entry) { e.OMAC = ownerMAC(ownerKey(1), l.signed(t, 3), e.Sig) }, true, true},
+		"the owner's on an agent's entry": {3, func(l *log, e *Entry) { e.OMAC = ownersOn(1, l.signed(t, 3), e) }, true, true},
 		"an entry of format 1": {2, func(l *log, e *Entry) {
 			e.Format, e.OMAC = 1, nil
 			e.Sig = ed25519.Sign(l.owner, e.signedBytes(l.place(l.owner), 2, l.entry(t, 1).MAC))

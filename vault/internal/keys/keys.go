@@ -1,8 +1,6 @@
 package keys
 
 import (
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,6 +10,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
 
+	"ass/internal/hmac256"
 	"ass/tokens"
 )
 
@@ -34,11 +33,7 @@ func kdfBytes(ikm, salt []byte, label string, ctx ...[]byte) Key {
 	for _, c := range ctx {
 		info = append(info, c...)
 	}
-	out, err := hkdf.Key(sha256.New, ikm, salt, string(info), len(Key{}))
-	if err != nil {
-		panic(err) // unreachable: HKDF can give 32 bytes
-	}
-	return Key(out)
+	return hmac256.Derive(ikm, salt, info)
 }
 
 // LP appends the length of x, then x. Parts joined in this way can be split in
@@ -61,11 +56,7 @@ func CutLP(b []byte) (x, rest []byte, ok bool) {
 }
 
 func mac(k Key, parts ...[]byte) [32]byte {
-	h := hmac.New(sha256.New, k[:])
-	for _, p := range parts {
-		h.Write(p)
-	}
-	return [32]byte(h.Sum(nil))
+	return hmac256.Sum(k[:], parts...)
 }
 
 // Random makes a key from the random source of the system.

@@ -2,10 +2,8 @@ package keys
 
 import (
 	"bytes"
-	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,6 +11,8 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"ass/internal/hmac256"
 )
 
 // Everything secret in the file is an age file (age-encryption.org/v1) with
@@ -83,11 +83,8 @@ func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 	if err != nil || len(payload) < streamNonceLen {
 		return nil, ErrSealed
 	}
-	k, err := hkdf.Key(sha256.New, fileKey, payload[:streamNonceLen], "payload", chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, ErrSealed
-	}
-	aead, err := chacha20poly1305.New(k)
+	k := hmac256.Derive(fileKey, payload[:streamNonceLen], []byte("payload"))
+	aead, err := chacha20poly1305.New(k[:])
 	if err != nil {
 		return nil, ErrSealed
 	}
