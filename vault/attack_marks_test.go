@@ -317,7 +317,8 @@ func TestTheFormOfMarks(t *testing.T) {
 	for text, want := range map[string]error{
 		`["a"]`: nil, `["a","b"]`: nil, `["a","c"]`: ErrFormat,
 		`[]`: ErrDamaged, `null`: ErrDamaged, ``: ErrDamaged, `["b","a"]`: ErrDamaged, `["a","a"]`: ErrDamaged, `["A"]`: ErrDamaged,
-		`[""]`: ErrDamaged, `["a"`: ErrDamaged, `"a"`: ErrDamaged, `["a",1]`: ErrDamaged,
+		`[""]`: ErrDamaged, `["a"`: ErrDamaged, `"a"`: ErrDamaged, `["a",1]`: ErrDamaged, `["a-9z"]`: ErrFormat, `["a_z"]`: ErrDamaged,
+		`["` + strings.Repeat("z", 40) + `"]`: ErrFormat, `["` + strings.Repeat("z", 41) + `"]`: ErrDamaged,
 	} {
 		if _, err := parseFeatures("vault.db", []byte(text), keys.Format2); !errors.Is(err, want) || (err == nil) != (want == nil) {
 			t.Errorf("%s: %v, want %v", text, err, want)

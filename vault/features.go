@@ -3,8 +3,8 @@ package vault
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 
 	"ass/audit"
 	"ass/vault/internal/fault"
@@ -19,7 +19,11 @@ import (
 // knownFeatures are the names of the features that this program knows, and no vault has so far.
 var knownFeatures []string
 
-var featureName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+// isFeatureName reports whether a text is 1 to 40 of a-z, 0-9 and "-". A regular expression would be compiled at the
+// start of every command.
+func isFeatureName(s string) bool {
+	return len(s) > 0 && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
 
 // parseFeatures reads meta/features. There is no such value if a vault has no marks.
 func parseFeatures(path string, value []byte, format int) (names []string, err error) {
@@ -28,7 +32,7 @@ func parseFeatures(path string, value []byte, format int) (names []string, err e
 	}
 	valid := format >= keys.Format2 && json.Unmarshal(value, &names) == nil && len(names) > 0 && slices.IsSorted(names)
 	for i, name := range names {
-		valid = valid && featureName.MatchString(name) && (i == 0 || name != names[i-1])
+		valid = valid && isFeatureName(name) && (i == 0 || name != names[i-1])
 	}
 	if !valid {
 		return nil, fault.Damaged("meta/features", "it is not a list of features")
