@@ -1,9 +1,6 @@
 package audit
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Names of events. If the hosted product has a name for an event, it is the same
 // here. A refusal has the name of the refused act, followed by [Denied].
@@ -86,7 +83,7 @@ func (e Event) Encode() ([]byte, error) {
 		e.Metadata = map[string]any{}
 	}
 	e.CreatedAt = e.CreatedAt.UTC().Truncate(time.Millisecond)
-	return json.Marshal(e)
+	return Marshal(e)
 }
 
 // Writes reports whether, according to the event, the record of its secret

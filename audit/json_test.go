@@ -146,6 +146,14 @@ func TestQuickJSON(t *testing.T) {
 			t.Errorf("%s\nis read as %+v", b, got.Elem())
 		}
 	}
+	var c capitals
+	text := []byte(`{"lastMAC":"AAEC","n":7}`)
+	if q := (&quick{rest: text, anyNames: true}); !q.all(&c) || c.N != 7 || !bytes.Equal(c.Last, []byte{0, 1, 2}) {
+		t.Errorf("%s is read as %+v", text, c)
+	}
+	if quickDecode(text, &c) || DecodeStrict(text, &c) == nil {
+		t.Errorf("a body may be %s", text)
+	}
 	type unnamed struct{ A int }
 	var u unnamed
 	if quickDecode([]byte(`{"":1}`), &u) {
@@ -198,6 +206,11 @@ func FuzzQuickJSON(f *testing.F) {
 			f.Add(bytes.Replace(b, []byte(old), []byte(field+":"+other), 1))
 		}
 	}
+	for _, s := range []string{`{"lastMAC":"AAEC","n":7}`, `{"lastMAC":"","n":0,"some":""}`, `{"lastmac":"AAEC","N":7,"x":1}`,
+		`{"lastMAC":"AAEC","lastMAC":"AAED","n":7}`, `{"lastMAC":"AAEC","n":7} `, `{"lastMAC":"AAEC","n":7}x`, `{"lastMAC":null,"n":-7}`,
+		` {"n":7,"lastMAC":"AAEC"}`} {
+		f.Add([]byte(s))
+	}
 	for _, text := range []string{`\u0061`, `\"`, "\x01", "\x1f", "\x7f", "é", "\xff"} {
 		f.Add(bytes.Replace(b, []byte(`"text":"a`), []byte(`"text":"`+text), 1))
 	}
@@ -212,7 +225,19 @@ func FuzzQuickJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		checkQuick[everyKind](t, b)
 		checkQuick[Event](t, b)
+		var got, want capitals
+		err, wrong := Unmarshal(b, &got), json.Unmarshal(b, &want)
+		if (err == nil) != (wrong == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%q is read as %+v (%v) instead of %+v (%v)", b, got, err, want, wrong)
+		}
 	})
+}
+
+// capitals has a name that a body must not have.
+type capitals struct {
+	Last []byte `json:"lastMAC"`
+	N    uint64 `json:"n"`
+	Some []byte `json:"some,omitempty"`
 }
 
 func checkQuick[T any](t *testing.T, b []byte) {

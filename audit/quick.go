@@ -17,13 +17,27 @@ import (
 
 // quickDecode decodes data into v, which points to a zero value. If it returns false,
 // data may still be valid, and v may hold anything.
-func quickDecode(data []byte, v any) bool {
-	q := quick{data}
+func quickDecode(data []byte, v any) bool { return (&quick{rest: data}).all(v) }
+
+// Unmarshal does what [json.Unmarshal] does, for a v that points to a zero value. Unlike [DecodeStrict], it takes JSON of
+// every form.
+func Unmarshal(data []byte, v any) error {
+	if q := (&quick{rest: data, anyNames: true}); q.all(v) {
+		return nil
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return json.Unmarshal(data, v)
+}
+
+func (q *quick) all(v any) bool {
 	return q.value(reflect.ValueOf(v).Elem()) && len(q.rest) == 0
 }
 
 // quick holds the data that has not been read yet.
-type quick struct{ rest []byte }
+type quick struct {
+	rest     []byte
+	anyNames bool // whether structs may have names that are not plain
+}
 
 // cut reads text, if the data begins with it.
 func (q *quick) cut(text string) bool {
@@ -134,12 +148,12 @@ func (q *quick) value(v reflect.Value) bool {
 }
 
 func (q *quick) object(v reflect.Value) bool {
-	fields, ok := fieldsOf(v.Type())
-	if !ok {
+	of := fieldsOf(v.Type())
+	if !of.quick || !of.plain && !q.anyNames {
 		return false
 	}
 	lead := "{"
-	for _, f := range fields {
+	for _, f := range of.fields {
 		if before := q.rest; !q.cut(lead) || !q.cut(f.name) {
 			if q.rest = before; !f.optional {
 				return false
@@ -260,6 +274,13 @@ func (q *quick) any(depth int) (x any, ok bool) {
 	return float64(n), ok
 }
 
+// quickType is what there is to know of a struct.
+type quickType struct {
+	fields []quickField
+	quick  bool // whether all fields are as encoding/json takes them without its finer rules
+	plain  bool // whether their names are plain, too
+}
+
 // quickField is the text before the value of a field.
 type quickField struct {
 	name     string // in quotes, with the colon
@@ -267,36 +288,40 @@ type quickField struct {
 	index    []int // see [reflect.Value.FieldByIndex]
 }
 
-var quickTypes sync.Map // of []quickField, by reflect.Type
+var quickTypes sync.Map // of quickType, by reflect.Type
 
-// fieldsOf returns the fields of a struct, those of embedded structs among them. ok is false if a field has no plain name
-// in its tag.
-func fieldsOf(t reflect.Type) (fields []quickField, ok bool) {
+// fieldsOf returns the fields of a struct, those of embedded structs among them.
+func fieldsOf(t reflect.Type) quickType {
 	if known, ok := quickTypes.Load(t); ok {
-		return known.([]quickField), true
+		return known.(quickType)
+	}
+	of := quickType{quick: true, plain: true}
+	add := func(f quickField) {
+		for _, other := range of.fields {
+			of.quick = of.quick && other.name != f.name // the one would hide the other
+		}
+		of.fields = append(of.fields, f)
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Anonymous && f.Type.Kind() == reflect.Struct {
-			inner, ok := fieldsOf(f.Type)
-			if !ok {
-				return nil, false
-			}
-			for _, in := range inner {
+		tag := f.Tag.Get("json")
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && tag == "" {
+			inner := fieldsOf(f.Type)
+			for _, in := range inner.fields {
 				in.index = append([]int{i}, in.index...)
-				fields = append(fields, in)
+				add(in)
 			}
+			of.quick, of.plain = of.quick && inner.quick, of.plain && inner.plain
 			continue
 		}
-		if !f.IsExported() { // not in the JSON
+		if !f.Anonymous && !f.IsExported() || tag == "-" { // not in the JSON
 			continue
 		}
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !plainName(name) {
-			return nil, false
-		}
-		fields = append(fields, quickField{`"` + name + `":`, options == "omitempty", []int{i}})
+		name, options, _ := strings.Cut(tag, ",")
+		of.quick = of.quick && !f.Anonymous && plainName(strings.ToLower(name)) && (options == "" || options == "omitempty")
+		of.plain = of.plain && plainName(name)
+		add(quickField{`"` + name + `":`, options == "omitempty", []int{i}})
 	}
-	quickTypes.Store(t, fields)
-	return fields, true
+	quickTypes.Store(t, of)
+	return of
 }

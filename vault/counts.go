@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"ass/audit"
@@ -95,7 +94,7 @@ func parseCounts(value []byte) (c counts, ok bool) {
 	if audit.DecodeStrict(value, &c) != nil {
 		return counts{}, false
 	}
-	again, err := json.Marshal(c)
+	again, err := audit.Marshal(c)
 	return c, err == nil && bytes.Equal(again, value) && c.valid()
 }
 
@@ -116,7 +115,7 @@ func (t *tx) saveCounts() error {
 			return t.b.Delete(bucketMeta, []byte(metaCounts))
 		}
 	}
-	value, err := json.Marshal(now)
+	value, err := audit.Marshal(now)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"crypto/hmac"
-	"encoding/json"
 	"time"
 
 	"ass/audit"
@@ -49,7 +48,7 @@ func (h head) encode(format int) ([]byte, error) {
 	if h.backup && format >= keys.Format2 {
 		j.Backup = h.mark[:]
 	}
-	return json.Marshal(j)
+	return audit.Marshal(j)
 }
 
 // maxCounted is more than the number of entries or records in any vault. A higher number comes from
@@ -60,7 +59,7 @@ var errCounted = fault.Damaged("meta/head", "it counts more entries or records t
 
 func decodeHead(b []byte, format int) (h head, err error) {
 	var j headJSON
-	if json.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil ||
+	if audit.Unmarshal(b, &j) != nil || len(j.LastMAC) != 32 || len(j.KNext) != 32 && j.KNext != nil ||
 		len(j.Digest) != 64 {
 		return head{}, fault.Damaged("meta/head", "it is not a head")
 	}

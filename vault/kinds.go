@@ -3,7 +3,6 @@ package vault
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -167,7 +166,7 @@ func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, err
 		field := kd.data(&body)
 		data, *field = *field, nil
 	}
-	b, err := json.Marshal(body)
+	b, err := audit.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
