@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/hpke"
 	"crypto/rand"
 	"encoding/base64"
@@ -11,8 +12,6 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
-
-	"ass/internal/hmac256"
 )
 
 // Everything secret in the file is an age file (age-encryption.org/v1) with
@@ -32,7 +31,11 @@ var ErrSealed = errors.New("sealed bytes do not open with this key in this place
 
 // Seal encrypts plain so that only k opens it, and only with the same ctx.
 func Seal(k Key, ctx, plain []byte) ([]byte, error) {
-	return encrypt(KeyWrap{k, ctx}, plain)
+	w := KeyWrap{k, ctx}
+	if len(plain) <= plainChunk {
+		return sealKeyFile(w, plain), nil
+	}
+	return encrypt(w, plain)
 }
 
 // Open is the inverse of [Seal].
@@ -67,11 +70,16 @@ const oneChunk = streamNonceLen + 64<<10 + chacha20poly1305.Overhead
 
 const streamNonceLen = 16
 
-// Decrypt opens an age file. Package age reads the header. If the payload has one chunk, as
-// nearly every payload here does, Decrypt opens it itself (age-encryption.org/v1,
-// "Payload"): age takes 136 KiB of memory for each file, and for a short file that costs
+// Decrypt opens an age file. If the header is of the form that [Seal] writes, and the payload has one chunk, as
+// nearly every file here does, Decrypt needs no package age. Otherwise age reads the header. Decrypt
+// opens a payload of one chunk itself: age takes 136 KiB of memory for each, and for a short file that costs
 // nine tenths of the time.
 func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
+	if w, is := id.(KeyWrap); is {
+		if f, ok := parseKeyFile(sealed); ok && len(f.payload) <= oneChunk {
+			return f.open(w)
+		}
+	}
 	header, payload, err := cutHeader(sealed)
 	if err != nil {
 		return nil, err
@@ -80,20 +88,10 @@ func Decrypt(id age.Identity, sealed []byte) ([]byte, error) {
 		return decryptChunks(id, sealed)
 	}
 	fileKey, err := age.DecryptHeader(header, id)
-	if err != nil || len(payload) < streamNonceLen {
-		return nil, ErrSealed
-	}
-	k := hmac256.Derive(fileKey, payload[:streamNonceLen], []byte("payload"))
-	aead, err := chacha20poly1305.New(k[:])
 	if err != nil {
 		return nil, ErrSealed
 	}
-	last := [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1} // chunk 0 is the last
-	plain, err := aead.Open(nil, last[:], payload[streamNonceLen:], nil)
-	if err != nil {
-		return nil, ErrSealed
-	}
-	return plain, nil
+	return openPayload(fileKey, payload)
 }
 
 // DecryptWithFileKey opens an age file with its own file key.
@@ -157,16 +155,19 @@ func (w KeyWrap) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error)
 }
 
 func (w KeyWrap) stanza(salt [saltLen]byte, fileKey []byte) *age.Stanza {
-	wrap := w.wrapKey(salt)
-	aead, err := chacha20poly1305.New(wrap[:])
-	if err != nil {
-		panic(err) // unreachable: the key has the right size
-	}
 	return &age.Stanza{
 		Type: stanzaKey,
 		Args: []string{base64.RawStdEncoding.EncodeToString(salt[:])},
-		Body: aead.Seal(nil, make([]byte, aead.NonceSize()), fileKey, nil),
+		Body: newAEAD(w.wrapKey(salt)).Seal(nil, firstNonce[:], fileKey, nil),
 	}
+}
+
+func newAEAD(k Key) cipher.AEAD {
+	aead, err := chacha20poly1305.New(k[:])
+	if err != nil {
+		panic(err) // unreachable: the key has the right size
+	}
+	return aead
 }
 
 func (w KeyWrap) wrapKey(salt [saltLen]byte) Key { return kdf(w.Key, salt[:], "ass/1 wrap", w.Ctx) }
@@ -177,12 +178,7 @@ func (w KeyWrap) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	wrap := w.wrapKey([saltLen]byte(arg))
-	aead, err := chacha20poly1305.New(wrap[:])
-	if err != nil {
-		panic(err) // unreachable: the key has the right size
-	}
-	fileKey, err := aead.Open(nil, make([]byte, aead.NonceSize()), body, nil)
+	fileKey, err := newAEAD(w.wrapKey([saltLen]byte(arg))).Open(nil, firstNonce[:], body, nil)
 	if err != nil {
 		return nil, age.ErrIncorrectIdentity
 	}
