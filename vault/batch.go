@@ -61,11 +61,12 @@ func (b batchSig) root(leaf [32]byte) [32]byte {
 	return leaf
 }
 
-func batchLeaf(signed []byte) [32]byte {
+func batchLeaf(signed []byte) (leaf [32]byte) {
 	h := sha256.New()
 	h.Write([]byte{0})
 	h.Write(signed)
-	return [32]byte(h.Sum(nil))
+	h.Sum(leaf[:0])
+	return leaf
 }
 
 func batchNode(height byte, left, right [32]byte) [32]byte {

@@ -3,24 +3,47 @@ package vault
 import "runtime"
 
 // inBatches runs jobs on all cores. feed calls add for each job, with its size in bytes.
-// The function that worker returns does one job. done gets the finished jobs, in the
-// order in which they were added. feed and done run on the caller's goroutine. Only that
+// The function that worker returns does one job; there is one such function for each core. done gets the
+// finished jobs, in the order in which they were added. feed and done run on the caller's goroutine. Only that
 // goroutine may touch the file, so a job holds copies of what it needs. One goroutine
 // does a batch, in order: if there are few jobs, what they draw from a given source of
 // randomness does not depend on the scheduler. A panic of a worker reaches the caller.
 func inBatches[J any](worker func() func(*J), done func(*J) error,
 	feed func(add func(j J, bytes int) error) error) error {
-	const most, mostBytes = 64, 1 << 20
+	const most, mostBytes = 32, 1 << 20
 	type batch struct {
 		jobs  []J
 		ready chan any // the panic of the worker; nil for none
 	}
-	var running []batch
+	var (
+		cores   = runtime.GOMAXPROCS(0)
+		work    = make(chan *batch, cores+2)
+		running []*batch
+		workers = 0
+		now     = &batch{} // not started yet
+		free    []*batch
+		size    = 0
+	)
 	defer func() {
+		close(work)
 		for _, b := range running { // workers use keys that the caller wipes afterwards
 			<-b.ready
 		}
 	}()
+	do := func() {
+		var one func(*J)
+		for b := range work {
+			func() {
+				defer func() { b.ready <- recover() }()
+				if one == nil {
+					one = worker()
+				}
+				for i := range b.jobs {
+					one(&b.jobs[i])
+				}
+			}()
+		}
+	}
 	wait := func(leave int) error {
 		for len(running) > leave {
 			b := running[0]
@@ -34,32 +57,37 @@ func inBatches[J any](worker func() func(*J), done func(*J) error,
 					return err
 				}
 			}
+			clear(b.jobs)
+			b.jobs = b.jobs[:0]
+			free = append(free, b)
 		}
 		return nil
 	}
-	var jobs []J
-	size := 0
 	start := func() error {
-		b := batch{jobs, make(chan any, 1)}
-		jobs, size = nil, 0
-		running = append(running, b)
-		go func() {
-			defer func() { b.ready <- recover() }()
-			do := worker()
-			for i := range b.jobs {
-				do(&b.jobs[i])
-			}
-		}()
-		return wait(runtime.GOMAXPROCS(0) + 1)
+		if now.ready == nil {
+			now.ready = make(chan any, 1)
+		}
+		running = append(running, now)
+		work <- now
+		if workers < min(cores, len(running)) {
+			workers++
+			go do()
+		}
+		err := wait(cores + 1)
+		size, now = 0, &batch{}
+		if n := len(free); n > 0 {
+			now, free = free[n-1], free[:n-1]
+		}
+		return err
 	}
 	err := feed(func(j J, bytes int) error {
-		jobs = append(jobs, j)
-		if size += bytes; len(jobs) < most && size < mostBytes {
+		now.jobs = append(now.jobs, j)
+		if size += bytes; len(now.jobs) < most && size < mostBytes {
 			return nil
 		}
 		return start()
 	})
-	if err == nil && len(jobs) > 0 {
+	if err == nil && len(now.jobs) > 0 {
 		err = start()
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // added, whatever their number and sizes. It stops at the first failure.
 func TestInBatches(t *testing.T) {
 	stop := errors.New("stop")
-	for _, n := range []int{0, 1, 63, 64, 65, 1000} {
+	for _, n := range []int{0, 1, 31, 32, 33, 1000} {
 		for _, bytes := range []int{1, 1 << 18, 2 << 20} {
 			for _, failAt := range []int{-1, 0, n / 2} {
 				var worked atomic.Int64
@@ -67,12 +68,26 @@ func TestInBatches(t *testing.T) {
 			func(add func(int, int) error) error { return add(1, 1) })
 		t.Errorf("a worker panicked, and it went on: %v", err)
 	}()
+	// There are no more workers than cores, and each does many batches.
+	var made, worked atomic.Int64
+	err := inBatches(func() func(*int) { made.Add(1); return func(*int) { worked.Add(1) } }, func(*int) error { return nil },
+		func(add func(int, int) error) error {
+			for i := range 10_000 {
+				if err := add(i, 1); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	if err != nil || made.Load() > int64(runtime.GOMAXPROCS(0)) || worked.Load() != 10_000 {
+		t.Errorf("%d workers did %d of 10,000 jobs: %v", made.Load(), worked.Load(), err)
+	}
 	// One worker does a few small jobs in one batch, in order.
 	workers := 0
 	var seen []int
 	_ = inBatches(func() func(*int) { workers++; return func(j *int) { seen = append(seen, *j) } },
 		func(*int) error { return nil }, func(add func(int, int) error) error {
-			for i := range 64 {
+			for i := range 32 {
 				if err := add(i, 1); err != nil {
 					return err
 				}
@@ -80,6 +95,6 @@ func TestInBatches(t *testing.T) {
 			return nil
 		})
 	if workers != 1 || !slices.IsSorted(seen) {
-		t.Errorf("%d workers did 64 small jobs, in the order %v", workers, seen)
+		t.Errorf("%d workers did 32 small jobs, in the order %v", workers, seen)
 	}
 }

@@ -115,6 +115,7 @@ type hasher struct {
 	batches *batches
 	both    bool   // whether to check the owner's signature besides the owner's MAC
 	scratch []byte // buffer for the signed bytes of the current record
+	after   []byte // buffer for what a MAC covers behind them
 
 	drafts map[string]*stored // records of this transaction that are not signed yet, by draftName
 }
@@ -233,7 +234,6 @@ func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) b
 	if who.owner != (len(r.omac) == sha256.Size) || !who.owner && len(r.omac) > 0 {
 		return false
 	}
-	leaf := batchLeaf(h.scratch)
 	if who.owner && h.owner != nil {
 		want := h.ownerMAC(r.sig)
 		if !hmac.Equal(want[:], r.omac) {
@@ -244,7 +244,7 @@ func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) b
 		}
 	}
 	b, ok := parseBatchSig(r.sig)
-	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(leaf), b.sig)
+	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(batchLeaf(h.scratch)), b.sig)
 }
 
 // placed is how a record stands in the vault: by whom, and where in its batch.
@@ -287,25 +287,27 @@ func (h *hasher) macHolds(bucket string, key []byte, r record) bool {
 }
 
 // mac returns the MAC of the record whose signed bytes are in h.scratch.
-func (h *hasher) mac(sig, omac []byte) (sum [32]byte) {
-	h.hmac.Reset()
-	h.hmac.Write(h.scratch)
-	after := keys.LP(nil, sig)
+func (h *hasher) mac(sig, omac []byte) [32]byte {
+	h.after = keys.LP(h.after[:0], sig)
 	if h.Format >= keys.Format2 {
-		after = keys.LP(after, omac)
+		h.after = keys.LP(h.after, omac)
 	}
-	h.hmac.Write(after)
-	h.hmac.Sum(sum[:0])
-	return sum
+	return h.sum(h.hmac)
 }
 
 // ownerMAC returns the owner's MAC of the record whose signed bytes are in h.scratch.
-func (h *hasher) ownerMAC(sig []byte) (sum [32]byte) {
-	h.omac.Reset()
-	h.omac.Write(h.scratch)
-	h.omac.Write(keys.LP(nil, sig))
-	h.omac.Sum(sum[:0])
-	return sum
+func (h *hasher) ownerMAC(sig []byte) [32]byte {
+	h.after = keys.LP(h.after[:0], sig)
+	return h.sum(h.omac)
+}
+
+// sum returns the MAC of what is in h.scratch and h.after, without garbage.
+func (h *hasher) sum(mac hash.Hash) [32]byte {
+	mac.Reset()
+	mac.Write(h.scratch)
+	mac.Write(h.after)
+	h.after = mac.Sum(h.after[:0])
+	return [32]byte(h.after)
 }
 
 // digest is a sum over a set of records, kept up to date by adding and
