@@ -45,6 +45,7 @@ func (st *DB) Update(fn func(*Tx) error) error {
 		if last = pages.txid; last == maxTxID {
 			return pages.bad("no transaction can follow number %d", last)
 		}
+		st.db.AllocSize = spare(pages.high)
 		return st.db.Update(func(b *bbolt.Tx) error {
 			err := fn(&Tx{b: b, pages: pages, path: st.path})
 			committing = err == nil
@@ -74,6 +75,9 @@ func (st *DB) Update(fn func(*Tx) error) error {
 	st.broken = err // what bbolt believes is in the file may not be there
 	return err
 }
+
+// spare is by how many bytes a file of so many pages gets larger than it must, when it has to grow: as many as it has.
+func spare(pages uint64) int { return int(min(max(pages*PageSize, 32<<10), 16<<20)) }
 
 // putBack restores the meta pages. It does not touch one that bbolt did not write.
 func (st *DB) putBack(before []byte) error {

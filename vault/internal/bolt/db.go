@@ -40,6 +40,16 @@ func Open(path string, readOnly bool) (*DB, error) {
 	return st, nil
 }
 
+// mapped is how many bytes of address space to map, even if the file is smaller. If a transaction makes the file outgrow
+// the mapping, bbolt maps it anew, and first copies everything that the transaction has touched: five times
+// in an import of a thousand secrets. On Windows, the file would be made as large as its mapping.
+func mapped(readOnly bool) int {
+	if readOnly || runtime.GOOS == "windows" {
+		return 0
+	}
+	return 32 << 20
+}
+
 // Reopen opens the file again, for writing, after it was closed: another file took its place, or
 // a commit failed. If that fails, the DB can no longer be used.
 func (st *DB) Reopen() error {
@@ -56,6 +66,8 @@ func (st *DB) open(readOnly bool) error {
 			FreelistType: bbolt.FreelistMapType,
 			PageSize:     PageSize,
 			NoStatistics: true,
+
+			InitialMmapSize: mapped(readOnly),
 			OpenFile: func(path string, flag int, perm os.FileMode) (f *os.File, err error) {
 				if f, err = disk.OpenExisting(path, flag, perm); err != nil {
 					return nil, err
