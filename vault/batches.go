@@ -10,7 +10,25 @@ import "runtime"
 // randomness does not depend on the scheduler. A panic of a worker reaches the caller.
 func inBatches[J any](worker func() func(*J), done func(*J) error,
 	feed func(add func(j J, bytes int) error) error) error {
-	const most, mostBytes = 32, 1 << 20
+	return inWholeBatches(func() func([]J) {
+		one := worker()
+		return func(jobs []J) {
+			for i := range jobs {
+				one(&jobs[i])
+			}
+		}
+	}, done, feed)
+}
+
+// The limits of a batch. Two batches of signed records are one of jobs.
+const (
+	mostJobs  = 2 * batchSize
+	mostBytes = 1 << 20
+)
+
+// inWholeBatches is inBatches for a worker that does a batch at once.
+func inWholeBatches[J any](worker func() func([]J), done func(*J) error,
+	feed func(add func(j J, bytes int) error) error) error {
 	type batch struct {
 		jobs  []J
 		ready chan any // the panic of the worker; nil for none
@@ -31,16 +49,14 @@ func inBatches[J any](worker func() func(*J), done func(*J) error,
 		}
 	}()
 	do := func() {
-		var one func(*J)
+		var all func([]J)
 		for b := range work {
 			func() {
 				defer func() { b.ready <- recover() }()
-				if one == nil {
-					one = worker()
+				if all == nil {
+					all = worker()
 				}
-				for i := range b.jobs {
-					one(&b.jobs[i])
-				}
+				all(b.jobs)
 			}()
 		}
 	}
@@ -82,7 +98,7 @@ func inBatches[J any](worker func() func(*J), done func(*J) error,
 	}
 	err := feed(func(j J, bytes int) error {
 		now.jobs = append(now.jobs, j)
-		if size += bytes; len(now.jobs) < most && size < mostBytes {
+		if size += bytes; len(now.jobs) < mostJobs && size < mostBytes {
 			return nil
 		}
 		return start()

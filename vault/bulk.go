@@ -490,6 +490,7 @@ func (s *Session) put(t *tx, w *writing) error {
 		return err
 	}
 	for _, r := range w.made {
+		r.unread = true // an import has each path once
 		if err := t.place(r); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash"
 	"math/bits"
+	"slices"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 
@@ -146,6 +147,9 @@ type stored struct {
 	value  []byte
 	term   digest
 	ended  bool // see endable
+
+	// unread says that nothing in this transaction reads the record before it is signed, so that it is written once.
+	unread bool
 }
 
 // newStored makes a record with by as its author. If requireSig is set, by signs it: in format 1 at once, in format 2
@@ -177,21 +181,25 @@ func (h *hasher) finish(r *stored) {
 // signAll signs records of one author, in batches, in the order in which they are given. It returns the roots of the
 // batches.
 func (h *hasher) signAll(list []*stored) (roots [][32]byte) {
-	for len(list) > 0 {
-		n := min(len(list), batchSize)
-		leaves := make([][32]byte, n)
-		for i, r := range list[:n] {
-			leaves[i] = r.leaf
-		}
-		fields, root := signBatch(h.Epoch, list[0].by, list[0].author.sign, leaves)
-		for i, r := range list[:n] {
-			r.sig = fields[i]
-			h.scratch = appendSigned(h.scratch[:0], h.Epoch, r.bucket, r.key, r.record)
-			h.finish(r)
-		}
-		roots, list = append(roots, root), list[n:]
+	for group := range slices.Chunk(list, batchSize) {
+		roots = append(roots, h.signGroup(group))
 	}
 	return roots
+}
+
+// signGroup is signAll for one batch.
+func (h *hasher) signGroup(list []*stored) [32]byte {
+	leaves := make([][32]byte, len(list))
+	for i, r := range list {
+		leaves[i] = r.leaf
+	}
+	fields, root := signBatch(h.Epoch, list[0].by, list[0].author.sign, leaves)
+	for i, r := range list {
+		r.sig = fields[i]
+		h.scratch = appendSigned(h.scratch[:0], h.Epoch, r.bucket, r.key, r.record)
+		h.finish(r)
+	}
+	return root
 }
 
 // draftName is the key of a record among the drafts.
@@ -244,7 +252,8 @@ func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) b
 		}
 	}
 	b, ok := parseBatchSig(r.sig)
-	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(batchLeaf(h.scratch)), b.sig)
+	leaf := batchLeaf(h.scratch)
+	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(leaf), b.sig)
 }
 
 // placed is how a record stands in the vault: by whom, and where in its batch.

@@ -315,6 +315,9 @@ func (t *tx) draft(r *stored) error {
 		_, err := t.signDrafts(nil)
 		return err
 	}
+	if r.unread {
+		return nil
+	}
 	return t.b.Put(r.bucket, r.key, r.encode())
 }
 
@@ -322,7 +325,10 @@ func (t *tx) draft(r *stored) error {
 // they will stay. It returns the roots of the batches in base64.
 func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	list := slices.SortedFunc(maps.Values(t.drafts), func(a, b *stored) int {
-		return cmp.Or(cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket]), bytes.Compare(a.key, b.key))
+		if a.bucket != b.bucket {
+			return cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket])
+		}
+		return bytes.Compare(a.key, b.key)
 	})
 	if which != nil {
 		list = slices.DeleteFunc(list, func(r *stored) bool { return !which(r) })
@@ -330,17 +336,42 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	for _, r := range list {
 		delete(t.drafts, draftName(r.bucket, r.key))
 	}
-	for _, root := range t.signAll(list) {
-		roots = append(roots, base64.StdEncoding.EncodeToString(root[:]))
-	}
-	for _, r := range list {
-		t.head.digest.add(r.term)
-		t.head.count++
-		if err := t.b.Put(r.bucket, r.key, r.value); err != nil {
-			return nil, err
+	// Most transactions have one batch, for which no other goroutine is worth its start.
+	const alone = batchSize
+	write := func(g *signing) error {
+		roots = append(roots, base64.StdEncoding.EncodeToString(g.root[:]))
+		for _, r := range g.list {
+			t.head.digest.add(r.term)
+			t.head.count++
+			if err := t.b.Put(r.bucket, r.key, r.value); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return roots, nil
+	if len(list) > 0 && len(list) <= alone {
+		err = write(&signing{list, t.signGroup(list)})
+		return roots, err
+	}
+	worker := func() func(*signing) {
+		h := t.another()
+		return func(g *signing) { g.root = h.signGroup(g.list) }
+	}
+	err = inBatches(worker, write, func(add func(signing, int) error) error {
+		for group := range slices.Chunk(list, batchSize) {
+			if err := add(signing{list: group}, mostBytes/4); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return roots, err
+}
+
+// signing is a batch of records that is to be signed.
+type signing struct {
+	list []*stored
+	root [32]byte
 }
 
 // forget takes the record at k, if there is one, out of the digest and the counts. It does not delete it.
