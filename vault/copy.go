@@ -193,6 +193,22 @@ func (t *tx) copying(of *rules, k, v []byte) copying {
 	return copying{k: bytes.Clone(k), v: v, who: t.signer(of, authorIn(v))}
 }
 
+// signing returns a worker that makes the new forms of records, each with one, and signs them in full batches. What is
+// left over is signed together with others, as any draft. Which records share a batch does not
+// matter here: no log entry has the roots of what a rewrite signs.
+func signing(into *hasher, one func(*copying)) func([]copying) {
+	return func(list []copying) {
+		var made []*stored
+		for i := range list {
+			one(&list[i])
+			if r := list[i].made; r != nil && r.value == nil {
+				made = append(made, r)
+			}
+		}
+		into.signAll(made[:len(made)/batchSize*batchSize])
+	}
+}
+
 // copied puts the new form of a record into the new file.
 func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 	if c.left != nil {
@@ -269,9 +285,9 @@ type secretCopy struct {
 func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) (copied map[string]*secretCopy, err error) {
 	copied = map[string]*secretCopy{}
 	now := w.rewritten()
-	worker := func() func(*copying) {
+	worker := func() func([]copying) {
 		from, into := old.another(), w.t.another()
-		return func(c *copying) {
+		return signing(into, func(c *copying) {
 			var r record
 			if c.head, r, c.left = secretKind.check(from, c.who, c.k, c.v); c.left == nil && p.told != nil {
 				c.left = p.told.head(c.path, c.head, from.placed(secretKind.rules, c.k, r))
@@ -284,13 +300,13 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				}
 				c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
 			}
-		}
+		})
 	}
 	done := func(c *copying) error {
 		copied[string(c.k)] = &secretCopy{head: c.head, holds: c.left == nil}
 		return w.copied(c, p, secretKind.rules)
 	}
-	return copied, inBatches(worker, done, func(add func(copying, int) error) error {
+	return copied, inWholeBatches(worker, done, func(add func(copying, int) error) error {
 		return old.walk(bucketSecrets, nil, func(k, v []byte) error {
 			path, err := tokens.ParsePath(string(k))
 			if err == nil && p.drop[path] {
@@ -314,10 +330,10 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		return err
 	}
 	seq := w.t.seq()
-	worker := func() func(*copying) {
+	worker := func() func([]copying) {
 		from, into := old.another(), w.t.another()
 		own, anew := s.inOrder(), next.inOrder()
-		return func(c *copying) {
+		return signing(into, func(c *copying) {
 			var r record
 			if c.version, r, c.left = versionKind.check(from, c.who, c.k, c.v); c.left != nil {
 				return
@@ -347,7 +363,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			default:
 				c.made, c.err = versionKind.newStored(into, next.by, c.k, c.version)
 			}
-		}
+		})
 	}
 	done := func(c *copying) error {
 		of := heads[c.path.String()]
@@ -368,7 +384,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 		return w.copied(c, p, versionKind.rules)
 	}
 	walked := 0
-	return inBatches(worker, done, func(add func(copying, int) error) error {
+	return inWholeBatches(worker, done, func(add func(copying, int) error) error {
 		return old.walk(bucketVersions, nil, func(k, v []byte) error {
 			walked++
 			s.v.opts.step(walked, total)

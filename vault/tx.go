@@ -338,7 +338,7 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	}
 	// Most transactions have one batch, for which no other goroutine is worth its start.
 	const alone = batchSize
-	write := func(g *signing) error {
+	write := func(g *signedGroup) error {
 		roots = append(roots, base64.StdEncoding.EncodeToString(g.root[:]))
 		for _, r := range g.list {
 			t.head.digest.add(r.term)
@@ -350,16 +350,16 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 		return nil
 	}
 	if len(list) > 0 && len(list) <= alone {
-		err = write(&signing{list, t.signGroup(list)})
+		err = write(&signedGroup{list, t.signGroup(list)})
 		return roots, err
 	}
-	worker := func() func(*signing) {
+	worker := func() func(*signedGroup) {
 		h := t.another()
-		return func(g *signing) { g.root = h.signGroup(g.list) }
+		return func(g *signedGroup) { g.root = h.signGroup(g.list) }
 	}
-	err = inBatches(worker, write, func(add func(signing, int) error) error {
+	err = inBatches(worker, write, func(add func(signedGroup, int) error) error {
 		for group := range slices.Chunk(list, batchSize) {
-			if err := add(signing{list: group}, mostBytes/4); err != nil {
+			if err := add(signedGroup{list: group}, mostBytes/4); err != nil {
 				return err
 			}
 		}
@@ -368,8 +368,8 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	return roots, err
 }
 
-// signing is a batch of records that is to be signed.
-type signing struct {
+// signedGroup is a batch of records that is to be signed.
+type signedGroup struct {
 	list []*stored
 	root [32]byte
 }
