@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -44,6 +45,50 @@ func TestGrow(t *testing.T) {
 		}
 		if most := 2*int64(pages.high)*PageSize + 64<<10; info.Size() > most && runtime.GOOS != "windows" {
 			t.Errorf("the file has %d bytes; %d are enough", info.Size(), most/2)
+		}
+	}
+}
+
+// A new file, and what is appended, has as many records in a page as fit.
+func TestPagesAreFull(t *testing.T) {
+	const n, size = 600, 630 // six of these take 3,900 of the 4,096 bytes
+	put := func(put func(bucket string, k, v []byte) error) error {
+		for i := range n {
+			if err := put("x", fmt.Appendf(nil, "%08d", i), make([]byte, size)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	built, appended := newFile(t), newFile(t)
+	if err := os.Truncate(built, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := Build(built, []string{"x"}, func(b *Builder) error { return put(b.Tx.Put) }); err != nil {
+		t.Fatal(err)
+	}
+	st, err := Open(appended, false)
+	if err == nil {
+		err = errors.Join(st.Update(func(b *Tx) error { return put(b.Append) }), st.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, path := range map[string]string{"built": built, "appended": appended} {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		w, err := readTree(f, path)
+		if err == nil {
+			err = w.all()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := n/6 + 10; len(w.seen) > want {
+			t.Errorf("%s: %d pages are in use, for what fits into %d", what, len(w.seen), want)
 		}
 	}
 }

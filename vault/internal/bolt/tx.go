@@ -90,8 +90,8 @@ func (t *Tx) Append(bucket string, k, v []byte) error {
 	return into.Put(k, v)
 }
 
-// dense is how full a page gets in which nothing will be inserted.
-const dense = 0.9
+// dense is how full a page gets in which nothing will be inserted: as full as it can get.
+const dense = 1.0
 
 // Delete removes a key, which must exist.
 func (t *Tx) Delete(bucket string, k []byte) error {
