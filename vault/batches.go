@@ -103,6 +103,15 @@ func inWholeBatches[J any](worker func() func([]J), done func(*J) error,
 		}
 		return start()
 	})
+	if err == nil && workers == 0 && len(now.jobs) > 0 { // the only batch needs no other goroutine
+		worker()(now.jobs)
+		for i := range now.jobs {
+			if err := done(&now.jobs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err == nil && len(now.jobs) > 0 {
 		err = start()
 	}
@@ -111,3 +120,18 @@ func inWholeBatches[J any](worker func() func([]J), done func(*J) error,
 	}
 	return err
 }
+
+// buffers holds copies of what lies in a page of the file, for the jobs of a worker. feed makes the copies, and
+// done gives them back, so that a walk through many records needs only a few. What a job makes
+// must not refer to its copies.
+type buffers struct{ free [][]byte }
+
+func (b *buffers) copyOf(x []byte) []byte {
+	var into []byte
+	if n := len(b.free); n > 0 {
+		into, b.free = b.free[n-1], b.free[:n-1]
+	}
+	return append(into[:0], x...)
+}
+
+func (b *buffers) back(used ...[]byte) { b.free = append(b.free, used...) }

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,8 +66,10 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 			}
 		}
 	}
+	var free buffers
 	done := func(r *reading) error {
 		heads = append(heads, r.head)
+		free.back(r.v)
 		return r.err
 	}
 	return heads, inBatches(worker, done, func(add func(reading, int) error) error {
@@ -77,7 +78,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 			if err != nil {
 				return err
 			}
-			v = bytes.Clone(v)
+			v = free.copyOf(v)
 			if err := add(reading{k: k, v: v, who: t.signer(secretKind.rules, authorIn(v)), path: p}, len(v)); err != nil {
 				return err
 			}
@@ -89,7 +90,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 // readAll opens the current versions of secrets on all cores, and logs the reads.
 func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (values []Value, err error) {
 	values = make([]Value, 0, len(paths))
-	need, log := &needsDecision{}, readLog{t: t}
+	need, log, free := &needsDecision{}, readLog{t: t}, buffers{}
 	worker := func() func(*reading) {
 		own, h := s.inOrder(), t.another()
 		return func(r *reading) {
@@ -110,6 +111,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 			}
 		}
 		values = append(values, v)
+		free.back(r.v)
 		s.v.opts.step(len(values), len(paths))
 		return nil
 	}
@@ -118,7 +120,7 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 			r := reading{path: p, head: heads[i], n: heads[i].Version}
 			err := t.find(&r)
 			if err == nil {
-				r.v = bytes.Clone(r.v)
+				r.v = free.copyOf(r.v)
 				err = add(r, len(r.v))
 			}
 			if err != nil {

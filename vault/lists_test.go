@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -573,4 +574,52 @@ func TestLookFindsImports(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list of many secrets, which several cores read, has what each secret has by itself, in order. If one of them is
+// damaged, the list names that one.
+func TestAListOfMany(t *testing.T) {
+	v := newVictim(t)
+	ns, err := tokens.ParseNamespace("many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500
+	want := map[string]string{} // by path: the type
+	v.do(func(s *Session) {
+		for i, kind := range Types {
+			var items []Item
+			for k := i; k < n; k += len(Types) {
+				items = append(items, Item{fmt.Sprintf("K%03d", k), []byte("a value")})
+				want[fmt.Sprintf("many/K%03d", k)] = kind
+			}
+			if _, err := s.Import(ns, items, ImportOptions{Type: kind}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := s.List(ns, false)
+		if err != nil || len(list) != n {
+			t.Fatal(len(list), err)
+		}
+		ids := map[string]bool{}
+		for i, secret := range list {
+			name := secret.Path.String()
+			if name != fmt.Sprintf("many/K%03d", i) || secret.Type != want[name] || secret.Version != 1 || ids[secret.ID] {
+				t.Errorf("item %d: %+v", i, secret)
+			}
+			ids[secret.ID] = true
+			if alone, _, err := s.History(secret.Path); err != nil || alone != secret {
+				t.Errorf("%s is %+v in the list and %+v by itself, %v", name, secret, alone, err)
+			}
+		}
+	})
+	damaged := bytes.Clone(v.take(bucketSecrets, []byte("many/K317")))
+	damaged[len(damaged)-1] ^= 1
+	v.give(bucketSecrets, []byte("many/K317"), damaged)
+	v.do(func(s *Session) {
+		list, err := s.List(ns, false)
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(fmt.Sprint(err), "many/K317") {
+			t.Errorf("%d secrets are listed, though one is damaged: %v", len(list), err)
+		}
+	})
 }

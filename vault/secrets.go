@@ -473,18 +473,42 @@ func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	return list, err
 }
 
+// heads calls fn for the head of every secret in and below a namespace, in the order of their paths. It checks MACs alone,
+// on all cores, and stops at the first head that is damaged.
 func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error {
+	type job struct {
+		k, v []byte
+		path tokens.Path
+		head secretBody
+		err  error
+	}
 	var prefix []byte
 	if ns != (tokens.Namespace{}) {
 		prefix = []byte(ns.String() + "/")
 	}
-	return secretKind.each(t, prefix, func(k []byte, head secretBody, _ record) error {
-		p, err := tokens.ParsePath(string(k))
-		if err != nil {
-			return secretKind.damaged(k, "its key is not a path")
+	worker := func() func(*job) {
+		h := t.another()
+		return func(j *job) {
+			if j.head, _, j.err = secretKind.decode(h, j.k, j.v); j.err != nil {
+				return
+			}
+			if j.path, j.err = tokens.ParsePath(string(j.k)); j.err != nil {
+				j.err = secretKind.damaged(j.k, "its key is not a path")
+			}
 		}
-		fn(p, head)
-		return nil
+	}
+	var free buffers
+	done := func(j *job) error {
+		if j.err == nil {
+			fn(j.path, j.head)
+		}
+		free.back(j.k, j.v)
+		return j.err
+	}
+	return inBatches(worker, done, func(add func(job, int) error) error {
+		return t.walk(bucketSecrets, prefix, func(k, v []byte) error {
+			return add(job{k: free.copyOf(k), v: free.copyOf(v)}, len(v))
+		})
 	})
 }
 
