@@ -57,6 +57,7 @@ func (c envExport) Run(a *app) error {
 	err = c.with(a, func() error {
 		h = handover{naming: c.naming, ns: chosen.ns, takes: format.takes, zeros: format.zeros}
 		return a.withSession(access{progress: "exporting"}, func(s *vault.Session) error {
+			a.manyRecords()
 			if err := h.read(s); err != nil {
 				return err
 			}
