@@ -54,14 +54,23 @@ func prune(group reflect.Type, args []string) (t reflect.Type, ok bool) {
 
 // namesOf returns the words that name a command, as kong takes them from its field.
 func namesOf(f reflect.StructField) []string {
-	name := f.Tag.Get("name")
-	if name == "" {
-		for i, r := range f.Name {
-			if i > 0 && unicode.IsUpper(r) {
-				name += "-"
-			}
-			name += string(unicode.ToLower(r))
-		}
+	return append(strings.Split(f.Tag.Get("aliases"), ","), nameOf(f))
+}
+
+// nameOf returns the name of a command, a flag or an argument, as kong takes it from its
+// field: APIKey is api-key.
+func nameOf(f reflect.StructField) string {
+	if name := f.Tag.Get("name"); name != "" {
+		return name
 	}
-	return append(strings.Split(f.Tag.Get("aliases"), ","), name)
+	var b strings.Builder
+	runes := []rune(f.Name)
+	for i, r := range runes {
+		if i > 0 && unicode.IsUpper(r) &&
+			(unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }

@@ -25,6 +25,9 @@ func (a *app) parse(args []string) (func() error, error) {
 	if isVersion(args) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
+	if cmd, ok := a.quick(args); ok {
+		return func() error { return cmd.Run(a) }, nil
+	}
 	helped := false
 	help := func(int) { helped = true }
 	if grammar, ok := pruned(args); ok {
@@ -137,13 +140,16 @@ func nameByKey(root *kong.Node, args []string) {
 	if secrets == nil {
 		return
 	}
-	get := childNamed(secrets, "get")
-	if get != nil && slices.ContainsFunc(args, func(arg string) bool {
-		return strings.HasPrefix(arg, "-k") ||
-			strings.HasPrefix(arg, "--key")
-	}) {
+	if get := childNamed(secrets, "get"); get != nil && namesKey(args) {
 		get.Positional[0].Required = false
 	}
+}
+
+// namesKey reports whether --key may be on a command line.
+func namesKey(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return strings.HasPrefix(arg, "-k") || strings.HasPrefix(arg, "--key")
+	})
 }
 
 // isVersion reports whether a command line asks for the version, with or without --json.
