@@ -156,8 +156,11 @@ func SweepFiles(dirs ...string) {
 			continue
 		}
 		for _, entry := range entries {
+			if !entry.IsDir() || !strings.HasPrefix(entry.Name(), filesPrefix) {
+				continue
+			}
 			info, err := entry.Info()
-			if err != nil || !entry.IsDir() || !strings.HasPrefix(entry.Name(), filesPrefix) {
+			if err != nil {
 				continue
 			}
 			if path := filepath.Join(dir, entry.Name()); !disk.AccessTo(path, info).Another {
