@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -372,10 +373,10 @@ type family struct {
 }
 
 var actingNames = sync.OnceValue(func() *actingTable {
-	t := &actingTable{exact: map[string]*actingRow{}, folded: map[string]*actingRow{}}
+	t := &actingTable{exact: make(map[string]*actingRow, 1000), folded: map[string]*actingRow{}}
 	for i := range actingRows {
 		row := &actingRows[i]
-		for _, name := range expandBraces(row.names) {
+		for name := range expandBraces(row.names) {
 			name = sameVariable(name)
 			if row.fold {
 				name = strings.ToUpper(name)
@@ -410,7 +411,7 @@ func (t *actingTable) row(name string) *actingRow {
 			is = upper
 		}
 		if (f.whole || !ends) && len(is) >= len(f.before)+len(f.after) && strings.HasPrefix(is, f.before) &&
-			strings.HasSuffix(is, f.after) && !slices.Contains(expandBraces(f.but), name) {
+			strings.HasSuffix(is, f.after) && !slices.Contains(slices.Collect(expandBraces(f.but)), name) {
 			return f.actingRow
 		}
 	}
@@ -418,17 +419,26 @@ func (t *actingTable) row(name string) *actingRow {
 }
 
 // expandBraces splits names at blanks, and makes one name for each of those in braces.
-func expandBraces(names string) (list []string) {
-	for _, name := range strings.Fields(names) {
-		before, rest, found := strings.Cut(name, "{")
-		if !found {
-			list = append(list, name)
-			continue
-		}
-		choices, after, _ := strings.Cut(rest, "}")
-		for _, choice := range strings.Split(choices, ",") {
-			list = append(list, expandBraces(before+choice+after)...)
+func expandBraces(names string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for name := range strings.FieldsSeq(names) {
+			if !expandName(name, yield) {
+				return
+			}
 		}
 	}
-	return list
+}
+
+func expandName(name string, yield func(string) bool) bool {
+	before, rest, found := strings.Cut(name, "{")
+	if !found {
+		return yield(name)
+	}
+	choices, after, _ := strings.Cut(rest, "}")
+	for choice := range strings.SplitSeq(choices, ",") {
+		if !expandName(before+choice+after, yield) {
+			return false
+		}
+	}
+	return true
 }
