@@ -142,18 +142,24 @@ func workingDir(t *testing.T) string {
 	return dir
 }
 
-// BenchmarkInProcess measures a read by a program inside of this process.
+// BenchmarkInProcess measures commands that a program runs inside of this process, as a test does.
 func BenchmarkInProcess(b *testing.B) {
-	home := b.TempDir()
-	var out bytes.Buffer
-	p := commands.Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: []string{"HOME=" + home}, Dir: home}
-	if exit := p.Run([]string{"secrets", "set", "a/KEY", "value"}); exit != 0 {
-		b.Fatal(out.String())
-	}
-	for b.Loop() {
-		out.Reset()
-		if exit := p.Run([]string{"secrets", "get", "a/KEY"}); exit != 0 || out.String() != "value" {
-			b.Fatal(exit, out.String())
-		}
+	for _, line := range []string{"status", "secrets get a/KEY", "secrets set a/KEY v", "secrets list a", "env export a"} {
+		b.Run(line, func(b *testing.B) {
+			home := b.TempDir()
+			var out bytes.Buffer
+			p := commands.Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: []string{"HOME=" + home}, Dir: home}
+			if exit := p.Run([]string{"secrets", "set", "a/KEY", "value"}); exit != 0 {
+				b.Fatal(out.String())
+			}
+			args := strings.Fields(line)
+			b.ReportAllocs()
+			for b.Loop() {
+				out.Reset()
+				if exit := p.Run(args); exit != 0 || out.Len() == 0 {
+					b.Fatal(exit, out.String())
+				}
+			}
+		})
 	}
 }
