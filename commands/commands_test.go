@@ -226,6 +226,32 @@ func TestParseErrorsRepeatNothing(t *testing.T) {
 	}
 }
 
+// A value on the command line is stored as it is, and any other text that is not UTF-8 is refused, whichever reader
+// reads the line.
+func TestBytesOnTheCommandLine(t *testing.T) {
+	home := t.TempDir()
+	for _, args := range [][]string{
+		{"secrets", "set", "a/K", "x\xffy"}, {"secrets", "set", "-na", "K", "x\xffy"},
+		{"secrets", "rotate", "a/K", "--value", "x\xffy"}, {"secrets", "rotate", "-na", "K", "--value", "x\xffy"},
+	} {
+		if _, stderr, exit := run(t, home, time.Now(), args...); exit != exitDone {
+			t.Fatalf("%q: %s", args, stderr)
+		}
+		if stdout, _, _ := run(t, home, time.Now(), "secrets", "get", "a/K"); stdout != "x\xffy" {
+			t.Errorf("%q stored %q", args, stdout)
+		}
+	}
+	for _, args := range [][]string{
+		{"secrets", "get", "a/K\xff"}, {"secrets", "get", "-na", "K", "--reason", "\xff"}, {"env", "export", "a", "--output=" + home + "/\xff"},
+		{"run", "--env", "\xff=a/K", "--", "true"},
+	} {
+		_, stderr, exit := run(t, home, time.Now(), args...)
+		if exit != exitUsage || !strings.Contains(stderr, "not UTF-8") || strings.Contains(stderr, "\xff") {
+			t.Errorf("%q: exit code %d, %q", args, exit, stderr)
+		}
+	}
+}
+
 // For every command, ass help --json says what it prints, and for every exit code, what it means.
 func TestHelpIsComplete(t *testing.T) {
 	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -82,6 +83,7 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 			"audit log that proves itself."),
 		kong.Writers(a.out.w, io.Discard),
 		kong.Bind(a),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeText)),
 		kong.PostBuild(a.nameVariables),
 		kong.Resolvers(kong.ResolverFunc(a.fromVariable)),
 		kong.ValueFormatter(a.helpWithVariable),
@@ -95,6 +97,30 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 		}),
 	)
 }
+
+// decodeText is how kong reads a text. By itself it puts U+FFFD in place of bytes that are
+// not UTF-8: another value would be stored, and the program of ass run would get other
+// arguments.
+func decodeText(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("text")
+	if err != nil {
+		return err
+	}
+	text, ok := token.Value.(string)
+	if !ok || !isText(ctx.Value.Name, text) {
+		return errBytes
+	}
+	target.SetString(text)
+	return nil
+}
+
+// isText reports whether a flag or an argument may be a text. All but those that are handed
+// on as they are must be UTF-8.
+func isText(name, text string) bool {
+	return name == "value" || name == "command" || utf8.ValidString(text)
+}
+
+var errBytes = errors.New("it is not UTF-8")
 
 // parsed takes over the parsed command line, and returns the function that runs it.
 func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, error) {
@@ -221,6 +247,9 @@ func (a *app) explainParse(err error, args []string) error {
 	var syntax *tokens.SyntaxError
 	if errors.As(err, &syntax) {
 		return usagef("%v", syntax)
+	}
+	if errors.Is(err, errBytes) {
+		return usagef("a text on the command line is not UTF-8; pass a value that is none through stdin or --file; %s", see)
 	}
 	if m := flagValue().FindStringSubmatch(text); m != nil {
 		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && a.getenv(v) != "" && !givenIn(args, parse,

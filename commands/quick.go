@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Kong builds a grammar anew in every process, which takes a sixth of a whole
@@ -71,6 +70,7 @@ type quickFlag struct {
 
 type quickArg struct {
 	v        reflect.Value
+	name     string
 	required bool
 	rest     bool // it takes all that follows
 }
@@ -93,14 +93,15 @@ func (l *quickLine) fields(v reflect.Value) bool {
 			}
 			continue
 		}
-		if text, ok := f.Tag.Lookup("default"); ok && !setQuick(fv, text) {
+		name := nameOf(f)
+		if text, ok := f.Tag.Lookup("default"); ok && !setQuick(fv, name, text) {
 			return false
 		}
 		if has(f, "arg") {
-			l.args = append(l.args, quickArg{fv, !has(f, "optional"), has(f, "passthrough")})
+			l.args = append(l.args, quickArg{fv, name, !has(f, "optional"), has(f, "passthrough")})
 			continue
 		}
-		l.flags = append(l.flags, &quickFlag{v: fv, name: nameOf(f), short: f.Tag.Get("short"), at: l.command,
+		l.flags = append(l.flags, &quickFlag{v: fv, name: name, short: f.Tag.Get("short"), at: l.command,
 			sep: f.Tag.Get("sep"), required: has(f, "required")})
 	}
 	return true
@@ -189,10 +190,10 @@ func (l *quickLine) flag(args []string) (rest []string, ok bool) {
 // take sets a flag from a text.
 func (f *quickFlag) take(text string) bool {
 	if f.v.Kind() != reflect.Slice {
-		return setQuick(f.v, text)
+		return setQuick(f.v, f.name, text)
 	}
 	list, ok := f.v.Addr().Interface().(*[]string)
-	if !ok || f.sep != "none" || !utf8.ValidString(text) {
+	if !ok || f.sep != "none" || !isText(f.name, text) {
 		return false
 	}
 	*list = append(*list, text)
@@ -203,7 +204,7 @@ func (f *quickFlag) take(text string) bool {
 func (l *quickLine) positional(args []string) (rest []string, ok bool) {
 	if args[0] == "--" && (l.n == len(l.args) || !l.args[l.n].rest) {
 		for _, arg := range args[1:] {
-			if l.n == len(l.args) || !setQuick(l.args[l.n].v, arg) {
+			if l.n == len(l.args) || !setQuick(l.args[l.n].v, l.args[l.n].name, arg) {
 				return nil, false
 			}
 			l.n++
@@ -216,10 +217,10 @@ func (l *quickLine) positional(args []string) (rest []string, ok bool) {
 	arg := l.args[l.n]
 	l.n++
 	if !arg.rest {
-		return args[1:], setQuick(arg.v, args[0])
+		return args[1:], setQuick(arg.v, arg.name, args[0])
 	}
 	list, ok := arg.v.Addr().Interface().(*[]string)
-	if !ok || slices.ContainsFunc(args, func(arg string) bool { return !utf8.ValidString(arg) }) {
+	if !ok || slices.ContainsFunc(args, func(text string) bool { return !isText(arg.name, text) }) {
 		return nil, false
 	}
 	*list = slices.Clone(args)
@@ -247,9 +248,9 @@ func (l *quickLine) readVariables(a *app) bool {
 
 // setQuick sets a field from a text, as kong does. It reports false for a text of another
 // form, and for a field of a type that it does not know.
-func setQuick(v reflect.Value, text string) bool {
-	if !utf8.ValidString(text) {
-		return false // kong replaces bytes
+func setQuick(v reflect.Value, name, text string) bool {
+	if !isText(name, text) {
+		return false
 	}
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
