@@ -3,7 +3,6 @@ package redact
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,28 +22,39 @@ func formsOf(value []byte) []string {
 	forms := []string{s, lower, strings.ToUpper(lower), url.QueryEscape(s), url.PathEscape(s)}
 	if strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 || !isUnreserved(byte(r)) }) >= 0 {
 		for _, kept := range []string{"", "/", "!'()*", "/!'()*"} { // by RFC 3986, by Python, by JavaScript
-			forms = append(forms, percentEncoded(s, kept, "%%%02X"), percentEncoded(s, kept, "%%%02x"))
+			if kept == "" || strings.ContainsAny(s, kept) {
+				forms = append(forms, percentEncoded(s, kept, upperDigits), percentEncoded(s, kept, lowerDigits))
+			}
 		}
 	}
 	forms = append(forms, jsonForms(s)...)
 	if trimmed := strings.TrimRight(s, "\n"); trimmed != s { // as $(…) hands it on
 		forms = append(forms, trimmed)
 	}
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		forms = append(forms, enc.EncodeToString(value))
-		// Inside a longer text, a value is encoded at one of three offsets. The
-		// characters that depend on its neighbours are left out.
-		for offset := range 3 {
-			padded := append(make([]byte, offset), value...)
-			whole := enc.WithPadding(base64.NoPadding).EncodeToString(padded)
-			from, to := (offset*8+5)/6, len(padded)*8/6
-			if core := whole[from:to]; len(core) >= anywhere {
-				forms = append(forms, core)
-			}
+	inBase64 := []string{base64.StdEncoding.EncodeToString(value)}
+	// Inside a longer text, a value is encoded at one of three offsets. The characters
+	// that depend on its neighbours are left out.
+	for offset, padded := range [][]byte{value, append([]byte{0}, value...), append([]byte{0, 0}, value...)} {
+		whole := base64.RawStdEncoding.EncodeToString(padded)
+		from, to := (offset*8+5)/6, len(padded)*8/6
+		if core := whole[from:to]; len(core) >= anywhere {
+			inBase64 = append(inBase64, core)
+		}
+	}
+	for _, form := range inBase64 {
+		if forms = append(forms, form); strings.ContainsAny(form, "+/") { // in a URL, it has others
+			forms = append(forms, inURL.Replace(form))
 		}
 	}
 	return forms
 }
+
+var inURL = strings.NewReplacer("+", "-", "/", "_")
+
+const (
+	lowerDigits = "0123456789abcdef"
+	upperDigits = "0123456789ABCDEF"
+)
 
 func isUnreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' ||
@@ -53,14 +63,17 @@ func isUnreserved(c byte) bool {
 
 // percentEncoded returns s percent-encoded as in a URL. Only letters, digits, -_.~ and the
 // bytes in kept stay as they are.
-func percentEncoded(s, kept, format string) string {
+func percentEncoded(s, kept, digits string) string {
 	var b strings.Builder
+	b.Grow(len(s) + 16)
 	for i := range len(s) {
 		c := s[i]
 		if isUnreserved(c) || strings.IndexByte(kept, c) >= 0 {
 			b.WriteByte(c)
 		} else {
-			fmt.Fprintf(&b, format, c)
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
 		}
 	}
 	return b.String()
@@ -91,8 +104,11 @@ var jsonWriters = []jsonWriter{
 // jsonForms returns s as JSON encoders write it inside the quotes, and as they write a JSON
 // text that is itself a string in JSON.
 func jsonForms(s string) (forms []string) {
-	for _, digits := range []string{"0123456789abcdef", "0123456789ABCDEF"} {
+	for _, digits := range []string{lowerDigits, upperDigits} {
 		once := written(s, digits)
+		if digits == upperDigits && !slices.ContainsFunc(once, func(form string) bool { return strings.Contains(form, `\u`) }) {
+			break // nothing has digits
+		}
 		forms = append(forms, once...)
 		if len(s) > mostForms {
 			continue

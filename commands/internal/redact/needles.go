@@ -60,12 +60,13 @@ func New(secrets []Secret, rules Rules) *Needles {
 	var list []needle
 	seen := map[string]bool{}
 	add := func(key string, least int, forms ...string) {
+		mark := "[redacted:" + key + "]"
 		for _, form := range forms {
 			if len(form) < least || seen[form] {
 				continue
 			}
 			seen[form] = true
-			list = append(list, needle{text: form, mark: "[redacted:" + key + "]", word: len(form) < anywhere})
+			list = append(list, needle{text: form, mark: mark, word: len(form) < anywhere})
 		}
 	}
 	for _, s := range secrets {
@@ -118,23 +119,7 @@ func index(list []needle) *Needles {
 	n.stride = min(shortest-gram+1, mostStride)
 	n.inside = make([]uint64, 1<<filterBits/64)
 	n.starts = make([]uint64, 1<<filterBits/64)
-	n.list = slices.Clone(n.short)
-	bucket := func(a needle) uint32 { return hash(gramAt(a.text)) >> (32 - bucketBits) }
-	slices.SortFunc(n.list, func(a, b needle) int {
-		if x, y := bucket(a), bucket(b); x != y {
-			return int(x) - int(y)
-		}
-		return len(b.text) - len(a.text)
-	})
-	n.byGram = make([]int32, 1<<bucketBits+1)
-	at := 0
-	for b := range uint32(1 << bucketBits) {
-		n.byGram[b] = int32(at)
-		for at < len(n.list) && bucket(n.list[at]) == b {
-			at++
-		}
-	}
-	n.byGram[1<<bucketBits] = int32(len(n.list))
+	n.sortByGram()
 	for _, t := range n.list {
 		set(n.starts, hash(gramAt(t.text)))
 		for i := range n.stride {
@@ -142,6 +127,25 @@ func index(list []needle) *Needles {
 		}
 	}
 	return n
+}
+
+// sortByGram puts the texts of a bucket side by side. Those that begin with the same gram
+// stay in their order, the longest first.
+func (n *Needles) sortByGram() {
+	bucket := func(t *needle) uint32 { return hash(gramAt(t.text)) >> (32 - bucketBits) }
+	n.byGram = make([]int32, 1<<bucketBits+2)
+	for i := range n.short {
+		n.byGram[bucket(&n.short[i])+2]++
+	}
+	for b := range 1 << bucketBits {
+		n.byGram[b+2] += n.byGram[b+1]
+	}
+	n.list = make([]needle, len(n.short))
+	for _, t := range n.short { // where a bucket ends moves on, up to where the next one begins
+		end := &n.byGram[bucket(&t)+1]
+		n.list[*end] = t
+		*end++
+	}
 }
 
 func set(bits []uint64, h uint32) { h >>= 32 - filterBits; bits[h/64] |= 1 << (h % 64) }
