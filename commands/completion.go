@@ -76,7 +76,7 @@ func (a *app) complete(root *kong.Node, words []string) error {
 	var candidates []string
 	switch {
 	case previous != nil:
-		candidates = a.candidates(at, previous.Name, previous.Enum)
+		candidates = a.candidates(at, previous.Name, previous.Enum, current)
 	case strings.HasPrefix(current, "-"):
 		for _, f := range flagsOf(at) {
 			candidates = append(candidates, "--"+f.Name)
@@ -89,7 +89,7 @@ func (a *app) complete(root *kong.Node, words []string) error {
 		}
 	case len(at.Positional) > 0:
 		p := at.Positional[min(given, len(at.Positional)-1)]
-		candidates = a.candidates(at, p.Name, p.Enum)
+		candidates = a.candidates(at, p.Name, p.Enum, current)
 	}
 	for _, text := range candidates {
 		if strings.HasPrefix(text, current) {
@@ -143,7 +143,8 @@ var fixed = map[string][]string{
 // other names.
 var plainName = pattern(`^[A-Za-z0-9._/-]+$`)
 
-func (a *app) candidates(at *kong.Node, name, enum string) []string {
+// candidates lists what a flag or an argument can be, given how it begins. Some may begin in another way.
+func (a *app) candidates(at *kong.Node, name, enum, current string) []string {
 	if list, ok := fixed[name]; ok {
 		if command := commandName(at); name == "tier" && (command == "unlock" || command == "tokens issue") {
 			return list[:2] // what a token can read without approval
@@ -154,14 +155,13 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 		return strings.Split(enum, ",")
 	}
 	var list []string
-	names := a.names()
 	switch name {
 	case "path", "stdin":
-		for _, p := range names.Paths {
+		for _, p := range a.paths(current) {
 			list = append(list, p.String())
 		}
 	case "namespace", "in":
-		for _, p := range names.Paths { // with its parents
+		for _, p := range a.paths(current) { // with its parents
 			ns := p.Namespace().String()
 			for i := range ns {
 				if ns[i] == '/' {
@@ -171,11 +171,11 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 			list = append(list, ns)
 		}
 	case "agent", "agent-id":
-		list = names.Agents
+		list = a.ownersNames((*vault.Vault).AgentNames)
 	case "id":
-		list = names.Pending
+		list = a.ownersNames((*vault.Vault).PendingIDs)
 	case "token-id":
-		list = names.Tokens
+		list = a.ownersNames((*vault.Vault).TokenIDs)
 	case "profile":
 		if cfg, err := a.loadConfig(); err == nil {
 			for profile := range cfg.Profiles {
@@ -188,18 +188,29 @@ func (a *app) candidates(at *kong.Node, name, enum string) []string {
 	return slices.Compact(list)
 }
 
-// names lists the names in the vault, read without a key and not verified. It leaves
-// out the paths that an agent may not use. On an error, there are no candidates.
-func (a *app) names() (names vault.Names) {
+// paths lists the paths that begin with a text, read without a key and not verified. It leaves out those that an agent
+// may not use. On an error, there are none.
+func (a *app) paths(beginning string) (list []tokens.Path) {
 	a.LockTimeout = 0
 	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
-		if names, err = v.Names(); err == nil && s != nil {
-			names.Paths = slices.DeleteFunc(names.Paths, func(p tokens.Path) bool {
+		if list, err = v.Paths(beginning); err == nil && s != nil {
+			list = slices.DeleteFunc(list, func(p tokens.Path) bool {
 				return !s.Can(tokens.Read, p) && !s.Can(tokens.Write, p) && !s.Can(tokens.Delete, p)
 			})
-			names.Agents, names.Tokens, names.Pending = nil, nil, nil
 		}
 		return err
 	})
-	return names
+	return list
+}
+
+// ownersNames lists names that an agent is not shown.
+func (a *app) ownersNames(of func(*vault.Vault) ([]string, error)) (list []string) {
+	a.LockTimeout = 0
+	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
+		if s == nil {
+			list, err = of(v)
+		}
+		return err
+	})
+	return list
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"ass/tokens"
@@ -37,6 +38,28 @@ func TestGetDoesNotGrow(t *testing.T) {
 	for _, who := range []string{"owner", "agent", "token"} {
 		large.getFromTheRest(t, who)
 	}
+	if s, l := small.completed(t), large.completed(t); l > s+chance.pages {
+		t.Errorf("completing a path reads %d pages in a vault of %d secrets, and %d in one of %d", s, small.secrets, l, large.secrets)
+	}
+}
+
+// completed returns how many pages it takes to list the paths that begin with most of one.
+func (p population) completed(t *testing.T) int {
+	v, err := Open(p.path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	checked, err := v.db.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := benchPath(t, p.secrets/2).String()
+	list, err := v.Paths(path[:len(path)-1])
+	if err != nil || len(list) == 0 || len(list) > 10 || !strings.HasPrefix(list[0].String(), path[:len(path)-1]) {
+		t.Fatalf("%s: %d paths, %v", path, len(list), err)
+	}
+	return len(checked().Pages)
 }
 
 // population is a vault with many agents and secrets, and a log entry for each secret.

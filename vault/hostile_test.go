@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -479,7 +480,13 @@ func (h *hostile) keyless() {
 	}
 	defer v.Close()
 	h.step("info", func() error { _, err := v.Info(); return err })
-	h.step("names", func() error { _, err := v.Names(); return err })
+	h.step("names", func() error {
+		_, err1 := v.Paths("")
+		_, err2 := v.AgentNames()
+		_, err3 := v.TokenIDs()
+		_, err4 := v.PendingIDs()
+		return cmp.Or(err1, err2, err3, err4)
+	})
 	h.step("log", func() error { _, err := v.Log(5, nil); return err })
 	h.step("log", func() error { _, _, err := v.LogAfter(3, nil); return err })
 	h.step("log", func() error {

@@ -6,6 +6,7 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
+	"ass/vault/internal/bolt"
 )
 
 // The functions in this file need no key, so they cannot check what they read. Show
@@ -109,41 +110,49 @@ func (v *Vault) HasAgents() (found bool, err error) {
 	return found, err
 }
 
-// Names are the names and ids in a vault.
-type Names struct {
-	Paths   []tokens.Path // of secrets that are not deleted
-	Agents  []string      // names of active agents
-	Tokens  []string      // ids
-	Pending []string      // ids of requests without a decision
-}
-
-// Names lists the names and ids that a command line can refer to.
-func (v *Vault) Names() (n Names, err error) {
-	answered := map[string]bool{}
-	for bucket, fn := range map[string]func(k, value []byte){
-		bucketSecrets: func(k, value []byte) {
+// Paths lists the paths that begin with a text, of secrets that are not deleted, in order. It reads no other record, and
+// checks none: it is for suggestions on a command line, as are the lists below.
+func (v *Vault) Paths(beginning string) (list []tokens.Path, err error) {
+	err = v.db.View(func(b *bolt.Tx) error {
+		return b.Walk(bucketSecrets, []byte(beginning), func(k, value []byte) error {
 			head, _ := peek[secretBody](value)
 			if p, err := tokens.ParsePath(string(k)); err == nil && head.DeletedAt == nil {
-				n.Paths = append(n.Paths, p)
+				list = append(list, p)
 			}
-		},
-		bucketAgents: func(_, value []byte) {
-			if body, ok := peek[agentBody](value); ok && body.RevokedAt == nil {
-				n.Agents = append(n.Agents, body.Name)
-			}
-		},
-		bucketTokens:    func(k, _ []byte) { n.Tokens = append(n.Tokens, string(k)) },
-		bucketDecisions: func(k, _ []byte) { answered[string(k)] = true },
-	} {
-		if err := v.db.Each(bucket, fn); err != nil {
-			return n, err
-		}
-	}
-	return n, v.db.Each(bucketRequests, func(k, _ []byte) {
-		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {
-			n.Pending = append(n.Pending, id.String())
+			return nil
+		})
+	})
+	return list, err
+}
+
+// AgentNames lists the names of the active agents.
+func (v *Vault) AgentNames() (list []string, err error) {
+	err = v.db.Each(bucketAgents, func(_, value []byte) {
+		if body, ok := peek[agentBody](value); ok && body.RevokedAt == nil {
+			list = append(list, body.Name)
 		}
 	})
+	return list, err
+}
+
+// TokenIDs lists the ids of the tokens that have a record.
+func (v *Vault) TokenIDs() (list []string, err error) {
+	err = v.db.Each(bucketTokens, func(k, _ []byte) { list = append(list, string(k)) })
+	return list, err
+}
+
+// PendingIDs lists the ids of the requests without a decision.
+func (v *Vault) PendingIDs() (list []string, err error) {
+	answered := map[string]bool{}
+	if err := v.db.Each(bucketDecisions, func(k, _ []byte) { answered[string(k)] = true }); err != nil {
+		return nil, err
+	}
+	err = v.db.Each(bucketRequests, func(k, _ []byte) {
+		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {
+			list = append(list, id.String())
+		}
+	})
+	return list, err
 }
 
 // Log returns the newest matching entries, newest first. It returns at most limit entries, and looks at none behind them;
