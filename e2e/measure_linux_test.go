@@ -80,12 +80,13 @@ func (l load) warning() string {
 // meter measures command lines.
 type meter struct {
 	dir, ass, floor string
-	null, stderr    *os.File // of all measured processes
+	null            *os.File // stdin of all measured processes
+	stdout, stderr  *os.File // not /dev/null: agents create would not print a key there
 
 	nothing, get, put *row // rows of the floor program
 	rows              []*row
 	tools, absent     []string // peers that are installed, and that are not
-	dotenv            string   // a file of 1,000 variables
+	dotenv, fortyVars string   // files of 1,000 and of 40 variables
 }
 
 // row is one command line and its measurements.
@@ -111,6 +112,7 @@ type row struct {
 // goal is the target of a row; a zero field sets none.
 type goal struct {
 	over, group, ms, mib float64
+	before               float64  // times the earlier program
 	ahead                []string // tools that must be slower
 }
 
@@ -127,13 +129,14 @@ func newMeter(t *testing.T) *meter {
 			t.Fatalf("%v\n%s", err, b)
 		}
 	}
-	var err1, err2 error
+	var err1, err2, err3 error
 	m.null, err1 = os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	m.stderr, err2 = os.Create(filepath.Join(m.dir, "stderr"))
-	if err := errors.Join(err1, err2); err != nil {
+	m.stdout, err2 = os.Create(filepath.Join(m.dir, "stdout"))
+	m.stderr, err3 = os.Create(filepath.Join(m.dir, "stderr"))
+	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { m.null.Close(); m.stderr.Close() })
+	t.Cleanup(func() { m.null.Close(); m.stdout.Close(); m.stderr.Close() })
 	return m
 }
 
@@ -178,6 +181,9 @@ func (m *meter) addRows(t *testing.T) {
 			"a value of a usual length")
 		if flat := (goal{group: 1.2}); n == sizes[0] || n == 100000 {
 			m.add(row{name: "status" + in, group: "status", goal: flat}, w.home, "", "status")
+			m.add(row{name: "whoami" + in, group: "whoami", goal: flat}, w.home, w.agent, "whoami")
+			m.add(row{name: "vault info" + in, group: "vault info", goal: flat}, w.home, "", "vault", "info")
+			m.add(row{name: "completion" + in, group: "completion", goal: flat}, w.home, "", completeWords(n)...)
 			m.add(row{name: "agents create" + in, group: "agents create", goal: flat}, rights, "", "agents", "create", "--name",
 				"new%d", "--scopes", "secrets:read:team0/*")
 			m.add(row{name: "tokens issue" + in, group: "tokens issue", goal: flat}, rights, "", "tokens", "issue", "--scopes",
@@ -185,32 +191,42 @@ func (m *meter) addRows(t *testing.T) {
 		}
 		if n >= teamSize && !listed {
 			listed = true
-			m.add(row{name: "list 10,000" + in, goal: goal{ms: 30, ahead: stores}, task: "list 10,000"}, w.home, "", "secrets",
+			m.add(row{name: "list 10,000" + in, goal: goal{over: 10, ahead: stores}, task: "list 10,000"}, w.home, "", "secrets",
 				"list", "team0")
 		}
 		if n == 100000 {
-			m.add(row{name: "vault rekey, 100,000 versions", slow: 3, goal: goal{ms: 4000}}, w.home, "", "vault", "rekey",
+			m.add(row{name: "vault rekey, 100,000 versions", slow: 3, goal: goal{before: 0.5}}, w.home, "", "vault", "rekey",
 				"--force")
+			m.addWhole(func(name string, args ...string) *row {
+				return m.add(row{name: name, slow: 3, goal: goal{before: 0.4}}, w.home, "", args...)
+			}, w.home)
+			if b, err := assIn(w.home, "vault", "backup", filepath.Join(w.home, "whole.db")); err != nil {
+				t.Fatalf("%v\n%s", err, b)
+			}
 		}
 	}
 	m.addGets(worlds[specs[2]], ", 1,000 secrets, "+thousands(*measureEntries)+" entries")
 	m.addGets(worlds[specs[3]], ", 10 secrets, 1,000 agents")
 
 	full := worlds[filling{secrets: 1000}]
-	m.add(row{name: "list 1,000", goal: goal{ms: 6, ahead: stores}, task: "list 1,000"}, full.home, "", "secrets", "list",
+	m.add(row{name: "list 1,000", goal: goal{over: 2.2, ahead: stores}, task: "list 1,000"}, full.home, "", "secrets", "list",
 		"team0")
 	sops := goal{ahead: []string{"sops"}}
 	m.add(row{name: "env export, 1,000", goal: sops, task: "export 1,000"}, full.home, "", "env", "export",
 		"team0/service0")
 	m.dotenv = filepath.Join(m.dir, "1000.env")
-	if err := os.WriteFile(m.dotenv, variables(1000), 0o600); err != nil {
+	m.fortyVars = filepath.Join(m.dir, "40.env")
+	if err := errors.Join(os.WriteFile(m.dotenv, variables(1000), 0o600), os.WriteFile(m.fortyVars, variables(40), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	small, fresh, empty := worlds[filling{secrets: 10}], filepath.Join(m.dir, "fresh"), filepath.Join(m.dir, "empty")
-	m.add(row{name: "env import, 1,000 new ones", goal: sops, task: "import 1,000", prep: func() error {
-		defer syscall.Sync() // otherwise the import would wait until this copy is on the disk
-		return errors.Join(os.RemoveAll(fresh), copyAll(small.home, fresh))
-	}}, fresh, "", "env", "import", m.dotenv, "--namespace", "imported")
+	m.add(row{name: "env import, 1,000 new ones", goal: sops, task: "import 1,000", prep: freshCopy(small.home, fresh)}, fresh, "",
+		"env", "import", m.dotenv, "--namespace", "imported")
+	forty := small.copy(t, "forty")
+	if b, err := assIn(forty, "env", "import", m.fortyVars, "--namespace", "forty"); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	m.add(row{name: "run, 40 secrets", goal: sops, task: "run with 40"}, forty, "", "run", "--namespace", "forty", "--", "true")
 	m.add(row{name: "new vault and first secret", goal: goal{ms: 20}, prep: func() error {
 		return errors.Join(os.RemoveAll(empty), os.Mkdir(empty, 0o700))
 	}}, empty, "", "secrets", "set", "demo/KEY", "a value of a usual length")
@@ -221,7 +237,7 @@ func (m *meter) addRows(t *testing.T) {
 	m.add(row{name: "audit verify" + in + ", again", slow: 1, goal: goal{ms: 2000}}, long, "", "audit", "verify")
 	if help, err := exec.Command(m.ass, "audit", "verify", "--help").Output(); err == nil && bytes.Contains(help,
 		[]byte("--all")) {
-		m.add(row{name: "audit verify --all" + in, slow: 1}, long, "", "audit", "verify", "--all")
+		m.add(row{name: "audit verify --all" + in, slow: 3, goal: goal{before: 0.6}}, long, "", "audit", "verify", "--all")
 	}
 }
 
@@ -235,10 +251,52 @@ func (m *meter) addGets(w filledHome, in string) {
 	}
 }
 
-// add adds a command line of ass. A %d in an argument becomes the number of the run.
-func (m *meter) add(r row, home, key string, args ...string) {
+// addWhole adds the rows that read all of a vault of 100,000 secrets. There is a backup of it, whole.db.
+func (m *meter) addWhole(add func(name string, args ...string) *row, home string) {
+	const in = ", 100,000 secrets"
+	backup, made := filepath.Join(home, "whole.db"), filepath.Join(home, "made.db")
+	remove := func() error {
+		old, err := filepath.Glob(vaultFile(home) + ".*-*") // that restores have replaced
+		for _, name := range append(old, made) {
+			if rerr := os.Remove(name); rerr != nil && !os.IsNotExist(rerr) {
+				err = rerr
+			}
+		}
+		syscall.Sync()
+		return err
+	}
+	add("vault check"+in, "vault", "check")
+	add("vault backup"+in, "vault", "backup", made).prep = remove
+	add("vault salvage"+in, "vault", "salvage", vaultFile(home), made).prep = remove
+	add("vault restore"+in, "vault", "restore", backup, "--force").prep = remove
+}
+
+// freshCopy returns what makes a new copy of a home.
+func freshCopy(from, to string) func() error {
+	return func() error {
+		defer syscall.Sync() // otherwise what follows would wait until this copy is on the disk
+		return errors.Join(os.RemoveAll(to), copyAll(from, to))
+	}
+}
+
+// completeWords is the command line with which a shell asks for the paths that begin with most of one.
+func completeWords(n int) []string {
+	path := secretPath(n / 2)
+	return []string{"__complete", "secrets", "get", path[:len(path)-1]}
+}
+
+// add adds a command line of ass.
+func (m *meter) add(r row, home, key string, args ...string) *row {
+	r.line(m.ass, home, key, args...)
+	m.rows = append(m.rows, &r)
+	return &r
+}
+
+// line sets the command line of a row, for a home and for the owner or an agent's key. A %d in an argument becomes the
+// number of the run.
+func (r *row) line(ass, home, key string, args ...string) {
 	r.args = func(run int) []string {
-		now := append([]string{m.ass}, args...)
+		now := append([]string{ass}, args...)
 		for i, arg := range now[1:] {
 			now[i+1] = strings.ReplaceAll(arg, "%d", fmt.Sprint(run))
 		}
@@ -248,7 +306,6 @@ func (m *meter) add(r row, home, key string, args ...string) {
 	if key != "" {
 		r.env = append(r.env, "ASS_AGENT_KEY="+key)
 	}
-	m.rows = append(m.rows, &r)
 }
 
 func measuredEnv(home string) []string { return append(withHome(home), "GOMAXPROCS=") }
@@ -258,7 +315,7 @@ func measuredEnv(home string) []string { return append(withHome(home), "GOMAXPRO
 func (m *meter) run(r *row, before ...string) (took, cpu time.Duration, err error) {
 	r.runs++
 	args := append(before, r.args(r.runs)...)
-	attr := &os.ProcAttr{Env: r.env, Files: []*os.File{m.null, m.null, m.stderr}}
+	attr := &os.ProcAttr{Env: r.env, Files: []*os.File{m.null, m.stdout, m.stderr}}
 	if r.prep != nil {
 		if err := r.prep(); err != nil {
 			return 0, 0, err
@@ -313,6 +370,11 @@ func (m *meter) measureAll(t *testing.T) {
 			}
 		}
 	}
+	for _, r := range slow {
+		if p := r.peers[before]; p != nil {
+			p.env = (&exec.Cmd{Env: p.env}).Environ()
+		}
+	}
 	for _, r := range slices.Concat(quick, slow) {
 		r.env = (&exec.Cmd{Env: r.env}).Environ() // keeps only the last value of each variable
 	}
@@ -351,8 +413,12 @@ func (m *meter) measureAll(t *testing.T) {
 	}
 	for _, r := range slow {
 		for range r.slow {
-			took, cpu, err := m.weigh(r)
-			keep(r, took, cpu, err)
+			for _, r := range []*row{r, r.peers[before]} {
+				if r != nil {
+					took, cpu, err := m.weigh(r)
+					keep(r, took, cpu, err)
+				}
+			}
 		}
 	}
 }
@@ -455,6 +521,9 @@ func (m *meter) table(w io.Writer, more [][]string) {
 			if p := r.peers[tool]; p != nil {
 				cell = text(p.took, 0.5)
 			}
+			if p := r.peers[tool]; p != nil && tool == before {
+				cell += fmt.Sprintf(" (× %.2f)", ms(quantile(r.took, 0.5))/ms(quantile(p.took, 0.5)))
+			}
 			cells = append(cells, cell)
 		}
 		line(cells)
@@ -492,6 +561,9 @@ func (m *meter) goalOf(r *row, over, within float64) string {
 	bound("%g × floor", r.goal.over, over)
 	bound("%g × each other", r.goal.group, within)
 	bound("%g ms", r.goal.ms, ms(mine))
+	if p := r.peers[before]; p != nil {
+		bound("%g × before", r.goal.before, ms(mine)/ms(quantile(p.took, 0.5)))
+	}
 	bound("%g MiB", r.goal.mib, r.peak)
 	for _, tool := range r.goal.ahead {
 		result := " (not here)"

@@ -38,7 +38,7 @@ func TestImportDirection(t *testing.T) {
 		"ass/vault/internal/fault": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/vault/disk": {[]string{"ass/vault/internal/fault"}, []string{"go.etcd.io/bbolt", "filippo.io/age",
 			"crypto/"}},
-		"ass/internal/hmac256":    {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age"}},
+		"ass/internal/hmac256": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age"}},
 		"ass/vault/internal/keys": {[]string{"ass/internal/hmac256", "ass/tokens", "ass/vault/internal/fault"},
 			[]string{"os", "go.etcd.io/bbolt"}},
 		"ass/vault/internal/bolt": {[]string{"ass/vault/disk", "ass/vault/internal/fault"}, []string{"filippo.io/age",
