@@ -29,7 +29,7 @@ func kdf(k Key, salt []byte, label string, ctx ...[]byte) Key {
 }
 
 func kdfBytes(ikm, salt []byte, label string, ctx ...[]byte) Key {
-	info := LP(make([]byte, 0, 96), label)
+	info := LP(make([]byte, 0, 192), label)
 	for _, c := range ctx {
 		info = append(info, c...)
 	}
