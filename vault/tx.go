@@ -45,6 +45,7 @@ type tx struct {
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
 
+	unread    []*stored              // drafts that nothing reads
 	sums      map[string]string      // by version key: what was written since the last entry; see sumOf
 	fresh     bool                   // in a new file, until the epoch has begun: its first entry lists nothing
 	resealing resealing              // of the versions in sums, those that the owner sealed anew
@@ -307,6 +308,10 @@ func (t *tx) place(r *stored) error {
 // draft writes a record that is signed together with others, before the next entry of the log. Until then the
 // transaction can read it. It is not in the digest.
 func (t *tx) draft(r *stored) error {
+	if r.unread {
+		t.unread = append(t.unread, r)
+		return nil
+	}
 	if t.drafts == nil {
 		t.drafts = map[string]*stored{}
 	}
@@ -315,27 +320,33 @@ func (t *tx) draft(r *stored) error {
 		_, err := t.signDrafts(nil)
 		return err
 	}
-	if r.unread {
-		return nil
-	}
 	return t.b.Put(r.bucket, r.key, r.encode())
 }
 
 // signDrafts signs some of the drafts, or all if which is nil, in the order of their kinds and keys, and writes them as
 // they will stay. It returns the roots of the batches in base64.
 func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
-	list := slices.SortedFunc(maps.Values(t.drafts), func(a, b *stored) int {
+	list, later := make([]*stored, 0, len(t.drafts)+len(t.unread)), []*stored(nil)
+	for _, r := range t.unread {
+		if which == nil || which(r) {
+			list = append(list, r)
+		} else {
+			later = append(later, r)
+		}
+	}
+	t.unread = later
+	for name, r := range t.drafts {
+		if which == nil || which(r) {
+			list = append(list, r)
+			delete(t.drafts, name)
+		}
+	}
+	slices.SortFunc(list, func(a, b *stored) int {
 		if a.bucket != b.bucket {
 			return cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket])
 		}
 		return bytes.Compare(a.key, b.key)
 	})
-	if which != nil {
-		list = slices.DeleteFunc(list, func(r *stored) bool { return !which(r) })
-	}
-	for _, r := range list {
-		delete(t.drafts, draftName(r.bucket, r.key))
-	}
 	// Most transactions have one batch, for which no other goroutine is worth its start.
 	const alone = batchSize
 	write := func(g *signedGroup) error {
