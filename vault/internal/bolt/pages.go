@@ -92,6 +92,7 @@ type treeBucket struct {
 	root   uint64
 	at     slot
 	inline *treePage
+	last   *treePage // the leaf that was looked up last: many keys are looked up in order
 }
 
 func (w *tree) bad(format string, args ...any) error {

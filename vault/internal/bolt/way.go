@@ -49,8 +49,23 @@ func toLast(p *treePage) int { return p.n - 1 }
 // lookup checks the pages that bbolt reads to find a key, or the place for it, and
 // returns the leaf.
 func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
+	var b *treeBucket
+	if w != nil {
+		b = w.buckets[bucket]
+	}
+	if b != nil && b.last.leadsTo(k) {
+		return b.last, nil
+	}
 	_, leaf, err := w.descend(bucket, toKey(k))
+	if err == nil && b != nil {
+		b.last = leaf
+	}
 	return leaf, err
+}
+
+// leadsTo reports whether the way to a key surely ends at this leaf.
+func (p *treePage) leadsTo(k []byte) bool {
+	return p != nil && bytes.Compare(p.first, k) <= 0 && (p.until == nil || bytes.Compare(k, p.until) < 0)
 }
 
 // records calls fn for every record in a checked leaf.

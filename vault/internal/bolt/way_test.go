@@ -70,6 +70,56 @@ func TestNeighbours(t *testing.T) {
 	check("the last one", w, leaf, err, len(leaves)-1, -1)
 }
 
+// A lookup after others, which goes to the same leaf without a look at the pages above if it can, finds the leaf that a
+// lookup by itself finds. All pages on the way are checked.
+func TestLookupsInARow(t *testing.T) {
+	for seed := range uint64(4) {
+		d := newRandomDB(t, seed)
+		d.update(func(tx *bbolt.Tx) error {
+			for range 2000 {
+				bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+				k, most := d.key(bucket)
+				if err := d.put(tx, bucket, k, most); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		w, err := d.tree()
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves := map[uint64]bool{}
+		for range 2000 {
+			bucket := randomBuckets[d.r.IntN(len(randomBuckets))]
+			k, _ := d.key(bucket)
+			if d.r.IntN(2) == 0 { // one that is not there, just before or behind
+				k = append(bytes.Clone(k[:len(k)-1]), k[len(k)-1]+byte(d.r.IntN(3))-1)
+			}
+			for range 1 + d.r.IntN(2) {
+				leaf, err := w.lookup(bucket, k)
+				alone, aerr := readTree(w.f, d.path)
+				if err != nil || aerr != nil {
+					t.Fatal(err, aerr)
+				}
+				steps, want, err := alone.descend(bucket, toKey(k))
+				if err != nil || leaf.id != want.id {
+					t.Fatalf("seed %d: %q is in page %d, not in page %d: %v", seed, k, want.id, leaf.id, err)
+				}
+				for _, s := range steps {
+					if w.seen[s.p.id] == nil {
+						t.Fatalf("seed %d: page %d on the way to %q was not checked", seed, s.p.id, k)
+					}
+				}
+				leaves[leaf.id] = true
+			}
+		}
+		if len(leaves) < 20 {
+			t.Errorf("seed %d: only %d leaves", seed, len(leaves))
+		}
+	}
+}
+
 // The last key before another one is found in pages that were checked: the test overwrites all others, and finds the
 // same. A page beside it that is damaged is damage, not the end of the keys.
 func TestLastBefore(t *testing.T) {
