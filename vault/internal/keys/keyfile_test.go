@@ -94,7 +94,12 @@ func TestFormsAsAge(t *testing.T) {
 		at := strings.IndexByte(digits, s[len(s)-1])
 		return s[:len(s)-1] + digits[at^int(by):][:1]
 	}
+	other := w.stanza([saltLen]byte{}, nil) // of no file key at all, for which everybody can make a MAC and a payload
+	nobody := newAEAD(payloadKey(nil, f.payload[:streamNonceLen])).Seal(bytes.Clone(f.payload[:streamNonceLen]), lastNonce[:],
+		[]byte("forged"), nil)
 	for name, file := range map[string][]byte{
+		"without the key":               remade(nil, "-> ass1 "+salt+"\n"+encode(make([]byte, wrappedLen))+"\n", " %s\n", nobody),
+		"no file key":                   remade(nil, "-> ass1 "+encode(make([]byte, saltLen))+"\n"+encode(other.Body)+"\n", " %s\n", nobody),
 		"as it is":                      remade(fileKey, line, " %s\n", f.payload),
 		"two stanzas":                   remade(fileKey, line+line, " %s\n", f.payload),
 		"another stanza first":          remade(fileKey, "-> X25519 abc\n\n"+line, " %s\n", f.payload),
