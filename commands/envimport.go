@@ -71,10 +71,7 @@ func (c envImport) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	items := make([]vault.Item, len(list))
-	for i, v := range list {
-		items[i] = vault.Item{Key: v.name, Value: v.value}
-	}
+	items := itemsOf(list)
 	there := a.vaultIsThere()
 	asks := chosen.from == fromProject && c.OnConflict == "" && !c.Force && there
 	if c.DryRun && !there {
@@ -110,6 +107,14 @@ func (c envImport) Run(a *app) error {
 		a.hintAtGit(c.File)
 	}
 	return err
+}
+
+func itemsOf(list []variable) []vault.Item {
+	items := make([]vault.Item, len(list))
+	for i, v := range list {
+		items[i] = vault.Item{Key: v.name, Value: v.value}
+	}
+	return items
 }
 
 var onConflict = []string{vault.OnConflictUpdate, vault.OnConflictSkip, vault.OnConflictError}
@@ -206,9 +211,11 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 	}
 	list, twice := settleDuplicates(list, c.OnDuplicate == duplicateLast)
 	wrong = append(wrong, twice...)
-	for _, v := range list {
-		if _, err := vault.CheckImport(ns, []vault.Item{{Key: v.name, Value: v.value}}, vault.ImportOptions{}); err != nil {
-			wrong = append(wrong, &dotenvError{v.line, err.Error()})
+	if _, err := vault.CheckImport(ns, itemsOf(list), vault.ImportOptions{}); err != nil { // of the first alone
+		for _, v := range list {
+			if _, err := vault.CheckImport(ns, itemsOf([]variable{v}), vault.ImportOptions{}); err != nil {
+				wrong = append(wrong, &dotenvError{v.line, err.Error()})
+			}
 		}
 	}
 	switch wrong = wrong.inOrder(); {
@@ -319,9 +326,8 @@ func atMost(r io.Reader, name string) ([]byte, error) {
 
 func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []vault.Imported) error {
 	imported, created, skipped := []string{}, []string{}, []string{}
-	rows := make([][]cell, len(done))
 	for i, d := range done {
-		if rows[i] = []cell{{list[i].name, ""}, {d.Outcome, dim}, {hint(list[i].value), dim}}; d.Written() {
+		if d.Written() {
 			imported = append(imported, list[i].name)
 			if d.New {
 				created = append(created, list[i].name)
@@ -351,6 +357,10 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 	}
 	c.notes(a, list)
 	if c.DryRun {
+		rows := make([][]cell, len(done))
+		for i, d := range done {
+			rows[i] = []cell{{list[i].name, ""}, {d.Outcome, dim}, {hint(list[i].value), dim}}
+		}
 		a.out.table(rows)
 		a.out.note("this would import %s to %s%s", plural(len(imported), "secret"), ns, left)
 		return nil
