@@ -90,7 +90,10 @@ func Parse(value []byte) (Entry, error) {
 	by, rest, ok1 := cutLP(value)
 	body, rest, ok2 := cutLP(rest)
 	sig, rest, ok3 := cutLP(rest)
-	e := Entry{Format: 1, By: string(by), Body: body, Sig: sig}
+	e := Entry{Format: 1, By: Owner, Body: body, Sig: sig}
+	if string(by) != Owner { // most entries are the owner's
+		e.By = string(by)
+	}
 	whole := ok1 && ok2 && ok3
 	if whole && len(rest) > MACSize {
 		e.Format = 2

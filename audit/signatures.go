@@ -2,9 +2,7 @@ package audit
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/cloudflare/circl/sign/ed25519"
 )
@@ -26,14 +24,14 @@ type claim struct {
 	otherwise string // the problem, if the signature is valid; "" if there is none
 
 	holds bool
-	done  *sync.WaitGroup
+	open  bool // whether a worker decides that, and tells done
 }
 
 // batch is a run of claims that are adjacent in the log.
 type batch struct {
 	claims []claim
 	bytes  int
-	done   sync.WaitGroup
+	done   chan any
 }
 
 // The limits of a batch. There are two batches: one fills while the other is verified.
@@ -43,42 +41,36 @@ const (
 )
 
 type signatures struct {
-	jobs         chan *claim
-	filled, next *batch
-	unsure       bool // an open claim may change who can sign
+	filled, fresh batch
+	unsure        bool // an open claim may change who can sign
 }
 
-func (s *signatures) start() {
-	s.jobs = make(chan *claim, 2*batchClaims)
-	s.filled, s.next = &batch{claims: make([]claim, 0, batchClaims)}, &batch{claims: make([]claim, 0, batchClaims)}
-	for range runtime.GOMAXPROCS(0) {
-		go func() {
-			for c := range s.jobs {
-				c.holds = c.signatureHolds(c.pub, c.owner, c.message)
-				c.done.Done()
-			}
-		}()
+// claim settles the claim of the current entry, or hands it to the workers.
+func (w *walk) claim(c claim, a *ahead, epoch uint32) {
+	known := a.owner != nil && a.isAt(epoch, w.at.LastMAC)
+	if c.holds = known && a.byOwner; known && len(w.filled.claims)+len(w.fresh.claims) == 0 {
+		w.settled(c)
+		return
 	}
-}
-
-func (s *signatures) stop() { close(s.jobs) }
-
-// claim hands the current entry to the goroutines that verify signatures.
-func (w *walk) claim(c claim) {
-	b := w.next
+	b := &w.fresh
+	if b.claims == nil {
+		b.claims, b.done = make([]claim, 0, batchClaims), make(chan any, batchClaims)
+	}
 	b.claims = b.claims[:len(b.claims)+1]
 	at := &b.claims[len(b.claims)-1]
-	c.message, w.scratch = w.scratch, at.message // reuses the buffer of an old claim
+	c.message = at.message[:0] // these reuse the buffers of an old claim
 	c.Sig, c.OMAC = append(at.Sig[:0], c.Sig...), append(at.OMAC[:0], c.OMAC...)
+	if c.open = !known; c.open {
+		c.message = c.appendSigned(c.message, Place{Vault: w.Vault, Epoch: epoch}, c.seq, w.at.LastMAC)
+	}
 	c.Body = nil // it is in the message
-	c.done = &b.done
-	*at = c
-	b.done.Add(1)
-	w.jobs <- at
+	if *at = c; c.open {
+		w.start(b.done, func() { at.holds = at.signatureHolds(at.pub, at.owner, at.message) })
+	}
 	w.unsure = w.unsure || c.ev.changesActors()
 	if b.bytes += len(c.message); len(b.claims) == batchClaims || b.bytes > batchBytes {
-		w.settleBatch(w.filled)
-		w.filled, w.next = b, w.filled
+		w.settleBatch(&w.filled)
+		w.filled, w.fresh = w.fresh, w.filled
 	}
 }
 
@@ -89,23 +81,32 @@ func (e Event) changesActors() bool {
 
 // settle waits for every open claim, and reports the results.
 func (w *walk) settle() {
-	w.settleBatch(w.filled)
-	w.settleBatch(w.next)
+	w.settleBatch(&w.filled)
+	w.settleBatch(&w.fresh)
 	w.unsure = false
 }
 
 func (w *walk) settleBatch(b *batch) {
-	b.done.Wait()
-	for _, c := range b.claims {
-		if !c.holds {
-			c.otherwise = fmt.Sprintf("invalid signature for author %q", Short(c.By)) + saying(c.ev, nil)
-		}
-		switch {
-		case c.otherwise != "":
-			w.findings = append(w.findings, Finding{Seq: c.seq, Problem: c.otherwise})
-		case w.Visit != nil:
-			w.Visit(c.seq, c.By, c.ev, true)
+	for i := range b.claims {
+		if b.claims[i].open {
+			wait(b.done)
 		}
 	}
+	for _, c := range b.claims {
+		w.settled(c)
+	}
 	b.claims, b.bytes = b.claims[:0], 0
+}
+
+// settled reports the result of a claim.
+func (w *walk) settled(c claim) {
+	if !c.holds {
+		c.otherwise = fmt.Sprintf("invalid signature for author %q", Short(c.By)) + saying(c.ev, nil)
+	}
+	switch {
+	case c.otherwise != "":
+		w.findings = append(w.findings, Finding{Seq: c.seq, Problem: c.otherwise})
+	case w.Visit != nil:
+		w.Visit(c.seq, c.By, c.ev, true)
+	}
 }

@@ -72,27 +72,31 @@ const maxGap = 1 << 20
 // an epoch.
 func (v *Verifier) Verify(entries iter.Seq2[[]byte, []byte]) (Position, uint32, []Finding) {
 	w := walk{Verifier: v, at: v.After, epoch: v.Epoch, format: max(v.Format, 1)}
-	w.start()
 	defer w.stop()
 	for key, value := range entries {
-		seq := Seq(key)
-		gap := seq - w.at.Seq - 1
-		if seq <= w.at.Seq || gap > maxGap-w.missing || v.Last > 0 && seq > v.Last {
-			w.found(w.at.Seq+1, "a record with an invalid key lies before it or after the last entry")
-			continue
-		}
-		if gap > 0 {
-			w.missing += gap
-			w.add(Finding{Seq: w.at.Seq + 1, To: seq - 1, Problem: "missing"})
-			for w.at.Seq+1 < seq {
-				w.pass([MACSize]byte{})
-			}
-			w.torn = true
-		}
-		w.entry(seq, value)
+		w.add(Seq(key), value)
 	}
+	w.drain()
 	w.settle()
 	return w.at, w.epoch, w.findings
+}
+
+// next walks on to the next record of the log.
+func (w *walk) next(a *ahead) {
+	gap := a.seq - w.at.Seq - 1
+	if a.seq <= w.at.Seq || gap > maxGap-w.missing || w.Last > 0 && a.seq > w.Last {
+		w.found(w.at.Seq+1, "a record with an invalid key lies before it or after the last entry")
+		return
+	}
+	if gap > 0 {
+		w.missing += gap
+		w.report(Finding{Seq: w.at.Seq + 1, To: a.seq - 1, Problem: "missing"})
+		for w.at.Seq+1 < a.seq {
+			w.pass([MACSize]byte{}, nil)
+		}
+		w.torn = true
+	}
+	w.entry(a)
 }
 
 // walk is one run of [Verifier.Verify].
@@ -100,14 +104,14 @@ type walk struct {
 	*Verifier
 	at       Position // after the previous entry
 	epoch    uint32
-	format   int       // of that epoch
-	owner    *[32]byte // the key of the owner's MACs in ownerOf
-	ownerOf  uint32
+	format   int // of that epoch
+	owners   ownerKeys
 	missing  uint64  // entries, in all gaps
 	broken   []begun // invalid or missing entries since the last valid one
 	torn     bool    // the entry before is missing, so the chain to it cannot be checked
 	findings []Finding
 	scratch  []byte // the signed bytes of the current entry
+	reader
 	signatures
 }
 
@@ -119,17 +123,18 @@ type begun struct {
 }
 
 func (w *walk) found(seq uint64, format string, args ...any) {
-	w.add(Finding{Seq: seq, Problem: fmt.Sprintf(format, args...)})
+	w.report(Finding{Seq: seq, Problem: fmt.Sprintf(format, args...)})
 }
 
-func (w *walk) add(f Finding) {
+// report adds a finding, behind those of the entries before.
+func (w *walk) report(f Finding) {
 	w.settle()
 	w.findings = append(w.findings, f)
 }
 
-// pass moves on past an invalid or missing entry.
-func (w *walk) pass(mac [MACSize]byte) {
-	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: NextKey(w.at.Key)}
+// pass moves on past an invalid entry, or past a missing one if a is nil.
+func (w *walk) pass(mac [MACSize]byte, a *ahead) {
+	w.at = Position{Seq: w.at.Seq + 1, LastMAC: mac, Key: a.keyAfter(w.at.Key)}
 	const most = 64
 	if len(w.broken) == most {
 		w.broken = w.broken[:copy(w.broken, w.broken[1:])]
@@ -137,39 +142,35 @@ func (w *walk) pass(mac [MACSize]byte) {
 	w.broken = append(w.broken, begun{seq: w.at.Seq})
 }
 
-func (w *walk) entry(seq uint64, value []byte) {
-	e, err := Parse(value)
-	if err != nil {
-		w.found(seq, "%v", err)
-		var mac [MACSize]byte
-		if len(value) >= MACSize { // most likely, the MAC is still intact at the end
-			mac = [MACSize]byte(value[len(value)-MACSize:])
-		}
-		w.pass(mac)
+func (w *walk) entry(a *ahead) {
+	a.take()
+	seq, e, ev, err := a.seq, a.Entry, a.ev, a.evErr
+	if a.err != nil {
+		w.found(seq, "%v", a.err)
+		w.pass(e.MAC, a)
 		return
 	}
-	ev, err := e.Event()
 	if w.torn {
 		w.torn = false
 		w.found(seq, "it cannot be checked, because the entry before it is missing")
 		if err == nil && w.Visit != nil {
 			w.Visit(seq, e.By, ev, false)
 		}
-		w.pass(e.MAC)
+		w.pass(e.MAC, a)
 		return
 	}
-	k, epoch, ok := w.keyOf(seq, e, ev)
+	k, epoch, ok := w.keyOf(a)
 	if !ok && err == nil && w.isSigned(seq, e, ev) {
 		w.foundUnchained(seq)
 		if w.Visit != nil {
 			w.Visit(seq, e.By, ev, true)
 		}
-		w.pass(e.MAC)
+		w.pass(e.MAC, a)
 		return
 	}
 	if !ok {
 		w.found(seq, "MAC mismatch: it was modified, moved, or written without the key%s", saying(ev, err))
-		w.pass(e.MAC)
+		w.pass(e.MAC, a)
 		return
 	}
 	begins := epoch != w.epoch && ev.Epoch == epoch
@@ -177,7 +178,7 @@ func (w *walk) entry(seq uint64, value []byte) {
 		w.settle()
 	}
 	pub, known := w.SignedBy(e.By)
-	c := claim{seq: seq, Entry: e, ev: ev, pub: pub, owner: w.ownerKey(epoch)}
+	c := claim{seq: seq, Entry: e, ev: ev, pub: pub, owner: w.owners.of(w.OwnerMAC, epoch)}
 	switch {
 	case err != nil:
 		w.found(seq, "%v", err)
@@ -191,10 +192,10 @@ func (w *walk) entry(seq uint64, value []byte) {
 		c.otherwise = fmt.Sprintf("it claims to begin epoch %d", ev.Epoch)
 	}
 	if err == nil && known {
-		w.claim(c)
+		w.claim(c, a, epoch)
 	}
 	w.format = e.Format
-	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: NextKey(k)}, epoch, nil
+	w.at, w.epoch, w.broken = Position{Seq: seq, LastMAC: e.MAC, Key: a.keyAfter(k)}, epoch, nil
 }
 
 // saying tells what the bytes of an entry that does not hold say, so that a person knows what to compare with a backup.
@@ -224,17 +225,8 @@ func Short(text string) string {
 func (w *walk) isSigned(seq uint64, e Entry, ev Event) bool {
 	w.settle() // the entries before may introduce the author
 	pub, known := w.SignedBy(e.By)
-	here := Place{w.Vault, w.epoch, w.format, w.ownerKey(w.epoch)}
+	here := Place{w.Vault, w.epoch, w.format, w.owners.of(w.OwnerMAC, w.epoch)}
 	return known && ev.ActorID == e.By && ev.Epoch == 0 && e.IsSignedBy(pub, here, seq, w.at.LastMAC)
-}
-
-// ownerKey returns the key of the owner's MACs in an epoch; nil if it is not available.
-func (w *walk) ownerKey(epoch uint32) *[32]byte {
-	if w.OwnerMAC != nil && (w.owner == nil || w.ownerOf != epoch) {
-		k := w.OwnerMAC(epoch)
-		w.owner, w.ownerOf = &k, epoch
-	}
-	return w.owner
 }
 
 // foundUnchained adds a finding about such an entry, or makes the last finding of that kind longer.
@@ -246,15 +238,18 @@ func (w *walk) foundUnchained(seq uint64) {
 		w.findings[last].To = seq
 		return
 	}
-	w.add(Finding{Seq: seq, Problem: problem, Signed: true})
+	w.report(Finding{Seq: seq, Problem: problem, Signed: true})
 }
 
 // keyOf finds the key under which the entry's MAC is valid: the next key of this
 // epoch; the first key of the epoch that the entry begins; or, after invalid or missing
-// entries, a key of the epoch that one of them may have begun. It leaves the bytes that
-// the entry's actor signed in w.signed.
-func (w *walk) keyOf(seq uint64, e Entry, ev Event) (k [32]byte, epoch uint32, ok bool) {
+// entries, a key of the epoch that one of them may have begun.
+func (w *walk) keyOf(a *ahead) (k [32]byte, epoch uint32, ok bool) {
+	seq, e, ev := a.seq, a.Entry, a.ev
 	holds := func(k [32]byte, epoch uint32) bool {
+		if a.isAt(epoch, w.at.LastMAC) && a.key == k {
+			return a.macHolds
+		}
 		w.scratch = e.appendSigned(w.scratch[:0], Place{Vault: w.Vault, Epoch: epoch}, seq, w.at.LastMAC)
 		mac := e.mac(k, w.scratch)
 		return hmac.Equal(mac[:], e.MAC[:])
