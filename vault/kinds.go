@@ -225,7 +225,7 @@ func (kd kind[B]) check(h *hasher, who signer, k, v []byte) (body B, r record, e
 		err = kd.damaged(k, "its author %q has no right to write it", audit.Short(r.by))
 	case who.err != nil:
 		err = kd.damaged(k, "its author %q is unknown", audit.Short(r.by))
-	case !h.signatureHolds(who, kd.bucket, k, r):
+	case !h.checkSignature(who, kd.bucket, k, &r):
 		err = kd.damaged(k, "invalid signature for author %q", audit.Short(r.by))
 	case kd.flaw != nil && kd.flaw(r.by, body) != "":
 		err = kd.damaged(k, "%s", kd.flaw(r.by, body))

@@ -33,6 +33,9 @@ type record struct {
 	body   []byte // JSON; verified as stored, never serialised again
 	data   []byte // from format 2 on, what the kind stores raw; see kind.data
 	mac    [32]byte
+
+	root   [32]byte // of its batch, if rooted; see checkSignature
+	rooted bool
 }
 
 var errRecord = errors.New("not a record")
@@ -229,13 +232,18 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 // signatureHolds checks that a record is signed by who, whom it names. From format 2 on, the owner recognises the
 // owner's records by their MAC, which needs no signature.
 func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) bool {
+	return h.checkSignature(who, bucket, k, &r)
+}
+
+// checkSignature is signatureHolds, and notes the root of the record's batch if it comes across it.
+func (h *hasher) checkSignature(who signer, bucket string, k []byte, r *record) bool {
 	if who.by != r.by {
 		return false
 	}
 	if h.isDraft(bucket, k) {
 		return true
 	}
-	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, r)
+	h.scratch = appendSigned(h.scratch[:0], h.Epoch, bucket, k, *r)
 	if r.format < keys.Format2 {
 		return ed25519.Verify(who.pub, h.scratch, r.sig)
 	}
@@ -252,8 +260,8 @@ func (h *hasher) signatureHolds(who signer, bucket string, k []byte, r record) b
 		}
 	}
 	b, ok := parseBatchSig(r.sig)
-	leaf := batchLeaf(h.scratch)
-	return ok && h.batches.signed(h.Epoch, r.by, who.pub, b.root(leaf), b.sig)
+	r.root, r.rooted = b.root(batchLeaf(h.scratch)), ok
+	return ok && h.batches.signed(h.Epoch, r.by, who.pub, r.root, b.sig)
 }
 
 // placed is how a record stands in the vault: by whom, and where in its batch.
@@ -273,9 +281,11 @@ func (h *hasher) placed(of *rules, k []byte, r record) placed {
 		return at
 	}
 	if b, ok := parseBatchSig(r.sig); ok {
-		h.scratch = appendSigned(h.scratch[:0], h.Epoch, of.bucket, k, r)
-		root := b.root(batchLeaf(h.scratch))
-		at.inBatch = inBatch{base64.StdEncoding.EncodeToString(root[:]), b.index}
+		if !r.rooted {
+			h.scratch = appendSigned(h.scratch[:0], h.Epoch, of.bucket, k, r)
+			r.root = b.root(batchLeaf(h.scratch))
+		}
+		at.inBatch = inBatch{base64.StdEncoding.EncodeToString(r.root[:]), b.index}
 	}
 	return at
 }

@@ -115,6 +115,7 @@ type verification struct {
 	scratch []byte
 
 	counted counts // the records
+	digest  digest // of the records
 }
 
 func newVerification(s *Session) *verification {
@@ -159,15 +160,9 @@ func (v *verification) run() error {
 			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
 		}
 	}
-	if v.headHolds {
-		sum, count, err := v.t.sum()
-		if err != nil {
-			return err
-		}
-		if sum != v.t.head.digest || count != v.t.head.count {
-			v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced",
-				count, v.t.head.count)
-		}
+	if v.headHolds && (v.digest != v.t.head.digest || v.Records != v.t.head.count) {
+		v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced",
+			v.Records, v.t.head.count)
 	}
 	if len(v.Problems) > 0 { // so it is no wonder if the counts are others
 		return nil
@@ -296,27 +291,45 @@ func (v *verification) log() (audit.Position, error) {
 var errStop = errors.New("no more is asked for")
 
 func (v *verification) bucket(name string) error {
+	switch name {
+	case bucketSecrets: // these are many, so all cores check them
+		return checkAll(v.t, secretKind, nil, func(c *checked[secretBody]) error {
+			v.record(name, c.ended, c.term, v.secret(c))
+			return nil
+		})
+	case bucketVersions:
+		return checkAll(v.t, versionKind, v.opener, func(c *checked[versionBody]) error {
+			v.record(name, c.ended, c.term, v.version(c))
+			return nil
+		})
+	}
 	check := map[string]func(k, val []byte) error{
-		bucketRecipients: v.recipient, bucketSecrets: v.secret, bucketVersions: v.version, bucketReseal: v.reseal,
-		bucketAgents: v.agent, bucketGrants: v.grant, bucketTokens: v.token, bucketUses: v.uses,
-		bucketRequests: v.request, bucketDecisions: v.decision, bucketTiers: v.tier,
+		bucketRecipients: v.recipient, bucketReseal: v.reseal, bucketAgents: v.agent, bucketGrants: v.grant,
+		bucketTokens: v.token, bucketUses: v.uses, bucketRequests: v.request, bucketDecisions: v.decision, bucketTiers: v.tier,
 	}[name]
 	return v.t.walk(name, nil, func(k, val []byte) error {
-		v.Records++
-		v.counted.tally(name, hasEnded(name, val), 1)
-		if err := check(k, val); err != nil {
-			v.found("%v", err)
-		}
+		m := macOf(val)
+		v.record(name, hasEnded(name, val), v.t.digest(name, k, m[:]), check(k, val))
 		return nil
 	})
 }
 
-func (v *verification) secret(k, val []byte) error {
+// record counts a record, and notes what is wrong with it.
+func (v *verification) record(bucket string, ended bool, term digest, problem error) {
+	v.Records++
+	v.counted.tally(bucket, ended, 1)
+	v.digest.add(term)
+	if problem != nil {
+		v.found("%v", problem)
+	}
+}
+
+func (v *verification) secret(c *checked[secretBody]) error {
+	k, head := c.k, c.body
 	told := v.told.records[string(k)]
 	v.met[string(k)] = nil
-	head, r, err := secretKind.read(v.t, k, val)
-	if err != nil {
-		return err
+	if c.err != nil {
+		return c.err
 	}
 	v.met[string(k)] = &head
 	v.dated(secretKind.rules, k, head.CreatedAt, head.UpdatedAt, dateOf(head.DeletedAt))
@@ -324,7 +337,7 @@ func (v *verification) secret(k, val []byte) error {
 	if err != nil {
 		return secretKind.damaged(k, "its key is not a path")
 	}
-	problem := v.told.head(p, head, v.t.placed(secretKind.rules, k, r))
+	problem := v.told.head(p, head, c.is)
 	numbers, err := v.t.versionNumbers(p)
 	if err != nil {
 		return errors.Join(problem, err)
@@ -344,11 +357,24 @@ func (v *verification) secret(k, val []byte) error {
 	return problem
 }
 
-func (v *verification) version(k, val []byte) error {
-	body, r, err := versionKind.read(v.t, k, val)
-	if err != nil {
-		return err
+// opener returns a function that opens the value of a version, if that is asked for.
+func (v *verification) opener() func(*checked[versionBody]) {
+	own := v.s.inOrder()
+	return func(c *checked[versionBody]) {
+		text, n, _ := cutVersionKey(c.k)
+		if p, err := tokens.ParsePath(text); err == nil && v.values {
+			var value []byte
+			value, c.closed = own.openVersion(v.s.epoch, c.body, p, n)
+			clear(value)
+		}
 	}
+}
+
+func (v *verification) version(c *checked[versionBody]) error {
+	if c.err != nil {
+		return c.err
+	}
+	k, body := c.k, c.body
 	text, n, _ := cutVersionKey(k)
 	p, err := tokens.ParsePath(text)
 	if err != nil {
@@ -365,7 +391,7 @@ func (v *verification) version(k, val []byte) error {
 	case body.Tier > head.Tier:
 		return fault.Damaged(name, "its tier %s is above that of its secret, %s", body.Tier, head.Tier)
 	}
-	if err := v.told.version(p, n, body, v.t.placed(versionKind.rules, k, r)); err != nil {
+	if err := v.told.version(p, n, body, c.is); err != nil {
 		return err
 	}
 	if len(body.Recipient) > 0 {
@@ -373,8 +399,5 @@ func (v *verification) version(k, val []byte) error {
 			return errors.Join(err, fault.Damaged(name, "it is sealed to a published recipient but not listed as such"))
 		}
 	}
-	if v.values {
-		_, err = v.s.openVersion(v.s.epoch, body, p, n)
-	}
-	return err
+	return c.closed
 }

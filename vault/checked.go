@@ -1,0 +1,49 @@
+package vault
+
+import "bytes"
+
+// checked is a record that is checked on its way through [checkAll], with copies of its key and its value.
+type checked[B any] struct {
+	k, v []byte
+	who  signer
+
+	body  B
+	r     record
+	is    placed // how it stands in the vault, if err is nil
+	err   error  // why it does not hold
+	ended bool   // see endable
+	term  digest // of the digest of all records
+
+	closed error // why the value of a version does not open, if somebody tried
+}
+
+// checkAll checks the records of a kind on all cores. more, if it is not nil, makes a function for each worker that
+// does more with a record that holds. then gets each record, in the order of the keys.
+func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func(*checked[B]) error) error {
+	worker := func() func(*checked[B]) {
+		h := t.another()
+		and := func(*checked[B]) {}
+		if more != nil {
+			and = more()
+		}
+		return func(c *checked[B]) {
+			m := macOf(c.v)
+			c.term = h.digest(kd.bucket, c.k, m[:])
+			if c.body, c.r, c.err = kd.check(h, c.who, c.k, c.v); c.err != nil {
+				c.ended = hasEnded(kd.bucket, c.v)
+				return
+			}
+			of, _ := any(c.body).(endable)
+			c.ended = of != nil && of.ended()
+			c.is = h.placed(kd.rules, c.k, c.r)
+			and(c)
+		}
+	}
+	return inBatches(worker, then, func(add func(checked[B], int) error) error {
+		return t.walk(kd.bucket, nil, func(k, v []byte) error {
+			c := checked[B]{k: bytes.Clone(k), v: bytes.Clone(v)}
+			c.who = t.signer(kd.rules, authorIn(c.v))
+			return add(c, len(k)+len(v))
+		})
+	})
+}
