@@ -140,7 +140,11 @@ func (r *restore) readDamaged(why error, its bool) error {
 		last: w.last, entries: w.log.each}
 	if w.s != nil {
 		hash, owner := s.newHasher(), signer{by: audit.Owner, pub: s.pub, owner: true}
-		for at, c := range w.records() {
+		records, err := w.records()
+		if err != nil {
+			return err
+		}
+		for at, c := range records {
 			var body agentBody
 			rec, err := parseRecord(c.value)
 			if err == nil {

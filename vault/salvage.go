@@ -334,7 +334,12 @@ func (w *salvage) fill(b *builder) error {
 		}
 	}
 	b.t.head.log = w.last
-	for place, r := range w.records() {
+	records, err := w.records()
+	if err != nil {
+		return err
+	}
+	for _, place := range slices.SortedFunc(maps.Keys(records), where.compare) { // bbolt inserts in order faster
+		r := records[place]
 		if problem := w.ended(place, r.value); problem != "" {
 			w.lost = append(w.lost, place.key+": "+problem)
 			continue
@@ -374,6 +379,10 @@ func (w *salvage) ended(at where, value []byte) string {
 // where is the place of a record: its bucket and its key.
 type where struct{ bucket, key string }
 
+func (at where) compare(other where) int {
+	return cmp.Or(cmp.Compare(at.bucket, other.bucket), cmp.Compare(at.key, other.key))
+}
+
 type candidate struct {
 	value  []byte
 	signed bool // by the author that it names, who may write it, if its kind is signed
@@ -381,32 +390,54 @@ type candidate struct {
 	seq    uint64
 }
 
+// scanned is an element of the file that all cores look at.
+type scanned struct {
+	*bolt.Element
+	bucket string // of the record that it is; "" if it is none
+	by     string
+	is     candidate
+}
+
 // records returns the records whose MACs match and that the log does not contradict. If a place
 // has several, one with a valid signature wins: every member of the epoch can make a MAC. Among
 // those, the best rank wins; at the same rank, the newest.
-func (w *salvage) records() map[where]candidate {
+func (w *salvage) records() (map[where]candidate, error) {
 	best := map[where]candidate{}
-	signed, h := w.signatures(), w.s.newHasher()
-	for _, e := range w.found {
-		r, err := parseRecord(e.Value)
-		if err != nil || r.format != h.Format {
-			continue
-		}
-		for _, bucket := range recordBuckets(h.Format) {
-			if !h.macHolds(bucket, e.Key, r) {
-				continue
+	who := w.authors()
+	worker := func() func(*scanned) {
+		h := w.s.newHasher()
+		return func(e *scanned) {
+			r, err := parseRecord(e.Value)
+			if err != nil || r.format != h.Format {
+				return
 			}
-			at, is := where{bucket, string(e.Key)}, candidate{e.Value, signed(bucket, e.Key, e.Value), e.Rank, seqIn(r)}
-			if e.Rank != bolt.InNewest && w.died(at, is.seq, r.by) {
-				break
+			for _, bucket := range recordBuckets(h.Format) {
+				if h.macHolds(bucket, e.Key, r) {
+					e.bucket, e.by = bucket, r.by
+					e.is = candidate{e.Value, who.signed(h, bucket, e.Key, e.Value), e.Rank, seqIn(r)}
+					return
+				}
 			}
-			if had, ok := best[at]; !ok || is.betterThan(had) {
-				best[at] = is
-			}
-			break
 		}
 	}
-	return best
+	done := func(e *scanned) error {
+		at := where{e.bucket, string(e.Key)}
+		if e.bucket == "" || e.Rank != bolt.InNewest && w.died(at, e.is.seq, e.by) {
+			return nil
+		}
+		if had, ok := best[at]; !ok || e.is.betterThan(had) {
+			best[at] = e.is
+		}
+		return nil
+	}
+	return best, inBatches(worker, done, func(add func(scanned, int) error) error {
+		for i := range w.found {
+			if err := add(scanned{Element: &w.found[i]}, len(w.found[i].Value)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (c candidate) betterThan(o candidate) bool {
@@ -416,46 +447,51 @@ func (c candidate) betterThan(o candidate) bool {
 	return cmp.Or(cmp.Compare(c.rank, o.rank), cmp.Compare(c.seq, o.seq)) > 0
 }
 
-// signatures returns a function that reports whether the author that a record names has signed it, and had the right to.
-// Keys and rights are those that the log tells of, or that the owner signed in the record of an agent.
-func (w *salvage) signatures() func(bucket string, k, v []byte) bool {
-	h, who := w.s.newHasher(), map[string]signer{audit.Owner: {by: audit.Owner, pub: w.s.pub, owner: true}}
+// authors are the keys and rights of those who may have written records, as the log tells of them, or as the owner signed
+// them in the record of an agent.
+type authors map[string]signer
+
+// authors returns who may have written records.
+func (w *salvage) authors() authors {
+	h, who := w.s.newHasher(), authors{audit.Owner: {by: audit.Owner, pub: w.s.pub, owner: true}}
 	for id, told := range w.told.actors {
 		who[id] = signer{by: id, pub: told.Pub, scopes: told.Scopes}
 	}
-	signed := func(bucket string, k, v []byte) bool {
-		by, known := who[authorIn(v)]
-		if of := rulesOf(bucket); !of.signed {
-			return true
-		} else if !known || of.authors != nil && !of.authors(by.by) {
-			return false
-		}
-		var err error
-		switch bucket {
-		case bucketSecrets:
-			_, _, err = secretKind.check(h, by, k, v)
-		case bucketVersions:
-			_, _, err = versionKind.check(h, by, k, v)
-		case bucketAgents:
-			_, _, err = agentKind.check(h, by, k, v)
-		default: // tokens, requests and decisions end with a salvage, and recipients are the owner's
-			r, _ := parseRecord(v)
-			if !h.signatureHolds(by, bucket, k, r) {
-				err = errRecord
-			}
-		}
-		return err == nil
-	}
 	for _, e := range w.found { // where the log does not reach
 		id := string(e.Key)
-		if _, known := who[id]; known || !isAgentID(id) || !signed(bucketAgents, e.Key, e.Value) {
+		if _, known := who[id]; known || !isAgentID(id) || !who.signed(h, bucketAgents, e.Key, e.Value) {
 			continue
 		}
 		if body, ok := peek[agentBody](e.Value); ok && body.RevokedAt == nil && len(body.Pub) == ed25519.PublicKeySize {
 			who[id] = signer{by: id, pub: body.Pub, scopes: body.scopes()}
 		}
 	}
-	return signed
+	return who
+}
+
+// signed reports whether the author that a record names has signed it, and had the right to.
+func (who authors) signed(h *hasher, bucket string, k, v []byte) bool {
+	by, known := who[authorIn(v)]
+	if of := rulesOf(bucket); !of.signed {
+		return true
+	} else if !known || of.authors != nil && !of.authors(by.by) {
+		return false
+	}
+	var err error
+	switch bucket {
+	case bucketSecrets:
+		_, _, err = secretKind.check(h, by, k, v)
+	case bucketVersions:
+		_, _, err = versionKind.check(h, by, k, v)
+	case bucketAgents:
+		_, _, err = agentKind.check(h, by, k, v)
+	default: // tokens, requests and decisions end with a salvage, and recipients are the owner's
+		r, _ := parseRecord(v)
+		if !h.signatureHolds(by, bucket, k, r) {
+			err = errRecord
+		}
+	}
+	return err == nil
 }
 
 // died reports whether a process died before it committed a record that the newest state does not
@@ -486,9 +522,9 @@ func (w *salvage) mendHeads(b *builder) error {
 		have    map[uint64]bool
 	}
 	paths := map[string]*found{}
-	err := versionKind.eachValid(b.t, nil, func(k []byte, body versionBody, _ record) error {
-		path, n, ok := cutVersionKey(k)
-		if !ok {
+	err := checkAll(b.t, versionKind, nil, func(c *checked[versionBody]) error {
+		path, n, ok := cutVersionKey(c.k)
+		if c.err != nil || !ok {
 			return nil // the rewrite drops it
 		}
 		f := paths[path]
@@ -497,12 +533,19 @@ func (w *salvage) mendHeads(b *builder) error {
 			paths[path] = f
 		}
 		f.have[n] = true
-		f.tier = max(f.tier, body.Tier)
+		f.tier = max(f.tier, c.body.Tier)
 		if n > f.highest {
-			f.highest, f.seq = n, body.Seq
+			f.highest, f.seq = n, c.body.Seq
 		}
 		return nil
 	})
+	heads := map[string]secretBody{}
+	err = errors.Join(err, checkAll(b.t, secretKind, nil, func(c *checked[secretBody]) error {
+		if c.err == nil {
+			heads[string(c.k)] = c.body
+		}
+		return nil
+	}))
 	if err != nil {
 		return err
 	}
@@ -512,17 +555,8 @@ func (w *salvage) mendHeads(b *builder) error {
 			continue
 		}
 		f, k := paths[path], secretBucketKey(p)
-		v, err := b.t.get(bucketSecrets, k)
-		if err != nil {
-			return err
-		}
-		var head secretBody
-		if v != nil {
-			if head, _, err = secretKind.read(b.t, k, v); err != nil {
-				v, head = nil, secretBody{}
-			}
-		}
-		if v == nil || f.highest > head.Version { // an older head does not count
+		head, holds := heads[path]
+		if !holds || f.highest > head.Version { // an older head does not count
 			id, err := uuid.NewRandom()
 			if err != nil {
 				return err
