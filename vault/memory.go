@@ -123,38 +123,75 @@ func (k mark) slot() []byte {
 // the note is of one of them. If the machine cannot remember, for example in a read-only
 // home, everything else still works; the owner sees it in the report of a verification.
 func (m memory) note(vid keys.VaultID, k mark, back bool) {
+	if m.write(vid, k, back).sync() != nil {
+		m.replace(vid, k)
+	}
+}
+
+// write is note, but leaves it to the caller to sync the note.
+func (m memory) write(vid keys.VaultID, k mark, back bool) unsynced {
 	if m.dir == "" {
-		return
+		return unsynced{}
 	}
-	if err := m.overwrite(vid, k); err == nil || !back && errors.Is(err, errLater) {
-		return
+	u, err := m.overwrite(vid, k)
+	if err != nil && (back || !errors.Is(err, errLater)) {
+		m.replace(vid, k)
 	}
+	return u
+}
+
+// replace makes a new note.
+func (m memory) replace(vid keys.VaultID, k mark) {
 	_ = m.unfinished.ReplaceAny(m.noteFile(vid, k.format), append(k.slot(), make([]byte, slotSize)...))
 }
+
+// unsynced is a note that is written and not yet synced. The zero one is nothing.
+//
+// A process syncs its note when it has released the vault, so that the next one need not wait for that. Until then it
+// locks the note. If the next process finds the lock, it syncs the slot of the one before: of the two slots, one
+// is on the disk at any time.
+type unsynced struct{ f *os.File }
+
+func (u unsynced) sync() error {
+	if u.f == nil {
+		return nil
+	}
+	defer u.f.Close() // which unlocks
+	return syncNote(u.f)
+}
+
+var syncNote = disk.SyncData // tests count the calls
 
 var errLater = errors.New("it is of a later entry, or of this one")
 
 // overwrite writes k into the older slot of a note that can be read. The slots say by their
 // numbers which of them is newer, so the note of a later entry is an error.
-func (m memory) overwrite(vid keys.VaultID, k mark) error {
+func (m memory) overwrite(vid keys.VaultID, k mark) (unsynced, error) {
 	f, err := disk.OpenAlone(m.noteFile(vid, k.format), os.O_RDWR)
 	if err != nil {
-		return err
+		return unsynced{}, err
 	}
-	defer f.Close()
 	b := make([]byte, 2*slotSize+1) // a longer one is none
 	n, _ := f.ReadAt(b, 0)
 	was, other, err := parseSlots(b[:n])
 	if err == nil && was.Seq >= k.Seq {
 		err = errLater
 	}
+	alone := err == nil && disk.TryLock(f, false) == nil
+	if err == nil && !alone { // the newer slot may not be on the disk yet
+		err = syncNote(f)
+	}
 	if err == nil {
 		_, err = f.WriteAt(k.slot(), other)
 	}
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		f.Close()
+		return unsynced{}, err
+	case !alone:
+		return unsynced{}, unsynced{f}.sync()
 	}
-	return disk.SyncData(f)
+	return unsynced{f}, nil
 }
 
 // Rollback says that a vault is not the one that this machine saw last.

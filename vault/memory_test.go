@@ -3,12 +3,14 @@ package vault
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
+	"ass/vault/disk"
 	"ass/vault/internal/keys"
 )
 
@@ -115,6 +117,74 @@ func TestTornNotes(t *testing.T) {
 			t.Errorf("%s: then it recalls %v, %v", name, k, err)
 		}
 	}
+}
+
+// A process syncs its note when others have the vault. The next one, if it comes before that, syncs both slots itself.
+func TestNotesThatAreNotSynced(t *testing.T) {
+	m, vid := memory{dir: t.TempDir()}, keys.VaultID{6}
+	syncs := 0
+	defer func() { syncNote = disk.SyncData }()
+	syncNote = func(f *os.File) error { syncs++; return disk.SyncData(f) }
+	m.note(vid, markAt(1), false)
+	first := m.write(vid, markAt(2), false)
+	if first.f == nil || syncs > 0 {
+		t.Fatalf("it is synced at once: %d", syncs)
+	}
+	if second := m.write(vid, markAt(3), false); second.f != nil || syncs != 2 { // the slot of the first one, and its own
+		t.Errorf("of two slots, %d are synced", syncs)
+	}
+	if k, err := m.recall(vid); err != nil || k != markAt(3) {
+		t.Errorf("%v, %v", k, err)
+	}
+	if u := m.write(vid, markAt(2), false); u.f != nil {
+		t.Error("it goes back")
+	}
+	if err := first.sync(); err != nil || syncs != 3 {
+		t.Errorf("%v, %d syncs", err, syncs)
+	}
+	third := m.write(vid, markAt(4), false)
+	if third.f == nil || syncs != 3 {
+		t.Errorf("it is synced at once, though the first one is: %d syncs", syncs)
+	}
+	if err := errors.Join(third.sync(), (unsynced{}).sync()); err != nil {
+		t.Error(err)
+	}
+	if k, err := m.recall(vid); err != nil || k != markAt(4) {
+		t.Errorf("%v, %v", k, err)
+	}
+}
+
+// Any bytes are a note or an error, and a note keeps what it tells, whatever its other slot is.
+func FuzzNote(f *testing.F) {
+	f.Add(append(markAt(8).slot(), markAt(9).slot()...), uint64(10))
+	f.Add(append(markAt(9).slot(), markAt(8).slot()...), uint64(9))
+	f.Add(append(markAt(7).slot(), make([]byte, slotSize)...), uint64(1))
+	f.Add(append(make([]byte, slotSize), markAt(1<<63).slot()...), uint64(1<<63+1))
+	f.Add([]byte(`{"seq":9,"mac":"00"}`), uint64(1))
+	f.Fuzz(func(t *testing.T, b []byte, next uint64) {
+		k, other, err := parseSlots(b)
+		if err != nil {
+			if k != (mark{}) {
+				t.Errorf("%x tells of %v: %v", b, k, err)
+			}
+			return
+		}
+		if newer := slotSize - other; !bytes.Equal(b[newer:][:slotSize], k.slot()) {
+			t.Errorf("%x does not tell of %v at %d", b, k, newer)
+		}
+		copy(b[other:], markAt(next).slot())
+		want := k
+		if next > k.Seq {
+			want = markAt(next)
+		}
+		if now, _, err := parseSlots(b); err != nil || now != want && now.Seq != next {
+			t.Errorf("then it tells of %v instead of %v: %v", now, want, err)
+		}
+		b[other] ^= 1 // torn
+		if now, _, err := parseSlots(b); err != nil || now != k {
+			t.Errorf("then it tells of %v instead of %v: %v", now, k, err)
+		}
+	})
 }
 
 // A note with a second name, as in a snapshot by hard links, is not written in place: the

@@ -109,6 +109,7 @@ type Vault struct {
 	marks  []string // of the file; see knownFeatures
 	seen   mark     // the newest entry that this machine remembers
 	unread error    // why it does not remember, though it has a note
+	noted  unsynced // what it remembers since then
 	back   *Rollback
 
 	reserveUsed bool // see ReserveUsed
@@ -347,7 +348,8 @@ func (v *Vault) compareMemory() error {
 // copy, the machine keeps the newer entry.
 func (v *Vault) remember(k mark) {
 	if v.back == nil && k.Seq > v.seen.Seq {
-		v.opts.memory().note(v.vid, k, v.seen == mark{})
+		_ = v.noted.sync()
+		v.noted = v.opts.memory().write(v.vid, k, v.seen == mark{})
 		v.seen = k
 	}
 }
@@ -375,6 +377,8 @@ func (v *Vault) Close() error {
 	v.sessions = nil
 	err := v.db.Close()
 	v.lock.Release()
+	_ = v.noted.sync() // others have the vault meanwhile; if it fails, the machine remembers less
+	v.noted = unsynced{}
 	return err
 }
 
