@@ -166,9 +166,7 @@ func (l *quickLine) flag(args []string) (rest []string, ok bool) {
 	if strings.HasPrefix(arg, "--") {
 		name, text, hasText = strings.Cut(arg, "=")
 	}
-	i := slices.IndexFunc(l.flags, func(f *quickFlag) bool {
-		return len(name) > 2 && name[2:] == f.name && name[:2] == "--" || name == "-"+f.short
-	})
+	i := slices.IndexFunc(l.flags, func(f *quickFlag) bool { return name == "--"+f.name || name == "-"+f.short })
 	if i < 0 {
 		return nil, false
 	}
@@ -219,11 +217,7 @@ func (l *quickLine) positional(args []string) (rest []string, ok bool) {
 	if !arg.rest {
 		return args[1:], setQuick(arg.v, arg.name, args[0])
 	}
-	list, ok := arg.v.Addr().Interface().(*[]string)
-	if !ok || slices.ContainsFunc(args, func(text string) bool { return !isText(arg.name, text) }) {
-		return nil, false
-	}
-	*list = slices.Clone(args)
+	arg.v.Set(reflect.ValueOf(slices.Clone(args)))
 	return nil, true
 }
 

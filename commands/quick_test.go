@@ -128,7 +128,7 @@ func commandLines(t testing.TB) (lines [][]string) {
 // TestQuickTakes shows that the quick reader is in use: it takes the plain lines of the commands that programs run
 // most.
 func TestQuickTakes(t *testing.T) {
-	env := []string{"HOME=/", "ASS_NAMESPACE=prod", "ASS_AGENT_KEY=ass_x", "ASS_LOCK_TIMEOUT=1m", "ASS_JSON=", "ASS_OUTPUT=f"}
+	env := []string{"HOME=/", "ASS_NAMESPACE=prod", "ASS_AGENT_KEY=ass_x", "ASS_LOCK_TIMEOUT=1m", "ASS_JSON=", "ASS_OUTPUT=f", "=1"}
 	for _, line := range []string{
 		"secrets get a/K", "secrets get -n a K", "secrets -n a get K", "secrets get -k K", "secrets get a/K --version 3",
 		"--json secrets get a/K", "secrets get a/K --json", "--profile ci secrets get a/K", "secrets get a/K --profile=ci",
@@ -140,7 +140,7 @@ func TestQuickTakes(t *testing.T) {
 		"run --namespace a --keys K,L --no-redact -- true", "run --",
 		"env export", "env export a", "env export -n a -o f --format json", "env import f -n a", "env import --dry-run",
 		"--passphrase-fd 3 status", "status", "audit verify", "vault backup f", "status --json=YES",
-		"status --json=0", "secrets set a/K --generate --length 0x10", "completion bash", "mcp config cursor", "secrets get a/K --reason=",
+		"status --json --json=0", "secrets set a/K --generate --length 0x10", "completion bash", "mcp config cursor", "secrets get a/K --reason=",
 	} {
 		for _, env := range [][]string{nil, env} {
 			if !agree(t, strings.Fields(line), env) {
@@ -286,6 +286,9 @@ func TestQuickKnows(t *testing.T) {
 			if !f.IsExported() && !f.Anonymous || has(f, "default") && has(f, "arg") && !has(f, "optional") ||
 				has(f, "default") && has(f, "required") {
 				t.Errorf("%v.%s: the quick reader does not know this", typ, f.Name)
+			}
+			if has(f, "passthrough") && (f.Type != reflect.TypeFor[[]string]() || !isText(nameOf(f), "\xff")) {
+				t.Errorf("%v.%s: the quick reader takes any texts for it", typ, f.Name)
 			}
 			if has(f, "cmd") && runs {
 				t.Errorf("%v runs, and has commands", typ)
