@@ -12,7 +12,7 @@ test *args:
 
 # The tests that are quick: no kills, no full disks, no large vaults; less than 20 seconds
 quick:
-    go test -short . ./tokens ./audit ./internal/... ./commands/... ./vault/...
+    go test -short . ./tokens ./audit/... ./commands/... ./vault/...
 
 # A static binary
 build:

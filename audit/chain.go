@@ -12,7 +12,7 @@ import (
 	// process: 1.3 ms, half of what a whole command takes. See TestSignature.
 	"github.com/cloudflare/circl/sign/ed25519"
 
-	"ass/internal/hmac256"
+	"ass/audit/hmac256"
 )
 
 // MACSize is the size of an entry's MAC in bytes.

@@ -38,8 +38,8 @@ func TestImportDirection(t *testing.T) {
 		"ass/vault/internal/fault": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/vault/disk": {[]string{"ass/vault/internal/fault"}, []string{"go.etcd.io/bbolt", "filippo.io/age",
 			"crypto/"}},
-		"ass/internal/hmac256": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age"}},
-		"ass/vault/internal/keys": {[]string{"ass/internal/hmac256", "ass/tokens", "ass/vault/internal/fault"},
+		"ass/audit/hmac256": {nil, []string{"os", "go.etcd.io/bbolt", "filippo.io/age"}},
+		"ass/vault/internal/keys": {[]string{"ass/audit/hmac256", "ass/tokens", "ass/vault/internal/fault"},
 			[]string{"os", "go.etcd.io/bbolt"}},
 		"ass/vault/internal/bolt": {[]string{"ass/vault/disk", "ass/vault/internal/fault"}, []string{"filippo.io/age",
 			"encoding/json", "ass/audit"}},
@@ -56,7 +56,7 @@ func TestImportDirection(t *testing.T) {
 		"ass/e2e/trace":       {nil, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/vault/vaulttest": {[]string{"ass/vault", "ass/tokens"}, nil},
 		"ass/tokens":          {nil, []string{"os", "go.etcd.io/bbolt"}},
-		"ass/audit":           {[]string{"ass/internal/hmac256"}, []string{"os", "go.etcd.io/bbolt"}},
+		"ass/audit":           {[]string{"ass/audit/hmac256"}, []string{"os", "go.etcd.io/bbolt"}},
 	} {
 		list, known := imports[pkg]
 		if !known {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
-	"ass/internal/hmac256"
+	"ass/audit/hmac256"
 )
 
 // An age file with one stanza under a symmetric key has a header in which only three fields vary:

@@ -10,7 +10,7 @@ import (
 	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/google/uuid"
 
-	"ass/internal/hmac256"
+	"ass/audit/hmac256"
 	"ass/tokens"
 )
 
