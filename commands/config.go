@@ -75,8 +75,11 @@ func (w *world) loadConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
-		return nil, fmt.Errorf("%s is not valid JSON as ass writes it; fix it, or move it away and log in again", path)
+	if !c.readPlain(string(b)) {
+		c.Version, c.Profiles = 1, map[string]*profile{}
+		if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
+			return nil, fmt.Errorf("%s is not valid JSON as ass writes it; fix it, or move it away and log in again", path)
+		}
 	}
 	if c.Version != 1 {
 		return nil, fmt.Errorf("%s has version %d, and this program knows version 1: update ass", path, c.Version)
