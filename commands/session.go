@@ -39,6 +39,7 @@ func (a *app) options() vault.Options {
 		Waiting:     lock.Waiting,
 		Reason:      a.reason,
 		Addresses:   addresses,
+		Throwaway:   a.throwaway,
 	}
 	if dir, err := a.stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")

@@ -145,21 +145,24 @@ func workingDir(t *testing.T) string {
 // BenchmarkInProcess measures commands that a program runs inside of this process, as a test does.
 func BenchmarkInProcess(b *testing.B) {
 	for _, line := range []string{"status", "secrets get a/KEY", "secrets set a/KEY v", "secrets list a", "env export a"} {
-		b.Run(line, func(b *testing.B) {
-			home := b.TempDir()
-			var out bytes.Buffer
-			p := commands.Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: []string{"HOME=" + home}, Dir: home}
-			if exit := p.Run([]string{"secrets", "set", "a/KEY", "value"}); exit != 0 {
-				b.Fatal(out.String())
-			}
-			args := strings.Fields(line)
-			b.ReportAllocs()
-			for b.Loop() {
-				out.Reset()
-				if exit := p.Run(args); exit != 0 || out.Len() == 0 {
-					b.Fatal(exit, out.String())
+		for name, throwaway := range map[string]bool{"kept": false, "thrown away": true} {
+			b.Run(line+", "+name, func(b *testing.B) {
+				home := b.TempDir()
+				var out bytes.Buffer
+				p := commands.Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Env: []string{"HOME=" + home}, Dir: home,
+					Throwaway: throwaway}
+				if exit := p.Run([]string{"secrets", "set", "a/KEY", "value"}); exit != 0 {
+					b.Fatal(out.String())
 				}
-			}
-		})
+				args := strings.Fields(line)
+				b.ReportAllocs()
+				for b.Loop() {
+					out.Reset()
+					if exit := p.Run(args); exit != 0 || out.Len() == 0 {
+						b.Fatal(exit, out.String())
+					}
+				}
+			})
+		}
 	}
 }

@@ -35,11 +35,12 @@ type mark struct {
 type memory struct {
 	dir        string
 	unfinished disk.Register
+	throwaway  bool // sync nothing
 }
 
 const slotSize = 8 + 32 + 8
 
-func (o Options) memory() memory { return memory{o.MemoryDir, o.Unfinished} }
+func (o Options) memory() memory { return memory{o.MemoryDir, o.Unfinished, o.Throwaway} }
 
 func (m memory) file(vid keys.VaultID) string {
 	return filepath.Join(m.dir, hex.EncodeToString(vid[:]))
@@ -136,6 +137,10 @@ func (m memory) write(vid keys.VaultID, k mark, back bool) unsynced {
 	u, err := m.overwrite(vid, k)
 	if err != nil && (back || !errors.Is(err, errLater)) {
 		m.replace(vid, k)
+	}
+	if m.throwaway && u.f != nil {
+		u.f.Close()
+		return unsynced{}
 	}
 	return u
 }

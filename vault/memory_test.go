@@ -205,3 +205,41 @@ func TestNoteWithSecondName(t *testing.T) {
 		t.Errorf("%v, %v", k, err)
 	}
 }
+
+// A vault that is thrown away is never synced, after a rewrite neither. What one process writes, the next reads.
+func TestThrowawayVaultsAreNotSynced(t *testing.T) {
+	v := newVictim(t)
+	syncs := 0
+	defer func() { syncNote = disk.SyncData }()
+	syncNote = func(f *os.File) error { syncs++; return disk.SyncData(f) }
+	v.opts.MemoryDir = t.TempDir()
+	for range 2 { // the first time, it is a new file
+		v.do(func(s *Session) { v.set(s, "a/K", "kept") })
+	}
+	if syncs == 0 {
+		t.Fatal("nobody syncs the note, so this tests nothing")
+	}
+	syncs, v.opts.Throwaway = 0, true
+	v.do(func(s *Session) {
+		v.set(s, "a/K", "thrown away")
+		if _, err := s.Rekey(); err != nil {
+			t.Fatal(err)
+		}
+		v.set(s, "a/K", "thrown away, too")
+		if !s.v.db.IsNeverSynced() {
+			t.Error("its file is synced after a rewrite")
+		}
+	})
+	if syncs > 0 {
+		t.Errorf("its note is synced %d times", syncs)
+	}
+	v.opts.Throwaway = false
+	v.do(func(s *Session) {
+		if _, value, err := s.Get(v.p("a/K"), 0); err != nil || string(value) != "thrown away, too" {
+			t.Errorf("%q, %v", value, err)
+		}
+		if s.v.back != nil || s.v.db.IsNeverSynced() {
+			t.Errorf("%v, never synced: %v", s.v.back, s.v.db.IsNeverSynced())
+		}
+	})
+}

@@ -57,6 +57,10 @@ type Options struct {
 	// The zero Register notes nothing.
 	Unfinished disk.Register
 
+	// Throwaway is for a vault that a test throws away. Nothing that is written to it is synced to the disk, so a power
+	// cut can destroy all of it. What a process writes, the next one reads all the same.
+	Throwaway bool
+
 	// Reason is stored with each request that the session makes.
 	Reason string
 
@@ -266,6 +270,9 @@ func (v *Vault) open() error {
 	db, err := bolt.Open(v.path, v.opts.ReadOnly)
 	if err != nil {
 		return err
+	}
+	if v.opts.Throwaway {
+		db.NeverSync()
 	}
 	v.db = db
 	got, err := v.meta(metaFormat)

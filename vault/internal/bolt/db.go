@@ -28,6 +28,8 @@ type DB struct {
 	file   *os.File // the file that db has open
 	pages  *tree    // its pages, as last committed
 	broken error    // if not nil: why db must no longer be used or closed
+
+	neverSync bool
 }
 
 // Open opens the file at path, which must exist. If it returns an error, the file is
@@ -58,6 +60,15 @@ func (st *DB) Reopen() error {
 	return st.broken
 }
 
+// NeverSync leaves it to the system when what is written comes to the disk, for a file that is thrown away.
+func (st *DB) NeverSync() {
+	st.neverSync = true
+	st.db.NoSync, st.db.NoGrowSync = true, true
+}
+
+// IsNeverSynced reports whether [DB.NeverSync] holds for what is written.
+func (st *DB) IsNeverSynced() bool { return st.db.NoSync && st.db.NoGrowSync }
+
 func (st *DB) open(readOnly bool) error {
 	return st.guard(func() (err error) {
 		st.db, err = bbolt.Open(st.path, 0o600, &bbolt.Options{
@@ -86,6 +97,9 @@ func (st *DB) open(readOnly bool) error {
 		})
 		if !keepsLock {
 			st.pages = nil // somebody may have written in between, so they are looked at again
+		}
+		if err == nil && st.neverSync {
+			st.NeverSync()
 		}
 		switch {
 		case errors.Is(err, bolterrors.ErrTimeout):
