@@ -1,7 +1,5 @@
 package vault
 
-import "bytes"
-
 // checked is a record that is checked on its way through [checkAll], with copies of its key and its value.
 type checked[B any] struct {
 	k, v []byte
@@ -18,7 +16,8 @@ type checked[B any] struct {
 }
 
 // checkAll checks the records of a kind on all cores. more, if it is not nil, makes a function for each worker that
-// does more with a record that holds. then gets each record, in the order of the keys.
+// does more with a record that holds. then gets each record, in the order of the keys. The copies are valid until
+// it returns.
 func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func(*checked[B]) error) error {
 	worker := func() func(*checked[B]) {
 		h := t.another()
@@ -39,9 +38,15 @@ func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func
 			and(c)
 		}
 	}
-	return inBatches(worker, then, func(add func(checked[B], int) error) error {
+	var free buffers
+	done := func(c *checked[B]) error {
+		err := then(c)
+		free.back(c.k, c.v)
+		return err
+	}
+	return inBatches(worker, done, func(add func(checked[B], int) error) error {
 		return t.walk(kd.bucket, nil, func(k, v []byte) error {
-			c := checked[B]{k: bytes.Clone(k), v: bytes.Clone(v)}
+			c := checked[B]{k: free.copyOf(k), v: free.copyOf(v)}
 			c.who = t.signer(kd.rules, authorIn(c.v))
 			return add(c, len(k)+len(v))
 		})
