@@ -58,7 +58,7 @@ func (k keptKeys) commit(fn func(*Session, *tx) error) (err error) {
 	k.c.open(func(v *Vault) {
 		to, g := keys.NewGrantee(k.secret), clone(k.c, k.g)
 		s := &Session{v: v, by: actor{id: k.id, kind: audit.Token, sign: to.Sign},
-			epoch: keys.NewEpoch(v.vid, g.Epoch, keys.Key(g.MK), newestFormat), batches: newBatches(), ring: g.ring(), pub: g.OwnerPub,
+			epoch: keys.NewEpoch(v.vid, g.Epoch, keys.Key(g.MK), newestFormat), batches: newBatches(nil), ring: g.ring(), pub: g.OwnerPub,
 			grantee: &grantee{Grantee: to, secret: k.secret, agent: k.id, scopes: k.scopes}}
 		err = s.commit(func(t *tx) error { return fn(s, t) })
 	})

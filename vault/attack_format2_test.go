@@ -453,7 +453,7 @@ func TestNothingPassesBetweenBranches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h := newHasher(here, &owner, newBatches())
+			h := newHasher(here, &owner, newBatches(nil))
 			if h.macHolds(bucket, x.k, r) {
 				t.Errorf("%s/%q: its MAC holds in the other branch", bucket, x.k)
 			}
@@ -467,11 +467,11 @@ func TestNothingPassesBetweenBranches(t *testing.T) {
 			if h.signatureHolds(who, bucket, x.k, r) {
 				t.Errorf("%s/%q: the owner's MAC holds in the other branch", bucket, x.k)
 			}
-			if newHasher(here, nil, newBatches()).signatureHolds(who, bucket, x.k, r) {
+			if newHasher(here, nil, newBatches(nil)).signatureHolds(who, bucket, x.k, r) {
 				t.Errorf("%s/%q: the owner's signature holds in the other branch", bucket, x.k)
 			}
-			if key := root.OwnerMAC(there); !newHasher(there, &key, newBatches()).signatureHolds(who, bucket, x.k, r) ||
-				!newHasher(there, nil, newBatches()).signatureHolds(who, bucket, x.k, r) {
+			if key := root.OwnerMAC(there); !newHasher(there, &key, newBatches(nil)).signatureHolds(who, bucket, x.k, r) ||
+				!newHasher(there, nil, newBatches(nil)).signatureHolds(who, bucket, x.k, r) {
 				t.Errorf("%s/%q: it does not even hold in its own branch", bucket, x.k)
 			}
 		}

@@ -192,7 +192,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 					e := keys.NewEpoch(c.vid, n, was.MAC, newestFormat)
 					for _, bucket := range recordBuckets(newestFormat) {
 						err := v.db.Each(bucket, func(k, value []byte) {
-							if r, err := parseRecord(value); err != nil || newHasher(e, nil, newBatches()).macHolds(bucket, k, r) {
+							if r, err := parseRecord(value); err != nil || newHasher(e, nil, newBatches(nil)).macHolds(bucket, k, r) {
 								t.Errorf("the old MAC key holds for %s %q (%v)", bucket, k, err)
 							}
 						})
@@ -306,7 +306,7 @@ func TestForgedGrants(t *testing.T) {
 			sealed, serr := keys.Seal(s.grantee.Seal, keys.GrantContext(c.vid, c.id[id]), plain)
 			own, other := t.hasher, t.Epoch
 			other.MAC = keys.Key(g.MK)
-			t.hasher = newHasher(other, nil, newBatches())
+			t.hasher = newHasher(other, nil, newBatches(nil))
 			t.digest = own.digest
 			err = errors.Join(err, jerr, serr, t.put(bucketGrants, index(c, at), false, grantBody{Seq: t.seq(),
 				Grantee: c.id[id], Sealed: sealed}))

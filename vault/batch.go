@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"math/bits"
 	"sync"
@@ -109,6 +110,7 @@ func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]by
 // batches remembers which batches were found signed, so that each is verified once. All goroutines of a session
 // share it.
 type batches struct {
+	own   ed25519.PrivateKey // of the session, if it is the owner's
 	mu    sync.Mutex
 	known map[batch]bool
 }
@@ -124,7 +126,18 @@ type batch struct {
 // maxBatches limits what is remembered: 64 Ki batches are a million records.
 const maxBatches = 1 << 16
 
-func newBatches() *batches { return &batches{known: map[batch]bool{}} }
+func newBatches(own ed25519.PrivateKey) *batches {
+	return &batches{own: own, known: map[batch]bool{}}
+}
+
+// holds reports whether a signature is valid. Signing takes half the time of verifying, and gives the same bytes each time
+// (RFC 8032), so a signature of the session's own key is made again.
+func (b *batches) holds(message []byte, pub ed25519.PublicKey, sig []byte) bool {
+	if b.own != nil && pub.Equal(b.own.Public()) && bytes.Equal(ed25519.Sign(b.own, message), sig) {
+		return true
+	}
+	return ed25519.Verify(pub, message, sig)
+}
 
 // signed reports whether an author signed the root of a batch of an epoch. One set of batches serves one epoch.
 func (b *batches) signed(e keys.Epoch, by string, pub ed25519.PublicKey, root [32]byte, sig []byte) bool {
@@ -138,7 +151,7 @@ func (b *batches) signed(e keys.Epoch, by string, pub ed25519.PublicKey, root [3
 	if known {
 		return holds
 	}
-	holds = ed25519.Verify(pub, batchMessage(e, by, root), sig)
+	holds = b.holds(batchMessage(e, by, root), pub, sig)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.known) == maxBatches {

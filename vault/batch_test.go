@@ -147,12 +147,12 @@ func TestBatchFieldIsBound(t *testing.T) {
 				t.Errorf("it has the form of a field: %v", ok)
 			}
 			want := name == "as it is" || r.same
-			if newHasher(e, nil, newBatches()).signatureHolds(signer{by: "another", pub: root.Pub}, bucket, []byte("1"), r.record) {
+			if newHasher(e, nil, newBatches(nil)).signatureHolds(signer{by: "another", pub: root.Pub}, bucket, []byte("1"), r.record) {
 				t.Error("it holds for somebody whom it does not name")
 			}
 			who := signer{by: agent.id, pub: root.Pub}
 			for range 2 { // the second time from what is remembered
-				if newHasher(e, nil, newBatches()).signatureHolds(who, bucket, []byte("1"), r.record) != want {
+				if newHasher(e, nil, newBatches(nil)).signatureHolds(who, bucket, []byte("1"), r.record) != want {
 					t.Errorf("it holds: %v", !want)
 				}
 			}
@@ -203,15 +203,21 @@ func TestBatchHasOneRecordAtAPlace(t *testing.T) {
 	}
 }
 
-// A batch that was found signed, or not, is remembered as that, and as nothing else.
+// A batch that was found signed, or not, is remembered as that, and as nothing else. Whoever has the key of the author signs
+// again, and finds the same as others.
 func TestBatchesAreRemembered(t *testing.T) {
+	remembered(t, nil)
+	remembered(t, keys.NewRoot(keys.Key{1}).Sign)
+}
+
+func remembered(t *testing.T, own ed25519.PrivateKey) {
 	root, other := keys.NewRoot(keys.Key{1}), keys.NewRoot(keys.Key{3})
 	e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, keys.Format2)
 	fields, top := signBatch(e, "a", root.Sign, leavesOf(1))
 	sig := fields[0][:ed25519.SignatureSize]
 	bad := bytes.Clone(sig)
 	bad[3] ^= 1
-	known := newBatches()
+	known := newBatches(own)
 	for range 2 {
 		for name, x := range map[string]struct {
 			by   string
@@ -267,7 +273,7 @@ func FuzzBatchSig(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Add(make([]byte, ed25519.SignatureSize+2))
-	known := newBatches()
+	known := newBatches(nil)
 	f.Fuzz(func(t *testing.T, field []byte) {
 		b, ok := parseBatchSig(field)
 		if !ok {

@@ -13,11 +13,11 @@ import (
 // A record that parses encodes to the same bytes, and no input causes a panic.
 func FuzzRecord(f *testing.F) {
 	root := keys.NewRoot(keys.Key{1})
-	h := newHasher(keys.NewEpoch(root.Vault, 1, keys.Key{2}, newestFormat), nil, newBatches())
+	h := newHasher(keys.NewEpoch(root.Vault, 1, keys.Key{2}, newestFormat), nil, newBatches(nil))
 	for format := byte(keys.Format1); format <= newestFormat; format++ {
 		e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, int(format))
 		owner := root.OwnerMAC(e)
-		h := newHasher(e, &owner, newBatches())
+		h := newHasher(e, &owner, newBatches(nil))
 		f.Add(h.newRecord(bucketSecrets, []byte("a/K"), "owner", root.Sign, []byte(`{"seq":1}`), nil).encode())
 		f.Add(h.newRecord(bucketUses, []byte("k"), "owner", nil, []byte(`{}`), nil).encode())
 		f.Add([]byte{format, 0xff, 0xff, 0xff, 0xff})

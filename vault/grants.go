@@ -179,7 +179,7 @@ func (v *Vault) granteeSession(secret keys.Key, kind string) (*Session, grant, e
 		v:       v,
 		by:      actor{id: id, kind: kind, sign: to.Sign},
 		epoch:   keys.NewEpoch(v.vid, g.Epoch, keys.Key(g.MK), v.format),
-		batches: newBatches(),
+		batches: newBatches(nil),
 		ring:    g.ring(),
 		pub:     g.OwnerPub,
 		grantee: &grantee{Grantee: to, secret: secret, agent: id},

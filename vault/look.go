@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"strings"
 
 	"ass/audit"
 	"ass/tokens"
@@ -122,9 +123,9 @@ func (l *looking) entry(seq uint64, v []byte) error {
 	e, err := audit.Parse(v)
 	var ev audit.Event
 	if err == nil {
-		event, _ := eventIn(e.Body)
+		event, resource, plain := subjectIn(e.Body)
 		tells := !l.named && string(event) == audit.Checkpointed
-		if !tells && seq != l.cp.Seq && !l.concerns(e.Body) {
+		if plain && !tells && seq != l.cp.Seq && !l.concerns(event, resource) {
 			return nil
 		}
 		ev, err = e.Event()
@@ -167,40 +168,40 @@ func cloned(e audit.Entry) audit.Entry {
 	return e
 }
 
-// concerns reports whether the body of an entry may be about a wanted secret.
-func (l *looking) concerns(body []byte) bool {
-	event, plain := eventIn(body)
-	switch {
-	case !plain:
-		return true
-	case !bytes.HasPrefix(event, []byte("secret.")) || bytes.HasPrefix(event, []byte(audit.SecretRead)):
+// concerns reports whether an entry may be about a wanted secret. One about several secrets names a namespace that
+// holds them all.
+func (l *looking) concerns(event, resource []byte) bool {
+	if !bytes.HasPrefix(event, []byte("secret.")) || bytes.HasPrefix(event, []byte(audit.SecretRead)) {
 		return false
-	case len(l.wanted) > 1:
-		return true
-	case string(event) == audit.SecretImported && !bytes.Contains(body, []byte(`"items":[`)):
-		return true // an import of format 1 has no whole path
 	}
 	for path := range l.wanted {
-		if !bytes.Contains(body, []byte(path)) {
-			return false
+		below, within := strings.CutPrefix(path, string(resource))
+		if len(resource) == 0 || within && (below == "" || below[0] == '/') {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// eventIn returns the type of an event without reading its JSON, if the body begins as every program writes it: with an
-// id and the type.
-func eventIn(body []byte) (event []byte, plain bool) {
-	const id, then, idSize = `{"id":"`, `","event_type":"`, 36
-	rest, ok := bytes.CutPrefix(body, []byte(id))
-	if !ok || len(rest) < idSize {
-		return nil, false
+// subjectIn returns the type of an event and the path or namespace that it is about, without reading its JSON, if the body
+// begins as every program writes it; see [audit.Event].
+func subjectIn(body []byte) (event, resource []byte, plain bool) {
+	rest, plain := body, true
+	for _, field := range []struct {
+		name string
+		into *[]byte
+	}{{`{"id":"`, nil}, {`"event_type":"`, &event}, {`"actor_id":"`, nil}, {`"actor_type":"`, nil}, {`"resource_type":"`, nil},
+		{`"resource_id":"`, &resource}} {
+		value, ok := bytes.CutPrefix(rest, []byte(field.name))
+		end := bytes.IndexByte(value, '"')
+		if !ok || end < 0 || end+1 >= len(value) || value[end+1] != ',' || bytes.IndexByte(value[:end], '\\') >= 0 {
+			return nil, nil, false
+		}
+		if rest = value[end+2:]; field.into != nil {
+			*field.into = value[:end]
+		}
 	}
-	if rest, ok = bytes.CutPrefix(rest[idSize:], []byte(then)); !ok {
-		return nil, false
-	}
-	end := bytes.IndexByte(rest, '"')
-	return rest[:max(end, 0)], end > 0
+	return event, resource, plain
 }
 
 // each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.

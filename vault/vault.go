@@ -507,7 +507,7 @@ func (v *Vault) ownerSession(owner *Identity, root *keys.Root, n uint32, secret 
 		pub:     root.Pub,
 		secret:  secret,
 		root:    root,
-		batches: newBatches(),
+		batches: newBatches(root.Sign),
 		owner:   owner,
 	}
 }

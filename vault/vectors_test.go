@@ -46,12 +46,12 @@ func TestVectors(t *testing.T) {
 	got["ask id"] = id.String()
 	put("ask key", requestKey(in.Text("agent id"), id))
 
-	record := newHasher(e, nil, newBatches()).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign,
+	record := newHasher(e, nil, newBatches(nil)).newRecord(bucketAgents, []byte(in.Text("agent id")), audit.Owner, root.Sign,
 		[]byte(in.Text("body")), nil)
 	put("record signature", record.sig)
 	put("record mac", record.mac[:])
 	put("record", record.encode())
-	put("record without a signature", newHasher(e, nil, newBatches()).newRecord(bucketUses, []byte("k"), audit.Owner, nil,
+	put("record without a signature", newHasher(e, nil, newBatches(nil)).newRecord(bucketUses, []byte("k"), audit.Owner, nil,
 		[]byte(in.Text("body")), nil).encode())
 	put("digest term", newDigester(e)(bucketAgents, []byte(in.Text("agent id")), record.mac[:]).bytes())
 
@@ -74,7 +74,7 @@ func vectorsOfFormat2(in vectors.Inputs, put func(string, []byte)) {
 	agent := keys.NewGrantee(root.AgentSecret(id, 1))
 	e := keys.NewEpoch(root.Vault, 1, keys.MACKey(keys.Key(in.Hex("epoch secret"))), keys.Format2)
 	owner := root.OwnerMAC(e)
-	h := newHasher(e, &owner, newBatches())
+	h := newHasher(e, &owner, newBatches(nil))
 	key := []byte(in.Text("path"))
 	record := h.newRecord(bucketVersions, key, audit.Owner, root.Sign, body, data)
 	signed := appendSigned(nil, e, bucketVersions, key, record)
