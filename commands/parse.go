@@ -222,6 +222,7 @@ var (
 	suggestion = pattern(`, did you mean (.*)\?$`)
 	missing    = pattern(`^(expected|missing flags:) (.*)$`)
 	flagValue  = pattern(`^(--[a-z-]+): `)
+	unknown    = pattern(`^(?:unexpected argument|unknown flag) ((?:--)?[a-z][a-z-]{1,19})(?:,|$)`)
 )
 
 // pattern returns a regular expression that is compiled on first use. Compiling those
@@ -261,8 +262,13 @@ func (a *app) explainParse(err error, args []string) error {
 	if m := missing().FindStringSubmatch(text); m != nil {
 		return usagef("missing: %s; %s", m[2], see)
 	}
-	hint := ""
-	if m := suggestion().FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
+	hint, named := "", "" // a word with anything but letters and dashes may be a value, so it is not repeated
+	if m := unknown().FindStringSubmatch(text); m != nil {
+		named = " " + m[1]
+	}
+	if other := wordOf(parse, strings.TrimSpace(named)); other != "" {
+		hint = ", did you mean: ass " + other + "?"
+	} else if m := suggestion().FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
 		hint = ", did you mean " + m[1] + "?"
 	}
 	switch {
@@ -270,11 +276,9 @@ func (a *app) explainParse(err error, args []string) error {
 		if takesValue[command] {
 			return usagef("unknown flag%s (put a value that begins with - after --, or pass it through stdin); %s", hint, see)
 		}
-		return usagef("unknown flag%s; %s", hint, see)
-	case command == "" && len(args) > 0 && secretsCommands[args[0]]:
-		return usagef("unknown command, did you mean: ass secrets %s; %s", args[0], see)
+		return usagef("unknown flag%s%s; %s", named, hint, see)
 	case strings.HasPrefix(text, "unexpected argument") && (command == "" || hint != "" || isGroup(parse)):
-		return usagef("unknown command%s; %s", hint, see)
+		return usagef("unknown command%s%s; %s", named, hint, see)
 	case strings.HasPrefix(text, "unexpected argument"):
 		return usagef("too many arguments; %s", see)
 	}
@@ -298,10 +302,36 @@ func givenIn(args []string, err *kong.ParseError, flag string) bool {
 	})
 }
 
-// secretsCommands lists the commands that people type without the word secrets.
-var secretsCommands = map[string]bool{
-	"list": true, "ls": true, "get": true, "set": true, "delete": true, "rm": true,
-	"rotate": true, "history": true, "rollback": true, "restore": true, "purge": true,
+// elsewhere maps the words of other tools to commands; in each group, the first that is there is meant.
+var elsewhere = map[string][]string{
+	"show": {"get", "show"}, "read": {"get"}, "view": {"get", "show"}, "cat": {"get"}, "print": {"get"}, "reveal": {"get"},
+	"put": {"set"}, "insert": {"set"}, "write": {"set"}, "edit": {"set"}, "update": {"set"}, "store": {"set"},
+	"add": {"set", "create", "issue"}, "create": {"set", "issue", "create"}, "new": {"set", "create", "issue"},
+	"generate": {"rotate", "issue", "create"}, "remove": {"delete", "revoke"}, "rm": {"delete", "revoke"}, "del": {"delete", "revoke"},
+	"delete": {"delete", "revoke"}, "destroy": {"purge", "revoke"}, "undelete": {"restore"}, "recover": {"restore"},
+	"ls": {"list"}, "versions": {"history"}, "revert": {"rollback"}, "undo": {"rollback"}, "accept": {"approve"}, "allow": {"approve"},
+	"grant": {"approve"}, "reject": {"deny"}, "refuse": {"deny"}, "exec": {"run"},
+}
+
+// wordOf returns the command that a word of another tool, or one without its group, most likely means; "" for none.
+func wordOf(err *kong.ParseError, word string) string {
+	if err == nil || err.Context == nil || word == "" {
+		return ""
+	}
+	at := err.Context.Selected()
+	if at == nil {
+		at = err.Context.Model.Node
+	}
+	here := commandName(at)
+	for _, name := range append([]string{word}, elsewhere[word]...) {
+		if childNamed(at, name) != nil {
+			return strings.TrimSpace(here + " " + name)
+		}
+		if secrets := childNamed(at, "secrets"); here == "" && secrets != nil && childNamed(secrets, name) != nil {
+			return "secrets " + name
+		}
+	}
+	return ""
 }
 
 func isGroup(err *kong.ParseError) bool {
