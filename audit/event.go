@@ -43,6 +43,16 @@ const (
 	Denied = ".denied"
 )
 
+// Events returns the names of all events, in the order above. Each also has a form with [Denied] behind it.
+func Events() []string {
+	return []string{
+		SecretCreated, SecretUpdated, SecretRotated, SecretImported, SecretRead, SecretDeleted, SecretRestored, SecretRolledBack,
+		SecretPurged, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
+		ApprovalReason, ApprovalGranted, ApprovalDenied, ApprovalCleanup, VaultCreated, VaultRewritten, VaultCompacted,
+		VaultResealed, VaultAccepted, VaultBackedUp, VaultRestored, VaultSalvaged, LogArchived, Checkpointed,
+	}
+}
+
 // Kinds of actors.
 const (
 	Human  = "human"

@@ -178,6 +178,7 @@ func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 			}
 			info, err := t.tokenInfo(tb, c)
 			if info.State == TokenActive {
+				info.IssuerName = body.Name
 				x.Tokens = append(x.Tokens, info)
 			}
 			return err

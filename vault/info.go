@@ -26,12 +26,6 @@ type Info struct {
 	Newest   *Entry // newest entry of the audit log; nil if there is none
 }
 
-// Entry is an audit event with its number in the log.
-type Entry struct {
-	Seq uint64
-	audit.Event
-}
-
 // Info says what the vault holds. The numbers of records are those that the file itself states, so they cost the same in
 // a vault of any size; if it states none that could be true, the records are counted.
 func (v *Vault) Info() (Info, error) {
@@ -155,85 +149,5 @@ func (v *Vault) PendingIDs() (list []string, err error) {
 	return list, err
 }
 
-// Log returns the newest matching entries, newest first. It returns at most limit entries, and looks at none behind them;
-// 0 means no limit. If match is nil, every entry matches.
-func (v *Vault) Log(limit int, match func(audit.Event) bool) (entries []Entry, err error) {
-	err = v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
-		if audit.Seq(k) == 0 {
-			return true // the checkpoint, not an entry
-		}
-		if e := parseEntry(k, value); match == nil || match(e.Event) {
-			entries = append(entries, e)
-		}
-		return limit == 0 || len(entries) < limit
-	})
-	return entries, err
-}
-
-// CountLog returns how many entries match. If match is nil, that is how many there are, which takes no walk.
-func (v *Vault) CountLog(match func(audit.Event) bool) (n int, err error) {
-	first, err := v.firstEntry()
-	if err != nil {
-		return 0, err
-	}
-	err = v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
-		switch seq := audit.Seq(k); {
-		case seq == 0: // the checkpoint, not an entry
-		case match == nil:
-			n = int(seq-first) + 1 // the log has no gaps
-			return false
-		case match(parseEntry(k, value).Event):
-			n++
-		}
-		return true
-	})
-	return n, err
-}
-
 // Info is [Vault.Info].
 func (s *Session) Info() (Info, error) { return s.v.Info() }
-
-// Log is [Vault.Log]: reading the log needs no key.
-func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, error) {
-	return s.v.Log(limit, match)
-}
-
-// CountLog is [Vault.CountLog].
-func (s *Session) CountLog(match func(audit.Event) bool) (int, error) { return s.v.CountLog(match) }
-
-// LogAfter returns the matching entries after seq, oldest first, and the number of
-// the newest entry of the log. In an older copy of the file, that number can be
-// less than seq.
-func (v *Vault) LogAfter(seq uint64, match func(audit.Event) bool) ([]Entry, uint64, error) {
-	var (
-		entries []Entry
-		newest  uint64
-	)
-	err := v.db.NewestFirst(bucketAudit, func(k, value []byte) bool {
-		n := audit.Seq(k)
-		newest = max(newest, n)
-		if n != 0 && n <= seq {
-			return false
-		}
-		if e := parseEntry(k, value); n != 0 && (match == nil || match(e.Event)) {
-			entries = append(entries, e)
-		}
-		return true
-	})
-	slices.Reverse(entries)
-	return entries, newest, err
-}
-
-// parseEntry returns an unreadable entry as an event of type "unreadable", so that
-// one damaged entry does not hide the others. A verification names it.
-func parseEntry(k, value []byte) Entry {
-	e := Entry{Seq: audit.Seq(k)}
-	stored, err := audit.Parse(value)
-	if err == nil {
-		e.Event, err = stored.Event()
-	}
-	if err != nil {
-		e.Event = audit.Event{Type: "unreadable", Metadata: map[string]any{}}
-	}
-	return e
-}

@@ -29,6 +29,7 @@ type TokenSpec struct {
 	Uses   uint64        // 0 means any number
 	IPs    tokens.IPs
 	Tier   tokens.Tier // the highest that it reads without approval; 0 means standard
+	Unlock bool        // the owner means to use it, in place of a key with a passphrase; the log says so
 
 	// Keep, if set, gets the token before it is live. If Keep fails, no token is issued. If issuing
 	// fails after that, the token is dead.
@@ -44,6 +45,7 @@ type Issued struct {
 // TokenInfo describes a token without its secret.
 type TokenInfo struct {
 	tokens.Claims
+	IssuerName string // of the agent that issued it; "" for the owner
 	Used       uint64
 	LastUsedAt *time.Time
 	State      string // active, expired, used up, revoked
@@ -92,7 +94,11 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 				return err
 			}
 		}
-		return t.log(audit.TokenIssued, "token", c.ID, issued.logged())
+		note := issued.logged()
+		if spec.Unlock && s.isOwner() {
+			note["unlock"] = true
+		}
+		return t.log(audit.TokenIssued, "token", c.ID, note)
 	})
 	if err != nil {
 		return Issued{}, err
@@ -272,12 +278,18 @@ func (t *tx) tokenState(body tokenBody, c tokens.Claims, uses usesBody) (TokenIn
 // tokens, an agent those that it issued, and a token only itself.
 func (s *Session) Tokens() ([]TokenInfo, error) {
 	var list []TokenInfo
+	names := map[string]string{}
 	err := s.view(func(t *tx) error {
 		return t.eachToken(func(body tokenBody, c tokens.Claims) error {
 			if !s.isOwner() && c.Issuer != s.by.id && c.ID != s.by.id {
 				return nil
 			}
 			info, err := t.tokenInfo(body, c)
+			if _, known := names[c.Issuer]; !known && isAgentID(c.Issuer) {
+				issuer, _ := t.agent(c.Issuer) // one that does not hold has no name
+				names[c.Issuer] = issuer.Name
+			}
+			info.IssuerName = names[c.Issuer]
 			list = append(list, info)
 			return err
 		})

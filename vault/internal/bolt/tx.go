@@ -169,16 +169,35 @@ func (t *Tx) WalkFrom(bucket string, start, prefix []byte, fn func(k, v []byte) 
 
 // WalkBack calls fn for the keys of a bucket, the last one first, until fn returns false.
 func (t *Tx) WalkBack(bucket string, fn func(k, v []byte) bool) error {
+	return t.WalkBackFrom(bucket, nil, fn)
+}
+
+// WalkBackFrom is WalkBack for the keys before one, which need not be there; nil is behind the last one.
+func (t *Tx) WalkBackFrom(bucket string, before []byte, fn func(k, v []byte) bool) error {
 	from, err := t.bucket(bucket)
 	if err != nil {
 		return err
 	}
-	leaf, err := t.pages.last(bucket)
+	var leaf *treePage
+	if before == nil {
+		leaf, err = t.pages.last(bucket)
+	} else if _, err = t.pages.leafAndNeighbour(bucket, before, 1); err == nil { // where Seek may end
+		leaf, err = t.pages.leafAndNeighbour(bucket, before, -1)
+	}
 	if err != nil {
 		return err
 	}
 	c := from.Cursor()
-	for k, v := c.Last(); k != nil && fn(k, v); k, v = c.Prev() {
+	var k, v []byte
+	if before != nil {
+		k, _ = c.Seek(before)
+	}
+	if k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	for ; k != nil && fn(k, v); k, v = c.Prev() {
 		if bytes.Compare(k, leaf.first) < 0 {
 			if leaf, err = t.pages.leafAndNeighbour(bucket, k, -1); err != nil {
 				return err
