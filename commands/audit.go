@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ass/audit"
-	"ass/tokens"
 	"ass/vault"
 )
 
@@ -24,19 +23,24 @@ type auditShow struct {
 	Limit     int    `short:"l" help:"Number of entries to show; 0 for all." default:"25"`
 	Tail      bool   `help:"Follow new entries as they are written."`
 	Namespace string `help:"Only entries about secrets in this namespace and below." placeholder:"NS"`
-	Agent     string `help:"Only entries of this actor: owner, or the id of an agent or a token." placeholder:"ID"`
-	Action    string `help:"Only this event, such as secret.read, or a group of them, such as secret." placeholder:"EVENT"`
+	Agent     string `help:"Only what this agent did, by name or id, with its tokens; or a token, by id; or owner." placeholder:"AGENT"`
+	Action    string `help:"Only this event, such as secret.read, or a family, such as secret or secret.read.*" placeholder:"EVENT"`
 	Since     string `help:"Only entries from then on: a date, an RFC 3339 time, or how long ago (2h, 7d)." placeholder:"TIME"`
 	Until     string `help:"Only entries up to then: a date (inclusive), an RFC 3339 time, or how long ago." placeholder:"TIME"`
 }
 
 func (c auditShow) Help() string {
 	return `The newest entry comes first; with --tail, the oldest of those shown. Times are local
-on a terminal. To see whether the log is whole: ass audit verify`
+on a terminal. A name stands for an agent that was revoked, too. What the owner did while
+the vault was unlocked counts as the owner's.
+
+More commands:
+  ass audit verify     Verify every record of the vault and every entry of its log.
+  ass audit archive    Move old entries into a file that verifies by itself.`
 }
 
 func (c auditShow) Run(a *app) error {
-	match, err := c.filter(a.now())
+	filter, err := c.filter(a.now())
 	if err != nil {
 		return err
 	}
@@ -44,32 +48,71 @@ func (c auditShow) Run(a *app) error {
 		return usagef("--limit must not be negative")
 	}
 	if c.Tail {
-		return c.follow(a, match)
+		return c.follow(a, filter)
 	}
-	return a.look(func(v *vault.Vault, s *vault.Session) error {
-		match := ownEntries(s, match)
-		entries, err := v.Log(c.Limit, match)
-		total := len(entries)
-		if err == nil && a.JSON && total == c.Limit { // only programs see the total, which takes a walk through the log
-			total, err = v.CountLog(match)
+	return c.pages(a, filter)
+}
+
+// pageBytes is how many bytes of the log are read before they are printed. In between, the vault is closed, so that a slow
+// reader does not keep it locked, and so that a log of any length takes the same memory.
+const pageBytes = 2 << 20
+
+// pages prints the newest entries, page by page. With --json, all pages are one document.
+func (c auditShow) pages(a *app, filter logFilter) error {
+	p := logPrinter{app: a}
+	var (
+		newest vault.Receipt
+		query  vault.Query
+		total  int
+	)
+	page := func(v *vault.Vault, s *vault.Session) (more bool, err error) {
+		if p.printed == 0 {
+			if err := filter.who(v, s, c.Agent); err != nil {
+				return false, err
+			}
+			query = filter.query()
+			if newest, err = v.Receipt(); err != nil {
+				return false, err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		events := make([]eventJSON, len(entries))
-		for i, e := range entries {
-			events[i] = eventOf(e)
-		}
-		newest, err := v.Receipt()
-		if err != nil {
-			return err
-		}
-		answer := logResult{Events: events, Total: total, Page: 1, Limit: c.Limit, Receipt: newest.String()}
-		return a.answer(answer, func() {
-			c.print(a, entries)
-			a.printReceipt(newest)
+		var entries []vault.Entry
+		bytes := 0
+		query.Before, err = v.EachEntry(query, func(e vault.Entry, size int) bool {
+			entries = append(entries, e)
+			bytes += size
+			more = bytes >= pageBytes
+			return !more && (c.Limit == 0 || p.printed+len(entries) < c.Limit)
 		})
-	})
+		more = more && (c.Limit == 0 || p.printed+len(entries) < c.Limit)
+		if err == nil && !more && p.printed+len(entries) == 0 && c.Namespace != "" {
+			err = a.noteUnknownNamespace(v, s, filter.within)
+		}
+		if total = p.printed + len(entries); err == nil && a.JSON && c.Limit > 0 && total == c.Limit { // only programs see the total
+			query.Before = vault.Receipt{}
+			total, err = v.CountEntries(query)
+		}
+		if err != nil {
+			return false, err
+		}
+		return more, p.print(v, entries)
+	}
+	for more := true; more; {
+		err := a.look(func(v *vault.Vault, s *vault.Session) (err error) {
+			more, err = page(v, s)
+			return err
+		})
+		if err == nil {
+			err = a.out.err
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a.JSON {
+		return p.end(logResult{Total: total, Page: 1, Limit: c.Limit, Receipt: newest.String()})
+	}
+	a.printReceipt(newest)
+	return nil
 }
 
 // printReceipt shows a person the receipt of the newest entry. In a pipe, --json has it.
@@ -78,33 +121,6 @@ func (a *app) printReceipt(r vault.Receipt) {
 		a.out.note("receipt: %s (kept elsewhere, it shows later that the end of the log is still there: ass audit verify "+
 			"--expect RECEIPT)", r)
 	}
-}
-
-// ownEntries narrows a filter to what an agent or a token did itself. This is a
-// convenience and protects nothing, because the log is not encrypted.
-func ownEntries(s *vault.Session, match func(audit.Event) bool) func(audit.Event) bool {
-	if s == nil {
-		return match
-	}
-	return func(e audit.Event) bool { return e.ActorID == s.ID() && (match == nil || match(e)) }
-}
-
-func eventOf(e vault.Entry) eventJSON { return eventJSON(e) }
-
-func (c auditShow) print(a *app, entries []vault.Entry) {
-	rows := make([][]cell, len(entries))
-	for i, e := range entries {
-		colour := ""
-		if isDenied(e.Event) {
-			colour = red
-		}
-		actor := ""
-		if e.ActorID != audit.Owner {
-			actor = e.ActorID
-		}
-		rows[i] = []cell{{a.clock(e.CreatedAt), dim}, {e.Type, colour}, {resource(e.Event), ""}, {actor, dim}}
-	}
-	a.out.table(trimColumn(rows))
 }
 
 // resource says, for people, what an event is about: for a token, its scopes; for a
@@ -121,20 +137,6 @@ func resource(e audit.Event) string {
 	return e.About()
 }
 
-// isIn reports whether an event is about a secret in a namespace or below it: at least one, if it is about several.
-func isIn(e audit.Event, ns tokens.Namespace) bool {
-	of := func(path string) bool {
-		p, err := tokens.ParsePath(path)
-		return err == nil && ns.Contains(p)
-	}
-	for _, item := range e.Secrets() {
-		if of(item.Path) {
-			return true
-		}
-	}
-	return of(resource(e))
-}
-
 func joined(list any) string {
 	items, _ := list.([]any)
 	texts := make([]string, len(items))
@@ -142,19 +144,6 @@ func joined(list any) string {
 		texts[i] = fmt.Sprint(x)
 	}
 	return strings.Join(texts, ",")
-}
-
-// trimColumn drops the last column if it is empty in every row.
-func trimColumn(rows [][]cell) [][]cell {
-	for _, row := range rows {
-		if row[len(row)-1].text != "" {
-			return rows
-		}
-	}
-	for i, row := range rows {
-		rows[i] = row[:len(row)-1]
-	}
-	return rows
 }
 
 // clock shows the time of an entry: local for people, RFC 3339 for programs.
@@ -171,109 +160,52 @@ const pollEvery = 200 * time.Millisecond
 
 // follow prints the newest entries, and then every new one. It opens the path anew each
 // time it looks, so a compaction, which replaces the file, does not disturb it.
-func (c auditShow) follow(a *app, match func(audit.Event) bool) error {
+func (c auditShow) follow(a *app, filter logFilter) error {
 	a.quietQuit()
 	var seen uint64
-	show := func(entries []vault.Entry) error {
-		if !a.JSON {
-			c.print(a, entries)
-			return a.out.err
-		}
-		for _, e := range entries {
-			if err := a.out.json(eventOf(e)); err != nil {
-				return err
-			}
-		}
-		return a.out.err
-	}
+	p := logPrinter{app: a, lines: true}
 	err := a.look(func(v *vault.Vault, s *vault.Session) error {
-		entries, err := v.Log(c.Limit, ownEntries(s, match))
+		if err := filter.who(v, s, c.Agent); err != nil {
+			return err
+		}
+		entries, err := v.Log(c.Limit, filter.matches)
 		if err != nil {
 			return err
 		}
 		slices.Reverse(entries)
-		newest, err := v.Log(1, nil)
+		newest, err := v.Receipt()
 		if err != nil {
 			return err
 		}
-		if len(newest) > 0 {
-			seen = newest[0].Seq
-		}
-		return show(entries)
+		seen = newest.Seq
+		return p.print(v, entries)
 	})
 	if err != nil {
 		return err
 	}
 	for {
 		time.Sleep(pollEvery)
-		var entries []vault.Entry
 		err := a.look(func(v *vault.Vault, s *vault.Session) error {
-			found, newest, err := v.LogAfter(seen, ownEntries(s, match))
+			found, newest, err := v.LogAfter(seen, filter.matches)
 			if err == nil && newest < seen {
 				a.out.warn("the log shrank from %d to %d entries: the vault was replaced by an older copy", seen, newest)
 			}
-			entries, seen = found, newest
-			return err
+			if err != nil {
+				return err
+			}
+			seen = newest
+			return p.print(v, found)
 		})
 		if errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			err = show(entries)
+			err = a.out.err
 		}
 		if err != nil {
 			return err
 		}
 	}
-}
-
-// filter returns the filter that the flags describe; nil if they describe none.
-func (c auditShow) filter(now time.Time) (func(audit.Event) bool, error) {
-	var tests []func(audit.Event) bool
-	if c.Namespace != "" {
-		ns, err := tokens.ParseNamespace(c.Namespace)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, func(e audit.Event) bool { return isIn(e, ns) })
-	}
-	if c.Agent != "" {
-		tests = append(tests, func(e audit.Event) bool { return e.ActorID == c.Agent })
-	}
-	if c.Action != "" {
-		action := strings.TrimSuffix(c.Action, ".*")
-		tests = append(tests, func(e audit.Event) bool {
-			return e.Type == action || strings.HasPrefix(e.Type, action+".")
-		})
-	}
-	if c.Since != "" {
-		t, _, err := parseTime(c.Since, now)
-		if err != nil {
-			return nil, usagef("--since: %v", err)
-		}
-		tests = append(tests, func(e audit.Event) bool { return !e.CreatedAt.Before(t) })
-	}
-	if c.Until != "" {
-		t, day, err := parseTime(c.Until, now)
-		if err != nil {
-			return nil, usagef("--until: %v", err)
-		}
-		if day {
-			t = t.AddDate(0, 0, 1).Add(-time.Millisecond)
-		}
-		tests = append(tests, func(e audit.Event) bool { return !e.CreatedAt.After(t) })
-	}
-	if tests == nil {
-		return nil, nil
-	}
-	return func(e audit.Event) bool {
-		for _, test := range tests {
-			if !test(e) {
-				return false
-			}
-		}
-		return true
-	}, nil
 }
 
 type auditVerify struct {

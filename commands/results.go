@@ -115,6 +115,12 @@ type (
 	eventJSON struct {
 		Seq uint64 `json:"seq"`
 		audit.Event
+
+		// ActorName is the name of the agent that acted, or whose token did, or owner; left out if it is not known.
+		ActorName string `json:"actor_name,omitempty"`
+
+		// Unlocked says that the owner acted with the token of ass unlock.
+		Unlocked bool `json:"unlocked,omitempty"`
 	}
 
 	logResult struct {
@@ -391,6 +397,7 @@ type (
 	tokenJSON struct {
 		AccessTier  tokens.Tier `json:"access_tier"`
 		AgentID     string      `json:"agent_id"`
+		AgentName   *string     `json:"agent_name"` // null if the owner issued it
 		CreatedAt   string      `json:"created_at"`
 		ExpiresAt   string      `json:"expires_at"`
 		IPAllowlist []string    `json:"ip_allowlist"`

@@ -102,15 +102,15 @@ func (c tokensList) Run(a *app) error {
 				err = s.Unlisted()
 			}
 		}()
-		items, rows := []tokenJSON{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"STATUS", dim}, {"USES", dim},
-			{"EXPIRES", dim}, {"SCOPES", dim}}}
+		items, rows := []tokenJSON{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"NAME", dim}, {"STATUS", dim},
+			{"USES", dim}, {"EXPIRES", dim}, {"SCOPES", dim}}}
 		for _, t := range list {
 			if t.State != vault.TokenActive && !c.All {
 				continue
 			}
 			items = append(items, tokenJSONOf(t))
-			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, tokenState(t), {tokenUses(t), ""}, {stamp(t.Expires), dim},
-				{t.Scopes.String(), ""}})
+			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, {t.IssuerName, ""}, tokenState(t), {tokenUses(t), ""},
+				{stamp(t.Expires), dim}, {t.Scopes.String(), ""}})
 		}
 		return a.answer(tokensResult{Items: items}, func() {
 			if len(items) == 0 {
@@ -128,7 +128,7 @@ func (c tokensList) Run(a *app) error {
 
 func tokenJSONOf(t vault.TokenInfo) tokenJSON {
 	m := tokenJSON{
-		TokenID: t.ID, AgentID: t.Issuer, Scopes: t.Scopes.Strings(), Status: t.State, Uses: t.Used,
+		TokenID: t.ID, AgentID: t.Issuer, AgentName: nullable(t.IssuerName), Scopes: t.Scopes.Strings(), Status: t.State, Uses: t.Used,
 		MaxUses:     nil,
 		IPAllowlist: t.IPs.Strings(), AccessTier: max(t.Tier, tokens.Standard), CreatedAt: stamp(t.Issued),
 		ExpiresAt: stamp(t.Expires), LastUsedAt: stampOf(t.LastUsedAt),

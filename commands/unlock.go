@@ -97,7 +97,7 @@ func (c unlockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	spec := vault.TokenSpec{Scopes: scopes}
+	spec := vault.TokenSpec{Scopes: scopes, Unlock: true}
 	if spec.TTL, err = tokens.ParseTTL(c.TTL); err != nil {
 		return err
 	}
