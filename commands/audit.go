@@ -16,6 +16,7 @@ type auditGroup struct {
 	Log    auditShow   `cmd:"" name:"log" default:"withargs" hidden:"" help:"Show the newest entries."`
 	Verify auditVerify `cmd:"" help:"Verify every record of the vault and every entry of its log."`
 
+	Report  auditReport  `cmd:"" help:"Say what an agent or a token could open, and what it did."`
 	Archive auditArchive `cmd:"" help:"Move old entries into a file that verifies by itself."`
 }
 
@@ -36,6 +37,7 @@ the vault was unlocked counts as the owner's.
 
 More commands:
   ass audit verify     Verify every record of the vault and every entry of its log.
+  ass audit report     Say what an agent or a token could open, and what it did.
   ass audit archive    Move old entries into a file that verifies by itself.`
 }
 

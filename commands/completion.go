@@ -145,6 +145,9 @@ var plainName = pattern(`^[A-Za-z0-9._/-]+$`)
 
 // candidates lists what a flag or an argument can be, given how it begins. Some may begin in another way.
 func (a *app) candidates(at *kong.Node, name, enum, current string) []string {
+	if name == "format" && commandName(at) == "audit report" {
+		return reportFormats
+	}
 	if list, ok := fixed[name]; ok {
 		if command := commandName(at); name == "tier" && (command == "unlock" || command == "tokens issue") {
 			return list[:2] // what a token can read without approval
@@ -174,7 +177,7 @@ func (a *app) candidates(at *kong.Node, name, enum, current string) []string {
 		list = a.ownersNames((*vault.Vault).AgentNames)
 	case "id":
 		list = a.ownersNames((*vault.Vault).PendingIDs)
-	case "token-id":
+	case "token-id", "token":
 		list = a.ownersNames((*vault.Vault).TokenIDs)
 	case "profile":
 		if cfg, err := a.loadConfig(); err == nil {

@@ -46,7 +46,7 @@ var flagOnly = []flagOnlyGroup{
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead"}},
-	{"it says what one command is about", []string{"version", "agent", "action", "since", "until", "archive", "expect"}},
+	{"it says what one command is about", []string{"version", "agent", "token", "action", "since", "until", "archive", "expect"}},
 	{"it asks for help", []string{"help"}},
 }
 

@@ -187,6 +187,7 @@ func TestResults(t *testing.T) {
 	env = env[:len(env)-1]
 	do("audit", "")
 	do("audit verify", "")
+	do("audit report", "--agent "+agent)
 	do("audit archive", "old.jsonl --before 0m --force")
 	do("audit verify", "--archive old.jsonl")
 	do("vault info", "")

@@ -58,6 +58,7 @@ func results() map[string][]result {
 		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
 		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},
 		"audit verify":      {{verifyResult{}, ""}, {archiveResult{}, "with --archive"}},
+		"audit report":      one(reportResult{}),
 		"audit archive":     one(archivedResult{}),
 		"vault info":        one(infoResult{}),
 		"vault check":       one(verifyResult{}),

@@ -130,6 +130,9 @@ func (s *Session) Log(limit int, match func(audit.Event) bool) ([]Entry, error) 
 // CountLog is [Vault.CountLog].
 func (s *Session) CountLog(match func(audit.Event) bool) (int, error) { return s.v.CountLog(match) }
 
+// Vault returns the vault that the session is in, for what needs no key.
+func (s *Session) Vault() *Vault { return s.v }
+
 // LogAfter returns the matching entries after seq, oldest first, and the number of
 // the newest entry of the log. In an older copy of the file, that number can be
 // less than seq.
