@@ -131,6 +131,9 @@ type (
 		// Receipt is that of the newest entry of the log, shown or not: SEQ:MAC.
 		Receipt string `json:"receipt"`
 		Total   int    `json:"total"`
+
+		// Verified says that the owner's key was at hand, and each of the events is signed by its author in its place.
+		Verified bool `json:"verified"`
 	}
 
 	verifyResult struct {

@@ -287,6 +287,11 @@ func TestOnATerminal(t *testing.T) {
 	term.await("● Operational")
 	term = startOnTerminal(t, home, "audit")
 	term.await("ass: receipt: 2:")
+	if term.exitCode() != 0 || strings.Contains(term.text(), "not verified") {
+		t.Errorf("what was verified is shown as:\n%s", term.text())
+	}
+	term = startOnTerminal(t, home, "audit", "--limit", "0")
+	term.await("ass: these entries are not verified: there are too many; ass audit verify verifies the whole log")
 	term = startOnTerminal(t, home, "audit", "verify")
 	term.await("ass: receipt: 2:")
 	term = startOnTerminal(t, home, "secrets", "get", "production/gemini/KEY")

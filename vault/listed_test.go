@@ -1,0 +1,142 @@
+package vault
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"ass/audit"
+	"ass/tokens"
+	"ass/vault/internal/keys"
+)
+
+// listed checks all entries of a log.
+func (v *victim) listed(numbers ...uint64) (found Listed, err error) {
+	v.do(func(s *Session) {
+		if numbers == nil {
+			entries, lerr := s.Log(0, nil)
+			if lerr != nil {
+				v.t.Fatal(lerr)
+			}
+			for _, e := range entries {
+				numbers = append(numbers, e.Seq)
+			}
+		}
+		found, err = s.CheckListed(numbers)
+	})
+	return found, err
+}
+
+// A few entries are checked as what they are: whose, and at which place, whatever happened to the vault since.
+func TestCheckListed(t *testing.T) {
+	for format := keys.Format1; format <= newestFormat; format++ {
+		v := newVictimIn(t, Options{oldFormat: format})
+		scopes, err := tokens.ParseScopes("secrets:*:*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var agent Agent
+		var key tokens.AgentKey
+		as := func(text string, act func(*Session)) {
+			t.Helper()
+			opened, err := Open(v.path, Options{oldFormat: format})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer opened.Close()
+			s, err := opened.Agent(key)
+			if text != "" {
+				s, err = opened.Token(text)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			act(s)
+		}
+		holds := func(when string) {
+			t.Helper()
+			if found, err := v.listed(); err != nil || len(found.Problems)+len(found.Unknown) > 0 {
+				t.Errorf("format %d, %s: %+v %v", format, when, found, err)
+			}
+		}
+		v.do(func(s *Session) {
+			if agent, key, err = s.CreateAgent(AgentSpec{Name: "worker", Scopes: scopes}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		var issued Issued
+		as("", func(s *Session) {
+			v.set(s, "a/ONE", "x")
+			if issued, err = s.IssueToken(TokenSpec{Scopes: scopes}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		as(issued.Text, func(s *Session) { v.set(s, "a/TWO", "x") })
+		holds("in one epoch")
+		v.do(func(s *Session) {
+			if _, key, err = s.RotateAgentKey(agent.ID, NarrowOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		as("", func(s *Session) { v.set(s, "a/THREE", "x") })
+		holds("after a rotation, without a record of the token")
+		v.do(func(s *Session) {
+			if _, err = s.RevokeAgent(agent.ID, NarrowOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		holds("after a revocation")
+		if found, err := v.listed(2, 4, 6); err != nil || len(found.Problems)+len(found.Unknown) > 0 {
+			t.Errorf("some: %+v %v", found, err)
+		}
+	}
+}
+
+// An entry that somebody altered, moved, or wrote in the name of another is named, and no other one is.
+func TestCheckListedFindsWhatWasAltered(t *testing.T) {
+	v := newVictim(t)
+	v.do(func(s *Session) {
+		for range 6 {
+			v.set(s, "a/K", "x")
+		}
+	})
+	last := uint64(0)
+	v.do(func(s *Session) {
+		entries, err := s.Log(1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = entries[0].Seq
+	})
+	at := audit.Key(last - 2)
+	genuine, before := v.take(bucketAudit, at), v.take(bucketAudit, audit.Key(last-3))
+	noEvent := append(keys.LP(keys.LP(keys.LP(keys.LP(nil, []byte("owner")), []byte("x")), []byte{}), []byte{}), make([]byte, audit.MACSize)...)
+	for name, c := range map[string]struct {
+		value []byte
+		want  string
+	}{
+		"as it is":            {genuine, ""},
+		"an altered body":     {bytes.Replace(genuine, []byte(`"resource_id":"a/K"`), []byte(`"resource_id":"b/K"`), 1), "did not sign it in this place"},
+		"another time":        {bytes.Replace(genuine, []byte(`"created_at":"2`), []byte(`"created_at":"1`), 1), "did not sign it in this place"},
+		"the entry before it": {before, "did not sign it in this place"},
+		"an epoch of its own": {bytes.Replace(genuine, []byte(`"event_type":"secret.updated"`), []byte(`"event_type":"vault.restored"`), 1), "did not sign"},
+		"not an entry":        {[]byte("x"), "not an audit entry"},
+		"another author":      {bytes.Replace(genuine, []byte("owner"), []byte("agt_1"), 1), "unknown"},
+		"nothing of a body":   {noEvent, "not an event"},
+	} {
+		if name != "as it is" && bytes.Equal(c.value, genuine) {
+			t.Fatalf("%s: nothing was altered", name)
+		}
+		v.give(bucketAudit, at, c.value)
+		found, err := v.listed(last-2, last-4)
+		got := strings.Join(found.Problems, "\n")
+		if slices.Contains(found.Unknown, last-2) {
+			got = "unknown"
+		}
+		if err != nil || c.want == "" && got != "" || !strings.Contains(got, c.want) || len(found.Problems) > 1 {
+			t.Errorf("%s: %+v %v, want %q", name, found, err, c.want)
+		}
+		v.give(bucketAudit, at, genuine)
+	}
+}
