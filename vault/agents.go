@@ -243,11 +243,11 @@ func (s *Session) Agents() ([]Agent, error) {
 	return list, err
 }
 
-// Unlisted returns an error if Agents, Tokens or Requests skipped something because its
-// record was altered. The error names the record.
+// Unlisted returns an error if Agents, Tokens or Requests skipped something because its record,
+// or that of the answer to a request, was altered. The error names the record.
 func (s *Session) Unlisted() error {
 	return s.view(func(t *tx) error {
-		for _, bucket := range []string{bucketAgents, bucketTokens, bucketRequests} {
+		for _, bucket := range []string{bucketAgents, bucketTokens, bucketRequests, bucketDecisions} {
 			if err := t.checkMACs(bucket); err != nil {
 				return err
 			}

@@ -141,4 +141,30 @@ func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
 			t.Errorf("of the agent, nobody says that its record was altered: %v", err)
 		}
 	})
+	r[len(r)/2] ^= 1
+	v.give(bucketAgents, []byte(agent.ID), r)
+	var k2 []byte
+	v.do(func(s *Session) {
+		list, err := s.Requests()
+		if err == nil {
+			err = s.Deny(list, "no")
+		}
+		if err == nil {
+			k2, err = list[0].key()
+		}
+		if err := errors.Join(err, s.Unlisted()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	answer := v.take(bucketDecisions, k2)
+	answer[len(answer)-1] ^= 1
+	v.give(bucketDecisions, k2, answer)
+	v.do(func(s *Session) {
+		if list, err := s.Requests(); err != nil || len(list) > 0 {
+			t.Errorf("%d requests, %v", len(list), err)
+		}
+		if err := s.Unlisted(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("of the request, nobody says that its answer was altered: %v", err)
+		}
+	})
 }

@@ -129,7 +129,8 @@ func (t *tx) checkRequester(q Request) error {
 }
 
 // Approve approves requests, all or none. Each must still be as it was shown to the
-// owner: pending, and its secret at the same version. If not, the error is
+// owner: pending, by the same asker, for the same act, with the same reason, and its
+// secret at the same version. If not, the error is
 // [ErrConflict]. The decision about a read carries the file key of the one age file
 // that was asked for, sealed to the requester. It opens that version and no later one.
 func (s *Session) Approve(shown []Request) error {
@@ -252,8 +253,7 @@ func (s *Session) renewDecisions(t *tx, approvals []Request) error {
 }
 
 // Deny denies requests, all or none. The requester is shown the reason. If a request is no
-// longer pending, or its secret is at another version than was shown, the error is
-// [ErrConflict].
+// longer pending, or is not as it was shown, the error is [ErrConflict].
 func (s *Session) Deny(shown []Request, reason string) error {
 	if reason == "" || len(reason) > maxTextBytes {
 		return &tokens.SyntaxError{What: "reason", Problem: fmt.Sprintf("it must have 1 to %d bytes", maxTextBytes)}
@@ -269,8 +269,14 @@ func (s *Session) Deny(shown []Request, reason string) error {
 	})
 }
 
-// decide re-reads each request in the transaction that decides it. So a second decision
-// about a request fails, and so does a decision about a version that is no longer the
+// asks reports whether a request is by the same asker, for the same, as another one says.
+func (q Request) asks(other Request) bool {
+	return q.Requester == other.Requester && q.Agent == other.Agent && q.Name == other.Name && q.subject() == other.subject()
+}
+
+// decide re-reads each request in the transaction that decides it, and compares all of it with
+// what was shown: a person may have been shown something else than the record says. So a second
+// decision about a request fails, and so does a decision about a version that is no longer the
 // current one.
 func (s *Session) decide(shown []Request, what, event string, decision func(t *tx, k []byte, q Request) error) error {
 	if err := s.mayOnlyOwner(what, event, s.by.id); err != nil {
@@ -312,6 +318,9 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			}
 			if q.Reason != was.Reason {
 				return fault.New(ErrConflict, "a reason was added to request %s after it was shown; review it again", q.ID)
+			}
+			if !q.asks(was) {
+				return fault.New(ErrConflict, "request %s is not what was shown; review it again", q.ID)
 			}
 			if err := decision(t, k, q); err != nil {
 				return err

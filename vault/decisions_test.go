@@ -336,6 +336,66 @@ func TestDecisionsAreAboutWhatWasShown(t *testing.T) {
 	}
 }
 
+// If the person was shown anything else than what the request says, nothing is decided.
+func TestWhatWasShownIsComparedWhole(t *testing.T) {
+	a := newAsking(t)
+	a.Opts.Reason = "the nightly job"
+	id := a.ask("a/SENSITIVE")
+	for name, change := range map[string]func(*vault.Request){
+		"another agent":  func(q *vault.Request) { q.Agent = "agt_aaaaaaaa" },
+		"another name":   func(q *vault.Request) { q.Name = "trusted" },
+		"another action": func(q *vault.Request) { q.Action = vault.RequestWrite },
+		"another path":   func(q *vault.Request) { q.Path = vaulttest.Path(t, "a/CRITICAL") },
+		"another number": func(q *vault.Request) { q.Version++ },
+		"another tier":   func(q *vault.Request) { q.Tier = tokens.Standard },
+		"another reason": func(q *vault.Request) { q.Reason = "" },
+	} {
+		shown := a.listed(id)
+		change(&shown[0])
+		wantError(t, name+": approve", a.approve(shown), vault.ErrConflict)
+		wantError(t, name+": deny", a.deny(shown, "no"), vault.ErrConflict)
+		a.wantStatus(id, vault.Pending)
+	}
+	shown := a.listed(id)
+	shown[0].Requester = "agt_aaaaaaaa"
+	wantError(t, "another asker", a.approve(shown), vault.ErrNotFound)
+	wantError(t, "as it is", a.approve(a.listed(id)), nil)
+}
+
+// What is said to wait, without a key, is what has neither a decision nor lapsed.
+func TestWaiting(t *testing.T) {
+	a := newAsking(t)
+	wantWaiting := func(what string, want ...string) {
+		t.Helper()
+		v, err := vault.Open(a.Path, a.Opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		n, err := v.Waiting()
+		ids, lerr := v.PendingIDs()
+		slices.Sort(ids)
+		slices.Sort(want)
+		if err != nil || lerr != nil || n != len(want) || !slices.Equal(ids, want) {
+			t.Errorf("%s: %d wait, %q, %v, %v; want %q", what, n, ids, err, lerr, want)
+		}
+	}
+	wantWaiting("nobody asked")
+	one, two := a.ask("a/SENSITIVE"), a.ask("a/CRITICAL")
+	wantWaiting("two", one, two)
+	a.mustApprove(one)
+	wantWaiting("one approved", two)
+	wantError(t, "deny", a.deny(a.listed(two), "no"), nil)
+	wantWaiting("both decided")
+	a.Opts.Reason = "again"
+	three := a.ask("a/CRITICAL")
+	wantWaiting("asked again", three)
+	a.clock.Pass(-3 * time.Minute)
+	wantWaiting("dated ahead of the clock")
+	a.clock.Pass(3*time.Minute + vault.RequestLifetime)
+	wantWaiting("lapsed")
+}
+
 func TestTwoDecisions(t *testing.T) {
 	a := newAsking(t)
 	shown := a.listed(a.ask("a/SENSITIVE"))

@@ -135,18 +135,37 @@ func (v *Vault) TokenIDs() (list []string, err error) {
 	return list, err
 }
 
-// PendingIDs lists the ids of the requests without a decision.
+// PendingIDs lists the ids of the requests that wait for a decision.
 func (v *Vault) PendingIDs() (list []string, err error) {
-	answered := map[string]bool{}
-	if err := v.db.Each(bucketDecisions, func(k, _ []byte) { answered[string(k)] = true }); err != nil {
-		return nil, err
-	}
-	err = v.db.Each(bucketRequests, func(k, _ []byte) {
-		if _, id, ok := cutRequestKey(k); ok && !answered[string(k)] {
-			list = append(list, id.String())
-		}
-	})
+	err = v.pending(func(id string) { list = append(list, id) })
 	return list, err
+}
+
+// Waiting returns how many requests wait for a decision. Where there are none, it reads one page.
+func (v *Vault) Waiting() (n int, err error) {
+	err = v.pending(func(string) { n++ })
+	return n, err
+}
+
+// pending calls fn with the id of each request that has no decision and has not lapsed.
+func (v *Vault) pending(fn func(id string)) error {
+	now := v.opts.Now()
+	return v.db.View(func(b *bolt.Tx) error {
+		return b.Walk(bucketRequests, nil, func(k, value []byte) error {
+			_, id, ok := cutRequestKey(k)
+			if !ok {
+				return nil
+			}
+			if decided, err := b.Get(bucketDecisions, k); decided != nil || err != nil {
+				return err
+			}
+			body, ok := peek[requestBody](value)
+			if ok && now.Before(body.IssueAt.Add(RequestLifetime)) && !IsAhead(body.IssueAt, now) {
+				fn(id.String())
+			}
+			return nil
+		})
+	})
 }
 
 // Info is [Vault.Info].
