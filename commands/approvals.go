@@ -13,6 +13,8 @@ type approvalsGroup struct {
 	Deny    approvalsDeny    `cmd:"" help:"Refuse what agents asked for."`
 	Show    approvalsShow    `cmd:"" help:"Show one request; an agent sees its own."`
 	Wait    approvalsWait    `cmd:"" help:"Wait until requests are decided; an agent waits for its own."`
+
+	Walk approvalsWalk `cmd:"" name:"walk" default:"1" hidden:"" help:"Go through what waits, one by one."`
 }
 
 type approvalsList struct {
@@ -34,6 +36,7 @@ func (c approvalsList) Run(a *app) error {
 	if c.Limit < 0 {
 		return usagef("--limit must not be negative")
 	}
+	defer func() { a.waits = 0 }() // they are listed here
 	return a.withSession(access{readOnly: true, itself: true}, func(s *vault.Session) (err error) {
 		list, err := s.Requests()
 		if err != nil {
@@ -46,7 +49,9 @@ func (c approvalsList) Run(a *app) error {
 		}()
 		a.warnOfAhead(list)
 		items := []requestJSON{}
-		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"SECRET", dim}, {"REQUESTED", dim}}}
+		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"WANTS", dim},
+			{"SECRET", dim}, {"REQUESTED", dim}}}
+		ids := a.idsOf(list) // of all: what is typed must be none of the others
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
 		total := len(list)
 		for _, q := range roundRobin(list, c.Limit) {
@@ -54,8 +59,8 @@ func (c approvalsList) Run(a *app) error {
 			if q.Doubt != nil && q.Status == vault.Pending {
 				a.out.warn("request %s cannot be approved: %v", q.ID, q.Doubt)
 			}
-			rows = append(rows, []cell{{q.ID, ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
-				{q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
+			rows = append(rows, []cell{{ids[q.ID], ""}, {orElse(q.Name, q.Agent), ""}, tierCell(q.Tier), a.requestState(q),
+				{wants(q), ""}, {q.Path.String(), ""}, {a.when(q.CreatedAt), dim}})
 		}
 		answer, more := requestsResult{Items: items}, total-len(items)
 		if more > 0 {
@@ -95,26 +100,29 @@ func roundRobin(list []vault.Request, most int) []vault.Request {
 	if most == 0 || len(list) <= most {
 		return list
 	}
-	var agents []string
-	by := map[string][]int{}
+	chosen := map[string]bool{}
+	for _, q := range inTurn(list)[:most] {
+		chosen[q.ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(q vault.Request) bool { return !chosen[q.ID] })
+}
+
+// inTurn returns the requests in another order: one of each agent in turn.
+func inTurn(list []vault.Request) []vault.Request {
+	turn := map[string]int{} // how many an agent has so far
+	type placed struct {
+		vault.Request
+		turn int
+	}
+	all := make([]placed, len(list))
 	for i, q := range list {
-		if by[q.Agent] == nil {
-			agents = append(agents, q.Agent)
-		}
-		by[q.Agent] = append(by[q.Agent], i)
+		all[i] = placed{q, turn[q.Agent]}
+		turn[q.Agent]++
 	}
-	var chosen []int
-	for turn := 0; len(chosen) < most; turn++ {
-		for _, agent := range agents {
-			if turn < len(by[agent]) && len(chosen) < most {
-				chosen = append(chosen, by[agent][turn])
-			}
-		}
-	}
-	slices.Sort(chosen)
-	some := make([]vault.Request, len(chosen))
-	for i, at := range chosen {
-		some[i] = list[at]
+	slices.SortStableFunc(all, func(a, b placed) int { return a.turn - b.turn })
+	some := make([]vault.Request, len(list))
+	for i, q := range all {
+		some[i] = q.Request
 	}
 	return some
 }
@@ -139,14 +147,41 @@ func (c approvalsShow) Run(a *app) error {
 				{{"status", dim}, a.requestState(q)},
 				{{"who", dim}, {askerOf(q), ""}},
 				{{"action", dim}, {q.Action + " " + q.Path.String() + " (" + versionOf(q) + ")", ""}},
-				{{"reason", dim}, {orElse(q.Reason, "none was given"), ""}},
 				{{"requested", dim}, {a.when(q.CreatedAt), ""}},
-				{{"ends", dim}, {a.when(q.ExpiresAt), ""}},
+				{{"ends", dim}, {a.ends(q), ""}},
 			}
 			if q.Denial != "" {
 				rows = append(rows, []cell{{"denied", dim}, {q.Denial, ""}})
 			}
+			rows = append(rows, a.reasonRows(q)...)
 			a.out.table(rows)
 		})
 	})
+}
+
+// ends says when a request or an approval lapses. [app.when] is for times that have passed.
+func (a *app) ends(q vault.Request) string {
+	if left := q.ExpiresAt.Sub(a.now()); a.out.tty && left > 0 {
+		return "in " + until(left)
+	}
+	return a.when(q.ExpiresAt)
+}
+
+// reasonRows are the rows of a table with the reason of a request.
+func (a *app) reasonRows(q vault.Request) (rows [][]cell) {
+	if q.Reason == "" {
+		return [][]cell{{{"reason", dim}, {"none was given", ""}}}
+	}
+	lines := []string{q.Reason}
+	if a.out.tty {
+		lines = quoteLines(q.Reason, columns(a.out.w)-len(agentsWords)-3)
+	}
+	for i, line := range lines {
+		label := agentsWords
+		if i > 0 {
+			label = strings.Repeat(" ", len(agentsWords)-1) + "|"
+		}
+		rows = append(rows, []cell{{label, dim}, {line, ""}})
+	}
+	return rows
 }

@@ -2,45 +2,14 @@ package commands
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"ass/audit"
 	"ass/vault"
 )
 
-// How requests are named, found and shown.
-
-// findRequest finds a request by its id, or by how its id begins. If there is none, but a record was
-// skipped because it was altered, the error names that record: it may be the one.
-func findRequest(s *vault.Session, list []vault.Request, id string) (found vault.Request, err error) {
-	some := beginWith(list, id, func(q vault.Request) string { return q.ID })
-	switch len(some) {
-	case 0:
-		if err := s.Unlisted(); err != nil {
-			return found, err
-		}
-		return found, errorf(vault.ErrUnknown, "no request %s; list the pending ones with: ass approvals list", id)
-	case 1:
-		return some[0], nil
-	}
-	return found, usagef("%d requests begin with %s; give the whole id", len(some), id)
-}
-
-// beginWith returns the item whose id was typed. If there is none, and enough of an
-// id was typed, it returns all items whose ids begin with it.
-func beginWith[T any](list []T, typed string, id func(T) string) (some []T) {
-	const enough = 8 // characters
-	for _, x := range list {
-		if id(x) == typed {
-			return []T{x}
-		}
-		if len(typed) >= enough && strings.HasPrefix(id(x), typed) {
-			some = append(some, x)
-		}
-	}
-	return some
-}
+// How requests are shown.
 
 func (a *app) requestState(q vault.Request) cell {
 	c := cell{text: q.Status}
@@ -79,7 +48,9 @@ func versionOf(q vault.Request) string {
 	return fmt.Sprintf("it is there now, at v%d", q.Current)
 }
 
-func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
+// showRequest shows on stderr what a person needs to know before a decision. which says which of several it is; it may
+// be empty.
+func (a *app) showRequest(which string, q vault.Request, lately []vault.Entry) {
 	version := versionOf(q)
 	if q.Current != q.Version && q.Action != vault.RequestCreate {
 		version += fmt.Sprintf("; the secret is now at v%d", q.Current)
@@ -87,11 +58,12 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 			version = fmt.Sprintf("v%d, %s; the secret is deleted", q.Version, q.Tier)
 		}
 	}
-	why := orElse(q.Reason, "no reason was given")
-	a.out.note("request %s, %s (%s)", q.ID, q.Status, a.when(q.CreatedAt))
+	a.out.note("%srequest %s, %s (%s)", which, q.ID, q.Status, a.when(q.CreatedAt))
 	a.out.note("  who:    %s", askerOf(q))
 	a.out.note("  what:   %s %s (%s)", q.Action, q.Path, version)
-	a.out.note("  why:    %s", why)
+	if q.Status == vault.Pending {
+		a.out.note("  lapses: %s", a.lapses(q))
+	}
 	if len(lately) == 0 {
 		a.out.note("  lately: no reads")
 	}
@@ -102,6 +74,36 @@ func (a *app) showRequest(q vault.Request, lately []vault.Entry) {
 		}
 		a.out.note("  %s%s %s, %s", label, e.Type, e.About(), a.when(e.CreatedAt))
 	}
+	switch {
+	case q.Reason == "":
+		a.out.note("  why:    no reason was given")
+	case !a.out.errTTY:
+		a.out.note("  why, in %s: %s", agentsWords, q.Reason)
+	default:
+		a.out.note("  why, in %s:", agentsWords)
+		for _, line := range quoteLines(q.Reason, columns(a.out.errw)-len("ass: "+quoteMark)-1) {
+			a.out.note("%s%s", quoteMark, line)
+		}
+	}
+	if q.Doubt != nil {
+		a.out.note("  it cannot be approved: %s", withWayOut(q.Doubt))
+	}
+}
+
+// lapses says when a request ends without a decision: how soon for people, RFC 3339 for programs.
+func (a *app) lapses(q vault.Request) string {
+	if !a.out.errTTY {
+		return stamp(q.ExpiresAt)
+	}
+	return "in " + until(q.ExpiresAt.Sub(a.now()))
+}
+
+// wants says for a table what a request is for: "read v2".
+func wants(q vault.Request) string {
+	if q.Action == vault.RequestCreate {
+		return q.Action
+	}
+	return fmt.Sprintf("%s v%d", q.Action, q.Version)
 }
 
 // reads maps the id of an actor to what it has read lately, newest first.
@@ -110,14 +112,27 @@ type reads map[string][]vault.Entry
 // shownReads is how many reads are shown with a request.
 const shownReads = 5
 
-// fill collects the reads of all actors in one pass over the log.
-func (r reads) fill(s *vault.Session) error {
+// fill collects the reads of the requesters of a list, and of their agents, in one pass over the log. It looks for no
+// actor a second time.
+func (r reads) fill(s *vault.Session, list []vault.Request) error {
+	wanted := reads{}
+	for _, q := range list {
+		for _, id := range []string{q.Requester, q.Agent} {
+			if _, known := r[id]; !known {
+				wanted[id] = nil
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
 	_, err := s.Log(1, func(e audit.Event) bool {
-		if some, wanted := r[e.ActorID]; wanted && isRead(e) && len(some) < shownReads {
-			r[e.ActorID] = append(some, vault.Entry{Event: e})
+		if some, is := wanted[e.ActorID]; is && isRead(e) && len(some) < shownReads {
+			wanted[e.ActorID] = append(some, vault.Entry{Event: e})
 		}
 		return false
 	})
+	maps.Copy(r, wanted)
 	return err
 }
 
@@ -133,7 +148,7 @@ func (r reads) of(q vault.Request) []vault.Entry {
 
 func requestJSONOf(q vault.Request) requestJSON {
 	return requestJSON{
-		ID: q.ID, AgentID: q.Agent, AgentName: q.Name, ActorID: q.Requester, Status: q.Status,
+		ID: q.ID, AgentID: q.Agent, AgentName: q.Name, AgentWords: saidBy(q), ActorID: q.Requester, Status: q.Status,
 		AccessTier:      q.Tier,
 		RequestedScopes: []string{"secrets:" + scopeOf(q) + ":" + q.Path.String()}, Action: q.Action,
 		Path:    q.Path.String(),

@@ -145,6 +145,7 @@ func (p Program) Run(args []string) (exit int) {
 	if err == nil {
 		err = a.out.err
 	}
+	a.tellWaiting()
 	var child *exitError
 	switch {
 	case errors.As(err, &child):
@@ -176,6 +177,7 @@ type app struct {
 	errors    io.Writer // nil: out.errw
 
 	change   string // see changed
+	waits    int    // requests that wait for this person; see countWaiting
 	unlogged bool   // --unlogged
 
 	variables map[*kong.Flag]string // that set flags

@@ -52,7 +52,7 @@ func leaves(n *kong.Node) []*kong.Node {
 	}
 	var list []*kong.Node
 	for _, c := range n.Children {
-		if !c.Hidden || c.Name == hiddenDefault {
+		if !c.Hidden || isHiddenDefault(c) {
 			list = append(list, leaves(c)...)
 		}
 	}

@@ -208,14 +208,20 @@ func (a *app) wantsJSON(args []string) bool {
 func commandName(n *kong.Node) string {
 	var words []string
 	for ; n != nil && n.Type != kong.ApplicationNode; n = n.Parent {
-		if n.Name != hiddenDefault {
+		if !isHiddenDefault(n) {
 			words = append([]string{n.Name}, words...)
 		}
 	}
 	return strings.Join(words, " ")
 }
 
-// hiddenDefault names the command that a group runs if the command line names none.
+// isHiddenDefault reports whether a command is what its group runs if the command line names none, and has no name of its
+// own.
+func isHiddenDefault(n *kong.Node) bool {
+	return n.Hidden && n.Parent != nil && n.Parent.DefaultCmd == n
+}
+
+// hiddenDefault names the command that ass audit runs if the command line names none.
 const hiddenDefault = "log"
 
 var (

@@ -144,8 +144,8 @@ func (l *quickLine) word(word string) bool {
 		if !has(f, "cmd") || word == "" || !slices.Contains(namesOf(f), word) {
 			continue
 		}
-		if name := nameOf(f); name != hiddenDefault {
-			l.command = strings.TrimPrefix(l.command+" "+name, " ")
+		if !has(f, "default") || !has(f, "hidden") {
+			l.command = strings.TrimPrefix(l.command+" "+nameOf(f), " ")
 		}
 		l.t = f.Type
 		v := reflect.New(f.Type)

@@ -75,6 +75,7 @@ type (
 		ActorID         string      `json:"actor_id"`
 		AgentID         string      `json:"agent_id"`
 		AgentName       string      `json:"agent_name"`
+		AgentWords      []string    `json:"agent_words"` // the fields that hold what the agent says
 		CreatedAt       string      `json:"created_at"`
 		DecidedAt       *string     `json:"decided_at"`
 		DenialReason    *string     `json:"denial_reason"`
@@ -525,6 +526,7 @@ type (
 		NewestEntry  *eventJSON   `json:"newest_entry,omitempty"`
 		Opens        string       `json:"opens"`
 		Path         string       `json:"path"`
+		PendingCount *int         `json:"pending_approval_count,omitempty"` // for the owner
 		SecretCount  *int         `json:"secret_count,omitempty"`
 		SizeBytes    *int64       `json:"size_bytes,omitempty"`
 		Warnings     []string     `json:"warnings"`

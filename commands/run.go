@@ -337,6 +337,7 @@ func (c runCmd) start(a *app, child *child) error {
 // runChild runs a program: in place of this process, if that may be, or under its eyes. before
 // is called when no signal can end this process any more, so what it leaves is tidied up.
 func (a *app) runChild(p *process.Child, mayReplace bool, before func() error) error {
+	a.tellWaiting() // now: the program may run for hours
 	code, err := 0, error(nil)
 	if mayReplace && a.isProcess() {
 		err = p.Replace()

@@ -160,6 +160,7 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner,
 			h.cred.from, withArticle(kindName(h.cred.kind)))
 	}
+	kind := h.cred.kind // whose terminal this is, also where the token of ass unlock does the work
 	if how.owner == "" && !how.itself && !a.unlogged {
 		h.cred = a.unlocked(h)
 	}
@@ -177,7 +178,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		if h.cred.kind == ownerCredential && v.CanUpgrade() && v.Rollback() == nil && !how.readOnly && !how.asItIs && !a.unlogged {
 			a.upgradeFirst(s)
 		}
-		return fn(s)
+		err = fn(s)
+		a.countWaiting(kind, v)
+		return err
 	})
 	switch fromUnlock := h.cred.from == fromUnlock; {
 	case errors.Is(err, vault.ErrWrongKey) && h.cred.kind == ownerCredential && a.takeNextKey(h):
@@ -272,6 +275,7 @@ func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 	}
 	return a.inVault(h.at, access{readOnly: true}, func(v *vault.Vault) error {
 		if h.cred.kind == ownerCredential {
+			a.countWaiting(h.cred.kind, v)
 			return fn(v, nil)
 		}
 		key, err := a.readKey(h.cred)

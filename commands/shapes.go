@@ -47,6 +47,7 @@ func results() map[string][]result {
 		"tokens issue":      one(issueResult{}),
 		"tokens list":       one(tokensResult{}),
 		"tokens revoke":     one(tokenRevokedResult{}),
+		"approvals":         {{nil, "nothing: it is for a terminal"}},
 		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
 		"approvals show":    one(requestJSON{}),
 		"approvals wait":    one(requestsResult{}),

@@ -43,6 +43,7 @@ type status struct {
 	setup
 	info     vault.Info
 	ended    []string // ids of tokens
+	waiting  int      // requests, if the credential is the owner's
 	opens    string   // whether the credential opens it, in words
 	problem  string   // why the vault is not operational
 	warnings []string
@@ -60,6 +61,10 @@ func (st *status) inspect() error {
 	}
 	if st.info, err = v.Info(); err == nil {
 		st.ended, err = v.EndedTokens()
+	}
+	if err == nil && st.cred.kind == ownerCredential {
+		st.waiting, err = v.Waiting()
+		st.countWaiting(st.cred.kind, v)
 	}
 	if e := st.info.Newest; e != nil && vault.IsAhead(e.CreatedAt, st.now()) {
 		st.warnings = append(st.warnings, fmt.Sprintf("the newest log entry, %d, is dated %s, ahead of this machine's clock: a "+
@@ -180,6 +185,13 @@ func (st *status) print() {
 			[]cell{{"agents", dim}, {plural(i.Agents, "agent"), ""}},
 			[]cell{{"audit log", dim}, {pluralOf(int(i.Entries), "entry", "entries"), ""}},
 		)
+		if st.cred.kind == ownerCredential {
+			waiting := cell{"no request waits", ""}
+			if st.waiting > 0 {
+				waiting = cell{pluralOf(st.waiting, "request waits", "requests wait") + " for you: ass approvals", yellow}
+			}
+			rows = append(rows, []cell{{"approvals", dim}, waiting})
+		}
 		if n := len(st.ended); n > 0 && st.cred.kind == ownerCredential {
 			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still "+
 				"read what is written, until: ass vault rekey", n), ""}})
@@ -209,6 +221,9 @@ func (st *status) printJSON() error {
 		if i.Newest != nil {
 			newest := eventOf(*i.Newest)
 			v.NewestEntry = &newest
+		}
+		if st.cred.kind == ownerCredential {
+			v.PendingCount = &st.waiting
 		}
 	}
 	return st.out.json(statusResult{
