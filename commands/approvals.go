@@ -12,6 +12,7 @@ type approvalsGroup struct {
 	Approve approvalsApprove `cmd:"" help:"Let agents read what they asked for."`
 	Deny    approvalsDeny    `cmd:"" help:"Refuse what agents asked for."`
 	Show    approvalsShow    `cmd:"" help:"Show one request; an agent sees its own."`
+	Watch   approvalsWatch   `cmd:"" help:"Tell of each new request, until Ctrl-C."`
 	Wait    approvalsWait    `cmd:"" help:"Wait until requests are decided; an agent waits for its own."`
 
 	Walk approvalsWalk `cmd:"" name:"walk" default:"1" hidden:"" help:"Go through what waits, one by one."`

@@ -47,6 +47,7 @@ var flagOnly = []flagOnlyGroup{
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead"}},
 	{"it says what one command is about", []string{"version", "agent", "token", "action", "since", "until", "archive", "expect"}},
+	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }
 

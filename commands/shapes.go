@@ -50,6 +50,7 @@ func results() map[string][]result {
 		"approvals":         {{nil, "nothing: it is for a terminal"}},
 		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
 		"approvals show":    one(requestJSON{}),
+		"approvals watch":   {{requestJSON{}, "one a line"}},
 		"approvals wait":    one(requestsResult{}),
 		"approvals approve": one(decidedResult{}),
 		"approvals deny":    one(decidedResult{}),

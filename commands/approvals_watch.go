@@ -1,0 +1,231 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"ass/vault"
+)
+
+type approvalsWatch struct {
+	Notify bool   `help:"Show each request as a notification of the desktop: agent, path and id, never the reason."`
+	Exec   string `help:"Start this program, without a shell, for each request, which it gets as JSON on its stdin." placeholder:"PROGRAM"`
+}
+
+func (approvalsWatch) Help() string {
+	return `Prints the requests that wait, and then each new one, once. Ctrl-C ends it with 0. The
+programs that it starts run one after another; if one fails, a note says so, and the
+watch goes on. To decide: ass approvals`
+}
+
+func (c approvalsWatch) Run(a *app) error {
+	var after []*follower
+	if c.Exec != "" {
+		program, err := a.findProgram(c.Exec)
+		if err != nil {
+			return err
+		}
+		after = append(after, newFollower(c.Exec, func(ctx context.Context, q vault.Request) error {
+			return a.handTo(ctx, program, q)
+		}))
+	}
+	if c.Notify {
+		n, err := a.findNotifier()
+		if err != nil {
+			return err
+		}
+		after = append(after, newFollower(n.args[0], func(ctx context.Context, q vault.Request) error {
+			return a.notify(ctx, n, q)
+		}))
+	}
+	return a.watch(after)
+}
+
+// watch looks for new requests until Ctrl-C.
+func (a *app) watch(after []*follower) error {
+	if _, isFile := a.out.errw.(*os.File); !isFile {
+		a.out.errw = &lockedWriter{w: a.out.errw} // programs write to it, too
+	}
+	stop, notes := make(chan os.Signal, 1), make(chan string, 16)
+	if a.ownsProcess() {
+		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(stop)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, f := range after {
+		running.Go(func() { f.run(ctx, notes) })
+	}
+	defer func() {
+		cancel()
+		running.Wait()
+	}()
+	seen, began := map[string]bool{}, false
+	for {
+		fresh, err := a.unseen(seen)
+		if began && (errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist)) {
+			err = nil // another process has the vault, or is about to replace it
+		}
+		if err != nil {
+			return err
+		}
+		if !began {
+			began = true
+			a.closePassphrases()
+		}
+		for _, q := range fresh {
+			if err := a.tell(q); err != nil {
+				return err
+			}
+			for _, f := range after {
+				f.take(q, notes)
+			}
+		}
+		for next := time.After(pollEvery); next != nil; {
+			select {
+			case <-stop:
+				return nil
+			case text := <-notes:
+				a.out.note("%s", text)
+			case <-next:
+				next = nil
+			}
+		}
+	}
+}
+
+// unseen returns the requests that wait and are not in seen, and adds them. It opens what is in the vault only if an id is
+// new.
+func (a *app) unseen(seen map[string]bool) (fresh []vault.Request, err error) {
+	var ids []string
+	err = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
+		if s != nil {
+			return errorf(vault.ErrDenied, "only the owner can watch what agents ask for; run it with the owner's key")
+		}
+		ids, err = v.PendingIDs()
+		return err
+	})
+	a.waits = 0 // they are told here
+	if err != nil {
+		return nil, err
+	}
+	isNew := false
+	for _, id := range ids {
+		isNew = isNew || !seen[id]
+	}
+	if !isNew {
+		return nil, nil
+	}
+	err = a.withSession(access{readOnly: true, owner: "watch what agents ask for"}, func(s *vault.Session) error {
+		list, err := pendingOf(s, "")
+		if err != nil {
+			return err
+		}
+		for _, q := range list {
+			if !seen[q.ID] {
+				fresh = append(fresh, q)
+			}
+		}
+		if hidden := s.Unlisted(); hidden != nil {
+			a.out.warn("%s", withWayOut(hidden))
+		}
+		return nil
+	})
+	a.waits = 0
+	if err != nil {
+		return nil, err
+	}
+	clear(seen) // of those that wait no more
+	for _, id := range ids {
+		seen[id] = true
+	}
+	for _, q := range fresh {
+		seen[q.ID] = true
+	}
+	return fresh, nil
+}
+
+// tell prints a request.
+func (a *app) tell(q vault.Request) error {
+	if a.JSON {
+		return errors.Join(a.out.json(requestJSONOf(q)), a.out.err)
+	}
+	said := ""
+	if q.Reason != "" && !a.out.tty {
+		said = "  " + agentsWords + ": " + q.Reason
+	}
+	a.out.line("%s  %s  %s  %s  %s  %s%s", a.clock(q.CreatedAt), orElse(q.Name, q.Agent), wants(q), q.Path, q.Tier.String(), q.ID,
+		said)
+	if q.Reason != "" && a.out.tty {
+		a.out.line("  %s:", agentsWords)
+		for _, line := range quoteLines(q.Reason, columns(a.out.w)-len(quoteMark)-1) {
+			a.out.line("%s%s", quoteMark, line)
+		}
+	}
+	if q.Doubt != nil {
+		a.out.warn("request %s cannot be approved: %v", q.ID, q.Doubt)
+	}
+	return a.out.err
+}
+
+// follower starts a program for one request after another, while the watch goes on.
+type follower struct {
+	name  string
+	queue chan vault.Request
+	start func(context.Context, vault.Request) error
+}
+
+// mostQueued is how many requests can wait for a program.
+const mostQueued = 1000
+
+func newFollower(name string, start func(context.Context, vault.Request) error) *follower {
+	return &follower{name: name, queue: make(chan vault.Request, mostQueued), start: start}
+}
+
+// take hands a request over, unless too many wait already.
+func (f *follower) take(q vault.Request, notes chan<- string) {
+	select {
+	case f.queue <- q:
+	default:
+		tellOn(notes, f.name+" is still busy, so it does not hear of request "+q.ID)
+	}
+}
+
+func (f *follower) run(ctx context.Context, notes chan<- string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case q := <-f.queue:
+			if err := f.start(ctx, q); err != nil && ctx.Err() == nil {
+				tellOn(notes, f.name+" failed for request "+q.ID+": "+err.Error())
+			}
+		}
+	}
+}
+
+// tellOn hands a note over. If nobody takes it, it is lost: a note must not stop the watch.
+func tellOn(notes chan<- string, text string) {
+	select {
+	case notes <- text:
+	default:
+	}
+}
+
+// lockedWriter lets several goroutines write to one writer.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
