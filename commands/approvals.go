@@ -18,6 +18,10 @@ type approvalsGroup struct {
 	Walk approvalsWalk `cmd:"" name:"walk" default:"1" hidden:"" help:"Go through what waits, one by one."`
 }
 
+func (approvalsGroup) Help() string {
+	return `Without a command, on a terminal: goes through what waits, one by one.`
+}
+
 type approvalsList struct {
 	Status string `short:"s" help:"pending (if omitted), approved, denied, expired, or all." default:"pending"`
 	Limit  int    `short:"l" help:"Number of requests to list; 0 for all. When the list is cut, requests of different agents are interleaved." default:"50"`

@@ -156,17 +156,21 @@ func (a *app) tell(q vault.Request) error {
 	if a.JSON {
 		return errors.Join(a.out.json(requestJSONOf(q)), a.out.err)
 	}
-	said := ""
-	if q.Reason != "" && !a.out.tty {
-		said = "  " + agentsWords + ": " + q.Reason
-	}
-	a.out.line("%s  %s  %s  %s  %s  %s%s", a.clock(q.CreatedAt), orElse(q.Name, q.Agent), wants(q), q.Path, q.Tier.String(), q.ID,
-		said)
-	if q.Reason != "" && a.out.tty {
-		a.out.line("  %s:", agentsWords)
+	about := []any{a.clock(q.CreatedAt), orElse(q.Name, q.Agent), wants(q), q.Path, q.Tier.String()}
+	switch {
+	case a.out.tty:
+		a.out.line("%s  %s  %s  %s  %s", about...)
+		if q.Reason != "" {
+			a.out.line("  %s:", agentsWords)
+		}
 		for _, line := range quoteLines(q.Reason, columns(a.out.w)-len(quoteMark)-1) {
 			a.out.line("%s%s", quoteMark, line)
 		}
+		a.out.line("  to decide: ass approvals approve %s", q.ID)
+	case q.Reason == "":
+		a.out.line("%s  %s  %s  %s  %s  %s", append(about, q.ID)...)
+	default:
+		a.out.line("%s  %s  %s  %s  %s  %s  %s: %s", append(about, q.ID, agentsWords, q.Reason)...)
 	}
 	if q.Doubt != nil {
 		a.out.warn("request %s cannot be approved: %v", q.ID, q.Doubt)
