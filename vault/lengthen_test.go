@@ -18,7 +18,7 @@ var (
 // makes a log of a million entries in less than an hour.
 func TestLengthen(t *testing.T) {
 	if *lengthen == "" {
-		t.Skip("it is for measurements, and asked for with -lengthen")
+		t.Skip("it measures, and is asked for with -lengthen")
 	}
 	text, err := os.ReadFile(*lengthenKey)
 	if err != nil {
