@@ -15,6 +15,7 @@ type Glance struct {
 	Type  []byte
 	Actor []byte
 	body  []byte
+	rest  []byte // of the body, behind the actor
 }
 
 // Look takes a glance at a stored entry. It reports false if the entry is not in the form that ass writes. Then only
@@ -37,7 +38,28 @@ func Look(value []byte) (g Glance, ok bool) {
 		return g, false
 	}
 	g.Actor, ok = q.text()
+	g.rest = q.rest
 	return g, ok
+}
+
+// Secret returns the path of the secret, of an entry that is about one and has no list; false if only reading all of the
+// entry tells.
+func (g Glance) Secret() (path string, ok bool) {
+	q := quick{rest: g.rest}
+	if !bytes.HasPrefix(g.Type, []byte("secret.")) || string(g.Type) == SecretImported || bytes.Contains(g.body, []byte(`"items"`)) {
+		return "", false
+	}
+	for _, name := range []string{`,"actor_type":`, `,"resource_type":`, `,"resource_id":`} {
+		if !q.cut(name) {
+			return "", false
+		}
+		text, ok := q.text()
+		if !ok {
+			return "", false
+		}
+		path = string(text)
+	}
+	return path, true
 }
 
 // CreatedAt returns the time of the entry; false if only reading all of it tells.

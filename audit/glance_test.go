@@ -47,6 +47,9 @@ func FuzzGlance(f *testing.F) {
 		if at, ok := g.CreatedAt(); ok && !at.Equal(ev.CreatedAt) {
 			t.Errorf("a glance: %v; the entry: %v", at, ev.CreatedAt)
 		}
+		if path, ok := g.Secret(); ok && (ev.CountSecrets() != 1 || ev.Secrets()[0].Path != path || ev.About() != path) {
+			t.Errorf("a glance: %q; the entry: %q", path, ev.About())
+		}
 		if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }) {
 			return
 		}
@@ -73,6 +76,9 @@ func TestGlance(t *testing.T) {
 		at, known := g.CreatedAt()
 		if !ok || string(g.Type) != ev.Type || string(g.Actor) != ev.ActorID || !known || !at.Equal(when) {
 			t.Errorf("%s: %v %q %q %v %v", body, ok, g.Type, g.Actor, known, at)
+		}
+		if path, ok := g.Secret(); ok != strings.HasPrefix(ev.Type, "secret.") || path != ev.ResourceID {
+			t.Errorf("%s: about %q, %v", body, path, ok)
 		}
 		if g.Lacks(ev.Type) || !g.Lacks("nowhere") {
 			t.Errorf("%s: it has %s, and not nowhere", body, ev.Type)

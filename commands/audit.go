@@ -94,7 +94,7 @@ func (c auditShow) pages(a *app, filter logFilter) error {
 		})
 		more = more && (c.Limit == 0 || p.printed+len(entries) < c.Limit)
 		if err == nil && !more && p.printed+len(entries) == 0 && c.Namespace != "" {
-			err = a.noteUnknownNamespace(v, s, filter.within)
+			err = a.noteUnknownNamespace(v, s, filter)
 		}
 		if total = p.printed + len(entries); err == nil && a.JSON && c.Limit > 0 && total == c.Limit { // only programs see the total
 			query.Before = vault.Receipt{}

@@ -104,11 +104,16 @@ func (f logFilter) maybe(g audit.Glance) (can, sure bool) {
 	}
 	sure = true
 	if f.within != (tokens.Namespace{}) {
-		// An import in a vault of format 1 has no whole paths.
-		if string(g.Type) != audit.SecretImported && g.Lacks(f.within.String()) {
+		path, one := g.Secret()
+		switch {
+		case one && !inside(path, f.within):
 			return false, false
+		case one:
+		case string(g.Type) != audit.SecretImported && g.Lacks(f.within.String()): // in format 1, an import has no whole paths
+			return false, false
+		default:
+			sure = false
 		}
-		sure = false
 	}
 	if f.since.IsZero() && f.until.IsZero() {
 		return true, sure
@@ -121,16 +126,17 @@ func (f logFilter) maybe(g audit.Glance) (can, sure bool) {
 
 // isIn reports whether an event is about a secret in a namespace or below it: at least one, if it is about several.
 func isIn(e audit.Event, ns tokens.Namespace) bool {
-	of := func(path string) bool {
-		p, err := tokens.ParsePath(path)
-		return err == nil && ns.Contains(p)
-	}
 	for _, item := range e.Secrets() {
-		if of(item.Path) {
+		if inside(item.Path, ns) {
 			return true
 		}
 	}
-	return of(resource(e))
+	return inside(resource(e), ns)
+}
+
+func inside(path string, ns tokens.Namespace) bool {
+	p, err := tokens.ParsePath(path)
+	return err == nil && ns.Contains(p)
 }
 
 // who takes over --agent: a name or an id of an agent, with the tokens that it issued; the id of a token; or owner, with
@@ -191,8 +197,10 @@ func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool,
 		"ass agents list", ref, didYouMean(ref, names))
 }
 
-// noteUnknownNamespace says that a namespace, of which nothing was found, is one that neither the vault nor its log has.
-func (a *app) noteUnknownNamespace(v *vault.Vault, s *vault.Session, ns tokens.Namespace) error {
+// noteUnknownNamespace says that the namespace of a filter, which found nothing, is one that neither the vault nor its log
+// has.
+func (a *app) noteUnknownNamespace(v *vault.Vault, s *vault.Session, f logFilter) error {
+	ns := f.within
 	if s != nil { // what there is besides is not for an agent
 		return nil
 	}
@@ -213,10 +221,11 @@ func (a *app) noteUnknownNamespace(v *vault.Vault, s *vault.Session, ns tokens.N
 		}
 		names = append(names, name)
 	}
-	f := logFilter{within: ns}
-	known := false
-	if _, err := v.EachEntry(f.query(), func(vault.Entry, int) bool { known = true; return false }); known || err != nil {
-		return err
+	if only := (logFilter{within: f.within}); f.events != nil || f.actors != nil || !f.since.IsZero() || !f.until.IsZero() {
+		known := false
+		if _, err := v.EachEntry(only.query(), func(vault.Entry, int) bool { known = true; return false }); known || err != nil {
+			return err
+		}
 	}
 	a.out.note("no secret is in the namespace %s, and no log entry tells of one; %sall namespaces: ass secrets list '*'", ns,
 		didYouMean(ns.String(), names))

@@ -68,12 +68,14 @@ func (x vouching) tell(a *app, shown int) error {
 	if n := len(x.Problems); n > 0 {
 		return &verifyError{n}
 	}
-	if x.why == "" && len(x.Unknown) > 0 {
-		x.why = "the keys of " + pluralOf(len(x.Unknown), "one author are", "some authors are") + " gone; ass audit verify verifies the " +
-			"whole log"
+	if !a.out.errTTY {
+		return nil
 	}
-	if x.why != "" && a.out.errTTY {
+	if x.why != "" {
 		a.out.note("these entries are not verified: %s", x.why)
+	} else if n := len(x.Unknown); n > 0 {
+		a.out.note("%d of these entries cannot be verified by themselves, as the keys of their authors are gone; ass audit verify "+
+			"verifies the whole log", n)
 	}
 	return nil
 }
