@@ -42,24 +42,29 @@ func Look(value []byte) (g Glance, ok bool) {
 	return g, ok
 }
 
+// Resource returns what the entry is about: the path of a secret or, if it is about several, a namespace that holds them
+// all; false if only reading all of the entry tells.
+func (g Glance) Resource() (resource []byte, ok bool) {
+	q := quick{rest: g.rest}
+	for _, name := range []string{`,"actor_type":`, `,"resource_type":`, `,"resource_id":`} {
+		if !q.cut(name) {
+			return nil, false
+		}
+		if resource, ok = q.text(); !ok {
+			return nil, false
+		}
+	}
+	return resource, true
+}
+
 // Secret returns the path of the secret, of an entry that is about one and has no list; false if only reading all of the
 // entry tells.
 func (g Glance) Secret() (path string, ok bool) {
-	q := quick{rest: g.rest}
 	if !bytes.HasPrefix(g.Type, []byte("secret.")) || string(g.Type) == SecretImported || bytes.Contains(g.body, []byte(`"items"`)) {
 		return "", false
 	}
-	for _, name := range []string{`,"actor_type":`, `,"resource_type":`, `,"resource_id":`} {
-		if !q.cut(name) {
-			return "", false
-		}
-		text, ok := q.text()
-		if !ok {
-			return "", false
-		}
-		path = string(text)
-	}
-	return path, true
+	resource, ok := g.Resource()
+	return string(resource), ok
 }
 
 // CreatedAt returns the time of the entry; false if only reading all of it tells.

@@ -47,6 +47,9 @@ func FuzzGlance(f *testing.F) {
 		if at, ok := g.CreatedAt(); ok && !at.Equal(ev.CreatedAt) {
 			t.Errorf("a glance: %v; the entry: %v", at, ev.CreatedAt)
 		}
+		if resource, ok := g.Resource(); ok && string(resource) != ev.ResourceID {
+			t.Errorf("a glance: %q; the entry: %q", resource, ev.ResourceID)
+		}
 		if path, ok := g.Secret(); ok && (ev.CountSecrets() != 1 || ev.Secrets()[0].Path != path || ev.About() != path) {
 			t.Errorf("a glance: %q; the entry: %q", path, ev.About())
 		}
@@ -79,6 +82,9 @@ func TestGlance(t *testing.T) {
 		}
 		if path, ok := g.Secret(); ok != strings.HasPrefix(ev.Type, "secret.") || path != ev.ResourceID {
 			t.Errorf("%s: about %q, %v", body, path, ok)
+		}
+		if resource, ok := g.Resource(); !ok || string(resource) != ev.ResourceID {
+			t.Errorf("%s: about %q, %v", body, resource, ok)
 		}
 		if g.Lacks(ev.Type) || !g.Lacks("nowhere") {
 			t.Errorf("%s: it has %s, and not nowhere", body, ev.Type)

@@ -123,9 +123,9 @@ func (l *looking) entry(seq uint64, v []byte) error {
 	e, err := audit.Parse(v)
 	var ev audit.Event
 	if err == nil {
-		event, resource, plain := subjectIn(e.Body)
-		tells := !l.named && string(event) == audit.Checkpointed
-		if plain && !tells && seq != l.cp.Seq && !l.concerns(event, resource) {
+		g, _ := audit.Look(v)
+		tells := !l.named && string(g.Type) == audit.Checkpointed
+		if resource, plain := g.Resource(); plain && !tells && seq != l.cp.Seq && !l.concerns(g.Type, resource) {
 			return nil
 		}
 		ev, err = e.Event()
@@ -181,27 +181,6 @@ func (l *looking) concerns(event, resource []byte) bool {
 		}
 	}
 	return false
-}
-
-// subjectIn returns the type of an event and the path or namespace that it is about, without reading its JSON, if the body
-// begins as every program writes it; see [audit.Event].
-func subjectIn(body []byte) (event, resource []byte, plain bool) {
-	rest, plain := body, true
-	for _, field := range []struct {
-		name string
-		into *[]byte
-	}{{`{"id":"`, nil}, {`"event_type":"`, &event}, {`"actor_id":"`, nil}, {`"actor_type":"`, nil}, {`"resource_type":"`, nil},
-		{`"resource_id":"`, &resource}} {
-		value, ok := bytes.CutPrefix(rest, []byte(field.name))
-		end := bytes.IndexByte(value, '"')
-		if !ok || end < 0 || end+1 >= len(value) || value[end+1] != ',' || bytes.IndexByte(value[:end], '\\') >= 0 {
-			return nil, nil, false
-		}
-		if rest = value[end+2:]; field.into != nil {
-			*field.into = value[:end]
-		}
-	}
-	return event, resource, plain
 }
 
 // each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
