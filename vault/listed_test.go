@@ -140,3 +140,61 @@ func TestCheckListedFindsWhatWasAltered(t *testing.T) {
 		v.give(bucketAudit, at, genuine)
 	}
 }
+
+// Somebody who kept the key of an agent that was revoked, or of one before a rotation, can sign entries, also of this
+// epoch. They do not hold, and make nobody the owner.
+func TestEntriesOfEndedKeys(t *testing.T) {
+	v := newVictim(t)
+	scopes, err := tokens.ParseScopes("secrets:*:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]func(*Session, string) error{
+		"revoked": func(s *Session, id string) error { _, err := s.RevokeAgent(id, NarrowOptions{}); return err },
+		"rotated": func(s *Session, id string) error { _, _, err := s.RotateAgentKey(id, NarrowOptions{}); return err },
+	} {
+		var seq uint64
+		token := "00000000-0000-4000-8000-000000000000"
+		v.do(func(s *Session) {
+			agent, key, err := s.CreateAgent(AgentSpec{Name: name, Scopes: scopes})
+			if err == nil {
+				err = end(s, agent.ID)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.set(s, "a/K", "x")
+			v.set(s, "a/K", "y")
+			entries, err := s.Log(2, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seq = entries[1].Seq
+			_, before, err := s.v.lastEntry(seq - 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := audit.Event{Type: audit.TokenIssued, ActorID: agent.ID, ResourceID: token, Metadata: map[string]any{"unlock": true}}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := audit.Place{Vault: s.epoch.Vault, Epoch: s.epoch.N, Format: s.epoch.Format}
+			_, value, _ := audit.Position{Seq: seq - 1, LastMAC: before.MAC}.Append(at, agent.ID, keys.NewGrantee(key.Secret).Sign, body)
+			if err := s.v.Close(); err != nil {
+				t.Fatal(err)
+			}
+			v.give(bucketAudit, audit.Key(seq), value)
+		})
+		found, err := v.listed(seq)
+		if err != nil || len(found.Problems) != 1 {
+			t.Errorf("%s: %+v %v", name, found, err)
+		}
+		v.do(func(s *Session) {
+			who, err := s.v.Actors(token)
+			if err != nil || who[token].Issuer == "" || who[token].Unlock || who[token].Name != name {
+				t.Errorf("%s: %+v %v", name, who[token], err)
+			}
+		})
+		v = newVictim(t)
+	}
+}
