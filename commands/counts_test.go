@@ -25,7 +25,8 @@ func TestCountsDecideNothing(t *testing.T) {
 	commands = append(commands, [][]string{
 		{"login"}, {"logout"}, {"unlock"}, {"lock"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
 		{"approvals", "show", h.ask}, {"approvals", "wait", "00000000-0000-8000-8000-000000000000"}, // the clock stands still
-		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"vault", "accept", "--force"},
+		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"audit", "report", "--agent", "reader"},
+		{"vault", "accept", "--force"},
 		{"vault", "upgrade"}, {"init", "--namespace", "a"}, {"completion", "bash"}, {"version"},
 	}...)
 	for _, leaf := range allLeaves(t) {
@@ -35,7 +36,7 @@ func TestCountsDecideNothing(t *testing.T) {
 				args = args[2:]
 			}
 			return strings.HasPrefix(strings.Join(args, " ")+" ", name+" ")
-		}) && !leaf.Hidden {
+		}) && !leaf.Hidden && name != "approvals watch" { // which never ends, and shows what approvals list does
 			t.Errorf("ass %s is not run", name)
 		}
 	}
