@@ -90,8 +90,12 @@ func (s *Signals) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	for len(s.caught) > 0 {
-		<-s.caught
+	for {
+		select { // pass may take the last one at this moment
+		case <-s.caught:
+		default:
+			return
+		}
 	}
 }
 
