@@ -350,9 +350,18 @@ func TestRunCommand(t *testing.T) {
 	w.noMarker()
 
 	// a client that cancels ends the program
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_ = os.Remove(pid)
+	go func() {
+		for range 600 { // until the program is there
+			if b, err := os.ReadFile(pid); err == nil && len(b) > 0 {
+				cancel()
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
 	_, err := w.client.CallTool(ctx, &mcp.CallToolParams{Name: "run_command", Arguments: m{"command": []string{"sh", "-c",
 		"echo $$ >" + pid + "; sleep 60"}}})
 	if err == nil {
