@@ -82,6 +82,18 @@ func (e Event) imported() (items []Item) {
 	return items
 }
 
+// Texts returns the strings of a list in the metadata of an event; none for anything else.
+func Texts(list any) []string {
+	items, _ := list.([]any)
+	texts := []string{}
+	for _, x := range items {
+		if text, ok := x.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
 func (e Event) list(name string) []any { list, _ := e.Metadata[name].([]any); return list }
 
 // wholeNumber returns a number in a JSON map as a whole one, and 0 for anything else.

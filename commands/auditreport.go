@@ -260,7 +260,7 @@ func (r *report) grants(e audit.Event) {
 	switch e.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		if g := r.agents[e.ResourceID]; g != nil {
-			g.Scopes = append(g.Scopes, reportScopes{at, textsIn(e.Metadata["scopes"])})
+			g.Scopes = append(g.Scopes, reportScopes{at, audit.Texts(e.Metadata["scopes"])})
 		}
 	case audit.AgentRevoked:
 		if g := r.agents[e.ResourceID]; g != nil && g.RevokedAt == nil {
@@ -268,7 +268,7 @@ func (r *report) grants(e audit.Event) {
 		}
 	case audit.TokenIssued:
 		if t := r.tokens[e.ResourceID]; t != nil && t.IssuedAt == nil {
-			t.Scopes, t.IssuedAt = textsIn(e.Metadata["scopes"]), &at
+			t.Scopes, t.IssuedAt = audit.Texts(e.Metadata["scopes"]), &at
 			t.ExpiresAt, _ = e.Metadata["expires_at"].(string)
 			if n, ok := e.Metadata["max_uses"].(float64); ok && n > 0 {
 				uses := uint64(n)
@@ -377,17 +377,6 @@ func (r *report) finish(since time.Time) {
 	slices.SortFunc(result.Tokens, func(a, b reportToken) int {
 		return cmp.Or(strings.Compare(textOf(a.IssuedAt), textOf(b.IssuedAt)), strings.Compare(a.TokenID, b.TokenID))
 	})
-}
-
-func textsIn(list any) []string {
-	items, _ := list.([]any)
-	texts := []string{}
-	for _, x := range items {
-		if text, ok := x.(string); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }
 
 func textOf(s *string) string {

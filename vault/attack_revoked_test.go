@@ -186,7 +186,7 @@ func TestWhatARewriteLeavesBehind(t *testing.T) {
 					t.Fatalf("%d entries, %v", len(entries), err)
 				}
 				i := slices.IndexFunc(entries, func(e Entry) bool { return e.Event.Type == audit.VaultRewritten })
-				left := stringsIn(entries[max(i, 0)].Event.Metadata["left_behind"])
+				left := audit.Texts(entries[max(i, 0)].Event.Metadata["left_behind"])
 				if slices.Sort(left); !slices.Equal(left, want) {
 					t.Errorf("the log says that it left behind %q", left)
 				}

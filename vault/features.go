@@ -41,7 +41,7 @@ func parseFeatures(path string, value []byte, format int) (names []string, err e
 }
 
 // featuresIn returns the marks that the entry that begins an epoch tells of.
-func featuresIn(ev audit.Event) []string { return stringsIn(ev.Metadata["features"]) }
+func featuresIn(ev audit.Event) []string { return audit.Texts(ev.Metadata["features"]) }
 
 // refuseNewer returns an error if this program does not know one of the features.
 func refuseNewer(path string, names []string) error {

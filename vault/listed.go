@@ -173,7 +173,7 @@ func (c *listedCheck) check() error {
 		if err != nil {
 			return err
 		}
-		at := audit.Place{Vault: c.s.epoch.Vault, Epoch: e.epoch, Format: stored.Format}
+		at := c.s.logPlace(stored, e.epoch)
 		if e.sure && e.epoch == c.s.epoch.N {
 			at.Format = c.s.epoch.Format
 			if isAgentID(stored.By) { // a new key, and a revocation, begin an epoch
@@ -183,10 +183,6 @@ func (c *listedCheck) check() error {
 					continue
 				}
 			}
-		}
-		if stored.Format >= keys.Format2 && stored.By == audit.Owner {
-			k := [32]byte(c.s.root.OwnerEntryMAC(e.epoch))
-			at.OwnerMAC = &k
 		}
 		holds := slices.ContainsFunc(pubs, func(pub ed25519.PublicKey) bool { return stored.IsSignedBy(pub, at, e.seq, e.prev) })
 		if text, _ := ev.Metadata["public_key"].(string); holds && ev.Type == audit.TokenIssued && len(c.keys[ev.ResourceID]) == 0 {

@@ -392,8 +392,8 @@ func (st *story) agentBody(id string) (body agentBody, ok bool) {
 		return body, false
 	}
 	number, _ := key.note["serial"].(float64)
-	scopes, _ := tokens.ScopesOf(stringsIn(key.note["scopes"]))
-	body = agentBody{Seq: st.records[id].Seq, Name: name, Namespaces: stringsIn(key.note["namespaces"]),
+	scopes, _ := tokens.ScopesOf(audit.Texts(key.note["scopes"]))
+	body = agentBody{Seq: st.records[id].Seq, Name: name, Namespaces: audit.Texts(key.note["namespaces"]),
 		Scopes: scopes.Strings(), Serial: uint32(number), CreatedAt: key.at, IssuedAt: key.at}
 	if at, revoked := st.revoked[id]; revoked {
 		body.RevokedAt = &at
@@ -626,22 +626,11 @@ func (st *story) forget(agent string) {
 }
 
 func scopesIn(ev audit.Event) tokens.Scopes {
-	scopes, err := tokens.ScopesOf(stringsIn(ev.Metadata["scopes"]))
+	scopes, err := tokens.ScopesOf(audit.Texts(ev.Metadata["scopes"]))
 	if err != nil {
 		return nil
 	}
 	return scopes
-}
-
-func stringsIn(list any) []string {
-	items, _ := list.([]any)
-	texts := []string{}
-	for _, x := range items {
-		if text, ok := x.(string); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }
 
 // secretChanged learns what an entry did to a secret. If the entry was not checked, secretChanged
