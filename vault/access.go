@@ -84,7 +84,8 @@ func (s *Session) mayOnlyOwner(what, event, resource string) error {
 	if s.isOwner() {
 		return nil
 	}
-	err := fault.New(ErrDenied, "only the owner can %s, and this is %s; run it with the owner's key", what, s.Who())
+	err := fault.New(ErrDenied, "only the owner can %s, and this is %s", what, s.Who()).
+		Hint("run it with the owner's key")
 	if event == "" || s.v.opts.ReadOnly {
 		return err
 	}
@@ -193,7 +194,8 @@ func (s *Session) lapse(now time.Time) (why string, err error) {
 // expired is the error of a token whose time is over. It is the same before and after the
 // record of the token is cleared.
 func expired(who string, at time.Time) error {
-	return fault.New(ErrLapsed, "%s expired at %s; ask for a new one", who, at.Format(time.RFC3339))
+	return fault.New(ErrLapsed, "%s expired at %s", who, at.Format(time.RFC3339)).
+		Hint("ask for a new one")
 }
 
 // Usable returns an error if the credential of the session cannot be used now: it has

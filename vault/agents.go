@@ -137,8 +137,8 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 				return nil
 			}
 			if other.Name == spec.Name && other.RevokedAt == nil {
-				return fault.New(ErrConflict, "an agent named %s already exists (%s); choose another name, or revoke that agent",
-					spec.Name, k)
+				return fault.New(ErrConflict, "an agent named %s already exists (%s)", spec.Name, k).
+					Hint("choose another name, or revoke that agent")
 			}
 			return nil
 		})

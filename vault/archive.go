@@ -142,8 +142,8 @@ func (a Archived) logged() map[string]any {
 func checkTarget(file string) error {
 	for _, suffix := range []string{newSuffix, reserveSuffix, disk.LockSuffix, disk.GateSuffix} {
 		if strings.HasSuffix(file, suffix) {
-			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s; choose another name", file,
-				suffix)
+			return fault.New(ErrConflict, "%s: ass makes and removes files with names that end in %s", file, suffix).
+				Hint("choose another name")
 		}
 	}
 	return disk.CheckFree(file)

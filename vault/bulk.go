@@ -440,7 +440,8 @@ func (m *importing) replaces(p tokens.Path, w write, value []byte) (outcome stri
 	case m.o.OnConflict == OnConflictError:
 		return "", fault.New(ErrConflict, "%s already has another value; nothing was imported", p)
 	case m.o.MayReplace != nil && !m.o.MayReplace(p):
-		return "", fault.New(ErrConflict, "%s was changed by another process; nothing was imported: run it again", p)
+		return "", fault.New(ErrConflict, "%s was changed by another process; nothing was imported", p).
+			Hint("run it again")
 	}
 	return ImportUpdated, nil
 }

@@ -123,7 +123,8 @@ func (t *tx) checkRequester(q Request) error {
 	}
 	info, err := t.tokenInfo(body, c)
 	if err == nil && info.State != TokenActive {
-		err = fault.New(ErrConflict, "request %s was made by token %s, which is %s; deny it", q.ID, q.Requester, info.State)
+		err = fault.New(ErrConflict, "request %s was made by token %s, which is %s", q.ID, q.Requester, info.State).
+			Hint("deny it")
 	}
 	return err
 }
@@ -138,7 +139,8 @@ func (s *Session) Approve(shown []Request) error {
 		decision := decisionBody{Decision: Approved, Request: q.ID, At: t.now, Exp: t.now.Add(ApprovalLifetime)}
 		who, err := t.author(t, q.Requester)
 		if err != nil || !right(who.scopes, requestActions[q.Action], q.Path) {
-			return fault.New(ErrConflict, "request %s asks for more than its requester's scopes cover; deny it", q.ID)
+			return fault.New(ErrConflict, "request %s asks for more than its requester's scopes cover", q.ID).
+				Hint("deny it")
 		}
 		if err := t.checkRequester(q); err != nil {
 			return err
@@ -152,8 +154,9 @@ func (s *Session) Approve(shown []Request) error {
 		}
 		if q.Action == RequestRead {
 			if head, err := t.secretHead(q.Path); err == nil && head.checkVersion(q.Path, q.Version) != nil {
-				return fault.New(ErrConflict, "request %s asks for version %d, which was deleted with %s; deny it", q.ID, q.Version,
-					q.Path)
+				return fault.New(ErrConflict, "request %s asks for version %d, which was deleted with %s", q.ID,
+					q.Version, q.Path).
+					Hint("deny it")
 			}
 			if decision.Key, err = s.sealFileKey(t, k, q, to); err != nil {
 				return err
@@ -177,7 +180,8 @@ func (s *Session) Provide(shown Request, value []byte) error {
 	return s.decide([]Request{shown}, "approve requests", audit.ApprovalGranted, func(t *tx, k []byte, q Request) error {
 		who, err := t.author(t, q.Requester)
 		if q.Action != RequestCreate || err != nil || !right(who.scopes, tokens.Read, q.Path) {
-			return fault.New(ErrConflict, "request %s asks for no secret that its requester may read; deny it", q.ID)
+			return fault.New(ErrConflict, "request %s asks for no secret that its requester may read", q.ID).
+				Hint("deny it")
 		}
 		if err := t.checkRequester(q); err != nil {
 			return err
@@ -210,8 +214,9 @@ func (s *Session) sealFileKey(t *tx, k []byte, q Request, to keys.Grantee) ([]by
 		return nil, err
 	}
 	if body.Tier != q.Tier {
-		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s; the agent must ask again",
-			q.Path, body.Tier, q.ID, q.Tier)
+		return nil, fault.New(ErrConflict, "%s is now %s, but request %s was made when it was %s", q.Path, body.Tier,
+			q.ID, q.Tier).
+			Hint("the agent must ask again")
 	}
 	id, err := s.ring.Identity(t.Epoch, body.Tier, q.Path, q.Version, body.Recipient)
 	if err != nil {
@@ -313,14 +318,17 @@ func (s *Session) decide(shown []Request, what, event string, decision func(t *t
 			case q.Status != Pending:
 				return fault.New(ErrConflict, "request %s is not pending: it is %s", q.ID, q.Status)
 			case q.Current != was.Current:
-				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown; review it again", q.Path,
-					versionName(was.Current), versionName(q.Current), q.ID)
+				return fault.New(ErrConflict, "%s changed from %s to %s after request %s was shown", q.Path,
+					versionName(was.Current), versionName(q.Current), q.ID).
+					Hint("review it again")
 			}
 			if q.Reason != was.Reason {
-				return fault.New(ErrConflict, "a reason was added to request %s after it was shown; review it again", q.ID)
+				return fault.New(ErrConflict, "a reason was added to request %s after it was shown", q.ID).
+					Hint("review it again")
 			}
 			if !q.asks(was) {
-				return fault.New(ErrConflict, "request %s is not what was shown; review it again", q.ID)
+				return fault.New(ErrConflict, "request %s is not what was shown", q.ID).
+					Hint("review it again")
 			}
 			if err := decision(t, k, q); err != nil {
 				return err

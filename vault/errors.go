@@ -113,6 +113,12 @@ type (
 	BusyError = fault.BusyError
 )
 
+// MissingError says that there is no secret at a path. It wraps [ErrNotFound].
+type MissingError struct{ Path tokens.Path }
+
+func (e *MissingError) Error() string { return "no secret at " + e.Path.String() }
+func (e *MissingError) Unwrap() error { return ErrNotFound }
+
 // DeletedError says that a secret was deleted and can be restored. It wraps
 // [ErrNotFound].
 type DeletedError struct {

@@ -98,7 +98,8 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 		return r.plan, err
 	}
 	if !reflect.DeepEqual(r.plan, planned) {
-		return r.plan, fault.New(ErrConflict, "the vault or the backup changed after the plan was shown; run it again")
+		return r.plan, fault.New(ErrConflict, "the vault or the backup changed after the plan was shown").
+			Hint("run it again")
 	}
 	err = r.do() // which completes the plan
 	return r.plan, err
@@ -152,8 +153,8 @@ func (r *restore) read() error {
 	case disk.Same(r.backup, r.path):
 		return fault.New(ErrConflict, "%s is the vault itself, not a backup", r.backup)
 	case disk.Same(r.backup, r.path+newSuffix):
-		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes; rename it first",
-			r.backup)
+		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes", r.backup).
+			Hint("rename it first")
 	}
 	switch _, err := os.Lstat(r.path); {
 	case errors.Is(err, fs.ErrNotExist), r.nothing:

@@ -356,7 +356,7 @@ func (t *tx) secretHead(p tokens.Path) (secretBody, error) {
 func (t *tx) storedHead(p tokens.Path) (k, v []byte, err error) {
 	k = secretBucketKey(p)
 	if v, err = t.stored(bucketSecrets, k); errors.Is(err, ErrNotFound) {
-		err = fault.New(ErrNotFound, "no secret at %s", p)
+		err = &MissingError{p}
 	}
 	return k, v, err
 }

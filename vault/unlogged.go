@@ -34,7 +34,8 @@ func (s *Session) readUnlogged(fn func(*tx) error) error {
 	var reads []unloggedRead
 	err := s.view(func(t *tx) error {
 		if !t.head.backup && !s.v.opts.ReadOnly {
-			return fault.New(ErrConflict, "%s can be written, so each read is logged there; leave --unlogged out", s.v.path)
+			return fault.New(ErrConflict, "%s can be written, so each read is logged there", s.v.path).
+				Hint("leave --unlogged out")
 		}
 		t.instead = func(ev audit.Event) {
 			for _, item := range ev.Items {

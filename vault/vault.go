@@ -255,7 +255,8 @@ func checkFile(path string) error {
 	case info.IsDir():
 		return fault.New(ErrNoVault, "no vault at %s: it is a folder", path)
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fault.New(ErrNoVault, "no vault at %s: it is a symbolic link; name the file itself", path)
+		return fault.New(ErrNoVault, "no vault at %s: it is a symbolic link", path).
+			Hint("name the file itself")
 	case !info.Mode().IsRegular():
 		return fault.New(ErrNoVault, "no vault at %s: it is not a regular file", path)
 	case info.Size() == 0:

@@ -58,6 +58,7 @@ type answer struct {
 type toolError struct {
 	Code        string   `json:"code"`
 	Message     string   `json:"message"`
+	Hint        string   `json:"hint,omitempty"` // the way out
 	ApprovalID  string   `json:"approval_id,omitempty"`
 	ApprovalIDs []string `json:"approval_ids,omitempty"`
 	Command     string   `json:"command,omitempty"` // what the human runs to approve

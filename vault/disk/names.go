@@ -16,7 +16,8 @@ import (
 func CheckFree(file string) error {
 	switch _, err := os.Lstat(file); {
 	case err == nil:
-		return fault.New(fault.ErrExists, "%s already exists; choose another name", file)
+		return fault.New(fault.ErrExists, "%s already exists", file).
+			Hint("choose another name")
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

@@ -13,10 +13,10 @@ import (
 var (
 	ErrNoVault          = errors.New("no vault")
 	ErrExists           = errors.New("a vault exists already")
-	ErrOtherVault error = &stateError{ErrExists, "another vault"}
+	ErrOtherVault error = &stateError{kind: ErrExists, text: "another vault"}
 	ErrFormat           = errors.New("unknown format")
 	ErrDamaged          = errors.New("damaged")
-	ErrBadCopy    error = &stateError{ErrDamaged, "bad copy"}
+	ErrBadCopy    error = &stateError{kind: ErrDamaged, text: "bad copy"}
 	ErrBusy             = errors.New("busy")
 	ErrWrongKey         = errors.New("wrong key")
 	ErrNotMade          = errors.New("not made")
@@ -27,22 +27,22 @@ var (
 // Errors about what a credential may do.
 var (
 	ErrDenied                = errors.New("denied")
-	ErrTierFixed       error = &stateError{ErrDenied, "the tier is fixed"}
+	ErrTierFixed       error = &stateError{kind: ErrDenied, text: "the tier is fixed"}
 	ErrLapsed                = errors.New("lapsed")
 	ErrApproval              = errors.New("approval required")
 	ErrRefused               = errors.New("approval denied")
-	ErrDeniedBefore    error = &stateError{ErrRefused, "denied before"}
-	ErrTooManyRequests error = &stateError{ErrConflict, "too many requests"}
-	ErrThere           error = &stateError{ErrConflict, "it is there"}
+	ErrDeniedBefore    error = &stateError{kind: ErrRefused, text: "denied before"}
+	ErrTooManyRequests error = &stateError{kind: ErrConflict, text: "too many requests"}
+	ErrThere           error = &stateError{kind: ErrConflict, text: "it is there"}
 )
 
 // Errors of acting on secrets.
 var (
 	ErrNotFound       = errors.New("not found")
-	ErrUnknown  error = &stateError{ErrNotFound, "not known"}
-	ErrNoAgent  error = &stateError{ErrUnknown, "no agent"}
+	ErrUnknown  error = &stateError{kind: ErrNotFound, text: "not known"}
+	ErrNoAgent  error = &stateError{kind: ErrUnknown, text: "no agent"}
 	ErrConflict       = errors.New("conflict")
-	ErrAhead    error = &stateError{ErrConflict, "dated ahead"}
+	ErrAhead    error = &stateError{kind: ErrConflict, text: "dated ahead"}
 )
 
 // DamageError names what is damaged. It wraps [ErrDamaged].
@@ -86,12 +86,27 @@ func (e *BusyError) Unwrap() error { return ErrBusy }
 type stateError struct {
 	kind error
 	text string
+	way  string
 }
 
-func (e *stateError) Error() string { return e.text }
+func (e *stateError) Error() string {
+	if e.way == "" {
+		return e.text
+	}
+	return e.text + "; " + e.way
+}
 func (e *stateError) Unwrap() error { return e.kind }
 
+// WayOut returns what can be done about the error, which is the end of its message as well; empty if nothing is known.
+func (e *stateError) WayOut() string { return e.way }
+
+// Hint adds the way out.
+func (e *stateError) Hint(format string, args ...any) error {
+	e.way = fmt.Sprintf(format, args...)
+	return e
+}
+
 // New returns an error of a kind, with a complete message of its own.
-func New(kind error, format string, args ...any) error {
-	return &stateError{kind, fmt.Sprintf(format, args...)}
+func New(kind error, format string, args ...any) *stateError {
+	return &stateError{kind: kind, text: fmt.Sprintf(format, args...)}
 }
