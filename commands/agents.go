@@ -73,10 +73,11 @@ func (agentsList) Run(a *app) error {
 		}
 		return a.answer(agentsResult{Items: items}, func() {
 			if len(list) == 0 {
-				a.out.note("no agents yet; register one with: ass agents create --name NAME --scopes secrets:read:production/*")
+				a.out.noteOf(sayf("no agents yet").
+					hint("register one with: ass agents create --name NAME --scopes secrets:read:production/*"))
 				return
 			}
-			a.out.table(rows)
+			a.out.table(rows, whole, paths)
 		})
 	})
 }
@@ -146,7 +147,8 @@ func (c keyFile) reserve(a *app) (*reservedKey, error) {
 		return r, nil
 	}
 	if _, err := os.Lstat(a.at(r.name)); err == nil {
-		return nil, usagef("%s already exists, and a key is never written over a file; name another one", r.name)
+		return nil, usagef("%s already exists, and a key is never written over a file", r.name).
+			hint("name another one")
 	}
 	file, err := a.unfinished().Create(a.at(r.name), 0o600)
 	if err != nil {
@@ -241,8 +243,8 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 	}
 	spec := vault.AgentSpec{Name: strings.TrimSpace(c.Name), Description: strings.TrimSpace(c.Description)}
 	if err == nil && spec.Name == "" {
-		err = usagef("an agent needs a name; for example: ass agents create --name worker --scopes " +
-			"\"secrets:read:production/gemini/*\"")
+		err = usagef("an agent needs a name").
+			hint("for example: ass agents create --name worker --scopes \"secrets:read:production/gemini/*\"")
 	}
 	if err == nil && strings.TrimSpace(c.Scopes) != "" {
 		spec.Scopes, err = tokens.ParseScopes(c.Scopes)
@@ -256,7 +258,8 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 		spec.Namespaces = append(spec.Namespaces, ns)
 	}
 	if err == nil && len(spec.Scopes)+len(spec.Namespaces) == 0 {
-		err = usagef("an agent needs --scopes or --namespace; for example: --scopes \"secrets:read:production/gemini/*\"")
+		err = usagef("an agent needs --scopes or --namespace").
+			hint("for example: --scopes \"secrets:read:production/gemini/*\"")
 	}
 	if err == nil {
 		spec, err = spec.Resolve()
@@ -285,8 +288,9 @@ func (a *app) offerPassphrase() error {
 		return err
 	}
 	if !a.interactive() {
-		a.out.warn("the owner key has no passphrase, so a program that runs as you could approve its own requests; set one " +
-			"with: ass login")
+		a.out.warnOf(sayf("the owner key has no passphrase, so a program that runs as you could approve its own " +
+			"requests").
+			hint("set one with: ass login"))
 		return nil
 	}
 	a.out.note("the owner key has no passphrase, so a program that runs as you could approve its own requests")

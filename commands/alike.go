@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -33,9 +34,49 @@ func otherNamespaces(s *vault.Session, ns tokens.Namespace) string {
 	return all
 }
 
+// withNearest adds to the error of a path that names no secret what was perhaps meant: a namespace, or a secret of which
+// this credential may know.
+func (a *app) withNearest(err error) error {
+	var missing *vault.MissingError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	p := missing.Path
+	names := []string{p.String()}
+	if c, err := a.chooseNamespace(a.namespace); err == nil && c.ns == p.Namespace() {
+		names = append(names, p.Key()) // as it was typed, perhaps
+	}
+	there := a.paths("")
+	for _, name := range names {
+		if slices.ContainsFunc(there, func(q tokens.Path) bool { return strings.HasPrefix(q.String(), name+"/") }) {
+			return withHint(err, "%s is a namespace; to list it: ass secrets list %s", name, shellWord(name))
+		}
+	}
+	var all, same []string
+	for _, q := range there {
+		all = append(all, q.String())
+		if strings.EqualFold(q.Key(), p.Key()) && len(same) < 3 {
+			same = append(same, q.String())
+		}
+	}
+	like := closest(p.String(), all, func(string) int { return 1 + len(p.Key())/4 })
+	if len(like) == 0 {
+		like = same
+	}
+	if len(like) == 0 {
+		return err
+	}
+	return withHint(err, "did you mean %s?", strings.Join(like, " or "))
+}
+
 // alike returns the names that somebody may have meant, the likeliest first: at most
 // three.
 func alike(typed string, names []string) []string {
+	return closest(typed, names, func(name string) int { return 1 + min(len(typed), len(name))/5 })
+}
+
+// closest is alike where slips says how many letters may be wrong in a name.
+func closest(typed string, names []string, slips func(name string) int) []string {
 	const most, partly = 3, 1000
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -43,9 +84,14 @@ func alike(typed string, names []string) []string {
 	var like []string
 	for _, name := range names {
 		a, b := strings.ToLower(typed), strings.ToLower(name)
-		d := distance(a, b)
+		d, near := 0, slips(name)
+		if far := len(a) - len(b); max(far, -far) > near {
+			d = near + 1 // at least: most names of a large vault need no closer look
+		} else {
+			d = distance(a, b)
+		}
 		switch {
-		case d <= 1+min(len(a), len(b))/5:
+		case d <= near:
 		case strings.HasPrefix(b, a), strings.HasSuffix(b, "/"+a), strings.HasPrefix(a, b+"/"), strings.HasSuffix(a, "/"+b):
 			d += partly
 		default:

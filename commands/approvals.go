@@ -56,7 +56,7 @@ func (c approvalsList) Run(a *app) error {
 		items := []requestJSON{}
 		rows := [][]cell{{{"ID", dim}, {"AGENT", dim}, {"TIER", dim}, {"STATUS", dim}, {"WANTS", dim},
 			{"SECRET", dim}, {"REQUESTED", dim}}}
-		ids := a.idsOf(list) // of all: what is typed must be none of the others
+		ids := a.shownIDs(idsOf(list, func(q vault.Request) string { return q.ID }))
 		list = slices.DeleteFunc(list, func(q vault.Request) bool { return c.Status != "all" && q.Status != c.Status })
 		total := len(list)
 		for _, q := range roundRobin(list, c.Limit) {
@@ -76,10 +76,10 @@ func (c approvalsList) Run(a *app) error {
 				a.out.note("no %srequests", strings.TrimPrefix(c.Status+" ", "all "))
 				return
 			}
-			a.out.table(rows)
+			a.out.table(rows, whole, words, words, words, words, paths)
 			if more > 0 {
-				a.out.note("%d more; list them all with --limit 0, or end the requests of an agent with: ass agents revoke "+
-					"AGENT", more)
+				a.out.noteOf(sayf("%d more", more).
+					hint("list them all with --limit 0, or end the requests of an agent with: ass agents revoke AGENT"))
 			}
 		})
 	})
@@ -153,7 +153,7 @@ func (c approvalsShow) Run(a *app) error {
 				{{"who", dim}, {askerOf(q), ""}},
 				{{"action", dim}, {q.Action + " " + q.Path.String() + " (" + versionOf(q) + ")", ""}},
 				{{"requested", dim}, {a.when(q.CreatedAt), ""}},
-				{{"ends", dim}, {a.ends(q), ""}},
+				{{"ends", dim}, {a.expires(q.ExpiresAt), ""}},
 			}
 			if q.Denial != "" {
 				rows = append(rows, []cell{{"denied", dim}, {q.Denial, ""}})
@@ -162,14 +162,6 @@ func (c approvalsShow) Run(a *app) error {
 			a.out.table(rows)
 		})
 	})
-}
-
-// ends says when a request or an approval lapses. [app.when] is for times that have passed.
-func (a *app) ends(q vault.Request) string {
-	if left := q.ExpiresAt.Sub(a.now()); a.out.tty && left > 0 {
-		return "in " + until(left)
-	}
-	return a.when(q.ExpiresAt)
 }
 
 // reasonRows are the rows of a table with the reason of a request.

@@ -32,11 +32,13 @@ const approving, denying = "approve requests", "deny requests"
 func (c approvalsApprove) Run(a *app) error {
 	switch {
 	case c.All && len(c.IDs) > 0:
-		return usagef("--all is every request that waits; leave the ids out")
+		return usagef("--all is every request that waits").
+			hint("leave the ids out")
 	case c.Agent != "" && !c.All:
 		return usagef("--agent goes with --all")
 	case !c.All && len(c.IDs) == 0:
-		return usagef("which request? Name its id, or pass --all; list them with: ass approvals list")
+		return usagef("which request? Name its id, or pass --all").
+			hint("list them with: ass approvals list")
 	}
 	if err := a.passphraseNotFromStdin(); err != nil {
 		return err
@@ -60,8 +62,8 @@ func (c approvalsApprove) Run(a *app) error {
 // passphraseNotFromStdin refuses a passphrase from where a script has its input: an approval is for a person.
 func (a *app) passphraseNotFromStdin() error {
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("an approval does not read the passphrase from stdin; use a terminal, or another descriptor with " +
-			"--passphrase-fd")
+		return usagef("an approval does not read the passphrase from stdin").
+			hint("use a terminal, or another descriptor with --passphrase-fd")
 	}
 	return nil
 }
@@ -191,7 +193,8 @@ type approvalsDeny struct {
 
 func (c approvalsDeny) Run(a *app) error {
 	if strings.TrimSpace(c.Reason) == "" {
-		return usagef("--reason is empty; say why, for the agent")
+		return usagef("--reason is empty").
+			hint("say why, for the agent")
 	}
 	shown, err := a.showRequests(c.IDs, denying, c.Force)
 	if err != nil {
@@ -243,8 +246,9 @@ func (a *app) showRequests(ids []string, what string, force bool) ([]vault.Reque
 	if force || !a.interactive() {
 		for _, id := range ids {
 			if len(id) < wholeID {
-				return nil, usagef("%s is not a whole id, and nobody is asked here whether it is the right request; give the whole "+
-					"one: ass approvals list --json", id)
+				return nil, usagef("%s is not a whole id, and nobody is asked here whether it is the right request",
+					id).
+					hint("give the whole one: ass approvals list --json")
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func shortIDs(ids []string) map[string]string {
 	sorted := slices.Compact(slices.Sorted(slices.Values(ids)))
 	short := map[string]string{}
 	for i, id := range sorted {
-		n := enoughOfID
+		n := strings.IndexByte(id, '_') + 1 + enoughOfID // behind agt_
 		if i > 0 {
 			n = max(n, inCommon(sorted[i-1], id)+1)
 		}
@@ -41,12 +41,9 @@ func inCommon(a, b string) (n int) {
 	return n
 }
 
-// idsOf returns how the ids of requests are shown in a table: cut for people, whole for programs.
-func (a *app) idsOf(list []vault.Request) map[string]string {
-	ids := make([]string, len(list))
-	for i, q := range list {
-		ids[i] = q.ID
-	}
+// shownIDs maps ids to what is shown of them in a table: their beginnings for people, the whole for programs. It takes all
+// ids of their kind, also those that are not shown, so that what somebody types after the table means one thing.
+func (a *app) shownIDs(ids []string) map[string]string {
 	if a.out.tty {
 		return shortIDs(ids)
 	}
@@ -55,6 +52,15 @@ func (a *app) idsOf(list []vault.Request) map[string]string {
 		whole[id] = id
 	}
 	return whole
+}
+
+// idsOf returns the ids of a list.
+func idsOf[T any](list []T, id func(T) string) []string {
+	ids := make([]string, len(list))
+	for i, x := range list {
+		ids[i] = id(x)
+	}
+	return ids
 }
 
 // findRequest finds a request by its id, or by how its id begins. If there is none, but a record was
@@ -66,11 +72,13 @@ func findRequest(s *vault.Session, list []vault.Request, id string) (found vault
 		if err := s.Unlisted(); err != nil {
 			return found, err
 		}
-		return found, errorf(vault.ErrUnknown, "no request %s; list the pending ones with: ass approvals list", id)
+		return found, errorf(vault.ErrUnknown, "no request %s", id).
+			hint("list the pending ones with: ass approvals list")
 	case 1:
 		return some[0], nil
 	}
-	return found, usagef("%d requests begin with %s; give the whole id", len(some), id)
+	return found, usagef("%d requests begin with %s", len(some), id).
+		hint("give the whole id")
 }
 
 // beginWith returns the item whose id was typed. If there is none, and enough of an

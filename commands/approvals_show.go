@@ -51,6 +51,10 @@ func versionOf(q vault.Request) string {
 // showRequest shows on stderr what a person needs to know before a decision. which says which of several it is; it may
 // be empty.
 func (a *app) showRequest(which string, q vault.Request, lately []vault.Entry) {
+	if a.JSON {
+		a.out.jsonNote(shownRequestResult{requestJSONOf(q)})
+		return
+	}
 	version := versionOf(q)
 	if q.Current != q.Version && q.Action != vault.RequestCreate {
 		version += fmt.Sprintf("; the secret is now at v%d", q.Current)

@@ -92,10 +92,12 @@ func undecided(q vault.Request) error {
 	case q.Status == vault.Denied:
 		return errorf(vault.ErrRefused, "the request to %s %s was denied: %s", q.Action, q.Path, q.Denial)
 	case q.Status == vault.Expired && q.DecidedAt != nil:
-		return errorf(vault.ErrRefused, "the approval to %s %s has expired; ask again", q.Action, q.Path)
+		return errorf(vault.ErrRefused, "the approval to %s %s has expired", q.Action, q.Path).
+			hint("ask again")
 	case q.Ahead:
-		return errorf(vault.ErrRefused, "the request to %s %s is dated %s, ahead of this machine's clock, so it does not "+
-			"count; ask again", q.Action, q.Path, stamp(q.CreatedAt))
+		return errorf(vault.ErrRefused, "the request to %s %s is dated %s, ahead of this machine's clock, so it "+
+			"does not count", q.Action, q.Path, stamp(q.CreatedAt)).
+			hint("ask again")
 	case q.Status == vault.Expired:
 		return errorf(vault.ErrRefused, "the request to %s %s expired without a decision", q.Action, q.Path)
 	}

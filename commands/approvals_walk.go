@@ -47,7 +47,8 @@ func missingCommand(name string, group any) error {
 			words = append(words, `"`+nameOf(f)+`"`)
 		}
 	}
-	return usagef("missing: one of %s; see: ass %s --help", strings.Join(words, ", "), name)
+	return usagef("missing: one of %s", strings.Join(words, ", ")).
+		hint("see: ass %s --help", name)
 }
 
 // walk is how far a person has come.
@@ -157,6 +158,6 @@ func (w *walk) goOn(err error) error {
 	if exit, _ := classify(err); exit != exitUsage && !isAboutOne(err) { // what was typed is too long, for example
 		return err
 	}
-	w.out.note("%s", withWayOut(err))
+	w.out.noteOf(err)
 	return nil
 }

@@ -106,7 +106,8 @@ func (a *app) unseen(seen map[string]bool) (fresh []vault.Request, err error) {
 	var ids []string
 	err = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
 		if s != nil {
-			return errorf(vault.ErrDenied, "only the owner can watch what agents ask for; run it with the owner's key")
+			return errorf(vault.ErrDenied, "only the owner can watch what agents ask for").
+				hint("run it with the owner's key")
 		}
 		ids, err = v.PendingIDs()
 		return err
@@ -133,7 +134,7 @@ func (a *app) unseen(seen map[string]bool) (fresh []vault.Request, err error) {
 			}
 		}
 		if hidden := s.Unlisted(); hidden != nil {
-			a.out.warn("%s", withWayOut(hidden))
+			a.out.warnOf(hidden)
 		}
 		return nil
 	})

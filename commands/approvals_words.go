@@ -1,11 +1,8 @@
 package commands
 
 import (
-	"os"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"ass/vault"
 )
@@ -28,17 +25,6 @@ func saidBy(q vault.Request) []string {
 	return []string{"reason"}
 }
 
-// columns is how wide the terminal is, if f is one.
-func columns(f any) int {
-	const usual, least = 80, 40
-	if file, ok := f.(*os.File); ok {
-		if wide, _, err := term.GetSize(int(file.Fd())); err == nil && wide > 0 {
-			return max(wide, least)
-		}
-	}
-	return usual
-}
-
 // quoteLines splits an agent's words into lines that take at most so many columns, if possible between words. The lines are
 // as they are shown: characters that a terminal does not show as themselves are escaped.
 func quoteLines(text string, wide int) (lines []string) {
@@ -59,12 +45,4 @@ func quoteLines(text string, wide int) (lines []string) {
 		text = text[end:]
 	}
 	return lines
-}
-
-// widthOf is how many columns a character takes at most.
-func widthOf(r rune) int {
-	if r < 0x1100 { // no wide character is below
-		return 1
-	}
-	return 2
 }

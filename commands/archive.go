@@ -52,8 +52,9 @@ func (c auditArchive) Run(a *app) error {
 		return a.answer(result, func() {
 			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 			if done.Stop > 0 {
-				a.out.note("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the log; "+
-					"if the clock is right, go past such entries with --past-ahead", done.Stop, stamp(done.StopAt))
+				a.out.noteOf(sayf("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the log",
+					done.Stop, stamp(done.StopAt)).
+					hint("if the clock is right, go past such entries with --past-ahead"))
 			}
 		})
 	})
@@ -74,7 +75,8 @@ func (a *app) verifyArchive(file string, expected vault.Receipt) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return errorf(fs.ErrNotExist, "no archive at %s", file)
 	case errors.Is(err, vault.ErrDamaged):
-		return errorf(vault.ErrDamaged, "%v; do not trust its content: use another copy of the file", err)
+		return errorf(vault.ErrDamaged, "%v", err).
+			hint("do not trust its content: use another copy of the file")
 	case err != nil:
 		return err
 	}

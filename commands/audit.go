@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -133,8 +134,8 @@ func (c auditShow) pages(a *app, filter logFilter) error {
 // printReceipt shows a person the receipt of the newest entry. In a pipe, --json has it.
 func (a *app) printReceipt(r vault.Receipt) {
 	if a.out.errTTY && r.Seq > 0 {
-		a.out.note("receipt: %s (kept elsewhere, it shows later that the end of the log is still there: ass audit verify "+
-			"--expect RECEIPT)", r)
+		a.out.noteOf(sayf("receipt: %s", r).
+			hint("keep it elsewhere; it shows later that the end of the log is still there: ass audit verify --expect RECEIPT"))
 	}
 }
 
@@ -173,13 +174,44 @@ func (a *app) clock(t time.Time) string {
 // lock in between.
 const pollEvery = 200 * time.Millisecond
 
-// follow prints the newest entries, and then every new one. It opens the path anew each
-// time it looks, so a compaction, which replaces the file, does not disturb it.
+// follow prints the newest entries, and then every new one, until Ctrl-C. It opens the path anew each time it looks, so a
+// compaction, which replaces the file, does not disturb it. An entry that does not hold is told of, and at the end it is the
+// error.
 func (c auditShow) follow(a *app, filter logFilter) error {
 	a.quietQuit()
-	var seen uint64
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	if a.ownsProcess() {
+		signal.Notify(stop, os.Interrupt)
+		defer signal.Stop(stop)
+	}
+	var (
+		seen    uint64
+		told    bool // why nothing is verified
+		invalid int
+	)
 	p := logPrinter{app: a, lines: true}
-	err := a.look(func(v *vault.Vault, s *vault.Session) error {
+	show := func(v *vault.Vault, entries []vault.Entry) error {
+		if len(entries) == 0 {
+			return nil
+		}
+		x := a.vouch(h, v, entries, len(entries))
+		if err := p.print(v, entries); err != nil {
+			return err
+		}
+		if x.why != "" && told {
+			return nil
+		}
+		told = told || x.why != ""
+		if x.tell(a, len(entries)) != nil {
+			invalid += len(x.Problems)
+		}
+		return nil
+	}
+	err = a.look(func(v *vault.Vault, s *vault.Session) error {
 		if err := filter.who(v, s, c.Agent); err != nil {
 			return err
 		}
@@ -193,13 +225,20 @@ func (c auditShow) follow(a *app, filter logFilter) error {
 			return err
 		}
 		seen = newest.Seq
-		return p.print(v, entries)
+		return show(v, entries)
 	})
 	if err != nil {
 		return err
 	}
 	for {
-		time.Sleep(pollEvery)
+		select {
+		case <-stop:
+			if invalid > 0 {
+				return &verifyError{invalid}
+			}
+			return nil
+		case <-time.After(pollEvery):
+		}
 		err := a.look(func(v *vault.Vault, s *vault.Session) error {
 			found, newest, err := v.LogAfter(seen, filter.matches)
 			if err == nil && newest < seen {
@@ -209,7 +248,7 @@ func (c auditShow) follow(a *app, filter logFilter) error {
 				return err
 			}
 			seen = newest
-			return p.print(v, found)
+			return show(v, found)
 		})
 		if errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist) {
 			continue
@@ -315,8 +354,9 @@ func (a *app) report(r vault.Report) error {
 			a.out.note("log entries 1 to %d were archived", r.Archived)
 		}
 		if r.Verified > 0 {
-			a.out.note("log entries %d to %d are unchanged since the verification on %s; to check each of them again: ass "+
-				"audit verify --all", r.Archived+1, r.Verified, stamp(r.VerifiedAt))
+			a.out.noteOf(sayf("log entries %d to %d are unchanged since the verification on %s", r.Archived+1,
+				r.Verified, stamp(r.VerifiedAt)).
+				hint("to check each of them again: ass audit verify --all"))
 		}
 		a.out.done("OK: verified %s and %s (epoch %d)", pluralOf(int(r.Entries), "log entry", "log entries"),
 			plural(int(r.Records), "record"), r.Epoch)
@@ -330,7 +370,9 @@ func (a *app) report(r vault.Report) error {
 type verifyError struct{ problems int }
 
 func (e *verifyError) Error() string {
-	return plural(e.problems, "problem") + " found; restore a backup with: ass vault restore BACKUP, or save what is " +
-		"intact with: ass vault salvage"
+	return onOneLine(plural(e.problems, "problem")+" found", e.WayOut())
+}
+func (e *verifyError) WayOut() string {
+	return "restore a backup with: ass vault restore BACKUP, or save what is intact with: ass vault salvage"
 }
 func (e *verifyError) Unwrap() error { return vault.ErrDamaged }

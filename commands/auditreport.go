@@ -33,7 +33,8 @@ that nothing vouches for it.`
 func (c auditReport) Run(a *app) error {
 	var since time.Time
 	if (c.Agent == "") == (c.Token == "") {
-		return usagef("name an agent with --agent, or a token with --token; as in: ass audit report --agent worker")
+		return usagef("name an agent with --agent, or a token with --token").
+			hint("as in: ass audit report --agent worker")
 	}
 	if !slices.Contains(reportFormats, c.Format) {
 		return usagef("--format must be one of: %s", strings.Join(reportFormats, ", "))

@@ -31,7 +31,8 @@ func (c vaultBackup) Run(a *app) error {
 	case c.ToStdout == (c.File != ""):
 		return usagef("give one of the two: a file, or --to-stdout")
 	case c.ToStdout && a.out.tty:
-		return usagef("stdout is a terminal; redirect it: ass vault backup --to-stdout > FILE")
+		return usagef("stdout is a terminal").
+			hint("redirect it: ass vault backup --to-stdout > FILE")
 	}
 	file, err := c.target(a.world, a.now())
 	if err != nil {
@@ -88,7 +89,8 @@ func (c vaultBackup) target(w *world, now time.Time) (string, error) {
 	case isFolder:
 		return freeName(file, "vault-"+now.UTC().Format("20060102-150405"), ".db"), nil
 	case os.IsPathSeparator(c.File[len(c.File)-1]): // a disk that is not mounted, say
-		return "", usagef("folder %s does not exist; create it first", file)
+		return "", usagef("folder %s does not exist", file).
+			hint("create it first")
 	}
 	return file, folderOf(file)
 }
@@ -96,7 +98,8 @@ func (c vaultBackup) target(w *world, now time.Time) (string, error) {
 // folderOf returns an error if the folder of a new file does not exist.
 func folderOf(file string) error {
 	if _, err := os.Stat(filepath.Dir(file)); errors.Is(err, fs.ErrNotExist) {
-		return usagef("folder %s does not exist; create it first", filepath.Dir(file))
+		return usagef("folder %s does not exist", filepath.Dir(file)).
+			hint("create it first")
 	}
 	return nil
 }
@@ -210,14 +213,16 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 		brought = string(b)
 	case cred.kind == ownerCredential:
 	case cred.kind != "":
-		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s; run it "+
-			"with the owner's key", cred.from, withArticle(kindName(cred.kind)))
+		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s",
+			cred.from, withArticle(kindName(cred.kind))).
+			hint("run it with the owner's key")
 	case a.interactive():
 		if brought, err = a.askHidden("Owner key: "); err != nil {
 			return nil, "", err
 		}
 	default:
-		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key; pass it with --key-file")
+		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key").
+			hint("pass it with --key-file")
 	}
 	if brought != "" {
 		cred = credential{ownerCredential, withoutComments(brought), keyFile}
@@ -245,10 +250,12 @@ func backupFault(err error, file string) error {
 	case !errors.As(err, &damage):
 		return err
 	case damage.Whole:
-		return errorf(vault.ErrDamaged, "%v; use another backup, or save what can be read of this one with: ass vault "+
-			"salvage %s NEW", err, shellWord(file))
+		return errorf(vault.ErrDamaged, "%v", err).
+			hint("use another backup, or save what can be read of this one with: ass vault salvage %s NEW",
+				shellWord(file))
 	}
-	return errorf(vault.ErrDamaged, "%v; to list every problem: ass vault restore %s --verify-only", err, shellWord(file))
+	return errorf(vault.ErrDamaged, "%v", err).
+		hint("to list every problem: ass vault restore %s --verify-only", shellWord(file))
 }
 
 // showRestoration says what a restore will do.
@@ -322,7 +329,8 @@ func (c vaultSalvage) Run(a *app) error {
 	}
 	r, err := vault.Salvage(a.at(c.Damaged), to, id, a.optionsFor("re-encrypting"))
 	if errors.Is(err, vault.ErrDamaged) {
-		return errorf(vault.ErrDamaged, "%v; if you have a backup, restore it with: ass vault restore BACKUP", err)
+		return errorf(vault.ErrDamaged, "%v", err).
+			hint("if you have a backup, restore it with: ass vault restore BACKUP")
 	}
 	if err != nil {
 		return err
@@ -342,8 +350,9 @@ func (c vaultSalvage) Run(a *app) error {
 			a.out.note("the log has gaps, so it was saved beside the new vault: %s", a.tilde(r.LogFile))
 		}
 		if len(r.Reviving) > 0 {
-			a.out.warn("these agents are active, though the unreadable part may have revoked them: %s; revoke any that should "+
-				"not be active with: ass agents revoke", strings.Join(r.Reviving, ", "))
+			a.out.warnOf(sayf("these agents are active, though the unreadable part may have revoked them: %s",
+				strings.Join(r.Reviving, ", ")).
+				hint("revoke any that should not be active with: ass agents revoke"))
 		}
 		a.out.note("look at it with: ass --api-url %s secrets list '*'; then replace the damaged file with it", shellWord(to))
 	})

@@ -180,7 +180,8 @@ type app struct {
 	waits    int    // requests that wait for this person; see countWaiting
 	unlogged bool   // --unlogged
 
-	variables map[*kong.Flag]string // that set flags
+	variables map[*kong.Flag]string // that can set flags
+	setBy     map[string]string     // the variable that has set a flag; of those that none is typed for
 
 	passphrases *os.File  // of --passphrase-fd; nil until it is used
 	keyboard    *keyboard // nil until the first prompt

@@ -78,7 +78,8 @@ func (w *world) loadConfig() (*config, error) {
 	if !c.readPlain(string(b)) {
 		c.Version, c.Profiles = 1, map[string]*profile{}
 		if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
-			return nil, fmt.Errorf("%s is not valid JSON as ass writes it; fix it, or move it away and log in again", path)
+			return nil, failf("%s is not valid JSON as ass writes it", path).
+				hint("fix it, or move it away and log in again")
 		}
 	}
 	if c.Version != 1 {
@@ -87,11 +88,14 @@ func (w *world) loadConfig() (*config, error) {
 	for name, p := range c.Profiles {
 		switch {
 		case p == nil:
-			return nil, fmt.Errorf("%s: profile %q is empty; remove it", path, name)
+			return nil, failf("%s: profile %q is empty", path, name).
+				hint("remove it")
 		case p.Credential != ownerCredential && p.Credential != agentCredential && p.Credential != tokenCredential:
-			return nil, fmt.Errorf("%s: the credential of profile %q is not of a known kind; remove it", path, name)
+			return nil, failf("%s: the credential of profile %q is not of a known kind", path, name).
+				hint("remove it")
 		case p.Vault != "" && !isVaultID(p.Vault): // it becomes part of a file name
-			return nil, fmt.Errorf("%s: the vault of profile %q is not a vault id; remove it", path, name)
+			return nil, failf("%s: the vault of profile %q is not a vault id", path, name).
+				hint("remove it")
 		}
 	}
 	if c.Profiles == nil {
@@ -134,7 +138,8 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	return a.updateConfig(func(c *config) error {
 		now := c.Profiles[a.Profile]
 		if now == nil || now.Key != was.Key {
-			return fmt.Errorf("profile %s was changed by another process meanwhile; run it again", a.Profile)
+			return failf("profile %s was changed by another process meanwhile", a.Profile).
+				hint("run it again")
 		}
 		fn(now)
 		*was = *now

@@ -69,10 +69,11 @@ func (a *app) readKeyFile(source, name string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", source, err)
 	case by.Stranger:
-		return "", usagef("%s: %s belongs to another user, so it is not used; take it over with %s", source, name, takeOver)
+		return "", usagef("%s: %s belongs to another user, so it is not used", source, name).
+			hint("take it over with %s", takeOver)
 	case by.Mode.Perm()&0o077 != 0:
-		return "", usagef("%s: others can read or write %s, so it is not used; mend it with: %s", source, name,
-			mend("600", name, by))
+		return "", usagef("%s: others can read or write %s, so it is not used", source, name).
+			hint("mend it with: %s", mend("600", name, by))
 	}
 	key := withoutComments(string(b))
 	if key == "" {
@@ -91,17 +92,18 @@ func (a *app) findCredential(cfg *config) (credential, error) {
 	if key != "" {
 		kind, err := credentialKind(key)
 		if err == nil && kind == ownerCredential {
-			return credential{}, usagef("%s holds an owner key, which is not for programs; store it with: ass login --key -",
-				from)
+			return credential{}, usagef("%s holds an owner key, which is not for programs", from).
+				hint("store it with: ass login --key -")
 		}
 		c := credential{kind, key, from}
 		return c, c.named(err)
 	}
 	if p := cfg.Profiles[a.Profile]; p != nil {
 		if a.confined && p.Credential == ownerCredential {
-			return credential{}, errorf(vault.ErrDenied, "this runs on an agent key or a token, and profile %s has the owner "+
-				"key; make an agent with: ass agents create --name NAME --scopes SCOPES --write-key FILE; and name the file in %s",
-				a.Profile, keyFileVariable)
+			return credential{}, errorf(vault.ErrDenied, "this runs on an agent key or a token, and profile %s has "+
+				"the owner key", a.Profile).
+				hint("make an agent with: ass agents create --name NAME --scopes SCOPES --write-key FILE; and name "+
+					"the file in %s", keyFileVariable)
 		}
 		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
 	}
@@ -205,7 +207,8 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	}
 	id, err := vault.UnlockIdentity(text, pass)
 	if errors.Is(err, vault.ErrPassphrase) {
-		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key; try again")
+		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key").
+			hint("try again")
 	}
 	a.usedPassphrase = pass
 	return id, err
@@ -218,8 +221,9 @@ func (a *app) roomForPassphrase(stored string) error {
 	need := vault.PassphraseMemory(stored)
 	switch most, free := memoryRoom(); {
 	case need+rest > most:
-		return fmt.Errorf("the passphrase of an owner key takes %s of memory, and this process can get no more than %s "+
-			"(ulimit -v, or the limit of its container); raise that limit", size(need), size(max(most, 0)))
+		return failf("the passphrase of an owner key takes %s of memory, and this process can get no more than %s "+
+			"(ulimit -v, or the limit of its container)", size(need), size(max(most, 0))).
+			hint("raise that limit")
 	case need+rest > free:
 		a.out.note("the passphrase takes %s of memory, and %s are free: if this process ends without a word, the system had "+
 			"no more", size(need), size(max(free, 0)))

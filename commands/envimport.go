@@ -150,9 +150,9 @@ func (c envImport) ask(a *app, chosen chosenNamespace, items []vault.Item, o *va
 	}
 	what := plural(len(replaced), "secret")
 	if !a.interactive() {
-		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was "+
-			"imported; pass --force to replace, or name the namespace with --namespace %s",
-			what, pathsOf(replaced, 3), chosen.ns, chosen.file, chosen.ns)
+		return usagef("this would replace %s (%s) in the namespace %s, which %s alone names, so nothing was imported",
+			what, pathsOf(replaced, 3), chosen.ns, chosen.file).
+			hint("pass --force to replace, or name the namespace with --namespace %s", chosen.ns)
 	}
 	a.listReplaced("would replace", replaced)
 	return a.confirm(false, fmt.Sprintf("Replace %s in %s, the namespace from %s?", what, chosen.ns, chosen.file))
@@ -235,8 +235,8 @@ func (c envImport) read(a *app, format envFormat, ns tokens.Namespace) ([]variab
 // the file.
 func (c envImport) notes(a *app, list []variable) {
 	if _, shown := unfilled(list); len(shown) > 0 {
-		a.out.note("these values have references, which are stored unexpanded: %s; to expand them from "+
-			"earlier lines: --expand", some(shown))
+		a.out.noteOf(sayf("these values have references, which are stored unexpanded: %s", some(shown)).
+			hint("to expand them from earlier lines: --expand"))
 	}
 	var refer []string
 	for _, v := range list {
@@ -292,11 +292,13 @@ func (c envImport) bytes(a *app) ([]byte, error) {
 	}
 	// Who names a pipe waits for it; the one that a repository has is not named.
 	if info, err := os.Stat(a.at(c.File)); err == nil && !info.Mode().IsRegular() && c.File == defaultEnvFile {
-		return nil, usagef("%s is not a regular file; name the file to read", c.File)
+		return nil, usagef("%s is not a regular file", c.File).
+			hint("name the file to read")
 	}
 	b, err := a.readEnvFile(c.File)
 	if errors.Is(err, fs.ErrNotExist) && c.File == defaultEnvFile {
-		return nil, errorf(fs.ErrNotExist, "no %s here; name the file to read: ass env import FILE", c.File)
+		return nil, errorf(fs.ErrNotExist, "no %s here", c.File).
+			hint("name the file to read: ass env import FILE")
 	}
 	return b, err
 }
@@ -361,7 +363,7 @@ func (c envImport) report(a *app, ns tokens.Namespace, list []variable, done []v
 		for i, d := range done {
 			rows[i] = []cell{{list[i].name, ""}, {d.Outcome, dim}, {hint(list[i].value), dim}}
 		}
-		a.out.table(rows)
+		a.out.table(rows, paths)
 		a.out.note("this would import %s to %s%s", plural(len(imported), "secret"), ns, left)
 		return nil
 	}

@@ -1,11 +1,15 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"ass/tokens"
 )
 
 // Which flags the environment can set. The hosted CLI says "all", for CI and for
@@ -40,7 +44,7 @@ var flagOnly = []flagOnlyGroup{
 	{"it can lower a tier", []string{"tier"}},
 	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
-		"file-on-disk", "keep-agent-key", "pristine", "if-version",
+		"file-on-disk", "keep-agent-key", "pristine", "if-version", "raw",
 		"allow-run", "allow-command", "expose-values", "unlogged"}},
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
 		"format", "in", "out"}},
@@ -86,6 +90,32 @@ func (a *app) fromVariable(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, er
 		}
 	}
 	return nil, nil
+}
+
+// given notes that a variable set a flag.
+func (a *app) given(flag, variable string) {
+	if a.setBy == nil {
+		a.setBy = map[string]string{}
+	}
+	a.setBy[flag] = variable
+}
+
+// flagsOfForms are the flags of the forms that other packages check.
+var flagsOfForms = map[string]string{"ttl": "ttl", "type": "type", "scope": "scopes", "scopes": "scopes", "ip " +
+	"allowlist": "ip-allowlist"}
+
+// asGiven puts the names of variables in the place of the flags that they set, in the message of a usage error: --status
+// would lead astray somebody who has set ASS_STATUS and typed no flag.
+func (a *app) asGiven(message string, err error) string {
+	var syntax *tokens.SyntaxError
+	if errors.As(err, &syntax) && a.setBy[flagsOfForms[syntax.What]] != "" {
+		message = a.setBy[flagsOfForms[syntax.What]] + ": " + message
+	}
+	for flag, variable := range a.setBy {
+		typed := regexp.MustCompile("--" + regexp.QuoteMeta(flag) + `($|[^a-z-])`)
+		message = typed.ReplaceAllString(message, variable+"$1")
+	}
+	return message
 }
 
 // helpWithVariable returns the help of a flag or an argument, with the variable that sets

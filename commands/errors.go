@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -98,19 +99,54 @@ var kinds = []struct {
 	{syscall.EBUSY, exitFailed, "FILE_ERROR"},
 }
 
-// kindError is a message with a kind of [kinds].
+// kindError is a message with a kind of [kinds], and with what the person can do, if that is known.
 type kindError struct {
-	kind error
-	text string
+	kind      error
+	text, way string
 }
 
-func (e *kindError) Error() string { return e.text }
-func (e *kindError) Unwrap() error { return e.kind }
+func (e *kindError) Error() string  { return onOneLine(e.text, e.way) }
+func (e *kindError) Unwrap() error  { return e.kind }
+func (e *kindError) WayOut() string { return e.way }
 
-func usagef(format string, args ...any) error { return errorf(errUsage, format, args...) }
+// hint adds the way out: what the person can do. It is an imperative, or a command.
+func (e *kindError) hint(format string, args ...any) *kindError {
+	e.way = fmt.Sprintf(format, args...)
+	return e
+}
 
-func errorf(kind error, format string, args ...any) error {
-	return &kindError{kind, fmt.Sprintf(format, args...)}
+func usagef(format string, args ...any) *kindError { return errorf(errUsage, format, args...) }
+
+// failf is for errors of no kind.
+func failf(format string, args ...any) *kindError { return errorf(nil, format, args...) }
+
+// sayf is failf for warnings and notes.
+func sayf(format string, args ...any) *kindError { return errorf(nil, format, args...) }
+
+func errorf(kind error, format string, args ...any) *kindError {
+	return &kindError{kind: kind, text: fmt.Sprintf(format, args...)}
+}
+
+// hintedError is an error of another package with a way out that this one knows.
+type hintedError struct {
+	error
+	way string
+}
+
+func (e *hintedError) Error() string  { return onOneLine(e.error.Error(), e.way) }
+func (e *hintedError) Unwrap() error  { return e.error }
+func (e *hintedError) WayOut() string { return e.way }
+
+func withHint(err error, format string, args ...any) error {
+	return &hintedError{err, fmt.Sprintf(format, args...)}
+}
+
+// onOneLine joins a message and its way out, which may be empty.
+func onOneLine(text, way string) string {
+	if way == "" {
+		return text
+	}
+	return text + "; " + way
 }
 
 // classify returns the exit code of an error and the code that JSON carries.
@@ -127,12 +163,16 @@ func classify(err error) (exit int, code string) {
 	return exitFailed, "FAILED"
 }
 
-// fail prints an error, one line, and returns the exit code.
+// fail prints an error and returns the exit code.
 func (a *app) fail(err error) int {
 	exit, code := classify(err)
-	message := clean(withWayOut(err))
+	message, way := tellError(a.withNearest(err))
+	if exit == exitUsage {
+		message = a.asGiven(message, err)
+	}
+	message, way = clean(message), clean(way)
 	if a.JSON {
-		told := errorJSON{Code: code, Message: message}
+		told := errorJSON{Code: code, Message: message, Hint: way}
 		var approval *vault.ApprovalError
 		if errors.As(err, &approval) {
 			ids := approval.IDs()
@@ -147,7 +187,7 @@ func (a *app) fail(err error) int {
 			return exit
 		}
 	}
-	fmt.Fprintf(a.out.errw, "ass: %s\n", message)
+	a.out.say("", message, way)
 	return exit
 }
 
@@ -158,20 +198,22 @@ func vaultFault(err error) error {
 	case errors.Is(err, vault.ErrMaybeDone):
 		return err // its message says what is known
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w; nothing was changed: make room and run it again", err)
+		return withHint(notChanged(err), "make room and run it again")
 	case errors.Is(err, syscall.EFBIG):
-		return fmt.Errorf("%w; nothing was changed: let files be larger (ulimit -f), and run it again", err)
+		return withHint(notChanged(err), "let files be larger (ulimit -f), and run it again")
 	case errors.Is(err, syscall.EIO):
-		return fmt.Errorf("%w; nothing was changed, but this disk fails: copy the vault to another one before anything else",
-			err)
+		return withHint(fmt.Errorf("%w; nothing was changed, but this disk fails", err),
+			"copy the vault to another one before anything else")
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%w; nothing was changed", err)
+		return notChanged(err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable; "+
-			"as the owner, read with --unlogged", err)
+		return withHint(fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err),
+			"as the owner, read with --unlogged")
 	}
 	return err
 }
+
+func notChanged(err error) error { return fmt.Errorf("%w; nothing was changed", err) }
 
 // hints are the ways out of errors that package vault reports. That package knows no
 // command line, so it cannot name them.
@@ -190,18 +232,40 @@ var hints = []struct {
 }
 
 // withWayOut returns the message of an error, on one line, with what the person can do.
-func withWayOut(err error) string {
+func withWayOut(err error) string { return onOneLine(tellError(err)) }
+
+// tellError returns the message of an error, on one line, and, apart from it, what the person can do.
+func tellError(err error) (message, way string) {
 	if both, ok := err.(interface{ Unwrap() []error }); ok { // each with its own way out
-		said := []string{}
+		messages, ways := []string{}, []string{}
 		for _, err := range both.Unwrap() {
-			said = append(said, withWayOut(err))
+			m, w := tellError(err)
+			messages = append(messages, m)
+			if w != "" && !slices.Contains(ways, w) {
+				ways = append(ways, w)
+			}
 		}
-		return strings.Join(said, "; ")
+		return strings.Join(messages, "; "), strings.Join(ways, "; ")
 	}
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	message = err.Error()
+	var ways []string
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if with, ok := e.(interface{ WayOut() string }); ok && with.WayOut() != "" {
+			ways = append(ways, with.WayOut())
+			message = strings.Replace(message, "; "+with.WayOut(), "", 1)
+		}
+	}
+	if known := knownWay(err); known != "" {
+		ways = append(ways, known)
+	}
+	return strings.ReplaceAll(message, "\n", "; "), strings.ReplaceAll(strings.Join(ways, "; "), "\n", "; ")
+}
+
+// knownWay returns the way out of an error of another package; empty if there is none.
+func knownWay(err error) string {
 	for _, h := range hints {
 		if errors.Is(err, h.err) {
-			return text + "; " + h.hint
+			return h.hint
 		}
 	}
 	var (
@@ -216,30 +280,31 @@ func withWayOut(err error) string {
 	)
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
-		return text + "; restore a backup with: ass vault restore BACKUP; without one, save what can be read with: ass " +
-			"vault salvage " + shellWord(damage.Where) + " NEW"
+		return "restore a backup with: ass vault restore BACKUP; without one, save what can be read with: ass " +
+			"vault salvage " +
+			shellWord(damage.Where) + " NEW"
 	case errors.As(err, &damage):
-		return text + "; to list every problem: ass audit verify"
+		return "to list every problem: ass audit verify"
 	case errors.As(err, &deleted):
-		return text + "; bring it back with: ass secrets restore " + deleted.Path.String()
+		return "bring it back with: ass secrets restore " + deleted.Path.String()
 	case errors.As(err, &noRoom):
-		return text + "; while nobody uses the vault, put it in place by hand: mv " + shellWord(noRoom.Kept) + " " +
+		return "while nobody uses the vault, put it in place by hand: mv " + shellWord(noRoom.Kept) + " " +
 			shellWord(noRoom.Path)
 	case errors.As(err, &names) && names.Count == 0:
-		return text + "; " + mountTheFolder + ", and start again"
+		return mountTheFolder + ", and start again"
 	case errors.As(err, &names):
-		return text + "; as the owner, make it a file of its own: ass vault compact"
+		return "as the owner, make it a file of its own: ass vault compact"
 	case errors.As(err, &mounted):
-		return text + "; " + mountTheFolder
+		return mountTheFolder
 	case errors.As(err, &backup):
-		return text + "; restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
+		return "restore it with: ass vault restore " + shellWord(backup.Path) + "; as the owner, read from it with " +
 			"--unlogged"
 	case errors.As(err, &archived):
-		return text + "; check it with: ass audit verify --archive " + shellWord(archived.File) + " --expect RECEIPT"
+		return "check it with: ass audit verify --archive " + shellWord(archived.File) + " --expect RECEIPT"
 	case errors.As(err, &approval):
-		return text + ", with: " + approveCommand(approval)
+		return "a human does that with: " + approveCommand(approval)
 	}
-	return text
+	return ""
 }
 
 // rollbackWithWayOut says that the file is not the vault that this machine saw last, and what the person can do.
@@ -275,5 +340,6 @@ func bugError(bug any) error {
 			break
 		}
 	}
-	return fmt.Errorf("this is a bug in ass, at %s (%T); please report it", where, bug)
+	return failf("this is a bug in ass, at %s (%T)", where, bug).
+		hint("please report it")
 }

@@ -19,7 +19,8 @@ itself.`
 func (c explainCmd) Run(a *app) error {
 	switch {
 	case (c.Path == "") == (c.Agent == ""):
-		return usagef("name a secret, or an agent with --agent; as in: ass explain production/gemini/GEMINI_API_KEY")
+		return usagef("name a secret, or an agent with --agent").
+			hint("as in: ass explain production/gemini/GEMINI_API_KEY")
 	case c.Agent != "":
 		return c.agent(a)
 	}
@@ -70,7 +71,7 @@ func (c explainCmd) printPath(a *app, s *vault.Session, x vault.PathExplanation)
 		rows = append(rows, []cell{{accessName(y), ""}, rightCell(y.Read), rightCell(y.Write), rightCell(y.Delete),
 			{orElse(y.Scopes.String(), "the owner key"), ""}})
 	}
-	a.out.table(rows)
+	a.out.table(rows, paths)
 	for _, q := range x.Approved {
 		a.out.line("An approval is open: %s may %s v%d until %s (%s).", orElse(q.Name, q.Requester), q.Action, q.Version,
 			stamp(q.ExpiresAt), q.ID)
@@ -131,7 +132,7 @@ func (c explainCmd) agent(a *app) error {
 				rightCell(r.Write), rightCell(r.Delete)})
 		}
 		if len(x.Reach) > 0 {
-			a.out.table(rows)
+			a.out.table(rows, paths)
 		}
 		if n := len(x.Tokens); n > 0 {
 			a.out.line("It has issued %s, none wider than itself.", pluralOf(n, "token that is active",

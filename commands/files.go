@@ -32,17 +32,20 @@ func (w *world) folder(xdg, unix, mac string) (string, error) {
 		if dir := w.getenv("LOCALAPPDATA"); dir != "" {
 			return filepath.Join(dir, "ass"), nil
 		}
-		return "", fmt.Errorf("%%LOCALAPPDATA%% is not set; set it, or %s", xdg)
+		return "", failf("%%LOCALAPPDATA%% is not set").
+			hint("set it, or %s", xdg)
 	}
 	home := w.home()
 	if home == "" {
-		return "", errorf(errNoHome, "HOME is not set; set it, or %s", xdg)
+		return "", errorf(errNoHome, "HOME is not set").
+			hint("set it, or %s", xdg)
 	}
 	if !filepath.IsAbs(home) {
 		return "", fmt.Errorf("HOME is %s, which is not an absolute path", home)
 	}
 	if info, err := os.Stat(home); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("HOME is %s, which is no folder; set it to one, or set %s", home, xdg)
+		return "", failf("HOME is %s, which is no folder", home).
+			hint("set it to one, or set %s", xdg)
 	}
 	if runtime.GOOS == "darwin" {
 		unix = mac
@@ -73,7 +76,8 @@ func (w *world) vaultPath(text string) (string, error) {
 		return "", usagef("ASS_API_URL names a server, and this is the offline ass: give it file:///path/to/vault.db, or a " +
 			"path")
 	case found && scheme != "file":
-		return "", usagef("ASS_API_URL has the scheme %q; give it file:///path/to/vault.db, or a path", scheme)
+		return "", usagef("ASS_API_URL has the scheme %q", scheme).
+			hint("give it file:///path/to/vault.db, or a path")
 	case found:
 		u, err := url.Parse(text)
 		if err != nil || u.Host != "" && u.Host != "localhost" || u.Path == "" {
@@ -118,8 +122,8 @@ func readSmall(path string, limit int64) ([]byte, error) {
 func readOwn(path string, limit int64) ([]byte, error) {
 	b, by, err := readWithAccess(path, limit)
 	if err == nil && by.Stranger {
-		return nil, fmt.Errorf("%s belongs to another user, so it is not trusted; remove it, or take it over with %s",
-			path, takeOver)
+		return nil, failf("%s belongs to another user, so it is not trusted", path).
+			hint("remove it, or take it over with %s", takeOver)
 	}
 	return b, err
 }
@@ -139,7 +143,7 @@ func readWithAccess(path string, limit int64) ([]byte, disk.Access, error) {
 // withRoom adds advice to the error of a full disk.
 func withRoom(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w; make room and run it again", err)
+		return withHint(err, "make room and run it again")
 	}
 	return err
 }
@@ -202,10 +206,11 @@ func privateFolder(dir string) error {
 	by := disk.AccessTo(dir, info)
 	switch {
 	case by.Stranger, disk.AccessTo(dir, named).Stranger:
-		return fmt.Errorf("the folder %s belongs to another user; remove it, or set XDG_RUNTIME_DIR to a folder of your own",
-			dir)
+		return failf("the folder %s belongs to another user", dir).
+			hint("remove it, or set XDG_RUNTIME_DIR to a folder of your own")
 	case by.Mode.Perm()&0o022 != 0:
-		return fmt.Errorf("others can replace files in the folder %s; mend it with: %s", dir, mend("go-w", dir, by))
+		return failf("others can replace files in the folder %s", dir).
+			hint("mend it with: %s", mend("go-w", dir, by))
 	}
 	return nil
 }

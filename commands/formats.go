@@ -139,13 +139,15 @@ func (f envFormat) cannotCarry(list []variable, why []error) error {
 	}
 	ways := others + "; or leave it out with: --exclude " + strings.Join(keys, ",")
 	if len(list) == 1 {
-		return usagef("the format %s cannot carry the value of %s: %v; %s", f.name, list[0].name, why[0], ways)
+		return usagef("the format %s cannot carry the value of %s: %v", f.name, list[0].name, why[0]).
+			hint("%s", ways)
 	}
 	texts := make([]string, len(list))
 	for i, v := range list {
 		texts[i] = fmt.Sprintf("%s (%v)", v.name, why[i])
 	}
-	return usagef("the format %s cannot carry the values of %s; %s", f.name, some(texts), ways)
+	return usagef("the format %s cannot carry the values of %s", f.name, some(texts)).
+		hint("%s", ways)
 }
 
 // key is the key of the secret behind a variable.

@@ -45,14 +45,15 @@ func (a *app) hintAtGit(file string) {
 	name := filepath.Base(file)
 	switch exits("--literal-pathspecs", "ls-files", "--error-unmatch", "--", name) {
 	case 0:
-		a.out.note("git tracks %s, so these secrets may be in its history; take the file out with git rm --cached -- %s, "+
-			"and rotate them", file, shellWord(file))
+		a.out.noteOf(sayf("git tracks %s, so these secrets may be in its history", file).
+			hint("take the file out with git rm --cached -- %s, and rotate them", shellWord(file)))
 		return
 	case 1: // it is not tracked; other codes say that there is no repository
 	default:
 		return
 	}
 	if exits("check-ignore", "--quiet", "--", "./"+name) == 1 {
-		a.out.note("git does not ignore %s; the vault has its secrets now, so remove the file, or add it to .gitignore", file)
+		a.out.noteOf(sayf("git does not ignore %s", file).
+			hint("the vault has its secrets now, so remove the file, or add it to .gitignore"))
 	}
 }

@@ -150,8 +150,8 @@ func (h *handover) leaveOut(p tokens.Path, out leftOut) error {
 	named := h.Keys != "" && (out.kind == noName || out.kind == zeroByte)
 	if h.Strict || named {
 		way := h.way(out.kind, []leftOut{out})
-		return usagef("%s cannot be handed over: %s; to hand it over: %s; to leave it out: --exclude %s", p, out.Reason, way,
-			p.Key())
+		return usagef("%s cannot be handed over: %s", p, out.Reason).
+			hint("to hand it over: %s; to leave it out: --exclude %s", way, p.Key())
 	}
 	h.left = append(h.left, out)
 	return nil
@@ -213,9 +213,11 @@ func (h *handover) paths() []tokens.Path {
 func (h *handover) nothing(s *vault.Session) error {
 	switch {
 	case h.empty && s.ID() != audit.Owner:
-		return errorf(vault.ErrNotFound, "no secrets that %s may read in %s; %s", s.ID(), h.ns, otherNamespaces(s, h.ns))
+		return errorf(vault.ErrNotFound, "no secrets that %s may read in %s", s.ID(), h.ns).
+			hint("%s", otherNamespaces(s, h.ns))
 	case h.empty:
-		return errorf(vault.ErrNotFound, "no secrets in %s; %s", h.ns, otherNamespaces(s, h.ns))
+		return errorf(vault.ErrNotFound, "no secrets in %s", h.ns).
+			hint("%s", otherNamespaces(s, h.ns))
 	case len(h.list) > 0, h.covered:
 		return nil
 	case len(h.left) > 0:
@@ -350,10 +352,11 @@ func commas(list string) []string {
 
 func (h *handover) clash(a, b tokens.Path, name string) error {
 	if h.Prefix {
-		return usagef("%s and %s would both be %s; leave one out with --exclude, or choose with --keys", a, b, name)
+		return usagef("%s and %s would both be %s", a, b, name).
+			hint("leave one out with --exclude, or choose with --keys")
 	}
-	return usagef("%s and %s would both be %s; name variables after paths with --prefix, or choose keys with --keys", a, b,
-		name)
+	return usagef("%s and %s would both be %s", a, b, name).
+		hint("name variables after paths with --prefix, or choose keys with --keys")
 }
 
 // name is the variable that a secret becomes.

@@ -19,7 +19,8 @@ func (a *app) help(node *kong.Node, words []string) (args []string, err error) {
 	for _, w := range words {
 		next := childNamed(node, w)
 		if next == nil {
-			return nil, usagef("no such command; see: ass --help")
+			return nil, usagef("no such command").
+				hint("see: ass --help")
 		}
 		node = next
 	}
@@ -128,7 +129,7 @@ func document(n *kong.Node) map[string]any {
 	return map[string]any{
 		"name": "ass", "version": version(), "commands": list, "exit_codes": exits,
 		"environment": environment,
-		"errors":      `{"error":{"code","message"}} on stderr; an approval error has approval_id, approval_ids and command as well`,
+		"errors":      `{"error":{"code","message","hint"}}, the last line of stderr; hint is the way out, if there is one; an approval error has approval_id, approval_ids and command as well; lines before it are {"note","hint"} or {"warning","hint"}`,
 	}
 }
 

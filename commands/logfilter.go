@@ -72,8 +72,9 @@ func eventsOf(action string) (func(event string) bool, error) {
 		families = append(families, event+audit.Denied)
 	}
 	like := alike(name, families)
-	return nil, usagef("--action: no event is named %q; %sthe families of events: agent, approval, audit, secret, token, vault",
-		action, didYouMean(name, like[:min(len(like), 1)]))
+	return nil, usagef("--action: no event is named %q", action).
+		hint("%sthe families of events: agent, approval, audit, secret, token, vault", didYouMean(name,
+			like[:min(len(like), 1)]))
 }
 
 // query returns what the vault has to look for.
@@ -166,6 +167,20 @@ func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool,
 			ids[id] = true
 		}
 	}
+	if len(ids) == 0 && len(ref) >= enoughOfID { // how an id begins, as tables show it
+		var begin []string
+		for id := range all {
+			if strings.HasPrefix(id, ref) {
+				begin = append(begin, id)
+			}
+		}
+		if len(begin) > 1 && s == nil {
+			return nil, usagef("%d ids begin with %s", len(begin), ref).hint("give the whole id")
+		}
+		for _, id := range begin {
+			ids[id] = true
+		}
+	}
 	for id, x := range all {
 		if ids[x.Issuer] && (x.Issuer != audit.Owner || x.Unlock) {
 			ids[id] = true
@@ -183,7 +198,8 @@ func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool,
 	}
 	switch {
 	case s != nil && !ids[s.ID()]:
-		return nil, errorf(vault.ErrUnknown, "%s sees only what it did itself, and is not %q; leave --agent out", s.Who(), ref)
+		return nil, errorf(vault.ErrUnknown, "%s sees only what it did itself, and is not %q", s.Who(), ref).
+			hint("leave --agent out")
 	case len(ids) > 0:
 		return ids, nil
 	}
@@ -193,8 +209,8 @@ func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool,
 			names = append(names, x.Name)
 		}
 	}
-	return nil, errorf(vault.ErrUnknown, "no agent or token has the name or id %q, nor does the log tell of one; %sthe agents: "+
-		"ass agents list", ref, didYouMean(ref, names))
+	return nil, errorf(vault.ErrUnknown, "no agent or token has the name or id %q, nor does the log tell of one", ref).
+		hint("%sthe agents: ass agents list", didYouMean(ref, names))
 }
 
 // noteUnknownNamespace says that the namespace of a filter, which found nothing, is one that neither the vault nor its log
@@ -227,8 +243,8 @@ func (a *app) noteUnknownNamespace(v *vault.Vault, s *vault.Session, f logFilter
 			return err
 		}
 	}
-	a.out.note("no secret is in the namespace %s, and no log entry tells of one; %sall namespaces: ass secrets list '*'", ns,
-		didYouMean(ns.String(), names))
+	a.out.noteOf(sayf("no secret is in the namespace %s, and no log entry tells of one", ns).
+		hint("%sall namespaces: ass secrets list '*'", didYouMean(ns.String(), names)))
 	return nil
 }
 

@@ -51,7 +51,8 @@ func (c loginCmd) Run(a *app) error {
 	case key == "" && l.old != nil && l.old.Credential == ownerCredential && (l.old.Vault == id || l.old.Vault == ""):
 		return l.finish()
 	case key == "" && !a.interactive():
-		return usagef("a vault already exists at %s; pass a credential for it with --key or --key-file", at.path)
+		return usagef("a vault already exists at %s", at.path).
+			hint("pass a credential for it with --key or --key-file")
 	case key == "":
 		if key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
 			return err
@@ -75,8 +76,8 @@ func (c loginCmd) read(a *app) (string, error) {
 		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
 		return string(b), err
 	case c.Key != "" && a.interactive():
-		a.out.warn("the credential is now in the shell's history and was visible to other programs; without --key, ass " +
-			"prompts for it")
+		a.out.warnOf(sayf("the credential is now in the shell's history and was visible to other programs").
+			hint("without --key, ass prompts for it"))
 	}
 	return c.Key, nil
 }
@@ -141,12 +142,12 @@ func (l *login) mayCreate(cfg *config) error {
 		}
 		switch {
 		case was == l.at.path:
-			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s; is a disk not mounted? To "+
-				"create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db; to give that one up: ass "+
-				"logout --profile %s", name, l.at.path, name)
+			return errorf(vault.ErrNoVault, "profile %s has a credential for a vault that was at %s", name, l.at.path).
+				hint("is a disk not mounted? To create a new vault elsewhere: ass login --profile NAME --api-url "+
+					"/path/to/vault.db; to give that one up: ass logout --profile %s", name)
 		case name == l.Profile:
-			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s; for a new one at %s, use "+
-				"another profile: ass login --profile NAME", name, was, l.at.path)
+			return errorf(vault.ErrNoVault, "profile %s has a credential for another vault, at %s", name, was).
+				hint("for a new one at %s, use another profile: ass login --profile NAME", l.at.path)
 		}
 	}
 	return nil
@@ -187,7 +188,8 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 func (l *login) createVault(p *profile, id *vault.Identity) error {
 	return l.updateConfig(func(c *config) error {
 		if l.at.exists() {
-			return errorf(vault.ErrExists, "another process has just created a vault at %s; run it again", l.at.path)
+			return errorf(vault.ErrExists, "another process has just created a vault at %s", l.at.path).
+				hint("run it again")
 		}
 		if err := l.mayCreate(c); err != nil {
 			return err
@@ -262,8 +264,8 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 // told to.
 func (l *login) showKey(id *vault.Identity, p *profile) error {
 	if !l.shows && !l.out.tty {
-		l.out.note("its owner key is in %s, and without it nobody can open the vault; keep a copy on paper: see it with: "+
-			"ass login --show-key", l.configName())
+		l.out.noteOf(sayf("its owner key is in %s, and without it nobody can open the vault", l.configName()).
+			hint("keep a copy on paper: see it with: ass login --show-key"))
 		return nil
 	}
 	l.out.note("this is the owner key; keep it on paper: without it, nobody can open the vault")
@@ -457,8 +459,8 @@ func (a *app) createOnTheWay(h setup) error {
 	if err != nil {
 		return err
 	}
-	a.out.note("created a new vault at %s; its owner key is in %s: keep a copy on paper and set a passphrase with: ass "+
-		"login", a.tilde(h.at.path), l.configName())
+	a.out.noteOf(sayf("created a new vault at %s; its owner key is in %s", a.tilde(h.at.path), l.configName()).
+		hint("keep a copy on paper, and set a passphrase with: ass login"))
 	a.change = "" // it has been said
 	return nil
 }

@@ -31,6 +31,7 @@ func (p *logPrinter) print(v *vault.Vault, entries []vault.Entry) error {
 		}
 		return nil
 	}
+	ids := p.shownIDs(idsOf(entries, func(e vault.Entry) string { id, _ := p.actor(e); return id }))
 	rows := make([][]cell, len(entries))
 	for i, e := range entries {
 		colour := ""
@@ -38,9 +39,9 @@ func (p *logPrinter) print(v *vault.Vault, entries []vault.Entry) error {
 			colour = red
 		}
 		id, name := p.actor(e)
-		rows[i] = []cell{{p.clock(e.CreatedAt), dim}, {e.Type, colour}, {resource(e.Event), ""}, {id, dim}, {name, dim}}
+		rows[i] = []cell{{p.clock(e.CreatedAt), dim}, {e.Type, colour}, {resource(e.Event), ""}, {ids[id], dim}, {name, dim}}
 	}
-	p.out.table(rows)
+	p.out.table(rows, whole, whole, paths, whole, paths)
 	return nil
 }
 

@@ -58,7 +58,8 @@ func (x vouching) tell(a *app, shown int) error {
 	case shown == 0:
 		return nil
 	case x.damaged != nil && errors.Is(x.damaged, vault.ErrDamaged):
-		a.out.warn("these entries are not verified: %v; to list every problem: ass audit verify", x.damaged)
+		a.out.warnOf(sayf("these entries are not verified: %v", x.damaged).
+			hint("to list every problem: ass audit verify"))
 	case x.damaged != nil:
 		x.why = x.damaged.Error()
 	}
@@ -74,8 +75,9 @@ func (x vouching) tell(a *app, shown int) error {
 	if x.why != "" {
 		a.out.note("these entries are not verified: %s", x.why)
 	} else if n := len(x.Unknown); n > 0 {
-		a.out.note("%d of these entries cannot be verified by themselves, as the keys of their authors are gone; ass audit verify "+
-			"verifies the whole log", n)
+		a.out.noteOf(sayf("%d of these entries cannot be verified by themselves, as the keys of their authors are gone",
+			n).
+			hint("ass audit verify verifies the whole log"))
 	}
 	return nil
 }

@@ -89,6 +89,7 @@ func (a *app) findServer() (string, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return "", errorf(errNotProgram, "%s is on PATH, but it is not executable", name)
 	}
-	return "", errorf(errNoProgram, "the server %s is neither beside ass nor on PATH; build it from the source of ass with: "+
-		"go build -o %s ./cmd/ass-mcp", name, shellWord(filepath.Join(orElse(dir, "."), name)))
+	return "", errorf(errNoProgram, "the server %s is neither beside ass nor on PATH", name).
+		hint("build it from the source of ass with: go build -o %s ./cmd/ass-mcp", shellWord(filepath.Join(orElse(dir,
+			"."), name)))
 }

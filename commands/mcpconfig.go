@@ -97,8 +97,8 @@ func (c mcpConfig) Run(a *app) error {
 func (c mcpConfig) entry(a *app, client *mcpClient) (e mcpServer, err error) {
 	file := orElse(c.KeyFile, a.getenv(keyFileVariable))
 	if file == "" {
-		return e, usagef("name the file of an agent key: --key-file FILE; to make one: ass agents create --name NAME --scopes " +
-			"SCOPES --write-key FILE")
+		return e, usagef("name the file of an agent key: --key-file FILE").
+			hint("to make one: ass agents create --name NAME --scopes SCOPES --write-key FILE")
 	}
 	if file, err = a.abs(file); err != nil {
 		return e, err
@@ -115,7 +115,8 @@ func (c mcpConfig) entry(a *app, client *mcpClient) (e mcpServer, err error) {
 		return e, fmt.Errorf("%s: %w", file, err)
 	}
 	if kind == ownerCredential {
-		return e, usagef("%s holds an owner key, which is not for programs; make an agent with: ass agents create", file)
+		return e, usagef("%s holds an owner key, which is not for programs", file).
+			hint("make an agent with: ass agents create")
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -236,7 +237,8 @@ func (c mcpConfig) write(a *app, client *mcpClient, e mcpServer) error {
 	}
 	content, err := client.put(old, e)
 	if err != nil {
-		return usagef("%s: %v; add this by hand, as ass mcp config %s prints it", path, err, c.Client)
+		return usagef("%s: %v", path, err).
+			hint("add this by hand, as ass mcp config %s prints it", c.Client)
 	}
 	copied := ""
 	switch {

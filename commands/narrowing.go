@@ -50,8 +50,8 @@ func (a *app) noteNarrowing(n vault.Narrowing) {
 		a.out.note("the replaced file was kept: %s; what was revoked still opens it", a.tilde(n.Kept))
 	}
 	if n.Forgotten > 0 {
-		a.out.warn("this machine had seen log entry %d, which no honest program wrote; where another machine says that the "+
-			"vault is older than it saw, run: ass vault accept", n.Forgotten)
+		a.out.warnOf(sayf("this machine had seen log entry %d, which no honest program wrote", n.Forgotten).
+			hint("where another machine says that the vault is older than it saw, run: ass vault accept"))
 	}
 }
 

@@ -105,7 +105,8 @@ var markup = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 func (a *app) findNotifier() (notifier, error) {
 	n := notifierOf(runtime.GOOS)
 	if _, err := a.lookPath(n.args[0]); err != nil {
-		return n, errorf(errNoProgram, "--notify needs %s, which is not on PATH; --exec starts a program of your own", n.args[0])
+		return n, errorf(errNoProgram, "--notify needs %s, which is not on PATH", n.args[0]).
+			hint("--exec starts a program of your own")
 	}
 	return n, nil
 }

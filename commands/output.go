@@ -24,7 +24,7 @@ import (
 //   - A value is printed as it is. Every other text may come from the vault's file, or
 //     from a name that somebody chose. In it, characters that move the cursor, turn the
 //     direction of writing or are invisible are escaped, in JSON, too.
-//   - Warnings and notes are one line on stderr, and begin with "ass:".
+//   - What is said on stderr begins with "ass:". See messages.go.
 //
 // This is the only file that writes to stdout.
 
@@ -34,6 +34,7 @@ type output struct {
 	tty     bool // stdout is a terminal
 	errTTY  bool // stderr is a terminal
 	quiet   bool // no warnings and no notes
+	asJSON  bool // stderr has JSON: an object in each line
 	warned  map[string]bool
 	held    *bytes.Buffer // output that waits for the vault to close; nil: print at once
 	err     error         // the first failure to write to stdout
@@ -91,12 +92,53 @@ func (o *output) release() {
 	clear(held)
 }
 
-// value prints a secret value: exactly its bytes, and a newline on a terminal.
-func (o *output) value(b []byte) {
-	o.print(b)
-	if o.tty {
-		o.write("\n")
+// value prints a secret value: exactly its bytes. On a terminal, a newline follows, and unless it is to be raw, what the
+// terminal would not show is escaped: a value comes from anywhere, and could move the cursor or change the clipboard.
+func (o *output) value(b []byte, raw bool) {
+	if !o.tty {
+		o.print(b)
+		return
 	}
+	if !raw {
+		if shown := visible(b); len(shown) != len(b) {
+			defer clear(shown)
+			defer o.noteOf(sayf("characters that a terminal does not show are escaped").
+				hint("as it is: --raw, or in a pipe"))
+			b = shown
+		}
+	}
+	o.print(b)
+	o.write("\n")
+}
+
+// visible escapes what a terminal does not show as itself, but for newlines and tabs. It returns b if there is nothing of
+// that kind. An escape is longer than what it stands for.
+func visible(b []byte) []byte {
+	var shown []byte
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		escape := ""
+		switch {
+		case r == utf8.RuneError && n == 1:
+			escape = fmt.Sprintf(`\x%02x`, b[i])
+		case r != '\n' && r != '\t' && isUnseen(r):
+			escape = strings.Trim(strconv.QuoteRuneToASCII(r), "'")
+		}
+		if escape != "" && shown == nil {
+			shown = append(make([]byte, 0, 2*len(b)+16), b[:i]...)
+		}
+		switch {
+		case escape != "":
+			shown = append(shown, escape...)
+		case shown != nil:
+			shown = append(shown, b[i:i+n]...)
+		}
+		i += n
+	}
+	if shown == nil {
+		return b
+	}
+	return shown
 }
 
 // pass prints everything it reads from r.
@@ -106,8 +148,22 @@ func (o *output) pass(r io.Reader) {
 	}
 }
 
-// line prints a line of the answer. It escapes the arguments as clean does.
-func (o *output) line(format string, args ...any) { o.write(sentence(format, args) + "\n") }
+// line prints a line of the answer. It escapes the arguments as clean does. On a terminal, a long line is broken between words.
+func (o *output) line(format string, args ...any) { o.write(o.broken(sentence(format, args)) + "\n") }
+
+func (o *output) broken(text string) string {
+	if !o.tty {
+		return text
+	}
+	wide := columns(o.w)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if textWidth(line) > wide {
+			lines[i] = strings.Join(wrap(line, "", wide), "\n")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // sentence is Sprintf that escapes the texts among the arguments with clean. The format
 // is ours; the arguments are not.
@@ -134,7 +190,7 @@ func (o *output) done(format string, args ...any) {
 	if o.tty {
 		mark = o.colour(green, "✓") + " "
 	}
-	o.write(mark + sentence(format, args) + "\n")
+	o.write(o.broken(mark+sentence(format, args)) + "\n")
 }
 
 // json prints v as one line of JSON.
@@ -173,37 +229,6 @@ func jsonLine(v any) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// warn tells the person on stderr what to mend. It prints each warning once.
-func (o *output) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if !o.warned[text] {
-		o.warned[text] = true
-		o.note("warning: %s", text)
-	}
-}
-
-// note says on stderr what the person should know.
-func (o *output) note(format string, args ...any) {
-	if o.quiet {
-		return
-	}
-	fmt.Fprintf(o.errw, "ass: %s\n", clean(fmt.Sprintf(format, args...)))
-}
-
-// jsonNote is note for programs: it prints v as JSON on stderr.
-func (o *output) jsonNote(v any) {
-	if b, err := jsonLine(v); err == nil && !o.quiet {
-		_, _ = o.errw.Write(b)
-	}
-}
-
-// aside prints on stderr what belongs to the answer on stdout.
-func (o *output) aside(format string, args ...any) {
-	if !o.quiet {
-		fmt.Fprintln(o.errw, sentence(format, args))
-	}
-}
-
 // withArticle returns a noun with its article: "an agent key", "a token".
 func withArticle(noun string) string {
 	if strings.ContainsRune("aeiou", rune(noun[0])) {
@@ -224,46 +249,6 @@ func (o *output) colour(code, s string) string {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-// cell is one field of a table.
-type cell struct{ text, colour string }
-
-// table prints rows in columns, without trailing spaces.
-func (o *output) table(rows [][]cell) {
-	const widest = 120 // a longer text, from a hostile file say, moves only its own line
-	var widths []int
-	for _, row := range rows {
-		for i, c := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			if n := utf8.RuneCountInString(clean(c.text)); n <= widest {
-				widths[i] = max(widths[i], n)
-			}
-		}
-	}
-	wide := 1
-	for _, n := range widths {
-		wide += n + 2
-	}
-	var b bytes.Buffer
-	b.Grow(wide * len(rows))
-	for _, row := range rows {
-		pad := 0
-		for i, c := range row {
-			if c.text == "" {
-				pad += widths[i] + 2
-				continue
-			}
-			text := clean(c.text)
-			b.WriteString(strings.Repeat(" ", pad))
-			b.WriteString(o.colour(c.colour, text))
-			pad = max(0, widths[i]-utf8.RuneCountInString(text)) + 2
-		}
-		b.WriteByte('\n')
-	}
-	o.print(b.Bytes())
 }
 
 // isUnseen reports whether a terminal does not show a character as itself. These are
@@ -357,7 +342,7 @@ func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
 // progress returns two functions: step shows on a terminal how far a long operation is,
 // once it has taken half a second, and end removes the line again.
 func (o *output) progress(what string, now func() time.Time) (step func(done, total int), end func()) {
-	if !o.errTTY {
+	if !o.errTTY || o.asJSON {
 		return func(int, int) {}, func() {}
 	}
 	start, shown := now(), false

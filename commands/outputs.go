@@ -78,8 +78,8 @@ func (a *app) mayOverwrite(path string, force bool) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usagef("%s already exists, and ass did not write it or it was changed since; to overwrite it: "+
-			"--force", path)
+		return usagef("%s already exists, and ass did not write it or it was changed since", path).
+			hint("to overwrite it: --force")
 	}
 	return a.confirm(false, fmt.Sprintf("%s already exists, and ass did not write it or it was changed since. "+
 		"Overwrite it?", path))

@@ -23,6 +23,7 @@ import (
 // thing is wrong and which command's help to read.
 func (a *app) parse(args []string) (func() error, error) {
 	a.JSON = a.wantsJSON(args)
+	a.out.asJSON = a.JSON
 	if isVersion(args) {
 		return func() error { return versionCmd{}.Run(a) }, nil
 	}
@@ -130,9 +131,13 @@ func (a *app) parsed(grammar reflect.Value, ctx *kong.Context) (func() error, er
 		if p.Flag == nil {
 			continue
 		}
+		if p.Resolved {
+			a.given(p.Flag.Name, a.variables[p.Flag])
+		}
 		// An unset variable in a script gives an empty text, which must not mean "all".
 		if isEmpty(p.Flag.Target) && !slices.Contains(mayBeEmpty, p.Flag.Name) {
-			return nil, usagef("--%s is empty; leave it out, or give it a value", p.Flag.Name)
+			return nil, usagef("--%s is empty", p.Flag.Name).
+				hint("leave it out, or give it a value")
 		}
 		a.namespaceGiven = a.namespaceGiven || p.Flag.Name == "namespace" && !p.Resolved
 	}
@@ -256,17 +261,20 @@ func (a *app) explainParse(err error, args []string) error {
 		return usagef("%v", syntax)
 	}
 	if errors.Is(err, errBytes) {
-		return usagef("a text on the command line is not UTF-8; pass a value that is none through stdin or --file; %s", see)
+		return usagef("a text on the command line is not UTF-8").
+			hint("pass a value that is none through stdin or --file; %s", see)
 	}
 	if m := flagValue().FindStringSubmatch(text); m != nil {
 		if v := variableOf(command, strings.TrimPrefix(m[1], "--")); v != "" && a.getenv(v) != "" && !givenIn(args, parse,
 			m[1]) {
 			m[1] = v
 		}
-		return usagef("%s has a value of the wrong form; %s", m[1], see)
+		return usagef("%s has a value of the wrong form", m[1]).
+			hint("%s", see)
 	}
 	if m := missing().FindStringSubmatch(text); m != nil {
-		return usagef("missing: %s; %s", m[2], see)
+		return usagef("missing: %s", m[2]).
+			hint("%s", see)
 	}
 	hint, named := "", "" // a word with anything but letters and dashes may be a value, so it is not repeated
 	if m := unknown().FindStringSubmatch(text); m != nil {
@@ -280,15 +288,20 @@ func (a *app) explainParse(err error, args []string) error {
 	switch {
 	case strings.HasPrefix(text, "unknown flag"):
 		if takesValue[command] {
-			return usagef("unknown flag%s (put a value that begins with - after --, or pass it through stdin); %s", hint, see)
+			return usagef("unknown flag%s (put a value that begins with - after --, or pass it through stdin)", hint).
+				hint("%s", see)
 		}
-		return usagef("unknown flag%s%s; %s", named, hint, see)
+		return usagef("unknown flag%s%s", named, hint).
+			hint("%s", see)
 	case strings.HasPrefix(text, "unexpected argument") && (command == "" || hint != "" || isGroup(parse)):
-		return usagef("unknown command%s%s; %s", named, hint, see)
+		return usagef("unknown command%s%s", named, hint).
+			hint("%s", see)
 	case strings.HasPrefix(text, "unexpected argument"):
-		return usagef("too many arguments; %s", see)
+		return usagef("too many arguments").
+			hint("%s", see)
 	}
-	return usagef("the command line could not be parsed; %s", see)
+	return usagef("the command line could not be parsed").
+		hint("%s", see)
 }
 
 // givenIn reports whether a flag is on the command line, in its long or its short form.

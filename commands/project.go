@@ -40,8 +40,9 @@ func (a *app) findProject() (path string, content []byte, p project, err error) 
 		content, by, err = readWithAccess(path, 64<<10)
 		switch {
 		case err == nil && (by.Stranger || by.Mode.Perm()&0o002 != 0):
-			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so it is "+
-				"not used; name a namespace with --namespace or ASS_NAMESPACE", path)
+			return path, content, p, usagef("%s belongs to another user or is writable by everyone, so it is not used",
+				path).
+				hint("name a namespace with --namespace or ASS_NAMESPACE")
 		case err == nil:
 			if json.Unmarshal(content, &p) != nil {
 				return path, content, p, usagef(`%s is not the JSON that ass init writes, {"namespace":"…","version":1}`, path)
@@ -225,14 +226,16 @@ func (c initCmd) Run(a *app) error {
 // trust trusts the project file that findProject finds, after showing what it says.
 func (c initCmd) trust(a *app) error {
 	if a.namedNamespace(c.Namespace) != "" {
-		return usagef("--trust uses the namespace in .assrc; leave --namespace out")
+		return usagef("--trust uses the namespace in .assrc").
+			hint("leave --namespace out")
 	}
 	path, content, p, err := a.findProject()
 	if err != nil {
 		return err
 	}
 	if path == "" {
-		return usagef("no .assrc to trust here or in a folder above; create one with: ass init --namespace NS")
+		return usagef("no .assrc to trust here or in a folder above").
+			hint("create one with: ass init --namespace NS")
 	}
 	already, _, err := a.isTrusted(path, content)
 	if err != nil {
@@ -263,7 +266,8 @@ func (w *world) createProject(content []byte) (created bool, err error) {
 			return false, err
 		}
 		if string(old) != string(content) {
-			return false, fmt.Errorf("%s already exists with other content; edit or remove it", projectFile)
+			return false, failf("%s already exists with other content", projectFile).
+				hint("edit or remove it")
 		}
 		return false, nil
 	}

@@ -174,8 +174,8 @@ func (a *app) askValue(prompt string) (value string, err error) {
 		}
 		more, err := k.drained()
 		if err == nil && more {
-			err = usagef("more than one line was typed, and a prompt takes only one; pass the value with --file or through " +
-				"stdin")
+			err = usagef("more than one line was typed, and a prompt takes only one").
+				hint("pass the value with --file or through stdin")
 		}
 		return err
 	})
@@ -230,7 +230,8 @@ func (a *app) confirm(force bool, question string) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usagef("stdin is not a terminal; pass --force to confirm: %s", strings.TrimSuffix(question, "?"))
+		return usagef("stdin is not a terminal").
+			hint("pass --force to confirm: %s", strings.TrimSuffix(question, "?"))
 	}
 	answer, err := a.ask(question + " [y/N] ")
 	if err != nil {
@@ -250,8 +251,8 @@ func (a *app) passphrase() (string, error) {
 		return a.passphraseFromFD()
 	}
 	if !a.interactive() {
-		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal; pass it with "+
-			"--passphrase-fd")
+		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal").
+			hint("pass it with --passphrase-fd")
 	}
 	return a.askHidden("Passphrase: ")
 }

@@ -40,6 +40,11 @@ func (a *app) quick(args []string) (cmd runner, ok bool) {
 			return nil, false
 		}
 	}
+	for _, f := range l.flags {
+		if f.variable != "" {
+			a.given(f.name, f.variable)
+		}
+	}
 	a.Globals, a.command, a.namespaceGiven = globals, l.command, given
 	a.namespace = a.namedNamespace(a.namespace)
 	return l.cmd, true
@@ -57,13 +62,14 @@ type quickLine struct {
 }
 
 type quickFlag struct {
-	v     reflect.Value
-	name  string
-	short string
-	at    string // the command that has the flag; "" for all of them
-	sep   string // tag of a list
-	set   bool   // by the command line or a variable
-	given bool   // by the command line
+	v        reflect.Value
+	name     string
+	short    string
+	at       string // the command that has the flag; "" for all of them
+	sep      string // tag of a list
+	set      bool   // by the command line or a variable
+	variable string // that set it
+	given    bool   // by the command line
 
 	required bool
 }
@@ -232,6 +238,7 @@ func (l *quickLine) readVariables(a *app) bool {
 			continue
 		}
 		if text := a.getenv(name); text != "" {
+			f.variable = name
 			if f.set = true; !f.take(text) {
 				return false
 			}

@@ -24,7 +24,8 @@ func (c requestCmd) Run(a *app) error {
 		return usagef("--timeout must not be negative")
 	}
 	if a.reason = strings.TrimSpace(c.Reason); a.reason == "" {
-		return usagef("--reason is empty; say what the secret is needed for")
+		return usagef("--reason is empty").
+			hint("say what the secret is needed for")
 	}
 	p, err := a.path(c.Path)
 	if err != nil {
@@ -40,7 +41,8 @@ func (c requestCmd) Run(a *app) error {
 	}
 	switch {
 	case errors.Is(err, vault.ErrThere):
-		return errorf(vault.ErrConflict, "%v; to read it: ass secrets get %s", err, p)
+		return errorf(vault.ErrConflict, "%v", err).
+			hint("to read it: ass secrets get %s", p)
 	case err != nil:
 		return err
 	case c.Wait:

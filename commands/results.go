@@ -532,6 +532,21 @@ type (
 		Warnings     []string     `json:"warnings"`
 	}
 
+	// shownRequestResult is shown before a decision.
+	shownRequestResult struct {
+		Request requestJSON `json:"request"`
+	}
+
+	noteResult struct {
+		Note string `json:"note"`
+		Hint string `json:"hint,omitempty"`
+	}
+
+	warningResult struct {
+		Warning string `json:"warning"`
+		Hint    string `json:"hint,omitempty"`
+	}
+
 	errorResult struct {
 		Error errorJSON `json:"error"`
 	}
@@ -542,5 +557,6 @@ type (
 		Code        string   `json:"code"`
 		Command     string   `json:"command,omitempty"`
 		Message     string   `json:"message"`
+		Hint        string   `json:"hint,omitempty"` // what the person can do
 	}
 )

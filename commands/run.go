@@ -73,7 +73,8 @@ func (c runCmd) Run(a *app) error {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
 	}
 	if c.NoRedact && c.Mask+c.NoMask != "" {
-		return usagef("--mask and --no-mask say what is replaced, and --no-redact replaces nothing; leave one out")
+		return usagef("--mask and --no-mask say what is replaced, and --no-redact replaces nothing").
+			hint("leave one out")
 	}
 	program, err := a.findProgram(c.Command[0])
 	if err != nil {
@@ -97,9 +98,11 @@ func (c runCmd) Run(a *app) error {
 func unknownFlag(word string) error {
 	name, _, _ := strings.Cut(word, "=")
 	if !flagName().MatchString(name) {
-		return usagef("unknown flag before the program; see: ass run --help")
+		return usagef("unknown flag before the program").
+			hint("see: ass run --help")
 	}
-	return usagef("unknown flag %s before the program; see: ass run --help", name)
+	return usagef("unknown flag %s before the program", name).
+		hint("see: ass run --help")
 }
 
 var flagName = pattern(`^--[a-z]+(-[a-z]+){0,3}$`)
@@ -261,7 +264,8 @@ func (c runCmd) grant(a *app, s *vault.Session, child *child, bulk *handover, bi
 	for _, w := range bindings {
 		value := g[w.path].Value
 		if bytes.IndexByte(value, 0) >= 0 && w.inEnv {
-			return usagef("%s has a zero byte, which no environment can carry; hand it over with --file or --stdin", w.path)
+			return usagef("%s has a zero byte, which no environment can carry", w.path).
+				hint("hand it over with --file or --stdin")
 		}
 		if w.inEnv && isReference(string(value)) {
 			a.out.warn("the value of %s is itself a reference, which a nested ass run would fill in", w.path)
@@ -368,8 +372,8 @@ func cannotStart(name string, err error) error {
 	var why syscall.Errno
 	switch {
 	case errors.Is(err, syscall.E2BIG):
-		return usagef("a secret, or all of them, is too large for an environment; hand large ones over with --file or " +
-			"--stdin")
+		return usagef("a secret, or all of them, is too large for an environment").
+			hint("hand large ones over with --file or --stdin")
 	case errors.Is(err, syscall.ENOEXEC):
 		return errorf(errNotProgram, "%s: it is no program for this system, and no script that names one in a first line "+
 			"such as #!/bin/sh", name)

@@ -31,10 +31,12 @@ func (c runCmd) checkPlaces(a *app) error {
 		}
 		other, twice := places[w.place]
 		if twice && (!other.sameName(w) || other.path != w.path) {
-			return usagef("--file %s: %s is already the place of %s; name another place", w.name, w.place, other.name)
+			return usagef("--file %s: %s is already the place of %s", w.name, w.place, other.name).
+				hint("name another place")
 		}
 		if _, err := os.Lstat(w.place); err == nil {
-			return usagef("--file %s: %s already exists; remove it, or name another place", w.name, w.place)
+			return usagef("--file %s: %s already exists", w.name, w.place).
+				hint("remove it, or name another place")
 		}
 		places[w.place] = w
 		if info, err := os.Stat(filepath.Dir(w.place)); err != nil || !info.IsDir() {
@@ -73,8 +75,8 @@ func (c runCmd) writeFiles(a *app, child *child) (*process.Files, error) {
 	case c.FileOnDisk:
 		dir = disk
 	default:
-		return nil, usagef("--file needs a folder in memory, and neither XDG_RUNTIME_DIR nor /dev/shm is one here; to let it " +
-			"write to the disk: --file-on-disk; to do without a file: --stdin or --env")
+		return nil, usagef("--file needs a folder in memory, and neither XDG_RUNTIME_DIR nor /dev/shm is one here").
+			hint("to let it write to the disk: --file-on-disk; to do without a file: --stdin or --env")
 	}
 	var files []process.File
 	for i, file := range child.files {
@@ -82,7 +84,8 @@ func (c runCmd) writeFiles(a *app, child *child) (*process.Files, error) {
 	}
 	written, err := process.WriteFiles(a.unfinished(), dir, files)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, usagef("%v; remove it, or name another place", err)
+		return nil, usagef("%v", err).
+			hint("remove it, or name another place")
 	}
 	if err != nil {
 		return nil, withRoom(err)

@@ -139,8 +139,8 @@ func namedBy(a *app, flag, pair string) (w binding, err error) {
 	case !found || !isVariable(name):
 		return w, usagef("--env takes NAME=path, as in --env STRIPE_KEY=production/stripe/KEY")
 	case isOurs(name):
-		return w, usagef("%s %s: ass itself reads that variable, so no secret is handed over in it; take another name", flag,
-			name)
+		return w, usagef("%s %s: ass itself reads that variable, so no secret is handed over in it", flag, name).
+			hint("take another name")
 	}
 	w = binding{name: name, as: asVariable, inEnv: true}
 	text = strings.TrimPrefix(text, referencePrefix)

@@ -81,7 +81,8 @@ func (c secretsList) Run(a *app) error {
 	if c.In == "*" {
 		return c.namespaces(a)
 	}
-	named, err := a.namedOnce(c.In, a.namespace)
+	in := strings.TrimSuffix(strings.TrimSuffix(c.In, "/*"), "/") // as scopes and shells write a namespace
+	named, err := a.namedOnce(in, a.namespace)
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,10 @@ func (c secretsList) Run(a *app) error {
 				dim}}
 			rows[i] = cells[i][:]
 		}
-		a.out.table(rows)
+		a.out.table(rows, paths)
 		if len(list) == 0 {
-			a.out.note("no secrets in %s; the namespaces that there are: ass secrets list '*'", ns)
+			a.out.noteOf(sayf("no secrets in %s", ns).
+				hint("%s", otherNamespaces(s, ns)))
 		}
 		return nil
 	})
@@ -131,7 +133,7 @@ func (c secretsList) namespaces(a *app) error {
 			rows[i] = []cell{{n.Namespace.String(), ""}, {plural(n.Secrets, "secret"), dim}}
 		}
 		return a.answer(namespacesResult{Namespace: "*", Items: items}, func() {
-			a.out.table(rows)
+			a.out.table(rows, paths)
 		})
 	})
 }
@@ -140,6 +142,7 @@ type secretsGet struct {
 	Path    string  `arg:"" help:"Secret to read, such as production/gemini/GEMINI_API_KEY."`
 	Key     string  `short:"k" help:"The same, as a flag: -n production/gemini -k GEMINI_API_KEY." placeholder:"KEY"`
 	Version *uint64 `help:"Version to read; the current one if omitted." placeholder:"N"`
+	Raw     bool    `help:"On a terminal, print control characters as they are, too."`
 	Silent  bool    `help:"Print nothing but the value: no warnings and no notes."`
 	asking
 	patience
@@ -164,7 +167,7 @@ type logging struct {
 
 func (c secretsGet) Help() string {
 	return `In a pipe, exactly the bytes that were stored are written; on a terminal, a newline
-follows. The access is in the audit log before the value is printed.
+follows, and characters that it would not show as themselves are escaped. The access is in the audit log before the value is printed.
 
 To an agent or a token, a sensitive or critical secret opens once a human approved
 the request: exit code 6 names it, and --wait waits for the decision.`
@@ -199,7 +202,7 @@ func (c secretsGet) print(a *app, p tokens.Path, version uint64) error {
 		}
 		defer clear(value)
 		if !a.JSON {
-			a.out.value(value)
+			a.out.value(value, c.Raw)
 			return nil
 		}
 		j := valueResult{secretJSON: jsonOf(secret), Value: string(value)}
@@ -359,8 +362,8 @@ func (c secretsRestore) Run(a *app) error {
 			case done.To < done.Version:
 				a.out.note("%s of %s can be read again", versionsText(done.From, done.To), p)
 			case done.DeletedTo > 0:
-				a.out.note("%s of %s stay deleted, from an earlier time; bring them back with: ass secrets restore %s",
-					versionsText(1, done.DeletedTo), p, p)
+				a.out.noteOf(sayf("%s of %s stay deleted, from an earlier time", versionsText(1, done.DeletedTo), p).
+					hint("bring them back with: ass secrets restore %s", p))
 			}
 		})
 	})
@@ -380,6 +383,7 @@ func (c secretsHistory) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		authors := a.shownIDs(idsOf(versions, func(v vault.Version) string { return v.Author }))
 		items, rows, unattested := make([]versionJSON, len(versions)), make([][]cell, len(versions)), false
 		for i, v := range versions {
 			items[i] = versionJSON{
@@ -396,7 +400,7 @@ func (c secretsHistory) Run(a *app) error {
 			if v.Unattested {
 				state.text = strings.TrimSpace(state.text + " unattested")
 			}
-			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {v.Author, ""}, {a.when(v.CreatedAt), dim}, state}
+			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {authors[v.Author], ""}, {a.when(v.CreatedAt), dim}, state}
 		}
 		return a.answer(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items}, func() {
 			a.out.table(rows)
@@ -405,10 +409,12 @@ func (c secretsHistory) Run(a *app) error {
 					"entry did not hold")
 			}
 			if secret.DeletedAt != nil {
-				a.out.note("%s was deleted; bring it back with: ass secrets restore %s", p, p)
+				a.out.noteOf(sayf("%s was deleted", p).
+					hint("bring it back with: ass secrets restore %s", p))
 			} else if secret.DeletedTo > 0 {
-				a.out.note("%s were deleted with the secret, before a value was stored again; bring them back with: ass secrets "+
-					"restore %s", versionsText(1, secret.DeletedTo), p)
+				a.out.noteOf(sayf("%s were deleted with the secret, before a value was stored again", versionsText(1,
+					secret.DeletedTo)).
+					hint("bring them back with: ass secrets restore %s", p))
 			}
 		})
 	})

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -84,8 +83,8 @@ func (a *app) find() (h setup, err error) {
 }
 
 func noProfile(name string, cfg *config) error {
-	return errorf(errNotLoggedIn, "no profile %q; the profiles are: %s; to create it: ass login --profile %s", name,
-		cfg.names(), name)
+	return errorf(errNotLoggedIn, "no profile %q", name).
+		hint("the profiles are: %s; to create it: ass login --profile %s", cfg.names(), name)
 }
 
 const defaultProfile = "default"
@@ -97,17 +96,20 @@ func (a *app) ready(h setup) error {
 	case h.cred.kind == "" && a.Profile != defaultProfile && len(h.cfg.Profiles) > 0:
 		return noProfile(a.Profile, h.cfg)
 	case !exists && h.cred.kind == ownerCredential && h.cfg.Profiles[a.Profile].Vault == "":
-		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was interrupted before it created the vault; finish it "+
-			"with: ass login", h.at.path)
+		return errorf(vault.ErrNoVault, "no vault at %s yet: a login was interrupted before it created the vault",
+			h.at.path).
+			hint("finish it with: ass login")
 	case !exists && h.cred.kind == "":
-		return errorf(vault.ErrNoVault, "no vault at %s; create one with: ass login", h.at.path)
+		return errorf(vault.ErrNoVault, "no vault at %s", h.at.path).
+			hint("create one with: ass login")
 	case !exists:
-		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s); is a disk not mounted, "+
-			"or ASS_API_URL not set? To create a new vault elsewhere: ass login --profile NAME --api-url /path/to/vault.db",
-			h.at.path, h.cred.from)
+		return errorf(vault.ErrNoVault, "no vault at %s, though there is a credential for one (%s)", h.at.path,
+			h.cred.from).
+			hint("is a disk not mounted, or ASS_API_URL not set? To create a new vault elsewhere: ass login " +
+				"--profile NAME --api-url /path/to/vault.db")
 	case h.cred.kind == "":
-		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s; run: ass login", a.Profile,
-			h.at.path)
+		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s", a.Profile, h.at.path).
+			hint("run: ass login")
 	}
 	return nil
 }
@@ -157,8 +159,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		return err
 	}
 	if how.owner != "" && h.cred.kind != ownerCredential {
-		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s; run it with the owner's key", how.owner,
-			h.cred.from, withArticle(kindName(h.cred.kind)))
+		return errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s", how.owner, h.cred.from,
+			withArticle(kindName(h.cred.kind))).
+			hint("run it with the owner's key")
 	}
 	kind := h.cred.kind // whose terminal this is, also where the token of ass unlock does the work
 	if how.owner == "" && !how.itself && !a.unlogged {
@@ -194,8 +197,8 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 			return a.withSession(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrApproval):
-		a.out.note("this used the token of ass unlock, which needs approval here; the owner does not: run ass lock, and " +
-			"try again")
+		a.out.noteOf(sayf("this used the token of ass unlock, which needs approval here; the owner does not").
+			hint("run it again after: ass lock"))
 	}
 	return err
 }
@@ -243,7 +246,7 @@ func (a *app) inVault(at place, how access, fn func(*vault.Vault) error) error {
 			a.tilde(file))
 	}
 	if names := v.OtherNames(); names != nil && !errors.As(err, new(*vault.NamesError)) {
-		a.out.warn("%s", withWayOut(names))
+		a.out.warnOf(names)
 	}
 	_ = v.Close() // the changes are already synced; closing cannot undo them
 	a.out.release()
@@ -308,7 +311,7 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	v, err := vault.Open(at.path, o)
 	if err != nil {
 		if mounted, _ := disk.IsMounted(at.path); mounted && disk.IsReadOnly(err) {
-			return nil, fmt.Errorf("%w; the lock of the vault lies beside it, so %s", err, mountTheFolder)
+			return nil, withHint(err, "the lock of the vault lies beside it, so %s", mountTheFolder)
 		}
 		return nil, how.fault(err)
 	}
@@ -316,8 +319,8 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warn("%s", w)
 	}
 	if err := v.MemoryError(); err != nil {
-		a.out.warn("%v, so an older copy of the vault would go unnoticed; compare the newest entry with what you know: ass "+
-			"audit --limit 1", err)
+		a.out.warnOf(sayf("%v, so an older copy of the vault would go unnoticed", err).
+			hint("compare the newest entry with what you know: ass audit --limit 1"))
 	}
 	if back := v.Rollback(); back != nil {
 		a.out.warn("%s", rollbackWithWayOut(back))

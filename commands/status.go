@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"ass/vault"
 	"ass/vault/disk"
@@ -46,7 +48,8 @@ type status struct {
 	waiting  int      // requests, if the credential is the owner's
 	opens    string   // whether the credential opens it, in words
 	problem  string   // why the vault is not operational
-	warnings []string
+	faults   []string // of a vault that works all the same
+	warnings []string // those, and what makes it less safe
 }
 
 func (st *status) inspect() error {
@@ -67,7 +70,7 @@ func (st *status) inspect() error {
 		st.countWaiting(st.cred.kind, v)
 	}
 	if e := st.info.Newest; e != nil && vault.IsAhead(e.CreatedAt, st.now()) {
-		st.warnings = append(st.warnings, fmt.Sprintf("the newest log entry, %d, is dated %s, ahead of this machine's clock: a "+
+		st.faults = append(st.faults, fmt.Sprintf("the newest log entry, %d, is dated %s, ahead of this machine's clock: a "+
 			"clock was wrong or is, or somebody with a key wrote that; ass audit verify names all such dates", e.Seq,
 			stamp(e.CreatedAt)))
 	}
@@ -101,27 +104,26 @@ func (st *status) tryCredential(v *vault.Vault) error {
 }
 
 func (st *status) warn(v *vault.Vault) {
-	st.warnings = append(st.exposed(st.at), st.warnings...)
 	if err := v.MemoryError(); err != nil {
-		st.warnings = append(st.warnings, err.Error()+", so an older copy of the vault would go unnoticed: ass audit --limit 1 "+
+		st.faults = append(st.faults, err.Error()+", so an older copy of the vault would go unnoticed: ass audit --limit 1 "+
 			"shows the newest entry")
 	}
 	if back := v.Rollback(); back != nil {
-		st.warnings = append(st.warnings, rollbackWithWayOut(back))
+		st.faults = append(st.faults, rollbackWithWayOut(back))
 	}
 	if names := v.OtherNames(); names != nil {
-		st.warnings = append(st.warnings, withWayOut(names))
+		st.faults = append(st.faults, withWayOut(names))
 	} else if mounted, _ := disk.IsMounted(st.at.path); mounted {
-		st.warnings = append(st.warnings, withWayOut(&disk.MountedError{Path: st.at.path}))
+		st.faults = append(st.faults, withWayOut(&disk.MountedError{Path: st.at.path}))
 	}
 	switch n, last, file, err := v.UnloggedBefore(); {
 	case err != nil:
-		st.warnings = append(st.warnings, "this machine's note of reads without a log entry cannot be read: "+err.Error())
+		st.faults = append(st.faults, "this machine's note of reads without a log entry cannot be read: "+err.Error())
 	case n > 0:
-		st.warnings = append(st.warnings, pluralOf(n, "value was", "values were")+" read without a log entry on this machine, "+
+		st.faults = append(st.faults, pluralOf(n, "value was", "values were")+" read without a log entry on this machine, "+
 			"the last at "+stamp(last)+": see "+st.tilde(file))
 	}
-	st.warnings = append(st.warnings, st.ownerWarnings()...)
+	st.warnings = slices.Concat(st.exposed(st.at), st.faults, st.ownerWarnings())
 }
 
 // ownerWarnings returns warnings about how the owner key is kept.
@@ -141,11 +143,15 @@ func (st *status) ownerWarnings() (warnings []string) {
 	return warnings
 }
 
+// state is one of the words of the hosted CLI.
 func (st *status) state() string {
-	if st.problem == "" {
-		return "operational"
+	switch {
+	case st.problem != "":
+		return "down"
+	case len(st.faults) > 0:
+		return "degraded"
 	}
-	return "unavailable"
+	return "ok"
 }
 
 func (st *status) print() {
@@ -204,7 +210,11 @@ func (st *status) print() {
 	if len(st.warnings) > 0 {
 		o.line("\nWARNINGS")
 		for _, w := range st.warnings {
-			o.write(o.colour(yellow, clean(mark+w)) + "\n")
+			lines := []string{clean(mark + w)}
+			if o.tty {
+				lines = wrap(clean(w), mark, columns(o.w))
+			}
+			o.write(o.colour(yellow, strings.Join(lines, "\n")) + "\n")
 		}
 	}
 }

@@ -102,6 +102,7 @@ func (c tokensList) Run(a *app) error {
 				err = s.Unlisted()
 			}
 		}()
+		ids := a.shownIDs(idsOf(list, func(t vault.TokenInfo) string { return t.ID }))
 		items, rows := []tokenJSON{}, [][]cell{{{"ID", dim}, {"ISSUER", dim}, {"NAME", dim}, {"STATUS", dim},
 			{"USES", dim}, {"EXPIRES", dim}, {"SCOPES", dim}}}
 		for _, t := range list {
@@ -109,19 +110,20 @@ func (c tokensList) Run(a *app) error {
 				continue
 			}
 			items = append(items, tokenJSONOf(t))
-			rows = append(rows, []cell{{t.ID, ""}, {t.Issuer, ""}, {t.IssuerName, ""}, tokenState(t), {tokenUses(t), ""},
-				{stamp(t.Expires), dim}, {t.Scopes.String(), ""}})
+			rows = append(rows, []cell{{ids[t.ID], ""}, {t.Issuer, ""}, {t.IssuerName, ""}, tokenState(t), {tokenUses(t), ""},
+				{a.expires(t.Expires), dim}, {t.Scopes.String(), ""}})
 		}
 		return a.answer(tokensResult{Items: items}, func() {
 			if len(items) == 0 {
 				if c.All {
 					a.out.note("no tokens")
 				} else {
-					a.out.note("no active tokens; to list ended ones too: ass tokens list --all")
+					a.out.noteOf(sayf("no active tokens").
+						hint("to list ended ones too: ass tokens list --all"))
 				}
 				return
 			}
-			a.out.table(rows)
+			a.out.table(rows, whole, whole, paths)
 		})
 	})
 }
@@ -209,7 +211,8 @@ func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
 		case 1:
 			id, scopes = some[0].ID, " ("+some[0].Scopes.String()+", issued by "+some[0].Issuer+")"
 		default:
-			err = usagef("%d tokens begin with %s; give the whole id", len(some), c.Token)
+			err = usagef("%d tokens begin with %s", len(some), c.Token).
+				hint("give the whole id")
 		}
 		return err
 	})
@@ -218,6 +221,14 @@ func (c tokensRevoke) find(a *app) (id, scopes string, err error) {
 
 // isRead reports whether somebody read a secret; it is used as a filter.
 func isRead(e audit.Event) bool { return strings.HasPrefix(e.Type, audit.SecretRead) }
+
+// expires shows when something ends, or has ended: how soon for people, RFC 3339 for programs.
+func (a *app) expires(t time.Time) string {
+	if left := t.Sub(a.now()); a.out.tty && left > 0 {
+		return "in " + until(left)
+	}
+	return a.when(t)
+}
 
 // until shows how long something is still valid.
 func until(d time.Duration) string {

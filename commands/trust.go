@@ -3,7 +3,6 @@ package commands
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 )
@@ -34,8 +33,8 @@ func (w *world) loadTrusted() (trusted, error) {
 		return t, nil
 	}
 	if err == nil && (json.Unmarshal(b, &t) != nil || t == nil) {
-		err = fmt.Errorf("%s is not valid JSON as ass writes it; remove it, and trust projects again with: ass init "+
-			"--trust", path)
+		err = failf("%s is not valid JSON as ass writes it", path).
+			hint("remove it, and trust projects again with: ass init --trust")
 	}
 	return t, err
 }
@@ -107,6 +106,6 @@ func (a *app) mayHandOver(chosen chosenNamespace, byName string) error {
 	if was {
 		why = "has changed since you trusted it"
 	}
-	return usagef("the namespace %s comes from %s, which %s, so nothing is handed over; name the namespace: %s; or "+
-		"trust the file: ass init --trust", chosen.ns, chosen.file, why, byName)
+	return usagef("the namespace %s comes from %s, which %s, so nothing is handed over", chosen.ns, chosen.file, why).
+		hint("name the namespace: %s; or trust the file: ass init --trust", byName)
 }

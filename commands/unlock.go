@@ -113,7 +113,8 @@ func (c unlockCmd) Run(a *app) error {
 		return err
 	}
 	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
-		return usagef("the owner key has no passphrase, so there is nothing to unlock; to set one: ass login")
+		return usagef("the owner key has no passphrase, so there is nothing to unlock").
+			hint("to set one: ass login")
 	}
 	if err := privateFolder(filepath.Dir(path)); err != nil {
 		return err

@@ -24,7 +24,8 @@ func (c vaultUpgrade) Run(a *app) error {
 	return a.withSession(access{owner: "upgrade the vault", asItIs: true}, func(s *vault.Session) error {
 		done, err := s.Upgrade(c.Force)
 		if errors.Is(err, vault.ErrDamaged) && !c.Force {
-			return fmt.Errorf("%w; ass audit verify says more, and --force leaves out what does not hold and mends the rest", err)
+			return withHint(err, "ass audit verify says more, and --force leaves out what does not hold and mends "+
+				"the rest")
 		}
 		if err != nil {
 			return err
@@ -57,13 +58,13 @@ func (a *app) upgradeFirst(s *vault.Session) {
 	var names *vault.NamesError
 	switch {
 	case errors.Is(err, vault.ErrDamaged):
-		a.out.warn("the vault stays in its older format: %v; look at it with ass audit verify, and then run: ass vault upgrade "+
-			"--force", err)
+		a.out.warnOf(sayf("the vault stays in its older format: %v", err).
+			hint("look at it with ass audit verify, and then run: ass vault upgrade --force"))
 		return
 	case errors.As(err, &names): // a warning or the error of the act says so
 		return
 	case err != nil:
-		a.out.warn("the vault stays in its older format: %s", withWayOut(err))
+		a.out.warnOf(fmt.Errorf("the vault stays in its older format: %w", err))
 		return
 	}
 	a.out.note("the vault was upgraded to format %d", done.To)

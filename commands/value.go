@@ -47,9 +47,8 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 		return readValue(f)
 	case given != nil && *given != "-":
 		if a.interactive() {
-			a.out.warn("the value is now in the shell's history and was visible to other programs; without it, ass prompts " +
-				"for " +
-				"it")
+			a.out.warnOf(sayf("the value is now in the shell's history and was visible to other programs").
+				hint("without it, ass prompts for it"))
 		}
 		return []byte(*given), nil
 	case a.interactive():
@@ -69,7 +68,8 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 // stdinIsFree returns an error if the passphrase comes from stdin.
 func (a *app) stdinIsFree() error {
 	if a.PassphraseFD != nil && *a.PassphraseFD == 0 {
-		return usagef("the passphrase and this input both come from stdin; give one of them another way")
+		return usagef("the passphrase and this input both come from stdin").
+			hint("give one of them another way")
 	}
 	return nil
 }
@@ -91,7 +91,8 @@ func (n newValue) store(a *app, name string, given *string, o vault.SetOptions, 
 		return err
 	}
 	if len(value) == 0 && !n.AllowEmpty { // the program that feeds the pipe may have failed
-		return usagef("value: it is empty, so nothing was stored at %s; to store an empty value: --allow-empty", p)
+		return usagef("value: it is empty, so nothing was stored at %s", p).
+			hint("to store an empty value: --allow-empty")
 	}
 	if err := vault.CheckSet(value, o); err != nil {
 		return err // before the write can create a vault

@@ -191,8 +191,9 @@ func (c vaultRekey) withNewKey(a *app) error {
 	}
 	p := h.cfg.Profiles[a.Profile]
 	if h.cred.kind != ownerCredential || p == nil {
-		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s; run it with the owner's key",
-			h.cred.from, withArticle(kindName(h.cred.kind)))
+		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s", h.cred.from,
+			withArticle(kindName(h.cred.kind))).
+			hint("run it with the owner's key")
 	}
 	made := newOwner{logFile: c.LogFile}
 	if made.logFile == "" {
@@ -243,7 +244,7 @@ func (c vaultRekey) withNewKey(a *app) error {
 		a.tilde(h.cfg.path))
 	err = made.show(a, p.locked())
 	if unstored != nil {
-		return fmt.Errorf("%v; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
+		return fmt.Errorf("%w; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
 			"key of the profile", unstored, a.tilde(h.cfg.path))
 	}
 	return err
@@ -277,8 +278,8 @@ func (n newOwner) show(a *app, locked bool) (err error) {
 	}
 	a.out.note("the log up to now is in %s", a.tilde(n.logFile))
 	if locked {
-		a.out.note("it has the passphrase of the old key; to change that, log in with the new key again: ass login " +
-			"--key-file FILE")
+		a.out.noteOf(sayf("it has the passphrase of the old key").
+			hint("to change that, log in with the new key again: ass login --key-file FILE"))
 	}
 	a.noteCopies(n.copies)
 	return err

@@ -19,7 +19,8 @@ func (a *app) countWaiting(kind string, v *vault.Vault) {
 // tellWaiting says how many requests wait, once.
 func (a *app) tellWaiting() {
 	if a.waits > 0 {
-		a.out.note("%s for you; decide with: ass approvals", pluralOf(a.waits, "request waits", "requests wait"))
+		a.out.noteOf(sayf("%s for you", pluralOf(a.waits, "request waits", "requests wait")).
+			hint("decide with: ass approvals"))
 	}
 	a.waits = 0
 }

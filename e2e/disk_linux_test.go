@@ -28,7 +28,7 @@ func newFullDisk(t *testing.T, limited bool) *fullDisk {
 	d := &fullDisk{t: t, home: t.TempDir()}
 	if limited {
 		d.vault = filepath.Join(d.home, ".local/share/ass/vault.db")
-		d.says = "file too large; nothing was changed: let files be larger (ulimit -f), and run it again"
+		d.says = "file too large; nothing was changed; let files be larger (ulimit -f), and run it again"
 		d.set = func(kib int) { d.limit = kib }
 		return d
 	}
@@ -38,7 +38,7 @@ func newFullDisk(t *testing.T, limited bool) *fullDisk {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	d.vault = filepath.Join(dir, "vault.db")
-	d.says = "no space left on device; nothing was changed: make room and run it again"
+	d.says = "no space left on device; nothing was changed; make room and run it again"
 	d.set = func(kib int) {
 		if kib == 0 {
 			kib = 64 << 10

@@ -86,7 +86,7 @@ func TestImportReplacesWhatWasShown(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	term.typeIn("y\r")
-	term.await("prod/B was changed by another process; nothing was imported: run it again")
+	term.await("prod/B was changed by another process; nothing was imported; run it again")
 	if code := term.exitCode(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}

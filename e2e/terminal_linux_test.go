@@ -19,6 +19,7 @@ import (
 // terminal is a pseudo-terminal that runs ass. With it, a test can do what testscript
 // cannot: type after a prompt appears, and press Ctrl-C.
 type terminal struct {
+	done   chan struct{} // the screen has ended
 	t      *testing.T
 	master *os.File
 	slave  *os.File
@@ -29,6 +30,12 @@ type terminal struct {
 }
 
 func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
+	t.Helper()
+	return startOnWide(t, home, 80, args...)
+}
+
+// startOnWide starts ass on a terminal of so many columns.
+func startOnWide(t *testing.T, home string, wide uint16, args ...string) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -47,6 +54,9 @@ func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { slave.Close() })
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: wide}); err != nil {
+		t.Fatal(err)
+	}
 	term := &terminal{t: t, master: master, slave: slave}
 	term.cmd = exec.Command("ass", args...)
 	term.cmd.Env = append(withHome(home), "TERM=xterm")
@@ -55,7 +65,9 @@ func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
 	if err := term.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	term.done = make(chan struct{})
 	go func() {
+		defer close(term.done)
 		buf := make([]byte, 4096)
 		for {
 			n, err := master.Read(buf)
@@ -83,10 +95,15 @@ func (term *terminal) text() string {
 	return term.screen.String()
 }
 
+// unwrapped is the screen with each message on one line, as it is in a pipe.
+func unwrapped(screen string) string {
+	return strings.NewReplacer("\r\nass: hint: ", "; ", "\r\n     ", " ").Replace(screen)
+}
+
 func (term *terminal) await(text string) {
 	term.t.Helper()
 	for range 200 {
-		if strings.Contains(term.text(), text) {
+		if screen := term.text(); strings.Contains(screen, text) || strings.Contains(unwrapped(screen), text) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -100,6 +117,15 @@ func (term *terminal) typeIn(text string) {
 	if _, err := io.WriteString(term.master, text); err != nil {
 		term.t.Fatal(err)
 	}
+}
+
+// all waits for the end of the program, and returns all that it wrote.
+func (term *terminal) all() string {
+	term.t.Helper()
+	term.exitCode()
+	term.slave.Close() // the last one: the screen ends
+	<-term.done
+	return term.text()
 }
 
 func (term *terminal) exitCode() int {
@@ -361,7 +387,7 @@ func TestFullDisk(t *testing.T) {
 			continue
 		}
 		failed++
-		if !strings.Contains(string(out), "no space left on device; nothing was changed: make room") ||
+		if !strings.Contains(string(out), "no space left on device; nothing was changed; make room") ||
 			strings.Contains(string(out), "hunter2") {
 			t.Errorf("%v: %s", args[:2], out)
 		}

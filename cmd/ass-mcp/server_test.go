@@ -465,7 +465,7 @@ func TestOwnerIsRefused(t *testing.T) {
 	}
 	for _, args := range [][]string{{"whoami"}, {"secrets", "list"}, {"secrets", "get"}} {
 		if a := s.run(nil, args, map[bool][]string{true: {"prod/K"}}[args[0] == "secrets"]...); a.err.Code != "SCOPE_DENIED" ||
-			!strings.Contains(a.err.Message, "ass agents create") {
+			!strings.Contains(a.err.Hint, "ass agents create") {
 			t.Errorf("%q: %+v", args, a)
 		}
 	}
