@@ -13,6 +13,7 @@ const (
 	SecretDeleted    = "secret.deleted"
 	SecretRestored   = "secret.restored"
 	SecretRolledBack = "secret.rolled_back"
+	SecretDescribed  = "secret.described"
 	SecretPurged     = "secret.purged"
 	SecretMended     = "secret.mended" // after somebody tampered with it
 
@@ -47,7 +48,7 @@ const (
 func Events() []string {
 	return []string{
 		SecretCreated, SecretUpdated, SecretRotated, SecretImported, SecretRead, SecretDeleted, SecretRestored, SecretRolledBack,
-		SecretPurged, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
+		SecretDescribed, SecretPurged, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
 		ApprovalReason, ApprovalGranted, ApprovalDenied, ApprovalCleanup, VaultCreated, VaultRewritten, VaultCompacted,
 		VaultResealed, VaultAccepted, VaultBackedUp, VaultRestored, VaultSalvaged, LogArchived, Checkpointed,
 	}
@@ -100,7 +101,8 @@ func (e Event) Encode() ([]byte, error) {
 // changed, and whether that record still exists afterwards.
 func (e Event) Writes() (changed, left bool) {
 	switch e.Type {
-	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack, SecretMended:
+	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack, SecretDescribed,
+		SecretMended:
 		return true, true
 	case SecretPurged:
 		return true, false

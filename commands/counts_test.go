@@ -53,7 +53,7 @@ func TestCountsDecideNothing(t *testing.T) {
 	h.put(bytes.Clone(whole))
 	honest := vaulttest.ReplaceCounts(t, h.vault, nil)
 	var numbers map[string]uint64
-	if err := json.Unmarshal(honest, &numbers); err != nil || len(numbers) != 5 {
+	if err := json.Unmarshal(honest, &numbers); err != nil || len(numbers) != 6 {
 		t.Fatalf("the counts are %q, %v", honest, err)
 	}
 	attacks := map[string][]byte{"garbage": []byte("\x00garbage"), "removed": nil,

@@ -62,7 +62,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 	}
 	h.must(0, "env", "import", "many.env", "--namespace", "production")
 	h.must(0, "secrets", "set", "production/K01", "hunter2-again")
-	h.must(0, "secrets", "set", "production/CARD", "hunter2-card", "--tier", "critical")
+	h.must(0, "secrets", "set", "production/CARD", "hunter2-card", "--tier", "critical", "--expires", "2031-01-01T00:00:00Z")
 	h.must(0, "secrets", "set", "staging/GONE", "hunter2-gone")
 	h.must(0, "secrets", "delete", "staging/GONE", "--force")
 	key := idIn(t, h.must(0, "agents", "create", "--name", "reader", "--scopes", "secrets:read:production/*", "--json"),
@@ -82,7 +82,8 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 
 	commands = [][]string{
 		{"status"}, {"whoami"},
-		{"secrets", "list"}, {"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
+		{"secrets", "list"}, {"secrets", "due"}, {"secrets", "describe", "production/K08", "--description", "x"},
+		{"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
 		{"secrets", "set", "production/K04", "hunter2"}, {"secrets", "set", "production/NEW", "hunter2"},
 		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},
 		{"secrets", "rollback", "production/K01", "--to", "1", "--force"},

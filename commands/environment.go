@@ -29,7 +29,8 @@ var settable = []string{
 // notHere are the commands in which a settable flag means something else than its
 // variable, and is a flag only.
 var notHere = map[string][]string{
-	"namespace": {"agents create", "audit"}, // a limit, and a filter; ASS_NAMESPACE is a default
+	"namespace":   {"agents create", "audit"},          // a limit, and a filter; ASS_NAMESPACE is a default
+	"description": {"secrets set", "secrets describe"}, // of an agent
 }
 
 // flagOnlyGroup are flags that the command line alone sets, for one reason.
@@ -50,7 +51,7 @@ var flagOnly = []flagOnlyGroup{
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead"}},
-	{"it says what one command is about", []string{"version", "agent", "token", "action", "since", "until", "archive", "expect"}},
+	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within", "agent", "token", "action", "since", "until", "archive", "expect"}},
 	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }

@@ -26,6 +26,7 @@ const (
 	exitApproval    = 6
 	exitBusy        = 7
 	exitDamaged     = 8
+	exitFound       = 9
 	exitNotProgram  = 126
 	exitNoProgram   = 127
 	exitInterrupted = 130
@@ -48,6 +49,7 @@ var exits = []exitMeaning{
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},
 	{exitDamaged, "the file, or a record in it, is corrupt or was tampered with"},
+	{exitFound, "what the command looks for is there: secrets that expire or are due"},
 	{exitNotProgram, "ass run: the file is there, but it is not executable or cannot be started"},
 	{exitNoProgram, "ass run: there is no such program"},
 	{exitInterrupted, "interrupted at a prompt; nothing was changed"},
@@ -58,6 +60,7 @@ var (
 	errNotLoggedIn = errors.New("not logged in")
 	errInterrupted = errors.New("interrupted")
 	errDeclined    = errors.New("nothing was changed")
+	errFound       = errors.New("found")
 )
 
 // kinds maps each kind of error to the exit code and to the code in JSON. The first
@@ -72,6 +75,7 @@ var kinds = []struct {
 	{errNotProgram, exitNotProgram, "PROGRAM_NOT_EXECUTABLE"},
 	{errInterrupted, exitInterrupted, "INTERRUPTED"},
 	{errDeclined, exitFailed, "DECLINED"},
+	{errFound, exitFound, "FOUND"},
 	{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},
 	{vault.ErrNoVault, exitNoVault, "VAULT_NOT_FOUND"},
 	{vault.ErrExists, exitFailed, "VAULT_EXISTS"},

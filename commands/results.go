@@ -329,6 +329,21 @@ type (
 		Created bool `json:"created"` // nothing was at the path, not even a deleted secret
 	}
 
+	describedResult struct {
+		secretJSON
+		Changed []string `json:"changed"` // parts of the description that were not so before
+	}
+
+	dueResult struct {
+		Items []dueJSON `json:"items"`
+	}
+
+	dueJSON struct {
+		secretJSON
+		ExpiresAt *string `json:"expires_at,omitempty"`
+		RotateAt  *string `json:"rotate_at,omitempty"`
+	}
+
 	valueResult struct {
 		secretJSON
 		Value    string `json:"value"`
@@ -527,6 +542,7 @@ type (
 		Opens        string       `json:"opens"`
 		Path         string       `json:"path"`
 		PendingCount *int         `json:"pending_approval_count,omitempty"` // for the owner
+		DueCount     *int         `json:"due_count,omitempty"`              // for the owner
 		SecretCount  *int         `json:"secret_count,omitempty"`
 		SizeBytes    *int64       `json:"size_bytes,omitempty"`
 		Warnings     []string     `json:"warnings"`

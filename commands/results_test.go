@@ -129,6 +129,8 @@ func TestResults(t *testing.T) {
 	do("secrets get", "a/B")
 	do("secrets rollback", "a/K --to 1 --force")
 	do("secrets history", "a/K")
+	do("secrets describe", "a/K --description text --tag a=b --expires 900d --rotate-every 90d --meta c=d")
+	do("secrets due", "")
 	do("secrets delete", "a/K --force")
 	do("secrets list", "a --deleted")
 	do("secrets restore", "a/K")

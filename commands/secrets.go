@@ -17,6 +17,8 @@ type secretsGroup struct {
 	List     secretsList     `cmd:"" aliases:"ls" help:"List the secrets in a namespace and below it."`
 	Get      secretsGet      `cmd:"" help:"Print the value of a secret."`
 	Set      secretsSet      `cmd:"" help:"Create or update a secret."`
+	Describe secretsDescribe `cmd:"" help:"Say what a secret is for, and when it expires or should be rotated."`
+	Due      secretsDue      `cmd:"" help:"List what expires, or should have another value; exit code 9 if there is any."`
 	Delete   secretsDelete   `cmd:"" aliases:"rm" help:"Delete a secret; its versions stay until it is purged."`
 	Rotate   secretsRotate   `cmd:"" help:"Store a new value as the next version."`
 	History  secretsHistory  `cmd:"" help:"List the versions of a secret."`
@@ -51,7 +53,7 @@ func (a *app) path(name string) (tokens.Path, error) {
 func jsonOf(s vault.Secret) secretJSON {
 	j := secretJSON{
 		ID: s.ID, Namespace: s.Path.Namespace().String(), Key: s.Path.Key(), Path: s.Path.String(), Version: s.Version,
-		Type: s.Type, Tier: s.Tier, Metadata: map[string]any{}, CreatedAt: stamp(s.CreatedAt), UpdatedAt: stamp(s.UpdatedAt),
+		Type: s.Type, Tier: s.Tier, Metadata: metadataOf(s.About), CreatedAt: stamp(s.CreatedAt), UpdatedAt: stamp(s.UpdatedAt),
 		DeletedTo: s.DeletedTo,
 	}
 	if s.DeletedAt != nil {
@@ -81,8 +83,7 @@ func (c secretsList) Run(a *app) error {
 	if c.In == "*" {
 		return c.namespaces(a)
 	}
-	in := strings.TrimSuffix(strings.TrimSuffix(c.In, "/*"), "/") // as scopes and shells write a namespace
-	named, err := a.namedOnce(in, a.namespace)
+	named, err := a.namedOnce(trimNamespace(c.In), a.namespace)
 	if err != nil {
 		return err
 	}
@@ -106,11 +107,18 @@ func (c secretsList) Run(a *app) error {
 			}
 			return a.out.json(secretsResult{Namespace: ns.String(), Items: items})
 		}
+		due, err := s.Dates(list)
+		if err != nil {
+			return err
+		}
 		rows, cells := make([][]cell, len(list)), make([][4]cell, len(list))
 		for i, secret := range list {
 			cells[i] = [...]cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt),
 				dim}}
 			rows[i] = cells[i][:]
+			if secret.About != nil {
+				rows[i] = append(rows[i], a.aboutCells(due[i])...)
+			}
 		}
 		a.out.table(rows, paths)
 		if len(list) == 0 {
@@ -221,6 +229,7 @@ type secretsSet struct {
 	Type      string  `short:"t" help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
 	IfVersion *uint64 `help:"Fail unless this version is the current one; 0 means that the secret must not exist." placeholder:"N"`
 	newValue
+	describing
 }
 
 func (c secretsSet) Help() string {
@@ -233,7 +242,11 @@ the history of the shell.`
 }
 
 func (c secretsSet) Run(a *app) error {
-	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion}, "stored at")
+	about, err := c.change(a.now())
+	if err != nil {
+		return err
+	}
+	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion, About: about}, "stored at")
 }
 
 // wrote reports which value was stored. If the secret is new, before is the zero Secret.

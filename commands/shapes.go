@@ -30,6 +30,8 @@ func results() map[string][]result {
 		"secrets get":       {{valueResult{}, `encoding is "base64" if the value is not UTF-8`}},
 		"secrets set":       one(storedResult{}),
 		"secrets rotate":    one(storedResult{}),
+		"secrets describe":  one(describedResult{}),
+		"secrets due":       one(dueResult{}),
 		"secrets delete":    one(deleteResult{}),
 		"secrets restore":   one(restoredResult{}),
 		"secrets rollback":  one(storedResult{}),

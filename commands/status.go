@@ -46,6 +46,7 @@ type status struct {
 	info     vault.Info
 	ended    []string // ids of tokens
 	waiting  int      // requests, if the credential is the owner's
+	due      int      // secrets that have expired or should be rotated, if the credential is the owner's
 	opens    string   // whether the credential opens it, in words
 	problem  string   // why the vault is not operational
 	faults   []string // of a vault that works all the same
@@ -66,7 +67,9 @@ func (st *status) inspect() error {
 		st.ended, err = v.EndedTokens()
 	}
 	if err == nil && st.cred.kind == ownerCredential {
-		st.waiting, err = v.Waiting()
+		if st.waiting, err = v.Waiting(); err == nil {
+			st.due, err = v.CountDue(st.now())
+		}
 		st.countWaiting(st.cred.kind, v)
 	}
 	if e := st.info.Newest; e != nil && vault.IsAhead(e.CreatedAt, st.now()) {
@@ -197,6 +200,10 @@ func (st *status) print() {
 				waiting = cell{pluralOf(st.waiting, "request waits", "requests wait") + " for you: ass approvals", yellow}
 			}
 			rows = append(rows, []cell{{"approvals", dim}, waiting})
+			if st.due > 0 {
+				rows = append(rows, []cell{{"due", dim}, {pluralOf(st.due, "secret has expired or should be rotated",
+					"secrets have expired or should be rotated") + ": ass secrets due", yellow}})
+			}
 		}
 		if n := len(st.ended); n > 0 && st.cred.kind == ownerCredential {
 			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still "+
@@ -233,7 +240,7 @@ func (st *status) printJSON() error {
 			v.NewestEntry = &newest
 		}
 		if st.cred.kind == ownerCredential {
-			v.PendingCount = &st.waiting
+			v.PendingCount, v.DueCount = &st.waiting, &st.due
 		}
 	}
 	return st.out.json(statusResult{

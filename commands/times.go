@@ -23,6 +23,27 @@ func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
 		"ago (2h, 7d)")
 }
 
+// never takes a date back.
+const never = "never"
+
+// parseWhen parses a time to come: a date (2027-01-01, where this machine is), an RFC 3339 time, how soon (90d), or never,
+// which is nil.
+func parseWhen(s string, now time.Time) (*time.Time, error) {
+	if s == never {
+		return nil, nil
+	}
+	if d, err := parseAge(s); err == nil {
+		at := now.Add(d)
+		return &at, nil
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.ParseInLocation(form, s, time.Local); err == nil {
+			return &at, nil
+		}
+	}
+	return nil, errors.New("it must be a date (2027-01-01), an RFC 3339 time (2027-01-01T10:30:00Z), how soon (90d), or never")
+}
+
 // parseAge is time.ParseDuration that also takes days and refuses negative durations.
 func parseAge(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {

@@ -217,7 +217,7 @@ func insert(t *tx, bucket string, k, value []byte) error {
 	m := macOf(value)
 	t.head.digest.add(t.digest(bucket, k, m[:]))
 	t.head.count++
-	t.changed.tally(bucket, hasEnded(bucket, value), 1)
+	t.changed.tally(bucket, standingIn(bucket, value), 1)
 	return t.b.Put(bucket, k, value)
 }
 

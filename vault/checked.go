@@ -5,12 +5,12 @@ type checked[B any] struct {
 	k, v []byte
 	who  signer
 
-	body  B
-	r     record
-	is    placed // how it stands in the vault, if err is nil
-	err   error  // why it does not hold
-	ended bool   // see endable
-	term  digest // of the digest of all records
+	body   B
+	r      record
+	is     placed // how it stands in the vault, if err is nil
+	err    error  // why it does not hold
+	counts standing
+	term   digest // of the digest of all records
 
 	closed error // why the value of a version does not open, if somebody tried
 }
@@ -29,11 +29,10 @@ func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func
 			m := macOf(c.v)
 			c.term = h.digest(kd.bucket, c.k, m[:])
 			if c.body, c.r, c.err = kd.check(h, c.who, c.k, c.v); c.err != nil {
-				c.ended = hasEnded(kd.bucket, c.v)
+				c.counts = standingIn(kd.bucket, c.v)
 				return
 			}
-			of, _ := any(c.body).(endable)
-			c.ended = of != nil && of.ended()
+			c.counts = standingOf(c.body)
 			c.is = h.placed(kd.rules, c.k, c.r)
 			and(c)
 		}

@@ -66,7 +66,7 @@ func (w *builder) copyLog(old *tx, end uint64) error {
 
 // putRaw stores a key and a value as they are, and counts them.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
-	w.t.changed.tally(bucket, hasEnded(bucket, v), 1)
+	w.t.changed.tally(bucket, standingIn(bucket, v), 1)
 	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
 		return err
 	}

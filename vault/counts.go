@@ -21,41 +21,64 @@ type counts struct {
 	Versions int64 `json:"versions"` // stored values
 	Tokens   int64 `json:"tokens"`   // tokens that have a record
 	Agents   int64 `json:"agents"`   // without revoked ones
+
+	// Dated is how many secrets, without deleted ones, have a date on which somebody should act; see About. Files that an
+	// earlier program wrote have no such secrets, and do not name the number.
+	Dated int64 `json:"dated,omitempty"`
 }
 
-// endable is a body that stays in the vault after its end: a deleted secret, a revoked agent.
-type endable interface{ ended() bool }
+// standing is what of a record matters for the counts.
+type standing struct {
+	ended bool // it stays in the vault after its end: a deleted secret, a revoked agent
+	dated bool // a secret with a date on which somebody should act
+}
 
-func (b secretBody) ended() bool { return b.DeletedAt != nil }
-func (b agentBody) ended() bool  { return b.RevokedAt != nil }
+// standingBody is a body whose records are not all counted alike.
+type standingBody interface{ standing() standing }
 
-// hasEnded is endable for stored bytes, unchecked. What cannot be read has not ended.
-func hasEnded(bucket string, value []byte) bool {
+func (b secretBody) standing() standing {
+	return standing{b.DeletedAt != nil, b.About != nil && (b.About.ExpiresAt != nil || b.About.RotateEvery != 0)}
+}
+func (b agentBody) standing() standing { return standing{ended: b.RevokedAt != nil} }
+
+func standingOf(body any) standing {
+	if b, ok := body.(standingBody); ok {
+		return b.standing()
+	}
+	return standing{}
+}
+
+// standingIn is standingOf for stored bytes, unchecked. What cannot be read has not ended.
+func standingIn(bucket string, value []byte) standing {
 	switch bucket {
 	case bucketSecrets:
-		body, ok := peek[secretBody](value)
-		return ok && body.ended()
+		if body, ok := peek[secretBody](value); ok {
+			return body.standing()
+		}
 	case bucketAgents:
-		return !isActive(value)
+		return standing{ended: !isActive(value)}
 	}
-	return false
+	return standing{}
 }
 
 // tally counts a record that is put (by is 1) or removed (by is -1).
-func (c *counts) tally(bucket string, ended bool, by int64) {
+func (c *counts) tally(bucket string, is standing, by int64) {
 	switch bucket {
 	case bucketSecrets:
-		if ended {
+		if is.ended {
 			c.Deleted += by
-		} else {
-			c.Secrets += by
+			return
+		}
+		c.Secrets += by
+		if is.dated {
+			c.Dated += by
 		}
 	case bucketVersions:
 		c.Versions += by
 	case bucketTokens:
 		c.Tokens += by
 	case bucketAgents:
-		if !ended {
+		if !is.ended {
 			c.Agents += by
 		}
 	}
@@ -63,7 +86,7 @@ func (c *counts) tally(bucket string, ended bool, by int64) {
 
 // fields are the numbers, in the order of their names in the file.
 func (c *counts) fields() []*int64 {
-	return []*int64{&c.Secrets, &c.Deleted, &c.Versions, &c.Tokens, &c.Agents}
+	return []*int64{&c.Secrets, &c.Deleted, &c.Versions, &c.Tokens, &c.Agents, &c.Dated}
 }
 
 // valid reports whether a vault may hold that much.
@@ -85,8 +108,12 @@ func (c counts) plus(more counts) counts {
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%d secrets, %d deleted ones, %d versions, %d tokens, %d agents", c.Secrets, c.Deleted, c.Versions,
+	text := fmt.Sprintf("%d secrets, %d deleted ones, %d versions, %d tokens, %d agents", c.Secrets, c.Deleted, c.Versions,
 		c.Tokens, c.Agents)
+	if c.Dated != 0 {
+		text += fmt.Sprintf(", %d secrets with a date", c.Dated)
+	}
+	return text
 }
 
 // parseCounts reads stored counts. ok is false if there are none, or if nobody honest wrote them.
@@ -144,7 +171,7 @@ func (v *Vault) count() (c counts, err error) {
 	return c, v.db.View(func(b *bolt.Tx) error {
 		for _, bucket := range []string{bucketSecrets, bucketVersions, bucketTokens, bucketAgents} {
 			err := b.Walk(bucket, nil, func(_, value []byte) error {
-				c.tally(bucket, hasEnded(bucket, value), 1)
+				c.tally(bucket, standingIn(bucket, value), 1)
 				return nil
 			})
 			if err != nil {

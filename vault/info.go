@@ -22,6 +22,7 @@ type Info struct {
 	Versions int    // stored values
 	Tokens   int    // tokens that have a record, including lapsed ones
 	Agents   int    // active agents
+	Dated    int    // secrets with a date on which somebody should act
 	Entries  uint64 // entries in the audit log
 	Newest   *Entry // newest entry of the audit log; nil if there is none
 }
@@ -40,7 +41,7 @@ func (v *Vault) Info() (Info, error) {
 		return info, err
 	}
 	info.Secrets, info.Deleted, info.Versions = int(c.Secrets), int(c.Deleted), int(c.Versions)
-	info.Tokens, info.Agents = int(c.Tokens), int(c.Agents)
+	info.Tokens, info.Agents, info.Dated = int(c.Tokens), int(c.Agents), int(c.Dated)
 	total, err := v.CountLog(nil)
 	if err != nil {
 		return info, err
@@ -85,7 +86,7 @@ func (v *Vault) EndedTokens() (ended []string, err error) {
 // isActive reports whether the record of an agent contains no revocation.
 func isActive(value []byte) bool {
 	body, ok := peek[agentBody](value)
-	return !ok || !body.ended()
+	return !ok || body.RevokedAt == nil
 }
 
 // peek returns the body of stored bytes, unchecked. If there is none, ok is false.

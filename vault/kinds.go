@@ -171,8 +171,7 @@ func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, err
 		return nil, err
 	}
 	made := h.newStored(by, kd.bucket, k, kd.signed, b, data)
-	of, _ := any(body).(endable)
-	made.ended = of != nil && of.ended()
+	made.counts = standingOf(body)
 	return made, nil
 }
 

@@ -149,7 +149,7 @@ type stored struct {
 	leaf   [32]byte
 	value  []byte
 	term   digest
-	ended  bool // see endable
+	counts standing
 
 	// unread says that nothing in this transaction reads the record before it is signed, so that it is written once.
 	unread bool

@@ -50,19 +50,7 @@ type secretBody struct {
 	// after it, because no number comes twice. 0 for none; format 1 has none.
 	Last uint64 `json:"last,omitempty"`
 
-	About *about `json:"about,omitempty"`
-}
-
-// about is what people say of a secret. No command sets it yet; every write and every rewrite keeps it, so that a later
-// program can. Nothing is decided on it.
-type about struct {
-	Description string            `json:"description,omitempty"`  // What the secret is for.
-	Tags        map[string]string `json:"tags,omitempty"`         // To find it by.
-	Metadata    map[string]string `json:"metadata,omitempty"`     // As in the hosted product.
-	ExpiresAt   *time.Time        `json:"expires_at,omitempty"`   // When it is worth nothing any more.
-	RotateEvery int64             `json:"rotate_every,omitempty"` // How often it should get another value, in seconds.
-	Canary      bool              `json:"canary,omitempty"`       // Whether nobody needs it, so that a read is a sign of a thief.
-	MovedFrom   string            `json:"moved_from,omitempty"`   // Path that it had before.
+	About *About `json:"about,omitempty"` // What people say of it; nil for nothing.
 }
 
 // versionBody is one value of a secret, keyed by path ‖ 0 ‖ u64 version.
@@ -123,6 +111,7 @@ type Secret struct {
 	UpdatedAt time.Time
 	DeletedAt *time.Time // nil unless deleted
 	DeletedTo uint64     // versions up to this number stayed deleted when a value was stored again; 0 for none
+	About     *About     // what people say of it; nil for nothing. It is not to be changed
 }
 
 // Version is one entry of a secret's history.
@@ -139,7 +128,7 @@ type Version struct {
 }
 
 func (b secretBody) secret(p tokens.Path) Secret {
-	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt, b.DeletedTo}
+	return Secret{b.ID, p, b.Version, b.Type, b.Tier, b.CreatedAt, b.UpdatedAt, b.DeletedAt, b.DeletedTo, b.About}
 }
 
 // action returns the action that writing this head takes.

@@ -296,7 +296,7 @@ func (t *tx) place(r *stored) error {
 	if _, err := t.forget(r.bucket, r.key); err != nil {
 		return err
 	}
-	t.changed.tally(r.bucket, r.ended, 1)
+	t.changed.tally(r.bucket, r.counts, 1)
 	if r.value == nil {
 		return t.draft(r)
 	}
@@ -388,7 +388,7 @@ type signedGroup struct {
 // forget takes the record at k, if there is one, out of the digest and the counts. It does not delete it.
 func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	if t.isDraft(bucket, k) {
-		t.changed.tally(bucket, t.drafts[draftName(bucket, k)].ended, -1)
+		t.changed.tally(bucket, t.drafts[draftName(bucket, k)].counts, -1)
 		delete(t.drafts, draftName(bucket, k))
 		return true, nil
 	}
@@ -399,7 +399,7 @@ func (t *tx) forget(bucket string, k []byte) (there bool, err error) {
 	m := macOf(old)
 	t.head.digest.sub(t.digest(bucket, k, m[:]))
 	t.head.count--
-	t.changed.tally(bucket, hasEnded(bucket, old), -1)
+	t.changed.tally(bucket, standingIn(bucket, old), -1)
 	return true, nil
 }
 

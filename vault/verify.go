@@ -294,12 +294,12 @@ func (v *verification) bucket(name string) error {
 	switch name {
 	case bucketSecrets: // these are many, so all cores check them
 		return checkAll(v.t, secretKind, nil, func(c *checked[secretBody]) error {
-			v.record(name, c.ended, c.term, v.secret(c))
+			v.record(name, c.counts, c.term, v.secret(c))
 			return nil
 		})
 	case bucketVersions:
 		return checkAll(v.t, versionKind, v.opener, func(c *checked[versionBody]) error {
-			v.record(name, c.ended, c.term, v.version(c))
+			v.record(name, c.counts, c.term, v.version(c))
 			return nil
 		})
 	}
@@ -309,15 +309,15 @@ func (v *verification) bucket(name string) error {
 	}[name]
 	return v.t.walk(name, nil, func(k, val []byte) error {
 		m := macOf(val)
-		v.record(name, hasEnded(name, val), v.t.digest(name, k, m[:]), check(k, val))
+		v.record(name, standingIn(name, val), v.t.digest(name, k, m[:]), check(k, val))
 		return nil
 	})
 }
 
 // record counts a record, and notes what is wrong with it.
-func (v *verification) record(bucket string, ended bool, term digest, problem error) {
+func (v *verification) record(bucket string, is standing, term digest, problem error) {
 	v.Records++
-	v.counted.tally(bucket, ended, 1)
+	v.counted.tally(bucket, is, 1)
 	v.digest.add(term)
 	if problem != nil {
 		v.found("%v", problem)

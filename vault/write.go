@@ -21,6 +21,8 @@ type SetOptions struct {
 	Type      string      // "" keeps the type; [DefaultType] for a new secret
 	IfVersion *uint64     // the version that must be current; 0: no live secret may exist
 	Rotate    bool        // the secret must exist, and the log records a rotation
+
+	About func(*About) // changes what is said of the secret; nil for no change
 }
 
 // Set stores a value as the next version of a secret. If the secret does not exist,
@@ -169,6 +171,15 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	if o.Type != "" {
 		head.Type = o.Type
 	}
+	if o.About != nil {
+		was := head.About
+		if head.About, _, err = was.changedBy(o.About); err == nil {
+			err = s.mayMark(was, head.About)
+		}
+		if err != nil {
+			return w, err
+		}
+	}
 	if n := max(head.Version, head.Last); n >= maxVersion {
 		return w, fault.Damaged(p.String(), "it is at version %d, and no secret has more versions", n)
 	}
@@ -299,6 +310,11 @@ func (t *tx) versionNumbers(p tokens.Path) (numbers []uint64, err error) {
 func CheckSet(value []byte, o SetOptions) error {
 	if o.Type != "" && !slices.Contains(Types, o.Type) {
 		return &tokens.SyntaxError{What: "type", Problem: "it must be one of " + strings.Join(Types, ", ")}
+	}
+	if o.About != nil {
+		if _, _, err := (*About)(nil).changedBy(o.About); err != nil {
+			return err
+		}
 	}
 	if len(value) > MaxValueBytes {
 		return &tokens.SyntaxError{What: "value", Problem: fmt.Sprintf("it is larger than %d bytes, the most that is allowed",
