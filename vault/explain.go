@@ -33,20 +33,42 @@ type Access struct {
 // may fills in the rights that scopes give over a secret of a tier. top is the highest
 // tier that can be read without approval.
 func (a Access) may(scopes tokens.Scopes, p tokens.Path, tier, top tokens.Tier) Access {
-	of := func(action tokens.Action, asks bool) Right {
+	of := func(action tokens.Action) Right {
 		switch {
 		case !right(scopes, action, p):
 			return NoRight
-		case asks:
+		case asks(action, tier, top):
 			return OnRequest
 		}
 		return Standing
 	}
 	a.Scopes = scopes
-	a.Read = of(tokens.Read, tier > top)
-	a.Write = of(tokens.Write, tier >= tokens.Critical)
-	a.Delete = of(tokens.Delete, tier >= tokens.Critical)
+	a.Read, a.Write, a.Delete = of(tokens.Read), of(tokens.Write), of(tokens.Delete)
 	return a
+}
+
+// asks reports whether an act on a secret of a tier needs approval. top is the highest tier
+// that can be read without.
+func asks(action tokens.Action, tier, top tokens.Tier) bool {
+	if action == tokens.Read {
+		return tier > top
+	}
+	return tier >= tokens.Critical
+}
+
+// AgentAsks reports whether an agent that has the right to an act on a secret of a tier needs
+// approval for it each time.
+func AgentAsks(action tokens.Action, tier tokens.Tier) bool {
+	return asks(action, tier, tokens.Standard)
+}
+
+// Access says what the agent may do with a secret: nothing if it was revoked.
+func (a Agent) Access(s Secret) Access {
+	scopes := a.Scopes
+	if a.RevokedAt != nil {
+		scopes = nil
+	}
+	return Access{Kind: audit.Agent, ID: a.ID, Name: a.Name}.may(scopes, s.Path, s.Tier, tokens.Standard)
 }
 
 // PathExplanation says who can do what with a secret.
@@ -159,14 +181,11 @@ func (s *Session) ExplainAgent(ref string) (AgentExplanation, error) {
 		if x.Agent, err = s.agentNow(t, id, body); err != nil {
 			return err
 		}
-		scopes := body.scopes()
-		if body.RevokedAt != nil {
-			scopes = nil
-		}
 		err = t.heads(tokens.Namespace{}, func(p tokens.Path, head secretBody) {
-			a := Access{Kind: audit.Agent, ID: id, Name: body.Name}.may(scopes, p, head.Tier, tokens.Standard)
+			secret := head.secret(p)
+			a := x.Agent.Access(secret)
 			if head.DeletedAt == nil && (a.Read != NoRight || a.Write != NoRight || a.Delete != NoRight) {
-				x.Reach = append(x.Reach, Reach{head.secret(p), a})
+				x.Reach = append(x.Reach, Reach{secret, a})
 			}
 		})
 		if err != nil {
