@@ -1,18 +1,13 @@
 package commands
 
 import (
-	"bytes"
-	_ "embed"
-	"html/template"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"ass/audit"
 	"ass/commands/internal/process"
-	"ass/tokens"
 	"ass/vault"
 )
 
@@ -22,70 +17,13 @@ type openCmd struct {
 
 func (openCmd) Help() string {
 	return `Writes one page, for your eyes alone, into the runtime folder: the vault's health, what
-secrets there are (never a value), agents and what each can open, live tokens,
-requests that wait, and the audit log. The page loads nothing and sends nothing. It
-shows the vault as it was then; run it again for another.`
+secrets there are (never a value), agents and what each can open in which namespace,
+what each has read day by day, live tokens, requests that wait, and the audit log. The
+page loads nothing and sends nothing. It shows the vault as it was then; run it again
+for another.
+
+Of a large vault it shows a part, and names the commands that show the rest.`
 }
-
-//go:embed dashboard.html
-var dashboardHTML string
-
-// dashboard is the template of the page. Texts that others wrote go through clean, as
-// on a terminal.
-func dashboard() *template.Template {
-	return template.Must(template.New("dashboard").Funcs(template.FuncMap{"clean": clean}).Parse(dashboardHTML))
-}
-
-// How many log entries, and how many requests, the page has.
-const (
-	logShown      = 500
-	requestsShown = 200
-)
-
-// dashboardData is all that the page shows.
-type dashboardData struct {
-	Nonce    string // for its one script and its one style
-	Made     string
-	Version  string
-	Path     string
-	Info     vault.Info
-	Size     string
-	Problems []string
-	Warnings []string
-	Secrets  []vault.Secret
-	Tiers    map[string]int
-	Agents   []dashboardAgent
-	Active   int
-	Tokens   []vault.TokenInfo
-	Requests []vault.Request
-	Waiting  int // all pending requests, including those not shown
-	Log      []dashboardEntry
-	Total    int
-	now      time.Time
-}
-
-type dashboardAgent struct {
-	vault.Agent
-	Reach []vault.Reach
-}
-
-type dashboardEntry struct {
-	vault.Entry
-	Resource string
-	Denied   bool
-}
-
-// Stamp formats a time.
-func (dashboardData) Stamp(t time.Time) string { return stamp(t) }
-
-// Ago formats the age of t when the page was made.
-func (d dashboardData) Ago(t time.Time) string { return ago(d.now.Sub(t)) }
-
-// Left formats the time from the making of the page to t, when something expires.
-func (d dashboardData) Left(t time.Time) string { return until(t.Sub(d.now)) }
-
-// Count formats a number with its noun: "1 secret", "2 secrets".
-func (dashboardData) Count(n int, noun string) string { return plural(n, noun) }
 
 func (c openCmd) Run(a *app) error {
 	dir, err := a.runtimeFolder()
@@ -104,10 +42,9 @@ func (c openCmd) Run(a *app) error {
 	err = a.withSession(access{readOnly: true, owner: "see all of the vault", progress: "verifying"},
 		func(s *vault.Session) error {
 			d, err := a.collect(s, h)
-			if err != nil {
-				return err
+			if err == nil {
+				page = d.render()
 			}
-			page, err = d.render()
 			return err
 		})
 	if err != nil {
@@ -137,82 +74,6 @@ func (c openCmd) Run(a *app) error {
 		a.out.note("no browser could be started; open the page yourself: %s", path)
 	}
 	return nil
-}
-
-// collect gathers everything that the page shows, while the vault is open once.
-func (a *app) collect(s *vault.Session, h setup) (d dashboardData, err error) {
-	d = dashboardData{Version: version(), Path: a.tilde(h.at.path), now: a.now(), Made: stamp(a.now()),
-		Tiers: map[string]int{}}
-	nonce, err := vault.Generate(24, "alnum")
-	if err != nil {
-		return d, err
-	}
-	d.Nonce = string(nonce)
-	if d.Info, err = s.Info(); err != nil {
-		return d, err
-	}
-	d.Size = size(d.Info.Bytes)
-	report, err := s.Reverify()
-	if err != nil {
-		return d, err
-	}
-	d.Problems = report.Problems
-	st := status{app: a, setup: h}
-	d.Warnings = append(a.exposed(h.at), st.ownerWarnings()...)
-	if d.Secrets, err = s.List(tokens.Namespace{}, false); err != nil {
-		return d, err
-	}
-	for _, secret := range d.Secrets {
-		d.Tiers[secret.Tier.String()]++
-	}
-	agents, err := s.Agents()
-	if err != nil {
-		return d, err
-	}
-	for _, g := range agents {
-		x, err := s.ExplainAgent(g.ID)
-		if err != nil {
-			return d, err
-		}
-		if g.RevokedAt == nil {
-			d.Active++
-		}
-		d.Agents = append(d.Agents, dashboardAgent{g, x.Reach})
-	}
-	list, err := s.Tokens()
-	if err != nil {
-		return d, err
-	}
-	for _, t := range list {
-		if t.State == vault.TokenActive {
-			d.Tokens = append(d.Tokens, t)
-		}
-	}
-	requests, err := s.Requests()
-	if err != nil {
-		return d, err
-	}
-	for _, q := range requests {
-		if q.Status == vault.Pending {
-			d.Requests = append(d.Requests, q)
-		}
-	}
-	d.Waiting = len(d.Requests)
-	d.Requests = roundRobin(d.Requests, requestsShown)
-	if d.Total, err = s.CountLog(nil); err != nil {
-		return d, err
-	}
-	entries, err := s.Log(logShown, nil)
-	for _, e := range entries {
-		d.Log = append(d.Log, dashboardEntry{e, resource(e.Event), isDenied(e.Event)})
-	}
-	return d, err
-}
-
-func (d dashboardData) render() ([]byte, error) {
-	var b bytes.Buffer
-	err := dashboard().Execute(&b, d)
-	return b.Bytes(), err
 }
 
 // openBrowser asks the desktop to show a page. It does not wait for the browser.

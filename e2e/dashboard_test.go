@@ -19,7 +19,9 @@ func TestDashboardInABrowser(t *testing.T) {
 	for _, args := range [][]string{
 		{"secrets", "set", "prod/KEY", "hunter2"},
 		{"agents", "create", "--name", "worker", "--namespace", "prod", "--description",
-			"<script>document.title='taken'</script>"},
+			"<script>document.title='taken'</script>", "--write-key", filepath.Join(home, "worker.key")},
+		{"login", "--profile", "worker", "--key-file", filepath.Join(home, "worker.key")},
+		{"request", "prod/MISSING", "--profile", "worker", "--reason", `"><script>document.title='taken'</script>`},
 	} {
 		if out, err := assIn(home, args...); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
@@ -30,7 +32,8 @@ func TestDashboardInABrowser(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	page := strings.TrimSpace(string(out))
-	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+	// A browser reserves more addresses than the tests may have.
+	cmd := exec.Command("sh", "-c", `ulimit -v unlimited && exec "$@"`, "sh", chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+filepath.Join(t.TempDir(), "profile"), "--dump-dom", "file://"+page)
 	cmd.Env = append(os.Environ(), "HOME="+home)
@@ -44,7 +47,10 @@ func TestDashboardInABrowser(t *testing.T) {
 		`placeholder="Filter by path, type or tier" hidden`: false, // the page's own script removed "hidden"
 		`data-filter="secrets-rows"`:                        true,
 		"&lt;script&gt;document.title":                      true,
-		"hunter2":                                           false,
+		`<th scope="row">worker</th><td><b class="r">R</b>`: true,
+		`data-ago="`:                          true, // so did it say how long ago times are
+		`<button type="button">Copy</button>`: true,
+		"hunter2":                             false,
 	} {
 		if strings.Contains(text, want) != found {
 			t.Errorf("the page has %q: %v", want, !found)
