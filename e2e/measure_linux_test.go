@@ -195,6 +195,7 @@ func (m *meter) addRows(t *testing.T) {
 				"list", "team0")
 		}
 		if n == 100000 {
+			m.add(row{name: "open, 100,000 secrets", slow: 3, goal: goal{ms: 2000}}, w.home, "", "open", "--no-browser")
 			m.add(row{name: "vault rekey, 100,000 versions", slow: 3, goal: goal{before: 0.5}}, w.home, "", "vault", "rekey",
 				"--force")
 			m.addWhole(func(name string, args ...string) *row {
