@@ -124,7 +124,7 @@ func inTurn(list []vault.Request) []vault.Request {
 		all[i] = placed{q, turn[q.Agent]}
 		turn[q.Agent]++
 	}
-	slices.SortStableFunc(all, func(a, b placed) int { return a.turn - b.turn })
+	sortStable(all, func(a, b placed) int { return a.turn - b.turn })
 	some := make([]vault.Request, len(list))
 	for i, q := range all {
 		some[i] = q.Request

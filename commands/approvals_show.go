@@ -146,7 +146,7 @@ func (r reads) of(q vault.Request) []vault.Entry {
 	if q.Agent != q.Requester {
 		list = append(list, r[q.Agent]...)
 	}
-	slices.SortStableFunc(list, func(a, b vault.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	sortStable(list, func(a, b vault.Entry) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return list[:min(len(list), shownReads)]
 }
 

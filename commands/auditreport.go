@@ -348,7 +348,8 @@ func (r *report) finish(since time.Time) {
 	for _, rows := range of {
 		*rows = []reportRow{}
 	}
-	ordered := slices.SortedFunc(maps.Keys(r.rows), func(a, b rowKey) int {
+	ordered := slices.Collect(maps.Keys(r.rows))
+	sortList(ordered, func(a, b rowKey) int {
 		return cmp.Or(strings.Compare(a.path, b.path), strings.Compare(a.event, b.event), strings.Compare(a.reason, b.reason))
 	})
 	for _, k := range ordered {
@@ -362,7 +363,7 @@ func (r *report) finish(since time.Time) {
 			result.Asked = append(result.Asked, *q)
 		}
 	}
-	slices.SortFunc(result.Asked, func(a, b reportAsked) int {
+	sortList(result.Asked, func(a, b reportAsked) int {
 		return cmp.Or(strings.Compare(textOf(a.AskedAt), textOf(b.AskedAt)), strings.Compare(a.ID, b.ID))
 	})
 	result.Agents, result.Tokens = []reportAgent{}, []reportToken{}
@@ -375,7 +376,7 @@ func (r *report) finish(since time.Time) {
 	for _, t := range r.tokens {
 		result.Tokens = append(result.Tokens, *t)
 	}
-	slices.SortFunc(result.Tokens, func(a, b reportToken) int {
+	sortList(result.Tokens, func(a, b reportToken) int {
 		return cmp.Or(strings.Compare(textOf(a.IssuedAt), textOf(b.IssuedAt)), strings.Compare(a.TokenID, b.TokenID))
 	})
 }
