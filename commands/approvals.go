@@ -15,11 +15,7 @@ type approvalsGroup struct {
 	Watch   approvalsWatch   `cmd:"" help:"Tell of each new request, until Ctrl-C."`
 	Wait    approvalsWait    `cmd:"" help:"Wait until requests are decided; an agent waits for its own."`
 
-	Walk approvalsWalk `cmd:"" name:"walk" default:"1" hidden:"" help:"Go through what waits, one by one."`
-}
-
-func (approvalsGroup) Help() string {
-	return `Without a command, on a terminal: goes through what waits, one by one.`
+	Walk approvalsWalk `cmd:"" name:"walk" default:"1" hidden:"" help:"Go through what waits, one by one, on a terminal."`
 }
 
 type approvalsList struct {

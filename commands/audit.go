@@ -36,12 +36,7 @@ func (c auditShow) Help() string {
 on a terminal. A name stands for an agent that was revoked, too. What the owner did while
 the vault was unlocked counts as the owner's. If the owner's key opens without a passphrase,
 up to 1000 entries are verified before they are shown: each is signed by its author, in
-its place. Exit code 8 if one is not.
-
-More commands:
-  ass audit verify     Verify every record of the vault and every entry of its log.
-  ass audit report     Say what an agent or a token could open, and what it did.
-  ass audit archive    Move old entries into a file that verifies by itself.`
+its place. Exit code 8 if one is not.`
 }
 
 func (c auditShow) Run(a *app) error {

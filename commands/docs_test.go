@@ -132,9 +132,12 @@ func allLeaves(t *testing.T) []*kong.Node {
 // flag that does not exist. The help says the same.
 func TestFlagTables(t *testing.T) {
 	known := map[string]bool{}
+	general, _, _ := run(t, t.TempDir(), time.Now(), "--help")
+	general = flagsInHelp(general)
 	for _, n := range allLeaves(t) {
 		command := commandName(n)
 		help, _, _ := run(t, t.TempDir(), time.Now(), append(strings.Fields(command), "--help")...)
+		help = flagsInHelp(help) + general
 		for _, f := range flagsOf(n) {
 			known[f.Name] = true
 			v, why := variableOf(command, f.Name), whyFlagOnly(command, f.Name)
@@ -165,9 +168,13 @@ func TestFlagTables(t *testing.T) {
 	}
 }
 
-// flagInHelp returns what a page of help says about one flag.
+// flagsInHelp returns the part of a page of help that lists the flags.
+func flagsInHelp(help string) string {
+	return regexp.MustCompile(`(?ms)^(Flags:|Global flags)\n(.*?\n\n|.*)`).FindString(help)
+}
+
+// flagInHelp returns what lists of flags say about one.
 func flagInHelp(help, name string) string {
-	_, help, _ = strings.Cut(help, "\nFlags:\n")
 	at := regexp.MustCompile(`(?m)^ +(-\w, )?--` + name + `\b(=|\s|\[|$)`).FindStringIndex(help)
 	if at == nil {
 		return ""

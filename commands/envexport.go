@@ -22,7 +22,7 @@ which reads back every byte, or the export fails and names the key:
 
   dotenv   what node, python, compose, bash and ass env import read alike
   node     dotenv of npm            python   python-dotenv
-  compose  env_file of compose      bash     bash and other POSIX shells (also: shell)
+  compose  env_file of compose      bash     POSIX shells (also: shell)
   docker   docker --env-file        systemd  EnvironmentFile=
   json     one object of strings    github   $GITHUB_ENV
 

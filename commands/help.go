@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,29 +10,27 @@ import (
 // Help is made from the definitions of the commands: page by page for people, as one
 // text with --all, and as one JSON document for programs with --json.
 
-// help answers ass help, with or without the name of a command. It returns the command
-// line that shows one page, or nil if it has already printed everything.
-func (a *app) help(node *kong.Node, words []string) (args []string, err error) {
+// help answers ass help, with or without the name of a command.
+func (a *app) help(node *kong.Node, words []string) error {
 	all := slices.Contains(words, "--all")
 	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "-") })
 	for _, w := range words {
 		next := childNamed(node, w)
 		if next == nil {
-			return nil, usagef("no such command").
+			return usagef("no such command").
 				hint("see: ass --help")
 		}
 		node = next
 	}
 	switch {
 	case a.JSON:
-		return nil, a.out.json(document(node))
+		return a.out.json(document(node))
 	case all:
-		for _, n := range leaves(node) {
-			a.out.write(page(n) + "\n")
-		}
-		return nil, nil
+		a.out.write(a.pages(node))
+		return nil
 	}
-	return append(words, "--help"), nil
+	a.out.write(a.page(node))
+	return nil
 }
 
 func childNamed(n *kong.Node, name string) *kong.Node {
@@ -58,52 +55,6 @@ func leaves(n *kong.Node) []*kong.Node {
 		}
 	}
 	return list
-}
-
-// page returns the help of one command, as text without colours.
-func page(n *kong.Node) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "ass %s%s\n\n  %s\n", commandName(n), usageOf(n), n.Help)
-	if n.Detail != "" {
-		b.WriteString("\n" + indent(n.Detail, "  ") + "\n")
-	}
-	if len(n.Positional) > 0 {
-		b.WriteString("\nArguments:\n")
-		for _, p := range n.Positional {
-			fmt.Fprintf(&b, "  %-22s %s\n", p.Summary(), p.Help)
-		}
-	}
-	b.WriteString("\nFlags:\n")
-	for _, f := range flagsOf(n) {
-		fmt.Fprintf(&b, "  %-22s %s\n", f.String(), f.Help+envNote(commandName(n), f))
-	}
-	return b.String()
-}
-
-func usageOf(n *kong.Node) string {
-	var b strings.Builder
-	for _, p := range n.Positional {
-		b.WriteString(" " + p.Summary())
-	}
-	return b.String() + " [flags]"
-}
-
-func indent(text, by string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		if l != "" {
-			lines[i] = by + l
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// envNote names the variable that sets a flag of a command, for the help.
-func envNote(command string, f *kong.Flag) string {
-	if v := variableOf(command, f.Name); v != "" {
-		return " ($" + v + ")"
-	}
-	return ""
 }
 
 // flagsOf returns the flags of a command: its own first, then those of its groups, then

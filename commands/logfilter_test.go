@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/cloudflare/circl/sign/ed25519"
 
 	"ass/audit"
@@ -107,20 +106,6 @@ func TestEventsOf(t *testing.T) {
 		"secret.read.deneid": "secret.read.denied", "nothing": "families", ".*": "families", ".denied": "families"} {
 		if _, err := eventsOf(action); err == nil || !strings.Contains(fmt.Sprint(err), like) {
 			t.Errorf("%s: %v, want %s", action, err, like)
-		}
-	}
-}
-
-// The help of ass audit names the commands of the group, which kong leaves out for a group that runs one by default.
-func TestAuditHelpNamesItsCommands(t *testing.T) {
-	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := auditShow{}.Help()
-	for _, n := range childNamed(parser.Model.Node, "audit").Children {
-		if n.Name != hiddenDefault && !strings.Contains(said, "ass audit "+n.Name+strings.Repeat(" ", 11-len(n.Name))+n.Help) {
-			t.Errorf("%q: %s is not in\n%s", n.Name, n.Help, said)
 		}
 	}
 }

@@ -25,7 +25,8 @@ func (mcpConfig) Help() string {
 (claude), .cursor/mcp.json (cursor) or .vscode/mcp.json (vscode) in the working folder,
 or into ~/.codex/config.toml (codex).
 
-  ass agents create --name claude --scopes "secrets:read:production/*" --write-key claude.key
+  ass agents create --name claude --scopes "secrets:read:production/*" \
+      --write-key claude.key
   ass mcp config claude --key-file claude.key --allow-command npm --write`
 }
 

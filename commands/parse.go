@@ -47,19 +47,13 @@ func (a *app) parse(args []string) (func() error, error) {
 		return nil, err // the grammar itself is wrong: a bug that every test finds
 	}
 	if len(args) > 0 && args[0] == "help" {
-		if args, err = a.help(p.Model.Node, args[1:]); args == nil {
-			return nil, err
-		}
+		return nil, a.help(p.Model.Node, args[1:])
 	}
 	switch {
 	case len(args) == 0:
 		args = []string{"--help"}
 	case args[0] == completeCommand:
 		return func() error { return a.complete(p.Model.Node, args[1:]) }, nil
-	case len(args) == 2 && args[0] == "audit" && (args[1] == "--help" || args[1] == "-h"):
-		// Kong's help for a group does not mention the command that the group runs by
-		// default.
-		args = []string{"audit", hiddenDefault, args[1]}
 	}
 	p.Exit = help
 	nameByKey(p.Model.Node, args)
@@ -87,8 +81,7 @@ func (a *app) newParser(grammar reflect.Value) (*kong.Kong, error) {
 		kong.KindMapper(reflect.String, kong.MapperFunc(decodeText)),
 		kong.PostBuild(a.nameVariables),
 		kong.Resolvers(kong.ResolverFunc(a.fromVariable)),
-		kong.ValueFormatter(a.helpWithVariable),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Help(a.showHelp),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "auth", Title: "Authentication"},
 			{Key: "secrets", Title: "Secrets"},
@@ -225,9 +218,6 @@ func commandName(n *kong.Node) string {
 func isHiddenDefault(n *kong.Node) bool {
 	return n.Hidden && n.Parent != nil && n.Parent.DefaultCmd == n
 }
-
-// hiddenDefault names the command that ass audit runs if the command line names none.
-const hiddenDefault = "log"
 
 var (
 	suggestion = pattern(`, did you mean (.*)\?$`)

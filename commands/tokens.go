@@ -27,7 +27,7 @@ func (tokensIssue) Help() string {
 	return `The token is printed on stdout, and is never wider than who issues it. It is used as
 ASS_AGENT_KEY:
 
-  TOKEN=$(ass tokens issue --scopes "secrets:read:production/gemini/*" --ttl 15m)
+  TOKEN=$(ass tokens issue --scopes "secrets:read:prod/gemini/*" --ttl 15m)
 
 What it opens is decided by keys. How long it lives, how often and from where it is
 used is checked by ass, while ass is used: there is no server in between, and an
