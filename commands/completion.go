@@ -6,9 +6,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"ass/tokens"
-	"ass/vault"
 )
 
 // Completion: the shell calls ass to learn what may come next. The answer names secrets
@@ -26,7 +23,8 @@ func (completionCmd) Help() string {
   zsh:  ass completion zsh > ~/.zfunc/_ass    (with ~/.zfunc in fpath)
   fish: ass completion fish > ~/.config/fish/completions/ass.fish
 
-Paths and the names of agents are completed as well.`
+Paths, agents, tokens, requests and events are completed as well; zsh and fish show what
+each is.`
 }
 
 //go:embed completion/ass.bash
@@ -47,173 +45,151 @@ func (c completionCmd) Run(a *app) error {
 	return nil
 }
 
-// completeCommand is the command that the scripts call. Its arguments are the words of
-// the command line, up to and including the one being typed.
-const completeCommand = "__complete"
+// The scripts call these two with the words of the command line, up to and including the one being typed. The answers are
+// lines: what may come next, and for suggestCommand a tab and what that is. It answers filesLine if the name of a file may
+// come next. The scripts of older versions call completeCommand.
+const (
+	completeCommand = "__complete"
+	suggestCommand  = "__suggest"
+	filesLine       = ":files"
+)
 
-func (a *app) complete(root *kong.Node, words []string) error {
+// candidate is what may come next on a command line.
+type candidate struct{ text, about string }
+
+// complete answers the shell. It reports no error: nobody asked for anything yet.
+func (a *app) complete(root *kong.Node, command string, words []string) error {
 	a.out.quiet = true
+	a.LockTimeout = 0
 	if len(words) == 0 {
 		return nil
 	}
-	a.Profile = orElse(a.getenv("ASS_PROFILE"), defaultProfile)
-	for i, w := range words[:len(words)-1] {
-		switch w {
-		case "--profile":
-			a.Profile = words[i+1]
-		case "--api-url":
-			a.APIURL = words[i+1]
+	current, found := words[len(words)-1], false
+	list, files := a.suggest(root, words[:len(words)-1], current)
+	for _, s := range list {
+		switch {
+		case !strings.HasPrefix(s.text, current):
+			continue
+		case command == completeCommand || s.about == "":
+			a.out.line("%s", s.text)
+		default:
+			a.out.line("%s\t%s", s.text, s.about)
 		}
+		found = true
 	}
-	current := words[len(words)-1]
-	if slices.Contains(words[:len(words)-1], "--") {
-		return nil // the words after -- belong to another program
-	}
-	at, previous, given := walkWords(root, words[:len(words)-1])
-	if at.DefaultCmd != nil && (previous != nil || strings.HasPrefix(current, "-")) {
-		at = at.DefaultCmd
-	}
-	var candidates []string
-	switch {
-	case previous != nil:
-		candidates = a.candidates(at, previous.Name, previous.Enum, current)
-	case strings.HasPrefix(current, "-"):
-		for _, f := range flagsOf(at) {
-			candidates = append(candidates, "--"+f.Name)
-		}
-	case len(at.Children) > 0:
-		for _, n := range at.Children {
-			if !n.Hidden {
-				candidates = append(candidates, n.Name)
-			}
-		}
-	case len(at.Positional) > 0:
-		p := at.Positional[min(given, len(at.Positional)-1)]
-		candidates = a.candidates(at, p.Name, p.Enum, current)
-	}
-	for _, text := range candidates {
-		if strings.HasPrefix(text, current) {
-			a.out.line("%s", text)
-		}
+	if files && !found && command == suggestCommand {
+		a.out.line(filesLine)
 	}
 	return nil
 }
 
-// walkWords follows a command line. It returns the command that it reaches, the flag
-// that still waits for its value (nil for none), and the number of arguments.
-func walkWords(n *kong.Node, words []string) (at *kong.Node, waiting *kong.Flag, given int) {
-	at = n
+// suggest returns what may come after some words. Some of it may not begin with the current word. files says whether it may
+// be the name of a file.
+func (a *app) suggest(root *kong.Node, words []string, current string) (list []candidate, files bool) {
+	if slices.Contains(words, "--") {
+		return nil, true // the words after -- belong to another program
+	}
+	l := readTyped(root, words)
+	a.Profile, a.APIURL = orElse(l.profile, orElse(a.getenv("ASS_PROFILE"), defaultProfile)), l.apiURL
+	does := orDefault(l.at)
+	name, value, hasValue := strings.Cut(current, "=")
+	switch f := flagNamed(l.at, name); {
+	case l.waiting != nil:
+		return a.values(l, l.waiting.Value, current)
+	case f != nil && hasValue:
+		list, files = a.values(l, f.Value, value)
+		return prefixed(list, name+"="), files
+	case strings.HasPrefix(current, "-"):
+		if l.help {
+			return []candidate{{"--all", "All commands on one page."}, {"--json", "For programs."}}, false
+		}
+		for _, f := range flagsOf(does) {
+			list = append(list, candidate{"--" + f.Name, f.Help})
+		}
+	case len(l.at.Children) > 0 && l.given == 0:
+		for _, n := range l.at.Children {
+			if !n.Hidden {
+				list = append(list, candidate{n.Name, n.Help})
+			}
+		}
+		if l.at.Type == kong.ApplicationNode && !l.help {
+			list = append(list, candidate{"help", "Show help."})
+		}
+	case len(does.Positional) > 0 && !l.help:
+		if i := min(l.given, len(does.Positional)-1); i == l.given || does.Positional[i].IsCumulative() {
+			return a.values(l, does.Positional[i], current)
+		}
+	}
+	return list, false
+}
+
+func prefixed(list []candidate, by string) []candidate {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].text = by + list[i].text
+	}
+	return list
+}
+
+// typed is the part of a command line that is there.
+type typed struct {
+	at      *kong.Node // the group or command that it reaches
+	waiting *kong.Flag // that has no value yet; nil for none
+	given   int        // number of arguments
+	help    bool       // it begins with help
+
+	namespace, profile, apiURL string
+}
+
+// readTyped follows a command line.
+func readTyped(root *kong.Node, words []string) typed {
+	l := typed{at: root}
+	if len(words) > 0 && words[0] == "help" {
+		l.help, words = true, words[1:]
+	}
 	for _, w := range words {
+		name, value, hasValue := strings.Cut(w, "=")
+		f := flagNamed(l.at, name)
 		switch {
-		case waiting != nil:
-			waiting = nil
+		case l.waiting != nil:
+			l.set(l.waiting, w)
+			l.waiting = nil
+		case f != nil && hasValue:
+			l.set(f, value)
+		case f != nil && !f.IsBool():
+			l.waiting = f
 		case strings.HasPrefix(w, "-"):
-			flags := flagsOf(at)
-			if at.DefaultCmd != nil {
-				flags = flagsOf(at.DefaultCmd)
-			}
-			for _, f := range flags {
-				if (w == "--"+f.Name || f.Short != 0 && w == "-"+string(f.Short)) && !f.IsBool() {
-					waiting = f
-				}
-			}
-		case childNamed(at, w) != nil:
-			at = childNamed(at, w)
+		case childNamed(l.at, w) != nil:
+			l.at = childNamed(l.at, w)
 		default:
-			given++
-		}
-	}
-	return at, waiting, given
-}
-
-// fixed holds the candidates that never change, by the name of the flag or argument.
-var fixed = map[string][]string{
-	"tier":         {"standard", "sensitive", "critical"},
-	"type":         vault.Types,
-	"status":       {vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"},
-	"format":       formatNames(),
-	"on-conflict":  onConflict,
-	"on-duplicate": {duplicateError, duplicateLast},
-	"charset":      {"alnum", "alpha", "digits", "hex", "ascii"},
-	"shell":        {"bash", "zsh", "fish"},
-	"ttl":          {"15m", "1h", "24h"},
-}
-
-// plainName matches the names that are safe to hand to a shell. A vault file could hold
-// other names.
-var plainName = pattern(`^[A-Za-z0-9._/-]+$`)
-
-// candidates lists what a flag or an argument can be, given how it begins. Some may begin in another way.
-func (a *app) candidates(at *kong.Node, name, enum, current string) []string {
-	if name == "format" && commandName(at) == "audit report" {
-		return reportFormats
-	}
-	if list, ok := fixed[name]; ok {
-		if command := commandName(at); name == "tier" && (command == "unlock" || command == "tokens issue") {
-			return list[:2] // what a token can read without approval
-		}
-		return list
-	}
-	if enum != "" {
-		return strings.Split(enum, ",")
-	}
-	var list []string
-	switch name {
-	case "path", "stdin":
-		for _, p := range a.paths(current) {
-			list = append(list, p.String())
-		}
-	case "namespace", "in":
-		for _, p := range a.paths(current) { // with its parents
-			ns := p.Namespace().String()
-			for i := range ns {
-				if ns[i] == '/' {
-					list = append(list, ns[:i])
-				}
+			if l.given++; l.namespace == "" && commandName(l.at) == "env export" {
+				l.namespace = w
 			}
-			list = append(list, ns)
 		}
-	case "agent", "agent-id":
-		list = a.ownersNames((*vault.Vault).AgentNames)
-	case "id":
-		list = a.ownersNames((*vault.Vault).PendingIDs)
-	case "token-id", "token":
-		list = a.ownersNames((*vault.Vault).TokenIDs)
+	}
+	return l
+}
+
+func (l *typed) set(f *kong.Flag, value string) {
+	switch f.Name {
+	case "namespace":
+		l.namespace = value
 	case "profile":
-		if cfg, err := a.loadConfig(); err == nil {
-			for profile := range cfg.Profiles {
-				list = append(list, profile)
-			}
+		l.profile = value
+	case "api-url":
+		l.apiURL = value
+	}
+}
+
+// flagNamed returns the flag of a command that a word names; nil for none.
+func flagNamed(n *kong.Node, word string) *kong.Flag {
+	if !strings.HasPrefix(word, "-") {
+		return nil
+	}
+	for _, f := range flagsOf(orDefault(n)) {
+		if word == "--"+f.Name || word == shortOf(f) {
+			return f
 		}
 	}
-	list = slices.DeleteFunc(list, func(s string) bool { return !plainName().MatchString(s) })
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// paths lists the paths that begin with a text, read without a key and not verified. It leaves out those that an agent
-// may not use. On an error, there are none.
-func (a *app) paths(beginning string) (list []tokens.Path) {
-	a.LockTimeout = 0
-	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
-		if list, err = v.Paths(beginning); err == nil && s != nil {
-			list = slices.DeleteFunc(list, func(p tokens.Path) bool {
-				return !s.Can(tokens.Read, p) && !s.Can(tokens.Write, p) && !s.Can(tokens.Delete, p)
-			})
-		}
-		return err
-	})
-	return list
-}
-
-// ownersNames lists names that an agent is not shown.
-func (a *app) ownersNames(of func(*vault.Vault) ([]string, error)) (list []string) {
-	a.LockTimeout = 0
-	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
-		if s == nil {
-			list, err = of(v)
-		}
-		return err
-	})
-	return list
+	return nil
 }

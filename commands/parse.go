@@ -52,8 +52,8 @@ func (a *app) parse(args []string) (func() error, error) {
 	switch {
 	case len(args) == 0:
 		args = []string{"--help"}
-	case args[0] == completeCommand:
-		return func() error { return a.complete(p.Model.Node, args[1:]) }, nil
+	case args[0] == completeCommand || args[0] == suggestCommand:
+		return func() error { return a.complete(p.Model.Node, args[0], args[1:]) }, nil
 	}
 	p.Exit = help
 	nameByKey(p.Model.Node, args)

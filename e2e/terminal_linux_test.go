@@ -102,8 +102,14 @@ func unwrapped(screen string) string {
 
 func (term *terminal) await(text string) {
 	term.t.Helper()
+	term.awaitAfter(0, text)
+}
+
+// awaitAfter is await for a text behind the first bytes of the screen.
+func (term *terminal) awaitAfter(start int, text string) {
+	term.t.Helper()
 	for range 200 {
-		if screen := term.text(); strings.Contains(screen, text) || strings.Contains(unwrapped(screen), text) {
+		if screen := term.text()[start:]; strings.Contains(screen, text) || strings.Contains(unwrapped(screen), text) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

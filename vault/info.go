@@ -6,7 +6,6 @@ import (
 
 	"ass/audit"
 	"ass/tokens"
-	"ass/vault/internal/bolt"
 )
 
 // The functions in this file need no key, so they cannot check what they read. Show
@@ -103,70 +102,6 @@ func (v *Vault) HasAgents() (found bool, err error) {
 		return !found
 	})
 	return found, err
-}
-
-// Paths lists the paths that begin with a text, of secrets that are not deleted, in order. It reads no other record, and
-// checks none: it is for suggestions on a command line, as are the lists below.
-func (v *Vault) Paths(beginning string) (list []tokens.Path, err error) {
-	err = v.db.View(func(b *bolt.Tx) error {
-		return b.Walk(bucketSecrets, []byte(beginning), func(k, value []byte) error {
-			head, _ := peek[secretBody](value)
-			if p, err := tokens.ParsePath(string(k)); err == nil && head.DeletedAt == nil {
-				list = append(list, p)
-			}
-			return nil
-		})
-	})
-	return list, err
-}
-
-// AgentNames lists the names of the active agents.
-func (v *Vault) AgentNames() (list []string, err error) {
-	err = v.db.Each(bucketAgents, func(_, value []byte) {
-		if body, ok := peek[agentBody](value); ok && body.RevokedAt == nil {
-			list = append(list, body.Name)
-		}
-	})
-	return list, err
-}
-
-// TokenIDs lists the ids of the tokens that have a record.
-func (v *Vault) TokenIDs() (list []string, err error) {
-	err = v.db.Each(bucketTokens, func(k, _ []byte) { list = append(list, string(k)) })
-	return list, err
-}
-
-// PendingIDs lists the ids of the requests that wait for a decision.
-func (v *Vault) PendingIDs() (list []string, err error) {
-	err = v.pending(func(id string) { list = append(list, id) })
-	return list, err
-}
-
-// Waiting returns how many requests wait for a decision. Where there are none, it reads one page.
-func (v *Vault) Waiting() (n int, err error) {
-	err = v.pending(func(string) { n++ })
-	return n, err
-}
-
-// pending calls fn with the id of each request that has no decision and has not lapsed.
-func (v *Vault) pending(fn func(id string)) error {
-	now := v.opts.Now()
-	return v.db.View(func(b *bolt.Tx) error {
-		return b.Walk(bucketRequests, nil, func(k, value []byte) error {
-			_, id, ok := cutRequestKey(k)
-			if !ok {
-				return nil
-			}
-			if decided, err := b.Get(bucketDecisions, k); decided != nil || err != nil {
-				return err
-			}
-			body, ok := peek[requestBody](value)
-			if ok && now.Before(body.IssueAt.Add(RequestLifetime)) && !IsAhead(body.IssueAt, now) {
-				fn(id.String())
-			}
-			return nil
-		})
-	})
 }
 
 // Info is [Vault.Info].
