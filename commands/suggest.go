@@ -186,7 +186,23 @@ func (a *app) secrets(l typed, current string) (list []candidate) {
 			list = append(list, candidate{s.Path.Key(), about})
 		}
 	}, beginnings...)
-	return inOrder(list)
+	return inOrder(folded(list, current))
+}
+
+// folded cuts paths behind the next slash, if there are more than anybody looks through.
+func folded(list []candidate, current string) []candidate {
+	const most = 500
+	if len(list) <= most {
+		return list
+	}
+	for i, c := range list {
+		if more, ok := strings.CutPrefix(c.text, current); ok {
+			if n := strings.IndexByte(more, '/'); n >= 0 {
+				list[i] = candidate{c.text[:len(current)+n+1], "Namespace."}
+			}
+		}
+	}
+	return slices.Compact(list)
 }
 
 // keysIn lists the last parts of the paths in the namespace of the command line, or the default one, and unless direct,
@@ -206,11 +222,13 @@ func (a *app) keysIn(l typed, direct bool) (list []candidate) {
 
 // namespaces lists the namespaces that begin with a text, with those above.
 func (a *app) namespaces(current string) (list []candidate) {
+	last := ""
 	a.glance(func(s vault.Secret) {
-		if s.DeletedAt != nil {
+		ns := s.Path.Namespace().String()
+		if s.DeletedAt != nil || ns == last {
 			return
 		}
-		ns := s.Path.Namespace().String()
+		last = ns
 		for i := range ns {
 			if ns[i] == '/' {
 				list = append(list, candidate{text: ns[:i]})

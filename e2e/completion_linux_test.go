@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,19 @@ func prepareCompletion(t *testing.T) (home string) {
 			t.Fatalf("%s: %v\n%s", line, err, out)
 		}
 	}
+	for _, ns := range []string{"many/1", "many/2"} {
+		var lines strings.Builder
+		for i := range 300 {
+			fmt.Fprintf(&lines, "KEY_%d=hunter2\n", i)
+		}
+		file := filepath.Join(home, "many.env")
+		if err := os.WriteFile(file, []byte(lines.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := assIn(home, "env", "import", file, "-n", ns); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
 	if err := os.WriteFile(filepath.Join(home, "prod-file"), []byte("A=hunter2-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -98,12 +112,14 @@ func TestCompletionOffers(t *testing.T) {
 			never []string
 		}{
 			{"ass secrets restore ", []string{"prod/gone/KEY"}, nil, []string{"prod/db/URL", "prod-file"}},
-			{"ass secrets get ", []string{"prod/db/URL", "prod/api/KEY"}, []string{"critical"}, []string{"prod/gone", "prod-file"}},
+			{"ass secrets get prod/", []string{"prod/db/URL", "prod/api/KEY"}, []string{"critical"}, []string{"prod/gone", "prod-file"}},
 			{"ass secrets ", []string{"rollback", "purge"}, []string{"Bring a deleted secret back"}, nil},
 			{"ass secrets set prod/db/URL --tier ", []string{"standard", "critical"}, []string{"A human approves each read"}, nil},
 			{"ass secrets get --un", []string{"--unlogged"}, nil, nil},
 			{"ass audit --agent ", []string{"owner", "worker"}, []string{"building:things"}, nil},
 			{"ass audit --action approval", []string{"approval.granted", "approval.denied"}, nil, []string{"secret.read"}},
+			{"ass secrets list many/", []string{"many/1"}, nil, nil},
+			{"ass secrets get many/", []string{"many/1/", "many/2/"}, nil, []string{"KEY_1"}},
 			{"ass env import prod", []string{"prod-file"}, nil, nil},
 		} {
 			before := len(term.text())

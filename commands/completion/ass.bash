@@ -24,7 +24,7 @@ _ass() {
 			line=${line%%$'\t'*}
 			COMPREPLY+=("${line#"${current%"$part"}"}")
 			case $line in
-			*[:=]) compopt -o nospace ;;
+			*[:=/]) compopt -o nospace ;;
 			esac
 		fi
 	done < <(ass __suggest "${words[@]:1}" 2>/dev/null </dev/null)

@@ -17,7 +17,7 @@ _ass() {
 	for line in "${(@)lines}"; do
 		name="${line%%$'\t'*}"
 		line="${name//:/\\:}:${${line#$name}#$'\t'}"
-		if [[ "$name" = *[:=] ]]; then
+		if [[ "$name" = *[:=/] ]]; then
 			open+=("$line")
 		else
 			names+=("$line")
