@@ -14,11 +14,15 @@ import (
 func (a *app) help(node *kong.Node, words []string) error {
 	all := slices.Contains(words, "--all")
 	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "-") })
-	for _, w := range words {
+	for i, w := range words {
 		next := childNamed(node, w)
 		if next == nil {
+			meant := commandMeant(node, w, strings.Join(words[i+1:min(i+2, len(words))], ""))
+			if meant != "" {
+				meant = "ass help " + strings.TrimPrefix(meant, "help ")
+			}
 			return usagef("no such command").
-				hint("see: ass --help")
+				hint("%s", didYouMeanOr(meant, "see: ass --help"))
 		}
 		node = next
 	}

@@ -220,10 +220,12 @@ func isHiddenDefault(n *kong.Node) bool {
 }
 
 var (
-	suggestion = pattern(`, did you mean (.*)\?$`)
-	missing    = pattern(`^(expected|missing flags:) (.*)$`)
-	flagValue  = pattern(`^(--[a-z-]+): `)
-	unknown    = pattern(`^(?:unexpected argument|unknown flag) ((?:--)?[a-z][a-z-]{1,19})(?:,|$)`)
+	missing   = pattern(`^(expected|missing flags:) (.*)$`)
+	flagValue = pattern(`^(--[a-z-]+): `)
+	unknown   = pattern(`(?s)^(?:unexpected argument|unknown flag) (.*?)(?:, did you mean .*)?$`)
+
+	// unknownName matches the unknown words that are repeated. A word with other characters may be a value.
+	unknownName = pattern(`^(?:--)?[a-z][a-z-]{1,19}$`)
 )
 
 // pattern returns a regular expression that is compiled on first use. Compiling those
@@ -266,29 +268,8 @@ func (a *app) explainParse(err error, args []string) error {
 		return usagef("missing: %s", m[2]).
 			hint("%s", see)
 	}
-	hint, named := "", "" // a word with anything but letters and dashes may be a value, so it is not repeated
 	if m := unknown().FindStringSubmatch(text); m != nil {
-		named = " " + m[1]
-	}
-	if other := wordOf(parse, strings.TrimSpace(named)); other != "" {
-		hint = ", did you mean: ass " + other + "?"
-	} else if m := suggestion().FindStringSubmatch(text); m != nil && len(m[1]) > len(`"-h"`) {
-		hint = ", did you mean " + m[1] + "?"
-	}
-	switch {
-	case strings.HasPrefix(text, "unknown flag"):
-		if takesValue[command] {
-			return usagef("unknown flag%s (put a value that begins with - after --, or pass it through stdin)", hint).
-				hint("%s", see)
-		}
-		return usagef("unknown flag%s%s", named, hint).
-			hint("%s", see)
-	case strings.HasPrefix(text, "unexpected argument") && (command == "" || hint != "" || isGroup(parse)):
-		return usagef("unknown command%s%s", named, hint).
-			hint("%s", see)
-	case strings.HasPrefix(text, "unexpected argument"):
-		return usagef("too many arguments").
-			hint("%s", see)
+		return a.unknownWord(parse, m[1], command, see, args)
 	}
 	return usagef("the command line could not be parsed").
 		hint("%s", see)
@@ -309,41 +290,4 @@ func givenIn(args []string, err *kong.ParseError, flag string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		return slices.ContainsFunc(forms, func(form string) bool { return strings.HasPrefix(arg, form) })
 	})
-}
-
-// elsewhere maps the words of other tools to commands; in each group, the first that is there is meant.
-var elsewhere = map[string][]string{
-	"show": {"get", "show"}, "read": {"get"}, "view": {"get", "show"}, "cat": {"get"}, "print": {"get"}, "reveal": {"get"},
-	"put": {"set"}, "insert": {"set"}, "write": {"set"}, "edit": {"set"}, "update": {"set"}, "store": {"set"},
-	"add": {"set", "create", "issue"}, "create": {"set", "issue", "create"}, "new": {"set", "create", "issue"},
-	"generate": {"rotate", "issue", "create"}, "remove": {"delete", "revoke"}, "rm": {"delete", "revoke"}, "del": {"delete", "revoke"},
-	"delete": {"delete", "revoke"}, "destroy": {"purge", "revoke"}, "undelete": {"restore"}, "recover": {"restore"},
-	"ls": {"list"}, "versions": {"history"}, "revert": {"rollback"}, "undo": {"rollback"}, "accept": {"approve"}, "allow": {"approve"},
-	"grant": {"approve"}, "reject": {"deny"}, "refuse": {"deny"}, "exec": {"run"},
-}
-
-// wordOf returns the command that a word of another tool, or one without its group, most likely means; "" for none.
-func wordOf(err *kong.ParseError, word string) string {
-	if err == nil || err.Context == nil || word == "" {
-		return ""
-	}
-	at := err.Context.Selected()
-	if at == nil {
-		at = err.Context.Model.Node
-	}
-	here := commandName(at)
-	for _, name := range append([]string{word}, elsewhere[word]...) {
-		if childNamed(at, name) != nil {
-			return strings.TrimSpace(here + " " + name)
-		}
-		if secrets := childNamed(at, "secrets"); here == "" && secrets != nil && childNamed(secrets, name) != nil {
-			return "secrets " + name
-		}
-	}
-	return ""
-}
-
-func isGroup(err *kong.ParseError) bool {
-	n := err.Context.Selected()
-	return n == nil || len(n.Children) > 0
 }

@@ -67,7 +67,7 @@ func (c runCmd) Run(a *app) error {
 	case c.Command[0] == "--":
 		c.Command = c.Command[1:]
 	case strings.HasPrefix(c.Command[0], "-"):
-		return unknownFlag(c.Command[0])
+		return c.unknownFlag(c.Command[0])
 	}
 	if len(c.Command) == 0 {
 		return usagef("name the program to run, as in: ass run --namespace production -- ./server")
@@ -95,14 +95,20 @@ func (c runCmd) Run(a *app) error {
 
 // unknownFlag is the error of a mistyped flag. It repeats the flag, but nothing that could be
 // a value.
-func unknownFlag(word string) error {
+func (c runCmd) unknownFlag(word string) error {
 	name, _, _ := strings.Cut(word, "=")
-	if !flagName().MatchString(name) {
+	named := " " + name
+	switch {
+	case flagName().MatchString(name):
+	case len(word) == 2: // kong cut it off, perhaps from a value
+		named = ""
+	default:
 		return usagef("unknown flag before the program").
 			hint("see: ass run --help")
 	}
-	return usagef("unknown flag %s before the program", name).
-		hint("see: ass run --help")
+	meant := flagMeant(flagNames(&c, &Globals{}), strings.TrimLeft(name, "-"))
+	return usagef("unknown flag%s before the program", named).
+		hint("%s", didYouMeanOr(meant, "see: ass run --help"))
 }
 
 var flagName = pattern(`^--[a-z]+(-[a-z]+){0,3}$`)
