@@ -337,7 +337,9 @@ func (w *salvage) fill(b *builder) error {
 	if err != nil {
 		return err
 	}
-	for _, place := range slices.SortedFunc(maps.Keys(records), where.compare) { // bbolt inserts in order faster
+	places := slices.Collect(maps.Keys(records))
+	sortList(places, where.compare) // bbolt inserts in order faster
+	for _, place := range places {
 		r := records[place]
 		if problem := w.ended(place, r.value); problem != "" {
 			w.lost = append(w.lost, place.key+": "+problem)

@@ -522,14 +522,9 @@ func (s *Session) Namespaces() ([]NamespaceCount, error) {
 	for ns, n := range counts {
 		list = append(list, NamespaceCount{ns, n})
 	}
-	slices.SortFunc(list, func(a, b NamespaceCount) int {
+	sortList(list, func(a, b NamespaceCount) int {
 		return strings.Compare(a.Namespace.String(),
 			b.Namespace.String())
 	})
 	return list, err
-}
-
-// sortBy sorts by a time, the earliest first.
-func sortBy[T any](list []T, at func(T) time.Time) {
-	slices.SortStableFunc(list, func(a, b T) int { return at(a).Compare(at(b)) })
 }

@@ -11,6 +11,7 @@ package redact
 import (
 	"encoding/binary"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -93,18 +94,26 @@ func New(secrets []Secret, rules Rules) *Needles {
 	return index(list)
 }
 
+// byText sorts by the first byte, and the longest first. slices.SortFunc would be compiled once more for it, into 12 KiB of
+// the program.
+type byText []needle
+
+func (l byText) Len() int      { return len(l) }
+func (l byText) Swap(i, j int) { l[i], l[j] = l[j], l[i] }
+func (l byText) Less(i, j int) bool {
+	if a, b := l[i].text[0], l[j].text[0]; a != b {
+		return a < b
+	}
+	return len(l[i].text) > len(l[j].text)
+}
+
 // index makes the filters and the tables for a list of texts.
 func index(list []needle) *Needles {
 	if len(list) == 0 {
 		return nil
 	}
 	n := &Needles{short: list}
-	slices.SortFunc(n.short, func(a, b needle) int {
-		if a.text[0] != b.text[0] {
-			return int(a.text[0]) - int(b.text[0])
-		}
-		return len(b.text) - len(a.text)
-	})
+	sort.Sort(byText(n.short))
 	for at, b := 0, 0; b < 256; b++ {
 		n.byByte[b] = int32(at)
 		for at < len(n.short) && int(n.short[at].text[0]) == b {
