@@ -265,6 +265,9 @@ func (a *app) explainParse(err error, args []string) error {
 			hint("%s", see)
 	}
 	if m := missing().FindStringSubmatch(text); m != nil {
+		if n := parse.Context.Selected(); n != nil && strings.HasPrefix(m[2], "one of ") { // kong names five
+			m[2] = `one of "` + strings.Join(commandsOf(n), `", "`) + `"`
+		}
 		return usagef("missing: %s", m[2]).
 			hint("%s", see)
 	}

@@ -186,6 +186,16 @@ func nodeFor(group *kong.Node, word string, others []string) string {
 	return ""
 }
 
+// commandsOf returns the names of the commands of a group.
+func commandsOf(group *kong.Node) (names []string) {
+	for _, c := range group.Children {
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // nearest returns the command of a group whose name is like a word; nil for none.
 func nearest(group *kong.Node, word string) *kong.Node {
 	var names []string
