@@ -106,7 +106,7 @@ func (u unreadable) Unwrap() error { return errUsage }
 
 // inOrder sorts by lines, and keeps the first problem of each.
 func (u unreadable) inOrder() unreadable {
-	slices.SortStableFunc(u, func(a, b *dotenvError) int { return a.line - b.line })
+	sortStable(u, func(a, b *dotenvError) int { return a.line - b.line })
 	return slices.CompactFunc(u, func(a, b *dotenvError) bool { return a.line == b.line })
 }
 

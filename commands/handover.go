@@ -78,7 +78,7 @@ func (h *handover) choose(s *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(paths, tokens.Path.Compare)
+	sortList(paths, tokens.Path.Compare)
 	taken := map[string]tokens.Path{}
 	for _, p := range paths {
 		name := h.name(p)

@@ -37,7 +37,7 @@ func (s *Session) GetMany(namespaces []tokens.Namespace, paths []tokens.Path) ([
 				return err
 			}
 		}
-		slices.SortFunc(all, tokens.Path.Compare)
+		sortList(all, tokens.Path.Compare)
 		all = slices.Compact(all)
 		if err := s.authorize(t, tokens.Read, audit.SecretRead, all...); err != nil {
 			return err
@@ -313,7 +313,7 @@ func (m *importing) order() []int {
 		order[i] = i
 	}
 	if m.t.lists() {
-		slices.SortFunc(order, func(i, j int) int { return m.paths[i].Compare(m.paths[j]) })
+		sortList(order, func(i, j int) int { return m.paths[i].Compare(m.paths[j]) })
 	}
 	return order
 }

@@ -341,7 +341,7 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 			delete(t.drafts, name)
 		}
 	}
-	slices.SortFunc(list, func(a, b *stored) int {
+	sortList(list, func(a, b *stored) int {
 		if a.bucket != b.bucket {
 			return cmp.Compare(batchOrder[a.bucket], batchOrder[b.bucket])
 		}
