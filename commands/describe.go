@@ -118,9 +118,9 @@ func (secretsDescribe) Help() string {
 stays as it is. None of this is encrypted, as paths are not, so it is no place for
 what is secret. "" or never takes back what was said:
 
-  ass secrets describe prod/db/PASSWORD --description "the shop's database" --tag team=shop
-  ass secrets describe prod/db/PASSWORD --expires 2027-01-01 --rotate-every 90d
-  ass secrets describe prod/db/PASSWORD --description "" --tag team= --expires never`
+  ass secrets describe prod/DB --description "the shop's database" --tag team=shop
+  ass secrets describe prod/DB --expires 2027-01-01 --rotate-every 90d
+  ass secrets describe prod/DB --description "" --tag team= --expires never`
 }
 
 func (c secretsDescribe) Run(a *app) error {
