@@ -87,7 +87,7 @@ func TestASecretWithoutATier(t *testing.T) {
 				t.Fatal(err)
 			}
 			v.do(func(s *Session) {
-				if _, err := s.Import(ns, []Item{{"NEW", []byte("password")}}, ImportOptions{}); err == nil {
+				if _, err := s.Import(ns, []Item{{Key: "NEW", Value: []byte("password")}}, ImportOptions{}); err == nil {
 					t.Error("a value was imported there")
 				}
 				if _, _, err := s.Set(p, []byte("password"), SetOptions{}); err == nil {

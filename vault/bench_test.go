@@ -249,7 +249,7 @@ func BenchmarkWalkPages(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		items := make([]Item, n)
 		for i := range items {
-			items[i] = Item{fmt.Sprintf("K%d", i), []byte(fmt.Sprintf("value %d of %d", i, n))}
+			items[i] = Item{Key: fmt.Sprintf("K%d", i), Value: []byte(fmt.Sprintf("value %d of %d", i, n))}
 		}
 		if _, err := s.Import(ns, items, ImportOptions{}); err != nil {
 			b.Fatal(err)

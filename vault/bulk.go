@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -147,8 +148,10 @@ func (o Options) step(done, total int) {
 
 // Item is one secret to import.
 type Item struct {
-	Key   string
+	Key   string // the path below the namespace
 	Value []byte
+	Tier  tokens.Tier // 0 for that of the options
+	Type  string      // "" for that of the options
 }
 
 // What an import does with a secret that is there already.
@@ -193,7 +196,7 @@ func (i Imported) Written() bool { return i.Outcome == ImportCreated || i.Outcom
 
 var errKeepNothing = errors.New("nothing is to be kept")
 
-// Import stores many values directly in a namespace, all or none. It returns one result
+// Import stores many values in a namespace, all or none. In the root, the key of an item is its whole path. It returns one result
 // for each item, in the order of the items. If a value is already the current one, and
 // the session can read that, Import writes no new version. If it writes none at all, the
 // log gets no entry, and nothing counts as used.
@@ -241,9 +244,9 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 	paths := make([]tokens.Path, len(items))
 	seen := map[tokens.Path]bool{}
 	for i, item := range items {
-		p, err := ns.Join(item.Key)
+		p, err := pathOf(ns, item)
 		if err == nil {
-			err = CheckSet(item.Value, SetOptions{Type: o.Type})
+			err = CheckSet(item.Value, SetOptions{Type: cmp.Or(item.Type, o.Type)})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", item.Key, err)
@@ -255,6 +258,16 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 	}
 	return paths, nil
 }
+
+func pathOf(ns tokens.Namespace, item Item) (tokens.Path, error) {
+	if ns == (tokens.Namespace{}) {
+		return tokens.ParsePath(item.Key)
+	}
+	return ns.Join(item.Key)
+}
+
+// errNoLists says that a log entry of format 1 has the names of one namespace, and so cannot tell of whole paths.
+var errNoLists = errors.New("a vault of format 1 takes an import into one namespace alone; its owner's next change makes it format 2")
 
 // importing is one attempt at an import.
 type importing struct {
@@ -280,6 +293,9 @@ type importing struct {
 // run decides on each item and writes it. It stops writing at the first item whose tier
 // has to be raised, and collects all such items.
 func (m *importing) run() error {
+	if m.ns == (tokens.Namespace{}) && !m.t.lists() {
+		return errNoLists
+	}
 	if err := m.authorize(m.t, tokens.Write, audit.SecretImported, m.paths...); err != nil {
 		return err
 	}
@@ -368,7 +384,7 @@ func (m *importing) logLast() error {
 // item decides on one item. If a version of it is to be written, item calls write.
 func (m *importing) item(i int, write func(writing) error) error {
 	p, value := m.paths[i], m.items[i].Value
-	w, err := m.planWrite(m.t, p, SetOptions{Tier: m.o.Tier, Type: m.o.Type})
+	w, err := m.planWrite(m.t, p, SetOptions{Tier: cmp.Or(m.items[i].Tier, m.o.Tier), Type: cmp.Or(m.items[i].Type, m.o.Type)})
 	var one *needsDecision
 	if errors.As(err, &one) {
 		if m.o.DryRun { // a dry run makes no requests

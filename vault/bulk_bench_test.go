@@ -24,7 +24,7 @@ func BenchmarkGetAll(b *testing.B) {
 func BenchmarkImport(b *testing.B) {
 	items := make([]Item, 1000)
 	for i := range items {
-		items[i] = Item{fmt.Sprintf("K%d", i), []byte("a value of a usual length")}
+		items[i] = Item{Key: fmt.Sprintf("K%d", i), Value: []byte("a value of a usual length")}
 	}
 	s := benchVault(b, 10)
 	b.ReportAllocs()

@@ -74,7 +74,7 @@ func TestCountsFollow(t *testing.T) {
 	act(func(s *Session) error { _, _, err := s.Set(v.p("a/K"), []byte("x"), SetOptions{}); return err })
 	is("and set again", `{"secrets":2,"deleted":0,"versions":5,"tokens":0,"agents":0}`)
 	act(func(s *Session) error {
-		_, err := s.Import(v.p("b/K").Namespace(), []Item{{"A", []byte("x")}, {"B", []byte("x")}}, ImportOptions{})
+		_, err := s.Import(v.p("b/K").Namespace(), []Item{{Key: "A", Value: []byte("x")}, {Key: "B", Value: []byte("x")}}, ImportOptions{})
 		return err
 	})
 	is("two imported", `{"secrets":4,"deleted":0,"versions":7,"tokens":0,"agents":0}`)

@@ -76,7 +76,7 @@ var diskActs = map[string]diskAct{
 		func(s *Session) (string, error) {
 			var items []Item
 			for i := range 20 {
-				items = append(items, Item{fmt.Sprint("KEY_", i), []byte(strings.Repeat("x", 2000))})
+				items = append(items, Item{Key: fmt.Sprint("KEY_", i), Value: []byte(strings.Repeat("x", 2000))})
 			}
 			ns, err := tokens.ParseNamespace("b")
 			if err != nil {

@@ -192,7 +192,7 @@ func TestManySecrets(t *testing.T) {
 	}
 	var items []Item
 	for i := range n {
-		items = append(items, Item{fmt.Sprintf("KEY_%07d", (i*7919)%n), []byte(fmt.Sprint("value ", (i*7919)%n))})
+		items = append(items, Item{Key: fmt.Sprintf("KEY_%07d", (i*7919)%n), Value: []byte(fmt.Sprint("value ", (i*7919)%n))})
 	}
 	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Key[4:], b.Key[4:]) })
 	items = slices.CompactFunc(items, func(a, b Item) bool { return a.Key == b.Key })
@@ -337,7 +337,7 @@ func TestManySecretsAgain(t *testing.T) {
 	}
 	var items []Item
 	for i := range 600 { // 180 KiB of items
-		items = append(items, Item{fmt.Sprintf("K%03d", i), []byte("one")})
+		items = append(items, Item{Key: fmt.Sprintf("K%03d", i), Value: []byte("one")})
 	}
 	imports := func(entries int, unchanged any, o ImportOptions) {
 		t.Helper()
@@ -384,7 +384,7 @@ func TestManyResealed(t *testing.T) {
 		}
 		var items []Item
 		for i := range n {
-			items = append(items, Item{fmt.Sprintf("K%04d", i), []byte("x")})
+			items = append(items, Item{Key: fmt.Sprintf("K%04d", i), Value: []byte("x")})
 		}
 		err = c.honest("writer", func(s *Session) { // cannot read, so it seals to the recipient of the reader's node
 			if _, err := s.Import(ns, items, ImportOptions{}); err != nil {
@@ -470,13 +470,13 @@ func TestListsInFormat1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	items := []Item{{"M", []byte("m")}, {"K", []byte("k")}, {"L", []byte("l")}} // not in the order of their names
+	items := []Item{{Key: "M", Value: []byte("m")}, {Key: "K", Value: []byte("k")}, {Key: "L", Value: []byte("l")}} // not in the order of their names
 	act := func(s *Session) {
 		t.Helper()
 		for i := range items {
 			items[i].Value = append(items[i].Value, 'x')
 		}
-		if _, err := s.Import(ns, append(items, Item{"SAME", []byte("same")}), ImportOptions{}); err != nil {
+		if _, err := s.Import(ns, append(items, Item{Key: "SAME", Value: []byte("same")}), ImportOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if values, err := s.GetAll(ns); err != nil || len(values) != 4 {
@@ -548,7 +548,7 @@ func TestLookFindsImports(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.do(func(s *Session) {
-			if _, err := s.Import(ns, []Item{{"K", []byte("k")}, {"L", []byte("l")}}, ImportOptions{Tier: tokens.Critical}); err != nil {
+			if _, err := s.Import(ns, []Item{{Key: "K", Value: []byte("k")}, {Key: "L", Value: []byte("l")}}, ImportOptions{Tier: tokens.Critical}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.GetAll(ns); err != nil {
@@ -590,7 +590,7 @@ func TestAListOfMany(t *testing.T) {
 		for i, kind := range Types {
 			var items []Item
 			for k := i; k < n; k += len(Types) {
-				items = append(items, Item{fmt.Sprintf("K%03d", k), []byte("a value")})
+				items = append(items, Item{Key: fmt.Sprintf("K%03d", k), Value: []byte("a value")})
 				want[fmt.Sprintf("many/K%03d", k)] = kind
 			}
 			if _, err := s.Import(ns, items, ImportOptions{Type: kind}); err != nil {

@@ -109,7 +109,7 @@ func TestOthersGoOnBehindTheLastNumber(t *testing.T) {
 	v.do(func(s *Session) {
 		ns, err := tokens.ParseNamespace("a")
 		v.must(err)
-		done, err := s.Import(ns, []Item{{"K", []byte("x")}, {"N", []byte("y")}}, ImportOptions{Tier: tokens.Standard})
+		done, err := s.Import(ns, []Item{{Key: "K", Value: []byte("x")}, {Key: "N", Value: []byte("y")}}, ImportOptions{Tier: tokens.Standard})
 		if err != nil || done[0].Version != 4 || done[1].Version != 1 {
 			t.Errorf("imported as %+v, %v", done, err)
 		}
