@@ -9,6 +9,7 @@ require (
 	github.com/cloudflare/circl v1.6.5 // Ed25519 with tables in the binary: twice as fast to sign
 	github.com/google/uuid v1.6.0 // ids of secrets and log entries
 	go.etcd.io/bbolt v1.5.0 // the file
+	go.yaml.in/yaml/v3 v3.0.6 // manifests and files of sops, for ass import
 	golang.org/x/crypto v0.55.0 // ChaCha20-Poly1305, for our age stanza
 	golang.org/x/sys v0.49.0 // flock, O_NOFOLLOW, LockFileEx
 	golang.org/x/term v0.47.0 // prompts

@@ -41,6 +41,7 @@ type CLI struct {
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
 
 	Env    envGroup  `cmd:"" help:"Read and write .env files." group:"secrets"`
+	Import importCmd `cmd:"" help:"Bring in secrets from another store." group:"secrets"`
 	Run    runCmd    `cmd:"" help:"Run a program with secrets in its environment." group:"secrets"`
 	Inject injectCmd `cmd:"" help:"Fill secrets into a template." group:"secrets"`
 

@@ -55,7 +55,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		fmt.Fprintf(&many, "K%02d=hunter2-%d-%0200d\n", i, i, i)
 	}
 	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n",
-		"template": "{{ ass://production/K03 }}"} {
+		"template": "{{ ass://production/K03 }}", "new.json": `{"NEW":"hunter2"}`} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +90,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge",
 			"production/K07", "--force"},
 		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"},
+		{"import", "flat-json", "new.json", "--namespace", "production"},
 		{"inject", "-i", "template"},
 		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes",
 			"secrets:read:staging/*"},

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"ass/commands/internal/stores"
 )
 
 // The readers of formats that are no dialects of .env files. Each reads as the program
@@ -72,7 +72,7 @@ func readJSON(file []byte) ([]variable, error) {
 		switch {
 		case raw[0] != '"' || json.Unmarshal(raw, &value) != nil:
 			wrong = append(wrong, &dotenvError{at, fmt.Sprintf("the value of %v is not a string", name)})
-		case halfPair(raw):
+		case stores.HalfPair(raw):
 			wrong = append(wrong, &dotenvError{at, fmt.Sprintf(`the value of %v has half of a character (a \u escape of a pair)`,
 				name)})
 		}
@@ -85,33 +85,6 @@ func readJSON(file []byte) ([]variable, error) {
 		return nil, notOne("there is text after the object")
 	}
 	return list, wrong.orNil()
-}
-
-// halfPair reports whether a string in JSON has half of a character: a \u escape of a
-// pair, without the other one.
-func halfPair(raw []byte) bool {
-	escape := func(at int) rune { // of a \u escape at this place, 0 for none
-		if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
-			return 0
-		}
-		n, _ := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
-		return rune(n)
-	}
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		r := escape(i)
-		switch {
-		case !utf16.IsSurrogate(r):
-			i++ // the escaped character
-		case utf16.DecodeRune(r, escape(i+6)) == '\ufffd':
-			return true
-		default:
-			i += 11
-		}
-	}
-	return false
 }
 
 // readGithub reads NAME<<DELIMITER and NAME=value, as the runner does.

@@ -139,6 +139,7 @@ func TestQuickTakes(t *testing.T) {
 		"run -- true", "run true", "run -- \xff", "secrets set a/K \xff", "secrets rotate a/K --value=\xff", "run -n a -- sh -c x --help -- y", "run --env A=a/K --env B=a/L --env-file f -- true",
 		"run --namespace a --keys K,L --no-redact -- true", "run --",
 		"env export", "env export a", "env export -n a -o f --format json", "env import f -n a", "env import --dry-run",
+		"import flat-json f -n a --map a/*=b/* --map x=", "import pass - --dry-run",
 		"--passphrase-fd 3 status", "status", "audit verify", "vault backup f", "status --json=YES",
 		"status --json --json=0", "secrets set a/K --generate --length 0x10", "completion bash", "mcp config cursor", "secrets get a/K --reason=",
 	} {

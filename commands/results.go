@@ -184,6 +184,28 @@ type (
 		VersionCount int      `json:"version_count"`
 	}
 
+	storeImportResult struct {
+		DryRun    bool           `json:"dry_run"`
+		Format    string         `json:"format"`
+		Imported  int            `json:"imported"`
+		Items     []importedItem `json:"items"`
+		Namespace string         `json:"namespace"` // "" if the names of the store are whole paths
+		NotTaken  []notTaken     `json:"not_taken"`
+		Notes     []string       `json:"notes"`
+		Skipped   int            `json:"skipped"`
+	}
+
+	importedItem struct {
+		Name    string `json:"name"` // in the store
+		Outcome string `json:"outcome"`
+		Path    string `json:"path"`
+	}
+
+	notTaken struct {
+		Name   string `json:"name"` // "" for all of the source
+		Reason string `json:"reason"`
+	}
+
 	exportResult struct {
 		Exported int       `json:"exported"`
 		Keys     []string  `json:"keys"`

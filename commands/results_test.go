@@ -141,6 +141,7 @@ func TestResults(t *testing.T) {
 	do("env import", write("in.env", "A=b\nPATH=x\nC=${A}\n")+" --namespace e")
 	do("env export", "--namespace e --exclude C --output out.env")
 	do("env export", "--namespace e --format json")
+	do("import", "flat-json "+write("in.json", `{"A":"b","N":null}`)+" --namespace f")
 	do("run", "--namespace e -- go version")
 	do("inject", "-i "+write("in.tpl", "{{ ass:e/A }}")+" --out out.txt")
 	do("inject", "-i in.tpl")

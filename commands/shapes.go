@@ -38,6 +38,7 @@ func results() map[string][]result {
 		"secrets history":   one(historyResult{}),
 		"secrets purge":     one(purgeResult{}),
 		"env import":        {{importResult{}, "references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them"}},
+		"import":            one(storeImportResult{}),
 		"env export":        {{exportResult{}, "with --output"}, {nil, "without --output, the file itself"}, left},
 		"run":               {{nil, "what the program prints"}, left},
 		"inject":            {{injectResult{}, "with --out"}, {nil, "without --out, the file itself"}},

@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ass/audit"
+	"ass/commands/internal/stores"
 	"ass/tokens"
 	"ass/vault"
 )
@@ -47,6 +48,11 @@ func (a *app) values(l typed, v *kong.Value, current string) (list []candidate, 
 		holder = v.Flag.PlaceHolder
 	}
 	switch {
+	case name == "format" && command == "import":
+		for _, format := range stores.Names() {
+			list = append(list, candidate{text: format})
+		}
+		return list, false
 	case strings.HasPrefix(holder, "NAME=PATH"):
 		if variable, path, ok := strings.Cut(current, "="); ok {
 			list = prefixed(a.secrets(l, path), variable+"=")
