@@ -10,7 +10,7 @@ type envExport struct {
 	Output    string `short:"o" help:"Write to this file, for its owner alone, instead of stdout; missing folders are made." placeholder:"FILE"`
 	Force     bool   `help:"Overwrite a file that ass did not write."`
 	naming
-	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd." default:"dotenv"`
+	Format string `help:"The reader: dotenv (all of the next four), node, python, compose, bash, docker, json, github or systemd; or a copy for kubernetes, tfvars, dir or gh." default:"dotenv"`
 	asking
 	patience
 	logging
@@ -26,15 +26,24 @@ which reads back every byte, or the export fails and names the key:
   docker   docker --env-file        systemd  EnvironmentFile=
   json     one object of strings    github   $GITHUB_ENV
 
+Four more make a copy for another store, in clear:
+
+  kubernetes  the manifest of a Secret         tfvars  NAME.auto.tfvars.json of terraform
+  gh          lines for gh secret set -f -     dir     a file for each key, in --output DIR,
+                                                       for compose and LoadCredential=
+
 Secrets are left out, and named, where the variable would act on the program that gets it
 (PATH, BASH_ENV, NODE_OPTIONS and the like; docs/env.md), or can be no variable.`
 }
 
 func (c envExport) Run(a *app) error {
 	a.unlogged = c.Unlogged
-	format, err := formatNamed(c.Format)
+	format, err := exportFormatNamed(c.Format)
 	if err != nil {
 		return err
+	}
+	if format.folder && !c.toFile() {
+		return usagef("the format %s needs a folder: --output DIR", format.name)
 	}
 	named, err := a.namedOnce(c.In, c.Namespace)
 	if err != nil {
@@ -47,10 +56,11 @@ func (c envExport) Run(a *app) error {
 	if err := a.mayHandOver(chosen, "ass env export "+chosen.ns.String()); err != nil {
 		return err
 	}
-	if c.toFile() {
-		if err := a.mayOverwrite(c.Output, c.Force); err != nil {
-			return err
-		}
+	if err := c.mayWrite(a, format); err != nil {
+		return err
+	}
+	if format.manifest {
+		format.join = secretManifest(chosen.ns)
 	}
 	var h handover
 	text := ""
@@ -68,18 +78,41 @@ func (c envExport) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.deliver(a, text, &h)
+	if err := c.deliver(a, format, text, &h); err != nil {
+		return err
+	}
+	if format.warn != "" && !a.JSON {
+		a.out.warn("%s", format.warn)
+	}
+	return nil
+}
+
+// mayWrite refuses a place that the answer cannot take, before anything is read.
+func (c envExport) mayWrite(a *app, format envFormat) error {
+	switch {
+	case format.folder:
+		return a.mayMakeFolder(c.Output)
+	case c.toFile():
+		return a.mayOverwrite(c.Output, c.Force)
+	}
+	return nil
 }
 
 func (c envExport) toFile() bool { return c.Output != "" && c.Output != "-" }
 
-func (c envExport) deliver(a *app, text string, h *handover) error {
+func (c envExport) deliver(a *app, format envFormat, text string, h *handover) error {
 	if !c.toFile() {
 		h.tell(a)
 		a.out.write(text)
 		return nil
 	}
-	if err := a.writeOutput(c.Output, []byte(text)); err != nil {
+	err := error(nil)
+	if format.folder {
+		err = a.writeFolder(c.Output, h.list)
+	} else {
+		err = a.writeOutput(c.Output, []byte(text))
+	}
+	if err != nil {
 		return err
 	}
 	a.changed("%s is written", c.Output)

@@ -30,6 +30,13 @@ type envFormat struct {
 	fills   bool                             // readers of this format know ${NAME}
 	zeros   bool                             // it carries zero bytes
 	notText bool                             // it carries bytes that are not UTF-8
+
+	// Of copyFormats:
+	warn     string // what to do about the copy
+	back     string // the command that reads it, "" for none
+	most     int    // bytes of all values together; 0 for any number
+	manifest bool   // join is of secretManifest
+	folder   bool   // it is a folder with a file for each variable
 }
 
 var envFormats = []envFormat{
@@ -57,6 +64,9 @@ func formatNames() []string {
 
 // formatNamed finds a format by its name.
 func formatNamed(name string) (envFormat, error) {
+	if err := notRead(name); err != nil {
+		return envFormat{}, err
+	}
 	at := slices.IndexFunc(envFormats, func(f envFormat) bool { return f.name == name || f.other == name && name != "" })
 	if at < 0 {
 		return envFormat{}, usagef("--format must be one of %s", strings.Join(formatNames(), ", "))
@@ -69,7 +79,12 @@ func (f envFormat) write(list []variable) (string, error) {
 	parts := make([]string, len(list))
 	var refused []variable
 	var why []error
+	total := 0
 	for i, v := range list {
+		if total += len(v.value); f.most > 0 && total > f.most {
+			return "", usagef("the values are larger than %s together, the most that the format %s takes; leave some out with --exclude, or "+
+				"choose with --keys", size(int64(f.most)), f.name)
+		}
 		part, err := f.assignment(v)
 		if err != nil {
 			refused, why = append(refused, v), append(why, err)

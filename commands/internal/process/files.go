@@ -100,6 +100,42 @@ func WriteFiles(register disk.Register, dir string, files []File) (f *Files, err
 	return f, nil
 }
 
+// WriteFolder makes a folder with files, readable by this user alone, which appears with all of them or not at
+// all. At its place, there may be an empty folder.
+func WriteFolder(register disk.Register, path string, files []File) error {
+	above := filepath.Dir(path)
+	if err := disk.MakeFolder(above); err != nil {
+		return err
+	}
+	var f *Files
+	var err error
+	for range 10 {
+		if f, err = newFiles(register, above); err == nil || !errors.Is(err, disk.ErrLocked) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Remove() }()
+	made := f.Path("made")
+	if err := os.Mkdir(made, 0o700); err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := (disk.Register{}).WriteNew(filepath.Join(made, file.Name), file.Content, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // it must be empty
+		return err
+	}
+	if err := os.Rename(made, path); err != nil {
+		return err
+	}
+	return disk.SyncDir(above)
+}
+
 // newFiles makes the folder and takes its lock. If somebody sweeps it in between, the error
 // is [disk.ErrLocked].
 func newFiles(register disk.Register, dir string) (f *Files, err error) {

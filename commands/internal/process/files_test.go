@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -181,5 +182,62 @@ func TestMemoryFolder(t *testing.T) {
 	}
 	if got, found := MemoryFolder("/proc", "/etc/hostname"); found {
 		t.Errorf("%s, %v", got, found)
+	}
+}
+
+// A folder appears with all of its files or not at all, and nothing else is left beside it.
+func TestWriteFolder(t *testing.T) {
+	home := t.TempDir()
+	register := disk.Register{Dir: filepath.Join(home, "unfinished")}
+	above := filepath.Join(home, "new", "above")
+	beside := func() (names []string) {
+		list, _ := os.ReadDir(above)
+		for _, e := range list {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	path := filepath.Join(above, "secrets")
+	err := WriteFolder(register, path, []File{{Name: "A", Content: []byte("a")}, {Name: "bad/name", Content: []byte("b")}})
+	if err == nil || len(beside()) != 0 {
+		t.Errorf("after a failure (%v), there is %q", err, beside())
+	}
+	files := []File{{Name: "A", Content: []byte("a")}, {Name: ".lock", Content: []byte("b")}}
+	if err := WriteFolder(register, path, files); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(filepath.Join(path, f.Name)); err != nil || string(b) != string(f.Content) {
+			t.Errorf("%s has %q, %v", f.Name, b, err)
+		}
+	}
+	if err := WriteFolder(register, path, []File{{Name: "B"}}); err == nil {
+		t.Error("a folder that is not empty was replaced")
+	}
+	if _, err := os.Stat(filepath.Join(path, "A")); err != nil || !slices.Equal(beside(), []string{"secrets"}) {
+		t.Errorf("there is %q, %v", beside(), err)
+	}
+	empty := filepath.Join(above, "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFolder(register, empty, files); err != nil {
+		t.Error(err)
+	}
+	// a run that is killed just before the folder gets its name
+	killed, err := newFiles(register, above)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(killed.Path("made"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(killed.Path("made/A"), []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	killed.lock.Close()
+	SweepFolder(killed.dir)
+	if got := beside(); !slices.Equal(got, []string{"empty", "secrets"}) {
+		t.Errorf("a killed run leaves %q", got)
 	}
 }
