@@ -48,8 +48,12 @@ func (a *app) values(l typed, v *kong.Value, current string) (list []candidate, 
 		holder = v.Flag.PlaceHolder
 	}
 	switch {
-	case name == "format" && command == "import":
-		for _, format := range stores.Names() {
+	case name == "format" && (command == "import" || command == "env export"):
+		formats := stores.Names()
+		if command == "env export" {
+			formats = exportFormatNames()
+		}
+		for _, format := range formats {
 			list = append(list, candidate{text: format})
 		}
 		return list, false

@@ -10,15 +10,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ass/e2e/world"
 )
 
 // TestTranscripts runs every ```console block of a page, from top to bottom in one home.
-// The output must be what the page says; a … there stands for any text within a line.
+// The output must be what the page says; a … there stands for any text within a line. A block behind the comment
+// "needs: PROGRAM…" is skipped if one of these programs is not here.
 func TestTranscripts(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
 	}
-	for _, page := range []string{"README.md", "docs/commands.md", "docs/run.md", "docs/agents.md"} {
+	for _, page := range []string{"README.md", "docs/commands.md", "docs/run.md", "docs/agents.md", "docs/import.md"} {
 		t.Run(page, func(t *testing.T) { runTranscripts(t, page) })
 	}
 }
@@ -33,14 +36,22 @@ func runTranscripts(t *testing.T, page string) {
 	if err := os.Mkdir(work, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(b), -1)
+	if page == "docs/import.md" {
+		importSources(t, home, work)
+	}
+	blocks := regexp.MustCompile("(?s)(?:<!-- needs: ([\\w ]+) -->\n)?```console\n(.*?)```").FindAllStringSubmatch(string(b), -1)
 	if len(blocks) == 0 {
 		t.Fatal("there are no transcripts")
 	}
-	env := append(withHome(home), "TZ=UTC")
+	env := append(world.WithoutGPG(home), "TZ=UTC")
 	export := regexp.MustCompile(`^export (\w+)=(.*)$`)
+	skipped := ""
 	for _, block := range blocks {
-		for _, part := range strings.Split("\n"+block[1], "\n$ ")[1:] {
+		if program := world.Missing(strings.Fields(block[1])...); program != "" {
+			skipped = program
+			continue
+		}
+		for _, part := range strings.Split("\n"+block[2], "\n$ ")[1:] {
 			command, want, _ := strings.Cut(part, "\n")
 			variable := export.FindStringSubmatch(command)
 			if variable != nil { // export sets it for the commands that follow
@@ -58,6 +69,9 @@ func runTranscripts(t *testing.T, page string) {
 				t.Errorf("$ %s\ngot:\n%s\nthe page says:\n%s", command, got, want)
 			}
 		}
+	}
+	if skipped != "" && !t.Failed() {
+		t.Skipf("there is no %s here, so not all of the page was run", skipped)
 	}
 }
 
