@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"ass/commands/internal/process"
 	"ass/commands/internal/stores"
 	"ass/tokens"
 	"ass/vault"
@@ -293,29 +294,43 @@ func (a *app) runnerOf(format stores.Format) (func([]byte, ...string) ([]byte, e
 			env = append(env, pair)
 		}
 	}
+	if a.getenv("GPG_TTY") == "" && a.interactive() { // where gpg asks for its passphrase
+		if tty, err := os.Readlink("/proc/self/fd/0"); err == nil && strings.HasPrefix(tty, "/dev/") {
+			env = append(env, "GPG_TTY="+tty)
+		}
+	}
+	if a.process {
+		process.KeepDescriptors()
+	}
 	return func(input []byte, args ...string) ([]byte, error) {
 		cmd := exec.Command(program, args...)
 		cmd.Env, cmd.Dir, cmd.Stdin = env, a.dir, bytes.NewReader(input)
-		out, said := limited{most: 64 << 20}, limited{most: 64 << 10}
+		out, said := limited{most: 64 << 20}, limited{most: 64 << 10, cut: true}
 		cmd.Stdout, cmd.Stderr = &out, &said
 		if err := cmd.Run(); err != nil {
-			return nil, fmt.Errorf("%s cannot decrypt it: %s", format.Program, orElse(complaint(said.String()), err.Error()))
+			return nil, fmt.Errorf("%s cannot decrypt it: %s", format.Program, orElse(complaint(string(said.b)), err.Error()))
 		}
-		return out.Bytes(), nil
+		return out.b, nil
 	}, nil
 }
 
-// limited keeps what is written, and fails when that is too much.
+// limited keeps what is written. When that is too much, it fails, or keeps no more.
 type limited struct {
-	bytes.Buffer
+	b    []byte
 	most int
+	cut  bool
 }
 
 func (l *limited) Write(b []byte) (int, error) {
-	if l.Len()+len(b) > l.most {
-		return 0, io.ErrShortWrite
+	if left := l.most - len(l.b); len(b) > left {
+		if !l.cut {
+			return 0, io.ErrShortWrite
+		}
+		l.b = append(l.b, b[:left]...)
+		return len(b), nil
 	}
-	return l.Buffer.Write(b)
+	l.b = append(l.b, b...)
+	return len(b), nil
 }
 
 // complaint is the line of an output that says most: of gpg the last one, of sops the first one.
@@ -346,7 +361,7 @@ func (m *storeImport) report(a *app, done []vault.Imported) error {
 	var rows [][]cell
 	for i, d := range done {
 		item, path := m.content.Items[i], m.paths[i].String()
-		if d.Written() || d.Outcome == vault.ImportRequested {
+		if d.Written() {
 			answer.Imported++
 		} else {
 			answer.Skipped++

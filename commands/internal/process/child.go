@@ -17,6 +17,10 @@ import (
 	"ass/commands/internal/redact"
 )
 
+// KeepDescriptors keeps the programs that this process starts from getting its descriptors, such as the one of a
+// passphrase.
+func KeepDescriptors() { closeOnExec() }
+
 // Child is a program to run, with what it gets.
 type Child struct {
 	Program string   // its file

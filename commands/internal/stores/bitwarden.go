@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"bytes"
 	"strings"
 )
 
@@ -20,6 +21,9 @@ const (
 var bwTypes = map[string]string{bwLogin: "login", bwNote: "secureNote", bwCard: "card", bwIdentity: "identity", bwSSHKey: "sshKey"}
 
 func readBitwarden(s Source) (*Content, error) {
+	if head := bytes.TrimLeft(withoutMark(s.Bytes), " \t\r\n"); len(head) > 0 && head[0] != '{' {
+		return nil, mend("", "export again as .json", "it is no JSON export")
+	}
 	doc, err := oneObject(s.Bytes)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,9 @@ func readOnePassword(s Source) (*Content, error) {
 	if head := bytes.TrimLeft(withoutMark(s.Bytes), " \t\r\n"); len(head) > 0 && (head[0] == '{' || head[0] == '[') {
 		return onePasswordJSON(s.Bytes)
 	}
+	if bytes.HasPrefix(s.Bytes, []byte("PK\x03\x04")) {
+		return nil, mend("", "export again as CSV, or pipe: op item list --format json | op item get - --format json", "it is a .1pux export, which is not read")
+	}
 	t, err := readTable(s.Bytes)
 	if err != nil {
 		return nil, err

@@ -41,6 +41,9 @@ func readStore(s Source, gopass bool) (*Content, error) {
 	return w.c.checked()
 }
 
+// ownFiles are those of git, pass and gopass themselves.
+var ownFiles = []string{".git", ".gitattributes", ".gitignore", ".gpg-id", ".gpg-id.sig", ".public-keys", ".gopass", ".extensions"}
+
 type storeWalk struct {
 	s      Source
 	gopass bool
@@ -63,8 +66,7 @@ func (w *storeWalk) folder(dir string) error {
 			return wrong("", "it has more than %d files", maxFiles)
 		}
 		switch {
-		case dir == "." && (f.Name() == ".git" || f.Name() == ".gpg-id" || f.Name() == ".gitattributes" || f.Name() == ".gitignore"),
-			f.Name() == ".gpg-id", f.Name() == ".gpg-id.sig", f.Name() == ".public-keys", f.Name() == ".gopass":
+		case contains(ownFiles, f.Name()):
 		case f.IsDir() && strings.Count(name, "/") >= maxDepth:
 			return wrong(quoted(name), "it lies more than %d folders deep", maxDepth)
 		case f.IsDir():
