@@ -232,8 +232,11 @@ func (u *uniqueNames) free(name []string) []string {
 	if u.used == nil {
 		u.used, u.next = map[string]bool{}, map[string]int{}
 	}
-	key, last := keyOf(name), len(name)-1
-	free := append([]string{}, name...)
+	free, last := append([]string{}, name...), len(name)-1
+	if free[last] == "" {
+		free[last] = "unnamed"
+	}
+	key, name := keyOf(free), append([]string{}, free...)
 	for n := max(2, u.next[key]); u.used[keyOf(free)]; n++ {
 		free[last], u.next[key] = name[last]+" ("+strconv.Itoa(n)+")", n+1
 	}

@@ -101,6 +101,8 @@ func TestBitwarden(t *testing.T) {
 			`{"name":"D","deletedDate":"2020-01-01","type":1},{"name":"T","type":9},{"name":"E","type":1,"login":{}}]}`, []string{
 			`P = "x"`, `not P: 1 passkey, which only Bitwarden can use`, `not P: 2 earlier passwords`, `not P: 1 attachment`,
 			`not D: it is in the trash`, `not T: it has the type "9", which is not known`, `not E: it is empty`}},
+		{`{"items":[{"type":2,"notes":"x"},{"type":2,"name":"","notes":"y","fields":[{"name":"","value":"z","type":0}]},{"name":"unnamed","type":2}]}`,
+			[]string{`unnamed = "x"`, `unnamed (2) = "y"`, `unnamed (2) / unnamed = "z"`, `not unnamed (3): it is empty`}},
 		{`{"encrypted":true,"items":[]}`, []string{`error: it is an encrypted export, which only Bitwarden opens; export again as .json, not as .json (Encrypted)`}},
 		{`{"encrypted":true,"passwordProtected":true,"data":"x"}`, []string{`error: it is an encrypted export, which only Bitwarden opens; export again as .json, not as .json (Encrypted)`}},
 		{"folder,favorite,type,name\n", []string{`error: it is no JSON export; export again as .json`}},

@@ -12,7 +12,7 @@ import (
 
 // maxYAML is the size of the largest YAML that is read: its parser takes a hundred times the
 // room. A Secret in a cluster has at most 1 MiB.
-const maxYAML = 8 << 20
+const maxYAML = 4 << 20
 
 // parseYAML reads the documents of a YAML source. Documents that are empty are left out.
 // An alias is an error, so nothing grows beyond its size in the source.
