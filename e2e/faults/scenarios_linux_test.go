@@ -35,6 +35,11 @@ const (
 
 func nothing(*home) {}
 
+func withTwo(w *home) {
+	withVault(w)
+	w.must("secrets", "set", "a/L", two)
+}
+
 func withVault(w *home) {
 	w.must("secrets", "set", "a/K", one)
 	w.key = ownerKey.FindString(w.read(configFile))
@@ -216,6 +221,18 @@ var scenarios = []*scenario{
 		args:  []string{"env", "export", "a", "--output", "new/out.env"},
 		makes: []string{project + "/new/out.env"}, done: made(project + "/new/out.env"),
 		again: func(a *after) { a.works("env", "export", "a", "--output", "new/out.env", "--force") },
+	},
+	{
+		name: "env export to a folder", setUp: withTwo,
+		args:  []string{"env", "export", "a", "--format", "dir", "--output", "new/out"},
+		makes: []string{project + "/new/out/K", project + "/new/out/L"}, done: made(project + "/new/out/L"),
+		check: func(a *after) {
+			_, k := a.now[project+"/new/out/K"]
+			if _, l := a.now[project+"/new/out/L"]; k != l {
+				a.fail("one of two files is there: K %t, L %t", k, l)
+			}
+		},
+		again: func(a *after) { a.works("env", "export", "a", "--format", "dir", "--output", "again") },
 	},
 	{
 		name: "inject", setUp: withTemplate, args: []string{"inject", "-i", "in.txt", "-o", "out.txt"},

@@ -313,6 +313,21 @@ func Named(path string, err error) error {
 	return &fs.PathError{Op: "write", Path: path, Err: said}
 }
 
+// PlaceFolder gives a new folder its name, at which nothing or an empty folder may be. After [fault.ErrMaybeDone],
+// it is there but may not survive a power cut. After any other error, it is not there.
+func PlaceFolder(made, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Named(path, err)
+	}
+	if err := os.Rename(made, path); err != nil {
+		if _, gone := os.Lstat(made); !errors.Is(gone, fs.ErrNotExist) {
+			return Named(path, err)
+		}
+		return unsynced(path, err) // the disk has done it all the same
+	}
+	return syncFolder(path)
+}
+
 // syncFolder syncs the folder of a file, so that the new file outlives a power cut.
 func syncFolder(path string) error {
 	if err := SyncDir(filepath.Dir(path)); err != nil {

@@ -127,13 +127,7 @@ func WriteFolder(register disk.Register, path string, files []File) error {
 			return err
 		}
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // it must be empty
-		return err
-	}
-	if err := os.Rename(made, path); err != nil {
-		return err
-	}
-	return disk.SyncDir(above)
+	return disk.PlaceFolder(made, path)
 }
 
 // newFiles makes the folder and takes its lock. If somebody sweeps it in between, the error
