@@ -25,11 +25,11 @@ func readAss(s Source) (*Content, error) {
 	}
 	for i := range docs {
 		n := &docs[i]
-		isList := n.has("namespace", "items")
+		isList := n.has("namespace") && n.get("items").is(array)
 		switch {
 		case n.kind != object:
 			return nil, wrong(lineText(n.line), "it is neither an export nor a list")
-		case n.has("path", "value", "version"):
+		case n.has("path", "value") && n.get("version").is(number):
 			if err := c.assValue(n); err != nil {
 				return nil, err
 			}

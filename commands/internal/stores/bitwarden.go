@@ -107,6 +107,9 @@ func (c *Content) bitwarden(item *node, at string, folders map[string]string) er
 	if err := e.bitwardenFields(item); err != nil {
 		return err
 	}
+	if list, _ := item.list("collectionIds"); len(list) > 1 {
+		e.left("its place in %s", plural(len(list)-1, "other collection"))
+	}
 	for _, m := range [][2]string{{"passwordHistory", "earlier password"}, {"attachments", "attachment"}} {
 		if list, _ := item.list(m[0]); len(list) > 0 {
 			e.left("%s", plural(len(list), m[1]))

@@ -41,11 +41,11 @@ func (c *Content) flat(n *node) error {
 		return wrong(lineText(n.line), `it is not an object, such as {"NAME":"value"}`)
 	case n.has("ARN") && (n.has("SecretString") || n.has("SecretBinary")):
 		return c.awsSecret(n)
-	case n.has("SecretValues"):
+	case n.get("SecretValues").is(array):
 		return c.each(n, "SecretValues", c.awsSecret)
-	case n.has("Parameters") && n.get("Parameters").kind == array:
+	case n.get("Parameters").is(array):
 		return c.each(n, "Parameters", c.awsParameter)
-	case n.has("name", "payload") && n.get("payload").kind == object:
+	case n.has("name") && n.get("payload").is(object):
 		return c.gcpVersion(n)
 	case n.has("request_id", "data"):
 		return c.vaultRead(n)

@@ -167,6 +167,9 @@ type keePass struct {
 }
 
 func (k *keePass) group(g *xnode, name []string, trash bool) error {
+	if strings.TrimSpace(g.say("Notes")) != "" && !trash {
+		k.c.Left = append(k.c.Left, Left{fullName(name), "the notes of the group"})
+	}
 	for i := range g.below {
 		x := &g.below[i]
 		var err error
@@ -245,6 +248,7 @@ func (k *keePass) entry(x *xnode, group []string, trash bool) error {
 			return err
 		}
 	}
+	e.field("override-url", x.say("OverrideURL"), "")
 	k.leftOf(e, x, refers)
 	e.end()
 	return nil

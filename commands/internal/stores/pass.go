@@ -177,7 +177,7 @@ func takePass(e *entry, content string, yamlBehind bool) {
 		case strings.HasPrefix(line, "otpauth://"):
 			e.field("otp", line, "")
 		case m != nil && m[2] != "":
-			e.field(m[1], strings.TrimSpace(m[2]), "")
+			e.field(m[1], m[2], "")
 		default:
 			notes = append(notes, line)
 		}

@@ -74,7 +74,11 @@ func Places(c *Content, ns tokens.Namespace, rules []*Rule) ([]tokens.Path, erro
 		}
 		p, err := place(ns, parts)
 		if err != nil {
-			return nil, mend(item.where(), "give it another path with: --map "+ruleFor(item), "%v", err)
+			hint := "give it another path with: --map " + ruleFor(item)
+			if ns == (tokens.Namespace{}) && len(parts) == 1 {
+				hint = "name the namespace with --namespace NS"
+			}
+			return nil, mend(item.where(), hint, "%v", err)
 		}
 		items, paths = append(items, item), append(paths, p)
 	}

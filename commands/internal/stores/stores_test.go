@@ -86,8 +86,8 @@ func TestBitwarden(t *testing.T) {
 		{`{"encrypted":false,"folders":[{"id":"f","name":"Work/Servers"}],"items":[{"folderId":"f","name":"A",` + login + `}]}`, []string{
 			`Work / Servers / A = "hunter2"`, `Work / Servers / A / username = "u"`, `Work / Servers / A / totp = "otpauth://t"`,
 			`Work / Servers / A / url = "https://a"`, `Work / Servers / A / url (2) = "https://b"`}},
-		{`{"collections":[{"id":"c","name":"Team"}],"items":[{"collectionIds":["c"],"name":"A","type":1,"login":{"password":"x"}}]}`,
-			[]string{`Team / A = "x"`}},
+		{`{"collections":[{"id":"c","name":"Team"}],"items":[{"collectionIds":["c","d"],"name":"A","type":1,"login":{"password":"x"}}]}`,
+			[]string{`Team / A = "x"`, `not Team/A: its place in 1 other collection`}},
 		{`{"items":[{"name":"G","type":1,"login":{"password":"1"}},{"name":"G","type":1,"login":{"password":"2","username":"u"}}]}`,
 			[]string{`G = "1"`, `G (2) = "2"`, `G (2) / username = "u"`}},
 		{`{"items":[{"name":"N","type":2,"notes":"a\nb","fields":[{"name":"x","value":"1","type":0},{"name":"h","value":"2","type":1},` +
@@ -150,11 +150,12 @@ func TestKeePass(t *testing.T) {
 	const csvNote = `not : what KeePass does not write into a CSV file: fields that you made, attachments, tags; an XML export has the fields and the tags`
 	field := func(k, v string) string { return "<String><Key>" + k + "</Key><Value>" + v + "</Value></String>" }
 	checkAll(t, "keepass", []reads{
-		{keePassStart + `<Group><UUID>g</UUID><Name>Bank</Name><Entry><Tags>a;b</Tags><Times><Expires>True</Expires><ExpiryTime>2030-01-02T00:00:00Z</ExpiryTime></Times>` +
+		{keePassStart + `<Group><UUID>g</UUID><Name>Bank</Name><Notes>n</Notes><Entry><OverrideURL>o</OverrideURL><Tags>a;b</Tags><Times><Expires>True</Expires><ExpiryTime>2030-01-02T00:00:00Z</ExpiryTime></Times>` +
 			field("Notes", "n") + field("Password", "&lt;p&gt;&#65;") + field("Title", "Online") + field("UserName", "u") + field("URL", "") +
 			field("otp", "otpauth://x") + `<Binary><Key>f.txt</Key><Value Ref="0"/></Binary><History><Entry/><Entry/></History></Entry></Group></Group></Root></KeePassFile>`,
 			[]string{`Bank / Online = "<p>A" map[a: b:] until 2030-01-02T00:00:00Z`, `Bank / Online / username = "u" map[a: b:] until 2030-01-02T00:00:00Z`,
 				`Bank / Online / notes = "n" map[a: b:] until 2030-01-02T00:00:00Z`, `Bank / Online / otp = "otpauth://x" map[a: b:] until 2030-01-02T00:00:00Z`,
+				`Bank / Online / override-url = "o" map[a: b:] until 2030-01-02T00:00:00Z`, `not Bank: the notes of the group`,
 				`not Bank/Online: its attachment "f.txt"`, `not Bank/Online: 2 earlier versions of it`}},
 		{keePassStart + `<Group><UUID>bin</UUID><Name>Recycle Bin</Name><Entry>` + field("Title", "Old") + field("Password", "x") +
 			`</Entry></Group><Entry>` + field("Title", "R") + field("Password", "{REF:P@I:1}") + `</Entry></Group></Root></KeePassFile>`,
@@ -263,6 +264,8 @@ func TestAss(t *testing.T) {
 			[]string{`p / A = "x"`, `q / A = "y"`}},
 		{`{"path":"a/b","value":"x","version":1,"access_tier":"top"}`, []string{`error: line 1: its tier "top" is not one`}},
 		{`{"path":"b","value":"x","version":1}`, []string{`error: line 1: its path is not a whole one`}},
+		{`{"path":"x","value":"y","version":"z"}{"namespace":"n","items":[{"key":"path","path":"n/path"},{"key":"value","path":"n/value"},{"key":"version","path":"n/version"}]}`,
+			[]string{`n / path = "x"`, `n / value = "y"`, `n / version = "z"`}},
 		{`7`, []string{`error: line 1: it is neither an export nor a list`}},
 	})
 }
@@ -314,6 +317,7 @@ func TestPass(t *testing.T) {
 		{"pass", "p\nURL: https://x:1/\nhttps://foo:8/x\nfree text\n\nlast\notpauth://totp/x?secret=A\nurl:nospace\nempty:\n",
 			[]string{`a / b = "p"`, `a / b / URL = "https://x:1/"`, `a / b / otp = "otpauth://totp/x?secret=A"`,
 				`a / b / notes = "https://foo:8/x\nfree text\n\nlast\nurl:nospace\nempty:"`}},
+		{"pass", "p\npin:  47 11 \n", []string{`a / b = "p"`, `a / b / pin = "47 11 "`}},
 		{"pass", "p\nuser: 1\nuser: 2\n", []string{`a / b = "p"`, `a / b / user = "1"`, `a / b / user (2) = "2"`}},
 		{"pass", "otpauth://totp/x\n", []string{`a / b / otp = "otpauth://totp/x"`}},
 		{"pass", "-----BEGIN OPENSSH PRIVATE KEY-----\nx: y\n-----END\n", []string{`a / b = "-----BEGIN OPENSSH PRIVATE KEY-----\nx: y\n-----END\n" ssh_key`}},
@@ -490,7 +494,7 @@ func TestRules(t *testing.T) {
 		{"nothing=a", "ns", []string{`error: --map "nothing=a": nothing has such a name`}},
 		{"web/*=same", "ns", []string{`error: "web/Bank/user" (item 1) and "web/Bank" (item 2) would both be ns/same, "web/Bank/user" (item 1) and "web/My Shop" (item 3) ` +
 			`would both be ns/same; give one of them another path with: --map 'web/Bank=OTHER'`}},
-		{"", "", []string{`error: "x=y" (item 4): path: it has no namespace; a whole path is namespace/…/KEY; give it another path with: --map 'x=y=OTHER'`}},
+		{"", "", []string{`error: "x=y" (item 4): path: it has no namespace; a whole path is namespace/…/KEY; name the namespace with --namespace NS`}},
 	} {
 		c := &Content{}
 		for i, name := range names {

@@ -95,6 +95,9 @@ func (n *node) list(name string) ([]node, error) {
 	}
 }
 
+// is reports whether there is a value of a kind.
+func (n *node) is(k kind) bool { return n != nil && n.kind == k }
+
 // scalar reports whether a value is a text, a number or a boolean.
 func (n *node) scalar() bool { return n.kind == text || n.kind == number || n.kind == boolean }
 
