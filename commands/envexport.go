@@ -43,7 +43,7 @@ func (c envExport) Run(a *app) error {
 		return err
 	}
 	if format.folder && !c.toFile() {
-		return usagef("the format %s needs a folder: --output DIR", format.name)
+		return usagef("the format %s needs a folder", format.name).hint("name one with --output DIR")
 	}
 	named, err := a.namedOnce(c.In, c.Namespace)
 	if err != nil {
@@ -81,8 +81,8 @@ func (c envExport) Run(a *app) error {
 	if err := c.deliver(a, format, text, &h); err != nil {
 		return err
 	}
-	if format.warn != "" && !a.JSON {
-		a.out.warn("%s", format.warn)
+	if format.warn != "" {
+		a.out.warnOf(sayf("%s", format.warn).hint("%s", format.then))
 	}
 	return nil
 }

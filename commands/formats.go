@@ -32,7 +32,8 @@ type envFormat struct {
 	notText bool                             // it carries bytes that are not UTF-8
 
 	// Of copyFormats:
-	warn     string // what to do about the copy
+	warn     string // what is in clear
+	then     string // what to do about it
 	back     string // the command that reads it, "" for none
 	most     int    // bytes of all values together; 0 for any number
 	manifest bool   // join is of secretManifest
@@ -82,8 +83,8 @@ func (f envFormat) write(list []variable) (string, error) {
 	total := 0
 	for i, v := range list {
 		if total += len(v.value); f.most > 0 && total > f.most {
-			return "", usagef("the values are larger than %s together, the most that the format %s takes; leave some out with --exclude, or "+
-				"choose with --keys", size(int64(f.most)), f.name)
+			return "", usagef("the values are larger than %s together, the most that the format %s takes", size(int64(f.most)), f.name).
+				hint("leave some out with --exclude, or choose with --keys")
 		}
 		part, err := f.assignment(v)
 		if err != nil {

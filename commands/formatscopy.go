@@ -21,14 +21,14 @@ import (
 var copyFormats = []envFormat{
 	{name: "kubernetes", takes: isName, line: secretMember, zeros: true, notText: true, most: 1 << 20, manifest: true,
 		back: "ass import kubernetes FILE",
-		warn: "the manifest has the values in clear, as base64; apply it, remove it, and commit it nowhere"},
+		warn: "the manifest has the values in clear, as base64", then: "apply it, remove it, and commit it nowhere"},
 	{name: "tfvars", takes: isTerraformName, line: jsonMember, join: jsonObject, back: "ass env import --format json FILE",
-		warn: "the file has the values in clear, and terraform keeps them in its state, in clear too; name it NAME.auto.tfvars.json, " +
-			"and commit it nowhere"},
+		warn: "the file has the values in clear, and terraform keeps them in its state, in clear too",
+		then: "name it NAME.auto.tfvars.json, and commit it nowhere"},
 	{name: "dir", takes: isName, line: func(variable) (string, error) { return "", nil }, zeros: true, notText: true, folder: true,
-		warn: "the files have the values in clear; remove the folder when nothing reads it any more"},
+		warn: "the files have the values in clear", then: "remove the folder when nothing reads it any more"},
 	{name: "gh", takes: isVariable, line: ghLine, back: "ass env import FILE",
-		warn: "these lines have the values in clear; pipe them into: gh secret set -f -"},
+		warn: "these lines have the values in clear", then: "pipe them into: gh secret set -f -"},
 }
 
 // exportFormatNames are the names for --format of env export.
@@ -63,7 +63,7 @@ func notRead(name string) error {
 	case copyFormats[at].back == "":
 		return usagef("env import reads no %s", name)
 	}
-	return usagef("env import has no format %s; read it with: %s", name, copyFormats[at].back)
+	return usagef("env import has no format %s", name).hint("read it with: %s", copyFormats[at].back)
 }
 
 // secretMember is one member of the data of a Secret. All is in quotes: a key or base64 without them can be
@@ -167,7 +167,7 @@ func (a *app) mayMakeFolder(path string) error {
 	}
 	list, err := os.ReadDir(whole)
 	if err == nil && len(list) > 0 {
-		err = usagef("%s is not empty; name a folder that is, or that is not there yet", path)
+		err = usagef("%s is not empty", path).hint("name a folder that is, or that is not there yet")
 	}
 	return err
 }

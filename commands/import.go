@@ -43,7 +43,8 @@ func (importCmd) Help() string {
 func (c importCmd) Run(a *app) error {
 	format, ok := stores.Named(c.Format)
 	if !ok {
-		return usagef("the format must be one of %s; for a .env file: ass env import FILE", strings.Join(stores.Names(), ", "))
+		return usagef("the format must be one of %s", strings.Join(stores.Names(), ", ")).
+			hint("for a .env file: ass env import FILE")
 	}
 	if c.OnConflict != "" && !slices.Contains(onConflict, c.OnConflict) {
 		return usagef("--on-conflict must be update, skip or error")
@@ -79,8 +80,8 @@ func (c importCmd) Run(a *app) error {
 		}
 		return m.report(a, done)
 	})
-	if err == nil && !c.DryRun && !a.JSON && format.Program == "" && c.Source != "-" {
-		a.out.note("%s still has the secrets in clear; remove it once you have looked at the import", c.Source)
+	if err == nil && !c.DryRun && format.Program == "" && c.Source != "-" {
+		a.out.noteOf(sayf("%s still has the secrets in clear", c.Source).hint("remove it once you have looked at the import"))
 	}
 	return err
 }
@@ -95,7 +96,8 @@ func (c importCmd) namespace(a *app, format stores.Format) (tokens.Namespace, er
 		named = a.getenv(namespaceVariable)
 	}
 	if named == "" {
-		return tokens.Namespace{}, usagef("name the namespace for all of it with --namespace NS")
+		return tokens.Namespace{}, usagef("the import needs a namespace for all of it").
+			hint("name it with --namespace NS")
 	}
 	return tokens.ParseNamespace(named)
 }
@@ -164,13 +166,10 @@ func (m *storeImport) read(a *app, rules []*stores.Rule) error {
 	}
 	bad := func(err error) error {
 		var wrong *stores.Error
-		switch {
-		case !errors.As(err, &wrong):
+		if !errors.As(err, &wrong) {
 			return err
-		case wrong.Hint != "":
-			return usagef("%s: %v; nothing was imported; %s", name, err, wrong.Hint)
 		}
-		return usagef("%s: %v; nothing was imported", name, err)
+		return usagef("%s: %v; nothing was imported", name, err).hint("%s", wrong.Hint)
 	}
 	if m.content, err = m.format.Read(src); err != nil {
 		return bad(err)
@@ -268,9 +267,9 @@ func (m *storeImport) source(a *app) (src stores.Source, err error) {
 	case err != nil:
 		return src, err
 	case info.IsDir() && !m.format.Folder:
-		return src, usagef("%s is a folder; the format %s reads a file: %s", m.Source, m.format.Name, m.format.From)
+		return src, usagef("%s is a folder, and the format %s reads a file: %s", m.Source, m.format.Name, m.format.From)
 	case !info.IsDir() && m.format.Folder:
-		return src, usagef("%s is no folder; the format %s reads %s", m.Source, m.format.Name, m.format.From)
+		return src, usagef("%s is no folder, and the format %s reads %s", m.Source, m.format.Name, m.format.From)
 	case info.IsDir():
 		src.Root, err = os.OpenRoot(a.at(m.Source))
 		return src, err
@@ -285,8 +284,8 @@ func (m *storeImport) source(a *app) (src stores.Source, err error) {
 func (a *app) runnerOf(format stores.Format) (func([]byte, ...string) ([]byte, error), error) {
 	program, err := a.lookPath(format.Program)
 	if err != nil {
-		return nil, fmt.Errorf("the format %s needs the program %s, which is not on the PATH; install %s", format.Name, format.Program,
-			format.Package)
+		return nil, failf("the format %s needs the program %s, which is not on the PATH", format.Name, format.Program).
+			hint("install %s", format.Package)
 	}
 	var env []string
 	for _, pair := range a.env {
@@ -357,7 +356,7 @@ func complaint(said string) string {
 
 func (m *storeImport) report(a *app, done []vault.Imported) error {
 	answer := storeImportResult{DryRun: m.DryRun, Format: m.format.Name, Items: []importedItem{}, Namespace: m.ns.String(),
-		Notes: list(m.content.Notes), NotTaken: []notTaken{}}
+		Notes: []string{}, NotTaken: []notTaken{}}
 	var rows [][]cell
 	for i, d := range done {
 		item, path := m.content.Items[i], m.paths[i].String()
@@ -377,6 +376,9 @@ func (m *storeImport) report(a *app, done []vault.Imported) error {
 		answer.NotTaken = append(answer.NotTaken, notTaken(l))
 		rows = append(rows, []cell{{orElse(l.Name, "-"), ""}, {"not taken", yellow}, {}, {l.Reason, ""}})
 	}
+	for _, n := range m.content.Notes {
+		answer.Notes = append(answer.Notes, onOneLine(n.Text, n.Hint))
+	}
 	where := "the namespaces that they came from"
 	if m.ns != (tokens.Namespace{}) {
 		where = m.ns.String()
@@ -387,9 +389,9 @@ func (m *storeImport) report(a *app, done []vault.Imported) error {
 	if a.JSON {
 		return a.out.json(answer)
 	}
-	a.out.table(rows)
+	a.out.table(rows, paths)
 	for _, note := range m.content.Notes {
-		a.out.note("%s", note)
+		a.out.noteOf(sayf("%s", note.Text).hint("%s", note.Hint))
 	}
 	rest := ""
 	if answer.Skipped > 0 {

@@ -77,7 +77,7 @@ func (c *Content) assPair(values, list *node) error {
 			}
 		}
 		c.flatten(values, nil)
-		c.Notes = append(c.Notes, "without secrets list --json, the secrets keep their keys alone: no namespaces, types and tiers")
+		c.Notes = append(c.Notes, Note{Text: "without secrets list --json, the secrets keep their keys alone: no namespaces, types and tiers"})
 		return nil
 	}
 	if values == nil {

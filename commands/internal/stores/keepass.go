@@ -265,7 +265,7 @@ func (k *keePass) leftOf(e *entry, x *xnode, refers bool) {
 		e.left("%s of it", plural(len(h.below), "earlier version"))
 	}
 	if refers {
-		k.c.Notes = append(k.c.Notes, e.title()+" refers to another entry ({REF:…}), which is stored as it stands")
+		k.c.Notes = append(k.c.Notes, Note{Text: e.title() + " refers to another entry ({REF:…}), which is stored as it stands"})
 	}
 }
 

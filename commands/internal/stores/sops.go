@@ -95,8 +95,8 @@ func sopsFlat(s Source, in string) (*Content, error) {
 			}
 		}
 		if len(names) > 0 {
-			c.Notes = append(c.Notes, "to sops, the quotes around these values are a part of them, so they are stored: "+
-				strings.Join(names, ", ")+"; to read the file as a .env file: sops -d FILE | ass env import -")
+			c.Notes = append(c.Notes, Note{"to sops, the quotes around these values are a part of them, so they are stored: " +
+				strings.Join(names, ", "), "to read the file as a .env file: sops -d FILE | ass env import -"})
 		}
 	}
 	return c.checked()

@@ -50,11 +50,14 @@ type Left struct {
 	Reason string // what it is, and why it stays behind
 }
 
+// Note is what the person should know, and what they can do.
+type Note struct{ Text, Hint string }
+
 // Content is what a source gives.
 type Content struct {
 	Items []Item
 	Left  []Left
-	Notes []string // what the person should know of items that are taken
+	Notes []Note // what the person should know of items that are taken
 
 	entries, names uniqueNames
 }

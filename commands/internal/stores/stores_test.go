@@ -41,7 +41,7 @@ func show(c *Content, err error) string {
 		fmt.Fprintf(&b, "not %s: %s\n", l.Name, l.Reason)
 	}
 	for _, n := range c.Notes {
-		fmt.Fprintf(&b, "note: %s\n", n)
+		fmt.Fprintf(&b, "note: %s\n", strings.TrimSuffix(n.Text+"; "+n.Hint, "; "))
 	}
 	return b.String()
 }
