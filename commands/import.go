@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"ass/commands/internal/process"
 	"ass/commands/internal/stores"
@@ -177,7 +178,6 @@ func (m *storeImport) read(a *app, rules []*stores.Rule) error {
 	if m.paths, err = stores.Places(m.content, m.ns, rules); err != nil {
 		return bad(err)
 	}
-	m.sayMetadata()
 	if len(m.paths) == 0 {
 		return usagef("%s: nothing of it can be taken: %s", name, m.leftText())
 	}
@@ -188,7 +188,7 @@ func (m *storeImport) read(a *app, rules []*stores.Rule) error {
 			key = key[len(above)+1:]
 		}
 		item := m.content.Items[i]
-		m.items[i] = vault.Item{Key: key, Value: item.Value}
+		m.items[i] = vault.Item{Key: key, Value: item.Value, About: m.about(item)}
 		if m.Tier == 0 {
 			m.items[i].Tier = item.Tier
 		}
@@ -218,29 +218,55 @@ func (m *storeImport) leftText() string {
 	return strings.Join(said, "; ")
 }
 
-// sayMetadata names what the vault does not keep.
-func (m *storeImport) sayMetadata() {
-	described, tagged, expire := 0, 0, 0
-	for _, item := range m.content.Items {
-		if item.Description != "" {
-			described++
+// about returns what is said of an item. What a vault cannot keep of it is named as not taken.
+func (m *storeImport) about(item stores.Item) func(*vault.About) {
+	var changes []func(*vault.About)
+	take := func(what string, change func(*vault.About)) {
+		if err := vault.CheckSet(nil, vault.SetOptions{About: change}); err != nil {
+			_, why, _ := strings.Cut(err.Error(), ": ")
+			m.content.Left = append(m.content.Left, stores.Left{Name: item.FullName(), Reason: what + ": " + why})
+			return
 		}
-		if len(item.Tags) > 0 {
-			tagged++
-		}
-		if !item.Expires.IsZero() {
-			expire++
+		changes = append(changes, change)
+	}
+	if item.Description != "" {
+		take("its description", func(x *vault.About) { x.Description = item.Description })
+	}
+	if len(item.Tags) > 0 {
+		take("its tags", func(x *vault.About) {
+			x.Tags = map[string]string{}
+			for name, value := range item.Tags {
+				x.Tags[tagName(name)] = value
+			}
+		})
+	}
+	if len(item.Meta) > 0 {
+		take("what else is said of it", func(x *vault.About) { x.Metadata = item.Meta })
+	}
+	if !item.Expires.IsZero() {
+		take("when it expires", func(x *vault.About) { x.ExpiresAt = &item.Expires })
+	}
+	if item.RotateEvery != 0 {
+		take("how often it is rotated", func(x *vault.About) { x.RotateEvery = item.RotateEvery })
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return func(x *vault.About) {
+		for _, change := range changes {
+			change(x)
 		}
 	}
-	for _, of := range []struct {
-		n    int
-		what string
-	}{{described, "the description"}, {tagged, "the tags"}, {expire, "the time of expiry"}} {
-		if of.n > 0 {
-			m.content.Left = append(m.content.Left, stores.Left{Reason: of.what + " of " + plural(of.n, "value") +
-				", because a vault keeps none yet"})
+}
+
+// tagName puts a hyphen in the place of what the name of a tag cannot have: other stores allow spaces, for example.
+func tagName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.", r)) {
+			return r
 		}
-	}
+		return '-'
+	}, name)
 }
 
 // source opens what is to be read.

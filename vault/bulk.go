@@ -152,6 +152,8 @@ type Item struct {
 	Value []byte
 	Tier  tokens.Tier // 0 for that of the options
 	Type  string      // "" for that of the options
+
+	About func(*About) // changes what is said of the secret, if a version is written; nil for no change
 }
 
 // What an import does with a secret that is there already.
@@ -246,7 +248,7 @@ func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.P
 	for i, item := range items {
 		p, err := pathOf(ns, item)
 		if err == nil {
-			err = CheckSet(item.Value, SetOptions{Type: cmp.Or(item.Type, o.Type)})
+			err = CheckSet(item.Value, SetOptions{Type: cmp.Or(item.Type, o.Type), About: item.About})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", item.Key, err)
@@ -384,7 +386,8 @@ func (m *importing) logLast() error {
 // item decides on one item. If a version of it is to be written, item calls write.
 func (m *importing) item(i int, write func(writing) error) error {
 	p, value := m.paths[i], m.items[i].Value
-	w, err := m.planWrite(m.t, p, SetOptions{Tier: cmp.Or(m.items[i].Tier, m.o.Tier), Type: cmp.Or(m.items[i].Type, m.o.Type)})
+	w, err := m.planWrite(m.t, p, SetOptions{Tier: cmp.Or(m.items[i].Tier, m.o.Tier), Type: cmp.Or(m.items[i].Type, m.o.Type),
+		About: m.items[i].About})
 	var one *needsDecision
 	if errors.As(err, &one) {
 		if m.o.DryRun { // a dry run makes no requests

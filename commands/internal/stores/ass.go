@@ -2,6 +2,8 @@ package stores
 
 import (
 	"encoding/base64"
+	"strconv"
+	"time"
 )
 
 // Another vault of ass: what env export --format json --allow '*' writes, and secrets list
@@ -123,7 +125,7 @@ func (c *Content) assPair(values, list *node) error {
 
 // described is a secret with what its list says of it, without the value.
 func described(n *node) (Item, error) {
-	item := Item{Name: inPath(n.str("path")), At: lineText(n.line), Type: n.str("secret_type"), Description: n.str("description")}
+	item := Item{Name: inPath(n.str("path")), At: lineText(n.line), Type: n.str("secret_type")}
 	if len(item.Name) < 2 {
 		return item, wrong(item.At, "its path is not a whole one")
 	}
@@ -132,10 +134,33 @@ func described(n *node) (Item, error) {
 			return item, wrong(item.At, "its tier %s is not one", quoted(tier))
 		}
 	}
-	if tags := n.get("tags"); tags != nil {
-		item.Tags = map[string]string{}
-		for i := range tags.members {
-			item.Tags[tags.members[i].name] = tags.members[i].node.text
+	said := n.get("metadata")
+	if said == nil {
+		return item, nil
+	}
+	item.Tags, item.Meta = map[string]string{}, map[string]string{}
+	for i := range said.members {
+		switch name, value := said.members[i].name, &said.members[i].node; name {
+		case "description":
+			item.Description = value.text
+		case "tags":
+			for i := range value.members {
+				item.Tags[value.members[i].name] = value.members[i].node.text
+			}
+		case "expires_at":
+			at, err := time.Parse(time.RFC3339, value.text)
+			if err != nil {
+				return item, wrong(lineText(value.line), "expires_at is not a time")
+			}
+			item.Expires = at
+		case "rotate_every":
+			seconds, err := strconv.ParseInt(value.text, 10, 64)
+			if err != nil {
+				return item, wrong(lineText(value.line), "rotate_every is not a number of seconds")
+			}
+			item.RotateEvery = seconds
+		default:
+			item.Meta[name] = value.text
 		}
 	}
 	return item, nil

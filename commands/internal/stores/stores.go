@@ -29,7 +29,9 @@ type Item struct {
 	Tier        tokens.Tier       // 0 if the store does not say
 	Description string            // what the store says of it
 	Tags        map[string]string // by which the store finds it; those without a value have ""
+	Meta        map[string]string // what else is said of it, by name
 	Expires     time.Time         // when the store calls it expired; zero for never
+	RotateEvery int64             // how often it should get another value, in seconds; 0 for no rule
 }
 
 // FullName joins the name of an item with slashes.
