@@ -82,7 +82,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 
 	commands = [][]string{
 		{"status"}, {"whoami"},
-		{"secrets", "list"}, {"secrets", "due"}, {"secrets", "describe", "production/K08", "--description", "x"},
+		{"secrets", "list"}, {"secrets", "due"}, {"secrets", "diff", "production/K01"}, {"secrets", "find", "K"}, {"secrets", "describe", "production/K08", "--description", "x"},
 		{"secrets", "get", "production/K03"}, {"secrets", "get", "production/K01", "--version", "1"},
 		{"secrets", "set", "production/K04", "hunter2"}, {"secrets", "set", "production/NEW", "hunter2"},
 		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},

@@ -118,7 +118,7 @@ func (secretsDescribe) Help() string {
 stays as it is. None of this is encrypted, as paths are not, so it is no place for
 what is secret. "" or never takes back what was said:
 
-  ass secrets describe prod/DB --description "the shop's database" --tag team=shop
+  ass secrets describe prod/DB --description "the shop's data" --tag team=shop
   ass secrets describe prod/DB --expires 2027-01-01 --rotate-every 90d
   ass secrets describe prod/DB --description "" --tag team= --expires never`
 }

@@ -28,9 +28,10 @@ which reads back every byte, or the export fails and names the key:
 
 Four more make a copy for another store, in clear:
 
-  kubernetes  the manifest of a Secret         tfvars  NAME.auto.tfvars.json of terraform
-  gh          lines for gh secret set -f -     dir     a file for each key, in --output DIR,
-                                                       for compose and LoadCredential=
+  kubernetes  the manifest of a Secret
+  tfvars      NAME.auto.tfvars.json of terraform
+  gh          lines for gh secret set -f -
+  dir         a file for each key in --output DIR, as compose and systemd read
 
 Secrets are left out, and named, where the variable would act on the program that gets it
 (PATH, BASH_ENV, NODE_OPTIONS and the like; docs/env.md), or can be no variable.`

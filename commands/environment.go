@@ -31,6 +31,7 @@ var settable = []string{
 var notHere = map[string][]string{
 	"namespace":   {"agents create", "audit"},          // a limit, and a filter; ASS_NAMESPACE is a default
 	"description": {"secrets set", "secrets describe"}, // of an agent
+	"type":        {"secrets list", "secrets find"},    // a filter; ASS_TYPE is for what is stored
 }
 
 // flagOnlyGroup are flags that the command line alone sets, for one reason.
@@ -51,7 +52,7 @@ var flagOnly = []flagOnlyGroup{
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map"}},
-	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within", "agent", "token", "action", "since", "until", "archive", "expect"}},
+	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within", "older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect"}},
 	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }

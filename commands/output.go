@@ -111,6 +111,26 @@ func (o *output) value(b []byte, raw bool) {
 	o.write("\n")
 }
 
+// diff prints a unified diff: on a terminal in colours, and with what it would not show escaped.
+func (o *output) diff(text []byte) {
+	if !o.tty {
+		o.print(text)
+		return
+	}
+	for line := range bytes.Lines(visible(text)) {
+		colour := ""
+		switch {
+		case bytes.HasPrefix(line, []byte("--- ")), bytes.HasPrefix(line, []byte("+++ ")), line[0] == '@':
+			colour = dim
+		case line[0] == '-':
+			colour = red
+		case line[0] == '+':
+			colour = green
+		}
+		o.write(o.colour(colour, string(bytes.TrimSuffix(line, []byte("\n")))) + "\n")
+	}
+}
+
 // visible escapes what a terminal does not show as itself, but for newlines and tabs. It returns b if there is nothing of
 // that kind. An escape is longer than what it stands for.
 func visible(b []byte) []byte {

@@ -356,6 +356,15 @@ type (
 		Changed []string `json:"changed"` // parts of the description that were not so before
 	}
 
+	diffResult struct {
+		Path     string `json:"path"`
+		From     uint64 `json:"from"`
+		To       uint64 `json:"to"`
+		Same     bool   `json:"same"`
+		Revealed bool   `json:"revealed"` // the diff has the values
+		Diff     string `json:"diff"`
+	}
+
 	dueResult struct {
 		Items []dueJSON `json:"items"`
 	}

@@ -129,8 +129,13 @@ func TestResults(t *testing.T) {
 	do("secrets get", "a/B")
 	do("secrets rollback", "a/K --to 1 --force")
 	do("secrets history", "a/K")
+	env = append(env, "EDITOR=go env") // which prints something, and changes no file
+	do("secrets edit", "a/K --file-on-disk")
+	do("secrets diff", "a/K")
 	do("secrets describe", "a/K --description text --tag a=b --expires 900d --rotate-every 90d --meta c=d")
 	do("secrets due", "")
+	do("secrets find", "text")
+	do("secrets list", "--all")
 	do("secrets delete", "a/K --force")
 	do("secrets list", "a --deleted")
 	do("secrets restore", "a/K")

@@ -15,8 +15,11 @@ type secretsGroup struct {
 	Flags namespaceFlag `embed:""`
 
 	List     secretsList     `cmd:"" aliases:"ls" help:"List the secrets in a namespace and below it."`
+	Find     secretsFind     `cmd:"" help:"Look for secrets by path, description or tag."`
 	Get      secretsGet      `cmd:"" help:"Print the value of a secret."`
 	Set      secretsSet      `cmd:"" help:"Create or update a secret."`
+	Edit     secretsEdit     `cmd:"" help:"Change a value in your editor."`
+	Diff     secretsDiff     `cmd:"" help:"Compare two versions of a secret."`
 	Describe secretsDescribe `cmd:"" help:"Say what a secret is for, and when it expires or should be rotated."`
 	Due      secretsDue      `cmd:"" help:"List what expires, or should have another value; exit code 9 if there is any."`
 	Delete   secretsDelete   `cmd:"" aliases:"rm" help:"Delete a secret; its versions stay until it is purged."`
@@ -76,20 +79,30 @@ func tierCell(t tokens.Tier) cell {
 
 type secretsList struct {
 	In      string `arg:"" optional:"" name:"namespace" help:"Namespace to list; the default one if omitted, '*' for the namespaces that there are."`
+	All     bool   `help:"List the secrets of all namespaces; on a terminal, as a tree."`
 	Deleted bool   `help:"List the deleted secrets, which can be restored."`
+	choosing
 }
 
 func (c secretsList) Run(a *app) error {
-	if c.In == "*" {
+	if c.In == "*" && !c.All {
 		return c.namespaces(a)
 	}
-	named, err := a.namedOnce(trimNamespace(c.In), a.namespace)
-	if err != nil {
+	if c.All && c.In != "" && c.In != "*" {
+		return usagef("--all is every namespace").hint("leave %s out", c.In)
+	}
+	if _, _, _, err := c.check(); err != nil {
 		return err
 	}
-	ns, err := a.defaultNamespace(named)
-	if err != nil {
-		return err
+	var ns tokens.Namespace
+	if !c.All {
+		named, err := a.namedOnce(trimNamespace(c.In), a.namespace)
+		if err == nil {
+			ns, err = a.defaultNamespace(named)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
 		a.manyRecords()
@@ -100,32 +113,22 @@ func (c secretsList) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			items := make([]secretJSON, len(list))
-			for i, secret := range list {
-				items[i] = jsonOf(secret)
-			}
-			return a.out.json(secretsResult{Namespace: ns.String(), Items: items})
+		there := len(list)
+		found, err := c.choose(a, s, list)
+		if err == nil {
+			err = c.print(a, orElse(ns.String(), "*"), found, c.All)
 		}
-		due, err := s.Dates(list)
-		if err != nil {
-			return err
-		}
-		rows, cells := make([][]cell, len(list)), make([][4]cell, len(list))
-		for i, secret := range list {
-			cells[i] = [...]cell{{secret.Path.String(), ""}, {secret.Type, ""}, tierCell(secret.Tier), {a.when(secret.UpdatedAt),
-				dim}}
-			rows[i] = cells[i][:]
-			if secret.About != nil {
-				rows[i] = append(rows[i], a.aboutCells(due[i])...)
-			}
-		}
-		a.out.table(rows, paths)
-		if len(list) == 0 {
+		switch {
+		case err != nil || a.JSON || len(found) > 0:
+		case there > 0:
+			a.out.note("none of %s is as the flags ask", plural(there, "secret"))
+		case c.All:
+			a.out.noteOf(sayf("no secrets yet").hint("store one with: ass secrets set NAMESPACE/KEY"))
+		default:
 			a.out.noteOf(sayf("no secrets in %s", ns).
 				hint("%s", otherNamespaces(s, ns)))
 		}
-		return nil
+		return err
 	})
 }
 

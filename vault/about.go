@@ -193,6 +193,23 @@ func (s *Session) Dates(list []Secret) ([]Due, error) {
 	})
 }
 
+// Current returns the current version of a secret, without its value. Deleted secrets have one, too.
+func (s *Session) Current(secret Secret) (v Version, err error) {
+	return v, s.view(func(t *tx) error {
+		if err := s.cannot(tokens.Read, secret.Path); err != nil {
+			return err
+		}
+		body, r, err := versionKind.get(t, versionKey(secret.Path, secret.Version))
+		if err != nil {
+			return err
+		}
+		body.by = r.by
+		from := body.origin()
+		v = Version{secret.Version, body.Tier, from.By, body.CreatedAt, secret.DeletedAt == nil, secret.DeletedAt != nil, from.Unattested}
+		return nil
+	})
+}
+
 // due finds the dates of a secret. The time to rotate counts from the value that is current.
 func (t *tx) due(secret Secret) (Due, error) {
 	d := Due{Secret: secret}

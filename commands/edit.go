@@ -1,0 +1,224 @@
+package commands
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"ass/commands/internal/process"
+	"ass/tokens"
+	"ass/vault"
+)
+
+type secretsEdit struct {
+	Path       string `arg:"" help:"Secret to edit, such as production/gemini/GEMINI_API_KEY."`
+	FileOnDisk bool   `name:"file-on-disk" help:"If no folder in memory is here, let the value be in a file on the disk meanwhile."`
+	asking
+}
+
+func (secretsEdit) Help() string {
+	return `Opens the value in $VISUAL or $EDITOR, in a file that only you can read, in a folder in
+memory. When the editor ends, the file is gone, and what it has is the next version; if
+nothing was changed, nothing is stored. An editor may keep copies elsewhere (backups,
+undo files, plugins): look at its settings.`
+}
+
+func (c secretsEdit) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	editor := strings.Fields(orElse(a.getenv("VISUAL"), a.getenv("EDITOR")))
+	if len(editor) == 0 {
+		return usagef("neither VISUAL nor EDITOR names an editor").hint("set one of them, or pipe the value into: ass secrets set %s", shellWord(p.String()))
+	}
+	var before vault.Secret
+	var value []byte
+	err = a.withSession(access{}, func(s *vault.Session) (err error) {
+		before, value, err = s.Get(p, 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer clear(value)
+	edited, err := c.edit(a, editor, p.Key(), value)
+	if err != nil {
+		return err
+	}
+	defer clear(edited)
+	if bytes.Equal(edited, value) {
+		return a.answer(storedResult{jsonOf(before), false}, func() {
+			a.out.line("Nothing changed: %s stays at v%d", p, before.Version)
+		})
+	}
+	if len(edited) == 0 {
+		return usagef("value: it is empty, so nothing was stored at %s", p).
+			hint("to store an empty value: ass secrets set %s --allow-empty", shellWord(p.String()))
+	}
+	o := vault.SetOptions{IfVersion: &before.Version}
+	if err := vault.CheckSet(edited, o); err != nil {
+		return err
+	}
+	return a.withSession(access{}, func(s *vault.Session) error {
+		secret, was, err := s.Set(p, edited, o)
+		if err != nil {
+			return err
+		}
+		return a.wrote(secret, was, "stored at")
+	})
+}
+
+// edit runs the editor with a value, and returns what it made of it.
+func (c secretsEdit) edit(a *app, editor []string, name string, value []byte) (edited []byte, err error) {
+	memory, onDisk := a.fileFolders()
+	process.SweepFiles(memory...)
+	dir, found := process.MemoryFolder(memory...)
+	switch {
+	case found:
+	case c.FileOnDisk:
+		dir = onDisk
+	default:
+		return nil, usagef("an editor needs a file, and neither XDG_RUNTIME_DIR nor /dev/shm is a folder in memory here").
+			hint("to let it be on the disk: --file-on-disk")
+	}
+	files, err := process.WriteFiles(a.unfinished(), dir, []process.File{{Name: name, Content: value}})
+	if err != nil {
+		return nil, withRoom(err)
+	}
+	defer func() {
+		if rerr := files.Remove(); rerr != nil {
+			err = errors.Join(err, fmt.Errorf("the file with the value could not be removed: %w", rerr))
+		}
+	}()
+	file := files.Path(name)
+	if err := os.Chmod(file, 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(editor[0], append(editor[1:], file)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = a.in, a.out.w, a.out.errw, a.dir
+	if !a.out.tty {
+		cmd.Stdout = a.out.errw // stdout has the answer
+	}
+	cmd.Env = a.env
+	for _, name := range keyVariables {
+		cmd.Env = dropVariable(cmd.Env, name)
+	}
+	stop := make(chan os.Signal, 1) // Ctrl-C is the editor's, and the file must go
+	signal.Notify(stop, os.Interrupt)
+	defer signal.Stop(stop)
+	oneStart.Lock()
+	err = process.Start(cmd)
+	oneStart.Unlock()
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the editor %s failed, so nothing was stored: %w", editor[0], err)
+	}
+	edited, err = os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("what the editor left cannot be read, so nothing was stored: %w", err)
+	}
+	if n := len(edited) - 1; n >= 0 && edited[n] == '\n' && !bytes.HasSuffix(value, []byte("\n")) {
+		edited = edited[:n] // editors end the last line
+	}
+	return edited, nil
+}
+
+type secretsDiff struct {
+	Path   string  `arg:"" help:"Secret to compare versions of, such as production/gemini/GEMINI_API_KEY."`
+	From   *uint64 `help:"The older version; the one before --to if omitted." placeholder:"N"`
+	To     *uint64 `help:"The newer version; the current one if omitted." placeholder:"M"`
+	Reveal bool    `help:"Show the values; without it, only which lines differ, and how long they are."`
+	asking
+	logging
+}
+
+func (secretsDiff) Help() string {
+	return `Compares two versions, line by line. Values are masked: what is shown is which lines
+differ, and how long they are. Both versions are read, and the log says so.`
+}
+
+func (c secretsDiff) Run(a *app) error {
+	p, err := a.path(c.Path)
+	if err != nil {
+		return err
+	}
+	a.unlogged = c.Unlogged
+	return a.withSession(access{}, func(s *vault.Session) error {
+		from, to, err := c.versions(s, p)
+		if err != nil {
+			return err
+		}
+		var values [2][]byte
+		for i, n := range []uint64{from, to} {
+			if _, values[i], err = s.Get(p, n); err != nil {
+				return err
+			}
+			defer clear(values[i])
+		}
+		names := [2]string{fmt.Sprintf("%s v%d", p, from), fmt.Sprintf("%s v%d", p, to)}
+		same := bytes.Equal(values[0], values[1])
+		ended := values
+		if newline := []byte("\n"); !bytes.HasSuffix(values[0], newline) && !bytes.HasSuffix(values[1], newline) {
+			ended = [2][]byte{append(bytes.Clone(values[0]), '\n'), append(bytes.Clone(values[1]), '\n')} // no remark about both
+		}
+		var text []byte
+		if !same {
+			text = diff.Diff(names[0], ended[0], names[1], ended[1])
+			if !c.Reveal {
+				text = maskDiff(text)
+			}
+		}
+		return a.answer(diffResult{Path: p.String(), From: from, To: to, Same: same, Revealed: c.Reveal, Diff: string(text)}, func() {
+			if same {
+				a.out.line("%s: v%d and v%d are the same", p, from, to)
+				return
+			}
+			_, body, _ := bytes.Cut(text, []byte("\n")) // without the line "diff A B"
+			a.out.diff(body)
+		})
+	})
+}
+
+// versions returns the numbers of the versions to compare.
+func (c secretsDiff) versions(s *vault.Session, p tokens.Path) (from, to uint64, err error) {
+	secret, list, err := s.History(p)
+	if err != nil {
+		return 0, 0, err
+	}
+	to = secret.Version
+	if c.To != nil {
+		to = *c.To
+	}
+	if c.From != nil {
+		return *c.From, to, nil
+	}
+	for _, v := range list { // the newest first
+		if v.Number < to && !v.Deleted {
+			return v.Number, to, nil
+		}
+	}
+	return 0, 0, errorf(vault.ErrNotFound, "%s has no version before v%d", p, to).hint("its versions: ass secrets history %s", shellWord(p.String()))
+}
+
+// maskDiff masks the values in a diff. It shows no names either: in a value of one line, what stands before a = or a : may be
+// the secret itself.
+func maskDiff(text []byte) []byte {
+	var out bytes.Buffer
+	for i, line := range bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) {
+		if i < 3 || bytes.HasPrefix(line, []byte("@@")) || bytes.HasPrefix(line, []byte(`\ `)) {
+			fmt.Fprintf(&out, "%s\n", line)
+			continue
+		}
+		fmt.Fprintf(&out, "%s•••• (%s)\n", line[:1], plural(len(line)-1, "byte"))
+	}
+	return out.Bytes()
+}
