@@ -295,6 +295,71 @@ func TestRestoreChecksTheBackupAgain(t *testing.T) {
 	}
 }
 
+// Whatever somebody changes in the backup meanwhile, also what a restore does not copy, is noticed. So is a whole other
+// backup, and a plan that nobody made.
+func TestRestoreOfAnotherBackup(t *testing.T) {
+	v := newVictim(t)
+	v.agent("ci")
+	before := v.backUp()
+	v.do(func(s *Session) { v.set(s, "a/K", "newer") })
+	file := v.backUp()
+	whole, err1 := os.ReadFile(file)
+	other, err2 := os.ReadFile(before)
+	if err := errors.Join(err1, err2, os.Remove(v.path)); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := PlanRestore(v.path, file, v.owner, v.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, plan Restoration, want error) {
+		t.Helper()
+		if _, err := Restore(v.path, file, v.owner, plan, v.opts); !errors.Is(err, want) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := os.Lstat(v.path); err == nil {
+			t.Fatalf("%s: something was put in the vault's place", what)
+		}
+	}
+	changed := 0
+	copied := &victim{t: t, path: file, owner: v.owner}
+	for _, bucket := range allBuckets(newestFormat) {
+		var k, value []byte
+		copied.edit(func(b func(string) *bbolt.Bucket) {
+			at, is := b(bucket).Cursor().First()
+			k, value = bytes.Clone(at), bytes.Clone(is)
+		})
+		if k == nil {
+			continue
+		}
+		value[len(value)-1] ^= 1
+		copied.give(bucket, k, value)
+		want := ErrDamaged
+		if bucket == bucketMeta { // the counts come first, and nothing is decided on them
+			want = ErrConflict
+		}
+		refused(bucket, plan, want)
+		if err := os.WriteFile(file, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		changed++
+	}
+	if changed < 7 {
+		t.Errorf("only %d buckets have records", changed)
+	}
+	if err := os.WriteFile(file, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a backup from before", plan, ErrConflict)
+	if err := os.WriteFile(file, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("no plan", Restoration{}, ErrConflict)
+	if _, err := Restore(v.path, file, v.owner, plan, v.opts); err != nil {
+		t.Error(err)
+	}
+}
+
 // A backup can be restored over its vault even if the root, the id or the format of that
 // vault is damaged.
 func TestRestoreOverAHurtBeginning(t *testing.T) {

@@ -140,14 +140,21 @@ func OpenCopy(path string, o Options) (*Vault, error) {
 }
 
 // VerifyBackup checks a backup as [Session.Check] checks a vault.
-func VerifyBackup(path string, id *Identity, o Options) (r Report, err error) {
+func VerifyBackup(path string, id *Identity, o Options) (Report, error) {
+	return verifyBackup(path, id, o, nil)
+}
+
+// verifyBackup is VerifyBackup. If found is not nil, it gets what a restore needs.
+func verifyBackup(path string, id *Identity, o Options, found *verifiedCopy) (r Report, err error) {
 	v, err := OpenCopy(path, o)
 	if err != nil {
 		return r, err
 	}
 	s, err := v.Owner(id)
 	if err == nil {
-		r, err = s.Check()
+		check := newVerification(s)
+		check.backup = found
+		r, err = s.check(check)
 	}
 	return r, errors.Join(err, v.Close())
 }

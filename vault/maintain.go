@@ -13,8 +13,15 @@ import (
 
 // Check is [Session.Verify] with every stored value opened. It also runs bbolt's own
 // check of all pages, including free ones.
-func (s *Session) Check() (Report, error) {
-	r, err := s.Verify(true)
+func (s *Session) Check() (Report, error) { return s.check(newVerification(s)) }
+
+// check is Check with a new verification.
+func (s *Session) check(v *verification) (Report, error) {
+	v.values = true
+	if err := s.mayOnlyOwner("verify the vault", "", ""); err != nil {
+		return v.Report, err
+	}
+	r, err := v.verify()
 	if err != nil {
 		return r, err
 	}

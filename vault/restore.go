@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -44,6 +45,8 @@ type Restoration struct {
 
 	Replaced string // where the replaced file is kept
 	Epoch    uint32 // the new epoch; 0 before the restore is done
+
+	backup *verifiedCopy // what the plan is about
 }
 
 // PlanRestore returns what a restore of a backup to path will do. It changes nothing. If
@@ -52,29 +55,35 @@ type Restoration struct {
 // error is [ErrExists].
 func PlanRestore(path, backup string, id *Identity, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
-	report, err := VerifyBackup(backup, id, o)
+	r.plan.backup = &verifiedCopy{wrote: map[string]uint64{}, walked: walked{}}
+	report, err := verifyBackup(backup, id, o, r.plan.backup)
 	if err == nil {
 		err = report.Err(backup, "the backup failed its verification, so nothing was restored")
 	}
-	if err != nil {
-		return Restoration{}, err
+	if err == nil {
+		err = r.makePlan()
 	}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, errMeanwhile) {
+		err = fault.New(ErrConflict, "%s was changed while it was read", backup).Hint("run it again")
+	}
+	return r.plan, err
+}
+
+func (r *restore) makePlan() error {
+	if _, err := os.Lstat(r.path); errors.Is(err, fs.ErrNotExist) {
 		r.nothing = true // also if a vault is made there by now: it would be read without its lock
-		err := r.read()
-		return r.plan, errors.Join(err, r.close())
+		return errors.Join(r.read(), r.close())
 	}
-	lock, err := disk.LockBeside(path, true, r.o.lock())
+	lock, err := disk.LockBeside(r.path, true, r.o.lock())
 	if err != nil {
-		return Restoration{}, err
+		return err
 	}
 	defer lock.Release()
-	err = r.read()
-	return r.plan, errors.Join(err, r.close())
+	return errors.Join(r.read(), r.close())
 }
 
 // Restore does what [PlanRestore] planned, and returns the completed plan. If the vault
-// or the backup has changed since then, the error is [ErrConflict].
+// or the backup has changed since then, the error is [ErrConflict], or [ErrDamaged] if the backup is no longer valid.
 func Restore(path, backup string, id *Identity, planned Restoration, o Options) (Restoration, error) {
 	r := &restore{path: path, backup: backup, id: id, o: o.withDefaults()}
 	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {
@@ -86,23 +95,31 @@ func Restore(path, backup string, id *Identity, planned Restoration, o Options) 
 	}
 	defer lock.Release()
 	defer r.close()
-	if err := r.read(); err != nil {
-		return r.plan, err
+	if r.plan.backup = planned.backup; r.plan.backup == nil { // it is no plan
+		return r.plan, errPlan
 	}
-	// Check again: the file was not locked while a person read the plan.
-	report, err := r.from.Check()
+	if err = r.read(); err == nil && !reflect.DeepEqual(r.plan, planned) {
+		err = errPlan
+	}
 	if err == nil {
-		err = report.Err(backup, "the backup no longer passes its verification, so nothing was restored")
+		err = r.do() // which completes the plan
 	}
-	if err != nil {
-		return r.plan, err
+	if errors.Is(err, errMeanwhile) {
+		err = r.changed()
 	}
-	if !reflect.DeepEqual(r.plan, planned) {
-		return r.plan, fault.New(ErrConflict, "the vault or the backup changed after the plan was shown").
-			Hint("run it again")
-	}
-	err = r.do() // which completes the plan
 	return r.plan, err
+}
+
+var errPlan = fault.New(ErrConflict, "the vault or the backup changed after the plan was shown").Hint("run it again")
+
+// changed returns the error for a backup that is not what was verified: the file was not locked while a person read the
+// plan. If it has a problem now, the error names it.
+func (r *restore) changed() error {
+	report, err := VerifyBackup(r.backup, r.id, r.o)
+	if err == nil {
+		err = report.Err(r.backup, "the backup no longer passes its verification, so nothing was restored")
+	}
+	return cmp.Or(err, errPlan)
 }
 
 // restore is one run of a restore.
@@ -188,7 +205,7 @@ func (r *restore) do() error {
 	}
 	var end mark
 	err := r.from.viewUnchecked(func(old *tx) (err error) {
-		if err := old.readHead(); err != nil {
+		if err := r.readHead(old); err != nil {
 			return err
 		}
 		end, err = prepareFile(r.path, next, func(w *builder) error {
@@ -197,7 +214,10 @@ func (r *restore) do() error {
 			if err := r.fill(old, next, w); err != nil {
 				return err
 			}
-			return old.checkDigest() // nobody has taken a record away while it was read
+			if err := old.walkRest(); err != nil {
+				return err
+			}
+			return r.isVerified(old)
 		})
 		return err
 	})
@@ -223,6 +243,27 @@ func (r *restore) do() error {
 	}
 	r.plan.Epoch = next.epoch.N
 	return err
+}
+
+// readHead reads the head of the backup, which must be that of the verified one. What t walks through from here on can be
+// compared with it; see isVerified.
+func (r *restore) readHead(t *tx) error {
+	t.walked = walked{}
+	err := t.readHead()
+	if err == nil && t.mark() != r.plan.backup.end {
+		err = errMeanwhile
+	}
+	return err
+}
+
+// isVerified returns an error unless what t has walked through is what was verified.
+func (r *restore) isVerified(t *tx) error {
+	for bucket, sum := range t.walked {
+		if sum != r.plan.backup.walked[bucket] {
+			return errMeanwhile
+		}
+	}
+	return nil
 }
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {

@@ -181,7 +181,7 @@ func (h *history) raisedBy(at where, r record) {
 
 // compare makes the plan.
 func (r *restore) compare(t *tx) error {
-	if err := t.readHead(); err != nil {
+	if err := r.readHead(t); err != nil {
 		return err
 	}
 	p, h := &r.plan, r.history
@@ -226,55 +226,56 @@ func (r *restore) compare(t *tx) error {
 			r.last = h.last
 		}
 	}
-	here := map[string]bool{}
-	err = t.walk(bucketSecrets, nil, func(k, v []byte) error {
-		head, _, err := secretKind.read(t, k, v)
-		if err != nil {
-			return err
-		}
-		path, err := tokens.ParsePath(string(k))
-		if err != nil {
-			return err
-		}
-		here[string(k)] = true
-		if head.DeletedAt == nil {
-			p.Secrets++
-		}
-		if h == nil {
-			return nil
-		}
-		now := h.records[string(k)]
-		// If the log is undamaged but does not mention the secret, that part was archived.
-		gone := now == nil && h.problem == "" || now != nil && (now.Gone || now.Deleted)
-		if head.DeletedAt == nil && gone {
-			p.Returning = append(p.Returning, string(k))
-		} else if now.there() {
-			written, err := t.writtenBy(path, now.Version)
-			if err != nil {
+	for _, name := range slices.Sorted(maps.Keys(p.backup.heads)) {
+		if head := p.backup.heads[name]; head != nil { // else it is an agent
+			if err := r.compareSecret(name, *head); err != nil {
 				return err
 			}
-			if told, _ := now.version(now.Version); written != told.Seq {
-				p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", k, versionName(now.Version), versionOf(head.Version,
-					now.Version)))
-			}
 		}
-		if tier := h.tiers[string(k)]; tier > head.Tier {
-			r.raise[path] = tier
-			p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", k, tier))
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	if h != nil {
 		for _, name := range slices.Sorted(maps.Keys(h.records)) {
-			if r := h.records[name]; !r.Gone && !r.Deleted && !here[name] && !isAgentID(name) {
+			if r := h.records[name]; !r.Gone && !r.Deleted && p.backup.heads[name] == nil && !isAgentID(name) {
 				p.Leaving = append(p.Leaving, name)
 			}
 		}
 	}
-	return r.planAgents(t)
+	if err := r.planAgents(t); err != nil {
+		return err
+	}
+	return r.isVerified(t)
+}
+
+// compareSecret adds to the plan what becomes of a secret of the backup.
+func (r *restore) compareSecret(name string, head secretBody) error {
+	path, err := tokens.ParsePath(name)
+	if err != nil {
+		return err
+	}
+	p, h := &r.plan, r.history
+	if head.DeletedAt == nil {
+		p.Secrets++
+	}
+	if h == nil {
+		return nil
+	}
+	now := h.records[name]
+	// If the log is undamaged but does not mention the secret, that part was archived.
+	gone := now == nil && h.problem == "" || now != nil && (now.Gone || now.Deleted)
+	if head.DeletedAt == nil && gone {
+		p.Returning = append(p.Returning, name)
+	} else if now.there() {
+		// In format 1, a version number can be used again after a purge.
+		if told, _ := now.version(now.Version); p.backup.wrote[string(versionKey(path, now.Version))] != told.Seq {
+			p.Older = append(p.Older, fmt.Sprintf("%s (%s → %s)", name, versionName(now.Version), versionOf(head.Version,
+				now.Version)))
+		}
+	}
+	if tier := h.tiers[name]; tier > head.Tier {
+		r.raise[path] = tier
+		p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", name, tier))
+	}
+	return nil
 }
 
 // has reports whether the history includes the entry that this machine has seen.
@@ -287,18 +288,6 @@ func (h *history) has(seen mark) bool {
 		found = found || audit.Seq(k) == seen.Seq && macOf(v) == seen.MAC
 	}
 	return found
-}
-
-// writtenBy returns the number of the log entry that wrote a version, 0 if there is no
-// such version. In format 1, a version number can be used again after a purge.
-func (t *tx) writtenBy(p tokens.Path, n uint64) (uint64, error) {
-	k := versionKey(p, n)
-	v, err := t.get(bucketVersions, k)
-	if v == nil || err != nil {
-		return 0, err
-	}
-	body, _, err := versionKind.decode(t.hasher, k, v)
-	return body.origin().Seq, err
 }
 
 func versionOf(n, other uint64) string {

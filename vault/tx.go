@@ -61,6 +61,7 @@ type tx struct {
 	root     *keys.Root        // of the owner; nil in the sessions of others
 	logPlace audit.Place       // where the entries belong
 	instead  func(audit.Event) // gets the entries in place of the log; see readUnlogged
+	walked   walked            // sums of what is walked through; nil if nobody asks for them
 }
 
 // view runs fn on the vault and keeps no changes.
@@ -417,7 +418,7 @@ func (t *tx) remove(bucket string, k []byte) error {
 
 // count returns the number of records in a bucket.
 func (t *tx) count(bucket string) (n int, err error) {
-	err = t.walk(bucket, nil, func(_, _ []byte) error { n++; return nil })
+	err = t.b.Walk(bucket, nil, func(_, _ []byte) error { n++; return nil })
 	return n, err
 }
 
@@ -455,5 +456,8 @@ func (t *tx) signer(of *rules, by string) signer {
 // walk calls fn for every key of a bucket that begins with prefix, in order,
 // with the stored bytes. Both are valid until fn returns.
 func (t *tx) walk(bucket string, prefix []byte, fn func(k, v []byte) error) error {
+	if t.walked != nil && len(prefix) == 0 {
+		return t.walkSummed(bucket, fn)
+	}
 	return t.b.Walk(bucket, prefix, fn)
 }

@@ -137,6 +137,9 @@ func (v *verification) behind(walked *error) iter.Seq2[[]byte, []byte] {
 }
 
 func (v *verification) walkLog(start []byte, fn func(k, val []byte) error) error {
+	if start == nil {
+		return v.t.walk(bucketAudit, nil, fn)
+	}
 	return v.t.b.WalkFrom(bucketAudit, start, nil, fn)
 }
 

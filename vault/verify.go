@@ -90,7 +90,15 @@ func (v *verification) verify() (Report, error) {
 	}
 	err := v.s.viewUnchecked(func(t *tx) error {
 		v.t, t.both = t, true // the owner's MACs prove nothing to agents
-		return v.run()
+		if v.backup == nil {
+			return v.run()
+		}
+		t.walked = v.backup.walked
+		if err := v.run(); err != nil {
+			return err
+		}
+		v.backup.end, v.backup.heads = t.mark(), v.met
+		return t.walkRest()
 	})
 	return v.Report, err
 }
@@ -105,6 +113,7 @@ type verification struct {
 	again  bool                   // begin where an earlier verification ended
 	met    map[string]*secretBody // by path or agent id: what is there; nil unless it is a head that holds
 	grants map[string]bool        // by grantee: whether its grant is valid
+	backup *verifiedCopy          // gets what a restore needs; nil if there is none
 
 	headHolds bool
 
@@ -379,6 +388,9 @@ func (v *verification) version(c *checked[versionBody]) error {
 	p, err := tokens.ParsePath(text)
 	if err != nil {
 		return versionKind.damaged(k, "its key is not a path and a version")
+	}
+	if v.backup != nil {
+		v.backup.wrote[string(k)] = body.origin().Seq
 	}
 	name := versionKind.recordName(k)
 	v.dated(versionKind.rules, k, body.CreatedAt)
