@@ -5,6 +5,7 @@ type checked[B any] struct {
 	k, v []byte
 	who  signer
 
+	mac    [32]byte
 	body   B
 	r      record
 	is     placed // how it stands in the vault, if err is nil
@@ -26,13 +27,13 @@ func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func
 			and = more()
 		}
 		return func(c *checked[B]) {
-			m := macOf(c.v)
-			c.term = h.digest(kd.bucket, c.k, m[:])
-			if c.body, c.r, c.err = kd.check(h, c.who, c.k, c.v); c.err != nil {
+			c.mac = macOf(c.v)
+			c.term = h.digest(kd.bucket, c.k, c.mac[:])
+			if c.r, c.err = kd.checkInto(&c.body, h, c.who, c.k, c.v); c.err != nil {
 				c.counts = standingIn(kd.bucket, c.v)
 				return
 			}
-			c.counts = standingOf(c.body)
+			c.counts = standingOf(&c.body)
 			c.is = h.placed(kd.rules, c.k, c.r)
 			and(c)
 		}

@@ -155,6 +155,18 @@ func (r *recordAt) version(n uint64) (v versionAt, told bool) {
 	return v, told
 }
 
+// upTo returns how many versions there are up to a number. r is nil if no entry tells of it.
+func (r *recordAt) upTo(n uint64) int {
+	if r == nil {
+		return 0
+	}
+	i, found := r.find(n)
+	if found {
+		i++
+	}
+	return i
+}
+
 // there reports whether a record should be there. r is nil if no entry tells of it.
 func (r *recordAt) there() bool { return r != nil && !r.Gone }
 

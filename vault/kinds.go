@@ -195,10 +195,16 @@ func (kd kind[B]) remove(t *tx, k []byte) error { return t.remove(kd.bucket, k) 
 // decode checks the form and the MAC of stored bytes and decodes their body. It believes
 // whoever is a member of the epoch; see check. The record aliases v.
 func (kd kind[B]) decode(h *hasher, k, v []byte) (body B, r record, err error) {
-	if r, err = h.decode(kd.bucket, k, v, &body); err == nil {
-		err = kd.fill(&body, k, r)
-	}
+	r, err = kd.decodeInto(&body, h, k, v)
 	return body, r, err
+}
+
+// decodeInto is decode into a body that is zero.
+func (kd kind[B]) decodeInto(body *B, h *hasher, k, v []byte) (r record, err error) {
+	if r, err = h.decode(kd.bucket, k, v, body); err == nil {
+		err = kd.fill(body, k, r)
+	}
+	return r, err
 }
 
 // fill puts what a record stores raw into its body.
@@ -216,20 +222,26 @@ func (kd kind[B]) fill(body *B, k []byte, r record) error {
 
 // check is decode, and checks the signature and that who, the author, may write the record.
 func (kd kind[B]) check(h *hasher, who signer, k, v []byte) (body B, r record, err error) {
-	if body, r, err = kd.decode(h, k, v); err != nil || !kd.signed {
-		return body, r, err
+	r, err = kd.checkInto(&body, h, who, k, v)
+	return body, r, err
+}
+
+// checkInto is check into a body that is zero.
+func (kd kind[B]) checkInto(body *B, h *hasher, who signer, k, v []byte) (r record, err error) {
+	if r, err = kd.decodeInto(body, h, k, v); err != nil || !kd.signed {
+		return r, err
 	}
 	switch {
-	case errors.Is(who.err, errNoRight), who.err == nil && !who.owner && (kd.may == nil || !kd.may(who, k, r.by, body)):
+	case errors.Is(who.err, errNoRight), who.err == nil && !who.owner && (kd.may == nil || !kd.may(who, k, r.by, *body)):
 		err = kd.damaged(k, "its author %q has no right to write it", audit.Short(r.by))
 	case who.err != nil:
 		err = kd.damaged(k, "its author %q is unknown", audit.Short(r.by))
 	case !h.checkSignature(who, kd.bucket, k, &r):
 		err = kd.damaged(k, "invalid signature for author %q", audit.Short(r.by))
-	case kd.flaw != nil && kd.flaw(r.by, body) != "":
-		err = kd.damaged(k, "%s", kd.flaw(r.by, body))
+	case kd.flaw != nil && kd.flaw(r.by, *body) != "":
+		err = kd.damaged(k, "%s", kd.flaw(r.by, *body))
 	}
-	return body, r, err
+	return r, err
 }
 
 // read is check for stored bytes whose author t looks up.
@@ -255,10 +267,7 @@ func (kd kind[B]) each(t *tx, prefix []byte, fn func(k []byte, body B, r record)
 	body, none := new(B), *new(B) // one allocation for all
 	return t.walk(kd.bucket, prefix, func(k, v []byte) error {
 		*body = none
-		r, err := t.decode(kd.bucket, k, v, body)
-		if err == nil {
-			err = kd.fill(body, k, r)
-		}
+		r, err := kd.decodeInto(body, t.hasher, k, v)
 		if err != nil {
 			return err
 		}

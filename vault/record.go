@@ -54,7 +54,12 @@ func parseRecord(value []byte) (r record, err error) {
 		}
 		return x
 	}
-	r.by, r.sig = string(cut()), cut()
+	if by := cut(); string(by) == audit.Owner { // most records are the owner's
+		r.by = audit.Owner
+	} else {
+		r.by = string(by)
+	}
+	r.sig = cut()
 	if r.format >= keys.Format2 {
 		r.omac = cut()
 	}
@@ -120,6 +125,10 @@ type hasher struct {
 	both    bool   // whether to check the owner's signature besides the owner's MAC
 	scratch []byte // buffer for the signed bytes of the current record
 	after   []byte // buffer for what a MAC covers behind them
+	root    struct {
+		of   [32]byte
+		text string // in base64
+	}
 
 	drafts map[string]*stored // records of this transaction that are not signed yet, by draftName
 }
@@ -285,7 +294,10 @@ func (h *hasher) placed(of *rules, k []byte, r record) placed {
 			h.scratch = appendSigned(h.scratch[:0], h.Epoch, of.bucket, k, r)
 			r.root = b.root(batchLeaf(h.scratch))
 		}
-		at.inBatch = inBatch{base64.StdEncoding.EncodeToString(r.root[:]), b.index}
+		if h.root.text == "" || h.root.of != r.root { // the next record is probably of the same batch
+			h.root.of, h.root.text = r.root, base64.StdEncoding.EncodeToString(r.root[:])
+		}
+		at.inBatch = inBatch{h.root.text, b.index}
 	}
 	return at
 }

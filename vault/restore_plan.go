@@ -228,7 +228,7 @@ func (r *restore) compare(t *tx) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.backup.heads)) {
 		if head := p.backup.heads[name]; head != nil { // else it is an agent
-			if err := r.compareSecret(name, *head); err != nil {
+			if err := r.compareSecret(name, head.secretBody); err != nil {
 				return err
 			}
 		}

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"maps"
 	"slices"
 	"time"
 
 	"ass/audit"
 	"ass/tokens"
-	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 	"ass/vault/internal/keys"
 )
@@ -85,9 +83,6 @@ func (s *Session) Reverify() (Report, error) {
 }
 
 func (v *verification) verify() (Report, error) {
-	if err := bolt.CheckFile(v.s.v.path); err != nil {
-		return v.Report, err
-	}
 	err := v.s.viewUnchecked(func(t *tx) error {
 		v.t, t.both = t, true // the owner's MACs prove nothing to agents
 		if v.backup == nil {
@@ -100,6 +95,9 @@ func (v *verification) verify() (Report, error) {
 		v.backup.end, v.backup.heads = t.mark(), v.met
 		return t.walkRest()
 	})
+	if err == nil {
+		err = v.s.v.db.CheckPages()
+	}
 	return v.Report, err
 }
 
@@ -110,10 +108,10 @@ type verification struct {
 	s      *Session
 	t      *tx
 	values bool
-	again  bool                   // begin where an earlier verification ended
-	met    map[string]*secretBody // by path or agent id: what is there; nil unless it is a head that holds
-	grants map[string]bool        // by grantee: whether its grant is valid
-	backup *verifiedCopy          // gets what a restore needs; nil if there is none
+	again  bool                // begin where an earlier verification ended
+	met    map[string]*metHead // by path or agent id: what is there; nil unless it is a head that holds
+	grants map[string]bool     // by grantee: whether its grant is valid
+	backup *verifiedCopy       // gets what a restore needs; nil if there is none
 
 	headHolds bool
 
@@ -127,8 +125,14 @@ type verification struct {
 	digest  digest // of the records
 }
 
+// metHead is the head of a secret that holds.
+type metHead struct {
+	secretBody
+	versions int // how many of its versions are there of which the log tells
+}
+
 func newVerification(s *Session) *verification {
-	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*secretBody{}, grants: map[string]bool{}}
+	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*metHead{}, grants: map[string]bool{}}
 	v.told.live, v.told.dated = true, v.datedEntry
 	return v
 }
@@ -163,11 +167,8 @@ func (v *verification) run() error {
 	if err := v.missingGrants(); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(v.told.records)) {
-		r := v.told.records[name]
-		if _, met := v.met[name]; !met && r.there() && !v.told.unclearBehind(r.Seq) { // else an unreadable entry may be its purge
-			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
-		}
+	if err := v.missing(); err != nil {
+		return err
 	}
 	if v.headHolds && (v.digest != v.t.head.digest || v.Records != v.t.head.count) {
 		v.found("records: they do not match the head (found %d, expected %d): a record was put back, removed or replaced",
@@ -334,36 +335,47 @@ func (v *verification) record(bucket string, is standing, term digest, problem e
 }
 
 func (v *verification) secret(c *checked[secretBody]) error {
-	k, head := c.k, c.body
-	told := v.told.records[string(k)]
-	v.met[string(k)] = nil
+	name := string(c.k)
+	v.met[name] = nil
 	if c.err != nil {
 		return c.err
 	}
-	v.met[string(k)] = &head
-	v.dated(secretKind.rules, k, head.CreatedAt, head.UpdatedAt, dateOf(head.DeletedAt))
-	p, err := tokens.ParsePath(string(k))
+	head := &metHead{secretBody: c.body}
+	v.met[name] = head
+	v.dated(secretKind.rules, c.k, head.CreatedAt, head.UpdatedAt, dateOf(head.DeletedAt))
+	p, err := tokens.ParsePath(name)
 	if err != nil {
-		return secretKind.damaged(k, "its key is not a path")
+		return secretKind.damaged(c.k, "its key is not a path")
 	}
-	problem := v.told.head(p, head, c.is)
-	numbers, err := v.t.versionNumbers(p)
-	if err != nil {
-		return errors.Join(problem, err)
-	}
-	have := map[uint64]bool{}
-	for _, n := range numbers {
-		have[n] = true
-	}
-	if told == nil {
-		return problem
-	}
-	for _, of := range told.Versions {
-		if of.Number <= head.Version && !have[of.Number] {
-			v.found("%s version %d: it is missing", p, of.Number)
+	return v.told.head(p, head.secretBody, c.is)
+}
+
+// missing names the records and the versions of which the log tells, and which are not there.
+func (v *verification) missing() error {
+	var names []string
+	for name, r := range v.told.records {
+		switch head, met := v.met[name]; {
+		case !met && r.there() && !v.told.unclearBehind(r.Seq), // else an unreadable entry may be its purge
+			head != nil && head.versions < r.upTo(head.Version):
+			names = append(names, name)
 		}
 	}
-	return problem
+	slices.Sort(names)
+	for _, name := range names {
+		r, head := v.told.records[name], v.met[name]
+		if head == nil {
+			v.found("%q: its record is missing, though log entry %d wrote it", name, r.Seq)
+			continue
+		}
+		for _, of := range r.Versions[:r.upTo(head.Version)] {
+			if there, err := v.t.get(bucketVersions, versionKeyOf(name, of.Number)); err != nil {
+				return err
+			} else if there == nil {
+				v.found("%s version %d: it is missing", name, of.Number)
+			}
+		}
+	}
+	return nil
 }
 
 // opener returns a function that opens the value of a version, if that is asked for.
@@ -380,11 +392,17 @@ func (v *verification) opener() func(*checked[versionBody]) {
 }
 
 func (v *verification) version(c *checked[versionBody]) error {
+	text, n, _ := cutVersionKey(c.k)
+	head := v.met[text]
+	if head != nil && n <= head.Version {
+		if _, told := v.told.records[text].version(n); told {
+			head.versions++
+		}
+	}
 	if c.err != nil {
 		return c.err
 	}
 	k, body := c.k, c.body
-	text, n, _ := cutVersionKey(k)
 	p, err := tokens.ParsePath(text)
 	if err != nil {
 		return versionKind.damaged(k, "its key is not a path and a version")
@@ -394,7 +412,6 @@ func (v *verification) version(c *checked[versionBody]) error {
 	}
 	name := versionKind.recordName(k)
 	v.dated(versionKind.rules, k, body.CreatedAt)
-	head := v.met[text]
 	switch {
 	case head == nil:
 		return fault.Damaged(name, "its secret has no valid record")

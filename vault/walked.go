@@ -58,8 +58,8 @@ func (t *tx) walkRest() error {
 
 // verifiedCopy is what a verification without problems found in a backup.
 type verifiedCopy struct {
-	end    mark                   // its newest log entry
-	heads  map[string]*secretBody // by path
-	wrote  map[string]uint64      // by the key of a version: the log entry that wrote it
+	end    mark                // its newest log entry
+	heads  map[string]*metHead // by path
+	wrote  map[string]uint64   // by the key of a version: the log entry that wrote it
 	walked walked
 }

@@ -289,6 +289,17 @@ func (st *DB) NewestFirst(bucket string, fn func(k, v []byte) bool) error {
 	return st.View(func(t *Tx) error { return t.WalkBack(bucket, fn) })
 }
 
+// CheckPages checks every page; see [CheckFile].
+func (st *DB) CheckPages() error {
+	return st.guard(func() error {
+		pages, err := st.tree()
+		if err == nil {
+			err = pages.all()
+		}
+		return err
+	})
+}
+
 // Problems runs bbolt's own check, and returns what it finds. bbolt would follow a bucket among records, and one
 // that leads to itself for ever, so such a bucket is all that is found.
 func (st *DB) Problems() (problems []string, err error) {
