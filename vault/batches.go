@@ -29,96 +29,126 @@ const (
 // inWholeBatches is inBatches for a worker that does a batch at once.
 func inWholeBatches[J any](worker func() func([]J), done func(*J) error,
 	feed func(add func(j J, bytes int) error) error) error {
-	type batch struct {
-		jobs  []J
-		ready chan any // the panic of the worker; nil for none
-	}
 	var (
-		cores   = runtime.GOMAXPROCS(0)
-		work    = make(chan *batch, cores+2)
-		running []*batch
-		workers = 0
-		now     = &batch{} // not started yet
-		free    []*batch
-		size    = 0
+		now  = new([]J) // not started yet
+		size = 0
+		free []*[]J
 	)
-	defer func() {
-		close(work)
-		for _, b := range running { // workers use keys that the caller wipes afterwards
-			<-b.ready
-		}
-	}()
-	do := func() {
-		var all func([]J)
-		for b := range work {
-			func() {
-				defer func() { b.ready <- recover() }()
-				if all == nil {
-					all = worker()
-				}
-				all(b.jobs)
-			}()
-		}
-	}
-	wait := func(leave int) error {
-		for len(running) > leave {
-			b := running[0]
-			p := <-b.ready
-			running = running[1:]
-			if p != nil {
-				panic(p)
+	c := newCrew(func() func(any) {
+		all := worker()
+		return func(jobs any) { all(*jobs.(*[]J)) }
+	}, func(jobs any) error {
+		list := jobs.(*[]J)
+		for i := range *list {
+			if err := done(&(*list)[i]); err != nil {
+				return err
 			}
-			for i := range b.jobs {
-				if err := done(&b.jobs[i]); err != nil {
-					return err
-				}
-			}
-			clear(b.jobs)
-			b.jobs = b.jobs[:0]
-			free = append(free, b)
 		}
+		clear(*list)
+		*list = (*list)[:0]
+		free = append(free, list)
 		return nil
-	}
-	start := func() error {
-		if now.ready == nil {
-			now.ready = make(chan any, 1)
+	})
+	defer c.end()
+	err := feed(func(j J, bytes int) error {
+		*now = append(*now, j)
+		if size += bytes; len(*now) < mostJobs && size < mostBytes {
+			return nil
 		}
-		running = append(running, now)
-		work <- now
-		if workers < min(cores, len(running)) {
-			workers++
-			go do()
-		}
-		err := wait(cores + 1)
-		size, now = 0, &batch{}
+		err := c.start(now)
+		size, now = 0, new([]J)
 		if n := len(free); n > 0 {
 			now, free = free[n-1], free[:n-1]
 		}
 		return err
-	}
-	err := feed(func(j J, bytes int) error {
-		now.jobs = append(now.jobs, j)
-		if size += bytes; len(now.jobs) < mostJobs && size < mostBytes {
-			return nil
-		}
-		return start()
 	})
-	if err == nil && workers == 0 && len(now.jobs) > 0 { // the only batch needs no other goroutine
-		worker()(now.jobs)
-		for i := range now.jobs {
-			if err := done(&now.jobs[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err == nil && len(now.jobs) > 0 {
-		err = start()
+	if err == nil && len(*now) > 0 {
+		err = c.last(now)
 	}
 	if err == nil {
-		err = wait(0)
+		err = c.wait(0)
 	}
 	return err
+}
+
+// crew are the goroutines that work on batches. It does not know what a batch is: then there is its code once, not once
+// for each kind of job.
+type crew struct {
+	worker func() func(jobs any)
+	done   func(jobs any) error
+
+	cores, workers int
+	work           chan *batchOfJobs
+	running        []*batchOfJobs // in the order in which they were started
+}
+
+type batchOfJobs struct {
+	jobs  any
+	ready chan any // the panic of the worker; nil for none
+}
+
+func newCrew(worker func() func(jobs any), done func(jobs any) error) *crew {
+	cores := runtime.GOMAXPROCS(0)
+	return &crew{worker: worker, done: done, cores: cores, work: make(chan *batchOfJobs, cores+2)}
+}
+
+// do works on batches until there are no more.
+func (c *crew) do() {
+	var all func(any)
+	for b := range c.work {
+		func() {
+			defer func() { b.ready <- recover() }()
+			if all == nil {
+				all = c.worker()
+			}
+			all(b.jobs)
+		}()
+	}
+}
+
+// start gives a batch to the workers, and waits if they have enough.
+func (c *crew) start(jobs any) error {
+	b := &batchOfJobs{jobs, make(chan any, 1)}
+	c.running = append(c.running, b)
+	c.work <- b
+	if c.workers < min(c.cores, len(c.running)) {
+		c.workers++
+		go c.do()
+	}
+	return c.wait(c.cores + 1)
+}
+
+// last is start for the last batch. If it is the only one, it needs no other goroutine.
+func (c *crew) last(jobs any) error {
+	if c.workers > 0 {
+		return c.start(jobs)
+	}
+	c.worker()(jobs)
+	return c.done(jobs)
+}
+
+// wait waits for the oldest batches, until some are left.
+func (c *crew) wait(leave int) error {
+	for len(c.running) > leave {
+		b := c.running[0]
+		p := <-b.ready
+		c.running = c.running[1:]
+		if p != nil {
+			panic(p)
+		}
+		if err := c.done(b.jobs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end waits for the workers, which use keys that the caller wipes afterwards.
+func (c *crew) end() {
+	close(c.work)
+	for _, b := range c.running {
+		<-b.ready
+	}
 }
 
 // buffers holds copies of what lies in a page of the file, for the jobs of a worker. feed makes the copies, and

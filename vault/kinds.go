@@ -231,25 +231,42 @@ func (kd kind[B]) checkInto(body *B, h *hasher, who signer, k, v []byte) (r reco
 	if r, err = kd.decodeInto(body, h, k, v); err != nil || !kd.signed {
 		return r, err
 	}
-	switch {
-	case errors.Is(who.err, errNoRight), who.err == nil && !who.owner && (kd.may == nil || !kd.may(who, k, r.by, *body)):
-		err = kd.damaged(k, "its author %q has no right to write it", audit.Short(r.by))
-	case who.err != nil:
-		err = kd.damaged(k, "its author %q is unknown", audit.Short(r.by))
-	case !h.checkSignature(who, kd.bucket, k, &r):
-		err = kd.damaged(k, "invalid signature for author %q", audit.Short(r.by))
-	case kd.flaw != nil && kd.flaw(r.by, *body) != "":
-		err = kd.damaged(k, "%s", kd.flaw(r.by, *body))
+	may := who.err == nil && (who.owner || kd.may != nil && kd.may(who, k, r.by, *body))
+	if err = kd.checkAuthor(h, who, may, k, &r); err == nil && kd.flaw != nil {
+		err = kd.flawed(k, kd.flaw(r.by, *body))
 	}
 	return r, err
 }
 
-// read is check for stored bytes whose author t looks up.
-func (kd kind[B]) read(t *tx, k, v []byte) (B, record, error) {
-	if !kd.signed {
-		return kd.decode(t.hasher, k, v)
+// checkAuthor checks the signature of a record. may says whether its author may write it.
+func (r *rules) checkAuthor(h *hasher, who signer, may bool, k []byte, is *record) error {
+	switch {
+	case errors.Is(who.err, errNoRight), who.err == nil && !may:
+		return r.damaged(k, "its author %q has no right to write it", audit.Short(is.by))
+	case who.err != nil:
+		return r.damaged(k, "its author %q is unknown", audit.Short(is.by))
+	case !h.checkSignature(who, r.bucket, k, is):
+		return r.damaged(k, "invalid signature for author %q", audit.Short(is.by))
 	}
-	return kd.check(t.hasher, t.signer(kd.rules, authorIn(v)), k, v)
+	return nil
+}
+
+// flawed returns an error about a flaw of a record, unless it is "".
+func (r *rules) flawed(k []byte, flaw string) error {
+	if flaw == "" {
+		return nil
+	}
+	return r.damaged(k, "%s", flaw)
+}
+
+// read is check for stored bytes whose author t looks up.
+func (kd kind[B]) read(t *tx, k, v []byte) (body B, r record, err error) {
+	var who signer
+	if kd.signed {
+		who = t.signer(kd.rules, authorIn(v))
+	}
+	r, err = kd.checkInto(&body, t.hasher, who, k, v)
+	return body, r, err
 }
 
 // get reads the record at k and checks it. If there is none, the error is [ErrNotFound].
