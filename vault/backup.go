@@ -8,6 +8,7 @@ import (
 
 	"ass/audit"
 	"ass/vault/disk"
+	"ass/vault/internal/bolt"
 	"ass/vault/internal/fault"
 )
 
@@ -38,6 +39,9 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		}
 		beside, note = file, map[string]any{"file": file}
 	}
+	none := func(err error) error {
+		return wrapCreate("no backup was made, and nothing was changed", disk.Named(beside, err))
+	}
 	b.part, err = s.v.opts.Unfinished.Beside(beside)
 	if err != nil {
 		return b, err
@@ -48,31 +52,46 @@ func (s *Session) BackUp(file string) (b Backup, err error) {
 		}
 	}()
 	if err := disk.Reserve(b.part.Path, b.part.Path); err != nil {
-		return b, wrapCreate("no backup was made, and nothing was changed", disk.Named(beside, err))
+		return b, none(err)
 	}
-	// The entry comes first, so that the copy has it. If the copy is restored on this
-	// machine, no entry is then missing.
-	err = s.commit(func(t *tx) error {
-		if err := t.checkDigest(); err != nil { // do not back up a damaged vault
+	logged, inVault := false, error(nil)
+	err = bolt.Build(b.part.Path, allBuckets(s.epoch.Format), func(to *bolt.Builder) error {
+		var w *builder
+		inVault = s.commit(func(t *tx) error {
+			w = newBuilder(to, s)
+			if err := w.copyRaw(t, 0, s.v.opts.Progress); err != nil { // no damaged vault is backed up
+				return none(err)
+			}
+			return t.log(audit.VaultBackedUp, "vault", s.v.ID(), note)
+		})
+		if inVault != nil {
+			return inVault
+		}
+		logged = true
+		err := s.view(func(t *tx) error {
+			b.Entry = t.head.log.Seq
+			w.t.head = t.head
+			w.t.head.backup = true
+			w.t.head.mark = s.root.BackupMark(s.epoch, b.Entry, t.head.log.LastMAC)
+			// The copy has the entry about itself. If it is restored on this machine, no entry is then missing.
+			entry, err := t.get(bucketAudit, audit.Key(b.Entry))
+			if err != nil {
+				return err
+			}
+			return w.putRaw(bucketAudit, audit.Key(b.Entry), entry)
+		})
+		if err != nil {
 			return err
 		}
-		return t.log(audit.VaultBackedUp, "vault", s.v.ID(), note)
+		return w.t.saveHead()
 	})
-	if err != nil {
-		return b, err
-	}
-	err = s.view(func(old *tx) error {
-		b.Entry = old.head.log.Seq
-		_, err := fillFile(b.part.Path, s, func(w *builder) error {
-			w.t.head = old.head
-			w.t.head.backup = true
-			w.t.head.mark = s.root.BackupMark(s.epoch, old.head.log.Seq, old.head.log.LastMAC)
-			return w.copyRaw(old, 0, s.v.opts.Progress)
-		})
-		return err
-	})
-	if err != nil {
+	switch {
+	case inVault != nil:
+		err = inVault
+	case err != nil && logged:
 		err = wrapCreate("the backup failed after the log recorded it", disk.Named(beside, err))
+	case err != nil:
+		err = none(err)
 	}
 	return b, err
 }

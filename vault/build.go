@@ -41,11 +41,16 @@ type builder struct {
 	t *tx
 }
 
+func newBuilder(b *bolt.Builder, as *Session) *builder {
+	w := &builder{b, as.newTx(b.Tx)}
+	w.t.anew, w.t.fresh = true, true
+	return w
+}
+
 // fillFile is makeFile for an empty file that exists. On an error, the file stays.
 func fillFile(path string, as *Session, fill func(*builder) error) (end mark, err error) {
 	err = bolt.Build(path, allBuckets(as.epoch.Format), func(b *bolt.Builder) error {
-		w := &builder{b, as.newTx(b.Tx)}
-		w.t.anew, w.t.fresh = true, true
+		w := newBuilder(b, as)
 		if err := fill(w); err != nil {
 			return err
 		}

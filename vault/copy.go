@@ -19,24 +19,50 @@ import (
 // sealed again and signed by the owner; a raw copy is the same bytes, but for the counts.
 
 // copyRaw copies every bucket as it is, without the log entries up to cut. The new file
-// has none of the data in the old file's free pages.
+// has none of the data in the old file's free pages. If the records are not those of the head, there is an error.
 func (w *builder) copyRaw(old *tx, cut uint64, progress func(done, total int)) error {
-	done, total := 0, int(old.head.count+old.head.log.Seq)
-	for _, name := range allBuckets(old.Format) {
-		err := old.walk(name, nil, func(k, v []byte) error {
-			if done++; done%1000 == 0 || done == total {
-				progress(done, total)
+	var (
+		sum   digest
+		count uint64
+	)
+	worker := func() func(*rawRecord) {
+		of := newDigester(old.Epoch)
+		return func(c *rawRecord) {
+			if c.isRecord() {
+				m := macOf(c.v)
+				c.counts, c.term = standingIn(c.bucket, c.v), of(c.bucket, c.k, m[:])
 			}
-			if name == bucketAudit && cut > 0 && audit.Seq(k) <= cut {
-				return nil
-			}
-			return w.putRaw(name, k, v)
-		})
-		if err != nil {
-			return err
 		}
 	}
-	return nil
+	put := func(c *rawRecord) error {
+		if c.isRecord() {
+			sum.add(c.term)
+			count++
+		}
+		return w.appendRaw(c)
+	}
+	done, total := 0, int(old.head.count+old.head.log.Seq)
+	err := inBatches(worker, put, func(add func(rawRecord, int) error) error {
+		for _, name := range allBuckets(old.Format) {
+			err := old.walk(name, nil, func(k, v []byte) error {
+				if done++; done%1000 == 0 || done == total {
+					progress(done, total)
+				}
+				if name == bucketAudit && cut > 0 && audit.Seq(k) <= cut {
+					return nil
+				}
+				return add(newRawRecord(name, k, v), len(k)+len(v))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && (sum != old.head.digest || count != old.head.count) {
+		err = old.blame()
+	}
+	return err
 }
 
 // copyMeta copies values of the meta bucket that a new epoch does not change.
@@ -64,13 +90,34 @@ func (w *builder) copyLog(old *tx, end uint64) error {
 	})
 }
 
+// rawRecord is a key and a value that are copied as they are.
+type rawRecord struct {
+	bucket string
+	k, v   []byte
+	counts standing
+	term   digest
+}
+
+func newRawRecord(bucket string, k, v []byte) rawRecord {
+	return rawRecord{bucket: bucket, k: bytes.Clone(k), v: bytes.Clone(v)}
+}
+
+// isRecord reports whether it is in the digest.
+func (r *rawRecord) isRecord() bool { return r.bucket != bucketMeta && r.bucket != bucketAudit }
+
 // putRaw stores a key and a value as they are, and counts them.
 func (w *builder) putRaw(bucket string, k, v []byte) error {
-	w.t.changed.tally(bucket, standingIn(bucket, v), 1)
-	if err := w.Tx.Append(bucket, slices.Clone(k), slices.Clone(v)); err != nil {
+	r := newRawRecord(bucket, k, v)
+	r.counts = standingIn(bucket, v)
+	return w.appendRaw(&r)
+}
+
+func (w *builder) appendRaw(r *rawRecord) error {
+	w.t.changed.tally(r.bucket, r.counts, 1)
+	if err := w.Tx.Append(r.bucket, r.k, r.v); err != nil {
 		return err
 	}
-	return w.Wrote(len(k) + len(v))
+	return w.Wrote(len(r.k) + len(r.v))
 }
 
 // copyVault copies everything that a plan keeps into a file of another epoch.
