@@ -117,6 +117,13 @@ type hidden struct {
 	Two int    `json:"two,omitempty"`
 }
 
+// withoutLists has lists that are written as null.
+type withoutLists struct {
+	Texts []string `json:"texts"`
+	Bytes []byte   `json:"bytes"`
+	N     uint64   `json:"n"`
+}
+
 // listed is an event with a list, whose items have each of their optional fields.
 func listed() Event {
 	return Event{ID: "x", Type: SecretRead, Metadata: map[string]any{}, CreatedAt: time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC),
@@ -133,6 +140,7 @@ func TestQuickJSON(t *testing.T) {
 		listed(),
 		composed{First: "f", Last: 9, by: ""},
 		composed{First: "f", hidden: hidden{"1", 2}, Last: 9},
+		withoutLists{N: 7},
 	} {
 		b, err := json.Marshal(want)
 		if err != nil {

@@ -167,8 +167,12 @@ func (q *quick) object(v reflect.Value) bool {
 	return (lead == "," || q.cut(lead)) && q.cut("}")
 }
 
-// list reads a JSON array, or bytes in base64.
+// list reads a JSON array, or bytes in base64, or null for none: a checkpoint without archived entries has one.
 func (q *quick) list(v reflect.Value) bool {
+	if q.cut("null") {
+		v.SetZero()
+		return true
+	}
 	if elem := v.Type().Elem(); elem.Kind() == reflect.Uint8 && len(q.rest) > 0 && q.rest[0] == '"' {
 		text, ok := q.text()
 		b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
