@@ -20,9 +20,8 @@ type checked[B any] struct {
 // does more with a record that holds. then gets each record, in the order of the keys. The copies are valid until
 // it returns.
 func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func(*checked[B]) error) error {
-	worker := func() func(*checked[B]) {
-		h := t.another()
-		and := func(*checked[B]) {}
+	return onAllCores(t, kd, func() func(*checked[B]) {
+		h, and := t.another(), func(*checked[B]) {}
 		if more != nil {
 			and = more()
 		}
@@ -37,7 +36,29 @@ func checkAll[B any](t *tx, kd kind[B], more func() func(*checked[B]), then func
 			c.is = h.placed(kd.rules, c.k, c.r)
 			and(c)
 		}
-	}
+	}, then)
+}
+
+// decodeAll is checkAll for records whose MACs are enough. It stops at the first one that is damaged.
+func decodeAll[B any](t *tx, kd kind[B], then func(*checked[B])) error {
+	return onAllCores(t, kd, func() func(*checked[B]) {
+		h := t.another()
+		h.drafts = t.drafts // which nobody changes meanwhile
+		return func(c *checked[B]) {
+			if c.r, c.err = kd.decodeInto(&c.body, h, c.k, c.v); c.err == nil {
+				c.is = h.placed(kd.rules, c.k, c.r)
+			}
+		}
+	}, func(c *checked[B]) error {
+		if c.err == nil {
+			then(c)
+		}
+		return c.err
+	})
+}
+
+// onAllCores walks through the records of a kind. worker makes what looks at them, for each core; then gets each one.
+func onAllCores[B any](t *tx, kd kind[B], worker func() func(*checked[B]), then func(*checked[B]) error) error {
 	var free buffers
 	done := func(c *checked[B]) error {
 		err := then(c)

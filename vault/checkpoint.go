@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cloudflare/circl/sign/ed25519"
@@ -314,32 +313,31 @@ func (t *tx) tellCheckpoint(sum string) error {
 
 // recordsNow lists the records that the log has to account for.
 func (t *tx) recordsNow() (list []recordAt, err error) {
-	err = secretKind.each(t, nil, func(k []byte, body secretBody, r record) error {
-		list = append(list, recordAt{Name: string(k), Seq: body.Seq, By: r.by, Version: body.Version, Tier: body.Tier,
-			Deleted: body.DeletedAt != nil, Earlier: body.DeletedTo, inBatch: t.placed(secretKind.rules, k, r).inBatch})
-		return nil
+	err = decodeAll(t, secretKind, func(c *checked[secretBody]) {
+		list = append(list, recordAt{Name: string(c.k), Seq: c.body.Seq, By: c.r.by, Version: c.body.Version, Tier: c.body.Tier,
+			Deleted: c.body.DeletedAt != nil, Earlier: c.body.DeletedTo, inBatch: c.is.inBatch})
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = versionKind.each(t, nil, func(k []byte, body versionBody, r record) error {
-		path, n, _ := cutVersionKey(k)
-		i, ok := slices.BinarySearchFunc(list, path, func(r recordAt, path string) int {
-			return strings.Compare(r.Name, path)
-		})
-		if !ok {
-			return versionKind.damaged(k, "its secret's record is missing")
+	i, lost := 0, error(nil)
+	err = decodeAll(t, versionKind, func(c *checked[versionBody]) {
+		path, n, _ := cutVersionKey(c.k)
+		for i < len(list) && list[i].Name < path { // both are in order
+			i++
 		}
-		is := t.placed(versionKind.rules, k, r)
-		at := versionAt{Number: n, Seq: body.Seq, By: r.by, Sum: is.sum, Sealed: t.head.log.Seq, inBatch: is.inBatch}
-		if body.by = r.by; t.Format >= keys.Format2 {
-			from := body.origin()
-			at.Seq, at.By, at.Sealed = from.Seq, from.By, body.Seq
+		if i == len(list) || list[i].Name != path {
+			lost = cmp.Or(lost, versionKind.damaged(c.k, "its secret's record is missing"))
+			return
+		}
+		at := versionAt{Number: n, Seq: c.body.Seq, By: c.r.by, Sum: c.is.sum, Sealed: t.head.log.Seq, inBatch: c.is.inBatch}
+		if c.body.by = c.r.by; t.Format >= keys.Format2 {
+			from := c.body.origin()
+			at.Seq, at.By, at.Sealed = from.Seq, from.By, c.body.Seq
 		}
 		list[i].Versions = append(list[i].Versions, at)
-		return nil
 	})
-	if err != nil {
+	if err = cmp.Or(err, lost); err != nil {
 		return nil, err
 	}
 	err = agentKind.each(t, nil, func(k []byte, body agentBody, r record) error {
