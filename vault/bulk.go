@@ -62,7 +62,7 @@ func (t *tx) liveHeads(paths []tokens.Path) (heads []secretBody, err error) {
 	worker := func() func(*reading) {
 		h := t.another()
 		return func(r *reading) {
-			if r.head, _, r.err = secretKind.check(h, r.who, r.k, r.v); r.err == nil {
+			if _, r.err = secretKind.checkInto(&r.head, h, r.who, r.k, r.v); r.err == nil {
 				r.err = r.head.checkLive(r.path)
 			}
 		}

@@ -237,7 +237,7 @@ func (t *tx) find(r *reading) error {
 
 // open checks the MAC and the signature of a stored version, and opens it.
 func (s *Session) open(h *hasher, r *reading) {
-	if r.version, _, r.err = versionKind.check(h, r.who, r.k, r.v); r.err != nil {
+	if _, r.err = versionKind.checkInto(&r.version, h, r.who, r.k, r.v); r.err != nil {
 		return
 	}
 	r.version.by = r.who.by
@@ -478,7 +478,7 @@ func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error 
 	worker := func() func(*job) {
 		h := t.another()
 		return func(j *job) {
-			if j.head, _, j.err = secretKind.decode(h, j.k, j.v); j.err != nil {
+			if _, j.err = secretKind.decodeInto(&j.head, h, j.k, j.v); j.err != nil {
 				return
 			}
 			if j.path, j.err = tokens.ParsePath(string(j.k)); j.err != nil {
