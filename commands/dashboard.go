@@ -23,6 +23,7 @@ type dashboard struct {
 	verified string // what was verified
 	rest     string // what was not, and what verifies it; "" if everything was
 	secrets  []vault.Secret
+	due      []vault.Due // the earliest first
 	tiers    map[tokens.Tier]int
 	agents   []vault.Agent // the active ones first
 	active   int
@@ -78,6 +79,9 @@ func (a *app) collect(s *vault.Session, h setup) (d *dashboard, err error) {
 	}
 	for _, secret := range d.secrets {
 		d.tiers[secret.Tier]++
+	}
+	if d.due, err = s.Due(tokens.Namespace{}, d.now.Add(dueSoon)); err != nil {
+		return d, err
 	}
 	if err := d.collectAgents(s); err != nil {
 		return d, err

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"time"
 
 	"ass/audit"
 	"ass/tokens"
@@ -165,6 +166,7 @@ func (d *dashboard) secretList(p *webPage, most pageLimits) {
 		p.leftOut(fmt.Sprintf("The page has %s of %s secrets: those that changed last. The others:", grouped(len(shown)),
 			grouped(len(d.secrets))), d.ass("secrets list '*'"), d.ass("secrets list NAMESPACE"))
 	}
+	d.dueList(p)
 	p.put(`<input type="search" data-filter="secrets-rows" aria-label="Filter the secrets" placeholder="Filter by path, type or tier" hidden>
 `)
 	p.table("Secrets", "Path", "Type", "Tier", "Version", "Updated", "Created (UTC)")
@@ -177,6 +179,36 @@ func (d *dashboard) secretList(p *webPage, most pageLimits) {
 		p.put("</td><td class=\"time\">{}</td></tr>\n", x.CreatedAt.UTC().Format(toTheMinute))
 	}
 	p.put("</tbody></table></div></section>\n")
+}
+
+// What the page says of secrets that expire or should have another value.
+const (
+	dueSoon = 30 * 24 * time.Hour
+	dueMost = 50
+)
+
+func (d *dashboard) dueList(p *webPage) {
+	if len(d.due) == 0 {
+		return
+	}
+	if len(d.due) > dueMost {
+		p.leftOut(fmt.Sprintf("The page has the %d most urgent of %s secrets that expire or should have another value. The others:",
+			dueMost, grouped(len(d.due))), d.ass("secrets due --within 30d"))
+	}
+	p.table("Secrets that expire or should have another value", "Due", "What", "When", "Description")
+	p.put("<tbody>")
+	for _, x := range d.due[:min(len(d.due), dueMost)] {
+		past, what := !x.Next().After(d.now), "should have another value"
+		if x.Expires != nil && x.Next().Equal(*x.Expires) {
+			if what = "expires"; past {
+				what = "has expired"
+			}
+		}
+		p.put(`<tr><td class="path"><code>{}</code></td><td>{}</td><td class="time">`, x.Path, what)
+		p.time(x.Next())
+		p.put("</td><td>{}</td></tr>\n", description(x.Secret))
+	}
+	p.put("</tbody></table></div>\n")
 }
 
 // agentsAtOnce is how many agents are listed without a frame that scrolls.
