@@ -15,6 +15,7 @@ const (
 	SecretRolledBack = "secret.rolled_back"
 	SecretDescribed  = "secret.described"
 	SecretPurged     = "secret.purged"
+	SecretPruned     = "secret.pruned" // some of its versions were removed
 	SecretMended     = "secret.mended" // after somebody tampered with it
 
 	AgentCreated    = "agent.created"
@@ -48,7 +49,7 @@ const (
 func Events() []string {
 	return []string{
 		SecretCreated, SecretUpdated, SecretRotated, SecretImported, SecretRead, SecretDeleted, SecretRestored, SecretRolledBack,
-		SecretDescribed, SecretPurged, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
+		SecretDescribed, SecretPurged, SecretPruned, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
 		ApprovalReason, ApprovalGranted, ApprovalDenied, ApprovalCleanup, VaultCreated, VaultRewritten, VaultCompacted,
 		VaultResealed, VaultAccepted, VaultBackedUp, VaultRestored, VaultSalvaged, LogArchived, Checkpointed,
 	}

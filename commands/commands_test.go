@@ -181,7 +181,7 @@ func FuzzVaultPath(f *testing.F) {
 }
 
 func FuzzParseTime(f *testing.F) {
-	for _, s := range []string{"2026-06-01", "2026-06-01T10:30:00Z", "2h", "7d", "-1h", "99999999999d", ""} {
+	for _, s := range []string{"2026-06-01", "2026-06-01T10:30:00Z", "2h", "7d", "-1h", "99999999999d", "3mo", "65535y", ""} {
 		f.Add(s)
 	}
 	now := time.Date(2026, 6, 1, 10, 30, 0, 0, time.UTC)
@@ -190,6 +190,22 @@ func FuzzParseTime(f *testing.F) {
 			t.Errorf("%q ago is %v, which is to come", s, then)
 		}
 	})
+}
+
+func TestSpans(t *testing.T) {
+	now := time.Date(2026, 3, 31, 10, 30, 0, 0, time.UTC)
+	for s, want := range map[string]string{"0d": "2026-03-31 2026-03-31", "90d": "2025-12-31 2026-06-29", "2w": "2026-03-17 2026-04-14",
+		"3mo": "2025-12-31 2026-07-01", "1y": "2025-03-31 2027-03-31", "65535d": "1846-10-26 2205-09-04",
+		"3m": "", "2h": "", "d": "", "": "", "-1d": "", "1.5d": "", "1D": "", "65536d": "", "1d2w": "", "90": "", "+1d": ""} {
+		d, err := parseSpan(s)
+		got := d.before(now).Format(time.DateOnly) + " " + d.after(now).Format(time.DateOnly)
+		if err != nil {
+			got = ""
+		}
+		if got != want {
+			t.Errorf("%q: %q, %v, want %q", s, got, err, want)
+		}
+	}
 }
 
 // The report of a bug names its place, and never shows the value of the panic.

@@ -88,7 +88,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		{"secrets", "rotate", "production/K05", "--value", "hunter2", "--force"}, {"secrets", "history", "production/K01"},
 		{"secrets", "rollback", "production/K01", "--to", "1", "--force"},
 		{"secrets", "delete", "production/K06", "--force"}, {"secrets", "restore", "staging/GONE"}, {"secrets", "purge",
-			"production/K07", "--force"},
+			"production/K07", "--force"}, {"secrets", "prune", "production/K01", "--keep", "1", "--force"},
 		{"env", "export", "production"}, {"env", "import", "new.env", "--namespace", "production"},
 		{"import", "flat-json", "new.json", "--namespace", "production"},
 		{"inject", "-i", "template"},

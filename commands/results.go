@@ -416,11 +416,25 @@ type (
 		Deleted bool          `json:"deleted"`
 		Items   []versionJSON `json:"items"`
 		Path    string        `json:"path"`
+		Total   int           `json:"total,omitempty"` // if --limit leaves some out
 	}
 
 	purgeResult struct {
 		Path     string `json:"path"`
+		Version  uint64 `json:"version,omitempty"` // with --version, which one
 		Versions int    `json:"versions"`
+	}
+
+	pruneResult struct {
+		DryRun   bool         `json:"dry_run"`
+		Items    []prunedJSON `json:"items"`
+		Versions int          `json:"versions"`
+	}
+
+	prunedJSON struct {
+		Left     int      `json:"left"` // how many versions stay
+		Path     string   `json:"path"`
+		Versions []uint64 `json:"versions"` // those that went, or would
 	}
 
 	lookedJSON struct {

@@ -27,7 +27,8 @@ type secretsGroup struct {
 	History  secretsHistory  `cmd:"" help:"List the versions of a secret."`
 	Rollback secretsRollback `cmd:"" help:"Store the value of an older version as the next version."`
 	Restore  secretsRestore  `cmd:"" help:"Bring a deleted secret back."`
-	Purge    secretsPurge    `cmd:"" help:"Remove a secret and all its versions, bytes included."`
+	Prune    secretsPrune    `cmd:"" help:"Remove old versions of secrets, bytes included."`
+	Purge    secretsPurge    `cmd:"" help:"Remove a secret and all its versions, or one of them, bytes included."`
 }
 
 type namespaceFlag struct {
@@ -386,10 +387,14 @@ func (c secretsRestore) Run(a *app) error {
 }
 
 type secretsHistory struct {
-	Path string `arg:"" help:"Secret whose versions to list, deleted or not."`
+	Path  string `arg:"" help:"Secret whose versions to list, deleted or not."`
+	Limit int    `help:"How many versions to list, the newest first; 0 for all." default:"0" placeholder:"N"`
 }
 
 func (c secretsHistory) Run(a *app) error {
+	if c.Limit < 0 {
+		return usagef("--limit must not be negative")
+	}
 	p, err := a.path(c.Path)
 	if err != nil {
 		return err
@@ -398,6 +403,15 @@ func (c secretsHistory) Run(a *app) error {
 		secret, versions, err := s.History(p)
 		if err != nil {
 			return err
+		}
+		answer := historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil}
+		oldest, older := uint64(1), 0 // the oldest version; how many are not listed
+		if len(versions) > 0 {
+			oldest = versions[len(versions)-1].Number
+		}
+		if c.Limit > 0 && len(versions) > c.Limit {
+			answer.Total, older = len(versions), len(versions)-c.Limit
+			versions = versions[:c.Limit]
 		}
 		authors := a.shownIDs(idsOf(versions, func(v vault.Version) string { return v.Author }))
 		items, rows, unattested := make([]versionJSON, len(versions)), make([][]cell, len(versions)), false
@@ -418,8 +432,12 @@ func (c secretsHistory) Run(a *app) error {
 			}
 			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {authors[v.Author], ""}, {a.when(v.CreatedAt), dim}, state}
 		}
-		return a.answer(historyResult{Path: p.String(), Deleted: secret.DeletedAt != nil, Items: items}, func() {
+		answer.Items = items
+		return a.answer(answer, func() {
 			a.out.table(rows)
+			if older > 0 {
+				a.out.noteOf(sayf("%s not listed", pluralOf(older, "older version is", "older versions are")).hint("list them all with --limit 0"))
+			}
 			if unattested {
 				a.out.note("unattested: no log entry says what the value was, because it comes from before format 2, or because its " +
 					"entry did not hold")
@@ -428,7 +446,7 @@ func (c secretsHistory) Run(a *app) error {
 				a.out.noteOf(sayf("%s was deleted", p).
 					hint("bring it back with: ass secrets restore %s", p))
 			} else if secret.DeletedTo > 0 {
-				a.out.noteOf(sayf("%s were deleted with the secret, before a value was stored again", versionsText(1,
+				a.out.noteOf(sayf("%s were deleted with the secret, before a value was stored again", versionsText(oldest,
 					secret.DeletedTo)).
 					hint("bring them back with: ass secrets restore %s", p))
 			}
@@ -459,39 +477,5 @@ func (c secretsRollback) Run(a *app) error {
 			return err
 		}
 		return a.wrote(secret, before, "rolled back to the value of v"+uintText(c.To)+":")
-	})
-}
-
-type secretsPurge struct {
-	Path  string `arg:"" help:"Secret to remove for good, deleted or not."`
-	Force bool   `help:"Skip the confirmation."`
-}
-
-func (c secretsPurge) Help() string {
-	return `Rewrites the vault without the secret, so that the file holds nothing of its values.
-Copies, backups and snapshots of the file, and what the disk itself keeps, are out
-of reach. A secret that is stored there later goes on with the next version number.`
-}
-
-func (c secretsPurge) Run(a *app) error {
-	p, err := a.path(c.Path)
-	if err != nil {
-		return err
-	}
-	if err := a.confirm(c.Force, "Remove "+p.String()+" and all its versions for good?"); err != nil {
-		return err
-	}
-	return a.withSession(access{owner: "purge a secret"}, func(s *vault.Session) error {
-		n, err := s.Purge(p)
-		if err != nil {
-			return err
-		}
-		a.changed("%s is purged", p)
-		if err := a.sayCopies(s, time.Time{}); err != nil {
-			return err
-		}
-		return a.answer(purgeResult{Path: p.String(), Versions: n}, func() {
-			a.out.done("Secret purged: %s (%s)", p, plural(n, "version"))
-		})
 	})
 }

@@ -89,7 +89,11 @@ func (a *app) named(l typed, name, current string) []candidate {
 	case "tier":
 		return tiers
 	case "path", "stdin":
-		return a.secrets(l, current)
+		list := a.secrets(l, current)
+		if commandName(l.at) == "secrets prune" { // it takes a namespace, too
+			list = append(list, a.namespaces(current)...)
+		}
+		return list
 	case "key", "keys", "exclude", "mask", "no-mask":
 		return a.keysIn(l, name == "key")
 	case "namespace":
@@ -181,7 +185,7 @@ func (a *app) secrets(l typed, current string) (list []candidate) {
 			if !deleted {
 				return
 			}
-		case "secrets purge", "secrets history":
+		case "secrets purge", "secrets prune", "secrets history":
 		default:
 			if deleted {
 				return

@@ -345,7 +345,9 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				if last := p.lastOf(c.path); into.Format >= keys.Format2 && last > c.head.Version {
 					c.head.Last = last
 				}
-				c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
+				if c.err = p.prunedHead(c.path, &c.head); c.err == nil {
+					c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
+				}
 			}
 		})
 	}
@@ -437,7 +439,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			s.v.opts.step(walked, total)
 			text, n, _ := cutVersionKey(k)
 			path, err := tokens.ParsePath(text)
-			if err == nil && p.drop[path] {
+			if err == nil && (p.drop[path] || p.prunes(path, n)) {
 				return nil
 			}
 			name := versionKind.recordName(k)
@@ -587,7 +589,7 @@ func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 		if err != nil && p.narrows() {
 			return p.leave(requestKind.recordName(k), p.told.requesterOf(k), err)
 		}
-		if err != nil || q.Status != Pending || p.drop[q.Path] {
+		if err != nil || q.Status != Pending || p.drop[q.Path] || p.prunes(q.Path, q.Version) {
 			return nil
 		}
 		r, err := parseRecord(v)

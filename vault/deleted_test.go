@@ -158,7 +158,7 @@ func TestAMendedSecretBringsNoDeletedVersionBack(t *testing.T) {
 				t.Errorf("version %d: %v", n, err)
 			}
 		}
-		if done, err := s.Restore(p); err != nil || done.From != 3 || done.To != 4 || done.DeletedTo != 2 {
+		if done, err := s.Restore(p); err != nil || done.From != 4 || done.To != 4 || done.DeletedTo != 2 {
 			t.Errorf("restored: %+v, %v", done, err)
 		}
 		if _, value, err := s.Get(p, 0); err != nil || string(value) != marker+"prod/app/DB" {

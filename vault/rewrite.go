@@ -17,6 +17,8 @@ type rewritePlan struct {
 	drop map[tokens.Path]bool        // secrets to leave out
 	tier map[tokens.Path]tokens.Tier // tiers to raise
 
+	prune map[tokens.Path]*pruned // versions to leave out
+
 	revoke string // agent to revoke
 	rotate string // agent to give a new key
 	token  string // token to end

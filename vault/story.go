@@ -636,6 +636,10 @@ func scopesIn(ev audit.Event) tokens.Scopes {
 // secretChanged learns what an entry did to a secret. If the entry was not checked, secretChanged
 // believes neither its version number nor a lower tier.
 func (st *story) secretChanged(seq uint64, by string, ev audit.Event, item audit.Item, checked bool) {
+	if ev.Type == audit.SecretPruned {
+		st.secretPruned(seq, by, ev, checked)
+		return
+	}
 	changed, left := ev.Writes()
 	if !changed {
 		return

@@ -353,7 +353,7 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 	return done, ended, err
 }
 
-// Restored is a secret that was restored, and which of its versions can be read again.
+// Restored is a secret that was restored, and which of its versions can be read again: those of them that were not pruned.
 type Restored struct {
 	Secret
 	From, To uint64
@@ -387,11 +387,27 @@ func (s *Session) Restore(p tokens.Path) (done Restored, err error) {
 		if head.DeletedAt == nil {
 			done.From, done.To, head.DeletedTo = 1, head.DeletedTo, 0
 		}
+		if done.From, err = t.firstVersion(p, done.From); err != nil { // those before may have been pruned
+			return err
+		}
 		head.DeletedAt = nil
 		done.Secret, err = t.putHead(p, head, audit.SecretRestored, note)
 		return err
 	})
 	return done, err
+}
+
+// firstVersion returns the number of the first stored version of a secret from a number on; that number if there is none.
+func (t *tx) firstVersion(p tokens.Path, from uint64) (uint64, error) {
+	first := from
+	err := t.b.WalkFrom(bucketVersions, versionKey(p, from), versionPrefix(p), func(k, _ []byte) error {
+		_, first, _ = cutVersionKey(k)
+		return errStop
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return first, err
 }
 
 func (t *tx) putHead(p tokens.Path, head secretBody, event string, note map[string]any) (Secret, error) {
