@@ -252,6 +252,13 @@ func TestPruneDeleted(t *testing.T) {
 			v.do(func(s *Session) {
 				secret, _, err := s.History(v.p("a/K"))
 				v.must(err)
+				v.must(s.view(func(t *tx) error {
+					x, _, err := s.learnLog(t, false)
+					if told := x.told.records["a/K"]; err == nil && told.Earlier != c.deletedTo {
+						v.t.Errorf("the log tells of v%d as the last deleted one, want v%d", told.Earlier, c.deletedTo)
+					}
+					return err
+				}))
 				if secret.DeletedTo != c.deletedTo {
 					t.Errorf("deleted up to v%d, want v%d", secret.DeletedTo, c.deletedTo)
 				}
@@ -322,6 +329,17 @@ func TestPruneWhatWasShown(t *testing.T) {
 	v.wantNumbers("a/K", 1, 2, 3)
 }
 
+// A rewrite that finds another newest version than the one that stays stops.
+func TestPrunedHeadMoved(t *testing.T) {
+	v := newVictim(t)
+	plan := rewritePlan{prune: map[tokens.Path]*pruned{v.p("a/K"): {numbers: []uint64{1}, head: 3}}}
+	for n, want := range map[uint64]error{3: nil, 1: ErrConflict, 4: ErrConflict} {
+		if err := plan.prunedHead(v.p("a/K"), &secretBody{Version: n}); !errors.Is(err, want) {
+			t.Errorf("v%d: %v", n, err)
+		}
+	}
+}
+
 // Only the owner prunes, and the log has the refusal.
 func TestOthersPruneNothing(t *testing.T) {
 	v := newVictim(t)
@@ -378,6 +396,17 @@ func TestPrunedNothingElse(t *testing.T) {
 				return t.log(audit.SecretRead, "secret", "a/K", map[string]any{"version": 3, "tier": "standard"})
 			})
 		}, "a/K version 1: it does not match what the log says was written"},
+		"an entry names the newest version": {func(v *victim, _ tokens.AgentKey, _ []byte) {
+			v.do(func(s *Session) {
+				v.must(s.commit(func(t *tx) error {
+					if err := t.remove(bucketVersions, versionKeyOf("a/K", 3)); err != nil {
+						return err
+					}
+					return t.log(audit.SecretPruned, "secret", "a/K", map[string]any{"version": 3, "tier": "standard",
+						"versions": []uint64{3}})
+				}))
+			})
+		}, "a/K version 3: it is missing"},
 		"the old record is put back": {func(v *victim, _ tokens.AgentKey, old []byte) {
 			v.give(bucketVersions, versionKeyOf("a/K", 1), old)
 		}, "MAC mismatch"},
