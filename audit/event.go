@@ -19,6 +19,7 @@ const (
 	SecretMended     = "secret.mended" // after somebody tampered with it
 
 	AgentCreated    = "agent.created"
+	AgentUpdated    = "agent.updated" // what it may do; its key stays
 	AgentRevoked    = "agent.revoked"
 	AgentKeyRotated = "agent.key_rotated"
 
@@ -49,7 +50,7 @@ const (
 func Events() []string {
 	return []string{
 		SecretCreated, SecretUpdated, SecretRotated, SecretImported, SecretRead, SecretDeleted, SecretRestored, SecretRolledBack,
-		SecretDescribed, SecretPurged, SecretPruned, SecretMended, AgentCreated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
+		SecretDescribed, SecretPurged, SecretPruned, SecretMended, AgentCreated, AgentUpdated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
 		ApprovalReason, ApprovalGranted, ApprovalDenied, ApprovalCleanup, VaultCreated, VaultRewritten, VaultCompacted,
 		VaultResealed, VaultAccepted, VaultBackedUp, VaultRestored, VaultSalvaged, LogArchived, Checkpointed,
 	}

@@ -16,6 +16,7 @@ type agentsGroup struct {
 	List      agentsList      `cmd:"" aliases:"ls" help:"List the agents."`
 	Create    agentsCreate    `cmd:"" help:"Register an agent; its key is printed once."`
 	Show      agentsShow      `cmd:"" help:"Show one agent."`
+	Update    agentsUpdate    `cmd:"" help:"Change what an agent may do, or its description; its key stays."`
 	RotateKey agentsRotateKey `cmd:"" help:"Give an agent a new key; the old one opens nothing any more."`
 	Revoke    agentsRevoke    `cmd:"" help:"End an agent and all its tokens."`
 }
@@ -249,13 +250,8 @@ func (c agentsCreate) spec(a *app) (vault.AgentSpec, error) {
 	if err == nil && strings.TrimSpace(c.Scopes) != "" {
 		spec.Scopes, err = tokens.ParseScopes(c.Scopes)
 	}
-	for _, text := range strings.Split(c.Namespace, ",") {
-		if text = strings.TrimSuffix(strings.TrimSpace(text), "/*"); text == "" || err != nil {
-			continue
-		}
-		var ns tokens.Namespace
-		ns, err = tokens.ParseNamespace(text)
-		spec.Namespaces = append(spec.Namespaces, ns)
+	if err == nil {
+		spec.Namespaces, err = namespacesIn(c.Namespace)
 	}
 	if err == nil && len(spec.Scopes)+len(spec.Namespaces) == 0 {
 		err = usagef("an agent needs --scopes or --namespace").

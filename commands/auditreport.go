@@ -263,6 +263,13 @@ func (r *report) grants(e audit.Event) {
 		if g := r.agents[e.ResourceID]; g != nil {
 			g.Scopes = append(g.Scopes, reportScopes{at, audit.Texts(e.Metadata["scopes"])})
 		}
+	case audit.AgentUpdated:
+		if g := r.agents[e.ResourceID]; g != nil {
+			g.Scopes = append(g.Scopes, reportScopes{at, audit.Texts(e.Metadata["scopes"])})
+		}
+		for _, id := range audit.Texts(e.Metadata["tokens_ended"]) {
+			r.ended(at, func(t *reportToken) bool { return t.TokenID == id })
+		}
 	case audit.AgentRevoked:
 		if g := r.agents[e.ResourceID]; g != nil && g.RevokedAt == nil {
 			g.RevokedAt = &at

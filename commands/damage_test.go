@@ -94,6 +94,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		{"inject", "-i", "template"},
 		{"agents", "list"}, {"agents", "show", "reader"}, {"agents", "create", "--name", "third", "--scopes",
 			"secrets:read:staging/*"},
+		{"agents", "update", "reader", "--scopes", "secrets:read:staging/*", "--force"},
 		{"agents", "rotate-key", "reader", "--force"}, {"agents", "revoke", "other", "--force"},
 		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID,
 			"--force"},

@@ -29,9 +29,10 @@ var settable = []string{
 // notHere are the commands in which a settable flag means something else than its
 // variable, and is a flag only.
 var notHere = map[string][]string{
-	"namespace":   {"agents create", "audit"},          // a limit, and a filter; ASS_NAMESPACE is a default
-	"description": {"secrets set", "secrets describe"}, // of an agent
-	"type":        {"secrets list", "secrets find"},    // a filter; ASS_TYPE is for what is stored
+	"namespace":   {"agents create", "agents update", "audit"},          // a limit, and a filter; ASS_NAMESPACE is a default
+	"description": {"secrets set", "secrets describe", "agents update"}, // of a new agent
+	"scopes":      {"agents update"},
+	"type":        {"secrets list", "secrets find"}, // a filter; ASS_TYPE is for what is stored
 }
 
 // flagOnlyGroup are flags that the command line alone sets, for one reason.

@@ -60,6 +60,14 @@ type (
 		KeyFile string `json:"key_file"`
 	}
 
+	updatedAgentResult struct {
+		agentJSON
+		Narrowed            bool `json:"narrowed"` // a right was taken away, so the vault was rewritten
+		TokensRevoked       int  `json:"tokens_revoked"`
+		VersionsReencrypted int  `json:"versions_reencrypted"`
+		narrowedJSON
+	}
+
 	revokedResult struct {
 		Active              bool   `json:"active"`
 		ID                  string `json:"id"`

@@ -160,6 +160,7 @@ func TestResults(t *testing.T) {
 	agent, key := field("id"), field("api_key")
 	do("agents list", "")
 	do("agents show", agent)
+	do("agents update", agent+" --description what")
 	env = append(env, "ASS_AGENT_KEY="+key)
 	do("whoami", "")
 	do("request", "a/NEW --reason why")

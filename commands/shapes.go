@@ -49,6 +49,7 @@ func results() map[string][]result {
 		"agents list":       one(agentsResult{}),
 		"agents create":     {{newKeyResult{}, ""}, {keyFileResult{}, "with --write-key"}},
 		"agents show":       one(agentResult{}),
+		"agents update":     one(updatedAgentResult{}),
 		"agents rotate-key": {{newKeyResult{}, ""}, {keyFileResult{}, "with --write-key"}},
 		"agents revoke":     one(revokedResult{}),
 		"tokens issue":      one(issueResult{}),

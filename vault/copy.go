@@ -491,6 +491,9 @@ func (s *Session) copyAgent(old *tx, next *Session, w *builder, p *rewritePlan, 
 		body.Serial++
 		body.Pub = public(keys.NewGrantee(s.root.AgentSecret(id, body.Serial)).Sign)
 		body.IssuedAt, body.Seq = w.t.now, w.t.seq()+1
+	case p.limit:
+		p.limitAgent(&body)
+		body.Seq = w.t.seq() + 1
 	}
 	if p.owner != nil { // every agent's key is derived from the owner's root
 		body.Pub, body.IssuedAt = public(keys.NewGrantee(next.root.AgentSecret(id, body.Serial)).Sign), w.t.now
@@ -522,7 +525,7 @@ func (s *Session) copyTokens(old *tx, next *Session, w *builder, p *rewritePlan)
 			}
 			return nil
 		}
-		if c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate {
+		if c.ID == p.token || c.Issuer == p.revoke || c.Issuer == p.rotate || p.endsBeyond(c.Issuer, c.Scopes) {
 			return nil
 		}
 		info, err := old.tokenInfo(body, c)
@@ -590,6 +593,9 @@ func (s *Session) copyRequests(old *tx, w *builder, p *rewritePlan) error {
 			return p.leave(requestKind.recordName(k), p.told.requesterOf(k), err)
 		}
 		if err != nil || q.Status != Pending || p.drop[q.Path] || p.prunes(q.Path, q.Version) {
+			return nil
+		}
+		if p.endsBeyond(requester, tokens.Scopes{{Actions: requestActions[q.Action], Pattern: tokens.Exactly(q.Path)}}) {
 			return nil
 		}
 		r, err := parseRecord(v)

@@ -135,7 +135,8 @@ type restore struct {
 	history *history // what can be read of that vault; nil if nothing
 	raise   map[tokens.Path]tokens.Tier
 	agents  []agentAt
-	serials map[string]uint32 // by agent id: the active key's serial, as the continued log tells
+	scopes  map[string]tokens.Scopes // the same for what the agent may do
+	serials map[string]uint32        // by agent id: the active key's serial, as the continued log tells
 	last    audit.Position
 }
 
@@ -337,8 +338,10 @@ func (r *restore) tellsOf(a agentAt) string {
 	switch {
 	case a.body.RevokedAt != nil && known:
 		return audit.AgentRevoked
-	case a.body.RevokedAt != nil, known && serial == a.body.Serial:
+	case a.body.RevokedAt != nil, known && serial == a.body.Serial && sameScopes(r.scopes[a.id], a.body.scopes()):
 		return ""
+	case known && serial == a.body.Serial:
+		return audit.AgentUpdated
 	case known:
 		return audit.AgentKeyRotated
 	}

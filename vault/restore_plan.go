@@ -320,14 +320,17 @@ func (r *restore) compared() bool { return r.history.from.Cut < r.plan.Entry }
 func (r *restore) planAgents(t *tx) error {
 	p, h := &r.plan, r.history
 	have := map[string]bool{}
-	r.serials = map[string]uint32{}
+	r.serials, r.scopes = map[string]uint32{}, map[string]tokens.Scopes{}
 	err := t.agents(func(id string, body agentBody) error {
 		have[id] = true
 		name, active := fmt.Sprintf("%s (%s)", body.Name, id), body.RevokedAt == nil
 		if active && !p.KeepsLog {
 			r.serials[id] = body.Serial
 		}
-		serial := body.Serial
+		serial, scopes := body.Serial, body.scopes()
+		if active && !p.KeepsLog {
+			r.scopes[id] = scopes
+		}
 		if h != nil {
 			h.narrow(id, &body, t.now)
 		}
@@ -336,6 +339,8 @@ func (r *restore) planAgents(t *tx) error {
 			p.Revoked = append(p.Revoked, name)
 		case active && body.Serial > serial:
 			p.Revoked = append(p.Revoked, name+", the key before its newest")
+		case active && len(beyond(scopes, body.scopes())) > 0:
+			p.Revoked = append(p.Revoked, name+", what its scopes have lost: "+beyond(scopes, body.scopes()).String())
 		}
 		if body.RevokedAt == nil && p.Unread != "" {
 			p.Reviving = append(p.Reviving, name)
@@ -349,7 +354,7 @@ func (r *restore) planAgents(t *tx) error {
 	if p.KeepsLog {
 		for id, now := range h.actors {
 			if isAgentID(id) {
-				r.serials[id] = now.Serial
+				r.serials[id], r.scopes[id] = now.Serial, now.Scopes
 			}
 		}
 	}
@@ -362,7 +367,9 @@ func (r *restore) planAgents(t *tx) error {
 		if ok {
 			h.narrow(id, &body, t.now)
 		} else if active {
-			body, ok = h.agentBody(id)
+			if body, ok = h.agentBody(id); ok {
+				h.limitTo(id, &body)
+			}
 		}
 		switch {
 		case ok:
@@ -398,6 +405,9 @@ func (h *history) narrow(id string, body *agentBody, at time.Time) {
 	}
 	if read && own.Serial > body.Serial {
 		body.Serial, body.IssuedAt = own.Serial, own.IssuedAt
+	}
+	if body.RevokedAt == nil {
+		h.limitTo(id, body)
 	}
 	if body.RevokedAt == nil && now.Serial > body.Serial {
 		body.Serial = now.Serial

@@ -22,7 +22,11 @@ type rewritePlan struct {
 	revoke string // agent to revoke
 	rotate string // agent to give a new key
 	token  string // token to end
-	insist bool   // for an upgrade: leave out what does not hold, and mend the rest
+	limit  string // agent to take rights from
+
+	limited agentBody // what it may do then
+
+	insist bool // for an upgrade: leave out what does not hold, and mend the rest
 	NarrowOptions
 
 	event   string         // event that begins the epoch; "" for audit.VaultRewritten
@@ -58,7 +62,7 @@ type dropped struct {
 // narrows reports whether the plan takes a right away from somebody who may hold keys of the epoch, or mends a vault as
 // if it did.
 func (p *rewritePlan) narrows() bool {
-	return p.revoke != "" || p.rotate != "" || p.token != "" || p.insist
+	return p.revoke != "" || p.rotate != "" || p.token != "" || p.limit != "" || p.insist
 }
 
 // leave decides on a record that does not hold. Such a record stops a rewrite, unless the rewrite is a
@@ -76,7 +80,9 @@ func (p *rewritePlan) leave(name, of string, err error) error {
 
 // isEnded reports whether an actor is the one whose right ends, or one of its tokens.
 func (p *rewritePlan) isEnded(id string) bool {
-	ended := func(id string) bool { return id != "" && (id == p.revoke || id == p.rotate || id == p.token) }
+	ended := func(id string) bool {
+		return id != "" && (id == p.revoke || id == p.rotate || id == p.token || id == p.limit)
+	}
 	return ended(id) || p.told != nil && ended(p.told.actors[id].Issuer)
 }
 

@@ -373,6 +373,8 @@ func (w *salvage) ended(at where, value []byte) string {
 		return "the log says that it was revoked"
 	case active && now.Serial > body.Serial:
 		return "the log says that its key was rotated"
+	case active && body.Seq < w.told.records[at.key].seq() && len(beyond(body.scopes(), now.Scopes)) > 0:
+		return "the log says that its rights were narrowed"
 	}
 	return ""
 }

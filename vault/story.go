@@ -469,6 +469,8 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 	switch ev.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		st.agentGotKey(seq, by, ev, checked)
+	case audit.AgentUpdated:
+		st.agentUpdated(seq, by, ev, checked)
 	case audit.AgentRevoked:
 		if by == audit.Owner && isAgentID(ev.ResourceID) && (checked || !st.live) {
 			st.forget(ev.ResourceID)
