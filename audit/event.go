@@ -16,6 +16,8 @@ const (
 	SecretDescribed  = "secret.described"
 	SecretPurged     = "secret.purged"
 	SecretPruned     = "secret.pruned" // some of its versions were removed
+	SecretMoved      = "secret.moved"  // with its history, to another path
+	SecretCopied     = "secret.copied" // to another path
 	SecretMended     = "secret.mended" // after somebody tampered with it
 
 	AgentCreated    = "agent.created"
@@ -50,7 +52,8 @@ const (
 func Events() []string {
 	return []string{
 		SecretCreated, SecretUpdated, SecretRotated, SecretImported, SecretRead, SecretDeleted, SecretRestored, SecretRolledBack,
-		SecretDescribed, SecretPurged, SecretPruned, SecretMended, AgentCreated, AgentUpdated, AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
+		SecretDescribed, SecretPurged, SecretPruned, SecretMoved, SecretCopied, SecretMended, AgentCreated, AgentUpdated,
+		AgentRevoked, AgentKeyRotated, TokenIssued, TokenRevoked, ApprovalRequested,
 		ApprovalReason, ApprovalGranted, ApprovalDenied, ApprovalCleanup, VaultCreated, VaultRewritten, VaultCompacted,
 		VaultResealed, VaultAccepted, VaultBackedUp, VaultRestored, VaultSalvaged, LogArchived, Checkpointed,
 	}
@@ -106,10 +109,21 @@ func (e Event) Writes() (changed, left bool) {
 	case SecretCreated, SecretUpdated, SecretRotated, SecretDeleted, SecretRestored, SecretRolledBack, SecretDescribed,
 		SecretMended:
 		return true, true
+	case SecretMoved, SecretCopied: // of each pair, the new path; see WritesItem
+		return true, true
 	case SecretPurged:
 		return true, false
 	}
 	return false, false
+}
+
+// WritesItem is Writes for one secret of an event: a move takes it away from its old path, and a copy leaves it there.
+func WritesItem(e *Event, i *Item) (changed, left bool) {
+	changed, left = e.Writes()
+	if i.To != "" && e.Moves() {
+		return e.Type == SecretMoved, e.Type == SecretCopied
+	}
+	return changed, left
 }
 
 // WritesValue reports whether, according to the event, a version was written. The

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"math"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -29,6 +30,11 @@ type Item struct {
 	Type     string `json:"type,omitempty"`     // Type of a secret that was imported; absent for custom.
 	Approval string `json:"approval,omitempty"` // Request whose approval allowed it.
 
+	// In an entry about a move or a copy, each secret is two items: its old path, with where it goes to, and its new
+	// path, with where it comes from. So whoever looks for either path finds the entry.
+	To   string `json:"to,omitempty"`
+	From string `json:"from,omitempty"`
+
 	// Sum is that of the version that was written, in an entry of format 1. No list has it.
 	Sum string `json:"-"`
 }
@@ -44,6 +50,8 @@ func (i Item) Size() int {
 	}
 	optional(i.Type, "type")
 	optional(i.Approval, "approval")
+	optional(i.To, "to")
+	optional(i.From, "from")
 	return n
 }
 
@@ -59,7 +67,8 @@ func (e Event) Secrets() []Item {
 		return e.imported()
 	}
 	text := func(name string) string { text, _ := e.Metadata[name].(string); return text }
-	return []Item{{e.ResourceID, wholeNumber(e.Metadata["version"]), text("tier"), text("type"), text("approval"), text("sum")}}
+	return []Item{{Path: e.ResourceID, Version: wholeNumber(e.Metadata["version"]), Tier: text("tier"), Type: text("type"),
+		Approval: text("approval"), Sum: text("sum")}}
 }
 
 // imported returns the secrets of an import in a vault of format 1. Its metadata has lists of equal length: keys,
@@ -118,9 +127,22 @@ func (e Event) CountSecrets() int {
 	return 1
 }
 
+// Moves reports whether the event is a move or a copy: then each secret of its list is two items.
+func (e Event) Moves() bool { return e.Type == SecretMoved || e.Type == SecretCopied }
+
 // About says, for people, what the event is about: a path, an id, or how many secrets and where they are.
 func (e Event) About() string {
 	n := e.CountSecrets()
+	if e.Moves() && n == 2 {
+		for _, item := range e.Items {
+			if item.From != "" {
+				return item.From + " → " + item.Path
+			}
+		}
+	}
+	if e.Moves() {
+		n /= 2
+	}
 	switch {
 	case n == 1:
 		return e.Secrets()[0].Path
@@ -149,6 +171,9 @@ func CommonNamespace(items []Item) string {
 // ItemsProblem returns the first fault in the form of the event's list; "" if the list is in order, or if there is none.
 func (e Event) ItemsProblem() string {
 	if e.Items == nil {
+		if e.Moves() {
+			return "it has no list of secrets"
+		}
 		if e.Type != SecretImported {
 			return ""
 		}
@@ -158,8 +183,8 @@ func (e Event) ItemsProblem() string {
 		}
 		return ""
 	}
-	if e.Type != SecretRead && e.Type != SecretImported {
-		return "it has a list of secrets, which is only for reads and imports"
+	if e.Type != SecretRead && e.Type != SecretImported && !e.Moves() {
+		return "it has a list of secrets, which is only for reads and imports, moves and copies"
 	}
 	if len(e.Items) == 0 {
 		return "its list of secrets is empty"
@@ -174,6 +199,33 @@ func (e Event) ItemsProblem() string {
 	}
 	if common := CommonNamespace(e.Items); e.ResourceID != common {
 		return fmt.Sprintf("it names %q, but the secrets of its list are in %q", Short(e.ResourceID), Short(common))
+	}
+	return pairsProblem(e.Items, e.Moves())
+}
+
+// pairsProblem returns the first fault in the pairs of a move or a copy; "" if each old path has its new one, and each new
+// one its old one. Other lists have no pairs. The list is in order.
+func pairsProblem(list []Item, moves bool) string {
+	find := func(path string) *Item {
+		i, found := sort.Find(len(list), func(i int) int { return strings.Compare(path, list[i].Path) })
+		if !found {
+			return &Item{}
+		}
+		return &list[i]
+	}
+	for i := range list {
+		item, paired := &list[i], false
+		switch {
+		case !moves:
+			paired = item.To == "" && item.From == ""
+		case item.To != "" && item.From == "":
+			paired = find(item.To).From == item.Path
+		case item.From != "" && item.To == "":
+			paired = find(item.From).To == item.Path
+		}
+		if !paired {
+			return fmt.Sprintf("its list has no other path that goes with %q", Short(item.Path))
+		}
 	}
 	return ""
 }

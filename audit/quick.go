@@ -224,7 +224,8 @@ func (q *quick) items() (list []Item, ok bool) {
 		if i.Version, ok = q.number(); !ok || !q.cut(`,"tier":`) || !text(&i.Tier) {
 			return nil, false
 		}
-		if q.cut(`,"type":`) && !text(&i.Type) || q.cut(`,"approval":`) && !text(&i.Approval) || !q.cut("}") {
+		if q.cut(`,"type":`) && !text(&i.Type) || q.cut(`,"approval":`) && !text(&i.Approval) ||
+			q.cut(`,"to":`) && !text(&i.To) || q.cut(`,"from":`) && !text(&i.From) || !q.cut("}") {
 			return nil, false
 		}
 		list = append(list, i)

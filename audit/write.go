@@ -209,6 +209,12 @@ func appendItems(b []byte, list []Item) (_ []byte, ok bool) {
 		if item.Approval != "" {
 			text(`,"approval":`, item.Approval)
 		}
+		if item.To != "" {
+			text(`,"to":`, item.To)
+		}
+		if item.From != "" {
+			text(`,"from":`, item.From)
+		}
 		b = append(b, '}')
 	}
 	return append(b, ']'), ok

@@ -18,14 +18,14 @@ func (v *Vault) Paths(beginning string) (list []tokens.Path, err error) {
 	return list, err
 }
 
-// GlanceSecrets calls fn with the path, type, tier and deletion of each secret whose path begins with a text, deleted or
+// GlanceSecrets calls fn with the path, type, tier, deletion and description of each secret whose path begins with a text, deleted or
 // not, in order. It reads no other record.
 func (v *Vault) GlanceSecrets(beginning string, fn func(Secret)) error {
 	return v.db.View(func(b *bolt.Tx) error {
 		return b.Walk(bucketSecrets, []byte(beginning), func(k, value []byte) error {
 			head, _ := peek[secretBody](value)
 			if p, err := tokens.ParsePath(string(k)); err == nil {
-				fn(Secret{Path: p, Type: head.Type, Tier: head.Tier, DeletedAt: head.DeletedAt})
+				fn(Secret{Path: p, Type: head.Type, Tier: head.Tier, DeletedAt: head.DeletedAt, About: head.About})
 			}
 			return nil
 		})

@@ -185,10 +185,12 @@ func (l *looking) concerns(event, resource []byte) bool {
 
 // each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
 func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, last uint64, left bool)) {
-	_, left := ev.Writes()
-	left = left || ev.Type == audit.SecretImported
 	for _, item := range ev.Secrets() {
-		if l.open[item.Path] {
+		changed, left := audit.WritesItem(&ev, &item)
+		if ev.Type == audit.SecretImported {
+			changed, left = true, true
+		}
+		if changed && l.open[item.Path] {
 			tier, _ := tokens.ParseTier(item.Tier)
 			fn(item.Path, tier, max(min(item.Version, maxVersion), lastIn(ev, audit.Owner)), left)
 		}

@@ -36,6 +36,7 @@ type rewritePlan struct {
 	cut     bool           // leave out the log, and what only the log tells of
 	behind  uint64         // entries up to this number existed, even if none is found
 
+	from    *tx       // what is rewritten
 	told    *story    // what the log tells; nil for a salvage or a new owner
 	numbers *story    // what version numbers were used; for a checkpoint
 	last    []*story  // what version numbers were used, if it may be more than the records say: by a restore
@@ -166,6 +167,7 @@ func (s *Session) rewrite(p *rewritePlan) error {
 	}
 	err := s.replaceFile(replace, func(old *tx) (mark, error) {
 		end := old.head.log
+		p.from = old
 		if !p.salvage && !p.narrows() {
 			if err := old.checkLastStep(); err != nil {
 				return mark{}, err

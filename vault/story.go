@@ -40,6 +40,7 @@ type story struct {
 	features []string               // of that epoch; see knownFeatures
 	summed   bool                   // in format 1: whether its entries have the sums of versions
 	batched  written                // where the current entry put the records that it wrote
+	arrived  map[string]arrival     // by new path: what the last entry moved or copied there
 	lastAt   time.Time              // the latest date of an entry
 	actors   map[string]actorAt     // by id: agents and tokens that may act
 	issued   map[string]keyIssued   // by id: how the agents among them got their keys
@@ -447,7 +448,10 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		st.summed, _ = ev.Metadata["sums"].(bool)
 	}
 	st.batched = writtenBy(ev)
-	if checked && seq > st.from.Seq {
+	if ev.Type != audit.VaultResealed { // these go on with the list of the move before them
+		st.arrived = nil
+	}
+	if checked && seq > st.from.Seq && !ev.Moves() {
 		st.versionsResealed(seq, by, ev)
 	}
 	if by == audit.Owner {
@@ -515,6 +519,10 @@ func (st *story) secrets(seq uint64, by string, ev audit.Event, checked bool) {
 	}
 	if problem != "" {
 		st.found("audit entry %d: %s", seq, problem)
+		return
+	}
+	if ev.Moves() {
+		st.moved(seq, by, ev, checked)
 		return
 	}
 	one := ev // what it says of one of them
@@ -745,7 +753,12 @@ func (st *story) versionsResealed(seq uint64, by string, ev audit.Event) {
 		n, _ := one["version"].(float64)
 		sum, _ := one["sum"].(string)
 		if r := st.records[path]; r != nil && by == audit.Owner {
-			if i, found := r.find(uint64(n)); found {
+			i, found := r.find(uint64(n))
+			if from, arrives := st.arrived[path]; arrives && !found {
+				r.wrote(from.version(uint64(n), seq))
+				i, found = r.find(uint64(n))
+			}
+			if found {
 				r.Versions[i].Sum, r.Versions[i].Sealed = sum, seq
 				r.Versions[i].inBatch = st.batched.place(bucketVersions, string(versionKeyOf(path, uint64(n))))
 			}

@@ -327,28 +327,60 @@ func CheckSet(value []byte, o SetOptions) error {
 // versions stay until the owner purges it. It returns the secret and the number
 // of tokens that covered it.
 func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error) {
+	all, ended, err := s.DeleteAll([]tokens.Path{p})
+	if err != nil {
+		return done, ended, err
+	}
+	return all[0], ended, nil
+}
+
+// DeleteAll is Delete for several secrets: all or none. Each has an entry of its own in the log. It returns the secrets in
+// the order of their paths, and the number of tokens that were for one of them alone; a broader token is counted once for
+// each secret.
+func (s *Session) DeleteAll(paths []tokens.Path) (done []Secret, ended TokensOf, err error) {
+	paths = slices.Clone(paths)
+	sortList(paths, tokens.Path.Compare)
 	err = s.update(func(t *tx) error {
-		if err := s.authorize(t, tokens.Delete, audit.SecretDeleted, p); err != nil {
+		if err := s.authorize(t, tokens.Delete, audit.SecretDeleted, paths...); err != nil {
 			return err
 		}
-		head, err := t.live(p)
+		need, notes := &needsDecision{}, make([]map[string]any, len(paths))
+		heads, err := t.liveHeads(paths)
 		if err != nil {
 			return err
 		}
-		note := map[string]any{}
-		tier, err := t.tierOf(p, head)
-		if err == nil {
-			err = s.approvedWrite(t, subject{RequestDelete, p, head.Version, tier}, note)
+		for i, p := range paths {
+			notes[i] = map[string]any{}
+			tier, err := t.tierOf(p, heads[i])
+			if err == nil {
+				err = s.approvedWrite(t, subject{RequestDelete, p, heads[i].Version, tier}, notes[i])
+			}
+			var one *needsDecision
+			switch {
+			case errors.As(err, &one):
+				need.subjects = append(need.subjects, one.subjects...)
+			case err != nil:
+				return err
+			}
 		}
-		if err != nil {
-			return err
+		if len(need.subjects) > 0 {
+			return need
 		}
-		head.DeletedAt = &t.now
-		if done, err = t.putHead(p, head, audit.SecretDeleted, note); err != nil {
-			return err
+		done, ended = nil, TokensOf{}
+		for i, p := range paths {
+			heads[i].DeletedAt = &t.now
+			gone, err := t.putHead(p, heads[i], audit.SecretDeleted, notes[i])
+			if err != nil {
+				return err
+			}
+			of, err := t.revokeTokensFor(p)
+			if err != nil {
+				return err
+			}
+			done = append(done, gone)
+			ended.Revoked, ended.Broader = ended.Revoked+of.Revoked, ended.Broader+of.Broader
 		}
-		ended, err = t.revokeTokensFor(p)
-		return err
+		return nil
 	})
 	return done, ended, err
 }

@@ -37,13 +37,11 @@ func writtenBy(ev audit.Event) (w written) {
 	version := func(path string, n uint64) { w.versions = append(w.versions, string(versionKeyOf(path, n))) }
 	_, mended := ev.Metadata["from_version"]
 	value := ev.WritesValue() || ev.Type == audit.SecretImported || ev.Type == audit.SecretMended && mended
-	changed, left := ev.Writes()
-	head := changed && left || ev.Type == audit.SecretImported
 	for _, item := range ev.Secrets() {
 		if value {
 			version(item.Path, item.Version)
 		}
-		if head {
+		if changed, left := audit.WritesItem(&ev, &item); changed && left || ev.Type == audit.SecretImported {
 			w.heads = append(w.heads, item.Path)
 		}
 	}
