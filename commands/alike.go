@@ -46,7 +46,20 @@ func (a *app) withNearest(err error) error {
 	if c, err := a.chooseNamespace(a.namespace); err == nil && c.ns == p.Namespace() {
 		names = append(names, p.Key()) // as it was typed, perhaps
 	}
-	there := a.paths("")
+	var there []tokens.Path
+	moved := ""
+	a.LockTimeout = 0
+	a.glance(func(s vault.Secret) {
+		if s.DeletedAt == nil {
+			there = append(there, s.Path)
+		}
+		if s.DeletedAt == nil && s.About != nil && s.About.MovedFrom == p.String() {
+			moved = s.Path.String()
+		}
+	}, "")
+	if moved != "" {
+		return withHint(err, "did you mean %s, which was there before?", moved)
+	}
 	for _, name := range names {
 		if slices.ContainsFunc(there, func(q tokens.Path) bool { return strings.HasPrefix(q.String(), name+"/") }) {
 			return withHint(err, "%s is a namespace; to list it: ass secrets list %s", name, shellWord(name))

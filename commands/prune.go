@@ -118,9 +118,6 @@ func (a *app) pathOrNamespace(name string) (p tokens.Path, ns tokens.Namespace, 
 	return p, ns, nil
 }
 
-// mostShown is how many secrets are shown before a confirmation.
-const mostShown = 50
-
 // showPruning says what is about to go. values is how many stored values the vault has.
 func (a *app) showPruning(list []vault.Pruning, values int) {
 	for i, one := range list {

@@ -395,6 +395,12 @@ type (
 		Broader int `json:"tokens_broader"`
 	}
 
+	deleteAllResult struct {
+		Namespace string       `json:"namespace"`
+		Items     []secretJSON `json:"items"`
+		Revoked   int          `json:"tokens_revoked"`
+	}
+
 	secretsResult struct {
 		Items     []secretJSON `json:"items"`
 		Namespace string       `json:"namespace"`
@@ -425,6 +431,36 @@ type (
 		Items   []versionJSON `json:"items"`
 		Path    string        `json:"path"`
 		Total   int           `json:"total,omitempty"` // if --limit leaves some out
+	}
+
+	movedResult struct {
+		ApprovalsEnded int              `json:"approvals_ended"` // which were for what was moved
+		Copied         bool             `json:"copied"`
+		Items          []movedJSON      `json:"items"`
+		Rewritten      bool             `json:"rewritten"` // because somebody lost a right
+		Rights         []movedRightJSON `json:"rights"`    // of the agents and tokens that lost or got some
+	}
+
+	movedJSON struct {
+		AccessTier tokens.Tier `json:"access_tier"`
+		From       string      `json:"from"`
+		Path       string      `json:"path"`
+		Version    uint64      `json:"version"`  // the current one, as it is counted there
+		Versions   int         `json:"versions"` // how many came along
+	}
+
+	movedRightJSON struct {
+		Gains movedCounts `json:"gains"`
+		ID    string      `json:"id"`
+		Kind  string      `json:"kind"` // agent or token
+		Loses movedCounts `json:"loses"`
+		Name  string      `json:"name"` // of the agent, or of the one that issued the token; "" for the owner
+	}
+
+	movedCounts struct { // of how many of the secrets
+		Delete int `json:"delete"`
+		Read   int `json:"read"`
+		Write  int `json:"write"`
 	}
 
 	purgeResult struct {

@@ -27,6 +27,8 @@ type secretsGroup struct {
 	History  secretsHistory  `cmd:"" help:"List the versions of a secret."`
 	Rollback secretsRollback `cmd:"" help:"Store the value of an older version as the next version."`
 	Restore  secretsRestore  `cmd:"" help:"Bring a deleted secret back."`
+	Mv       secretsMove     `cmd:"" help:"Move a secret to another path, with its versions."`
+	Cp       secretsCopy     `cmd:"" help:"Copy a secret to another path."`
 	Prune    secretsPrune    `cmd:"" help:"Remove old versions of secrets, bytes included."`
 	Purge    secretsPurge    `cmd:"" help:"Remove a secret and all its versions, or one of them, bytes included."`
 }
@@ -309,8 +311,9 @@ func (c secretsRotate) Run(a *app) error {
 }
 
 type secretsDelete struct {
-	Path  string `arg:"" help:"Secret to delete."`
-	Force bool   `short:"f" help:"Skip the confirmation."`
+	Path      string `arg:"" help:"Secret to delete; with --recursive, a namespace."`
+	Recursive bool   `short:"r" help:"Delete all secrets in a namespace and below it."`
+	Force     bool   `short:"f" help:"Skip the confirmation."`
 	asking
 }
 
@@ -320,6 +323,9 @@ more go on, and are counted.`
 }
 
 func (c secretsDelete) Run(a *app) error {
+	if c.Recursive {
+		return c.all(a)
+	}
 	p, err := a.path(c.Path)
 	if err != nil {
 		return err

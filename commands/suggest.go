@@ -70,6 +70,8 @@ func (a *app) values(l typed, v *kong.Value, current string) (list []candidate, 
 		return nil, true
 	case name == "tier" && (command == "unlock" || command == "tokens issue"):
 		return candidates([]string{"standard", "sensitive"}), false // what a token can read without approval
+	case v.Flag == nil && (command == "secrets mv" || command == "secrets cp"):
+		return append(a.secrets(l, current), a.namespaces(current)...), false
 	case name == "format" && command == "audit report":
 		return candidates(reportFormats), false
 	}
@@ -157,17 +159,6 @@ func (a *app) glance(fn func(vault.Secret), beginnings ...string) {
 		}
 		return nil
 	})
-}
-
-// paths lists the paths of the secrets that are not deleted, as glance does.
-func (a *app) paths(beginning string) (list []tokens.Path) {
-	a.LockTimeout = 0
-	a.glance(func(s vault.Secret) {
-		if s.DeletedAt == nil {
-			list = append(list, s.Path)
-		}
-	}, beginning)
-	return list
 }
 
 // secrets lists paths, and those secrets in the default namespace by their keys that have no slash.

@@ -38,8 +38,8 @@ secrets/log secrets/versions versions: history
 diff: diff, history
 describe info stat exists metadata describe-secret: describe, show, history
 revert undo: rollback
-mv move rename: mv, ass secrets get OLD | ass secrets set NEW && ass secrets delete OLD
-cp copy: cp, ass secrets get OLD | ass secrets set NEW
+mv move rename: mv
+cp copy: cp
 accept allow: approve
 grant permit: approve, ass agents create
 reject refuse decline: deny
