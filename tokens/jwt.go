@@ -47,7 +47,7 @@ const tokenHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 
 const maxTokenBytes = 16 << 10
 
-var errToken = syntaxErrorf("token", "it is not a token of ass; was it copied completely?")
+var errToken error = &SyntaxError{"token", "it is not a token of ass; was it copied completely?"}
 
 // HeaderPayload returns header.payload, which is what a signature covers.
 func (c Claims) HeaderPayload() (string, error) {
