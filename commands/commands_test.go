@@ -287,7 +287,7 @@ func TestHelpIsComplete(t *testing.T) {
 			t.Errorf("results knows a command %q that there is not", name)
 		}
 	}
-	for _, k := range kinds {
+	for _, k := range kinds() {
 		if !slices.ContainsFunc(exits, func(e exitMeaning) bool { return e.Code == k.exit }) {
 			t.Errorf("exits does not say what %d means", k.exit)
 		}

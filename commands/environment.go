@@ -26,13 +26,20 @@ var settable = []string{
 	"lock-timeout", "deleted", "wait", "timeout", "no-browser",
 }
 
-// notHere are the commands in which a settable flag means something else than its
+// notHere reports whether a settable flag means something else in a command than its
 // variable, and is a flag only.
-var notHere = map[string][]string{
-	"namespace":   {"agents create", "agents update", "audit"},          // a limit, and a filter; ASS_NAMESPACE is a default
-	"description": {"secrets set", "secrets describe", "agents update"}, // of a new agent
-	"scopes":      {"agents update"},
-	"type":        {"secrets list", "secrets find"}, // a filter; ASS_TYPE is for what is stored
+func notHere(flag, command string) bool {
+	switch flag {
+	case "namespace": // a limit, and a filter; ASS_NAMESPACE is a default
+		return slices.Contains([]string{"agents create", "agents update", "audit"}, command)
+	case "description": // of a new agent
+		return slices.Contains([]string{"secrets set", "secrets describe", "agents update"}, command)
+	case "scopes":
+		return command == "agents update"
+	case "type": // a filter; ASS_TYPE is for what is stored
+		return slices.Contains([]string{"secrets list", "secrets find"}, command)
+	}
+	return false
 }
 
 // flagOnlyGroup are flags that the command line alone sets, for one reason.
@@ -60,7 +67,7 @@ var flagOnly = []flagOnlyGroup{
 
 // variableOf is the variable that sets a flag of a command, "" for none.
 func variableOf(command, flag string) string {
-	if !slices.Contains(settable, flag) || slices.Contains(notHere[flag], command) {
+	if !slices.Contains(settable, flag) || notHere(flag, command) {
 		return ""
 	}
 	return "ASS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -103,16 +110,25 @@ func (a *app) given(flag, variable string) {
 	a.setBy[flag] = variable
 }
 
-// flagsOfForms are the flags of the forms that other packages check.
-var flagsOfForms = map[string]string{"ttl": "ttl", "type": "type", "scope": "scopes", "scopes": "scopes", "ip " +
-	"allowlist": "ip-allowlist"}
+// flagOfForm is the flag of a form that other packages check, "" if there is none.
+func flagOfForm(form string) string {
+	switch form {
+	case "ttl", "type", "scopes":
+		return form
+	case "scope":
+		return "scopes"
+	case "ip allowlist":
+		return "ip-allowlist"
+	}
+	return ""
+}
 
 // asGiven puts the names of variables in the place of the flags that they set, in the message of a usage error: --status
 // would lead astray somebody who has set ASS_STATUS and typed no flag.
 func (a *app) asGiven(message string, err error) string {
 	var syntax *tokens.SyntaxError
-	if errors.As(err, &syntax) && a.setBy[flagsOfForms[syntax.What]] != "" {
-		message = a.setBy[flagsOfForms[syntax.What]] + ": " + message
+	if errors.As(err, &syntax) && a.setBy[flagOfForm(syntax.What)] != "" {
+		message = a.setBy[flagOfForm(syntax.What)] + ": " + message
 	}
 	for flag, variable := range a.setBy {
 		typed := regexp.MustCompile("--" + regexp.QuoteMeta(flag) + `($|[^a-z-])`)
@@ -140,7 +156,7 @@ func whyFlagOnly(command, flag string) string {
 	if variableOf(command, flag) != "" {
 		return ""
 	}
-	if slices.Contains(notHere[flag], command) {
+	if notHere(flag, command) {
 		return fmt.Sprintf("%s is a default, and here the flag is none", variableOf("", flag))
 	}
 	for _, g := range flagOnly {

@@ -63,44 +63,48 @@ var (
 	errFound       = errors.New("found")
 )
 
-// kinds maps each kind of error to the exit code and to the code in JSON. The first
-// match wins.
-var kinds = []struct {
+type kindOfError struct {
 	err  error
 	exit int
 	code string
-}{
-	{errUsage, exitUsage, "VALIDATION_ERROR"},
-	{errNoProgram, exitNoProgram, "PROGRAM_NOT_FOUND"},
-	{errNotProgram, exitNotProgram, "PROGRAM_NOT_EXECUTABLE"},
-	{errInterrupted, exitInterrupted, "INTERRUPTED"},
-	{errDeclined, exitFailed, "DECLINED"},
-	{errFound, exitFound, "FOUND"},
-	{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},
-	{vault.ErrNoVault, exitNoVault, "VAULT_NOT_FOUND"},
-	{vault.ErrExists, exitFailed, "VAULT_EXISTS"},
-	{vault.ErrFormat, exitFailed, "VAULT_FORMAT"},
-	{vault.ErrDamaged, exitDamaged, "VAULT_DAMAGED"},
-	{vault.ErrBusy, exitBusy, "VAULT_BUSY"},
-	{vault.ErrWrongKey, exitDenied, "UNAUTHORIZED"},
-	{vault.ErrDenied, exitDenied, "SCOPE_DENIED"},
-	{vault.ErrLapsed, exitDenied, "UNAUTHORIZED"},
-	{vault.ErrRefused, exitDenied, "APPROVAL_DENIED"},
-	{vault.ErrApproval, exitApproval, "APPROVAL_REQUIRED"},
-	{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
-	{vault.ErrUnknown, exitNotFound, "NOT_FOUND"},
-	{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
-	{vault.ErrConflict, exitFailed, "CONFLICT"},
-	{fs.ErrNotExist, exitFailed, "FILE_ERROR"},
-	{fs.ErrPermission, exitFailed, "FILE_ERROR"},
-	{vault.ErrMaybeDone, exitFailed, "MAYBE_DONE"},
-	{vault.ErrNotMade, exitFailed, "FILE_ERROR"},
-	{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
-	{syscall.EDQUOT, exitFailed, "FILE_ERROR"},
-	{syscall.EFBIG, exitFailed, "FILE_ERROR"},
-	{syscall.EIO, exitFailed, "FILE_ERROR"},
-	{syscall.EROFS, exitFailed, "FILE_ERROR"},
-	{syscall.EBUSY, exitFailed, "FILE_ERROR"},
+}
+
+// kinds maps each kind of error to the exit code and to the code in JSON. The first
+// match wins.
+func kinds() []kindOfError {
+	return []kindOfError{
+		{errUsage, exitUsage, "VALIDATION_ERROR"},
+		{errNoProgram, exitNoProgram, "PROGRAM_NOT_FOUND"},
+		{errNotProgram, exitNotProgram, "PROGRAM_NOT_EXECUTABLE"},
+		{errInterrupted, exitInterrupted, "INTERRUPTED"},
+		{errDeclined, exitFailed, "DECLINED"},
+		{errFound, exitFound, "FOUND"},
+		{errNotLoggedIn, exitNoVault, "UNAUTHORIZED"},
+		{vault.ErrNoVault, exitNoVault, "VAULT_NOT_FOUND"},
+		{vault.ErrExists, exitFailed, "VAULT_EXISTS"},
+		{vault.ErrFormat, exitFailed, "VAULT_FORMAT"},
+		{vault.ErrDamaged, exitDamaged, "VAULT_DAMAGED"},
+		{vault.ErrBusy, exitBusy, "VAULT_BUSY"},
+		{vault.ErrWrongKey, exitDenied, "UNAUTHORIZED"},
+		{vault.ErrDenied, exitDenied, "SCOPE_DENIED"},
+		{vault.ErrLapsed, exitDenied, "UNAUTHORIZED"},
+		{vault.ErrRefused, exitDenied, "APPROVAL_DENIED"},
+		{vault.ErrApproval, exitApproval, "APPROVAL_REQUIRED"},
+		{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
+		{vault.ErrUnknown, exitNotFound, "NOT_FOUND"},
+		{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},
+		{vault.ErrConflict, exitFailed, "CONFLICT"},
+		{fs.ErrNotExist, exitFailed, "FILE_ERROR"},
+		{fs.ErrPermission, exitFailed, "FILE_ERROR"},
+		{vault.ErrMaybeDone, exitFailed, "MAYBE_DONE"},
+		{vault.ErrNotMade, exitFailed, "FILE_ERROR"},
+		{syscall.ENOSPC, exitFailed, "FILE_ERROR"},
+		{syscall.EDQUOT, exitFailed, "FILE_ERROR"},
+		{syscall.EFBIG, exitFailed, "FILE_ERROR"},
+		{syscall.EIO, exitFailed, "FILE_ERROR"},
+		{syscall.EROFS, exitFailed, "FILE_ERROR"},
+		{syscall.EBUSY, exitFailed, "FILE_ERROR"},
+	}
 }
 
 // kindError is a message with a kind of [kinds], and with what the person can do, if that is known.
@@ -159,7 +163,7 @@ func classify(err error) (exit int, code string) {
 	if errors.As(err, &syntax) {
 		return exitUsage, "VALIDATION_ERROR"
 	}
-	for _, k := range kinds {
+	for _, k := range kinds() {
 		if errors.Is(err, k.err) {
 			return k.exit, k.code
 		}
@@ -219,20 +223,24 @@ func vaultFault(err error) error {
 
 func notChanged(err error) error { return fmt.Errorf("%w; nothing was changed", err) }
 
-// hints are the ways out of errors that package vault reports. That package knows no
-// command line, so it cannot name them.
-var hints = []struct {
+type wayOut struct {
 	err  error
 	hint string
-}{
-	{vault.ErrBusy, "run it again, or wait longer with --lock-timeout"},
-	{vault.ErrNoAgent, "list the agents with: ass agents list"},
-	{vault.ErrTierFixed, "leave --tier out"},
-	{vault.ErrOtherVault, "choose another place with --api-url"},
-	{vault.ErrTooManyRequests, "have some decided first: ass approvals list"},
-	{vault.ErrDeniedBefore, "to ask again, say why with --reason"},
-	{vault.ErrAhead, "if the clock is right, go past such entries with --past-ahead"},
-	{vault.ErrBadCopy, "look at the vault with: ass vault check"},
+}
+
+// hints are the ways out of errors that package vault reports. That package knows no
+// command line, so it cannot name them.
+func hints() []wayOut {
+	return []wayOut{
+		{vault.ErrBusy, "run it again, or wait longer with --lock-timeout"},
+		{vault.ErrNoAgent, "list the agents with: ass agents list"},
+		{vault.ErrTierFixed, "leave --tier out"},
+		{vault.ErrOtherVault, "choose another place with --api-url"},
+		{vault.ErrTooManyRequests, "have some decided first: ass approvals list"},
+		{vault.ErrDeniedBefore, "to ask again, say why with --reason"},
+		{vault.ErrAhead, "if the clock is right, go past such entries with --past-ahead"},
+		{vault.ErrBadCopy, "look at the vault with: ass vault check"},
+	}
 }
 
 // withWayOut returns the message of an error, on one line, with what the person can do.
@@ -267,7 +275,7 @@ func tellError(err error) (message, way string) {
 
 // knownWay returns the way out of an error of another package; empty if there is none.
 func knownWay(err error) string {
-	for _, h := range hints {
+	for _, h := range hints() {
 		if errors.Is(err, h.err) {
 			return h.hint
 		}

@@ -33,7 +33,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 		t.Fatal("no table was found in docs/exit-codes.md")
 	}
 	used := map[string]bool{strconv.Itoa(exitFailed) + " FAILED": true}
-	for _, k := range kinds {
+	for _, k := range kinds() {
 		used[strconv.Itoa(k.exit)+" "+k.code] = true
 	}
 	for pair := range used {

@@ -125,11 +125,14 @@ func shortOf(f *kong.Flag) string {
 }
 
 // environment lists the variables that are not flags.
-var environment = []map[string]string{
-	{"name": "ASS_API_KEY", "help": "Agent key or token to act with, instead of the stored credential."},
-	{"name": "ASS_AGENT_KEY", "help": "The same; ASS_API_KEY is read before it."},
-	{"name": "ASS_AGENT_KEY_FILE", "help": "File with an agent key or a token, readable by its owner alone; the two others are read before it."},
-	{"name": "ASS_API_URL", "help": "Vault to use: file:///path/to/vault.db, or a path."},
-	{"name": "ASS_NAMESPACE", "help": "Namespace of names without a slash."},
-	{"name": "NO_COLOR", "help": "No colours, if it is set."},
+var environment = []struct {
+	Name string `json:"name"`
+	Help string `json:"help"`
+}{
+	{"ASS_API_KEY", "Agent key or token to act with, instead of the stored credential."},
+	{"ASS_AGENT_KEY", "The same; ASS_API_KEY is read before it."},
+	{"ASS_AGENT_KEY_FILE", "File with an agent key or a token, readable by its owner alone; the two others are read before it."},
+	{"ASS_API_URL", "Vault to use: file:///path/to/vault.db, or a path."},
+	{"ASS_NAMESPACE", "Namespace of names without a slash."},
+	{"NO_COLOR", "No colours, if it is set."},
 }

@@ -94,12 +94,14 @@ func notifierOf(system string) notifier {
 			}}
 	}
 	return notifier{[]string{"notify-send", "--app-name=ass", "--"}, func(title, body string) (args, env []string) {
-		return []string{title, markup.Replace(body)}, nil
+		return []string{title, markup(body)}, nil
 	}}
 }
 
 // markup escapes a text for notify-send, which reads the body as markup.
-var markup = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+func markup(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+}
 
 // findNotifier finds the notifier of this desktop.
 func (a *app) findNotifier() (notifier, error) {

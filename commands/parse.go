@@ -235,7 +235,7 @@ func pattern(expr string) func() *regexp.Regexp {
 }
 
 // takesValue lists the commands whose value may begin with a dash.
-var takesValue = map[string]bool{"secrets set": true, "secrets rotate": true, "login": true}
+var takesValue = []string{"secrets set", "secrets rotate", "login"}
 
 func (a *app) explainParse(err error, args []string) error {
 	command := ""

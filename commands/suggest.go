@@ -14,19 +14,31 @@ import (
 
 // What flags and arguments can be.
 
-// fixed holds the values that never change, by the name of the flag or argument.
-var fixed = map[string][]string{
-	"type":         vault.Types,
-	"status":       {vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"},
-	"format":       formatNames(),
-	"on-conflict":  onConflict,
-	"on-duplicate": {duplicateError, duplicateLast},
-	"charset":      {"alnum", "alpha", "digits", "hex", "ascii"},
-	"shell":        {"bash", "zsh", "fish"},
-	"ttl":          {"15m", "1h", "24h"},
-	"since":        {"1h", "24h", "7d", "30d"},
-	"until":        {"1h", "24h", "7d", "30d"},
-	"before":       {"30d", "90d", "365d"},
+// fixed returns the values that never change, by the name of the flag or argument.
+func fixed(name string) []string {
+	switch name {
+	case "type":
+		return vault.Types
+	case "status":
+		return []string{vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"}
+	case "format":
+		return formatNames()
+	case "on-conflict":
+		return onConflict
+	case "on-duplicate":
+		return []string{duplicateError, duplicateLast}
+	case "charset":
+		return []string{"alnum", "alpha", "digits", "hex", "ascii"}
+	case "shell":
+		return []string{"bash", "zsh", "fish"}
+	case "ttl":
+		return []string{"15m", "1h", "24h"}
+	case "since", "until":
+		return []string{"1h", "24h", "7d", "30d"}
+	case "before":
+		return []string{"30d", "90d", "365d"}
+	}
+	return nil
 }
 
 // tiers are the tiers, with what an agent needs to read a secret.
@@ -125,7 +137,7 @@ func (a *app) named(l typed, name, current string) []candidate {
 		}
 		return inOrder(list)
 	}
-	return candidates(fixed[name])
+	return candidates(fixed(name))
 }
 
 // inOrder leaves out names that are not plain, and those that come a second time, and cuts what is said about them.

@@ -259,7 +259,7 @@ func (a *app) unknownWord(err *kong.ParseError, token, command, see string, args
 			names = append(names, f.Name)
 		}
 		see = didYouMeanOr(flagMeant(names, strings.TrimLeft(name, "-")), see)
-		if takesValue[command] {
+		if slices.Contains(takesValue, command) {
 			return usagef("unknown flag (put a value that begins with - after --, or pass it through stdin)").
 				hint("%s", see)
 		}
