@@ -11,8 +11,8 @@ import (
 func TestWordsOfOthers(t *testing.T) {
 	for line, want := range map[string]string{
 		"show a/K": "ass secrets get?", "read a/K": "ass secrets get?", "insert a/K": "ass secrets set?", "write a/K v": "ass secrets set?",
-		"edit a/K": "ass secrets set?", "create a/K": "ass secrets set?", "remove a/K": "ass secrets delete?", "rm a/K": "ass secrets delete?",
-		"ls": "ass secrets list?", "grep x": "ass secrets list?", "find x": "ass secrets list?", "view a/K": "ass secrets get?",
+		"edit a/K": "ass secrets edit?", "create a/K": "ass secrets set?", "remove a/K": "ass secrets delete?", "rm a/K": "ass secrets delete?",
+		"ls": "ass secrets list?", "grep x": "ass secrets find?", "find x": "ass secrets find?", "view a/K": "ass secrets get?",
 		"put a/K": "ass secrets set?", "generate a/K": "ass secrets set PATH --generate?", "cp a/K b/K": "ass secrets cp?",
 		"mv a/K b/K": "ass secrets mv?", "git log": "", "a/K": "ass secrets get PATH?",
 		"secrets show a/K": "ass secrets get?", "secrets remove a/K": "ass secrets delete?", "secrets rename a b": "ass secrets mv?",
