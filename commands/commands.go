@@ -31,12 +31,13 @@ import (
 type CLI struct {
 	Globals
 
-	Login  loginCmd  `cmd:"" help:"Make a vault, or store a credential for one." group:"auth"`
-	Logout logoutCmd `cmd:"" help:"Remove the stored credential." group:"auth"`
-	Whoami whoamiCmd `cmd:"" help:"Show which credential is in use, and for what." group:"auth"`
-	Status statusCmd `cmd:"" help:"Show where the vault is and how it is." group:"auth"`
-	Unlock unlockCmd `cmd:"" help:"Use the owner's secrets without the passphrase for a while." group:"auth"`
-	Lock   lockCmd   `cmd:"" help:"End what ass unlock began." group:"auth"`
+	Login    loginCmd     `cmd:"" help:"Make a vault, or store a credential for one." group:"auth"`
+	Logout   logoutCmd    `cmd:"" help:"Remove the stored credential." group:"auth"`
+	Whoami   whoamiCmd    `cmd:"" help:"Show which credential is in use, and for what." group:"auth"`
+	Status   statusCmd    `cmd:"" help:"Show where the vault is and how it is." group:"auth"`
+	Profiles profileGroup `cmd:"" name:"profile" help:"List the stored credentials, and choose one." group:"auth"`
+	Unlock   unlockCmd    `cmd:"" help:"Use the owner's secrets without the passphrase for a while." group:"auth"`
+	Lock     lockCmd      `cmd:"" help:"End what ass unlock began." group:"auth"`
 
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
 
@@ -65,7 +66,7 @@ type CLI struct {
 // Globals are the flags that every command has.
 type Globals struct {
 	JSON         bool          `help:"Print JSON, errors included."`
-	Profile      string        `help:"Stored credential to use." default:"default" placeholder:"NAME"`
+	Profile      string        `help:"Stored credential to use; the one in use if omitted (ass profile use)." placeholder:"NAME"`
 	APIURL       string        `name:"api-url" help:"Vault to use: file:///path/to/vault.db, or a path." placeholder:"URL"`
 	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault; 0 for not at all." default:"10s"`
 	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`

@@ -90,7 +90,7 @@ func (a *app) suggest(root *kong.Node, words []string, current string) (list []c
 		return nil, true // the words after -- belong to another program
 	}
 	l := readTyped(root, words)
-	a.Profile, a.APIURL = orElse(l.profile, orElse(a.getenv("ASS_PROFILE"), defaultProfile)), l.apiURL
+	a.Profile, a.APIURL = orElse(l.profile, a.getenv("ASS_PROFILE")), l.apiURL
 	does := orDefault(l.at)
 	name, value, hasValue := strings.Cut(current, "=")
 	switch f := flagNamed(l.at, name); {

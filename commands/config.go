@@ -21,6 +21,7 @@ import (
 type config struct {
 	Version  int                 `json:"version"`
 	Profiles map[string]*profile `json:"profiles"`
+	InUse    string              `json:"in_use,omitempty"` // profile of commands that name none; "" for the default one
 
 	path       string
 	unfinished disk.Register
@@ -76,7 +77,7 @@ func (w *world) loadConfig() (*config, error) {
 		return nil, err
 	}
 	if !c.readPlain(string(b)) {
-		c.Version, c.Profiles = 1, map[string]*profile{}
+		c.Version, c.Profiles, c.InUse = 1, map[string]*profile{}, ""
 		if err := json.Unmarshal(b, c); err != nil { // the cause would quote the content
 			return nil, failf("%s is not valid JSON as ass writes it", path).
 				hint("fix it, or move it away and log in again")

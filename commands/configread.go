@@ -15,6 +15,10 @@ func (c *config) readPlain(text string) bool {
 		case "version":
 			c.Version = 1
 			return p.cut("1")
+		case "in_use":
+			var ok bool
+			c.InUse, ok = p.text()
+			return ok
 		case "profiles":
 			return p.object(func(name string) bool {
 				c.Profiles[name] = &profile{}

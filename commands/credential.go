@@ -105,7 +105,7 @@ func (a *app) findCredential(cfg *config) (credential, error) {
 				hint("make an agent with: ass agents create --name NAME --scopes SCOPES --write-key FILE; and name "+
 					"the file in %s", keyFileVariable)
 		}
-		return credential{p.Credential, p.Key, "profile " + a.Profile + ", " + a.tilde(cfg.path)}, nil
+		return credential{p.Credential, p.Key, "profile " + a.Profile + inUse(cfg, a.Profile) + ", " + a.tilde(cfg.path)}, nil
 	}
 	return credential{}, nil
 }
@@ -253,12 +253,20 @@ func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
 	return v.Agent(k.agent)
 }
 
+// inUse says so of the profile that ass profile use has chosen.
+func inUse(cfg *config, name string) string {
+	if cfg.InUse == name {
+		return " (in use)"
+	}
+	return ""
+}
+
 // CheckCredential returns an error if a run of p would find no credential, or one that it may
 // not use. It opens no vault.
 func (p Program) CheckCredential() error {
 	w := newWorld(p.Env, p.Dir)
 	a := &app{world: w, out: newOutput(io.Discard, io.Discard, w), confined: p.Confined}
-	a.Profile, a.APIURL = orElse(a.getenv("ASS_PROFILE"), defaultProfile), a.getenv("ASS_API_URL")
+	a.Profile, a.APIURL = a.getenv("ASS_PROFILE"), a.getenv("ASS_API_URL")
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ kept it, it is moved to a recovery file, whose name is printed; --force destroys
 }
 
 func (c logoutCmd) Run(a *app) error {
-	names, recovered := []string{a.Profile}, []string{}
+	names, recovered := []string{a.profile()}, []string{}
 	path := ""
 	err := a.updateConfig(func(cfg *config) error {
 		path = cfg.path
@@ -39,6 +39,9 @@ func (c logoutCmd) Run(a *app) error {
 				recovered = append(recovered, file)
 			}
 			delete(cfg.Profiles, name)
+			if cfg.InUse == name {
+				cfg.InUse = ""
+			}
 		}
 		return nil
 	})

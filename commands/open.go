@@ -30,7 +30,7 @@ func (c openCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "dashboard-"+fileSafe(a.Profile)+".html")
+	path := filepath.Join(dir, "dashboard-"+fileSafe(a.profile())+".html")
 	h, err := a.find()
 	if err != nil {
 		return err

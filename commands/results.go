@@ -364,6 +364,23 @@ type (
 		Changed []string `json:"changed"` // parts of the description that were not so before
 	}
 
+	profilesResult struct {
+		Items []profileJSON `json:"items"`
+	}
+
+	profileJSON struct {
+		Name       string  `json:"name"`
+		Credential string  `json:"credential"`
+		APIURL     *string `json:"api_url"` // where its vault is; null for the default place
+		Vault      *string `json:"vault"`   // id of its vault; null if it is not known
+		InUse      bool    `json:"in_use"`
+	}
+
+	profileResult struct {
+		Name  string `json:"name"`
+		InUse bool   `json:"in_use"`
+	}
+
 	diffResult struct {
 		Path     string `json:"path"`
 		From     uint64 `json:"from"`

@@ -238,6 +238,11 @@ func TestResults(t *testing.T) {
 	putOldVault(t, filepath.Join(home, "old.db"), filepath.Join(home, "old.txt"))
 	do("login", "--profile old --api-url old.db --key-file old.txt")
 	do("vault upgrade", "--profile old")
+	do("profile list", "")
+	do("profile rename", "old older")
+	do("profile use", "older")
+	do("profile use", "default")
+	do("profile delete", "older --force")
 	do("logout", "--force")
 
 	parser, err := kong.New(&CLI{}, kong.Bind(&app{}))

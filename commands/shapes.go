@@ -22,6 +22,10 @@ func results() map[string][]result {
 	return map[string][]result{
 		"login":             one(loginResult{}),
 		"logout":            one(logoutResult{}),
+		"profile list":      one(profilesResult{}),
+		"profile use":       one(profileResult{}),
+		"profile rename":    one(profileResult{}),
+		"profile delete":    one(logoutResult{}),
 		"whoami":            {{whoamiResult{}, ""}, {whoamiSelfResult{}, "of an agent or a token"}},
 		"status":            one(statusResult{}),
 		"unlock":            one(unlockResult{}),

@@ -26,7 +26,7 @@ func (w *world) runtimeFolder() (string, error) {
 
 func (a *app) unlockFile() (string, error) {
 	dir, err := a.runtimeFolder()
-	return filepath.Join(dir, "unlocked-"+fileSafe(a.Profile)), err
+	return filepath.Join(dir, "unlocked-"+fileSafe(a.profile())), err
 }
 
 // fromUnlock is the source of a credential that ass unlock left.
