@@ -186,7 +186,7 @@ func (c auditReport) collect(v *vault.Vault, s *vault.Session, since time.Time) 
 	r := &report{rows: map[rowKey]*row{}, asked: map[string]*reportAsked{}, agents: map[string]*reportAgent{},
 		tokens: map[string]*reportToken{}}
 	ref := orElse(c.Agent, c.Token)
-	if r.ids, err = actorsNamed(v, s, ref); err != nil {
+	if r.ids, err = actorsNamed(v, s, "--agent", ref); err != nil {
 		return nil, err
 	}
 	for id := range r.ids {

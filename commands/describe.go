@@ -167,6 +167,11 @@ is anything, 0 if not, so a timer can tell you.`
 func (c secretsDue) Run(a *app) error {
 	var ns tokens.Namespace
 	var err error
+	if a.namespaceGiven {
+		if c.In, err = a.namedOnce(c.In, a.namespace); err != nil {
+			return err
+		}
+	}
 	if c.In != "" && c.In != "*" {
 		if ns, err = tokens.ParseNamespace(trimNamespace(c.In)); err != nil {
 			return err
@@ -183,6 +188,11 @@ func (c secretsDue) Run(a *app) error {
 		due, err := s.Due(ns, a.now().Add(within))
 		if err != nil {
 			return err
+		}
+		if ns != (tokens.Namespace{}) && len(due) == 0 {
+			if there, err := s.List(ns, false); err == nil && len(there) == 0 { // a timer would never fire
+				a.out.noteOf(sayf("no secrets in %s", ns).hint("%s", otherNamespaces(s, ns)))
+			}
 		}
 		result := dueResult{Items: []dueJSON{}}
 		rows := [][]cell{{{"SECRET", dim}, {"WHAT", dim}, {"DESCRIPTION", dim}}}

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -29,13 +31,13 @@ nothing was changed, nothing is stored. An editor may keep copies elsewhere (bac
 undo files, plugins): look at its settings.`
 }
 
-func (c secretsEdit) Run(a *app) error {
+func (c secretsEdit) Run(a *app) (err error) {
 	p, err := a.path(c.Path)
 	if err != nil {
 		return err
 	}
-	editor := strings.Fields(orElse(a.getenv("VISUAL"), a.getenv("EDITOR")))
-	if len(editor) == 0 {
+	editor := orElse(a.getenv("VISUAL"), a.getenv("EDITOR"))
+	if strings.TrimSpace(editor) == "" {
 		return usagef("neither VISUAL nor EDITOR names an editor").hint("set one of them, or pipe the value into: ass secrets set %s", shellWord(p.String()))
 	}
 	var before vault.Secret
@@ -48,16 +50,41 @@ func (c secretsEdit) Run(a *app) error {
 		return err
 	}
 	defer clear(value)
-	edited, err := c.edit(a, editor, p.Key(), value)
+	files, err := c.place(a, p.Key(), value)
 	if err != nil {
 		return err
 	}
-	defer clear(edited)
-	if bytes.Equal(edited, value) {
-		return a.answer(storedResult{jsonOf(before), false}, func() {
-			a.out.line("Nothing changed: %s stays at v%d", p, before.Version)
-		})
+	defer func() {
+		if rerr := files.Remove(); rerr != nil {
+			err = errors.Join(err, fmt.Errorf("the file with the value could not be removed: %w", rerr))
+		}
+	}()
+	file := files.Path(editedName(p.Key()))
+	for { // until it is stored, or the person gives up: what was typed must not be lost to a slip
+		edited, err := a.edit(editor, file, value)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(edited, value) {
+			return a.answer(storedResult{jsonOf(before), false}, func() {
+				a.out.line("Nothing changed: %s stays at v%d", p, before.Version)
+			})
+		}
+		err = c.store(a, p, edited, &before)
+		clear(edited)
+		if err == nil || !a.interactive() {
+			return err
+		}
+		a.out.noteOf(err)
+		answer, aerr := a.ask("Edit it again? [Y/n] ")
+		if aerr != nil || strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "n") {
+			return err
+		}
 	}
+}
+
+// store stores what was edited. If the secret was changed meanwhile, it is an error once: the person then knows.
+func (c secretsEdit) store(a *app, p tokens.Path, edited []byte, before *vault.Secret) error {
 	if len(edited) == 0 {
 		return usagef("value: it is empty, so nothing was stored at %s", p).
 			hint("to store an empty value: ass secrets set %s --allow-empty", shellWord(p.String()))
@@ -68,6 +95,11 @@ func (c secretsEdit) Run(a *app) error {
 	}
 	return a.withSession(access{}, func(s *vault.Session) error {
 		secret, was, err := s.Set(p, edited, o)
+		if errors.Is(err, vault.ErrConflict) {
+			if now, _, herr := s.History(p); herr == nil {
+				*before = now
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -75,8 +107,8 @@ func (c secretsEdit) Run(a *app) error {
 	})
 }
 
-// edit runs the editor with a value, and returns what it made of it.
-func (c secretsEdit) edit(a *app, editor []string, name string, value []byte) (edited []byte, err error) {
+// place writes the file that is edited, in memory if it can be.
+func (c secretsEdit) place(a *app, key string, value []byte) (*process.Files, error) {
 	memory, onDisk := a.fileFolders()
 	process.SweepFiles(memory...)
 	dir, found := process.MemoryFolder(memory...)
@@ -88,20 +120,32 @@ func (c secretsEdit) edit(a *app, editor []string, name string, value []byte) (e
 		return nil, usagef("an editor needs a file, and neither XDG_RUNTIME_DIR nor /dev/shm is a folder in memory here").
 			hint("to let it be on the disk: --file-on-disk")
 	}
-	files, err := process.WriteFiles(a.unfinished(), dir, []process.File{{Name: name, Content: value}})
+	files, err := process.WriteFiles(a.unfinished(), dir, []process.File{{Name: editedName(key), Content: value}})
 	if err != nil {
 		return nil, withRoom(err)
 	}
-	defer func() {
-		if rerr := files.Remove(); rerr != nil {
-			err = errors.Join(err, fmt.Errorf("the file with the value could not be removed: %w", rerr))
-		}
-	}()
-	file := files.Path(name)
-	if err := os.Chmod(file, 0o600); err != nil {
-		return nil, err
+	if err := os.Chmod(files.Path(editedName(key)), 0o600); err != nil {
+		return nil, errors.Join(err, files.Remove())
 	}
-	cmd := exec.Command(editor[0], append(editor[1:], file)...)
+	return files, nil
+}
+
+// editedName is the name of the file that is edited. It ends as the key does, for editors that go by that. Names that begin
+// with a dot are those of ass in such a folder.
+func editedName(key string) string {
+	if strings.HasPrefix(key, ".") {
+		return "_" + key
+	}
+	return key
+}
+
+// edit runs the editor on a file, and returns what is in it then. value is what was there at first.
+func (a *app) edit(editor, file string, value []byte) (edited []byte, err error) {
+	cmd := exec.Command("sh", "-c", editor+` "$@"`, editor, file) // as git does: it may have arguments, and quotes
+	if runtime.GOOS == "windows" {
+		words := strings.Fields(editor)
+		cmd = exec.Command(words[0], append(words[1:], file)...)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = a.in, a.out.w, a.out.errw, a.dir
 	if !a.out.tty {
 		cmd.Stdout = a.out.errw // stdout has the answer
@@ -110,17 +154,28 @@ func (c secretsEdit) edit(a *app, editor []string, name string, value []byte) (e
 	for _, name := range keyVariables {
 		cmd.Env = dropVariable(cmd.Env, name)
 	}
-	stop := make(chan os.Signal, 1) // Ctrl-C is the editor's, and the file must go
-	signal.Notify(stop, os.Interrupt)
-	defer signal.Stop(stop)
+	// Ctrl-C and Ctrl-\ are the editor's. What ends ass ends the editor, too, because the file must go.
+	keys, ends := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(keys, os.Interrupt, syscall.SIGQUIT)
+	signal.Notify(ends, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(keys)
+	defer signal.Stop(ends)
 	oneStart.Lock()
 	err = process.Start(cmd)
 	oneStart.Unlock()
 	if err == nil {
-		err = cmd.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case err = <-ended:
+		case <-ends:
+			_ = cmd.Process.Kill()
+			<-ended
+			return nil, errorf(errInterrupted, "interrupted, so nothing was stored")
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the editor %s failed, so nothing was stored: %w", editor[0], err)
+		return nil, fmt.Errorf("the editor %s failed, so nothing was stored: %w", editor, err)
 	}
 	edited, err = os.ReadFile(file)
 	if err != nil {
@@ -150,6 +205,11 @@ func (c secretsDiff) Run(a *app) error {
 	p, err := a.path(c.Path)
 	if err != nil {
 		return err
+	}
+	for flag, n := range map[string]*uint64{"--from": c.From, "--to": c.To} {
+		if n != nil && *n == 0 {
+			return usagef("%s: versions begin at 1", flag)
+		}
 	}
 	a.unlogged = c.Unlogged
 	return a.withSession(access{}, func(s *vault.Session) error {

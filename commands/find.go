@@ -19,7 +19,7 @@ type choosing struct {
 	Type      string   `help:"Only secrets of this type." placeholder:"TYPE"`
 	Tier      string   `help:"Only secrets of this tier." placeholder:"TIER"`
 	Tag       []string `help:"Only secrets with this tag; NAME=VALUE also asks for its value. Can stand several times." sep:"none" placeholder:"NAME[=VALUE]"`
-	OlderThan string   `name:"older-than" help:"Only secrets whose value is older (90d)." placeholder:"TIME"`
+	OlderThan string   `name:"older-than" help:"Only secrets whose value is older (90d, 3mo), or from before a date." placeholder:"TIME"`
 	Expiring  string   `help:"Only secrets that expire or are to be rotated within this time (14d)." placeholder:"TIME"`
 	WrittenBy string   `name:"written-by" help:"Only secrets whose value this agent or token wrote, by name or id; owner for the owner." placeholder:"NAME"`
 	Sort      string   `help:"Order by path (if omitted), updated, created, type, tier or due." placeholder:"BY"`
@@ -34,35 +34,39 @@ type chosen struct {
 }
 
 // check refuses flags of a wrong form. It needs no vault.
-func (c choosing) check() (tier tokens.Tier, older, within time.Duration, err error) {
+func (c choosing) check(now time.Time) (tier tokens.Tier, older time.Time, within time.Duration, err error) {
 	if c.Type != "" && !slices.Contains(vault.Types, c.Type) {
-		return 0, 0, 0, usagef("--type must be one of %s", strings.Join(vault.Types, ", "))
+		return 0, older, 0, usagef("--type must be one of %s", strings.Join(vault.Types, ", "))
 	}
 	if c.Tier != "" {
 		if tier, err = tokens.ParseTier(c.Tier); err != nil {
-			return 0, 0, 0, err
+			return 0, older, 0, err
 		}
 	}
-	for flag, of := range map[string]struct {
-		text string
-		to   *time.Duration
-	}{"--older-than": {c.OlderThan, &older}, "--expiring": {c.Expiring, &within}} {
-		if of.text == "" {
-			continue
+	if c.OlderThan != "" {
+		if older, err = parseOlder(c.OlderThan, now); err != nil {
+			return 0, older, 0, usagef("--older-than: %v", err)
 		}
-		if *of.to, err = parseAge(of.text); err != nil {
-			return 0, 0, 0, usagef("%s must be a time, such as 90d or 12h", flag)
+	}
+	if c.Expiring != "" {
+		if within, err = parseAge(c.Expiring); err != nil {
+			return 0, older, 0, usagef("--expiring must be a time, such as 90d or 12h")
 		}
 	}
 	if c.Sort != "" && !slices.Contains(sortings, c.Sort) {
-		return 0, 0, 0, usagef("--sort must be one of %s", strings.Join(sortings, ", "))
+		return 0, older, 0, usagef("--sort must be one of %s", strings.Join(sortings, ", "))
 	}
 	return tier, older, within, nil
 }
 
+// none reports whether no flag is given.
+func (c choosing) none() bool {
+	return c.Type == "" && c.Tier == "" && len(c.Tag) == 0 && c.OlderThan == "" && c.Expiring == "" && c.WrittenBy == "" && c.Sort == ""
+}
+
 // choose filters and orders a list.
 func (c choosing) choose(a *app, s *vault.Session, list []vault.Secret) ([]chosen, error) {
-	tier, older, within, err := c.check()
+	tier, older, within, err := c.check(a.now())
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +95,7 @@ func (c choosing) choose(a *app, s *vault.Session, list []vault.Secret) ([]chose
 }
 
 // byValue keeps the secrets whose current value is as old, and was written by those, as the flags ask for.
-func (c choosing) byValue(a *app, s *vault.Session, list []chosen, older time.Duration) ([]chosen, error) {
+func (c choosing) byValue(a *app, s *vault.Session, list []chosen, older time.Time) ([]chosen, error) {
 	var by map[string]bool
 	if c.WrittenBy != "" {
 		itself := s
@@ -99,7 +103,7 @@ func (c choosing) byValue(a *app, s *vault.Session, list []chosen, older time.Du
 			itself = nil
 		}
 		var err error
-		if by, err = actorsNamed(s.Vault(), itself, c.WrittenBy); err != nil {
+		if by, err = actorsNamed(s.Vault(), itself, "--written-by", c.WrittenBy); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +113,7 @@ func (c choosing) byValue(a *app, s *vault.Session, list []chosen, older time.Du
 		if err != nil {
 			return nil, err
 		}
-		if x.value = v; (c.OlderThan == "" || a.now().Sub(v.CreatedAt) > older) && (by == nil || by[v.Author]) {
+		if x.value = v; (c.OlderThan == "" || v.CreatedAt.Before(older)) && (by == nil || by[v.Author]) {
 			kept = append(kept, x)
 		}
 	}
@@ -229,7 +233,7 @@ func (c secretsFind) Run(a *app) error {
 	if err != nil {
 		return usagef("the term is no regular expression").hint("leave --regexp out, or see: https://golang.org/s/re2syntax")
 	}
-	if _, _, _, err := c.check(); err != nil {
+	if _, _, _, err := c.check(a.now()); err != nil {
 		return err
 	}
 	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {

@@ -108,7 +108,7 @@ func (c importCmd) rules(a *app) (rules []*stores.Rule, err error) {
 	for _, text := range c.Map {
 		lines := []string{text}
 		file, isFile := strings.CutPrefix(text, "@")
-		if isFile {
+		if isFile && !strings.Contains(text, "=") { // a name can begin with @, too
 			b, err := readRules(a.at(file))
 			if err != nil {
 				return nil, err
@@ -410,7 +410,7 @@ func (m *storeImport) report(a *app, done []vault.Imported) error {
 		where = m.ns.String()
 	}
 	if !m.DryRun && answer.Imported > 0 {
-		a.changed("%s are imported to %s", plural(answer.Imported, "secret"), where)
+		a.changed("%s imported to %s", pluralOf(answer.Imported, "secret is", "secrets are"), where)
 	}
 	if a.JSON {
 		return a.out.json(answer)

@@ -149,14 +149,14 @@ func (f *logFilter) who(v *vault.Vault, s *vault.Session, ref string) error {
 	if ref == "" {
 		return nil
 	}
-	ids, err := actorsNamed(v, s, ref)
+	ids, err := actorsNamed(v, s, "--agent", ref)
 	f.actors = ids
 	return err
 }
 
 // actorsNamed returns the ids that a name or an id on the command line stands for. A session that is not nil is of an
 // agent or a token, and learns nothing about others.
-func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool, error) {
+func actorsNamed(v *vault.Vault, s *vault.Session, flag, ref string) (map[string]bool, error) {
 	all, err := v.Actors()
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func actorsNamed(v *vault.Vault, s *vault.Session, ref string) (map[string]bool,
 	switch {
 	case s != nil && !ids[s.ID()]:
 		return nil, errorf(vault.ErrUnknown, "%s sees only what it did itself, and is not %q", s.Who(), ref).
-			hint("leave --agent out")
+			hint("leave %s out", flag)
 	case len(ids) > 0:
 		return ids, nil
 	}

@@ -79,7 +79,7 @@ func (a *app) move(from, to string, o vault.MoveOptions, recursive, force bool) 
 	}
 	a.notePlan(plan)
 	if deleted > 0 {
-		a.out.note("%s of %s stay where they are", plural(deleted, "deleted secret"), pairs.from)
+		a.out.note("in %s, %s", pairs.from, pluralOf(deleted, "deleted secret stays where it is", "deleted secrets stay where they are"))
 	}
 	what := plan.Secrets[0].From.String() + " to " + plan.Secrets[0].Path.String()
 	if recursive {
@@ -126,9 +126,15 @@ type movePairs struct {
 	from, to tokens.Namespace
 }
 
+// errWholeNamespace is for commands with --recursive: --namespace completes names of secrets, and no namespaces.
+var errWholeNamespace = usagef("--namespace is for a secret's name without a slash").hint("with --recursive, give the whole namespace")
+
 // pairs reads the two arguments of a move.
 func (a *app) pairs(from, to string, recursive bool) (p movePairs, err error) {
 	if recursive {
+		if a.namespaceGiven {
+			return p, errWholeNamespace
+		}
 		if p.from, err = tokens.ParseNamespace(plainNamespace(from)); err == nil {
 			p.to, err = tokens.ParseNamespace(plainNamespace(to))
 		}
@@ -145,6 +151,15 @@ func (a *app) pairs(from, to string, recursive bool) (p movePairs, err error) {
 		}
 	} else {
 		one.To, err = a.path(to)
+		for _, name := range []string{to, one.To.String()} {
+			there := false
+			if err == nil {
+				a.glance(func(s vault.Secret) { there = there || s.DeletedAt == nil }, name+"/")
+			}
+			if there {
+				err = usagef("%s is a namespace", name).hint("to put it in there: %s/", name)
+			}
+		}
 	}
 	if err == nil && one.From == one.To {
 		err = usagef("%s is its path already", one.To).hint("give another path")
@@ -242,6 +257,9 @@ func rightsJSON(of map[tokens.Action]int) movedCounts {
 
 // all deletes the secrets of a namespace, as they were shown: all or none.
 func (c secretsDelete) all(a *app) error {
+	if a.namespaceGiven {
+		return errWholeNamespace
+	}
 	ns, err := tokens.ParseNamespace(plainNamespace(c.Path))
 	if err != nil {
 		return err
@@ -276,15 +294,18 @@ func (c secretsDelete) all(a *app) error {
 		if err != nil {
 			return err
 		}
-		a.changed("%s in %s are deleted", plural(len(done), "secret"), ns)
+		a.changed("of %s, %s deleted", ns, pluralOf(len(done), "secret is", "secrets are"))
 		items := make([]secretJSON, len(done))
 		for i, secret := range done {
 			items[i] = jsonOf(secret)
 		}
-		return a.answer(deleteAllResult{Namespace: ns.String(), Items: items, Revoked: ended.Revoked}, func() {
+		return a.answer(deleteAllResult{Namespace: ns.String(), Items: items, Revoked: ended.Revoked, Broader: ended.Broader}, func() {
 			a.out.done("%s deleted: %s", plural(len(done), "secret"), ns)
 			if ended.Revoked > 0 {
 				a.out.note("revoked %s, each for one of them alone", plural(ended.Revoked, "token"))
+			}
+			if ended.Broader > 0 {
+				a.out.note("%s for more than one of them still work: ass tokens list", plural(ended.Broader, "token"))
 			}
 			a.out.noteOf(sayf("their versions stay").hint("bring one back with: ass secrets restore PATH"))
 		})

@@ -29,9 +29,11 @@ func (a *app) interactive() bool { return isTerminal(a.in) }
 // terminal returns the descriptor of stdin, which must be a terminal.
 func (a *app) terminal() int { return int(a.in.(*os.File).Fd()) }
 
-// keyboard passes on what is typed. One goroutine reads for all prompts, so that input
-// typed ahead of a prompt is not lost, and a prompt can stop waiting.
+// keyboard passes on what is typed. One goroutine reads for all prompts, so that a prompt can stop waiting. It reads only
+// when a prompt asks for more: what is typed after a prompt is for the program that ass starts.
 type keyboard struct {
+	want   chan struct{} // asks for a chunk
+	asked  bool
 	chunks chan []byte // an empty one is Ctrl-D; closed when the terminal is gone
 	held   []byte
 	stop   chan os.Signal
@@ -39,10 +41,10 @@ type keyboard struct {
 
 func (a *app) keys() *keyboard {
 	if a.keyboard == nil {
-		k := &keyboard{chunks: make(chan []byte), stop: make(chan os.Signal, 1)}
+		k := &keyboard{want: make(chan struct{}, 1), chunks: make(chan []byte), stop: make(chan os.Signal, 1)}
 		go func() {
 			defer close(k.chunks)
-			for {
+			for range k.want {
 				buf := make([]byte, 4096)
 				n, err := a.in.Read(buf)
 				if err != nil && !errors.Is(err, io.EOF) {
@@ -62,8 +64,13 @@ var errTimeout = errors.New("nothing was typed")
 // errTimeout. A nil patience never ends.
 func (k *keyboard) next(patience <-chan time.Time) (byte, error) {
 	if len(k.held) == 0 {
+		if !k.asked {
+			k.asked = true
+			k.want <- struct{}{}
+		}
 		select {
-		case chunk := <-k.chunks:
+		case chunk, open := <-k.chunks:
+			k.asked = !open // once the terminal is gone, nobody answers
 			if len(chunk) == 0 {
 				return 0, errInterrupted
 			}

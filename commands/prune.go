@@ -102,9 +102,17 @@ func (a *app) pathOrNamespace(name string) (p tokens.Path, ns tokens.Namespace, 
 	if name == "*" {
 		return p, ns, nil
 	}
-	if cut := strings.TrimSuffix(strings.TrimSuffix(name, "*"), "/"); cut != name || name == "" { // as scopes and shells write a namespace
-		cut, err = a.namedOnce(cut, a.namespace)
-		if err == nil {
+	if name == "" && a.namedNamespace(a.namespace) != "" {
+		ns, err = a.defaultNamespace(a.namespace)
+		return p, ns, err
+	}
+	cut := trimNamespace(name) // as scopes and shells write a namespace
+	if cut == "" || strings.Contains(cut, "*") {
+		// An unset variable must not mean all of the default namespace.
+		return p, ns, usagef("name a secret or a namespace").hint("all of the vault: '*'; the default namespace: its name")
+	}
+	if cut != name {
+		if cut, err = a.namedOnce(cut, a.namespace); err == nil {
 			ns, err = a.defaultNamespace(cut)
 		}
 		return p, ns, err

@@ -416,6 +416,7 @@ type (
 		Namespace string       `json:"namespace"`
 		Items     []secretJSON `json:"items"`
 		Revoked   int          `json:"tokens_revoked"`
+		Broader   int          `json:"tokens_broader"`
 	}
 
 	secretsResult struct {

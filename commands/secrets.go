@@ -88,14 +88,17 @@ type secretsList struct {
 }
 
 func (c secretsList) Run(a *app) error {
+	if _, _, _, err := c.check(a.now()); err != nil {
+		return err
+	}
 	if c.In == "*" && !c.All {
+		if c.Deleted || !c.choosing.none() {
+			return usagef("'*' lists namespaces, and those flags are for secrets").hint("all secrets: ass secrets list --all")
+		}
 		return c.namespaces(a)
 	}
-	if c.All && c.In != "" && c.In != "*" {
-		return usagef("--all is every namespace").hint("leave %s out", c.In)
-	}
-	if _, _, _, err := c.check(); err != nil {
-		return err
+	if c.All && (c.In != "" && c.In != "*" || a.namespaceGiven) {
+		return usagef("--all is every namespace").hint("leave %s out", orElse(c.In, "--namespace"))
 	}
 	var ns tokens.Namespace
 	if !c.All {

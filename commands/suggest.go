@@ -23,6 +23,12 @@ func fixed(name string) []string {
 		return []string{vault.Pending, vault.Approved, vault.Denied, vault.Expired, "all"}
 	case "format":
 		return formatNames()
+	case "sort":
+		return sortings
+	case "within", "expiring":
+		return []string{"7d", "14d", "30d"}
+	case "older-than":
+		return []string{"30d", "90d", "1y"}
 	case "on-conflict":
 		return onConflict
 	case "on-duplicate":
@@ -77,7 +83,7 @@ func (a *app) values(l typed, v *kong.Value, current string) (list []candidate, 
 	case strings.HasSuffix(holder, ",…"): // a list
 		done := current[:strings.LastIndexByte(current, ',')+1]
 		return prefixed(a.named(l, name, current[len(done):]), done), false
-	case holder == "FILE", holder == "DIR", holder == "PROGRAM", holder == "URL", name == "file", name == "damaged", name == "new",
+	case holder == "FILE", holder == "DIR", holder == "PROGRAM", holder == "URL", name == "file", name == "source", name == "map", name == "damaged", name == "new",
 		name == "template", name == "command":
 		return nil, true
 	case name == "tier" && (command == "unlock" || command == "tokens issue"):

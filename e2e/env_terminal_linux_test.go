@@ -250,7 +250,7 @@ func TestAsksOnATerminal(t *testing.T) {
 	term.await("ass run and ass env export hand over the namespace prod here")
 	term.await("Trust this file as it is? [y/N] ")
 	term.typeIn("y\r")
-	term.await("Trusted ")
+	term.await("Trusted")
 	if out, err := assIn(home, "env", "export"); err != nil || string(out) != "A=hunter2\n" {
 		t.Errorf("after yes: %q, %v", out, err)
 	}

@@ -160,6 +160,9 @@ func described(n *node) (Item, error) {
 			}
 			item.RotateEvery = seconds
 		default:
+			if !value.scalar() {
+				return item, wrong(lineText(value.line), "%s is not a text", quoted(name))
+			}
 			item.Meta[name] = value.text
 		}
 	}

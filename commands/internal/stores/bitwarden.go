@@ -65,11 +65,12 @@ func (c *Content) bitwarden(item *node, at string, folders map[string]string) er
 	if item.str("name") != "" {
 		at += " (" + quoted(item.str("name")) + ")"
 	}
-	e := c.entry(at, append(name, item.str("name"))...)
+	name = append(name, item.str("name"))
 	if item.str("deletedDate") != "" {
-		e.left("it is in the trash")
+		c.gone("it is in the trash", name...)
 		return nil
 	}
+	e := c.entry(at, name...)
 	kind := item.str("type")
 	part := item.get(bwTypes[kind])
 	if bwTypes[kind] == "" {

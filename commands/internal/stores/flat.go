@@ -127,6 +127,9 @@ func (c *Content) doppler(n *node) error {
 			c.Left = append(c.Left, Left{m.name, "its value is restricted, so doppler does not give it"})
 			continue
 		}
+		if !value.scalar() {
+			return wrong(lineText(m.node.line), "the value of %s is not a text", quoted(m.name))
+		}
 		c.add(Item{Name: []string{m.name}, Value: []byte(value.text), At: lineText(m.node.line), Description: m.node.str("note")})
 	}
 	return nil
@@ -206,6 +209,9 @@ func (c *Content) vaultRead(n *node) error {
 	if data.has("data", "metadata") {
 		if data.get("metadata").str("destroyed") == "true" || data.get("data").kind == null {
 			return wrong(lineText(n.line), "it is a version that was deleted")
+		}
+		if own := data.get("metadata").get("custom_metadata"); own != nil && len(own.members) > 0 {
+			c.Left = append(c.Left, Left{"", "the custom metadata of the path, which is about all of its values"})
 		}
 		data = data.get("data")
 	}

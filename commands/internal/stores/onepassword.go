@@ -2,6 +2,7 @@ package stores
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -27,11 +28,11 @@ func readOnePassword(s Source) (*Content, error) {
 	known := []string{"title", "url", "website", "urls", "username", "password", "otpauth", "one-time password", "favorite",
 		"archived", "tags", "notes", "type"}
 	for _, r := range t.rows {
-		e := c.entry(lineText(r.line), t.get(r, "title"))
 		if strings.EqualFold(t.get(r, "archived"), "true") {
-			e.left("it is archived")
+			c.gone("it is archived", t.get(r, "title"))
 			continue
 		}
+		e := c.entry(lineText(r.line), t.get(r, "title"))
 		e.like.Tags = tagsOf(t.get(r, "tags"), ";,")
 		e.main(t.get(r, "password"), "")
 		e.field("username", t.get(r, "username"), "")
@@ -87,6 +88,14 @@ func onePasswordJSON(b []byte) (*Content, error) {
 	return c.checked()
 }
 
+// earlier names passwords from before, which other stores keep inside of an item.
+func earlier(n int) string {
+	if n == 1 {
+		return "an earlier password"
+	}
+	return strconv.Itoa(n) + " earlier passwords"
+}
+
 func (c *Content) onePassword(item *node, at string) error {
 	title := item.str("title")
 	switch {
@@ -119,6 +128,9 @@ func (c *Content) onePassword(item *node, at string) error {
 	for i := range fields {
 		f := &fields[i]
 		label := orElse(f.str("label"), f.str("id"))
+		if history, err := f.get("password_details").list("history"); err == nil && len(history) > 0 {
+			e.left("%s", earlier(len(history)))
+		}
 		if section := f.get("section").str("label"); section != "" {
 			label = section + " " + label
 		}

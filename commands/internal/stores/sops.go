@@ -105,6 +105,9 @@ func sopsFlat(s Source, in string) (*Content, error) {
 // decrypted says of an error that its lines are those of the decrypted file.
 func decrypted(err error) error {
 	if e, ok := err.(*Error); ok {
+		if e.At == "" {
+			return e
+		}
 		return &Error{"decrypted, " + e.At, e.Problem, e.Hint}
 	}
 	return err

@@ -158,6 +158,11 @@ func (c *Content) entry(at string, name ...string) *entry {
 	return &entry{c: c, at: at, name: c.entries.free(name)}
 }
 
+// gone names a record that is not taken because the store counts it as removed. It takes no name from another.
+func (c *Content) gone(reason string, name ...string) {
+	c.Left = append(c.Left, Left{fullName(name), reason})
+}
+
 // title is the name of the record.
 func (e *entry) title() string { return fullName(e.name) }
 
