@@ -233,11 +233,15 @@ func (st *story) agentUpdated(seq uint64, by string, ev audit.Event, checked boo
 }
 
 // limitTo gives an agent from a backup the rights that the newest log says it has, and none that its newest record lacks.
+// A log entry that was not checked adds none to those that the backup's record gives.
 func (h *history) limitTo(id string, body *agentBody) {
 	own, read := h.agents[id]
 	now, known := h.actors[id]
 	scopes := body.scopes()
-	if known {
+	switch key, told := h.issued[id]; {
+	case known && told && !key.checked:
+		scopes = scopes.Intersect(now.Scopes)
+	case known:
 		scopes = now.Scopes
 	}
 	if read {

@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -275,6 +276,50 @@ func TestUpdatedForGood(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A log entry that nobody signed gives an agent no scopes, even where the log tells nothing else of the agent.
+func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
+	wide := map[string]any{"name": "worker", "serial": 1, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
+	for name, forge := range map[string]func(v *victim, id string, told uint64){
+		"the entry of its making replaced": func(v *victim, id string, told uint64) {
+			v.remove(bucketAudit, audit.Key(told))
+			v.forge(told+1, audit.Event{Type: audit.AgentCreated, ResourceID: id, Metadata: wide})
+		},
+		"a key that it never got": func(v *victim, id string, told uint64) {
+			wide := maps.Clone(wide)
+			wide["serial"] = 2
+			v.remove(bucketAudit, audit.Key(told+1))
+			v.forge(told+2, audit.Event{Type: audit.AgentKeyRotated, ResourceID: id, Metadata: wide})
+		},
+		"a key that it never got, after its making was archived": func(v *victim, id string, _ uint64) {
+			wide := maps.Clone(wide)
+			wide["serial"] = 2
+			v.forge(v.end()+2, audit.Event{Type: audit.AgentKeyRotated, ResourceID: id, Metadata: wide})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, id, k := updateVictim(t)
+			told := v.end()
+			v.store("b/K", "later")
+			v.store("b/K", "later")
+			file := v.backUp()
+			if strings.Contains(name, "archived") {
+				v.archive()
+			}
+			v.insider(k, func(_ *Session, t *tx) error { return insert(t, bucketAgents, []byte(id), nil) }) // only the log tells of it
+			forge(v, id, told)
+			if plan := v.restore(file); plan.KeepsLog {
+				t.Fatal("the forged entry was not seen, so this proves nothing")
+			}
+			v.do(func(s *Session) {
+				list, err := s.Agents()
+				if err != nil || len(list) != 1 || list[0].Scopes.String() != "secrets:*:a/*" {
+					t.Errorf("after the restore: %+v, %v", list, err)
+				}
+			})
+		})
 	}
 }
 

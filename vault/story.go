@@ -575,7 +575,7 @@ func (st *story) changed(seq uint64, by, agent string) {
 }
 
 // agentGotKey derives the key that an agent got from the root. An entry that was not checked can end an
-// earlier key of the agent, but brings none back.
+// earlier key of the agent, but brings none back, and adds no scopes.
 func (st *story) agentGotKey(seq uint64, by string, ev audit.Event, checked bool) {
 	id := ev.ResourceID
 	number, _ := ev.Metadata["serial"].(float64)
@@ -587,10 +587,14 @@ func (st *story) agentGotKey(seq uint64, by string, ev audit.Event, checked bool
 	if !checked && (st.records[id] != nil && !active || active && (st.live || serial <= now.Serial)) {
 		return
 	}
+	scopes := scopesIn(ev)
+	if !checked && active {
+		scopes = now.Scopes.Intersect(scopes)
+	}
 	st.forget(id) // and the tokens of its old key
 	delete(st.revoked, id)
 	pub := public(keys.NewGrantee(st.root.AgentSecret(id, serial)).Sign)
-	st.actors[id] = actorAt{ID: id, Pub: pub, Scopes: scopesIn(ev), Serial: serial}
+	st.actors[id] = actorAt{ID: id, Pub: pub, Scopes: scopes, Serial: serial}
 	st.issued[id] = keyIssued{ev.CreatedAt, ev.Metadata, checked}
 	st.changed(seq, by, id)
 }
