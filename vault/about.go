@@ -132,7 +132,7 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 			return err
 		}
 		note := map[string]any{"parts": parts}
-		tier, err := t.tierOf(p, head)
+		tier, err := s.tierToSign(t, p, head)
 		if err == nil {
 			err = s.approvedWrite(t, subject{RequestWrite, p, head.Version, tier}, note)
 		}

@@ -194,3 +194,51 @@ func TestAnImportStatesTiers(t *testing.T) {
 		}
 	})
 }
+
+// An insider puts its own head, with a lower tier, in the place of the owner's. The owner signs it in no act that writes no
+// value: then the next value would have that tier.
+func TestTheOwnerSignsNoLoweredHead(t *testing.T) {
+	const crit = "prod/mine/CRIT"
+	for name, act := range map[string]func(c *company, s *Session) error{
+		"describe": func(c *company, s *Session) error {
+			_, _, err := s.Describe(c.p(crit), func(x *About) { x.Description = "x" })
+			return err
+		},
+		"delete": func(c *company, s *Session) error { _, _, err := s.Delete(c.p(crit)); return err },
+		"delete several": func(c *company, s *Session) error {
+			_, _, err := s.DeleteAll([]tokens.Path{c.p("prod/mine/M"), c.p(crit)})
+			return err
+		},
+		"restore": func(c *company, s *Session) error { _, err := s.Restore(c.p(crit)); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			if name == "restore" {
+				c.do(func(s *Session) {
+					_, _, err := s.Delete(c.p(crit))
+					c.must(err)
+				})
+			}
+			c.insider("mallory", func(s *Session, t *tx) error {
+				var h secretBody
+				if err := bodyOf(t, bucketSecrets, []byte(crit), &h); err != nil {
+					return err
+				}
+				h.Tier = tokens.Standard
+				return errors.Join(insert(t, bucketVersions, versionKey(c.p(crit), h.Version), nil),
+					s.writeVersion(t, c.p(crit), h.Version, t.newVersion(tokens.Standard), []byte("x")),
+					t.put(bucketSecrets, []byte(crit), true, h))
+			})
+			c.do(func(s *Session) {
+				c.check("the act", act(c, s), ErrDamaged, "its record says standard, but it is critical: store a value anew")
+				now, _, err := s.Set(c.p(crit), []byte("new"), SetOptions{})
+				if err != nil || now.Tier != tokens.Critical {
+					t.Errorf("the owner's next value is %s, %v", now.Tier, err)
+				}
+				if err := act(c, s); err != nil && name != "restore" {
+					t.Errorf("then the act: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -47,6 +47,21 @@ func (s *Session) toldTier(t *tx, p tokens.Path) (tier tokens.Tier, state bool, 
 	return told.tier, true, err
 }
 
+// tierToSign is tierOf for an act that signs the head as it is. To the owner, a head with a lower tier than the owner has
+// said is damage: once the owner had signed it, the next value would have that tier.
+func (s *Session) tierToSign(t *tx, p tokens.Path, head secretBody) (tokens.Tier, error) {
+	tier, err := t.tierOf(p, head)
+	if err != nil || !s.isOwner() {
+		return tier, err
+	}
+	told, _, err := s.toldTier(t, p)
+	if tier = max(tier, told); err == nil && tier > head.Tier {
+		err = fault.Damaged(p.String(), "its record says %s, but it is %s: store a value anew, which keeps that tier, or purge it",
+			head.Tier, tier)
+	}
+	return tier, err
+}
+
 // lookAnew returns what the log tells of a secret that is not there. If the owner or the log says that it is, somebody has
 // removed its records: created anew without a word about its tier, it would be a standard one. The owner may say the tier.
 // What cannot be read in the log keeps nobody from storing a secret with a tier; then the numbers go on behind the last

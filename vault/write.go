@@ -349,9 +349,10 @@ func (s *Session) DeleteAll(paths []tokens.Path) (done []Secret, ended TokensOf,
 		if err != nil {
 			return err
 		}
+		t.lookFor = paths
 		for i, p := range paths {
 			notes[i] = map[string]any{}
-			tier, err := t.tierOf(p, heads[i])
+			tier, err := s.tierToSign(t, p, heads[i])
 			if err == nil {
 				err = s.approvedWrite(t, subject{RequestDelete, p, heads[i].Version, tier}, notes[i])
 			}
@@ -408,7 +409,7 @@ func (s *Session) Restore(p tokens.Path) (done Restored, err error) {
 			return fault.New(ErrConflict, "%s is not deleted", p)
 		}
 		note := map[string]any{}
-		tier, err := t.tierOf(p, head)
+		tier, err := s.tierToSign(t, p, head)
 		if err == nil {
 			err = s.approvedWrite(t, subject{RequestWrite, p, head.Version, tier}, note)
 		}
