@@ -55,7 +55,8 @@ func (s *Session) PlanAgentUpdate(ref string, c AgentChange) (u AgentUpdate, err
 
 func (s *Session) planAgentUpdate(t *tx, ref string, c AgentChange) (after agentBody, u AgentUpdate, err error) {
 	id, before, err := t.findAgent(ref)
-	if err != nil {
+	gone := err != nil
+	if gone {
 		if id, before, err = s.agentInLog(t, ref, err); err != nil {
 			return after, u, err
 		}
@@ -71,6 +72,10 @@ func (s *Session) planAgentUpdate(t *tx, ref string, c AgentChange) (after agent
 	u.Gained, u.Lost = beyond(after.scopes(), before.scopes()), beyond(before.scopes(), after.scopes())
 	u.Changes = after.Description != before.Description || !slices.Equal(after.Namespaces, before.Namespaces) ||
 		!slices.Equal(after.Scopes, before.Scopes)
+	if gone && !u.Narrows() { // only a rewrite mends the record
+		return after, u, fault.Damaged(agentKind.recordName([]byte(id)), "it is missing or was altered, though the log tells of %s: "+
+			"rotate the agent's key, or restore a backup", before.Name)
+	}
 	ended, err := t.tokensBeyond(id, after.scopes())
 	if err != nil {
 		return after, u, err

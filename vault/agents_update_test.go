@@ -323,6 +323,41 @@ func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
 	}
 }
 
+// Somebody removed, or broke, the record of an agent. A change that takes nothing away does not make it anew; one that does
+// makes it whole.
+func TestUpdateAgentWithoutItsRecord(t *testing.T) {
+	for how, value := range map[string][]byte{"gone": nil, "broken": []byte("x")} {
+		t.Run(how, func(t *testing.T) {
+			v, id, k := updateVictim(t)
+			_, other := v.agent("other")
+			v.insider(other, func(_ *Session, t *tx) error { return insert(t, bucketAgents, []byte(id), value) })
+			text := "does work"
+			for name, c := range map[string]AgentChange{
+				"described": {Description: &text},
+				"widened":   {Scopes: scopesOf(t, "secrets:*:*")},
+			} {
+				for _, ref := range []string{id, "worker"} {
+					v.do(func(s *Session) {
+						if _, err := s.PlanAgentUpdate(ref, c); !errors.Is(err, ErrDamaged) {
+							t.Errorf("planned, %s: %v", name, err)
+						}
+						if _, err := s.UpdateAgent(ref, c, false, NarrowOptions{}); !errors.Is(err, ErrDamaged) {
+							t.Errorf("%s: %v", name, err)
+						}
+					})
+				}
+			}
+			v.updateAgent("worker", "secrets:*:a/L")
+			v.insider(k, func(s *Session, t *tx) error {
+				return t.log(audit.SecretRead, "secret", "a/L", map[string]any{"version": 1, "tier": "standard"})
+			})
+			if found := v.problems(); found != "" {
+				t.Error(found)
+			}
+		})
+	}
+}
+
 // mendWorker lets a narrowing act make the record of an agent anew.
 func (v *victim) mendWorker() {
 	v.t.Helper()
