@@ -212,7 +212,7 @@ func (p *rewritePlan) endsBeyond(agent string, scopes tokens.Scopes) bool {
 func (st *story) agentUpdated(seq uint64, by string, ev audit.Event, checked bool) {
 	id := ev.ResourceID
 	now, active := st.actors[id]
-	if by != audit.Owner || !isAgentID(id) || !active || !checked && st.live {
+	if !isAgentID(id) || !active || !checked && st.live {
 		return
 	}
 	scopes := scopesIn(ev)

@@ -471,12 +471,19 @@ func (st *story) apply(seq uint64, by string, ev audit.Event, checked bool) {
 		st.endExpired(seq, ev)
 	}
 	switch ev.Type {
+	case audit.AgentCreated, audit.AgentKeyRotated, audit.AgentUpdated, audit.AgentRevoked:
+		if by != audit.Owner {
+			st.found("audit entry %d: %s by %q, who is not the owner", seq, ev.Type, by)
+			return
+		}
+	}
+	switch ev.Type {
 	case audit.AgentCreated, audit.AgentKeyRotated:
 		st.agentGotKey(seq, by, ev, checked)
 	case audit.AgentUpdated:
 		st.agentUpdated(seq, by, ev, checked)
 	case audit.AgentRevoked:
-		if by == audit.Owner && isAgentID(ev.ResourceID) && (checked || !st.live) {
+		if isAgentID(ev.ResourceID) && (checked || !st.live) {
 			st.forget(ev.ResourceID)
 			st.revoked[ev.ResourceID] = ev.CreatedAt
 			st.changed(seq, by, ev.ResourceID)
@@ -580,7 +587,7 @@ func (st *story) agentGotKey(seq uint64, by string, ev audit.Event, checked bool
 	id := ev.ResourceID
 	number, _ := ev.Metadata["serial"].(float64)
 	serial := uint32(number) // a number that is no serial gives another number
-	if by != audit.Owner || serial == 0 || float64(serial) != number || !isAgentID(id) {
+	if serial == 0 || float64(serial) != number || !isAgentID(id) {
 		return
 	}
 	now, active := st.actors[id]

@@ -52,6 +52,7 @@ func TestWhomTheLogIntroduces(t *testing.T) {
 		return entry{by, audit.ApprovalRequested, id, map[string]any{"asker": asker}, false}
 	}
 	const noToken, noRequest = "it is not a valid record of issuing a token", "it is not a valid request of"
+	const notOwner = `by "agt_00000001", who is not the owner`
 	for name, c := range map[string]struct {
 		log     []entry
 		knows   string // ids, in order
@@ -70,9 +71,10 @@ func TestWhomTheLogIntroduces(t *testing.T) {
 		"a secret is revoked":  {[]entry{revokes(audit.Owner, "a/K")}, "", "", ""},
 		"an agent is revoked":  {[]entry{created, issued, revokes(audit.Owner, agent)}, "", agent, ""},
 		"an agent by an agent": {[]entry{created,
-			{agent, audit.AgentCreated, "agt_00000002", serial(1.0), false}}, agent, agent, ""},
-		"a key by its agent":       {[]entry{created, rotates(agent, 2.0)}, agent, agent, ""},
-		"revoked by an agent":      {[]entry{created, revokes(agent, agent)}, agent, agent, ""},
+			{agent, audit.AgentCreated, "agt_00000002", serial(1.0), false}}, agent, agent, notOwner},
+		"a key by its agent":       {[]entry{created, rotates(agent, 2.0)}, agent, agent, notOwner},
+		"revoked by an agent":      {[]entry{created, revokes(agent, agent)}, agent, agent, notOwner},
+		"updated by an agent":      {[]entry{created, {agent, audit.AgentUpdated, agent, serial(1.0), false}}, agent, agent, notOwner},
 		"tokens of an old key":     {[]entry{created, issued, rotates(audit.Owner, 2.0)}, agent, agent, ""},
 		"revoked, and not checked": {[]entry{created, unchecked(revokes(audit.Owner, agent))}, "", agent, ""},
 		"alive, and not checked": {[]entry{created, revokes(audit.Owner, agent),
