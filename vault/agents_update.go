@@ -203,6 +203,12 @@ func (p *rewritePlan) limitAgent(b *agentBody) {
 	b.Description, b.Scopes, b.Namespaces = p.limited.Description, p.limited.Scopes, p.limited.Namespaces
 }
 
+// goesOn reports whether the plan narrows an agent that may write a secret all the same. What the agent, or a token of
+// it, wrote there is then believed on.
+func (p *rewritePlan) goesOn(by string, secret tokens.Path) bool {
+	return p.limit != "" && p.isEnded(by) && p.limited.scopes().Allow(tokens.Write, secret)
+}
+
 // endsBeyond reports whether a token, or a request, of some scopes goes with the rights that the plan takes from an agent.
 func (p *rewritePlan) endsBeyond(agent string, scopes tokens.Scopes) bool {
 	return p.limit != "" && agent == p.limit && len(beyond(scopes, p.limited.scopes())) > 0

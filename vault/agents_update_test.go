@@ -472,6 +472,31 @@ func TestNarrowedAgentsRequests(t *testing.T) {
 	})
 }
 
+// Somebody damages what the agent wrote. Where the agent may go on writing, that is asked about, as of everybody else.
+func TestNarrowedAgentsWorkIsAskedAbout(t *testing.T) {
+	for scope, asks := range map[string]bool{"secrets:*:a/MINE": true, "secrets:*:a/L": false} {
+		v, id, k := updateVictim(t)
+		v.insider(k, func(s *Session, t *tx) error {
+			w, err := s.planWrite(t, v.p("a/MINE"), SetOptions{})
+			if err == nil {
+				_, err = s.write(t, v.p("a/MINE"), w, []byte("mine"))
+			}
+			return err
+		})
+		_, other := v.agent("other")
+		v.insider(other, func(_ *Session, t *tx) error {
+			return insert(t, bucketVersions, versionKey(v.p("a/MINE"), 1), []byte("x"))
+		})
+		c := AgentChange{Scopes: scopesOf(t, scope)}
+		v.do(func(s *Session) {
+			loss := &LossError{}
+			if _, err := s.UpdateAgent(id, c, true, NarrowOptions{}); errors.As(err, &loss) != asks || !asks && err != nil {
+				t.Errorf("%s: %v", scope, err)
+			}
+		})
+	}
+}
+
 // What the agent left in the vault cannot keep the rights that it loses.
 func TestNarrowedAgentBlocksNothing(t *testing.T) {
 	v, id, k := updateVictim(t)

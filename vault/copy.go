@@ -231,6 +231,7 @@ type copying struct {
 	version versionBody
 	left    error  // why it does not hold
 	of      string // then: who should have written it; see leave
+	loss    bool   // then: whether it may be honest, whoever wrote it; see goesOn
 	made    *stored
 	err     error
 }
@@ -262,6 +263,9 @@ func (w *builder) copied(c *copying, p *rewritePlan, of *rules) error {
 		name := of.recordName(c.k)
 		if of == secretKind.rules {
 			name = headName(c.k)
+		}
+		if c.loss {
+			return p.leaveOut(dropped{name, true}, c.left)
 		}
 		return p.leave(name, c.of, c.left)
 	}
@@ -421,7 +425,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			if p.told != nil {
 				told, known := p.told.records[c.path.String()].version(c.n)
 				if known && (c.of == "" || p.isEnded(c.of)) {
-					c.of = told.By
+					c.of, c.loss = told.By, p.goesOn(told.By, c.path)
 				}
 			}
 		} else {

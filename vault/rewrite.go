@@ -72,10 +72,14 @@ func (p *rewritePlan) narrows() bool {
 // log names them. of is who should have written the record, as the log tells; "" if the log tells of no
 // such record.
 func (p *rewritePlan) leave(name, of string, err error) error {
+	return p.leaveOut(dropped{name, of != "" && !p.isEnded(of)}, err)
+}
+
+func (p *rewritePlan) leaveOut(d dropped, err error) error {
 	if !p.narrows() && !p.salvage {
 		return err
 	}
-	p.left = append(p.left, dropped{name, of != "" && !p.isEnded(of)})
+	p.left = append(p.left, d)
 	return nil
 }
 
