@@ -132,6 +132,15 @@ func TestWhomTheLogIntroduces(t *testing.T) {
 			t.Error("the agent stays revoked, though the owner gave it a key")
 		}
 	})
+	t.Run("a later key that was not checked, with more scopes", func(t *testing.T) {
+		st := newStory(keys.NewRoot(keys.Random()))
+		st.apply(1, audit.Owner, audit.Event{Type: audit.AgentCreated, ResourceID: agent, Metadata: serial(1.0)}, true)
+		wide := map[string]any{"serial": 2.0, "scopes": []any{"secrets:*:*"}}
+		st.apply(2, audit.Owner, audit.Event{Type: audit.AgentKeyRotated, ResourceID: agent, Metadata: wide}, false)
+		if who := st.actors[agent]; who.Serial != 2 || who.Scopes.String() != "secrets:*:a/*" {
+			t.Errorf("key %d has %s", who.Serial, who.Scopes)
+		}
+	})
 	t.Run("what a checkpoint covers", func(t *testing.T) {
 		root := keys.NewRoot(keys.Random())
 		st := newStory(root)
