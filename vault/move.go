@@ -223,7 +223,7 @@ func (s *Session) planMove(t *tx, told *story, list []Move, o MoveOptions) (plan
 		}
 		plan.Secrets, work = append(plan.Secrets, w.Moved), append(work, w)
 	}
-	if plan.Rights, err = t.rightsChanged(work, o.Copy); err != nil || o.Copy {
+	if plan.Rights, err = t.rightsChanged(told, work, o.Copy); err != nil || o.Copy {
 		return plan, work, err
 	}
 	for _, c := range plan.Rights {
@@ -334,47 +334,6 @@ func (t *tx) isFree(p tokens.Path, told *story, o MoveOptions) error {
 		err = fault.Damaged(p.String(), "its record is missing, though the log tells of it: ass audit verify says more")
 	}
 	return err
-}
-
-// rightsChanged returns what each active agent and token loses and gains by a move. By a copy, nobody loses anything.
-func (t *tx) rightsChanged(work []*moving, copied bool) (list []RightsChange, err error) {
-	add := func(c RightsChange, scopes tokens.Scopes) {
-		c.Losing, c.Gained = map[tokens.Action]int{}, map[tokens.Action]int{}
-		for _, w := range work {
-			for _, action := range []tokens.Action{tokens.Read, tokens.Write, tokens.Delete} {
-				before, after := right(scopes, action, w.From), right(scopes, action, w.Path)
-				if before && !after && !copied {
-					c.Losing[action]++
-				} else if after && !before {
-					c.Gained[action]++
-				}
-			}
-		}
-		if len(c.Losing)+len(c.Gained) > 0 {
-			list = append(list, c)
-		}
-	}
-	names := map[string]string{}
-	err = t.agents(func(id string, body agentBody) error {
-		if names[id] = body.Name; body.RevokedAt == nil {
-			add(RightsChange{Kind: audit.Agent, ID: id, Name: body.Name}, body.scopes())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, t.eachToken(func(body tokenBody, c tokens.Claims) error {
-		info, err := t.tokenInfo(body, c)
-		if err != nil || info.State != TokenActive {
-			return err
-		}
-		rights, err := t.rights(c)
-		if err == nil {
-			add(RightsChange{Kind: audit.Token, ID: c.ID, Agent: c.Issuer, Name: names[c.Issuer]}, rights)
-		}
-		return err
-	})
 }
 
 // mover moves or copies secrets. If the vault is rewritten, they come from the old file and go into the new one.

@@ -638,3 +638,62 @@ func TestAMoveOfAStatedTier(t *testing.T) {
 	}
 	c.finds("")
 }
+
+// An insider that removes or breaks a record does not hide what it gains or loses: it has kept its keys.
+func TestAMoveCountsWhoIsHidden(t *testing.T) {
+	type do = func(c *company, s *Session, t *tx, k []byte) error
+	var old []byte
+	removed := func(bucket string) do {
+		return func(_ *company, _ *Session, t *tx, k []byte) error { return insert(t, bucket, k, nil) }
+	}
+	broken := func(bucket string) do {
+		return func(_ *company, _ *Session, t *tx, k []byte) error {
+			v, err := t.get(bucket, k)
+			v = slices.Clone(v)
+			v[len(v)/2] ^= 1
+			return errors.Join(err, insert(t, bucket, k, v))
+		}
+	}
+	for name, x := range map[string]struct {
+		who  string
+		do   do
+		says string // "" if the move goes on, and counts it
+	}{
+		"an agent is removed": {"exact", removed(bucketAgents), "its record is missing"},
+		"an agent is broken":  {"exact", broken(bucketAgents), "agents/"},
+		"an old agent is put back": {"reader", func(c *company, _ *Session, t *tx, k []byte) error {
+			return insert(t, bucketAgents, k, old)
+		}, "an old record was put back"},
+		"a token is removed": {"owner's token", removed(bucketTokens), ""},
+		"a token is broken":  {"owner's token", broken(bucketTokens), "tokens/"},
+		"a token has no grant": {"owner's token", func(_ *company, _ *Session, t *tx, k []byte) error {
+			var body tokenBody
+			err := bodyOf(t, bucketTokens, k, &body)
+			return errors.Join(err, insert(t, bucketGrants, body.Index, nil))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			k := []byte(c.id[x.who])
+			old = c.take(bucketAgents, []byte(c.id["reader"]))
+			c.updateAgent("reader", "secrets:read:prod/app/*", "secrets:read:prod/z/*")
+			c.insider("mallory", func(s *Session, t *tx) error { return x.do(c, s, t, k) })
+			for pair, o := range map[string]MoveOptions{"dev/K prod/app/K": {Copy: true}, "prod/app/DB dev/DB": {}} {
+				var plan MovePlan
+				var err error
+				c.do(func(s *Session) {
+					from, to, _ := strings.Cut(pair, " ")
+					plan, err = s.PlanMove([]Move{{c.p(from), c.p(to)}}, o)
+				})
+				if x.says != "" {
+					c.check(pair, err, ErrDamaged, x.says)
+					continue
+				}
+				c.must(err)
+				if !slices.ContainsFunc(plan.Rights, func(r RightsChange) bool { return r.ID == c.id[x.who] }) || plan.Rewrites == o.Copy {
+					t.Errorf("%s: %+v", pair, plan)
+				}
+			}
+		})
+	}
+}
