@@ -271,15 +271,18 @@ func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving,
 		return nil, err
 	}
 	head.Tier = max(head.Tier, highest, told.tiers[m.From.String()])
-	w = &moving{head: head, last: slices.Max(append(numbers, head.Version, head.Last))}
+	w = &moving{Moved: Moved{From: m.From}, head: head, last: slices.Max(append(numbers, head.Version, head.Last))}
 	w.last = max(w.last, lastTold(told, m.From))
 	for _, n := range numbers {
-		if n <= head.Version && (!o.Copy || n > head.DeletedTo) && (!o.Latest || n == head.Version) {
+		if w.takes(n, o) {
 			w.take = append(w.take, n)
 		}
 	}
 	if !slices.Contains(w.take, head.Version) {
 		return nil, fault.Damaged(m.From.String(), "its current version is missing")
+	}
+	if err := w.checkWhole(told.records[m.From.String()], numbers, o); err != nil {
+		return nil, err
 	}
 	w.shift = int64(lastTold(told, m.To))
 	if o.Latest {
@@ -296,6 +299,26 @@ func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving,
 		w.ID, w.DeletedTo = "", 0
 	}
 	return w, nil
+}
+
+// checkWhole returns an error if a version is missing that would come along, or if the log does not tell of the current one:
+// from the number of that follow those of the others.
+func (w *moving) checkWhole(r *recordAt, numbers []uint64, o MoveOptions) error {
+	if r == nil || r.Version != w.head.Version {
+		return fault.Damaged(w.From.String(), "the log does not tell of its current version, because an entry is damaged")
+	}
+	for _, of := range r.Versions {
+		n := of.Number
+		if w.takes(n, o) && !slices.Contains(numbers, n) {
+			return fault.Damaged(w.From.String(), "version %d is missing", n)
+		}
+	}
+	return nil
+}
+
+// takes reports whether a version comes along.
+func (w *moving) takes(n uint64, o MoveOptions) bool {
+	return n <= w.head.Version && (!o.Copy || n > w.head.DeletedTo) && (!o.Latest || n == w.head.Version)
 }
 
 // now returns the number that a version gets at the new path.

@@ -598,6 +598,9 @@ func TestAMoveSignsNothingOfAnInsider(t *testing.T) {
 		"a version that is gone": {func(_ *company, _ *Session, t *tx) error {
 			return insert(t, bucketVersions, versionKeyOf(db, 2), nil)
 		}, db, "its current version is missing"},
+		"an earlier version that is gone": {func(_ *company, _ *Session, t *tx) error {
+			return insert(t, bucketVersions, versionKeyOf(db, 1), nil)
+		}, db, "version 1 is missing"},
 		"a flipped bit": {func(_ *company, _ *Session, t *tx) error {
 			k := versionKeyOf(db, 1)
 			v, err := t.get(bucketVersions, k)
@@ -695,5 +698,21 @@ func TestAMoveCountsWhoIsHidden(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The numbers of all versions follow from that of the current one. If the entry about it is damaged, the log knows another.
+func TestNoMoveBehindADamagedEntry(t *testing.T) {
+	for _, o := range []MoveOptions{{}, {Copy: true}} {
+		v := newVictim(t)
+		k := audit.Key(v.end()) // of the newest version of a/K
+		v.store("a/M", "x")
+		value := v.take(bucketAudit, k)
+		value[len(value)/2] ^= 1
+		v.give(bucketAudit, k, value)
+		if _, err := v.move(o, "a/K b/K"); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the log does not tell") {
+			t.Errorf("the error is %v", err)
+		}
+		v.moves(o, "a/L b/L")
 	}
 }
