@@ -40,7 +40,7 @@ func (v *victim) moves(o MoveOptions, pairs ...string) MovePlan {
 	return done
 }
 
-// told returns the versions of a secret as "number:value", in order; "" if it is not there.
+// told returns the versions of a secret as "number:value", in order; "" if it is not there, "none" if it has none.
 func (v *victim) told(path string) (text string) {
 	v.t.Helper()
 	v.do(func(s *Session) {
@@ -49,6 +49,9 @@ func (v *victim) told(path string) (text string) {
 			return
 		}
 		v.must(err)
+		if len(list) == 0 {
+			text = "none"
+		}
 		slices.Reverse(list)
 		for _, one := range list {
 			value := "deleted"

@@ -392,7 +392,7 @@ func (w *salvage) died(at where, seq uint64, by string) bool {
 		return !told || !w.told.wroteVersion(version, seq, by)
 	case bucketSecrets, bucketAgents:
 		r := w.told.records[at.key]
-		return r == nil || seq >= r.Seq && !w.told.wrote(r.Seq, r.By, seq, by) // an older record may have had its entry
+		return r == nil || r.Gone || seq >= r.Seq && !w.told.wrote(r.Seq, r.By, seq, by) // an older record may have had its entry
 	}
 	return false
 }
@@ -460,7 +460,7 @@ func (w *salvage) mendHeads(b *builder) error {
 		w.missing(path, f.have, head.Version)
 	}
 	for _, path := range slices.Sorted(maps.Keys(w.told.records)) {
-		if paths[path] != nil || w.told.records[path].Gone {
+		if paths[path] != nil {
 			continue
 		}
 		bucket := bucketSecrets
@@ -471,7 +471,8 @@ func (w *salvage) mendHeads(b *builder) error {
 		if err != nil {
 			return err
 		}
-		if v == nil || bucket == bucketSecrets {
+		r := w.told.records[path]
+		if !r.Gone && (v == nil || bucket == bucketSecrets) || r.Gone && v != nil && w.told.unclearBehind(r.Seq) {
 			w.lost = append(w.lost, path)
 		}
 		if v != nil && bucket == bucketSecrets { // a head without a version
