@@ -3,6 +3,8 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -717,5 +719,29 @@ func TestNoMoveBehindADamagedEntry(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 		v.moves(o, "a/L b/L")
+	}
+}
+
+// What a backup has at the old path of a secret gets the tier that the secret had when it was moved. Another secret there
+// does not.
+func TestARestoreBehindAMoveKeepsTheTier(t *testing.T) {
+	v := newVictim(t)
+	before := v.backUp()
+	v.tier("a/K", tokens.Critical)
+	v.moves(MoveOptions{}, "a/K b/K")
+	v.store("a/K", "another")
+	after := v.backUp()
+	v.store("a/K", "newer")
+	for file, want := range map[string]tokens.Tier{before: tokens.Critical, after: tokens.Standard} {
+		c := v.copyOf(filepath.Join(t.TempDir(), "vault.db"))
+		c.opts.MemoryDir = t.TempDir()
+		raw, err := os.ReadFile(v.path)
+		v.must(err)
+		v.must(os.WriteFile(c.path, raw, 0o600))
+		c.restore(file)
+		if got := c.tierNow("a/K"); got != want {
+			t.Errorf("a/K is %s, want %s", got, want)
+		}
+		c.isSound()
 	}
 }

@@ -271,7 +271,11 @@ func (r *restore) compareSecret(name string, head secretBody) error {
 				now.Version)))
 		}
 	}
-	if tier := h.tiers[name]; tier > head.Tier {
+	tier := h.tiers[name]
+	if left := h.left[name]; left.seq > p.Entry || !p.KeepsLog { // else the backup is from after the move
+		tier = max(tier, left.tier)
+	}
+	if tier > head.Tier {
 		r.raise[path] = tier
 		p.Raised = append(p.Raised, fmt.Sprintf("%s (%s)", name, tier))
 	}

@@ -47,6 +47,7 @@ type story struct {
 	revoked  map[string]time.Time   // by id: when an entry revoked an agent
 	records  map[string]*recordAt   // by path or agent id: what the newest entry made of it
 	tiers    map[string]tokens.Tier // by path: highest tier, unless the owner lowered it
+	left     map[string]leftAt      // by path: what was last moved away from there
 	entryOf  map[string]uint64      // by id: the entry about a token, a request or a decision
 	copies   []copyAt               // of the vault
 	named    namedCheckpoint        // the checkpoint that must be there
@@ -104,7 +105,7 @@ type suspect struct {
 func newStory(root *keys.Root) *story {
 	return &story{
 		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]time.Time{},
-		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{},
+		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, left: map[string]leftAt{}, entryOf: map[string]uint64{},
 	}
 }
 

@@ -16,6 +16,12 @@ type arrival struct {
 	shift int64 // what is added to the numbers of its versions
 }
 
+// leftAt says which tier a secret had when it was moved away, and with which entry. A backup may have it at its old path.
+type leftAt struct {
+	seq  uint64
+	tier tokens.Tier
+}
+
 // version returns what there is to know of a version that arrived with the entry seq: who wrote its value, and with which
 // entry.
 func (a arrival) version(n, seq uint64) versionAt {
@@ -98,6 +104,7 @@ func (st *story) movedAway(seq uint64, item audit.Item, checked bool) {
 	if checked {
 		now.Last = max(now.Last, item.Version)
 		now.Version, now.Tier, now.Versions = 0, 0, nil
+		st.left[item.Path] = leftAt{seq, max(st.tiers[item.Path], st.left[item.Path].tier)}
 		delete(st.tiers, item.Path)
 	}
 	st.records[item.Path] = &now
