@@ -284,9 +284,8 @@ func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving,
 	if err := w.checkWhole(told.records[m.From.String()], numbers, o); err != nil {
 		return nil, err
 	}
-	w.shift = int64(lastTold(told, m.To))
-	if o.Latest {
-		w.shift += 1 - int64(head.Version)
+	if w.shift = int64(lastTold(told, m.To)) + 1 - int64(w.take[0]); w.shift < 0 && !o.Latest {
+		w.shift = 0 // the numbers are free
 	}
 	w.Moved = Moved{From: m.From, Secret: head.secret(m.To), Versions: len(w.take), First: w.now(w.take[0]), Anew: w.shift != 0}
 	if w.Version = w.now(head.Version); w.Version >= maxVersion {

@@ -745,3 +745,16 @@ func TestARestoreBehindAMoveKeepsTheTier(t *testing.T) {
 		c.isSound()
 	}
 }
+
+// Moving back and forth takes no more numbers than there are versions.
+func TestMovingBackAndForth(t *testing.T) {
+	v := newVictim(t)
+	for range 4 {
+		v.moves(MoveOptions{}, "a/K b/K")
+		v.moves(MoveOptions{}, "b/K a/K")
+	}
+	if got := v.told("a/K"); got != "13:one 14:two 15:three" {
+		t.Errorf("it is %q", got)
+	}
+	v.isSound()
+}
