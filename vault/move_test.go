@@ -758,3 +758,38 @@ func TestMovingBackAndForth(t *testing.T) {
 	}
 	v.isSound()
 }
+
+// If the entry of a move is damaged, the list that goes on behind it is not held against the versions.
+func TestADamagedMoveWithALongList(t *testing.T) {
+	const many = 150
+	v := newVictim(t)
+	_, k := v.agent("writer")
+	v.do(func(s *Session) {
+		for i := range many {
+			v.set(s, "n/long/path/of/a/secret/K", fmt.Sprint(i))
+		}
+	})
+	moved := v.end() + 1
+	v.moves(MoveOptions{}, "n/long/path/of/a/secret/K a/long/path/of/a/secret/K")
+	if v.end() == moved {
+		t.Fatal("the list is in one entry")
+	}
+	v.store("a/K", "four")
+	value := v.take(bucketAudit, audit.Key(moved))
+	value[len(value)/2] ^= 1
+	v.give(bucketAudit, audit.Key(moved), value)
+	if found := v.problems(); !strings.Contains(found, fmt.Sprintf("audit entry %d", moved)) || strings.Contains(found, "a/long") {
+		t.Errorf("found:\n%.1000s", found)
+	}
+	v.insider(k, func(s *Session, t *tx) error { // nor does it let another put its own in their place
+		path := v.p("a/long/path/of/a/secret/K")
+		var body versionBody
+		err := errors.Join(s.writeVersion(t, path, many-1, t.newVersion(tokens.Standard), []byte("x")), bodyOf(t, bucketVersions,
+			versionKey(path, many-1), &body))
+		body.Seq = moved + 1
+		return errors.Join(err, versionKind.put(t, versionKey(path, many-1), body))
+	})
+	if found := v.problems(); !strings.Contains(found, "in which the owner sealed versions anew") {
+		t.Errorf("found:\n%.1000s", found)
+	}
+}

@@ -57,10 +57,11 @@ type story struct {
 	findings    []audit.Finding // entries that do not hold
 	problems    []string        // findings, and what the others should not say
 	suspects    []suspect
-	overwritten []string // versions that an entry says somebody else wrote anew
-	holds       bool     // whether every entry that is here is valid
-	unclear     []span   // entries of which nothing is known, in order: the records they describe are not reported
-	cutFrom     uint64   // the same for all entries from this one on; 0 for none
+	overwritten []string        // versions that an entry says somebody else wrote anew
+	holds       bool            // whether every entry that is here is valid
+	unclear     []span          // entries of which nothing is known, in order: the records they describe are not reported
+	cutFrom     uint64          // the same for all entries from this one on; 0 for none
+	strays      map[uint64]bool // entries that seal versions anew of which no entry tells
 
 	keepAt uint64     // the entry after which to keep what was learned; 0 for none
 	kept   checkpoint // what was learned up to keepAt
@@ -105,7 +106,8 @@ type suspect struct {
 func newStory(root *keys.Root) *story {
 	return &story{
 		root: root, actors: map[string]actorAt{}, issued: map[string]keyIssued{}, revoked: map[string]time.Time{},
-		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, left: map[string]leftAt{}, entryOf: map[string]uint64{},
+		records: map[string]*recordAt{}, tiers: map[string]tokens.Tier{}, entryOf: map[string]uint64{},
+		left: map[string]leftAt{}, strays: map[uint64]bool{},
 	}
 }
 
@@ -178,7 +180,11 @@ func (st *story) read(end uint64, entries iter.Seq2[[]byte, []byte], progress fu
 		if f.Signed {
 			continue
 		}
-		st.unclear = append(st.unclear, span{f.Seq, max(f.Seq, f.To)})
+		to := max(f.Seq, f.To)
+		for st.strays[to+1] { // it goes on with the list of a move that cannot be read
+			to++
+		}
+		st.unclear = append(st.unclear, span{f.Seq, to})
 	}
 	for _, s := range st.suspects {
 		if len(findings) == 0 || s.seq < findings[0].Seq {
@@ -341,6 +347,9 @@ func (st *story) version(p tokens.Path, n uint64, body versionBody, is placed) e
 	}
 	if !st.isUnclear(body.Seq) && (!known || !st.wroteVersion(told, body.Seq, is.by)) {
 		return fault.Damaged(name, "it does not match what the log says was written")
+	}
+	if st.strays[body.Seq] && is.by != audit.Owner {
+		return fault.Damaged(name, "%q signed it for log entry %d, in which the owner sealed versions anew", is.by, body.Seq)
 	}
 	if st.beforeEpoch(body.Seq, is.by) {
 		return fault.Damaged(name, "%q signed it anew after the entry that tells of it", is.by)
@@ -764,7 +773,11 @@ func (st *story) versionsResealed(seq uint64, by string, ev audit.Event) {
 		path, _ := one["path"].(string)
 		n, _ := one["version"].(float64)
 		sum, _ := one["sum"].(string)
-		if r := st.records[path]; r != nil && by == audit.Owner {
+		r := st.records[path]
+		if _, known := r.version(uint64(n)); by == audit.Owner && !known && ev.Type == audit.VaultResealed && st.arrived == nil {
+			st.strays[seq] = true
+		}
+		if r != nil && by == audit.Owner {
 			i, found := r.find(uint64(n))
 			if from, arrives := st.arrived[path]; arrives && !found {
 				r.wrote(from.version(uint64(n), seq))
