@@ -702,6 +702,18 @@ func TestAMoveCountsWhoIsHidden(t *testing.T) {
 					t.Errorf("%s: %+v", pair, plan)
 				}
 			}
+			if x.says != "" { // the way out
+				c.do(func(s *Session) {
+					var err error
+					if id := c.id[x.who]; isAgentID(id) {
+						_, err = s.RevokeAgent(id, NarrowOptions{})
+					} else {
+						_, _, err = s.RevokeToken(id, NarrowOptions{Lose: true})
+					}
+					c.must(err)
+				})
+			}
+			c.moves(MoveOptions{}, "prod/app/DB dev/DB")
 		})
 	}
 }
