@@ -392,7 +392,8 @@ func (w *salvage) died(at where, seq uint64, by string) bool {
 		return !told || !w.told.wroteVersion(version, seq, by)
 	case bucketSecrets, bucketAgents:
 		r := w.told.records[at.key]
-		return r == nil || r.Gone || seq >= r.Seq && !w.told.wrote(r.Seq, r.By, seq, by) // an older record may have had its entry
+		return r == nil || r.Gone && !w.told.isUnclear(r.Seq) ||
+			seq >= r.Seq && !w.told.wrote(r.Seq, r.By, seq, by) // an older record may have had its entry
 	}
 	return false
 }
@@ -472,7 +473,8 @@ func (w *salvage) mendHeads(b *builder) error {
 			return err
 		}
 		r := w.told.records[path]
-		if !r.Gone && (v == nil || bucket == bucketSecrets) || r.Gone && v != nil && w.told.unclearBehind(r.Seq) {
+		unsure := w.told.isUnclear(r.Seq) || w.told.unclearBehind(r.Seq)
+		if !r.Gone && (v == nil || bucket == bucketSecrets) || r.Gone && v != nil && unsure {
 			w.lost = append(w.lost, path)
 		}
 		if v != nil && bucket == bucketSecrets { // a head without a version
