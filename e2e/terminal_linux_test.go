@@ -108,7 +108,7 @@ func (term *terminal) await(text string) {
 // awaitAfter is await for a text behind the first bytes of the screen.
 func (term *terminal) awaitAfter(start int, text string) {
 	term.t.Helper()
-	for range 200 {
+	for range 1000 { // a passphrase takes seconds under the race detector
 		if screen := term.text()[start:]; strings.Contains(screen, text) || strings.Contains(unwrapped(screen), text) {
 			return
 		}
