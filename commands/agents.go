@@ -394,6 +394,12 @@ func (c agentsRevoke) Run(a *app) error {
 	})
 }
 
+// noteCost says what it takes to take a right away from an agent.
+func (a *app) noteCost(n vault.Narrowing) {
+	a.out.note("%s (%s): %s will be re-encrypted, and %s", n.Agent.Name, n.Agent.ID, plural(n.Versions, "stored value"),
+		pluralOf(n.Tokens, "active token ends", "active tokens end"))
+}
+
 // confirmNarrowing says what revoking an agent, or replacing its key, will do, and asks
 // for confirmation. It returns the id of the agent that it showed: by the time of the
 // answer, another agent may have the name.
@@ -408,8 +414,7 @@ func (a *app) confirmNarrowing(agent string, force bool, question string) (id st
 		return "", err
 	}
 	g := n.Agent
-	a.out.note("%s (%s): %s will be re-encrypted, and %s", g.Name, g.ID, plural(n.Versions, "stored value"),
-		pluralOf(n.Tokens, "active token ends", "active tokens end"))
+	a.noteCost(n)
 	return g.ID, a.confirm(force, fmt.Sprintf(question, g.Name+" ("+g.ID+")"))
 }
 

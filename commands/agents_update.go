@@ -17,11 +17,11 @@ type agentsUpdate struct {
 }
 
 func (agentsUpdate) Help() string {
-	return `The key stays. What is added opens at once, also what was stored before; nothing is
-rewritten. If anything is taken away, the vault is rewritten, so that the file holds
-nothing that the key no longer opens, and tokens of the agent that the new scopes do
-not cover end. Which of the two it is, is said before. Copies and backups of the file
-still open: rotate what it knew.
+	return `The key stays. An agent opens at once what you add, also what was stored before, and
+nothing is rewritten. If you take anything away, the command rewrites the vault, so
+that the file holds nothing that the key no longer opens, and ends tokens of the agent
+that the new scopes do not cover. It says before which of the two it will do. Copies
+and backups of the file still open: rotate what the agent knew.
 
 If the agent may just read its namespaces, --namespace alone lets it read the new ones.`
 }
@@ -48,16 +48,18 @@ func (c agentsUpdate) Run(a *app) error {
 		return a.updateAgent(c, g.ID, change, vault.NarrowOptions{}, false)
 	}
 	a.out.note("%s loses: %s", name, strings.Join(plan.Lost.Strings(), ", "))
-	a.out.note("%s: %s will be re-encrypted, and %s", name, plural(plan.Versions, "stored value"),
-		pluralOf(plan.Tokens, "active token ends", "active tokens end"))
+	a.noteCost(plan.Narrowing)
 	if err := a.confirm(c.Force, "Take these rights from "+name+"?"); err != nil {
 		return err
 	}
-	return a.narrow(c.keepOld, c.Force, func(o vault.NarrowOptions) error { return a.updateAgent(c, g.ID, change, o, true) })
+	return a.narrow(c.keepOld, c.Force, func(o vault.NarrowOptions) error {
+		return a.updateAgent(c, g.ID, change, o, true)
+	})
 }
 
 // updateAgent does what was announced, and says what it was.
-func (a *app) updateAgent(c agentsUpdate, id string, change vault.AgentChange, o vault.NarrowOptions, narrows bool) error {
+func (a *app) updateAgent(c agentsUpdate, id string, change vault.AgentChange, o vault.NarrowOptions,
+	narrows bool) error {
 	return a.withSession(access{owner: "change agents"}, func(s *vault.Session) error {
 		u, err := s.UpdateAgent(id, change, narrows, o)
 		if err != nil {

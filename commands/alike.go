@@ -34,8 +34,8 @@ func otherNamespaces(s *vault.Session, ns tokens.Namespace) string {
 	return all
 }
 
-// withNearest adds to the error of a path that names no secret what was perhaps meant: a namespace, or a secret of which
-// this credential may know.
+// withNearest adds a hint to the error of a path that names no secret: the path is a namespace, or it is near a
+// secret of which this credential may know.
 func (a *app) withNearest(err error) error {
 	var missing *vault.MissingError
 	if !errors.As(err, &missing) {

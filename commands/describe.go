@@ -10,7 +10,8 @@ import (
 	"ass/vault"
 )
 
-// What people say of a secret. Like its path, it is not encrypted: it is in lists, and whoever has the file can read it.
+// What people say of a secret. Like its path, it is not encrypted: it is in lists, and whoever has the file can read
+// it.
 
 // describing are the flags that say what a secret is.
 type describing struct {
@@ -35,8 +36,8 @@ func (d describing) change(now time.Time) (func(*vault.About), error) {
 				return nil, usagef("%s: a name must be before the =", flag)
 			case flag == "--meta" && !has:
 				return nil, usagef("--meta must be NAME=VALUE")
-			case flag == "--meta" && slices.Contains(aboutNames, name):
-				return nil, usagef("--meta: %s has a flag of its own", name).hint("use --%s", map[string]string{"description": "description", "tags": "tag", "expires_at": "expires", "rotate_every": "rotate-every"}[name])
+			case flag == "--meta" && flagOfField(name) != "":
+				return nil, usagef("--meta: %s has a flag of its own", name).hint("use %s", flagOfField(name))
 			}
 			changes = append(changes, func(x *vault.About) {
 				of := &x.Tags
@@ -70,18 +71,35 @@ func (d describing) change(now time.Time) (func(*vault.About), error) {
 		}
 		changes = append(changes, func(x *vault.About) { x.RotateEvery = int64(every / time.Second) })
 	}
+	return allOf(changes), nil
+}
+
+// allOf makes one change of several; nil of none.
+func allOf(changes []func(*vault.About)) func(*vault.About) {
 	if len(changes) == 0 {
-		return nil, nil
+		return nil
 	}
 	return func(x *vault.About) {
 		for _, change := range changes {
 			change(x)
 		}
-	}, nil
+	}
 }
 
-// aboutNames are the names that the hosted field metadata has for what has a flag of its own.
-var aboutNames = []string{"description", "tags", "expires_at", "rotate_every"}
+// flagOfField is the flag of what has one of its own in the hosted field metadata; "" for any other name.
+func flagOfField(name string) string {
+	switch name {
+	case "description":
+		return "--description"
+	case "tags":
+		return "--tag"
+	case "expires_at":
+		return "--expires"
+	case "rotate_every":
+		return "--rotate-every"
+	}
+	return ""
+}
 
 // metadataOf is what is said of a secret, as the hosted field has it.
 func metadataOf(x *vault.About) map[string]any {
@@ -256,7 +274,8 @@ func description(s vault.Secret) string {
 // trimNamespace takes a namespace as scopes and shells write it.
 func trimNamespace(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, "/*"), "/") }
 
-// aboutCells are what a list says of a secret beside its type and its tier: what is to be done, tags, and what it is for.
+// aboutCells are what a list says of a secret beside its type and its tier: what is to be done, tags, and what it is
+// for.
 func (a *app) aboutCells(d vault.Due) []cell {
 	var tags []string
 	if d.About != nil {

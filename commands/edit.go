@@ -38,7 +38,8 @@ func (c secretsEdit) Run(a *app) (err error) {
 	}
 	editor := orElse(a.getenv("VISUAL"), a.getenv("EDITOR"))
 	if strings.TrimSpace(editor) == "" {
-		return usagef("neither VISUAL nor EDITOR names an editor").hint("set one of them, or pipe the value into: ass secrets set %s", shellWord(p.String()))
+		return usagef("neither VISUAL nor EDITOR names an editor").hint("set one of them, or pipe the value into: ass "+
+			"secrets set %s", shellWord(p.String()))
 	}
 	var before vault.Secret
 	var value []byte
@@ -109,14 +110,10 @@ func (c secretsEdit) store(a *app, p tokens.Path, edited []byte, before *vault.S
 
 // place writes the file that is edited, in memory if it can be.
 func (c secretsEdit) place(a *app, key string, value []byte) (*process.Files, error) {
-	memory, onDisk := a.fileFolders()
+	memory, _ := a.fileFolders()
 	process.SweepFiles(memory...)
-	dir, found := process.MemoryFolder(memory...)
-	switch {
-	case found:
-	case c.FileOnDisk:
-		dir = onDisk
-	default:
+	dir, ok := a.fileFolder(c.FileOnDisk)
+	if !ok {
 		return nil, usagef("an editor needs a file, and neither XDG_RUNTIME_DIR nor /dev/shm is a folder in memory here").
 			hint("to let it be on the disk: --file-on-disk")
 	}
@@ -130,8 +127,8 @@ func (c secretsEdit) place(a *app, key string, value []byte) (*process.Files, er
 	return files, nil
 }
 
-// editedName is the name of the file that is edited. It ends as the key does, for editors that go by that. Names that begin
-// with a dot are those of ass in such a folder.
+// editedName is the name of the file that is edited. It ends as the key does, for editors that go by that. Names that
+// begin with a dot are those of ass in such a folder.
 func editedName(key string) string {
 	if strings.HasPrefix(key, ".") {
 		return "_" + key
@@ -146,13 +143,9 @@ func (a *app) edit(editor, file string, value []byte) (edited []byte, err error)
 		words := strings.Fields(editor)
 		cmd = exec.Command(words[0], append(words[1:], file)...)
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = a.in, a.out.w, a.out.errw, a.dir
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out.w, a.out.errw
 	if !a.out.tty {
 		cmd.Stdout = a.out.errw // stdout has the answer
-	}
-	cmd.Env = a.env
-	for _, name := range keyVariables {
-		cmd.Env = dropVariable(cmd.Env, name)
 	}
 	// Ctrl-C and Ctrl-\ are the editor's. What ends ass ends the editor, too, because the file must go.
 	keys, ends := make(chan os.Signal, 1), make(chan os.Signal, 1)
@@ -160,10 +153,7 @@ func (a *app) edit(editor, file string, value []byte) (edited []byte, err error)
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(keys)
 	defer signal.Stop(ends)
-	oneStart.Lock()
-	err = process.Start(cmd)
-	oneStart.Unlock()
-	if err == nil {
+	if err = a.begin(cmd); err == nil {
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		select {
@@ -237,14 +227,15 @@ func (c secretsDiff) Run(a *app) error {
 				text = maskDiff(text)
 			}
 		}
-		return a.answer(diffResult{Path: p.String(), From: from, To: to, Same: same, Revealed: c.Reveal, Diff: string(text)}, func() {
-			if same {
-				a.out.line("%s: v%d and v%d are the same", p, from, to)
-				return
-			}
-			_, body, _ := bytes.Cut(text, []byte("\n")) // without the line "diff A B"
-			a.out.diff(body)
-		})
+		return a.answer(diffResult{Path: p.String(), From: from, To: to, Same: same, Revealed: c.Reveal, Diff: string(text)},
+			func() {
+				if same {
+					a.out.line("%s: v%d and v%d are the same", p, from, to)
+					return
+				}
+				_, body, _ := bytes.Cut(text, []byte("\n")) // without the line "diff A B"
+				a.out.diff(body)
+			})
 	})
 }
 
@@ -266,11 +257,12 @@ func (c secretsDiff) versions(s *vault.Session, p tokens.Path) (from, to uint64,
 			return v.Number, to, nil
 		}
 	}
-	return 0, 0, errorf(vault.ErrNotFound, "%s has no version before v%d", p, to).hint("its versions: ass secrets history %s", shellWord(p.String()))
+	return 0, 0, errorf(vault.ErrNotFound, "%s has no version before v%d", p, to).hint("its versions: ass secrets "+
+		"history %s", shellWord(p.String()))
 }
 
-// maskDiff masks the values in a diff. It shows no names either: in a value of one line, what stands before a = or a : may be
-// the secret itself.
+// maskDiff masks the values in a diff. It shows no names either: in a value of one line, what stands before a = or a
+// : may be the secret itself.
 func maskDiff(text []byte) []byte {
 	var out bytes.Buffer
 	for i, line := range bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) {

@@ -27,114 +27,106 @@ type choosing struct {
 
 var sortings = []string{"path", "updated", "created", "type", "tier", "due"}
 
-// chosen is one secret of a list, with what filters and orders look at.
-type chosen struct {
-	vault.Due
-	value vault.Version // the current one, without its value
+// sieve is what the flags ask for, once they are read.
+type sieve struct {
+	choosing
+	tier   tokens.Tier
+	older  time.Time
+	within time.Duration
 }
 
-// check refuses flags of a wrong form. It needs no vault.
-func (c choosing) check(now time.Time) (tier tokens.Tier, older time.Time, within time.Duration, err error) {
+// read refuses flags of a wrong form. It needs no vault.
+func (c choosing) read(now time.Time) (s sieve, err error) {
+	s.choosing = c
 	if c.Type != "" && !slices.Contains(vault.Types, c.Type) {
-		return 0, older, 0, usagef("--type must be one of %s", strings.Join(vault.Types, ", "))
+		return s, usagef("--type must be one of %s", strings.Join(vault.Types, ", "))
 	}
 	if c.Tier != "" {
-		if tier, err = tokens.ParseTier(c.Tier); err != nil {
-			return 0, older, 0, err
+		if s.tier, err = tokens.ParseTier(c.Tier); err != nil {
+			return s, err
 		}
 	}
 	if c.OlderThan != "" {
-		if older, err = parseOlder(c.OlderThan, now); err != nil {
-			return 0, older, 0, usagef("--older-than: %v", err)
+		if s.older, err = parseOlder(c.OlderThan, now); err != nil {
+			return s, usagef("--older-than: %v", err)
 		}
 	}
 	if c.Expiring != "" {
-		if within, err = parseAge(c.Expiring); err != nil {
-			return 0, older, 0, usagef("--expiring must be a time, such as 90d or 12h")
+		if s.within, err = parseAge(c.Expiring); err != nil {
+			return s, usagef("--expiring must be a time, such as 90d or 12h")
 		}
 	}
 	if c.Sort != "" && !slices.Contains(sortings, c.Sort) {
-		return 0, older, 0, usagef("--sort must be one of %s", strings.Join(sortings, ", "))
+		return s, usagef("--sort must be one of %s", strings.Join(sortings, ", "))
 	}
-	return tier, older, within, nil
+	return s, nil
 }
 
 // none reports whether no flag is given.
 func (c choosing) none() bool {
-	return c.Type == "" && c.Tier == "" && len(c.Tag) == 0 && c.OlderThan == "" && c.Expiring == "" && c.WrittenBy == "" && c.Sort == ""
+	return c.Type == "" && c.Tier == "" && len(c.Tag) == 0 && c.OlderThan == "" && c.Expiring == "" && c.WrittenBy == "" &&
+		c.Sort == ""
 }
 
 // choose filters and orders a list.
-func (c choosing) choose(a *app, s *vault.Session, list []vault.Secret) ([]chosen, error) {
-	tier, older, within, err := c.check(a.now())
-	if err != nil {
-		return nil, err
-	}
+func (c sieve) choose(a *app, s *vault.Session, list []vault.Secret) ([]vault.Due, error) {
 	list = slices.DeleteFunc(list, func(x vault.Secret) bool {
-		return c.Type != "" && x.Type != c.Type || tier != 0 && x.Tier != tier || !hasTags(x, c.Tag)
+		return c.Type != "" && x.Type != c.Type || c.tier != 0 && x.Tier != c.tier || !hasTags(x, c.Tag)
 	})
-	due, err := s.Dates(list)
-	if err != nil {
-		return nil, err
-	}
-	found := make([]chosen, len(due))
-	for i, d := range due {
-		found[i].Due = d
-	}
-	if c.Expiring != "" {
-		until := a.now().Add(within)
-		found = slices.DeleteFunc(found, func(x chosen) bool { return x.Expires == nil && x.Rotate == nil || !x.Next().Before(until) })
-	}
 	if c.OlderThan != "" || c.WrittenBy != "" {
-		if found, err = c.byValue(a, s, found, older); err != nil {
+		var err error
+		if list, err = c.byValue(s, list); err != nil {
 			return nil, err
 		}
+	}
+	found, err := s.Dates(list)
+	if err != nil {
+		return nil, err
+	}
+	if c.Expiring != "" {
+		until := a.now().Add(c.within)
+		found = slices.DeleteFunc(found, func(x vault.Due) bool { return !x.Before(until) })
 	}
 	c.order(found)
 	return found, nil
 }
 
 // byValue keeps the secrets whose current value is as old, and was written by those, as the flags ask for.
-func (c choosing) byValue(a *app, s *vault.Session, list []chosen, older time.Time) ([]chosen, error) {
+func (c sieve) byValue(s *vault.Session, list []vault.Secret) (kept []vault.Secret, err error) {
 	var by map[string]bool
 	if c.WrittenBy != "" {
 		itself := s
 		if s.ID() == audit.Owner {
 			itself = nil
 		}
-		var err error
 		if by, err = actorsNamed(s.Vault(), itself, "--written-by", c.WrittenBy); err != nil {
 			return nil, err
 		}
 	}
-	var kept []chosen
-	for _, x := range list {
-		v, err := s.Current(x.Secret)
-		if err != nil {
-			return nil, err
-		}
-		if x.value = v; (c.OlderThan == "" || v.CreatedAt.Before(older)) && (by == nil || by[v.Author]) {
-			kept = append(kept, x)
+	values, err := s.Current(list)
+	for i, v := range values {
+		if (c.OlderThan == "" || v.CreatedAt.Before(c.older)) && (by == nil || by[v.Author]) {
+			kept = append(kept, list[i])
 		}
 	}
-	return kept, nil
+	return kept, err
 }
 
-func (c choosing) order(list []chosen) {
+func (c choosing) order(list []vault.Due) {
 	// The newest, or the most urgent, is the first, except for names.
-	var before func(a, b chosen) int
+	var before func(a, b vault.Due) int
 	switch c.Sort {
 	case "updated":
-		before = func(a, b chosen) int { return b.UpdatedAt.Compare(a.UpdatedAt) }
+		before = func(a, b vault.Due) int { return b.UpdatedAt.Compare(a.UpdatedAt) }
 	case "created":
-		before = func(a, b chosen) int { return b.CreatedAt.Compare(a.CreatedAt) }
+		before = func(a, b vault.Due) int { return b.CreatedAt.Compare(a.CreatedAt) }
 	case "type":
-		before = func(a, b chosen) int { return strings.Compare(a.Type, b.Type) }
+		before = func(a, b vault.Due) int { return strings.Compare(a.Type, b.Type) }
 	case "tier":
-		before = func(a, b chosen) int { return cmp.Compare(b.Tier, a.Tier) }
+		before = func(a, b vault.Due) int { return cmp.Compare(b.Tier, a.Tier) }
 	case "due":
-		before = func(a, b chosen) int {
-			switch a, b := a.Expires != nil || a.Rotate != nil, b.Expires != nil || b.Rotate != nil; {
+		before = func(a, b vault.Due) int {
+			switch a, b := a.IsDated(), b.IsDated(); {
 			case a && !b:
 				return -1
 			case b && !a:
@@ -147,7 +139,7 @@ func (c choosing) order(list []chosen) {
 	default:
 		return // as the vault gave it: by path
 	}
-	slices.SortStableFunc(list, before)
+	sortStable(list, before)
 }
 
 // hasTags reports whether a secret has all of the tags.
@@ -165,7 +157,7 @@ func hasTags(s vault.Secret, tags []string) bool {
 }
 
 // print shows a list. A tree is for people, and for a list by path.
-func (c choosing) print(a *app, ns string, list []chosen, tree bool) error {
+func (c choosing) print(a *app, ns string, list []vault.Due, tree bool) error {
 	if a.JSON {
 		items := make([]secretJSON, len(list))
 		for i, x := range list {
@@ -187,7 +179,7 @@ func (c choosing) print(a *app, ns string, list []chosen, tree bool) error {
 		cells[i] = [...]cell{{name, ""}, {x.Type, ""}, tierCell(x.Tier), {a.when(x.UpdatedAt), dim}}
 		row := cells[i][:]
 		if x.About != nil {
-			row = append(row, a.aboutCells(x.Due)...)
+			row = append(row, a.aboutCells(x)...)
 		}
 		rows = append(rows, row)
 	}
@@ -233,7 +225,8 @@ func (c secretsFind) Run(a *app) error {
 	if err != nil {
 		return usagef("the term is no regular expression").hint("leave --regexp out, or see: https://golang.org/s/re2syntax")
 	}
-	if _, _, _, err := c.check(a.now()); err != nil {
+	asked, err := c.read(a.now())
+	if err != nil {
 		return err
 	}
 	return a.withSession(access{readOnly: true}, func(s *vault.Session) error {
@@ -246,7 +239,7 @@ func (c secretsFind) Run(a *app) error {
 			return err
 		}
 		list = slices.DeleteFunc(list, func(x vault.Secret) bool { return !isAbout(x, matches) })
-		found, err := c.choose(a, s, list)
+		found, err := asked.choose(a, s, list)
 		if err != nil {
 			return err
 		}

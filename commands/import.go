@@ -249,20 +249,14 @@ func (m *storeImport) about(item stores.Item) func(*vault.About) {
 	if item.RotateEvery != 0 {
 		take("how often it is rotated", func(x *vault.About) { x.RotateEvery = item.RotateEvery })
 	}
-	if len(changes) == 0 {
-		return nil
-	}
-	return func(x *vault.About) {
-		for _, change := range changes {
-			change(x)
-		}
-	}
+	return allOf(changes)
 }
 
 // tagName puts a hyphen in the place of what the name of a tag cannot have: other stores allow spaces, for example.
 func tagName(name string) string {
 	return strings.Map(func(r rune) rune {
-		if r < utf8.RuneSelf && (r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.", r)) {
+		if r < utf8.RuneSelf && (r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
+			strings.ContainsRune("-_.", r)) {
 			return r
 		}
 		return '-'

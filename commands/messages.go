@@ -87,29 +87,47 @@ func (o *output) aside(format string, args ...any) {
 	}
 }
 
-// wrap breaks a message between words into lines of at most so many columns. The first begins with label, and the others
-// with as many spaces. A longer word stays whole, and so does a command, if a line has room for it: both are copied from
-// the screen. Spaces before the first word indent all lines.
+// wrap breaks a message between words into lines of at most so many columns. The first begins with label, and the
+// others with as many spaces. A longer word stays whole, and so does a command, if a line has room for it: both are
+// copied from the screen. Spaces before the first word indent all lines.
 func wrap(text, label string, wide int) (lines []string) {
 	indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
-	prefix, line, used := label+indent, "", 0
-	wide -= utf8.RuneCountInString(prefix)
-	for _, word := range unbroken(text[len(indent):], wide) {
-		n := textWidth(word)
-		if line != "" && used+1+n > wide {
-			lines = append(lines, prefix+line)
-			prefix, line, used = strings.Repeat(" ", utf8.RuneCountInString(prefix)), "", 0
-		}
-		if line != "" {
-			line, used = line+" ", used+1
-		}
-		line, used = line+word, used+n
+	prefix := label + indent
+	left := utf8.RuneCountInString(prefix)
+	wide -= left
+	if lines = fill(unbroken(text[len(indent):], wide), wide); len(lines) == 0 {
+		return []string{prefix}
 	}
-	return append(lines, prefix+line)
+	for i := range lines {
+		lines[i] = prefix + lines[i]
+		prefix = strings.Repeat(" ", left)
+	}
+	return lines
 }
 
-// unbroken splits a text into words. A command of ass at its end, or before the next "; ", is one word if it is no wider
-// than a line.
+// fill puts words into lines of at most so many columns. A wider word has a line of its own.
+func fill(words []string, wide int) (lines []string) {
+	line, used := "", 0
+	for _, w := range words {
+		n := textWidth(w)
+		switch {
+		case line == "":
+			line, used = w, n
+		case used+1+n > wide:
+			lines = append(lines, line)
+			line, used = w, n
+		default:
+			line, used = line+" "+w, used+1+n
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// unbroken splits a text into words. A command of ass at its end, or before the next "; ", is one word if it is no
+// wider than a line.
 func unbroken(text string, wide int) (words []string) {
 	for text != "" {
 		before, command, found := strings.Cut(text, ": ass ")

@@ -79,7 +79,8 @@ func (a *app) move(from, to string, o vault.MoveOptions, recursive, force bool) 
 	}
 	a.notePlan(plan)
 	if deleted > 0 {
-		a.out.note("in %s, %s", pairs.from, pluralOf(deleted, "deleted secret stays where it is", "deleted secrets stay where they are"))
+		a.out.note("in %s, %s", pairs.from, pluralOf(deleted, "deleted secret stays where it is",
+			"deleted secrets stay where they are"))
 	}
 	what := plan.Secrets[0].From.String() + " to " + plan.Secrets[0].Path.String()
 	if recursive {
@@ -127,7 +128,8 @@ type movePairs struct {
 }
 
 // errWholeNamespace is for commands with --recursive: --namespace completes names of secrets, and no namespaces.
-var errWholeNamespace = usagef("--namespace is for a secret's name without a slash").hint("with --recursive, give the whole namespace")
+var errWholeNamespace = usagef("--namespace is for a secret's name without a slash").hint("with --recursive, give " +
+	"the whole namespace")
 
 // pairs reads the two arguments of a move.
 func (a *app) pairs(from, to string, recursive bool) (p movePairs, err error) {
@@ -135,8 +137,8 @@ func (a *app) pairs(from, to string, recursive bool) (p movePairs, err error) {
 		if a.namespaceGiven {
 			return p, errWholeNamespace
 		}
-		if p.from, err = tokens.ParseNamespace(plainNamespace(from)); err == nil {
-			p.to, err = tokens.ParseNamespace(plainNamespace(to))
+		if p.from, err = tokens.ParseNamespace(trimNamespace(from)); err == nil {
+			p.to, err = tokens.ParseNamespace(trimNamespace(to))
 		}
 		return p, err
 	}
@@ -166,11 +168,6 @@ func (a *app) pairs(from, to string, recursive bool) (p movePairs, err error) {
 	}
 	p.list = []vault.Move{one}
 	return p, err
-}
-
-// plainNamespace takes a namespace as scopes and shells write it.
-func plainNamespace(text string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(text, "/*"), "/")
 }
 
 // mostShown is how many secrets of a plan are shown on stderr; --json has all of them.
@@ -242,11 +239,13 @@ func movedOf(plan vault.MovePlan) movedResult {
 	r := movedResult{Copied: plan.Options.Copy, Items: []movedJSON{}, Rights: []movedRightJSON{}, Rewritten: plan.Rewrites,
 		ApprovalsEnded: plan.Answered}
 	for _, m := range plan.Secrets {
-		r.Items = append(r.Items, movedJSON{From: m.From.String(), Path: m.Path.String(), AccessTier: m.Tier, Version: m.Version,
+		r.Items = append(r.Items, movedJSON{From: m.From.String(), Path: m.Path.String(), AccessTier: m.Tier,
+			Version:  m.Version,
 			Versions: m.Versions})
 	}
 	for _, c := range plan.Rights {
-		r.Rights = append(r.Rights, movedRightJSON{Kind: c.Kind, ID: c.ID, Name: c.Name, Loses: rightsJSON(c.Losing), Gains: rightsJSON(c.Gained)})
+		r.Rights = append(r.Rights, movedRightJSON{Kind: c.Kind, ID: c.ID, Name: c.Name, Loses: rightsJSON(c.Losing),
+			Gains: rightsJSON(c.Gained)})
 	}
 	return r
 }
@@ -260,7 +259,7 @@ func (c secretsDelete) all(a *app) error {
 	if a.namespaceGiven {
 		return errWholeNamespace
 	}
-	ns, err := tokens.ParseNamespace(plainNamespace(c.Path))
+	ns, err := tokens.ParseNamespace(trimNamespace(c.Path))
 	if err != nil {
 		return err
 	}
@@ -299,7 +298,8 @@ func (c secretsDelete) all(a *app) error {
 		for i, secret := range done {
 			items[i] = jsonOf(secret)
 		}
-		return a.answer(deleteAllResult{Namespace: ns.String(), Items: items, Revoked: ended.Revoked, Broader: ended.Broader}, func() {
+		return a.answer(deleteAllResult{Namespace: ns.String(), Items: items, Revoked: ended.Revoked,
+			Broader: ended.Broader}, func() {
 			a.out.done("%s deleted: %s", plural(len(done), "secret"), ns)
 			if ended.Revoked > 0 {
 				a.out.note("revoked %s, each for one of them alone", plural(ended.Revoked, "token"))

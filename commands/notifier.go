@@ -22,18 +22,22 @@ import (
 // oneStart keeps two programs from being started at the same moment: a start changes a limit of this process for a while.
 var oneStart sync.Mutex
 
-// start runs a program to its end.
-func (a *app) start(cmd *exec.Cmd, more ...string) error {
+// begin starts a program in the folder and with the environment of this run, but for the credentials in it.
+func (a *app) begin(cmd *exec.Cmd, more ...string) error {
 	cmd.Env, cmd.Dir = slices.Concat(a.env, more), a.dir
 	for _, name := range keyVariables {
 		cmd.Env = dropVariable(cmd.Env, name)
 	}
+	oneStart.Lock()
+	defer oneStart.Unlock()
+	return process.Start(cmd)
+}
+
+// start runs a program to its end.
+func (a *app) start(cmd *exec.Cmd, more ...string) error {
 	cmd.Stdout, cmd.Stderr = a.out.errw, a.out.errw // stdout has the requests
 	cmd.WaitDelay = time.Second                     // a program in its background may keep the pipe
-	oneStart.Lock()
-	err := process.Start(cmd)
-	oneStart.Unlock()
-	if err != nil {
+	if err := a.begin(cmd, more...); err != nil {
 		return errors.New("it cannot be started")
 	}
 	var exit *exec.ExitError

@@ -267,24 +267,3 @@ func (p *helpPage) columns(rows [][2]string) {
 		}
 	}
 }
-
-// fill puts words into lines of at most so many columns.
-func fill(words []string, wide int) (lines []string) {
-	line, used := "", 0
-	for _, w := range words {
-		n := utf8.RuneCountInString(w)
-		switch {
-		case line == "":
-			line, used = w, n
-		case used+1+n > wide:
-			lines = append(lines, line)
-			line, used = w, n
-		default:
-			line, used = line+" "+w, used+1+n
-		}
-	}
-	if line != "" {
-		lines = append(lines, line)
-	}
-	return lines
-}

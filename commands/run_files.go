@@ -63,18 +63,22 @@ func (a *app) fileFolders() (memory []string, disk string) {
 	return memory, "/tmp"
 }
 
+// fileFolder returns a folder in memory for files with values or, if there is none and it may be, one on the disk.
+func (a *app) fileFolder(mayBeOnDisk bool) (dir string, ok bool) {
+	memory, onDisk := a.fileFolders()
+	if dir, ok = process.MemoryFolder(memory...); !ok && mayBeOnDisk {
+		return onDisk, true
+	}
+	return dir, ok
+}
+
 // writeFiles writes the files of --file, and puts their names into the environment.
 func (c runCmd) writeFiles(a *app, child *child) (*process.Files, error) {
 	if len(child.files) == 0 {
 		return nil, nil
 	}
-	memory, disk := a.fileFolders()
-	dir, found := process.MemoryFolder(memory...)
-	switch {
-	case found:
-	case c.FileOnDisk:
-		dir = disk
-	default:
+	dir, ok := a.fileFolder(c.FileOnDisk)
+	if !ok {
 		return nil, usagef("--file needs a folder in memory, and neither XDG_RUNTIME_DIR nor /dev/shm is one here").
 			hint("to let it write to the disk: --file-on-disk; to do without a file: --stdin or --env")
 	}

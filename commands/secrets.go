@@ -88,7 +88,8 @@ type secretsList struct {
 }
 
 func (c secretsList) Run(a *app) error {
-	if _, _, _, err := c.check(a.now()); err != nil {
+	asked, err := c.read(a.now())
+	if err != nil {
 		return err
 	}
 	if c.In == "*" && !c.All {
@@ -120,7 +121,7 @@ func (c secretsList) Run(a *app) error {
 			return err
 		}
 		there := len(list)
-		found, err := c.choose(a, s, list)
+		found, err := asked.choose(a, s, list)
 		if err == nil {
 			err = c.print(a, orElse(ns.String(), "*"), found, c.All)
 		}
@@ -255,7 +256,8 @@ func (c secretsSet) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion, About: about}, "stored at")
+	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion, About: about},
+		"stored at")
 }
 
 // wrote reports which value was stored. If the secret is new, before is the zero Secret.
@@ -439,13 +441,15 @@ func (c secretsHistory) Run(a *app) error {
 			if v.Unattested {
 				state.text = strings.TrimSpace(state.text + " unattested")
 			}
-			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {authors[v.Author], ""}, {a.when(v.CreatedAt), dim}, state}
+			rows[i] = []cell{{"v" + uintText(v.Number), ""}, tierCell(v.Tier), {authors[v.Author], ""},
+				{a.when(v.CreatedAt), dim}, state}
 		}
 		answer.Items = items
 		return a.answer(answer, func() {
 			a.out.table(rows)
 			if older > 0 {
-				a.out.noteOf(sayf("%s not listed", pluralOf(older, "older version is", "older versions are")).hint("list them all with --limit 0"))
+				a.out.noteOf(sayf("%s not listed", pluralOf(older, "older version is", "older versions are")).hint("list them " +
+					"all with --limit 0"))
 			}
 			if unattested {
 				a.out.note("unattested: no log entry says what the value was, because it comes from before format 2, or because its " +

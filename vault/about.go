@@ -14,8 +14,8 @@ import (
 	"ass/vault/internal/fault"
 )
 
-// About is what people say of a secret. Like paths, it is not encrypted. Nothing is decided on it: who may read a secret,
-// and whether it can be read, does not depend on it.
+// About is what people say of a secret. Like paths, it is not encrypted. Nothing is decided on it: who may read a
+// secret, and whether it can be read, does not depend on it.
 type About struct {
 	Description string            `json:"description,omitempty"`  // What the secret is for.
 	Tags        map[string]string `json:"tags,omitempty"`         // To find it by.
@@ -45,8 +45,8 @@ func (x *About) clone() About {
 }
 
 func (x About) isZero() bool {
-	return x.Description == "" && len(x.Tags) == 0 && len(x.Metadata) == 0 && x.ExpiresAt == nil && x.RotateEvery == 0 && !x.Canary &&
-		x.MovedFrom == ""
+	return x.Description == "" && len(x.Tags) == 0 && len(x.Metadata) == 0 && x.ExpiresAt == nil && x.RotateEvery == 0 &&
+		!x.Canary && x.MovedFrom == ""
 }
 
 // check returns a [tokens.SyntaxError] if that may not be said of a secret.
@@ -91,10 +91,11 @@ func (x *About) changedBy(change func(*About)) (about *About, parts []string, er
 		return nil, nil, err
 	}
 	for part, same := range map[string]bool{
-		"description":  was.Description == now.Description,
-		"tags":         maps.Equal(was.Tags, now.Tags),
-		"metadata":     maps.Equal(was.Metadata, now.Metadata),
-		"expires_at":   was.ExpiresAt == now.ExpiresAt || was.ExpiresAt != nil && now.ExpiresAt != nil && was.ExpiresAt.Equal(*now.ExpiresAt),
+		"description": was.Description == now.Description,
+		"tags":        maps.Equal(was.Tags, now.Tags),
+		"metadata":    maps.Equal(was.Metadata, now.Metadata),
+		"expires_at": was.ExpiresAt == now.ExpiresAt || was.ExpiresAt != nil && now.ExpiresAt != nil &&
+			was.ExpiresAt.Equal(*now.ExpiresAt),
 		"rotate_every": was.RotateEvery == now.RotateEvery,
 		"canary":       was.Canary == now.Canary,
 	} {
@@ -109,9 +110,9 @@ func (x *About) changedBy(change func(*About)) (about *About, parts []string, er
 	return &now, parts, nil
 }
 
-// Describe changes what is said of a secret, as change does with a copy of it. It writes no value. A critical secret takes
-// an approval, as overwriting it does. If nothing changes, nothing is written or logged. For a change that may not be
-// said, the error is a [tokens.SyntaxError].
+// Describe changes what is said of a secret, as change does with a copy of it. It writes no value. A critical secret
+// takes an approval, as overwriting it does. If nothing changes, nothing is written or logged. For a change that may
+// not be said, the error is a [tokens.SyntaxError].
 func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, parts []string, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.authorize(t, tokens.Write, audit.SecretDescribed, p); err != nil {
@@ -159,7 +160,13 @@ type Due struct {
 	Rotate  *time.Time // when it should get another value; nil if nobody said so
 }
 
-// Next returns the earlier one of the dates.
+// Before reports whether one of the dates is before a time.
+func (d Due) Before(t time.Time) bool { return d.IsDated() && d.Next().Before(t) }
+
+// IsDated reports whether there is a date.
+func (d Due) IsDated() bool { return d.Expires != nil || d.Rotate != nil }
+
+// Next returns the earlier one of the dates, of which there must be one.
 func (d Due) Next() time.Time {
 	if d.Expires == nil || d.Rotate != nil && d.Rotate.Before(*d.Expires) {
 		return *d.Rotate
@@ -167,15 +174,15 @@ func (d Due) Next() time.Time {
 	return *d.Expires
 }
 
-// Due lists the secrets of a namespace, or of all for the zero namespace, that have a date until which somebody should do
-// something, if it is before the given time and the session may read them. The earliest is the first.
+// Due lists the secrets of a namespace, or of all for the zero namespace, that have a date until which somebody
+// should do something, if it is before the given time and the session may read them. The earliest is the first.
 func (s *Session) Due(ns tokens.Namespace, before time.Time) ([]Due, error) {
 	list, err := s.List(ns, false)
 	if err != nil {
 		return nil, err
 	}
 	due, err := s.Dates(slices.DeleteFunc(list, func(secret Secret) bool { return secret.About == nil }))
-	due = slices.DeleteFunc(due, func(d Due) bool { return d.Expires == nil && d.Rotate == nil || !d.Next().Before(before) })
+	due = slices.DeleteFunc(due, func(d Due) bool { return !d.Before(before) })
 	sortBy(due, Due.Next)
 	return due, err
 }
@@ -193,19 +200,21 @@ func (s *Session) Dates(list []Secret) ([]Due, error) {
 	})
 }
 
-// Current returns the current version of a secret, without its value. Deleted secrets have one, too.
-func (s *Session) Current(secret Secret) (v Version, err error) {
-	return v, s.view(func(t *tx) error {
-		if err := s.cannot(tokens.Read, secret.Path); err != nil {
-			return err
+// Current returns the current versions of secrets, without their values. Deleted secrets have one, too.
+func (s *Session) Current(list []Secret) ([]Version, error) {
+	versions := make([]Version, len(list))
+	return versions, s.view(func(t *tx) error {
+		for i, secret := range list {
+			if err := s.cannot(tokens.Read, secret.Path); err != nil {
+				return err
+			}
+			body, r, err := versionKind.get(t, versionKey(secret.Path, secret.Version))
+			if err != nil {
+				return err
+			}
+			body.by = r.by
+			versions[i] = body.version(secret.Version, secret.DeletedAt == nil, secret.DeletedAt != nil)
 		}
-		body, r, err := versionKind.get(t, versionKey(secret.Path, secret.Version))
-		if err != nil {
-			return err
-		}
-		body.by = r.by
-		from := body.origin()
-		v = Version{secret.Version, body.Tier, from.By, body.CreatedAt, secret.DeletedAt == nil, secret.DeletedAt != nil, from.Unattested}
 		return nil
 	})
 }
@@ -228,8 +237,9 @@ func (t *tx) due(secret Secret) (Due, error) {
 	return d, nil
 }
 
-// CountDue counts the secrets about which somebody should have done something before the given time. It needs no key, and
-// checks nothing: the number is only shown. In a vault whose file says that no secret has a date, it reads no more.
+// CountDue counts the secrets about which somebody should have done something before the given time. It needs no key,
+// and checks nothing: the number is only shown. In a vault whose file says that no secret has a date, it reads no
+// more.
 func (v *Vault) CountDue(before time.Time) (n int, err error) {
 	if c, err := v.counts(); err != nil || c.Dated == 0 {
 		return 0, err

@@ -100,10 +100,8 @@ func (s *Session) readAll(t *tx, paths []tokens.Path, heads []secretBody) (value
 	}
 	done := func(r *reading) error {
 		v, item, err := s.handOut(t, r)
-		var one *needsDecision
 		switch {
-		case errors.As(err, &one):
-			need.subjects = append(need.subjects, one.subjects...)
+		case need.takes(err):
 		case err != nil:
 			return err
 		default:
@@ -198,10 +196,10 @@ func (i Imported) Written() bool { return i.Outcome == ImportCreated || i.Outcom
 
 var errKeepNothing = errors.New("nothing is to be kept")
 
-// Import stores many values in a namespace, all or none. In the root, the key of an item is its whole path. It returns one result
-// for each item, in the order of the items. If a value is already the current one, and
-// the session can read that, Import writes no new version. If it writes none at all, the
-// log gets no entry, and nothing counts as used.
+// Import stores many values in a namespace, all or none. In the root, the key of an item is its whole path. It
+// returns one result for each item, in the order of the items. If a value is already the current one, and the session
+// can read that, Import writes no new version. If it writes none at all, the log gets no entry, and nothing counts as
+// used.
 func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]Imported, error) {
 	paths, err := CheckImport(ns, items, o)
 	if err != nil {
@@ -269,7 +267,8 @@ func pathOf(ns tokens.Namespace, item Item) (tokens.Path, error) {
 }
 
 // errNoLists says that a log entry of format 1 has the names of one namespace, and so cannot tell of whole paths.
-var errNoLists = errors.New("a vault of format 1 takes an import into one namespace alone; its owner's next change makes it format 2")
+var errNoLists = errors.New("a vault of format 1 takes an import into one namespace alone; its owner's next change " +
+	"makes it format 2")
 
 // importing is one attempt at an import.
 type importing struct {
@@ -386,7 +385,8 @@ func (m *importing) logLast() error {
 // item decides on one item. If a version of it is to be written, item calls write.
 func (m *importing) item(i int, write func(writing) error) error {
 	p, value := m.paths[i], m.items[i].Value
-	w, err := m.planWrite(m.t, p, SetOptions{Tier: cmp.Or(m.items[i].Tier, m.o.Tier), Type: cmp.Or(m.items[i].Type, m.o.Type),
+	w, err := m.planWrite(m.t, p, SetOptions{Tier: cmp.Or(m.items[i].Tier, m.o.Tier),
+		Type:  cmp.Or(m.items[i].Type, m.o.Type),
 		About: m.items[i].About})
 	var one *needsDecision
 	if errors.As(err, &one) {

@@ -106,6 +106,16 @@ type needsDecision struct{ subjects []subject }
 
 func (*needsDecision) Error() string { return "approval is required" }
 
+// takes adds the subjects of an error that asks for a decision. It reports whether the error is one.
+func (n *needsDecision) takes(err error) bool {
+	var one *needsDecision
+	if !errors.As(err, &one) {
+		return false
+	}
+	n.subjects = append(n.subjects, one.subjects...)
+	return true
+}
+
 // ApprovalError says that a human must approve first. It wraps [ErrApproval].
 type ApprovalError struct {
 	Requests []Request

@@ -91,6 +91,12 @@ func (b versionBody) origin() origin {
 	return origin{Seq: b.Seq, By: cmp.Or(b.Author, b.by)}
 }
 
+// version describes the version with the number n.
+func (b versionBody) version(n uint64, current, deleted bool) Version {
+	from := b.origin()
+	return Version{n, b.Tier, from.By, b.CreatedAt, current, deleted, from.Unattested}
+}
+
 // sealAnew notes that the owner seals the value anew, with the log entry seq. In format 1, the record then goes on
 // to name the entry that told of it first.
 func (b *versionBody) sealAnew(format int, seq uint64) {
@@ -434,9 +440,8 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 		return versionKind.each(t, versionPrefix(p), func(k []byte, body versionBody, r record) error {
 			_, n, _ := cutVersionKey(k)
 			body.by = r.by
-			from := body.origin()
-			versions = append(versions, Version{n, body.Tier, from.By, body.CreatedAt, n == head.Version &&
-				head.DeletedAt == nil, n <= head.DeletedTo || head.DeletedAt != nil, from.Unattested})
+			versions = append(versions, body.version(n, n == head.Version && head.DeletedAt == nil,
+				n <= head.DeletedTo || head.DeletedAt != nil))
 			return nil
 		})
 	})

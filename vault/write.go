@@ -334,9 +334,9 @@ func (s *Session) Delete(p tokens.Path) (done Secret, ended TokensOf, err error)
 	return all[0], ended, nil
 }
 
-// DeleteAll is Delete for several secrets: all or none. Each has an entry of its own in the log. It returns the secrets in
-// the order of their paths, and the number of tokens that were for one of them alone; a broader token is counted once for
-// each secret.
+// DeleteAll is Delete for several secrets: all or none. Each has an entry of its own in the log. It returns the
+// secrets in the order of their paths, and the number of tokens that were for one of them alone; a broader token is
+// counted once for each secret.
 func (s *Session) DeleteAll(paths []tokens.Path) (done []Secret, ended TokensOf, err error) {
 	paths = slices.Clone(paths)
 	sortList(paths, tokens.Path.Compare)
@@ -356,11 +356,7 @@ func (s *Session) DeleteAll(paths []tokens.Path) (done []Secret, ended TokensOf,
 			if err == nil {
 				err = s.approvedWrite(t, subject{RequestDelete, p, heads[i].Version, tier}, notes[i])
 			}
-			var one *needsDecision
-			switch {
-			case errors.As(err, &one):
-				need.subjects = append(need.subjects, one.subjects...)
-			case err != nil:
+			if err != nil && !need.takes(err) {
 				return err
 			}
 		}
@@ -386,7 +382,8 @@ func (s *Session) DeleteAll(paths []tokens.Path) (done []Secret, ended TokensOf,
 	return done, ended, err
 }
 
-// Restored is a secret that was restored, and which of its versions can be read again: those of them that were not pruned.
+// Restored is a secret that was restored, and which of its versions can be read again: those of them that were not
+// pruned.
 type Restored struct {
 	Secret
 	From, To uint64
@@ -430,7 +427,8 @@ func (s *Session) Restore(p tokens.Path) (done Restored, err error) {
 	return done, err
 }
 
-// firstVersion returns the number of the first stored version of a secret from a number on; that number if there is none.
+// firstVersion returns the number of the first stored version of a secret from a number on; that number if there is
+// none.
 func (t *tx) firstVersion(p tokens.Path, from uint64) (uint64, error) {
 	first := from
 	err := t.b.WalkFrom(bucketVersions, versionKey(p, from), versionPrefix(p), func(k, _ []byte) error {
