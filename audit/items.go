@@ -203,8 +203,8 @@ func (e Event) ItemsProblem() string {
 	return pairsProblem(e.Items, e.Moves())
 }
 
-// pairsProblem returns the first fault in the pairs of a move or a copy; "" if each old path has its new one, and each new
-// one its old one. Other lists have no pairs. The list is in order.
+// pairsProblem returns the first fault in the pairs of a move or a copy; "" if each old path has its new one, and
+// each new one its old one. Other lists have no pairs. The list is in order.
 func pairsProblem(list []Item, moves bool) string {
 	find := func(path string) *Item {
 		i, found := sort.Find(len(list), func(i int) int { return strings.Compare(path, list[i].Path) })

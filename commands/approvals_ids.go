@@ -41,8 +41,9 @@ func inCommon(a, b string) (n int) {
 	return n
 }
 
-// shownIDs maps ids to what is shown of them in a table: their beginnings for people, the whole for programs. It takes all
-// ids of their kind, also those that are not shown, so that what somebody types after the table means one thing.
+// shownIDs maps ids to what is shown of them in a table: their beginnings for people, the whole for programs. It
+// takes all ids of their kind, also those that are not shown, so that what somebody types after the table means one
+// thing.
 func (a *app) shownIDs(ids []string) map[string]string {
 	if a.out.tty {
 		return shortIDs(ids)

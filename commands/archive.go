@@ -52,7 +52,8 @@ func (c auditArchive) Run(a *app) error {
 		return a.answer(result, func() {
 			a.out.done("Archived log entries %d to %d: %s", done.First, done.Last, a.tilde(file))
 			if done.Stop > 0 {
-				a.out.noteOf(sayf("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the log",
+				a.out.noteOf(sayf("log entry %d is dated %s, ahead of this machine's clock, so it and what follows stays in the "+
+					"log",
 					done.Stop, stamp(done.StopAt)).
 					hint("if the clock is right, go past such entries with --past-ahead"))
 			}

@@ -169,9 +169,9 @@ func (a *app) clock(t time.Time) string {
 // lock in between.
 const pollEvery = 200 * time.Millisecond
 
-// follow prints the newest entries, and then every new one, until Ctrl-C. It opens the path anew each time it looks, so a
-// compaction, which replaces the file, does not disturb it. An entry that does not hold is told of, and at the end it is the
-// error.
+// follow prints the newest entries, and then every new one, until Ctrl-C. It opens the path anew each time it looks,
+// so a compaction, which replaces the file, does not disturb it. An entry that does not hold is told of, and at the
+// end it is the error.
 func (c auditShow) follow(a *app, filter logFilter) error {
 	a.quietQuit()
 	h, err := a.find()

@@ -45,9 +45,9 @@ func (c completionCmd) Run(a *app) error {
 	return nil
 }
 
-// The scripts call these two with the words of the command line, up to and including the one being typed. The answers are
-// lines: what may come next, and for suggestCommand a tab and what that is. It answers filesLine if the name of a file may
-// come next. The scripts of older versions call completeCommand.
+// The scripts call these two with the words of the command line, up to and including the one being typed. The answers
+// are lines: what may come next, and for suggestCommand a tab and what that is. It answers filesLine if the name of a
+// file may come next. The scripts of older versions call completeCommand.
 const (
 	completeCommand = "__complete"
 	suggestCommand  = "__suggest"
@@ -83,8 +83,8 @@ func (a *app) complete(root *kong.Node, command string, words []string) error {
 	return nil
 }
 
-// suggest returns what may come after some words. Some of it may not begin with the current word. files says whether it may
-// be the name of a file.
+// suggest returns what may come after some words. Some of it may not begin with the current word. files says whether
+// it may be the name of a file.
 func (a *app) suggest(root *kong.Node, words []string, current string) (list []candidate, files bool) {
 	if slices.Contains(words, "--") {
 		return nil, true // the words after -- belong to another program

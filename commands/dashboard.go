@@ -42,9 +42,10 @@ type pageLimits struct {
 	secrets, log, reach, agents, tokens, requests, problems, pictures int
 }
 
-// shownMost are the limits, and dashboardBytes is how large the page may get: texts that others wrote could make it larger, and
-// then it shows less of everything.
-var shownMost = pageLimits{secrets: 2000, log: 2000, reach: 2000, agents: 200, tokens: 200, requests: 200, problems: 100, pictures: 40}
+// shownMost are the limits, and dashboardBytes is how large the page may get: texts that others wrote could make it
+// larger, and then it shows less of everything.
+var shownMost = pageLimits{secrets: 2000, log: 2000, reach: 2000, agents: 200, tokens: 200, requests: 200,
+	problems: 100, pictures: 40}
 
 const dashboardBytes = 2_000_000
 
@@ -111,9 +112,9 @@ func (a *app) collect(s *vault.Session, h setup) (d *dashboard, err error) {
 	return d, err
 }
 
-// verify checks the whole vault if it is small. Otherwise it checks the entries that the page shows, and the end of the log.
-// The records that it shows are checked as they are read. Whether the vault is small does not depend on how much the file
-// says that it holds, which anybody could have written.
+// verify checks the whole vault if it is small. Otherwise it checks the entries that the page shows, and the end of
+// the log. The records that it shows are checked as they are read. Whether the vault is small does not depend on how
+// much the file says that it holds, which anybody could have written.
 func (d *dashboard) verify(s *vault.Session) error {
 	records := 2*len(d.secrets) + len(d.agents) + len(d.tokens) // a secret has at least one version
 	if records+d.total <= wholeMost {

@@ -10,8 +10,8 @@ import (
 	"ass/vault"
 )
 
-// Which agent can open what, counted by namespace. Paths are in order, so what a pattern of a scope covers is one range of
-// them. With a few ranges for each agent, nothing here goes over all secrets for every agent.
+// Which agent can open what, counted by namespace. Paths are in order, so what a pattern of a scope covers is one
+// range of them. With a few ranges for each agent, nothing here goes over all secrets for every agent.
 
 // span is a range of the ordered list of secrets: from the first up to, but without, the last.
 type span struct{ from, to int }
@@ -71,8 +71,8 @@ func spanOf(p tokens.Pattern, paths []string) span {
 // mostColumns is how many namespaces the matrix has.
 const mostColumns = 24
 
-// matrix has a column for each namespace. If there are too many, a column stands for all that begin alike; if that is still
-// too many, only those with the most secrets have one.
+// matrix has a column for each namespace. If there are too many, a column stands for all that begin alike; if that is
+// still too many, only those with the most secrets have one.
 type matrix struct {
 	columns []nsColumn
 	others  int // namespaces without a column
@@ -135,8 +135,8 @@ func beginning(path string, segments int) (ns string, more bool) {
 	return path[:strings.LastIndexByte(path, '/')], false
 }
 
-// share is how many secrets of a column an agent may do something with, and for how many of them it needs an approval each
-// time.
+// share is how many secrets of a column an agent may do something with, and for how many of them it needs an approval
+// each time.
 type share struct{ n, asks int }
 
 // share counts the secrets of a column in some spans.
@@ -205,7 +205,8 @@ func (d *dashboard) access(p *webPage, most pageLimits) {
 	}
 	p.put("</tbody></table></div>\n")
 	if shown < d.active {
-		p.leftOut(fmt.Sprintf("%s of %s active agents. Any of them:", grouped(shown), grouped(d.active)), d.ass("explain --agent NAME"))
+		p.leftOut(fmt.Sprintf("%s of %s active agents. Any of them:", grouped(shown), grouped(d.active)),
+			d.ass("explain --agent NAME"))
 	}
 	if m.others > 0 {
 		p.leftOut(fmt.Sprintf("The %d namespaces with the most secrets; %s left out. What an agent can open in any of them:",

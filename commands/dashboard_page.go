@@ -14,8 +14,8 @@ import (
 
 // How the page of ass open is written, so that no text of somebody else's can be more than a text in it.
 
-// fixedHTML is HTML that this program writes. A constant can be one and a variable cannot, so the compiler sees to it that
-// whatever comes from elsewhere goes through [webPage.text].
+// fixedHTML is HTML that this program writes. A constant can be one and a variable cannot, so the compiler sees to it
+// that whatever comes from elsewhere goes through [webPage.text].
 type fixedHTML string
 
 // webPage is HTML that is being written.

@@ -192,7 +192,8 @@ func (d *dashboard) dueList(p *webPage) {
 		return
 	}
 	if len(d.due) > dueMost {
-		p.leftOut(fmt.Sprintf("The page has the %d most urgent of %s secrets that expire or should have another value. The others:",
+		p.leftOut(fmt.Sprintf("The page has the %d most urgent of %s secrets that expire or should have another value. "+
+			"The others:",
 			dueMost, grouped(len(d.due))), d.ass("secrets due --within 30d"))
 	}
 	p.table("Secrets that expire or should have another value", "Due", "What", "When", "Description")
@@ -240,7 +241,8 @@ func (d *dashboard) agentList(p *webPage, most pageLimits) {
 		p.put(`</div>`)
 	}
 	if len(shown) < len(d.agents) {
-		p.leftOut(fmt.Sprintf("%s of %s agents. All of them:", grouped(len(shown)), grouped(len(d.agents))), d.ass("agents list"))
+		p.leftOut(fmt.Sprintf("%s of %s agents. All of them:", grouped(len(shown)), grouped(len(d.agents))),
+			d.ass("agents list"))
 	}
 	p.put("</section>\n")
 }
@@ -325,7 +327,8 @@ func (d *dashboard) tokenList(p *webPage, most pageLimits) {
 	}
 	p.put("</tbody></table></div>\n")
 	if len(shown) < len(d.tokens) {
-		p.leftOut(fmt.Sprintf("The %s newest of %s. All of them:", grouped(len(shown)), grouped(len(d.tokens))), d.ass("tokens list"))
+		p.leftOut(fmt.Sprintf("The %s newest of %s. All of them:", grouped(len(shown)), grouped(len(d.tokens))),
+			d.ass("tokens list"))
 	}
 	p.put("</section>\n")
 }

@@ -41,7 +41,8 @@ type readsRow struct {
 	reads, noes   int
 }
 
-// readsOf looks for reads among the newest entries of the log, at most so many. It stops at no date, because whoever writes an entry dates it.
+// readsOf looks for reads among the newest entries of the log, at most so many. It stops at no date, because whoever
+// writes an entry dates it.
 func readsOf(v *vault.Vault, most int) (r readsPicture, err error) {
 	walked, who := 0, map[string]string{} // one copy of each id
 	add := func(event, actor []byte, at time.Time, n int) {
@@ -165,11 +166,13 @@ func (d *dashboard) pictures(p *webPage, most pageLimits) {
 		for _, x := range r.rows[len(shown):] {
 			reads, noes = reads+x.reads, noes+x.noes
 		}
-		p.leftOut(fmt.Sprintf("The %s that read most; %s more %s left out, with %s and %s. Any of them:", grouped(len(shown)), grouped(n),
+		p.leftOut(fmt.Sprintf("The %s that read most; %s more %s left out, with %s and %s. Any of them:",
+			grouped(len(shown)), grouped(n),
 			isOrAre(n), count(reads, "read"), count(noes, "refusal")), d.ass("audit report --agent NAME"))
 	}
 	if r.cut {
-		p.leftOut("This is from the newest "+grouped(picturedMost)+" of "+grouped(d.total)+" log entries. All that one agent did:",
+		p.leftOut("This is from the newest "+grouped(picturedMost)+" of "+grouped(d.total)+" log entries. All that one "+
+			"agent did:",
 			d.ass("audit report --agent NAME"))
 	}
 	p.put("</section>\n")

@@ -28,8 +28,8 @@ const hostileText = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&lt
 
 var pageTime = time.Date(2026, 11, 27, 10, 30, 0, 0, time.UTC)
 
-// largeDashboard is the page of a vault with many secrets, and with so many agents, requests and log entries, whose texts are
-// text, repeated to the longest that each can be.
+// largeDashboard is the page of a vault with many secrets, and with so many agents, requests and log entries, whose
+// texts are text, repeated to the longest that each can be.
 func largeDashboard(t *testing.T, secrets, others int, text string) *dashboard {
 	long := strings.Repeat(text, 500/len(text))
 	d := &dashboard{nonce: "abc", now: pageTime, path: "~/vault.db", tiers: map[tokens.Tier]int{}, total: 10 * others,
@@ -134,8 +134,8 @@ func TestDashboardOfASmallVault(t *testing.T) {
 	}
 }
 
-// No text gets out of its place: the page has only elements and attributes that this program writes, none of which runs or
-// loads anything.
+// No text gets out of its place: the page has only elements and attributes that this program writes, none of which
+// runs or loads anything.
 func TestDashboardEscapes(t *testing.T) {
 	page := largeDashboard(t, 50, 10, hostileText).render()
 	script := regexp.MustCompile(`(?s)<(script|style) nonce="abc">.*?</(script|style)>`)
@@ -346,7 +346,8 @@ func TestMatrixCounts(t *testing.T) {
 	}
 }
 
-// Namespaces share a column, by how they begin, if there are too many for one each. Those with the most secrets have one.
+// Namespaces share a column, by how they begin, if there are too many for one each. Those with the most secrets have
+// one.
 func TestMatrixColumns(t *testing.T) {
 	for _, x := range []struct {
 		teams, services, columns, others int

@@ -60,7 +60,8 @@ var flagOnly = []flagOnlyGroup{
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive"}},
-	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within", "older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect"}},
+	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
+		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect"}},
 	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }
@@ -123,8 +124,8 @@ func flagOfForm(form string) string {
 	return ""
 }
 
-// asGiven puts the names of variables in the place of the flags that they set, in the message of a usage error: --status
-// would lead astray somebody who has set ASS_STATUS and typed no flag.
+// asGiven puts the names of variables in the place of the flags that they set, in the message of a usage error:
+// --status would lead astray somebody who has set ASS_STATUS and typed no flag.
 func (a *app) asGiven(message string, err error) string {
 	var syntax *tokens.SyntaxError
 	if errors.As(err, &syntax) && a.setBy[flagOfForm(syntax.What)] != "" {

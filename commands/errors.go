@@ -215,7 +215,8 @@ func vaultFault(err error) error {
 	case errors.Is(err, syscall.EBUSY):
 		return notChanged(err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return withHint(fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be writable", err),
+		return withHint(fmt.Errorf("%w; nothing was changed: every access is logged in the vault's file, so it must be "+
+			"writable", err),
 			"as the owner, read with --unlogged")
 	}
 	return err

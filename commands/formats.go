@@ -83,7 +83,8 @@ func (f envFormat) write(list []variable) (string, error) {
 	total := 0
 	for i, v := range list {
 		if total += len(v.value); f.most > 0 && total > f.most {
-			return "", usagef("the values are larger than %s together, the most that the format %s takes", size(int64(f.most)), f.name).
+			return "", usagef("the values are larger than %s together, the most that the format %s takes", size(int64(f.most)),
+				f.name).
 				hint("leave some out with --exclude, or choose with --keys")
 		}
 		part, err := f.assignment(v)

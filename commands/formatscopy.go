@@ -25,8 +25,9 @@ var copyFormats = []envFormat{
 	{name: "tfvars", takes: isTerraformName, line: jsonMember, join: jsonObject, back: "ass env import --format json FILE",
 		warn: "the file has the values in clear, and terraform keeps them in its state, in clear too",
 		then: "name it NAME.auto.tfvars.json, and commit it nowhere"},
-	{name: "dir", takes: isName, line: func(variable) (string, error) { return "", nil }, zeros: true, notText: true, folder: true,
-		warn: "the files have the values in clear", then: "remove the folder when nothing reads it any more"},
+	{name: "dir", takes: isName, line: func(variable) (string, error) { return "", nil }, zeros: true, notText: true,
+		folder: true,
+		warn:   "the files have the values in clear", then: "remove the folder when nothing reads it any more"},
 	{name: "gh", takes: isVariable, line: ghLine, back: "ass env import FILE",
 		warn: "these lines have the values in clear", then: "pipe them into: gh secret set -f -"},
 }
@@ -81,8 +82,8 @@ func secretManifest(ns tokens.Namespace) func([]string) string {
 	}
 }
 
-// objectName makes a name of an object of a namespace (RFC 1123): small letters, digits, "-" and ".", at most 253 of them,
-// with a letter or digit at both ends of each part.
+// objectName makes a name of an object of a namespace (RFC 1123): small letters, digits, "-" and ".", at most 253 of
+// them, with a letter or digit at both ends of each part.
 func objectName(ns tokens.Namespace) string {
 	const longest = 253
 	name := strings.Map(func(r rune) rune {

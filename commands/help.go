@@ -131,7 +131,8 @@ var environment = []struct {
 }{
 	{"ASS_API_KEY", "Agent key or token to act with, instead of the stored credential."},
 	{"ASS_AGENT_KEY", "The same; ASS_API_KEY is read before it."},
-	{"ASS_AGENT_KEY_FILE", "File with an agent key or a token, readable by its owner alone; the two others are read before it."},
+	{"ASS_AGENT_KEY_FILE", "File with an agent key or a token, readable by its owner alone; the two others are read " +
+		"before it."},
 	{"ASS_API_URL", "Vault to use: file:///path/to/vault.db, or a path."},
 	{"ASS_NAMESPACE", "Namespace of names without a slash."},
 	{"NO_COLOR", "No colours, if it is set."},

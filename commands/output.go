@@ -92,8 +92,9 @@ func (o *output) release() {
 	clear(held)
 }
 
-// value prints a secret value: exactly its bytes. On a terminal, a newline follows, and unless it is to be raw, what the
-// terminal would not show is escaped: a value comes from anywhere, and could move the cursor or change the clipboard.
+// value prints a secret value: exactly its bytes. On a terminal, a newline follows, and unless it is to be raw, what
+// the terminal would not show is escaped: a value comes from anywhere, and could move the cursor or change the
+// clipboard.
 func (o *output) value(b []byte, raw bool) {
 	if !o.tty {
 		o.print(b)
@@ -131,8 +132,8 @@ func (o *output) diff(text []byte) {
 	}
 }
 
-// visible escapes what a terminal does not show as itself, but for newlines and tabs. It returns b if there is nothing of
-// that kind. An escape is longer than what it stands for.
+// visible escapes what a terminal does not show as itself, but for newlines and tabs. It returns b if there is
+// nothing of that kind. An escape is longer than what it stands for.
 func visible(b []byte) []byte {
 	var shown []byte
 	for i := 0; i < len(b); {
@@ -168,7 +169,8 @@ func (o *output) pass(r io.Reader) {
 	}
 }
 
-// line prints a line of the answer. It escapes the arguments as clean does. On a terminal, a long line is broken between words.
+// line prints a line of the answer. It escapes the arguments as clean does. On a terminal, a long line is broken
+// between words.
 func (o *output) line(format string, args ...any) { o.write(o.broken(sentence(format, args)) + "\n") }
 
 func (o *output) broken(text string) string {

@@ -10,8 +10,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// A page fits 80 columns, breaks no word, and says all that the definition of its command says. Global flags are named in
-// one line of it, and described on no page but that of ass itself.
+// A page fits 80 columns, breaks no word, and says all that the definition of its command says. Global flags are
+// named in one line of it, and described on no page but that of ass itself.
 func TestPages(t *testing.T) {
 	visit := func(n *kong.Node) {
 		command := commandName(n)
@@ -68,7 +68,8 @@ func TestPages(t *testing.T) {
 	groups(root(allLeaves(t)[0]))
 }
 
-// The page of ass has all commands and all global flags; ass help --all has each command once, and the global flags once.
+// The page of ass has all commands and all global flags; ass help --all has each command once, and the global flags
+// once.
 func TestPageOfAll(t *testing.T) {
 	one, _, _ := run(t, t.TempDir(), time.Now(), "--help")
 	all, _, _ := run(t, t.TempDir(), time.Now(), "help", "--all")

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Profiles: each is a credential under a name. Which one a command uses is said by --profile, ASS_PROFILE, the one in use, or
-// else it is the one named default.
+// Profiles: each is a credential under a name. Which one a command uses is said by --profile, ASS_PROFILE, the one in
+// use, or else it is the one named default.
 
 type profileGroup struct {
 	List   profileList   `cmd:"" aliases:"ls" help:"List the stored credentials."`
@@ -51,7 +51,8 @@ func (profileList) Run(a *app) error {
 		if name == a.Profile {
 			used = cell{"in use", green}
 		}
-		result.Items = append(result.Items, profileJSON{Name: name, Credential: p.Credential, APIURL: nullable(p.APIURL), Vault: nullable(p.Vault),
+		result.Items = append(result.Items, profileJSON{Name: name, Credential: p.Credential, APIURL: nullable(p.APIURL),
+			Vault: nullable(p.Vault),
 			InUse: name == a.Profile})
 		rows = append(rows, []cell{{name, ""}, {kindName(p.Credential), ""}, where, used})
 	}
@@ -104,7 +105,8 @@ func (c profileRename) Run(a *app) error {
 		case c.To == c.Name:
 			return usagef("that is its name already")
 		case cfg.Profiles[c.To] != nil:
-			return usagef("there is a profile %q already", c.To).hint("take another name, or remove that one: ass profile delete %s", shellWord(c.To))
+			return usagef("there is a profile %q already", c.To).hint("take another name, or remove that one: ass profile "+
+				"delete %s", shellWord(c.To))
 		}
 		cfg.Profiles[c.To] = p
 		delete(cfg.Profiles, c.Name)

@@ -29,8 +29,8 @@ func (a *app) interactive() bool { return isTerminal(a.in) }
 // terminal returns the descriptor of stdin, which must be a terminal.
 func (a *app) terminal() int { return int(a.in.(*os.File).Fd()) }
 
-// keyboard passes on what is typed. One goroutine reads for all prompts, so that a prompt can stop waiting. It reads only
-// when a prompt asks for more: what is typed after a prompt is for the program that ass starts.
+// keyboard passes on what is typed. One goroutine reads for all prompts, so that a prompt can stop waiting. It reads
+// only when a prompt asks for more: what is typed after a prompt is for the program that ass starts.
 type keyboard struct {
 	want   chan struct{} // asks for a chunk
 	asked  bool

@@ -55,7 +55,8 @@ func (c secretsPrune) Run(a *app) error {
 			}
 			rows := make([][]cell, len(list))
 			for i, one := range list {
-				rows[i] = []cell{{one.Path.String(), ""}, {numbersText(one.Versions), ""}, {plural(one.Left, "version") + " left", dim}}
+				rows[i] = []cell{{one.Path.String(), ""}, {numbersText(one.Versions), ""},
+					{plural(one.Left, "version") + " left", dim}}
 			}
 			a.out.table(rows, paths)
 		})
@@ -133,7 +134,8 @@ func (a *app) showPruning(list []vault.Pruning, values int) {
 			a.out.noteOf(sayf("and versions of %s", plural(len(list)-i, "more secret")).hint("--dry-run lists all"))
 			break
 		}
-		a.out.note("%s: %s will be removed, %s", one.Path, numbersText(one.Versions), pluralOf(one.Left, "version stays", "versions stay"))
+		a.out.note("%s: %s will be removed, %s", one.Path, numbersText(one.Versions),
+			pluralOf(one.Left, "version stays", "versions stay"))
 		values -= len(one.Versions)
 	}
 	a.out.note("%s will be re-encrypted", plural(values, "stored value"))
@@ -145,7 +147,8 @@ func (a *app) prune(list []vault.Pruning, said func() error) error {
 		if err := s.Prune(list); err != nil {
 			return err
 		}
-		a.changed("%s of %s removed", pluralOf(pruneResultOf(list).Versions, "version", "versions"), plural(len(list), "secret"))
+		a.changed("%s of %s removed", pluralOf(pruneResultOf(list).Versions, "version", "versions"),
+			plural(len(list), "secret"))
 		if err := a.sayCopies(s, time.Time{}); err != nil {
 			return err
 		}

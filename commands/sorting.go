@@ -2,8 +2,8 @@ package commands
 
 import "sort"
 
-// sortList sorts a list whose type only one place sorts. slices.SortFunc is compiled again for each type, into some 10 KiB
-// of the program, and this into 1.
+// sortList sorts a list whose type only one place sorts. slices.SortFunc is compiled again for each type, into some
+// 10 KiB of the program, and this into 1.
 func sortList[T any](list []T, compare func(a, b T) int) { sort.Sort(sorting[T]{list, compare}) }
 
 // sortStable is sortList that leaves those that compare as equal in their order.

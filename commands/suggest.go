@@ -48,7 +48,8 @@ func fixed(name string) []string {
 }
 
 // tiers are the tiers, with what an agent needs to read a secret.
-var tiers = []candidate{{"standard", "Agents read it by their scope."}, {"sensitive", "A human approves reads, for an hour."},
+var tiers = []candidate{{"standard", "Agents read it by their scope."}, {"sensitive", "A human approves reads, for " +
+	"an hour."},
 	{"critical", "A human approves each read."}}
 
 // actions are what the scopes of a token or an agent begin with.
@@ -160,8 +161,8 @@ func inOrder(list []candidate) []candidate {
 	return list
 }
 
-// glance calls fn with the secrets whose paths begin with one of some texts, as the file has them: nothing is verified. It
-// leaves out those that an agent may not use. On an error, there are none.
+// glance calls fn with the secrets whose paths begin with one of some texts, as the file has them: nothing is
+// verified. It leaves out those that an agent may not use. On an error, there are none.
 func (a *app) glance(fn func(vault.Secret), beginnings ...string) {
 	_ = a.look(func(v *vault.Vault, s *vault.Session) (err error) {
 		for _, text := range beginnings {
@@ -183,7 +184,8 @@ func (a *app) glance(fn func(vault.Secret), beginnings ...string) {
 func (a *app) secrets(l typed, current string) (list []candidate) {
 	command, beginnings := commandName(l.at), []string{current}
 	var ns tokens.Namespace
-	if named, err := a.chooseNamespace(l.namespace); err == nil && named.from != fromNowhere && !strings.Contains(current, "/") {
+	if named, err := a.chooseNamespace(l.namespace); err == nil && named.from != fromNowhere &&
+		!strings.Contains(current, "/") {
 		ns = named.ns
 		beginnings = append(beginnings, ns.String()+"/"+current)
 	}

@@ -108,8 +108,8 @@ const (
 	leastWords = 12
 )
 
-// narrow takes so many columns from the widest ones of a kind, none of which gets narrower than least. It returns how many
-// it took.
+// narrow takes so many columns from the widest ones of a kind, none of which gets narrower than least. It returns how
+// many it took.
 func narrow(widths []int, over, least int, which func(i int) bool) (taken int) {
 	for ; taken < over; taken++ {
 		most := -1
@@ -172,8 +172,8 @@ func fold(text string, wide int) (lines []string) {
 	return append(lines, indent+line)
 }
 
-// cutMiddle puts … in the place of the middle of a text, so that at most so many characters are left. It keeps more of the
-// end, which tells keys apart.
+// cutMiddle puts … in the place of the middle of a text, so that at most so many characters are left. It keeps more
+// of the end, which tells keys apart.
 func cutMiddle(text string, wide int) string {
 	all := []rune(text)
 	if len(all) <= wide {

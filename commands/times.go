@@ -26,8 +26,8 @@ func parseTime(s string, now time.Time) (t time.Time, day bool, err error) {
 // never takes a date back.
 const never = "never"
 
-// parseWhen parses a time to come: a date (2027-01-01, where this machine is), an RFC 3339 time, how soon (90d), or never,
-// which is nil.
+// parseWhen parses a time to come: a date (2027-01-01, where this machine is), an RFC 3339 time, how soon (90d), or
+// never, which is nil.
 func parseWhen(s string, now time.Time) (*time.Time, error) {
 	if s == never {
 		return nil, nil
@@ -41,7 +41,8 @@ func parseWhen(s string, now time.Time) (*time.Time, error) {
 			return &at, nil
 		}
 	}
-	return nil, errors.New("it must be a date (2027-01-01), an RFC 3339 time (2027-01-01T10:30:00Z), how soon (90d), or never")
+	return nil, errors.New("it must be a date (2027-01-01), an RFC 3339 time (2027-01-01T10:30:00Z), how soon (90d), " +
+		"or never")
 }
 
 // parseAge is time.ParseDuration that also takes days and refuses negative durations.

@@ -10,12 +10,12 @@ import (
 	"ass/tokens"
 )
 
-// People type the words of the tool that they come from, and mistype ours. The error for a word that ass does not know names
-// the command that was most likely meant. It never repeats what could be a value.
+// People type the words of the tool that they come from, and mistype ours. The error for a word that ass does not
+// know names the command that was most likely meant. It never repeats what could be a value.
 
-// elsewhere has a line for words of other tools, and behind the colon what they mean. The first that is there is meant: in
-// the group that was typed, or of the secrets. One that begins with ass is meant as it stands. A word with its group
-// counts before the word alone. It is a text because a map would be filled at the start of each command.
+// elsewhere has a line for words of other tools, and behind the colon what they mean. The first that is there is
+// meant: in the group that was typed, or of the secrets. One that begins with ass is meant as it stands. A word with
+// its group counts before the word alone. It is a text because a map would be filled at the start of each command.
 const elsewhere = `
 show view get: get, show
 read cat print reveal fetch decrypt clip get-secret-value: get
@@ -75,7 +75,8 @@ mcp/start mcp/run mcp/server: serve
 mcp/install mcp/add mcp/setup mcp/init: config
 `
 
-// groupsElsewhere has a line for what other tools have before a word, and behind the colon our group; none for no group.
+// groupsElsewhere has a line for what other tools have before a word, and behind the colon our group; none for no
+// group.
 const groupsElsewhere = `
 kv item items document note secretsmanager: secrets
 auth account:
@@ -84,7 +85,8 @@ user users identity: agents
 service-token: tokens
 `
 
-// flagsElsewhere has a line for flags of other tools, and behind the colon ours; the first that the command has is meant.
+// flagsElsewhere has a line for flags of other tools, and behind the colon ours; the first that the command has is
+// meant.
 const flagsElsewhere = `
 format: json
 output o: output, out, json
@@ -126,8 +128,8 @@ func meant(group, word string) []string {
 	return append(here, anywhere...)
 }
 
-// commandMeant returns the command that a word most likely means behind a group, "" for none. next is the word after it, ""
-// for none.
+// commandMeant returns the command that a word most likely means behind a group, "" for none. next is the word after
+// it, "" for none.
 func commandMeant(at *kong.Node, word, next string) string {
 	top, here := root(at), commandName(at)
 	secrets := childNamed(top, "secrets")
@@ -282,7 +284,8 @@ func (a *app) unknownWord(err *kong.ParseError, token, command, see string, args
 	if name != "" {
 		meant = commandMeant(at, name, next)
 	}
-	if _, err := tokens.ParsePath(token); meant == "" && err == nil && (commandName(at) == "" || commandName(at) == "secrets") {
+	if _, err := tokens.ParsePath(token); meant == "" && err == nil && (commandName(at) == "" ||
+		commandName(at) == "secrets") {
 		meant = "secrets get PATH"
 	}
 	if meant != "" {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What people type who come from pass, gopass, vault, op, doppler, infisical, sops or aws secretsmanager, or whose finger slips,
-// is answered with what they most likely meant. A command of that name shadows the word.
+// What people type who come from pass, gopass, vault, op, doppler, infisical, sops or aws secretsmanager, or whose
+// finger slips, is answered with what they most likely meant. A command of that name shadows the word.
 func TestWordsOfOthers(t *testing.T) {
 	for line, want := range map[string]string{
 		"show a/K": "ass secrets get?", "read a/K": "ass secrets get?", "insert a/K": "ass secrets set?", "write a/K v": "ass secrets set?",

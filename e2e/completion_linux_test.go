@@ -100,8 +100,8 @@ func TestCompletedLinesWork(t *testing.T) {
 	})
 }
 
-// What is not to be typed there is not offered: live secrets to restore, deleted ones to get, files for secrets. zsh and fish
-// say what each answer is. Nothing is asked, and no error shown.
+// What is not to be typed there is not offered: live secrets to restore, deleted ones to get, files for secrets. zsh
+// and fish say what each answer is. Nothing is asked, and no error shown.
 func TestCompletionOffers(t *testing.T) {
 	home := prepareCompletion(t)
 	completing(t, home, func(t *testing.T, shell string, tells bool, term *terminal) {

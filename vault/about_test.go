@@ -12,8 +12,8 @@ import (
 	"ass/tokens"
 )
 
-// What is said of a secret is kept by writes, rewrites, copies and a restore, and decides nothing. A verification, which
-// compares it with the log, finds nothing wrong with it.
+// What is said of a secret is kept by writes, rewrites, copies and a restore, and decides nothing. A verification,
+// which compares it with the log, finds nothing wrong with it.
 func TestAboutIsKept(t *testing.T) {
 	c := newCompany(t)
 	expires := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -94,8 +94,8 @@ func TestAboutIsKept(t *testing.T) {
 	}
 }
 
-// Who may write a secret may say what it is. Nobody else may, and only the owner says that it is a canary. A critical one
-// takes an approval, and a deleted one has no description to change.
+// Who may write a secret may say what it is. Nobody else may, and only the owner says that it is a canary. A critical
+// one takes an approval, and a deleted one has no description to change.
 func TestWhoDescribes(t *testing.T) {
 	c := newCompany(t)
 	describe := func(s *Session, path string, change func(*About)) error {

@@ -9,9 +9,9 @@ import (
 	"ass/vault/internal/fault"
 )
 
-// An agent's rights can change while its key stays. To widen them appends: the agent gets a new grant, which opens what is
-// newly covered, also what was stored before. To narrow them takes something away, so it is a rewrite; a change that does
-// both is one, too.
+// An agent's rights can change while its key stays. To widen them appends: the agent gets a new grant, which opens
+// what is newly covered, also what was stored before. To narrow them takes something away, so it is a rewrite; a
+// change that does both is one, too.
 
 // AgentChange says what to change about an agent. What is nil stays.
 type AgentChange struct {
@@ -20,8 +20,8 @@ type AgentChange struct {
 	Scopes      tokens.Scopes
 }
 
-// AgentUpdate says what a change makes of an agent. Its Agent is as it will be, and its Tokens are those that the new scopes do
-// not cover: they end.
+// AgentUpdate says what a change makes of an agent. Its Agent is as it will be, and its Tokens are those that the new
+// scopes do not cover: they end.
 type AgentUpdate struct {
 	Narrowing
 	Before       Agent
@@ -40,8 +40,8 @@ func beyond(scopes, others tokens.Scopes) tokens.Scopes {
 // sameScopes reports whether two lists of scopes allow the same.
 func sameScopes(a, b tokens.Scopes) bool { return len(beyond(a, b))+len(beyond(b, a)) == 0 }
 
-// PlanAgentUpdate says what a change would do, and changes nothing. ref is an id, or the name of an active agent. If the
-// agent was revoked, the error is [ErrConflict].
+// PlanAgentUpdate says what a change would do, and changes nothing. ref is an id, or the name of an active agent. If
+// the agent was revoked, the error is [ErrConflict].
 func (s *Session) PlanAgentUpdate(ref string, c AgentChange) (u AgentUpdate, err error) {
 	if err := s.mayOnlyOwner("change agents", "", s.by.id); err != nil {
 		return u, err
@@ -73,7 +73,8 @@ func (s *Session) planAgentUpdate(t *tx, ref string, c AgentChange) (after agent
 	u.Changes = after.Description != before.Description || !slices.Equal(after.Namespaces, before.Namespaces) ||
 		!slices.Equal(after.Scopes, before.Scopes)
 	if gone && !u.Narrows() { // only a rewrite mends the record
-		return after, u, fault.Damaged(agentKind.recordName([]byte(id)), "it is missing or was altered, though the log tells of %s: "+
+		return after, u, fault.Damaged(agentKind.recordName([]byte(id)), "it is missing or was altered, though the log "+
+			"tells of %s: "+
 			"rotate the agent's key, or restore a backup", before.Name)
 	}
 	ended, err := t.tokensBeyond(id, after.scopes())
@@ -85,8 +86,8 @@ func (s *Session) planAgentUpdate(t *tx, ref string, c AgentChange) (after agent
 	return after, u, err
 }
 
-// with returns the record of an agent after a change. If the agent may read its namespaces and no more, as it does if no scopes
-// are named, it may read the new ones.
+// with returns the record of an agent after a change. If the agent may read its namespaces and no more, as it does if
+// no scopes are named, it may read the new ones.
 func (b agentBody) with(now Agent, c AgentChange) (agentBody, error) {
 	spec := AgentSpec{Name: b.Name, Description: b.Description, Namespaces: now.Namespaces, Scopes: b.scopes()}
 	if c.Description != nil {
@@ -94,7 +95,8 @@ func (b agentBody) with(now Agent, c AgentChange) (agentBody, error) {
 	}
 	if c.Namespaces != nil {
 		byDefault, err := AgentSpec{Name: b.Name, Namespaces: now.Namespaces}.Resolve()
-		if spec.Namespaces = c.Namespaces; err == nil && len(c.Namespaces) > 0 && slices.Equal(byDefault.Scopes, spec.Scopes) {
+		if spec.Namespaces = c.Namespaces; err == nil && len(c.Namespaces) > 0 &&
+			slices.Equal(byDefault.Scopes, spec.Scopes) {
 			spec.Scopes = nil
 		}
 	}
@@ -128,9 +130,9 @@ func (t *tx) tokensBeyond(agent string, scopes tokens.Scopes) (ids []string, err
 }
 
 // UpdateAgent changes an agent; its key stays. ref is an id or a name. narrows is what PlanAgentUpdate said: if it is
-// otherwise now, the error is [ErrConflict], and nothing is changed. If the change takes a right away, UpdateAgent rewrites
-// the vault under a new epoch, in which the key opens nothing that is lost; tokens of the agent that its
-// new scopes do not cover end.
+// otherwise now, the error is [ErrConflict], and nothing is changed. If the change takes a right away, UpdateAgent
+// rewrites the vault under a new epoch, in which the key opens nothing that is lost; tokens of the agent that its new
+// scopes do not cover end.
 func (s *Session) UpdateAgent(ref string, c AgentChange, narrows bool, o NarrowOptions) (u AgentUpdate, err error) {
 	if err := s.mayOnlyOwner("change agents", audit.AgentUpdated, s.by.id); err != nil {
 		return u, err
@@ -209,7 +211,8 @@ func (p *rewritePlan) goesOn(by string, secret tokens.Path) bool {
 	return p.limit != "" && p.isEnded(by) && p.limited.scopes().Allow(tokens.Write, secret)
 }
 
-// endsBeyond reports whether a token, or a request, of some scopes goes with the rights that the plan takes from an agent.
+// endsBeyond reports whether a token, or a request, of some scopes goes with the rights that the plan takes from an
+// agent.
 func (p *rewritePlan) endsBeyond(agent string, scopes tokens.Scopes) bool {
 	return p.limit != "" && agent == p.limit && len(beyond(scopes, p.limited.scopes())) > 0
 }
@@ -243,8 +246,8 @@ func (st *story) agentUpdated(seq uint64, by string, ev audit.Event, checked boo
 	st.changed(seq, by, id)
 }
 
-// limitTo gives an agent from a backup the rights that the newest log says it has, and none that its newest record lacks.
-// A log entry that was not checked adds none to those that the backup's record gives.
+// limitTo gives an agent from a backup the rights that the newest log says it has, and none that its newest record
+// lacks. A log entry that was not checked adds none to those that the backup's record gives.
 func (h *history) limitTo(id string, body *agentBody) {
 	own, read := h.agents[id]
 	now, known := h.actors[id]

@@ -61,7 +61,8 @@ func updateVictim(t *testing.T) (v *victim, id string, k tokens.AgentKey) {
 	return v, id, k
 }
 
-// What is added opens at once with the same key, without a new epoch, and what a writer sealed to a node above does, too.
+// What is added opens at once with the same key, without a new epoch, and what a writer sealed to a node above does,
+// too.
 func TestWidenedAgent(t *testing.T) {
 	v, id, k := updateVictim(t)
 	var writer tokens.AgentKey
@@ -323,8 +324,8 @@ func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
 	}
 }
 
-// Somebody removed, or broke, the record of an agent. A change that takes nothing away does not make it anew; one that does
-// makes it whole.
+// Somebody removed, or broke, the record of an agent. A change that takes nothing away does not make it anew; one
+// that does makes it whole.
 func TestUpdateAgentWithoutItsRecord(t *testing.T) {
 	for how, value := range map[string][]byte{"gone": nil, "broken": []byte("x")} {
 		t.Run(how, func(t *testing.T) {

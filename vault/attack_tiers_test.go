@@ -195,8 +195,8 @@ func TestAnImportStatesTiers(t *testing.T) {
 	})
 }
 
-// An insider puts its own head, with a lower tier, in the place of the owner's. The owner signs it in no act that writes no
-// value: then the next value would have that tier.
+// An insider puts its own head, with a lower tier, in the place of the owner's. The owner signs it in no act that
+// writes no value: then the next value would have that tier.
 func TestTheOwnerSignsNoLoweredHead(t *testing.T) {
 	const crit = "prod/mine/CRIT"
 	for name, act := range map[string]func(c *company, s *Session) error{

@@ -314,7 +314,8 @@ func (t *tx) tellCheckpoint(sum string) error {
 // recordsNow lists the records that the log has to account for.
 func (t *tx) recordsNow() (list []recordAt, err error) {
 	err = decodeAll(t, secretKind, func(c *checked[secretBody]) {
-		list = append(list, recordAt{Name: string(c.k), Seq: c.body.Seq, By: c.r.by, Version: c.body.Version, Tier: c.body.Tier,
+		list = append(list, recordAt{Name: string(c.k), Seq: c.body.Seq, By: c.r.by, Version: c.body.Version,
+			Tier:    c.body.Tier,
 			Deleted: c.body.DeletedAt != nil, Earlier: c.body.DeletedTo, inBatch: c.is.inBatch})
 	})
 	if err != nil {

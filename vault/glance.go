@@ -5,8 +5,8 @@ import (
 	"ass/vault/internal/bolt"
 )
 
-// Glances show what is in the file without a key, and check nothing: no MAC, no signature. They are for suggestions on a
-// command line, and for counts. Nothing may be decided on them.
+// Glances show what is in the file without a key, and check nothing: no MAC, no signature. They are for suggestions
+// on a command line, and for counts. Nothing may be decided on them.
 
 // Paths lists the paths that begin with a text, of secrets that are not deleted, in order. It reads no other record.
 func (v *Vault) Paths(beginning string) (list []tokens.Path, err error) {
@@ -18,8 +18,8 @@ func (v *Vault) Paths(beginning string) (list []tokens.Path, err error) {
 	return list, err
 }
 
-// GlanceSecrets calls fn with the path, type, tier, deletion and description of each secret whose path begins with a text, deleted or
-// not, in order. It reads no other record.
+// GlanceSecrets calls fn with the path, type, tier, deletion and description of each secret whose path begins with a
+// text, deleted or not, in order. It reads no other record.
 func (v *Vault) GlanceSecrets(beginning string, fn func(Secret)) error {
 	return v.db.View(func(b *bolt.Tx) error {
 		return b.Walk(bucketSecrets, []byte(beginning), func(k, value []byte) error {
@@ -51,8 +51,8 @@ func (v *Vault) GlanceTokens(fn func(id string, claims func() (tokens.Claims, er
 	})
 }
 
-// GlanceRequests calls fn with each request that waits for a decision: its id, action and path, and the agent's name, or
-// the id of the requester.
+// GlanceRequests calls fn with each request that waits for a decision: its id, action and path, and the agent's name,
+// or the id of the requester.
 func (v *Vault) GlanceRequests(fn func(Request)) error {
 	return v.pending(func(id string, body requestBody, b *bolt.Tx) {
 		q := Request{ID: id, Action: body.Action, Name: body.Requester}

@@ -14,8 +14,8 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// The path of a secret is sealed in with each of its values, and its key follows from its path. So to move a secret, the
-// owner opens each version and seals it anew. The old and the new path are pairs in one entry of the log.
+// The path of a secret is sealed in with each of its values, and its key follows from its path. So to move a secret,
+// the owner opens each version and seals it anew. The old and the new path are pairs in one entry of the log.
 //
 // If somebody loses a right by the move, its old key must open nothing in the file. So the vault is rewritten, as for a
 // raised tier. Otherwise the move appends.
@@ -95,8 +95,8 @@ func (s *Session) PlanMove(list []Move, o MoveOptions) (plan MovePlan, err error
 	})
 }
 
-// Move does what [Session.PlanMove] planned: all of it or nothing. If the vault has changed since, so that the plan would
-// be another, the error is [ErrConflict].
+// Move does what [Session.PlanMove] planned: all of it or nothing. If the vault has changed since, so that the plan
+// would be another, the error is [ErrConflict].
 func (s *Session) Move(planned MovePlan) (done MovePlan, err error) {
 	list, o := planned.moves(), planned.Options
 	resource := ""
@@ -148,8 +148,8 @@ func (p MovePlan) moves() (list []Move) {
 	return list
 }
 
-// updateKnowing is update for an act that goes by what the log tells. Clearing what has lapsed adds to the log, and then
-// the file does not have its end yet: so that comes in a transaction of its own.
+// updateKnowing is update for an act that goes by what the log tells. Clearing what has lapsed adds to the log, and
+// then the file does not have its end yet: so that comes in a transaction of its own.
 func (s *Session) updateKnowing(fn func(*tx, *story) error) error {
 	errAgain := errors.New("the log has grown")
 	act := func(t *tx) error {
@@ -172,8 +172,8 @@ func (s *Session) updateKnowing(fn func(*tx, *story) error) error {
 	return err
 }
 
-// MovesBelow returns the pairs for all secrets in and below a namespace, which are to be in and below another. It leaves
-// deleted secrets out, and says how many those are.
+// MovesBelow returns the pairs for all secrets in and below a namespace, which are to be in and below another. It
+// leaves deleted secrets out, and says how many those are.
 func (s *Session) MovesBelow(from, to tokens.Namespace) (list []Move, deleted int, err error) {
 	if err := s.mayOnlyOwner("move or copy secrets", "", ""); err != nil {
 		return nil, 0, err
@@ -214,7 +214,8 @@ func (s *Session) planMove(t *tx, told *story, list []Move, o MoveOptions) (plan
 	used := map[tokens.Path]bool{}
 	for _, m := range list {
 		if used[m.From] || used[m.To] || m.From == m.To {
-			return plan, nil, fault.New(ErrConflict, "%s cannot be moved or copied to %s: each path can have one part in that", m.From, m.To)
+			return plan, nil, fault.New(ErrConflict, "%s cannot be moved or copied to %s: each path can have one part in that",
+				m.From, m.To)
 		}
 		used[m.From], used[m.To] = true, true
 		w, err := s.planOne(t, told, m, o)
@@ -239,8 +240,8 @@ func (s *Session) planMove(t *tx, told *story, list []Move, o MoveOptions) (plan
 	return plan, work, err
 }
 
-// planOne decides on one secret. It holds its record against the log, as a rewrite does, and refuses what a verification
-// would name.
+// planOne decides on one secret. It holds its record against the log, as a rewrite does, and refuses what a
+// verification would name.
 func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving, err error) {
 	if err := t.isFree(m.To, told, o); err != nil {
 		return nil, err
@@ -287,7 +288,8 @@ func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving,
 	if w.shift = int64(lastTold(told, m.To)) + 1 - int64(w.take[0]); w.shift < 0 && !o.Latest {
 		w.shift = 0 // the numbers are free
 	}
-	w.Moved = Moved{From: m.From, Secret: head.secret(m.To), Versions: len(w.take), First: w.now(w.take[0]), Anew: w.shift != 0}
+	w.Moved = Moved{From: m.From, Secret: head.secret(m.To), Versions: len(w.take), First: w.now(w.take[0]),
+		Anew: w.shift != 0}
 	if w.Version = w.now(head.Version); w.Version >= maxVersion {
 		return nil, fault.New(ErrConflict, "%s has had as many versions as a secret can have", m.To)
 	}
@@ -300,8 +302,8 @@ func (s *Session) planOne(t *tx, told *story, m Move, o MoveOptions) (w *moving,
 	return w, nil
 }
 
-// checkWhole returns an error if a version is missing that would come along, or if the log does not tell of the current one:
-// from the number of that follow those of the others.
+// checkWhole returns an error if a version is missing that would come along, or if the log does not tell of the
+// current one: from the number of that follow those of the others.
 func (w *moving) checkWhole(r *recordAt, numbers []uint64, o MoveOptions) error {
 	if r == nil || r.Version != w.head.Version {
 		return fault.Damaged(w.From.String(), "the log does not tell of its current version, because an entry is damaged")
@@ -427,7 +429,8 @@ func (m mover) one(w *moving) error {
 		return err
 	}
 	for _, n := range numbers {
-		if err := errors.Join(versionKind.remove(m.to, versionKey(w.From, n)), resealKind.remove(m.to, versionKey(w.From, n))); err != nil {
+		if err := errors.Join(versionKind.remove(m.to, versionKey(w.From, n)),
+			resealKind.remove(m.to, versionKey(w.From, n))); err != nil {
 			return err
 		}
 	}
@@ -460,6 +463,7 @@ func (m mover) version(w *moving, n uint64) error {
 	if !was.Unattested && m.told.isUnclear(was.Seq) {
 		was.Unattested = true
 	}
-	now := versionBody{Seq: m.to.resealSeq(w.Path, w.now(n)), Tier: w.head.Tier, CreatedAt: body.CreatedAt, Origin: &was, by: m.to.by.id}
+	now := versionBody{Seq: m.to.resealSeq(w.Path, w.now(n)), Tier: w.head.Tier, CreatedAt: body.CreatedAt, Origin: &was,
+		by: m.to.by.id}
 	return m.next.writeVersion(m.to, w.Path, w.now(n), now, value)
 }

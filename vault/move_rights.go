@@ -9,8 +9,8 @@ import (
 	"ass/vault/internal/fault"
 )
 
-// Who gains or loses a right by a move decides what the owner is asked, and whether the vault is rewritten. An insider can
-// remove or break a record and keep its keys. So the log counts as well as the records.
+// Who gains or loses a right by a move decides what the owner is asked, and whether the vault is rewritten. An
+// insider can remove or break a record and keep its keys. So the log counts as well as the records.
 
 // rightsChanged returns what each active agent and token loses and gains by a move. By a copy, nobody loses anything.
 func (t *tx) rightsChanged(told *story, work []*moving, copied bool) (list []RightsChange, err error) {
@@ -74,7 +74,8 @@ func (t *tx) agentsAsTold(told *story) (map[string]agentBody, error) {
 	return agents, nil
 }
 
-// activeTokens returns the tokens that are active by their records or by the log, with the rights that either gives them.
+// activeTokens returns the tokens that are active by their records or by the log, with the rights that either gives
+// them.
 func (t *tx) activeTokens(told *story) (map[string]actorAt, error) {
 	active := map[string]actorAt{}
 	for id, who := range told.actors {

@@ -316,8 +316,8 @@ func TestWhoGainsByAMove(t *testing.T) {
 	c.finds("")
 }
 
-// If somebody loses a right by a move, the keys from before open nothing in the new file, and the keys that it has now open
-// nothing of what was moved.
+// If somebody loses a right by a move, the keys from before open nothing in the new file, and the keys that it has
+// now open nothing of what was moved.
 func TestOldKeysOpenNothingAfterAMove(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
@@ -435,8 +435,8 @@ func TestWhatIsPutBackAfterAMove(t *testing.T) {
 	}
 }
 
-// Secrets of a namespace move in one transaction. What does not fit into one entry goes on in further ones, with both paths
-// of a secret in the same.
+// Secrets of a namespace move in one transaction. What does not fit into one entry goes on in further ones, with both
+// paths of a secret in the same.
 func TestMovesOfManySecrets(t *testing.T) {
 	const many = 700
 	v := newVictim(t)
@@ -718,7 +718,8 @@ func TestAMoveCountsWhoIsHidden(t *testing.T) {
 	}
 }
 
-// The numbers of all versions follow from that of the current one. If the entry about it is damaged, the log knows another.
+// The numbers of all versions follow from that of the current one. If the entry about it is damaged, the log knows
+// another.
 func TestNoMoveBehindADamagedEntry(t *testing.T) {
 	for _, o := range []MoveOptions{{}, {Copy: true}} {
 		v := newVictim(t)
@@ -734,8 +735,8 @@ func TestNoMoveBehindADamagedEntry(t *testing.T) {
 	}
 }
 
-// What a backup has at the old path of a secret gets the tier that the secret had when it was moved. Another secret there
-// does not.
+// What a backup has at the old path of a secret gets the tier that the secret had when it was moved. Another secret
+// there does not.
 func TestARestoreBehindAMoveKeepsTheTier(t *testing.T) {
 	v := newVictim(t)
 	before := v.backUp()

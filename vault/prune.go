@@ -11,8 +11,8 @@ import (
 	"ass/vault/internal/fault"
 )
 
-// To prune is to remove old versions of secrets for good. It takes values away, so it is a rewrite, one for all of them.
-// The newest version of a secret is never pruned, whether the secret is deleted or not: the numbers of later
+// To prune is to remove old versions of secrets for good. It takes values away, so it is a rewrite, one for all of
+// them. The newest version of a secret is never pruned, whether the secret is deleted or not: the numbers of later
 // versions go on behind it, and it is what a restore brings back.
 
 // PruneRule says which versions go. One goes if all that is set says so.
@@ -140,7 +140,8 @@ func newestStays(p tokens.Path, head secretBody) error {
 			Hint("remove the deleted secret with all its versions: ass secrets purge %s", p)
 	}
 	return fault.New(ErrConflict, "v%d is the current version of %s", head.Version, p).
-		Hint("store another value first, with ass secrets rotate %s, or remove the secret with all its versions: ass secrets purge %s",
+		Hint("store another value first, with ass secrets rotate %s, or remove the secret with all its versions: ass "+
+			"secrets purge %s",
 			p, p)
 }
 
@@ -159,9 +160,9 @@ func (t *tx) mayPrune(one Pruning) (head secretBody, numbers []uint64, err error
 	return head, numbers, err
 }
 
-// Prune removes versions of secrets for good, and nothing else. It rewrites the vault, so that the bytes are gone from
-// the file. The list comes from Prunable: if a version in it is not there any more, or became the newest one, the error is
-// [ErrConflict], and nothing is changed.
+// Prune removes versions of secrets for good, and nothing else. It rewrites the vault, so that the bytes are gone
+// from the file. The list comes from Prunable: if a version in it is not there any more, or became the newest one,
+// the error is [ErrConflict], and nothing is changed.
 func (s *Session) Prune(list []Pruning) error {
 	if len(list) == 0 {
 		return nil
@@ -263,8 +264,8 @@ func (t *tx) logPruned(p tokens.Path, of *pruned) error {
 	return nil
 }
 
-// secretPruned learns which versions the owner has pruned. It believes no entry that was not checked, and nothing about the
-// newest version.
+// secretPruned learns which versions the owner has pruned. It believes no entry that was not checked, and nothing
+// about the newest version.
 func (st *story) secretPruned(seq uint64, by string, ev audit.Event, checked bool) {
 	if by != audit.Owner {
 		st.found("audit entry %d: %s by %q, who is not the owner", seq, ev.Type, by)

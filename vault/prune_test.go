@@ -231,8 +231,8 @@ func TestPrunedComesBackWithABackup(t *testing.T) {
 	v.wantNumbers("a/K", 3, 5)
 }
 
-// Versions that were deleted before a value was stored again are pruned like others, and the last version of a deleted secret
-// stays for a restore.
+// Versions that were deleted before a value was stored again are pruned like others, and the last version of a
+// deleted secret stays for a restore.
 func TestPruneDeleted(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep      int

@@ -246,8 +246,8 @@ func (r *restore) do() error {
 	return err
 }
 
-// readHead reads the head of the backup, which must be that of the verified one. What t walks through from here on can be
-// compared with it; see isVerified.
+// readHead reads the head of the backup, which must be that of the verified one. What t walks through from here on
+// can be compared with it; see isVerified.
 func (r *restore) readHead(t *tx) error {
 	t.walked = walked{}
 	err := t.readHead()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sortList sorts a list whose type only one place sorts. slices.SortFunc is compiled again for each type, into some 10 KiB
-// of the program, and this into 1.
+// sortList sorts a list whose type only one place sorts. slices.SortFunc is compiled again for each type, into some
+// 10 KiB of the program, and this into 1.
 func sortList[T any](list []T, compare func(a, b T) int) { sort.Sort(sorting[T]{list, compare}) }
 
 // sortBy sorts by a time, the earliest first, and leaves what has one time in its order.

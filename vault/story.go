@@ -774,7 +774,8 @@ func (st *story) versionsResealed(seq uint64, by string, ev audit.Event) {
 		n, _ := one["version"].(float64)
 		sum, _ := one["sum"].(string)
 		r := st.records[path]
-		if _, known := r.version(uint64(n)); by == audit.Owner && !known && ev.Type == audit.VaultResealed && st.arrived == nil {
+		if _, known := r.version(uint64(n)); by == audit.Owner && !known && ev.Type == audit.VaultResealed &&
+			st.arrived == nil {
 			st.strays[seq] = true
 		}
 		if r != nil && by == audit.Owner {

@@ -16,14 +16,15 @@ type arrival struct {
 	shift int64 // what is added to the numbers of its versions
 }
 
-// leftAt says which tier a secret had when it was moved away, and with which entry. A backup may have it at its old path.
+// leftAt says which tier a secret had when it was moved away, and with which entry. A backup may have it at its old
+// path.
 type leftAt struct {
 	seq  uint64
 	tier tokens.Tier
 }
 
-// version returns what there is to know of a version that arrived with the entry seq: who wrote its value, and with which
-// entry.
+// version returns what there is to know of a version that arrived with the entry seq: who wrote its value, and with
+// which entry.
 func (a arrival) version(n, seq uint64) versionAt {
 	at := versionAt{Number: n, Seq: seq, By: audit.Owner}
 	if was, known := a.from.version(uint64(int64(n) - a.shift)); known {
@@ -74,7 +75,8 @@ func (st *story) movedTo(seq uint64, item audit.Item, copied, checked bool) {
 		problem = "it moves a secret there"
 	}
 	if problem != "" {
-		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq, problem,
+		st.suspects = append(st.suspects, suspect{seq, fmt.Sprintf("audit entry %d: %s, but before it %q was %s", seq,
+			problem,
 			item.Path, r)})
 	}
 	if now.Last = r.Last; checked {

@@ -47,8 +47,8 @@ func (s *Session) toldTier(t *tx, p tokens.Path) (tier tokens.Tier, state bool, 
 	return told.tier, true, err
 }
 
-// tierToSign is tierOf for an act that signs the head as it is. To the owner, a head with a lower tier than the owner has
-// said is damage: once the owner had signed it, the next value would have that tier.
+// tierToSign is tierOf for an act that signs the head as it is. To the owner, a head with a lower tier than the owner
+// has said is damage: once the owner had signed it, the next value would have that tier.
 func (s *Session) tierToSign(t *tx, p tokens.Path, head secretBody) (tokens.Tier, error) {
 	tier, err := t.tierOf(p, head)
 	if err != nil || !s.isOwner() {
@@ -56,7 +56,8 @@ func (s *Session) tierToSign(t *tx, p tokens.Path, head secretBody) (tokens.Tier
 	}
 	told, _, err := s.toldTier(t, p)
 	if tier = max(tier, told); err == nil && tier > head.Tier {
-		err = fault.Damaged(p.String(), "its record says %s, but it is %s: store a value anew, which keeps that tier, or purge it",
+		err = fault.Damaged(p.String(), "its record says %s, but it is %s: store a value anew, which keeps that tier, or "+
+			"purge it",
 			head.Tier, tier)
 	}
 	return tier, err

@@ -132,7 +132,8 @@ type metHead struct {
 }
 
 func newVerification(s *Session) *verification {
-	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*metHead{}, grants: map[string]bool{}}
+	v := &verification{told: newStory(s.root), s: s, sum: sha256.New(), met: map[string]*metHead{},
+		grants: map[string]bool{}}
 	v.told.live, v.told.dated = true, v.datedEntry
 	return v
 }

@@ -7,8 +7,9 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// A restore verifies its backup before it shows its plan, and copies it under the lock, when a person has read the plan.
-// What it copies must be what was verified. So both note a sum of each bucket, over the very bytes that they work with.
+// A restore verifies its backup before it shows its plan, and copies it under the lock, when a person has read the
+// plan. What it copies must be what was verified. So both note a sum of each bucket, over the very bytes that they
+// work with.
 
 // walked are the sums of buckets, over the keys and values that walks through them gave out.
 type walked map[string][sha256.Size]byte
@@ -16,8 +17,8 @@ type walked map[string][sha256.Size]byte
 // errMeanwhile says that a file was changed while it was in use.
 var errMeanwhile = errors.New("the file was changed meanwhile")
 
-// walkSummed walks through a bucket and notes its sum. fn gets what is in the sum: copies, which nobody can change in the
-// file between the two.
+// walkSummed walks through a bucket and notes its sum. fn gets what is in the sum: copies, which nobody can change in
+// the file between the two.
 func (t *tx) walkSummed(bucket string, fn func(k, v []byte) error) error {
 	var b []byte
 	h := sha256.New()

@@ -94,8 +94,8 @@ func New(secrets []Secret, rules Rules) *Needles {
 	return index(list)
 }
 
-// byText sorts by the first byte, and the longest first. slices.SortFunc would be compiled once more for it, into 12 KiB of
-// the program.
+// byText sorts by the first byte, and the longest first. slices.SortFunc would be compiled once more for it, into 12
+// KiB of the program.
 type byText []needle
 
 func (l byText) Len() int      { return len(l) }

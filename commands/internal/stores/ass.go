@@ -79,7 +79,8 @@ func (c *Content) assPair(values, list *node) error {
 			}
 		}
 		c.flatten(values, nil)
-		c.Notes = append(c.Notes, Note{Text: "without secrets list --json, the secrets keep their keys alone: no namespaces, types and tiers"})
+		c.Notes = append(c.Notes, Note{Text: "without secrets list --json, the secrets keep their keys alone: no " +
+			"namespaces, types and tiers"})
 		return nil
 	}
 	if values == nil {
@@ -104,10 +105,12 @@ func (c *Content) assPair(values, list *node) error {
 		value := byName[key]
 		switch {
 		case value == nil:
-			c.Left = append(c.Left, Left{item.FullName(), "the export does not have it; hand it over with --allow '*', or pipe: ass secrets get PATH --json"})
+			c.Left = append(c.Left, Left{item.FullName(), "the export does not have it; hand it over with --allow '*', or " +
+				"pipe: ass secrets get PATH --json"})
 			continue
 		case keys[key] > 1:
-			return mend(item.At, "export their namespaces one by one", "several secrets of the list have the key %s", quoted(key))
+			return mend(item.At, "export their namespaces one by one", "several secrets of the list have the key %s",
+				quoted(key))
 		case value.kind != text:
 			return wrong(lineText(value.line), "the value of %s is not a text", quoted(key))
 		}

@@ -18,7 +18,8 @@ const (
 )
 
 // bwTypes are the members with the fields of an item, by its type.
-var bwTypes = map[string]string{bwLogin: "login", bwNote: "secureNote", bwCard: "card", bwIdentity: "identity", bwSSHKey: "sshKey"}
+var bwTypes = map[string]string{bwLogin: "login", bwNote: "secureNote", bwCard: "card", bwIdentity: "identity",
+	bwSSHKey: "sshKey"}
 
 func readBitwarden(s Source) (*Content, error) {
 	if head := bytes.TrimLeft(withoutMark(s.Bytes), " \t\r\n"); len(head) > 0 && head[0] != '{' {
@@ -29,7 +30,8 @@ func readBitwarden(s Source) (*Content, error) {
 		return nil, err
 	}
 	if doc.str("encrypted") == "true" {
-		return nil, mend("", "export again as .json, not as .json (Encrypted)", "it is an encrypted export, which only Bitwarden opens")
+		return nil, mend("", "export again as .json, not as .json (Encrypted)", "it is an encrypted export, which only "+
+			"Bitwarden opens")
 	}
 	if doc.get("items") == nil {
 		return nil, wrong("", "it is no Bitwarden export: it has no items")

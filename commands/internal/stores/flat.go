@@ -130,7 +130,8 @@ func (c *Content) doppler(n *node) error {
 		if !value.scalar() {
 			return wrong(lineText(m.node.line), "the value of %s is not a text", quoted(m.name))
 		}
-		c.add(Item{Name: []string{m.name}, Value: []byte(value.text), At: lineText(m.node.line), Description: m.node.str("note")})
+		c.add(Item{Name: []string{m.name}, Value: []byte(value.text), At: lineText(m.node.line),
+			Description: m.node.str("note")})
 	}
 	return nil
 }

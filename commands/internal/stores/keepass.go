@@ -19,7 +19,8 @@ func readKeePass(s Source) (*Content, error) {
 		return keePassXML(s.Bytes)
 	}
 	if bytes.HasPrefix(s.Bytes, []byte("\x03\xd9\xa2\x9a")) {
-		return nil, mend("", "export it with: keepassxc-cli export -f xml FILE", "it is a KeePass database, which is encrypted")
+		return nil, mend("", "export it with: keepassxc-cli export -f xml FILE", "it is a KeePass database, which is "+
+			"encrypted")
 	}
 	t, err := readTable(s.Bytes)
 	if err != nil {
@@ -30,7 +31,8 @@ func readKeePass(s Source) (*Content, error) {
 		return nil, wrong("line 1", "it is no CSV export of KeePass: it names no columns Title (or Account) and Password")
 	}
 	c := &Content{}
-	known := []string{"group", "title", "account", "username", "user name", "login name", "password", "url", "web site", "notes",
+	known := []string{"group", "title", "account", "username", "user name", "login name", "password", "url", "web site",
+		"notes",
 		"comments", "totp", "icon", "last modified", "created"}
 	for _, r := range t.rows {
 		groups := belowRoot(strings.Split(t.get(r, "group"), "/"))
@@ -47,7 +49,8 @@ func readKeePass(s Source) (*Content, error) {
 		t.rest(r, known, func(column, value string) { e.field(column, value, "") })
 		e.end()
 	}
-	c.Left = append(c.Left, Left{"", "what KeePass does not write into a CSV file: fields that you made, attachments, tags; an XML export has the " +
+	c.Left = append(c.Left, Left{"", "what KeePass does not write into a CSV file: fields that you made, attachments, " +
+		"tags; an XML export has the " +
 		"fields and the tags"})
 	return c.checked()
 }
@@ -188,7 +191,8 @@ func (k *keePass) group(g *xnode, name []string, trash bool) error {
 }
 
 // keePassNames are the fields that every entry has, in the order in which they are taken.
-var keePassNames = []struct{ key, label string }{{"Password", ""}, {"UserName", "username"}, {"URL", "url"}, {"Notes", "notes"}}
+var keePassNames = []struct{ key, label string }{{"Password", ""}, {"UserName", "username"}, {"URL", "url"},
+	{"Notes", "notes"}}
 
 func (k *keePass) entry(x *xnode, group []string, trash bool) error {
 	fields, order := map[string]*xnode{}, []string{}
@@ -265,7 +269,8 @@ func (k *keePass) leftOf(e *entry, x *xnode, refers bool) {
 		e.left("%s of it", plural(len(h.below), "earlier version"))
 	}
 	if refers {
-		k.c.Notes = append(k.c.Notes, Note{Text: e.title() + " refers to another entry ({REF:…}), which is stored as it stands"})
+		k.c.Notes = append(k.c.Notes, Note{Text: e.title() + " refers to another entry ({REF:…}), which is stored as it " +
+			"stands"})
 	}
 }
 

@@ -114,7 +114,8 @@ func (k *kubernetes) secret(n *node) error {
 			if err != nil {
 				return err
 			}
-			k.c.add(Item{Name: append(append([]string{}, e.name...), m.name), Value: value, At: lineText(m.node.line), Tags: tags,
+			k.c.add(Item{Name: append(append([]string{}, e.name...), m.name), Value: value, At: lineText(m.node.line),
+				Tags: tags,
 				Type: secretTypes[[2]string{n.str("type"), m.name}]})
 			e.took++
 		}

@@ -15,7 +15,8 @@ func readOnePassword(s Source) (*Content, error) {
 		return onePasswordJSON(s.Bytes)
 	}
 	if bytes.HasPrefix(s.Bytes, []byte("PK\x03\x04")) {
-		return nil, mend("", "export again as CSV, or pipe: op item list --format json | op item get - --format json", "it is a .1pux export, which is not read")
+		return nil, mend("", "export again as CSV, or pipe: op item list --format json | op item get - --format json",
+			"it is a .1pux export, which is not read")
 	}
 	t, err := readTable(s.Bytes)
 	if err != nil {
@@ -25,7 +26,8 @@ func readOnePassword(s Source) (*Content, error) {
 		return nil, wrong("line 1", "it is no CSV export of 1Password: it names no columns Title and Password")
 	}
 	c := &Content{}
-	known := []string{"title", "url", "website", "urls", "username", "password", "otpauth", "one-time password", "favorite",
+	known := []string{"title", "url", "website", "urls", "username", "password", "otpauth", "one-time password",
+		"favorite",
 		"archived", "tags", "notes", "type"}
 	for _, r := range t.rows {
 		if strings.EqualFold(t.get(r, "archived"), "true") {
@@ -42,7 +44,8 @@ func readOnePassword(s Source) (*Content, error) {
 		t.rest(r, known, func(column, value string) { e.field(column, value, "") })
 		e.end()
 	}
-	c.Left = append(c.Left, Left{"", "what 1Password does not write into a CSV file: items that are no logins or passwords, fields " +
+	c.Left = append(c.Left, Left{"", "what 1Password does not write into a CSV file: items that are no logins or " +
+		"passwords, fields " +
 		"that you made, attachments; op item get --format json has them"})
 	return c.checked()
 }
@@ -102,7 +105,8 @@ func (c *Content) onePassword(item *node, at string) error {
 	case item.kind != object || !item.has("title"):
 		return wrong(at, "it is no item of op item get: it has no title")
 	case !item.has("fields") && item.str("category") != "DOCUMENT":
-		return mend(at+" ("+quoted(title)+")", "pipe that into: op item get - --format json", "it has no fields, as in op item list")
+		return mend(at+" ("+quoted(title)+")", "pipe that into: op item get - --format json", "it has no fields, as in op "+
+			"item list")
 	}
 	var name []string
 	if vault := item.get("vault").str("name"); vault != "" {

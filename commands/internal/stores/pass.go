@@ -42,7 +42,8 @@ func readStore(s Source, gopass bool) (*Content, error) {
 }
 
 // ownFiles are those of git, pass and gopass themselves.
-var ownFiles = []string{".git", ".gitattributes", ".gitignore", ".gpg-id", ".gpg-id.sig", ".public-keys", ".gopass", ".extensions"}
+var ownFiles = []string{".git", ".gitattributes", ".gitignore", ".gpg-id", ".gpg-id.sig", ".public-keys", ".gopass",
+	".extensions"}
 
 type storeWalk struct {
 	s      Source
@@ -231,7 +232,9 @@ var errNoFile = errors.New("it is no file")
 // takeAttached takes a file that gopass stored, with lines that say so.
 func takeAttached(e *entry, content string) error {
 	lines := strings.Split(content, "\n")
-	encoded := slices.IndexFunc(lines, func(l string) bool { return strings.EqualFold(l, "content-transfer-encoding: base64") })
+	encoded := slices.IndexFunc(lines, func(l string) bool {
+		return strings.EqualFold(l, "content-transfer-encoding: base64")
+	})
 	if encoded < 0 || encoded > 4 {
 		return errNoFile
 	}

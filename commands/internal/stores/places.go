@@ -52,7 +52,8 @@ func (r *Rule) match(name string) (to string, ok bool) {
 	switch {
 	case !star && name != r.from:
 		return "", false
-	case star && (len(name) < len(before)+len(after) || !strings.HasPrefix(name, before) || !strings.HasSuffix(name, after)):
+	case star && (len(name) < len(before)+len(after) || !strings.HasPrefix(name, before) ||
+		!strings.HasSuffix(name, after)):
 		return "", false
 	case star:
 		return strings.ReplaceAll(r.to, "*", name[len(before):len(name)-len(after)]), true
@@ -143,7 +144,8 @@ func clashes(items []Item, paths []tokens.Path) error {
 		case len(found) == most:
 			more++
 		default:
-			if found = append(found, fmt.Sprintf("%s and %s would both be %s", items[j].where(), items[i].where(), p)); rule == "" {
+			if found = append(found, fmt.Sprintf("%s and %s would both be %s", items[j].where(),
+				items[i].where(), p)); rule == "" {
 				rule = ruleFor(items[i])
 			}
 		}
@@ -236,8 +238,10 @@ func codes(s string) string {
 
 // folded are letters of European languages in ASCII.
 var folded = sync.OnceValue(func() map[rune]string {
-	return foldings("ÀÁÂÃÅĀĂĄ:A àáâãåāăą:a Ä:Ae ä:ae Æ:AE æ:ae ÇĆČ:C çćč:c ĎĐÐ:D ďđð:d ÈÉÊËĒĘĚ:E èéêëēęě:e Ğ:G ğ:g ÌÍÎÏĪİ:I " +
-		"ìíîïīı:i Ł:L ł:l ÑŃŇ:N ñńň:n ÒÓÔÕŌŐØ:O òóôõōőø:o Ö:Oe ö:oe Œ:OE œ:oe Ř:R ř:r ŚŞŠȘ:S śşšș:s ß:ss ŤȚ:T ťț:t ÙÚÛŪŮŰ:U " +
+	return foldings("ÀÁÂÃÅĀĂĄ:A àáâãåāăą:a Ä:Ae ä:ae Æ:AE æ:ae ÇĆČ:C çćč:c ĎĐÐ:D ďđð:d ÈÉÊËĒĘĚ:E èéêëēęě:e Ğ:G ğ:g " +
+		"ÌÍÎÏĪİ:I " +
+		"ìíîïīı:i Ł:L ł:l ÑŃŇ:N ñńň:n ÒÓÔÕŌŐØ:O òóôõōőø:o Ö:Oe ö:oe Œ:OE œ:oe Ř:R ř:r ŚŞŠȘ:S śşšș:s ß:ss ŤȚ:T ťț:t " +
+		"ÙÚÛŪŮŰ:U " +
 		"ùúûūůű:u Ü:Ue ü:ue ÝŸ:Y ýÿ:y ŹŻŽ:Z źżž:z Þ:Th þ:th")
 })
 

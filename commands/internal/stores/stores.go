@@ -112,7 +112,8 @@ type Format struct {
 // Formats lists the formats.
 var Formats = []Format{
 	{Name: "pass", From: "the folder of a pass store", Folder: true, Program: "gpg", Package: "GnuPG", Read: readPass},
-	{Name: "gopass", From: "the folder of a gopass store", Folder: true, Program: "gpg", Package: "GnuPG", Read: readGopass},
+	{Name: "gopass", From: "the folder of a gopass store", Folder: true, Program: "gpg", Package: "GnuPG",
+		Read: readGopass},
 	{Name: "sops", From: "a file encrypted by sops", Program: "sops", Package: "sops", Read: readSops},
 	{Name: "bitwarden", From: "a JSON export, not encrypted", Read: readBitwarden},
 	{Name: "1password", From: "a CSV export, or op item get --format json", Read: readOnePassword},
