@@ -11,7 +11,6 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/bolt"
-	"ass/vault/internal/fault"
 )
 
 // About is what people say of a secret. Like paths, it is not encrypted. Nothing is decided on it: who may read a
@@ -22,7 +21,6 @@ type About struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`     // As in the hosted product.
 	ExpiresAt   *time.Time        `json:"expires_at,omitempty"`   // When it is worth nothing any more.
 	RotateEvery int64             `json:"rotate_every,omitempty"` // How often it should get another value, in seconds; 0 for no rule.
-	Canary      bool              `json:"canary,omitempty"`       // Whether nobody needs it, so that a read is a sign of a thief.
 	MovedFrom   string            `json:"moved_from,omitempty"`   // Path that it had before.
 }
 
@@ -46,7 +44,7 @@ func (x *About) clone() About {
 
 func (x About) isZero() bool {
 	return x.Description == "" && len(x.Tags) == 0 && len(x.Metadata) == 0 && x.ExpiresAt == nil && x.RotateEvery == 0 &&
-		!x.Canary && x.MovedFrom == ""
+		x.MovedFrom == ""
 }
 
 // check returns a [tokens.SyntaxError] if that may not be said of a secret.
@@ -97,7 +95,6 @@ func (x *About) changedBy(change func(*About)) (about *About, parts []string, er
 		"expires_at": was.ExpiresAt == now.ExpiresAt || was.ExpiresAt != nil && now.ExpiresAt != nil &&
 			was.ExpiresAt.Equal(*now.ExpiresAt),
 		"rotate_every": was.RotateEvery == now.RotateEvery,
-		"canary":       was.Canary == now.Canary,
 	} {
 		if !same {
 			parts = append(parts, part)
@@ -129,9 +126,6 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 		if now = head.secret(p); len(parts) == 0 {
 			return nil
 		}
-		if err := s.mayMark(was, head.About); err != nil {
-			return err
-		}
 		note := map[string]any{"parts": parts}
 		tier, err := s.tierToSign(t, p, head)
 		if err == nil {
@@ -143,14 +137,6 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 		return err
 	})
 	return now, parts, err
-}
-
-// mayMark refuses others than the owner to say that a secret is a canary, or that it is none: they could hide a read.
-func (s *Session) mayMark(was, now *About) error {
-	if s.isOwner() || was.clone().Canary == now.clone().Canary {
-		return nil
-	}
-	return fault.New(ErrDenied, "only the owner can say that a secret is a canary")
 }
 
 // Due is a secret about which somebody should do something.

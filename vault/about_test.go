@@ -94,7 +94,7 @@ func TestAboutIsKept(t *testing.T) {
 	}
 }
 
-// Who may write a secret may say what it is. Nobody else may, and only the owner says that it is a canary. A critical
+// Who may write a secret may say what it is. Nobody else may. A critical
 // one takes an approval, and a deleted one has no description to change.
 func TestWhoDescribes(t *testing.T) {
 	c := newCompany(t)
@@ -103,7 +103,6 @@ func TestWhoDescribes(t *testing.T) {
 		return err
 	}
 	text := func(a *About) { a.Description = "mine" }
-	canary := func(a *About) { a.Canary = !a.Canary }
 	for _, x := range []struct {
 		who, path string
 		change    func(*About)
@@ -114,7 +113,6 @@ func TestWhoDescribes(t *testing.T) {
 		{"deleter", "prod/app/DB", text, ErrDenied},
 		{"mallory", "prod/app/DB", text, ErrDenied},
 		{"mallory", "prod/mine/M", text, nil},
-		{"mallory", "prod/mine/M", canary, ErrDenied},
 		{"mallory", "prod/mine/CRIT", text, ErrApproval},
 		{"mallory's token", "prod/mine/M", func(a *About) { a.Tags = map[string]string{"a": "b"} }, nil},
 		{"writer", "prod/NONE", text, ErrNotFound},
@@ -123,20 +121,11 @@ func TestWhoDescribes(t *testing.T) {
 			if err := describe(s, x.path, x.change); !errors.Is(err, x.want) || x.want == nil && err != nil {
 				t.Errorf("%s describes %s: %v", x.who, x.path, err)
 			}
-			if x.want == ErrDenied && x.path == "prod/mine/M" {
-				_, _, err := s.Set(c.p(x.path), []byte("v"), SetOptions{About: x.change})
-				if !errors.Is(err, ErrDenied) {
-					t.Errorf("%s sets %s: %v", x.who, x.path, err)
-				}
-			}
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c.do(func(s *Session) {
-		if err := describe(s, "prod/mine/M", canary); err != nil {
-			t.Error(err)
-		}
 		if _, _, err := s.Delete(c.p("dev/K")); err != nil {
 			t.Fatal(err)
 		}
@@ -145,17 +134,6 @@ func TestWhoDescribes(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := c.honest("mallory", func(s *Session) { // what the owner marked stays marked
-		if err := describe(s, "prod/mine/M", canary); !errors.Is(err, ErrDenied) {
-			t.Error(err)
-		}
-		now, _, err := s.Set(c.p("prod/mine/M"), []byte("v"), SetOptions{})
-		if err != nil || !now.About.Canary {
-			t.Errorf("%+v, %v", now, err)
-		}
-	}); err != nil {
-		t.Fatal(err)
-	}
 	if found := c.problems(); found != "" {
 		t.Error(found)
 	}

@@ -23,6 +23,9 @@ type Query struct {
 	// error is [ErrConflict]: it is another log than the one that the receipt is from, or the entry was archived.
 	Before Receipt
 
+	// After is the number of an entry; only those behind it are asked for. 0 asks for all.
+	After uint64
+
 	// Maybe decides by a glance whether an entry can match, so that most entries need not be read as a whole. sure says
 	// that it does match. nil decides about no entry.
 	Maybe func(audit.Glance) (can, sure bool)
@@ -57,7 +60,7 @@ func (v *Vault) EachEntry(q Query, fn func(e Entry, size int) bool) (last Receip
 
 // CountEntries returns how many entries a query asks for. It does not read those of which a glance says enough.
 func (v *Vault) CountEntries(q Query) (n int, err error) {
-	if q.Match == nil && q.Before.Seq == 0 {
+	if q.Match == nil && q.Before.Seq == 0 && q.After == 0 {
 		return v.CountLog(nil)
 	}
 	err = v.walkLog(q, func(k, value []byte, sure bool) bool {
@@ -84,8 +87,11 @@ func (v *Vault) walkLog(q Query, fn func(k, value []byte, sure bool) bool) error
 			}
 		}
 		return b.WalkBackFrom(bucketAudit, before, func(k, value []byte) bool {
-			if audit.Seq(k) == 0 {
+			switch seq := audit.Seq(k); {
+			case seq == 0:
 				return true // the checkpoint, not an entry
+			case seq <= q.After:
+				return false
 			}
 			can, sure := q.can(value)
 			return !can || fn(k, value, sure)

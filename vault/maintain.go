@@ -137,6 +137,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	}
 	note := a.logged()
 	note["vault_before"] = s.v.ID()
+	hasCanaries := s.v.KnowsCanaries()
 	err = s.rewrite(&rewritePlan{
 		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, keys.NewRoot(keys.Random())},
 	})
@@ -151,6 +152,9 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 			return nil
 		})
 	})
+	if err == nil && hasCanaries { // this machine has seen nothing of the vault under its new id
+		_, err = s.Canaries(true)
+	}
 	if err != nil {
 		err = fault.New(ErrMaybeDone, "the vault has its new owner key, but then its agents could not be read: %v", err)
 	}

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/keys"
@@ -116,11 +114,7 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 		note["left_behind"] = gone
 	}
 	if !c.holds {
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return err
-		}
-		head = secretBody{ID: id.String(), Tier: max(c.tier, p.told.tiers[path.String()]), Type: DefaultType, CreatedAt: c.since}
+		head = secretBody{ID: newSecretID(), Tier: max(c.tier, p.told.tiers[path.String()]), Type: DefaultType, CreatedAt: c.since}
 		if told.there() {
 			head.DeletedTo = told.Earlier
 			if told.Deleted {

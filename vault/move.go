@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
@@ -98,6 +96,13 @@ func (s *Session) PlanMove(list []Move, o MoveOptions) (plan MovePlan, err error
 // Move does what [Session.PlanMove] planned: all of it or nothing. If the vault has changed since, so that the plan
 // would be another, the error is [ErrConflict].
 func (s *Session) Move(planned MovePlan) (done MovePlan, err error) {
+	if done, err = s.move(planned); err == nil {
+		s.noteMovedCanaries(done)
+	}
+	return done, err
+}
+
+func (s *Session) move(planned MovePlan) (done MovePlan, err error) {
 	list, o := planned.moves(), planned.Options
 	resource := ""
 	if len(list) > 0 {
@@ -412,11 +417,7 @@ func (m mover) one(w *moving) error {
 	head.Seq, head.Version, head.Last, head.DeletedTo, head.UpdatedAt = m.to.seq(), w.Version, 0, w.DeletedTo, m.to.now
 	said := head.About.clone()
 	if said.MovedFrom = w.From.String(); m.o.Copy {
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return err
-		}
-		head.ID, head.CreatedAt, said.MovedFrom = id.String(), m.to.now, ""
+		head.ID, head.CreatedAt, said.MovedFrom = m.next.newIDOf(m.s.isCanary(head.ID)), m.to.now, ""
 	}
 	if head.About = &said; said.isZero() {
 		head.About = nil

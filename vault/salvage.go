@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/disk"
@@ -443,12 +441,8 @@ func (w *salvage) mendHeads(b *builder) error {
 		f, k := paths[path], secretBucketKey(p)
 		head, holds := heads[path]
 		if !holds || f.highest > head.Version { // an older head does not count
-			id, err := uuid.NewRandom()
-			if err != nil {
-				return err
-			}
 			told := cmp.Or(w.told.records[path], &recordAt{})
-			head = secretBody{ID: id.String(), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
+			head = secretBody{ID: newSecretID(), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
 				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, told.Seq), DeletedTo: head.DeletedTo}
 			if told.Deleted {
 				head.DeletedAt = &b.t.now

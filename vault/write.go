@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
@@ -23,6 +21,8 @@ type SetOptions struct {
 	Rotate    bool        // the secret must exist, and the log records a rotation
 
 	About func(*About) // changes what is said of the secret; nil for no change
+
+	Canary *bool // whether the secret is a canary from now on, which only the owner decides; nil for no change
 }
 
 // Set stores a value as the next version of a secret. If the secret does not exist,
@@ -63,6 +63,9 @@ func (s *Session) Set(p tokens.Path, value []byte, o SetOptions) (now, before Se
 				return err
 			},
 		})
+	}
+	if err == nil && s.IsCanary(now) {
+		s.noteCanary(p)
 	}
 	return now, before, err
 }
@@ -132,11 +135,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if err != nil {
 			return w, err
 		}
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return w, err
-		}
-		head = secretBody{ID: id.String(), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
+		head = secretBody{ID: newSecretID(), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
 		if t.Format >= keys.Format2 {
 			head.Version = told.last // no number comes twice, after a purge neither
 		}
@@ -172,11 +171,12 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		head.Type = o.Type
 	}
 	if o.About != nil {
-		was := head.About
-		if head.About, _, err = was.changedBy(o.About); err == nil {
-			err = s.mayMark(was, head.About)
+		if head.About, _, err = head.About.changedBy(o.About); err != nil {
+			return w, err
 		}
-		if err != nil {
+	}
+	if o.Canary != nil {
+		if head.ID, err = s.markedID(head.ID, *o.Canary); err != nil {
 			return w, err
 		}
 	}

@@ -108,6 +108,11 @@ func TestVectors(t *testing.T) {
 	put("epoch wrap key of format 2", wrap[:])
 	put("epoch wrap context of format 2", wrapContext)
 	put("head context of format 2", e2.HeadContext())
+	canary := root.CanaryID(request)
+	got["canary id"] = canary.String()
+	canaryKey, canaryContext := root.CanaryWrap()
+	putKey("canary note key", canaryKey)
+	put("canary note context", canaryContext)
 	put("version context of format 2", e2.VersionContext(tier, path, version))
 	put("approval context of format 2", e2.DecisionContext(request, in.Text("agent id"), tier, path, version))
 
