@@ -21,7 +21,32 @@ type approvalsWatch struct {
 func (approvalsWatch) Help() string {
 	return `Prints the requests that wait, and then each new one, once. Ctrl-C ends it with 0. The
 programs that it starts run one after another; if one fails, a note says so, and the
-watch goes on. To decide: ass approvals`
+watch goes on. To decide: ass approvals
+
+It tells of reads of canaries in the same way: the newest one of each canary, and then each
+new one. The JSON is then {"canary": …}.`
+}
+
+// news is what a watch tells of: a request, or a read of a canary.
+type news struct {
+	request vault.Request
+	canary  *canaryNews // nil for a request
+}
+
+// what names it in a note.
+func (n news) what() string {
+	if n.canary != nil {
+		return "the read of " + n.canary.Path
+	}
+	return "request " + n.request.ID
+}
+
+// json is what programs get.
+func (n news) json() any {
+	if n.canary != nil {
+		return canaryResult{*n.canary}
+	}
+	return requestJSONOf(n.request)
 }
 
 func (c approvalsWatch) Run(a *app) error {
@@ -31,7 +56,7 @@ func (c approvalsWatch) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		after = append(after, newFollower(c.Exec, func(ctx context.Context, q vault.Request) error {
+		after = append(after, newFollower(c.Exec, func(ctx context.Context, q news) error {
 			return a.handTo(ctx, program, q)
 		}))
 	}
@@ -40,7 +65,7 @@ func (c approvalsWatch) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		after = append(after, newFollower(n.args[0], func(ctx context.Context, q vault.Request) error {
+		after = append(after, newFollower(n.args[0], func(ctx context.Context, q news) error {
 			return a.notify(ctx, n, q)
 		}))
 	}
@@ -66,9 +91,23 @@ func (a *app) watch(after []*follower) error {
 		cancel()
 		running.Wait()
 	}()
-	seen, began := map[string]bool{}, false
+	seen, began, heard := map[string]bool{}, false, uint64(0)
 	for {
-		fresh, err := a.unseen(seen)
+		var fresh []news
+		requests, err := a.unseen(seen)
+		for _, q := range requests {
+			fresh = append(fresh, news{request: q})
+		}
+		if err == nil {
+			var reads []canaryNews
+			var newest uint64
+			if reads, newest, err = a.unheard(heard, !began); err == nil {
+				heard = newest
+			}
+			for _, r := range reads {
+				fresh = append(fresh, news{canary: &r})
+			}
+		}
 		if began && (errors.Is(err, vault.ErrBusy) || errors.Is(err, os.ErrNotExist)) {
 			err = nil // another process has the vault, or is about to replace it
 		}
@@ -152,10 +191,18 @@ func (a *app) unseen(seen map[string]bool) (fresh []vault.Request, err error) {
 	return fresh, nil
 }
 
-// tell prints a request.
-func (a *app) tell(q vault.Request) error {
-	if a.JSON {
-		return errors.Join(a.out.json(requestJSONOf(q)), a.out.err)
+// tell prints a request, or a read of a canary.
+func (a *app) tell(n news) error {
+	q := n.request
+	switch c := n.canary; {
+	case a.JSON:
+		return errors.Join(a.out.json(n.json()), a.out.err)
+	case c != nil:
+		a.out.line("%s  %s  %s  %s  %s", a.clock(c.at), c.who(), c.Event, c.Path, a.out.colour(red, canaryMark))
+		if a.out.tty {
+			a.out.line("  what to do: ass leaks of %s", c.Path)
+		}
+		return a.out.err
 	}
 	about := []any{a.clock(q.CreatedAt), orElse(q.Name, q.Agent), wants(q), q.Path, q.Tier.String()}
 	switch {
@@ -179,26 +226,26 @@ func (a *app) tell(q vault.Request) error {
 	return a.out.err
 }
 
-// follower starts a program for one request after another, while the watch goes on.
+// follower starts a program for one piece of news after another, while the watch goes on.
 type follower struct {
 	name  string
-	queue chan vault.Request
-	start func(context.Context, vault.Request) error
+	queue chan news
+	start func(context.Context, news) error
 }
 
-// mostQueued is how many requests can wait for a program.
+// mostQueued is how much can wait for a program.
 const mostQueued = 1000
 
-func newFollower(name string, start func(context.Context, vault.Request) error) *follower {
-	return &follower{name: name, queue: make(chan vault.Request, mostQueued), start: start}
+func newFollower(name string, start func(context.Context, news) error) *follower {
+	return &follower{name: name, queue: make(chan news, mostQueued), start: start}
 }
 
-// take hands a request over, unless too many wait already.
-func (f *follower) take(q vault.Request, notes chan<- string) {
+// take hands news over, unless too much waits already.
+func (f *follower) take(q news, notes chan<- string) {
 	select {
 	case f.queue <- q:
 	default:
-		tellOn(notes, f.name+" is still busy, so it does not hear of request "+q.ID)
+		tellOn(notes, f.name+" is still busy, so it does not hear of "+q.what())
 	}
 }
 
@@ -209,7 +256,7 @@ func (f *follower) run(ctx context.Context, notes chan<- string) {
 			return
 		case q := <-f.queue:
 			if err := f.start(ctx, q); err != nil && ctx.Err() == nil {
-				tellOn(notes, f.name+" failed for request "+q.ID+": "+err.Error())
+				tellOn(notes, f.name+" failed for "+q.what()+": "+err.Error())
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (c auditShow) Help() string {
 on a terminal. A name stands for an agent that was revoked, too. What the owner did while
 the vault was unlocked counts as the owner's. If the owner's key opens without a passphrase,
 up to 1000 entries are verified before they are shown: each is signed by its author, in
-its place. Exit code 8 if one is not.`
+its place. Exit code 8 if one is not. Then, reads of canaries are marked, too.`
 }
 
 func (c auditShow) Run(a *app) error {
@@ -59,17 +59,17 @@ const pageBytes = 2 << 20
 
 // pages prints the newest entries, page by page. With --json, all pages are one document.
 func (c auditShow) pages(a *app, filter logFilter) error {
-	p := logPrinter{app: a}
+	h, err := a.find()
+	if err != nil {
+		return err
+	}
+	p := logPrinter{app: a, from: h}
 	var (
 		newest  vault.Receipt
 		query   vault.Query
 		total   int
 		checked vouching
 	)
-	h, err := a.find()
-	if err != nil {
-		return err
-	}
 	page := func(v *vault.Vault, s *vault.Session) (more bool, err error) {
 		if p.printed == 0 {
 			if err := filter.who(v, s, c.Agent); err != nil {
@@ -188,7 +188,7 @@ func (c auditShow) follow(a *app, filter logFilter) error {
 		told    bool // why nothing is verified
 		invalid int
 	)
-	p := logPrinter{app: a, lines: true}
+	p := logPrinter{app: a, lines: true, from: h}
 	show := func(v *vault.Vault, entries []vault.Entry) error {
 		if len(entries) == 0 {
 			return nil

@@ -59,9 +59,11 @@ var flagOnly = []flagOnlyGroup{
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
 		"format", "in", "out"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
-		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive"}},
+		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
+		"no-canary"}},
 	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
-		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect"}},
+		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect",
+		"check"}},
 	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }

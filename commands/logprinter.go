@@ -14,6 +14,9 @@ type logPrinter struct {
 	lines   bool // as JSON, one a line, instead of one document
 	printed int  // entries
 	known   map[string]vault.Actor
+
+	from     setup
+	canaries knownCanaries
 }
 
 // print prints the next entries, with the names of their actors.
@@ -21,6 +24,10 @@ func (p *logPrinter) print(v *vault.Vault, entries []vault.Entry) error {
 	if err := p.learn(v, entries); err != nil {
 		return err
 	}
+	if p.canaries == nil {
+		p.canaries = knownCanaries{}
+	}
+	p.canaries.lookUp(p.app, p.from, v, entries)
 	first := p.printed == 0
 	p.printed += len(entries)
 	if p.JSON {
@@ -40,6 +47,9 @@ func (p *logPrinter) print(v *vault.Vault, entries []vault.Entry) error {
 		}
 		id, name := p.actor(e)
 		rows[i] = []cell{{p.clock(e.CreatedAt), dim}, {e.Type, colour}, {resource(e.Event), ""}, {ids[id], dim}, {name, dim}}
+		if p.canaries.has(e.Event) {
+			rows[i] = append(rows[i], cell{canaryMark, red})
+		}
 	}
 	p.out.table(rows, whole, whole, paths, whole, paths)
 	return nil
@@ -88,7 +98,7 @@ func eventOf(e vault.Entry) eventJSON { return eventJSON{Seq: e.Seq, Event: e.Ev
 
 func (p *logPrinter) event(e vault.Entry) eventJSON {
 	x := p.known[e.ActorID]
-	return eventJSON{Seq: e.Seq, Event: e.Event, ActorName: x.Name, Unlocked: x.Unlock}
+	return eventJSON{Seq: e.Seq, Event: e.Event, ActorName: x.Name, Unlocked: x.Unlock, Canary: p.canaries.has(e.Event)}
 }
 
 // printJSON prints an event as a line, or as the next one of a document that begins with the first.

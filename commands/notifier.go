@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"ass/commands/internal/process"
-	"ass/vault"
 )
 
 // The programs that ass approvals watch starts. None is started by a shell, and none gets an agent's words in its
@@ -51,9 +50,9 @@ func (a *app) start(cmd *exec.Cmd, more ...string) error {
 	}
 }
 
-// handTo starts a program that gets a request as JSON on its stdin.
-func (a *app) handTo(ctx context.Context, program string, q vault.Request) error {
-	line, err := jsonLine(requestJSONOf(q))
+// handTo starts a program that gets news as JSON on its stdin.
+func (a *app) handTo(ctx context.Context, program string, n news) error {
+	line, err := jsonLine(n.json())
 	if err != nil {
 		return err
 	}
@@ -117,9 +116,9 @@ func (a *app) findNotifier() (notifier, error) {
 	return n, nil
 }
 
-// notify shows a request on the desktop. Others may see the screen, so it says who asks for what and no more: an agent
-// chooses the words of the reason.
-func (a *app) notify(ctx context.Context, n notifier, q vault.Request) error {
+// notify shows a request, or a read of a canary, on the desktop. Others may see the screen, so it says who asks for what and no
+// more: an agent chooses the words of the reason.
+func (a *app) notify(ctx context.Context, n notifier, what news) error {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -127,7 +126,11 @@ func (a *app) notify(ctx context.Context, n notifier, q vault.Request) error {
 	if err != nil {
 		return err
 	}
-	title := clean(orElse(q.Name, q.Agent)) + " asks for your approval"
-	args, env := n.give(title, fmt.Sprintf("%s\n%s", clean(q.Path.String()), q.ID))
+	q := what.request
+	title, body := clean(orElse(q.Name, q.Agent))+" asks for your approval", fmt.Sprintf("%s\n%s", clean(q.Path.String()), q.ID)
+	if c := what.canary; c != nil {
+		title, body = clean(c.who())+" reads a canary", fmt.Sprintf("%s\n%s", clean(c.Path), c.Event)
+	}
+	args, env := n.give(title, body)
 	return a.start(exec.CommandContext(ctx, program, slices.Concat(n.args[1:], args)...), env...)
 }

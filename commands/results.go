@@ -130,6 +130,9 @@ type (
 
 		// Unlocked says that the owner acted with the token of ass unlock.
 		Unlocked bool `json:"unlocked,omitempty"`
+
+		// Canary says that a canary was read, or that somebody tried. Only the owner can tell.
+		Canary bool `json:"canary,omitempty"`
 	}
 
 	logResult struct {
@@ -650,9 +653,16 @@ type (
 		Path         string       `json:"path"`
 		PendingCount *int         `json:"pending_approval_count,omitempty"` // for the owner
 		DueCount     *int         `json:"due_count,omitempty"`              // for the owner
+		CanaryCount  *int         `json:"canary_count,omitempty"`           // for the owner, if this machine knows of any
+		CanariesRead []canaryJSON `json:"canaries_read,omitempty"`
 		SecretCount  *int         `json:"secret_count,omitempty"`
 		SizeBytes    *int64       `json:"size_bytes,omitempty"`
 		Warnings     []string     `json:"warnings"`
+	}
+
+	// canaryResult is a read of a canary.
+	canaryResult struct {
+		Canary canaryNews `json:"canary"`
 	}
 
 	// shownRequestResult is shown before a decision.

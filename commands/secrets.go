@@ -238,6 +238,8 @@ type secretsSet struct {
 	asking
 	Type      string  `short:"t" help:"api_key, oauth_token, db_credential, ssh_key, certificate or custom; a new secret is custom." placeholder:"TYPE"`
 	IfVersion *uint64 `help:"Fail unless this version is the current one; 0 means that the secret must not exist." placeholder:"N"`
+	Canary    bool    `help:"Make it a canary: a secret that nobody needs, so that you hear of it if somebody reads it."`
+	NoCanary  bool    `name:"no-canary" help:"It is a canary no longer."`
 	newValue
 	describing
 }
@@ -248,7 +250,10 @@ func (c secretsSet) Help() string {
   printf %s "$KEY" | ass secrets set production/gemini/GEMINI_API_KEY
 
 On a terminal it is asked for. An argument is seen by other programs, and kept in
-the history of the shell.`
+the history of the shell.
+
+A canary looks like any other secret: only your key can tell. Its reading is marked in
+the log and in ass status, and ass approvals watch tells of it.`
 }
 
 func (c secretsSet) Run(a *app) error {
@@ -256,7 +261,14 @@ func (c secretsSet) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.store(a, c.Path, c.Value, vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion, About: about},
+	o := vault.SetOptions{Tier: c.Tier, Type: c.Type, IfVersion: c.IfVersion, About: about}
+	if c.Canary && c.NoCanary {
+		return usagef("--canary and --no-canary say the opposite of each other").hint("give one of them")
+	}
+	if c.Canary || c.NoCanary {
+		o.Canary = &c.Canary
+	}
+	return c.store(a, c.Path, c.Value, o,
 		"stored at")
 }
 

@@ -64,7 +64,7 @@ func results() map[string][]result {
 		"approvals":         {{nil, "nothing: it is for a terminal"}},
 		"approvals list":    {{requestsResult{}, "total is how many there are, if --limit leaves some out"}},
 		"approvals show":    one(requestJSON{}),
-		"approvals watch":   {{requestJSON{}, "one a line"}},
+		"approvals watch":   {{requestJSON{}, "one a line"}, {canaryResult{}, "one a line, for the read of a canary"}},
 		"approvals wait":    one(requestsResult{}),
 		"approvals approve": one(decidedResult{}),
 		"approvals deny":    one(decidedResult{}),

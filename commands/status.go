@@ -11,20 +11,32 @@ import (
 	"ass/vault/disk"
 )
 
-type statusCmd struct{}
+type statusCmd struct {
+	Check bool `help:"Look at all secrets and at the whole log for reads of canaries; exit code 9 if there is one."`
+}
 
 func (statusCmd) Help() string {
 	return `Shows where the vault is and every place that was looked in, whether it opens with
 the stored credential, and what should be mended. Asks for nothing, and logs nothing.
-Exit code 3 without a vault or a credential, 8 for a damaged one.`
+Exit code 3 without a vault or a credential, 8 for a damaged one.
+
+If this machine knows of canaries, status tells who read one (see ass secrets set
+--canary). With --check, it finds those that other machines made, too, and asks for the
+owner's passphrase if there is one.`
 }
 
-func (statusCmd) Run(a *app) error {
+func (c statusCmd) Run(a *app) error {
 	h, err := a.find()
 	if err != nil {
 		return err
 	}
-	st := status{app: a, setup: h}
+	st := status{app: a, setup: h, check: c.Check}
+	if c.Check {
+		err = st.mayCheck()
+	}
+	if err != nil {
+		return err
+	}
 	err = st.inspect()
 	if err != nil {
 		st.problem = err.Error()
@@ -35,6 +47,9 @@ func (statusCmd) Run(a *app) error {
 		}
 	} else {
 		st.print()
+	}
+	if err == nil && c.Check {
+		err = st.found()
 	}
 	return err
 }
@@ -47,6 +62,8 @@ type status struct {
 	ended    []string // ids of tokens
 	waiting  int      // requests, if the credential is the owner's
 	due      int      // secrets that have expired or should be rotated, if the credential is the owner's
+	check    bool     // look for reads of canaries everywhere, and fail if there are any
+	canaries canaryState
 	opens    string   // whether the credential opens it, in words
 	problem  string   // why the vault is not operational
 	faults   []string // of a vault that works all the same
@@ -92,8 +109,9 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	case st.cred.kind == "":
 		st.opens = "no credential"
 		return st.ready(st.setup)
-	case vault.IsLocked(st.cred.text):
+	case vault.IsLocked(st.cred.text) && !st.check:
 		st.opens = "not tried: the owner key has a passphrase"
+		st.canaries.locked = v.KnowsCanaries()
 		return nil
 	}
 	key, err := st.readKey(st.cred)
@@ -102,6 +120,10 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	}
 	if st.opens = "yes"; err != nil {
 		st.opens = "no"
+		return err
+	}
+	if st.cred.kind == ownerCredential && (st.check || v.KnowsCanaries()) {
+		err = st.canaries.find(key, v, st.check)
 	}
 	return err
 }
@@ -205,6 +227,7 @@ func (st *status) print() {
 					"secrets have expired or should be rotated") + ": ass secrets due", yellow}})
 			}
 		}
+		rows = append(rows, st.canaries.rows(st.app)...)
 		if n := len(st.ended); n > 0 && st.cred.kind == ownerCredential {
 			rows = append(rows, []cell{{"ended tokens", dim}, {fmt.Sprintf("%d; whoever kept the keys of one can still "+
 				"read what is written, until: ass vault rekey", n), ""}})
@@ -241,6 +264,7 @@ func (st *status) printJSON() error {
 		}
 		if st.cred.kind == ownerCredential {
 			v.PendingCount, v.DueCount = &st.waiting, &st.due
+			v.CanaryCount, v.CanariesRead = st.canaries.count, st.canaries.read
 		}
 	}
 	return st.out.json(statusResult{

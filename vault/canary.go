@@ -165,7 +165,7 @@ func (s *Session) lookAfter(note *canaryNote) (list []Canary, err error) {
 		_, err = s.v.EachEntry(Query{Maybe: func(g audit.Glance) (can, sure bool) {
 			return isReading(string(g.Type)), false
 		}, After: note.At}, func(e Entry, _ int) bool {
-			for _, item := range readIn(e.Event) {
+			for _, item := range Reading(e.Event) {
 				if w := at[item.Path]; w != nil && w.known.counts(item, e.CreatedAt, w.since) {
 					w.fresh = append(w.fresh, CanaryRead{e.Seq, e.Type, e.ActorID, e.CreatedAt})
 				}
@@ -223,11 +223,14 @@ func isReading(event string) bool {
 	return strings.HasPrefix(event, audit.SecretRead) || event == audit.ApprovalRequested
 }
 
-// readIn returns the secrets that somebody read, by an event, or wanted to. The version is 0 where the event names none.
-func readIn(e audit.Event) []audit.Item {
+// Reading returns the secrets that somebody read or wanted to read, according to an event. The version is 0 where the event
+// names none, because the read was refused.
+func Reading(e audit.Event) []audit.Item {
 	switch e.Type {
 	case audit.SecretRead:
 		return e.Secrets()
+	case audit.SecretRead + audit.Denied:
+		return []audit.Item{{Path: e.ResourceID}}
 	case audit.ApprovalRequested:
 		if action, _ := e.Metadata["action"].(string); action != RequestRead {
 			return nil
@@ -235,7 +238,23 @@ func readIn(e audit.Event) []audit.Item {
 		path, _ := e.Metadata["path"].(string)
 		return []audit.Item{{Path: path}}
 	}
-	return []audit.Item{{Path: e.ResourceID}}
+	return nil
+}
+
+// CanariesAmong returns those paths at which there is a canary, deleted or not. It finds none without the owner's key.
+func (s *Session) CanariesAmong(paths []tokens.Path) (found []tokens.Path, err error) {
+	if s.root == nil {
+		return nil, nil
+	}
+	err = s.view(func(t *tx) error {
+		for _, p := range paths {
+			if head, err := t.secretHead(p); err == nil && s.isCanary(head.ID) {
+				found = append(found, p)
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // canaryNote is what this machine remembers of the canaries of a vault, so that nobody has to look at all secrets and at the
