@@ -51,6 +51,7 @@ type CLI struct {
 	Approvals approvalsGroup `cmd:"" help:"Decide what agents ask for." group:"agents"`
 	MCP       mcpGroup       `cmd:"" name:"mcp" help:"Serve an AI agent over the Model Context Protocol." group:"agents"`
 	Request   requestCmd     `cmd:"" help:"Ask a human to store a secret that is not there yet." group:"agents"`
+	Leaks     leaksGroup     `cmd:"" help:"Find what leaked, and what to do about it." group:"audit"`
 	Explain   explainCmd     `cmd:"" help:"Say who can open a secret, or what an agent can open." group:"agents"`
 
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`

@@ -99,7 +99,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		{"tokens", "list"}, {"tokens", "issue", "--scopes", "secrets:read:staging/*"}, {"tokens", "revoke", tokenID,
 			"--force"},
 		{"approvals", "list"}, {"approvals", "approve", ask, "--force"}, {"approvals", "deny", ask, "--reason", "no"},
-		{"explain", "production/K03"}, {"audit"}, {"audit", "verify"},
+		{"explain", "production/K03"}, {"leaks", "of", "production/K03"}, {"status", "--check"}, {"audit"}, {"audit", "verify"},
 		{"vault", "info"}, {"vault", "check"}, {"vault", "compact"}, {"vault", "rekey", "--force"},
 		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
 		{"vault", "salvage", h.vault, "new.db"},

@@ -22,6 +22,7 @@ type choosing struct {
 	OlderThan string   `name:"older-than" help:"Only secrets whose value is older (90d, 3mo), or from before a date." placeholder:"TIME"`
 	Expiring  string   `help:"Only secrets that expire or are to be rotated within this time (14d)." placeholder:"TIME"`
 	WrittenBy string   `name:"written-by" help:"Only secrets whose value this agent or token wrote, by name or id; owner for the owner." placeholder:"NAME"`
+	Canary    bool     `help:"Only canaries, which the owner alone can tell."`
 	Sort      string   `help:"Order by path (if omitted), updated, created, type, tier or due." placeholder:"BY"`
 }
 
@@ -65,13 +66,17 @@ func (c choosing) read(now time.Time) (s sieve, err error) {
 // none reports whether no flag is given.
 func (c choosing) none() bool {
 	return c.Type == "" && c.Tier == "" && len(c.Tag) == 0 && c.OlderThan == "" && c.Expiring == "" && c.WrittenBy == "" &&
-		c.Sort == ""
+		!c.Canary && c.Sort == ""
 }
 
 // choose filters and orders a list.
 func (c sieve) choose(a *app, s *vault.Session, list []vault.Secret) ([]vault.Due, error) {
+	if c.Canary && s.ID() != audit.Owner {
+		return nil, errorf(vault.ErrDenied, "only the owner can tell which secrets are canaries, and this is %s", s.Who()).
+			hint("run it with the owner's key")
+	}
 	list = slices.DeleteFunc(list, func(x vault.Secret) bool {
-		return c.Type != "" && x.Type != c.Type || c.tier != 0 && x.Tier != c.tier || !hasTags(x, c.Tag)
+		return c.Canary && !s.IsCanary(x) || c.Type != "" && x.Type != c.Type || c.tier != 0 && x.Tier != c.tier || !hasTags(x, c.Tag)
 	})
 	if c.OlderThan != "" || c.WrittenBy != "" {
 		var err error

@@ -184,6 +184,7 @@ func TestResults(t *testing.T) {
 		t.Fatal(last, err)
 	}
 	do("explain", "a/S")
+	do("leaks of", "a/S")
 	do("explain", "--agent "+agent)
 	for _, q := range requests.Items {
 		if q.Path == "a/S" {

@@ -47,6 +47,7 @@ func results() map[string][]result {
 		"secrets mv":        one(movedResult{}),
 		"secrets cp":        one(movedResult{}),
 		"secrets purge":     one(purgeResult{}),
+		"leaks of":          one(leakedResult{}),
 		"env import":        {{importResult{}, "references are the keys whose values have ${NAME} in them, acting those that act on the program that gets them"}},
 		"import":            one(storeImportResult{}),
 		"env export":        {{exportResult{}, "with --output"}, {nil, "without --output, the file itself"}, left},

@@ -293,6 +293,7 @@ func (m memory) canaries(root *keys.Root) (note canaryNote) {
 	}
 	k, ctx := root.CanaryWrap()
 	plain, err := keys.Open(k, ctx, sealed)
+	defer clear(plain)
 	if err != nil || json.Unmarshal(plain, &note) != nil {
 		return canaryNote{}
 	}

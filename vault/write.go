@@ -177,7 +177,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 	}
 	if o.Canary != nil {
 		if head.ID, err = s.markedID(head.ID, *o.Canary); err != nil {
-			return w, err
+			return w, &refusal{err, o.event(), p.String(), "owner"}
 		}
 	}
 	if n := max(head.Version, head.Last); n >= maxVersion {
