@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -146,9 +145,8 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 			return err
 		}
 		for id = ""; id == "" || taken[id]; {
-			var random [4]byte
-			rand.Read(random[:])
-			id = tokens.AgentIDPrefix + hex.EncodeToString(random[:])
+			random := t.newID()
+			id = tokens.AgentIDPrefix + hex.EncodeToString(random[:4])
 		}
 		body = agentBody{
 			Seq: t.seq(), Name: spec.Name, Description: spec.Description, Namespaces: []string{},

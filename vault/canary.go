@@ -42,8 +42,6 @@ type CanaryRead struct {
 // MaxCanaryReads is how many reads of one canary are listed.
 const MaxCanaryReads = 100
 
-func newSecretID() string { return uuid.NewString() }
-
 // IsCanary reports whether a secret is a canary. It reports false to all but the owner, who alone can tell.
 func (s *Session) IsCanary(secret Secret) bool { return s.isCanary(secret.ID) }
 
@@ -56,15 +54,16 @@ func (s *Session) isCanary(id string) bool {
 }
 
 // newIDOf returns a new id of a secret, which says whether it is a canary.
-func (s *Session) newIDOf(canary bool) string {
-	if !canary {
-		return newSecretID()
+func (t *tx) newIDOf(canary bool) string {
+	id := t.newID()
+	if canary {
+		id = t.root.CanaryID(id)
 	}
-	return s.root.CanaryID(uuid.New()).String()
+	return id.String()
 }
 
 // markedID returns the id of a secret that is a canary or none from now on.
-func (s *Session) markedID(id string, canary bool) (string, error) {
+func (s *Session) markedID(t *tx, id string, canary bool) (string, error) {
 	if s.root == nil {
 		return "", fault.New(ErrDenied, "only the owner can say whether a secret is a canary, and this is %s", s.Who()).
 			Hint("run it with the owner's key")
@@ -72,7 +71,7 @@ func (s *Session) markedID(id string, canary bool) (string, error) {
 	if s.isCanary(id) == canary {
 		return id, nil
 	}
-	return s.newIDOf(canary), nil
+	return t.newIDOf(canary), nil
 }
 
 // Canaries lists the canaries in the order of their paths, for the owner alone. It finds those that this machine knows of: they

@@ -347,7 +347,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 				c.head.Tier = max(c.head.Tier, p.tier[c.path])
 				c.head.Seq = now(c.head.Seq)
 				if p.owner != nil && s.isCanary(c.head.ID) {
-					c.head.ID = next.newIDOf(true)
+					c.head.ID = w.t.newIDOf(true)
 				}
 				if last := p.lastOf(c.path); into.Format >= keys.Format2 && last > c.head.Version {
 					c.head.Last = last

@@ -114,7 +114,7 @@ func (p *rewritePlan) mendSecret(next *Session, t *tx, path tokens.Path, c *secr
 		note["left_behind"] = gone
 	}
 	if !c.holds {
-		head = secretBody{ID: newSecretID(), Tier: max(c.tier, p.told.tiers[path.String()]), Type: DefaultType, CreatedAt: c.since}
+		head = secretBody{ID: t.newIDOf(false), Tier: max(c.tier, p.told.tiers[path.String()]), Type: DefaultType, CreatedAt: c.since}
 		if told.there() {
 			head.DeletedTo = told.Earlier
 			if told.Deleted {

@@ -417,7 +417,7 @@ func (m mover) one(w *moving) error {
 	head.Seq, head.Version, head.Last, head.DeletedTo, head.UpdatedAt = m.to.seq(), w.Version, 0, w.DeletedTo, m.to.now
 	said := head.About.clone()
 	if said.MovedFrom = w.From.String(); m.o.Copy {
-		head.ID, head.CreatedAt, said.MovedFrom = m.next.newIDOf(m.s.isCanary(head.ID)), m.to.now, ""
+		head.ID, head.CreatedAt, said.MovedFrom = m.to.newIDOf(m.s.isCanary(head.ID)), m.to.now, ""
 	}
 	if head.About = &said; said.isZero() {
 		head.About = nil

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -340,14 +339,14 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 	if !room {
 		return q, false, errNoRoom
 	}
+	nonce := t.newID() // what makes the id of the request, a hash of this body, another each time
 	body := requestBody{
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
-		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: make([]byte, 16),
+		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: nonce[:],
 	}
 	if err := checkReason(body.Reason); err != nil {
 		return q, false, err
 	}
-	rand.Read(body.Nonce)
 	b, err := json.Marshal(body)
 	if err != nil {
 		return q, false, err

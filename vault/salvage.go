@@ -442,7 +442,7 @@ func (w *salvage) mendHeads(b *builder) error {
 		head, holds := heads[path]
 		if !holds || f.highest > head.Version { // an older head does not count
 			told := cmp.Or(w.told.records[path], &recordAt{})
-			head = secretBody{ID: newSecretID(), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
+			head = secretBody{ID: b.t.newIDOf(false), Version: max(f.highest, told.Version), Tier: max(f.tier, told.Tier), Type: DefaultType,
 				CreatedAt: b.t.now, UpdatedAt: b.t.now, Seq: max(f.seq, told.Seq), DeletedTo: head.DeletedTo}
 			if told.Deleted {
 				head.DeletedAt = &b.t.now

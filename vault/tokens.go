@@ -74,18 +74,15 @@ func (s *Session) IssueToken(spec TokenSpec) (Issued, error) {
 		if err := s.mayIssue(t, spec); err != nil {
 			return err
 		}
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return err
-		}
 		now := t.now.Truncate(time.Second)
 		c := tokens.Claims{
-			Vault: t.Epoch.Vault, Issuer: s.by.id, ID: id.String(), Issued: now, Expires: now.Add(spec.TTL),
+			Vault: t.Epoch.Vault, Issuer: s.by.id, ID: t.newID().String(), Issued: now, Expires: now.Add(spec.TTL),
 			Scopes: spec.Scopes, Uses: spec.Uses, IPs: spec.IPs,
 		}
 		if spec.Tier > tokens.Standard {
 			c.Tier = spec.Tier
 		}
+		var err error
 		if issued, err = s.issue(t, c); err != nil {
 			return err
 		}

@@ -62,6 +62,17 @@ type tx struct {
 	logPlace audit.Place       // where the entries belong
 	instead  func(audit.Event) // gets the entries in place of the log; see readUnlogged
 	walked   walked            // sums of what is walked through; nil if nobody asks for them
+	ids      func() [16]byte   // see Options.IDs
+}
+
+// newID makes an id: a UUID of version 4 (RFC 9562).
+func (t *tx) newID() uuid.UUID {
+	if t.ids == nil {
+		return uuid.New()
+	}
+	id := uuid.UUID(t.ids())
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
 }
 
 // view runs fn on the vault and keeps no changes.
@@ -127,7 +138,7 @@ func (s *Session) newTx(b *bolt.Tx) *tx {
 	return &tx{
 		hasher: s.newHasher(), b: b, by: s.by, root: s.root, now: s.v.opts.Now().UTC().Truncate(time.Millisecond),
 		logPlace: s.logPlace(audit.Entry{Format: s.epoch.Format}, s.epoch.N),
-		author:   s.author, signers: map[string]signer{}, sums: map[string]string{},
+		ids:      s.v.opts.IDs, author: s.author, signers: map[string]signer{}, sums: map[string]string{},
 	}
 }
 
@@ -222,11 +233,7 @@ func (t *tx) logEvent(ev audit.Event) error {
 
 // append appends an entry to the log.
 func (t *tx) append(ev audit.Event) error {
-	id, err := uuid.NewRandom()
-	if err != nil {
-		return err
-	}
-	ev.ID, ev.ActorID, ev.ActorType, ev.CreatedAt = id.String(), t.by.id, t.by.kind, t.now
+	ev.ID, ev.ActorID, ev.ActorType, ev.CreatedAt = t.newID().String(), t.by.id, t.by.kind, t.now
 	body, err := ev.Encode()
 	if err == nil && t.lists() && len(body) > audit.MaxRead {
 		err = fmt.Errorf("the log entry %s would have %d bytes, which no reader takes", ev.Type, len(body))

@@ -61,6 +61,11 @@ type Options struct {
 	// cut can destroy all of it. What a process writes, the next one reads all the same.
 	Throwaway bool
 
+	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones
+	// each time. Keys never come from it. No two of its results may be the same; the version and the variant of a UUID
+	// are set in them. It must be safe for concurrent use.
+	IDs func() [16]byte
+
 	// Reason is stored with each request that the session makes.
 	Reason string
 

@@ -135,7 +135,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		if err != nil {
 			return w, err
 		}
-		head = secretBody{ID: newSecretID(), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
+		head = secretBody{ID: t.newIDOf(false), Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now}
 		if t.Format >= keys.Format2 {
 			head.Version = told.last // no number comes twice, after a purge neither
 		}
@@ -176,7 +176,7 @@ func (s *Session) planWrite(t *tx, p tokens.Path, o SetOptions) (write, error) {
 		}
 	}
 	if o.Canary != nil {
-		if head.ID, err = s.markedID(head.ID, *o.Canary); err != nil {
+		if head.ID, err = s.markedID(t, head.ID, *o.Canary); err != nil {
 			return w, &refusal{err, o.event(), p.String(), "owner"}
 		}
 	}
