@@ -117,7 +117,11 @@ func (c auditShow) pages(a *app, filter logFilter) error {
 		}
 	}
 	if a.JSON {
-		if err := p.end(logResult{Total: total, Page: 1, Limit: c.Limit, Receipt: newest.String(), Verified: checked.holds()}); err != nil {
+		receipt := newest.String()
+		if a.ids != nil {
+			receipt = ""
+		}
+		if err := p.end(logResult{Total: total, Page: 1, Limit: c.Limit, Receipt: receipt, Verified: checked.holds()}); err != nil {
 			return err
 		}
 	} else {

@@ -97,6 +97,10 @@ type Program struct {
 	// of an unsynced vault takes a fraction of a millisecond.
 	Throwaway bool
 
+	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones each
+	// time; keys never come from it. What depends on keys is then left out of what ass audit prints. See [vault.Options].
+	IDs func() [16]byte
+
 	// Errors gets the error with which a run ends, as JSON; nil for Stderr. The program that ass run
 	// starts writes to Stderr too, and could write what looks like an error of ass.
 	Errors io.Writer
@@ -134,7 +138,8 @@ func (p Program) Run(args []string) (exit int) {
 	}
 	w := newWorld(p.Env, p.Dir)
 	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now,
-		process: p.process, keepGC: !p.process, confined: p.Confined, throwaway: p.Throwaway, errors: p.Errors}
+		process: p.process, keepGC: !p.process, confined: p.Confined, throwaway: p.Throwaway, errors: p.Errors,
+		ids: p.IDs}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -177,6 +182,7 @@ type app struct {
 	process   bool // started by Main
 	confined  bool
 	throwaway bool
+	ids       func() [16]byte
 	errors    io.Writer // nil: out.errw
 
 	change   string // see changed

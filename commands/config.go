@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,19 +157,28 @@ func (c *config) save() error {
 		}
 		return nil
 	}
-	b, err := json.MarshalIndent(c, "", "  ")
+	b, err := c.encode()
 	if err != nil {
 		return err
 	}
-	return withRoom(c.unfinished.Replace(c.path, append(b, '\n')))
+	return withRoom(c.unfinished.Replace(c.path, b))
 }
 
-// StoreOwner writes a config file to path. Its default profile holds the owner key id
+func (c *config) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(c, "", "  ")
+	return append(b, '\n'), err
+}
+
+// StoreOwner writes a config file to path, and does not sync it. Its default profile holds the owner key id
 // for the vault with the id vaultID. StoreOwner returns the error of writing the file.
 // Package asstest uses it; people run ass login.
 func StoreOwner(path string, id *vault.Identity, vaultID string) error {
 	p := &profile{Credential: ownerCredential, Key: id.Text(), Kept: true, Vault: vaultID}
-	return (&config{Version: 1, Profiles: map[string]*profile{defaultProfile: p}, path: path}).save()
+	b, err := (&config{Version: 1, Profiles: map[string]*profile{defaultProfile: p}}).encode()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o600)
 }
 
 // names lists the profiles.

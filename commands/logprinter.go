@@ -98,6 +98,10 @@ func eventOf(e vault.Entry) eventJSON { return eventJSON{Seq: e.Seq, Event: e.Ev
 
 func (p *logPrinter) event(e vault.Entry) eventJSON {
 	x := p.known[e.ActorID]
+	if p.ids != nil { // the rest is the same each time
+		e.Roots = nil
+		delete(e.Metadata, "epoch_id")
+	}
 	return eventJSON{Seq: e.Seq, Event: e.Event, ActorName: x.Name, Unlocked: x.Unlock, Canary: p.canaries.has(e.Event)}
 }
 

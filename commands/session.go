@@ -39,6 +39,7 @@ func (a *app) options() vault.Options {
 		Reason:      a.reason,
 		Addresses:   addresses,
 		Throwaway:   a.throwaway,
+		IDs:         a.ids,
 	}
 	if dir, err := a.stateDir(); err == nil {
 		o.MemoryDir = filepath.Join(dir, "seen")

@@ -49,7 +49,7 @@ func (v *Vault) ReserveUsed() bool { return v.reserveUsed }
 // under the lock, after a change. If it fails, there is none.
 func (v *Vault) keepReserve() {
 	reserve := v.path + reserveSuffix
-	if _, err := os.Lstat(reserve); v.reserveUsed || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(reserve); v.opts.Throwaway || v.reserveUsed || !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if free, err := disk.Free(reserve); err == nil && free > 8*reserveBytes {

@@ -11,18 +11,40 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	later := func() time.Time { return time.Now().Add(2 * time.Hour) }
+	later := func() time.Time { return asstest.Begin.Add(2 * time.Hour) }
 	testscript.Main(m, map[string]func(){
-		"ass":       commands.Main,
+		"ass":       asstest.Main,
 		"ass-later": commands.Program{Now: later}.Main, // the clock comes from Go, never from the environment
 	})
 }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  "testdata/script",
+		Cmds: asstest.Cmds(),
 		Setup: func(env *testscript.Env) error {
-			return asstest.Setup(env, map[string]string{"prod/API_KEY": "s3cret"})
+			return asstest.Setup(env, asstest.Secrets{"prod/API_KEY": "s3cret"},
+				asstest.Agent{Name: "worker", Scopes: []string{"secrets:read:prod/*"}})
 		},
 	})
+}
+
+// Two vaults at the same time, in one process.
+func TestInGo(t *testing.T) {
+	for _, name := range []string{"one", "two"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := asstest.New(t, asstest.Secrets{"prod/API_KEY": name})
+			worker := v.Agent(t, "worker", "secrets:read:prod/*")
+			if got := worker.Get(t, "prod/API_KEY"); got != name {
+				t.Errorf("%q", got)
+			}
+			if r := worker.Run(t, "secrets", "set", "prod/API_KEY", "x"); r.Exit != 5 {
+				t.Errorf("%+v", r)
+			}
+			if n := len(v.Events(t)); n != 5 {
+				t.Errorf("%d entries", n)
+			}
+		})
+	}
 }
