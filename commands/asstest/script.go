@@ -31,7 +31,8 @@ func Main() {
 //	ass-as NAME         from now on, act as an agent of Setup or of ass-agent, or as the owner
 //	ass-agent NAME SCOPE...
 //	                    register an agent
-//	ass-approve [ID...] approve, as the owner, the requests that wait, or these
+//	ass-approve [ID...|last]
+//	                    approve, as the owner, the requests that wait, or these, or the newest one
 //	ass-clock +2h       move the clock of ass
 //	ass-exit N ARG...   run ass; its exit code must be N
 //

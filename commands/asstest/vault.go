@@ -130,7 +130,8 @@ func (a *Actor) Token(t testing.TB, scopes ...string) *Actor {
 	}}
 }
 
-// Approve approves requests, by their ids; without ids, all that wait. It returns the ids of those that it approved.
+// Approve approves requests, by their ids, or "last" for the newest one; without ids, all that wait. It returns the ids of
+// those that it approved.
 func (v *Vault) Approve(t testing.TB, ids ...string) (approved []string) {
 	t.Helper()
 	must(t, "approve", v.act(func(s *vault.Session) (err error) {
@@ -145,9 +146,12 @@ func approve(s *vault.Session, ids []string) (approved []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := slices.DeleteFunc(all, func(q vault.Request) bool {
-		return q.Status != vault.Pending || len(ids) > 0 && !slices.Contains(ids, q.ID)
-	})
+	all = slices.DeleteFunc(all, func(q vault.Request) bool { return q.Status != vault.Pending })
+	if i := slices.Index(ids, "last"); i >= 0 && len(all) > 0 {
+		ids = slices.Clone(ids)
+		ids[i] = all[len(all)-1].ID
+	}
+	chosen := slices.DeleteFunc(all, func(q vault.Request) bool { return len(ids) > 0 && !slices.Contains(ids, q.ID) })
 	if len(chosen) < max(1, len(ids)) {
 		return nil, fmt.Errorf("%d of the requests wait: %s", len(chosen), strings.Join(ids, ", "))
 	}
