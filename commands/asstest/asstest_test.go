@@ -134,6 +134,32 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// The newest request is the last one, though the clock stands still.
+func TestApproveLast(t *testing.T) {
+	t.Parallel()
+	var secrets []Content
+	for i := range 8 {
+		secrets = append(secrets, Secret{Path: fmt.Sprint("prod/S", i), Values: []string{"hunter2"}, Tier: "sensitive"})
+	}
+	v := New(t, nil, secrets...)
+	worker := v.Agent(t, "worker", "secrets:read:prod/*")
+	for i := range 8 {
+		worker.Run(t, "secrets", "get", fmt.Sprint("prod/S", i))
+	}
+	for i := 7; i >= 0; i-- {
+		v.Approve(t, "last")
+		for n := range 8 {
+			want := 6
+			if n >= i {
+				want = 0
+			}
+			if r := worker.Run(t, "secrets", "get", fmt.Sprint("prod/S", n)); r.Exit != want {
+				t.Errorf("S%d is approved, and to read S%d ends with %d", i, n, r.Exit)
+			}
+		}
+	}
+}
+
 // failing notes how a test would have failed.
 type failing struct {
 	testing.TB

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ass/audit"
 	"ass/commands"
 	"ass/tokens"
 	"ass/vault"
@@ -147,9 +148,16 @@ func approve(s *vault.Session, ids []string) (approved []string, err error) {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(q vault.Request) bool { return q.Status != vault.Pending })
-	if i := slices.Index(ids, "last"); i >= 0 && len(all) > 0 {
-		ids = slices.Clone(ids)
-		ids[i] = all[len(all)-1].ID
+	if i := slices.Index(ids, "last"); i >= 0 { // by the log: the clock stands still, so times do not tell
+		newest, err := s.Log(1, func(e audit.Event) bool {
+			return e.Type == audit.ApprovalRequested && slices.ContainsFunc(all, func(q vault.Request) bool { return q.ID == e.ResourceID })
+		})
+		if err != nil {
+			return nil, err
+		}
+		if ids = slices.Clone(ids); len(newest) > 0 {
+			ids[i] = newest[0].ResourceID
+		}
 	}
 	chosen := slices.DeleteFunc(all, func(q vault.Request) bool { return len(ids) > 0 && !slices.Contains(ids, q.ID) })
 	if len(chosen) < max(1, len(ids)) {
