@@ -357,12 +357,16 @@ func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	})
 	// Most transactions have one batch, for which no other goroutine is worth its start.
 	const alone = batchSize
+	put := t.b.Put
+	if len(list) > alone {
+		put = t.b.PutInOrder
+	}
 	write := func(g *signedGroup) error {
 		roots = append(roots, base64.StdEncoding.EncodeToString(g.root[:]))
 		for _, r := range g.list {
 			t.head.digest.add(r.term)
 			t.head.count++
-			if err := t.b.Put(r.bucket, r.key, r.value); err != nil {
+			if err := put(r.bucket, r.key, r.value); err != nil {
 				return err
 			}
 		}

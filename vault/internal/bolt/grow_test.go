@@ -49,7 +49,7 @@ func TestGrow(t *testing.T) {
 	}
 }
 
-// A new file, and what is appended, has as many records in a page as fit.
+// A new file, and what is appended or comes in order, has as many records in a page as fit.
 func TestPagesAreFull(t *testing.T) {
 	const n, size = 600, 630 // six of these take 3,900 of the 4,096 bytes
 	put := func(put func(bucket string, k, v []byte) error) error {
@@ -60,21 +60,26 @@ func TestPagesAreFull(t *testing.T) {
 		}
 		return nil
 	}
-	built, appended := newFile(t), newFile(t)
+	built, appended, between := newFile(t), newFile(t), newFile(t)
 	if err := os.Truncate(built, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := Build(built, []string{"x"}, func(b *Builder) error { return put(b.Tx.Put) }); err != nil {
 		t.Fatal(err)
 	}
-	st, err := Open(appended, false)
-	if err == nil {
-		err = errors.Join(st.Update(func(b *Tx) error { return put(b.Append) }), st.Close())
+	fill := func(path string, by func(*Tx) error) {
+		t.Helper()
+		st, err := Open(path, false)
+		if err == nil {
+			err = errors.Join(st.Update(by), st.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, path := range map[string]string{"built": built, "appended": appended} {
+	fill(appended, func(b *Tx) error { return put(b.Append) })
+	fill(between, func(b *Tx) error { return put(b.PutInOrder) }) // before the key that is there
+	for what, path := range map[string]string{"built": built, "appended": appended, "in order": between} {
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
