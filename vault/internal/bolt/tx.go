@@ -15,6 +15,28 @@ type Tx struct {
 	b     *bbolt.Tx
 	pages *tree // as last committed; nil in a file that is being built
 	path  string
+	gaps  map[string]gap // by bucket: the one that was found last, unless the bucket has changed since
+}
+
+// gap says that a bucket has no key between two. Many keys that are not there are asked for in order, and most of them
+// are in one gap.
+type gap struct {
+	from, until []byte // there is none from the one to before the other; until is nil for the end of the bucket
+	last, value []byte // the key before from; nil if it was not looked for
+}
+
+// has reports whether k is surely not there.
+func (g gap) has(k []byte) bool {
+	return g.from != nil && bytes.Compare(g.from, k) <= 0 && (g.until == nil || bytes.Compare(k, g.until) < 0)
+}
+
+// found notes a gap.
+func (t *Tx) found(bucket string, g gap) {
+	if t.gaps == nil {
+		t.gaps = map[string]gap{}
+	}
+	g.from, g.until = bytes.Clone(g.from), bytes.Clone(g.until)
+	t.gaps[bucket] = g
 }
 
 // Path returns the path of the file.
@@ -51,20 +73,26 @@ func (t *Tx) Buckets() (names []string, err error) {
 // checks the next page: the page above says where that one begins, and so on which of the
 // two pages k would be.
 func (t *Tx) Get(bucket string, k []byte) ([]byte, error) {
+	if t.gaps[bucket].has(k) {
+		return nil, nil
+	}
 	from, err := t.at(bucket, k)
 	if err != nil {
 		return nil, err
 	}
 	v := from.Get(k)
-	if v == nil {
-		_, err = t.pages.leafAndNeighbour(bucket, k, 1)
+	if v != nil || t.pages == nil {
+		return v, nil
 	}
-	if v == nil && err == nil && t.pages != nil && t.pages.nested > 0 { // a record that was made a bucket is not absent
-		if at, _ := from.Cursor().Seek(k); bytes.Equal(at, k) {
-			err = t.pages.bad("a bucket is in the place of a record")
-		}
+	if _, err = t.pages.leafAndNeighbour(bucket, k, 1); err != nil {
+		return nil, err
 	}
-	return v, err
+	next, _ := from.Cursor().Seek(k)
+	if bytes.Equal(next, k) { // a record that was made a bucket is not absent
+		return nil, t.pages.bad("a bucket is in the place of a record")
+	}
+	t.found(bucket, gap{from: k, until: next})
+	return nil, nil
 }
 
 // Put stores a value.
@@ -73,6 +101,7 @@ func (t *Tx) Put(bucket string, k, v []byte) error {
 	if err != nil {
 		return err
 	}
+	delete(t.gaps, bucket)
 	if t.pages == nil { // a new file, filled in order
 		into.FillPercent = dense
 	}
@@ -86,6 +115,7 @@ func (t *Tx) Append(bucket string, k, v []byte) error {
 	if err != nil {
 		return err
 	}
+	delete(t.gaps, bucket)
 	into.FillPercent = dense
 	return into.Put(k, v)
 }
@@ -106,6 +136,7 @@ func (t *Tx) Delete(bucket string, k []byte) error {
 	if err != nil {
 		return err
 	}
+	delete(t.gaps, bucket)
 	return from.Delete(k)
 }
 
@@ -124,6 +155,9 @@ func (t *Tx) Last(bucket string) (k, v []byte, err error) {
 
 // LastBefore returns the last key of a bucket that comes before end, with its value; nil if there is none.
 func (t *Tx) LastBefore(bucket string, end []byte) (k, v []byte, err error) {
+	if g := t.gaps[bucket]; g.last != nil && g.has(end) {
+		return g.last, g.value, nil
+	}
 	from, err := t.bucket(bucket)
 	if err != nil {
 		return nil, nil, err
@@ -134,10 +168,14 @@ func (t *Tx) LastBefore(bucket string, end []byte) (k, v []byte, err error) {
 		}
 	}
 	c := from.Cursor()
-	if at, _ := c.Seek(end); at == nil {
+	at, _ := c.Seek(end)
+	if at == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()
+	}
+	if k != nil && t.pages != nil && !bytes.Equal(at, end) {
+		t.found(bucket, gap{from: append(k[:len(k):len(k)], 0), until: at, last: k, value: v})
 	}
 	return k, v, nil
 }
