@@ -177,7 +177,7 @@ func loneReturns(file []byte) (wrong unreadable) {
 
 // settleDuplicates keeps one assignment of each name: the last, if it may be.
 func settleDuplicates(list []variable, last bool) (kept []variable, wrong unreadable) {
-	at := map[string]int{}
+	at, kept := make(map[string]int, len(list)), make([]variable, 0, len(list))
 	for _, v := range list {
 		before, twice := at[v.name]
 		switch {

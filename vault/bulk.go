@@ -242,7 +242,7 @@ func (s *Session) Import(ns tokens.Namespace, items []Item, o ImportOptions) ([]
 // returns the paths of the items. It needs no vault.
 func CheckImport(ns tokens.Namespace, items []Item, o ImportOptions) ([]tokens.Path, error) {
 	paths := make([]tokens.Path, len(items))
-	seen := map[tokens.Path]bool{}
+	seen := make(map[tokens.Path]bool, len(items))
 	for i, item := range items {
 		p, err := pathOf(ns, item)
 		if err == nil {

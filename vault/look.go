@@ -49,20 +49,17 @@ type ownersEntry struct {
 // entry that cannot be read, or is missing, is damage: it may be the one that is looked for. Then look also returns
 // what newer entries tell.
 func (s *Session) look(t *tx, p tokens.Path) (toldOf, error) {
-	if found, done := t.looked[p]; done {
-		return found, t.lookErr
+	if found := t.looked[p.String()]; found != nil {
+		return *found, t.lookErr
 	}
-	l := looking{s: s, t: t, wanted: map[string]*toldOf{}, open: map[string]bool{}}
-	for _, p := range append([]tokens.Path{p}, t.lookFor...) {
-		l.wanted[p.String()], l.open[p.String()] = &toldOf{}, true
+	n := 1 + len(t.lookFor)
+	l := looking{s: s, t: t, wanted: make(map[string]*toldOf, n), open: make(map[string]bool, n)}
+	found := make([]toldOf, n)
+	for i, p := range append([]tokens.Path{p}, t.lookFor...) {
+		l.wanted[p.String()], l.open[p.String()] = &found[i], true
 	}
-	t.looked, t.lookErr = map[tokens.Path]toldOf{}, l.walk()
-	for text, found := range l.wanted {
-		if p, err := tokens.ParsePath(text); err == nil {
-			t.looked[p] = *found
-		}
-	}
-	return t.looked[p], t.lookErr
+	t.looked, t.lookErr = l.wanted, l.walk()
+	return *t.looked[p.String()], t.lookErr
 }
 
 func (l *looking) walk() (err error) {

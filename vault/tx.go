@@ -45,13 +45,13 @@ type tx struct {
 	signers map[string]signer                 // the authors found so far
 	held    map[subject]Request               // unused approvals; see approved
 
-	unread    []*stored              // drafts that nothing reads
-	sums      map[string]string      // by version key: what was written since the last entry; see sumOf
-	fresh     bool                   // in a new file, until the epoch has begun: its first entry lists nothing
-	resealing resealing              // of the versions in sums, those that the owner sealed anew
-	lookFor   []tokens.Path          // what one look serves; see look
-	looked    map[tokens.Path]toldOf // what it found
-	lookErr   error                  // what stopped it
+	unread    []*stored          // drafts that nothing reads
+	sums      map[string]string  // by version key: what was written since the last entry; see sumOf
+	fresh     bool               // in a new file, until the epoch has begun: its first entry lists nothing
+	resealing resealing          // of the versions in sums, those that the owner sealed anew
+	lookFor   []tokens.Path      // what one look serves; see look
+	looked    map[string]*toldOf // what it found, by path
+	lookErr   error              // what stopped it
 
 	anew    bool   // in a new file: changed is all that there is
 	changed counts // by this transaction
@@ -335,11 +335,15 @@ func (t *tx) draft(r *stored) error {
 // they will stay. It returns the roots of the batches in base64.
 func (t *tx) signDrafts(which func(*stored) bool) (roots []string, err error) {
 	list, later := make([]*stored, 0, len(t.drafts)+len(t.unread)), []*stored(nil)
-	for _, r := range t.unread {
-		if which == nil || which(r) {
-			list = append(list, r)
-		} else {
-			later = append(later, r)
+	for _, versions := range []bool{true, false} { // an import's are then in order
+		for _, r := range t.unread {
+			switch {
+			case versions != (r.bucket == bucketVersions):
+			case which == nil || which(r):
+				list = append(list, r)
+			default:
+				later = append(later, r)
+			}
 		}
 	}
 	t.unread = later
