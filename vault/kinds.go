@@ -166,12 +166,12 @@ func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, err
 		field := kd.data(&body)
 		data, *field = *field, nil
 	}
-	b, err := audit.Marshal(body)
+	b, err := marshalBody(&body)
 	if err != nil {
 		return nil, err
 	}
 	made := h.newStored(by, kd.bucket, k, kd.signed, b, data)
-	made.counts = standingOf(body)
+	made.counts = standingOf(&body)
 	return made, nil
 }
 
