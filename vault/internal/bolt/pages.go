@@ -77,6 +77,7 @@ type treePage struct {
 	n            int
 	first, until []byte // its first key, and that of the next page; nil if unknown
 	b            []byte
+	leftmost     bool // whether it is the first leaf of its bucket, where every lesser key would be
 	passed       bool // whether all its records passed; see Tx.CheckLeaf
 }
 

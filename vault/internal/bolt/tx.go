@@ -22,7 +22,8 @@ type Tx struct {
 // are in one gap.
 type gap struct {
 	from, until []byte // there is none from the one to before the other; until is nil for the end of the bucket
-	last, value []byte // the key before from; nil if it was not looked for
+	last, value []byte // the key before from, if it is known; nil if there is none
+	known       bool
 }
 
 // has reports whether k is surely not there.
@@ -155,7 +156,7 @@ func (t *Tx) Last(bucket string) (k, v []byte, err error) {
 
 // LastBefore returns the last key of a bucket that comes before end, with its value; nil if there is none.
 func (t *Tx) LastBefore(bucket string, end []byte) (k, v []byte, err error) {
-	if g := t.gaps[bucket]; g.last != nil && g.has(end) {
+	if g := t.gaps[bucket]; g.known && g.has(end) {
 		return g.last, g.value, nil
 	}
 	from, err := t.bucket(bucket)
@@ -174,8 +175,12 @@ func (t *Tx) LastBefore(bucket string, end []byte) (k, v []byte, err error) {
 	} else {
 		k, v = c.Prev()
 	}
-	if k != nil && t.pages != nil && !bytes.Equal(at, end) {
-		t.found(bucket, gap{from: append(k[:len(k):len(k)], 0), until: at, last: k, value: v})
+	if t.pages != nil && !bytes.Equal(at, end) {
+		after := []byte{} // the first key that there can be
+		if k != nil {
+			after = append(k[:len(k):len(k)], 0)
+		}
+		t.found(bucket, gap{from: after, until: at, last: k, value: v, known: true})
 	}
 	return k, v, nil
 }

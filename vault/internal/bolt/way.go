@@ -25,6 +25,7 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 	if b.inline != nil {
 		return nil, b.inline, nil
 	}
+	leftmost := true
 	p, err := w.page(b.root, b.at, nil, nil, false)
 	for err == nil && !p.leaf {
 		if len(steps) == maxDepth {
@@ -32,7 +33,11 @@ func (w *tree) descend(bucket string, next func(*treePage) int) (steps []step, l
 		}
 		i := next(p)
 		steps = append(steps, step{p, i})
+		leftmost = leftmost && i == 0
 		p, err = w.child(p, i, false)
+	}
+	if err == nil {
+		p.leftmost = leftmost
 	}
 	return steps, p, err
 }
@@ -65,7 +70,7 @@ func (w *tree) lookup(bucket string, k []byte) (*treePage, error) {
 
 // leadsTo reports whether the way to a key surely ends at this leaf.
 func (p *treePage) leadsTo(k []byte) bool {
-	return p != nil && bytes.Compare(p.first, k) <= 0 && (p.until == nil || bytes.Compare(k, p.until) < 0)
+	return p != nil && (p.leftmost || bytes.Compare(p.first, k) <= 0) && (p.until == nil || bytes.Compare(k, p.until) < 0)
 }
 
 // records calls fn for every record in a checked leaf.
