@@ -84,25 +84,24 @@ func batchMessage(e keys.Epoch, by string, root [32]byte) []byte {
 // signBatch signs 1 to batchSize leaves. It returns the signature field of each, and the root.
 func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte, root [32]byte) {
 	depth := bits.Len(uint(len(leaves) - 1))
-	levels := [][][32]byte{make([][32]byte, 1<<depth)}
-	copy(levels[0], leaves)
+	var levels [batchDepth + 1][batchSize][32]byte
+	copy(levels[0][:], leaves)
 	for d := range depth {
-		above := make([][32]byte, len(levels[d])/2)
-		for i := range above {
-			above[i] = batchNode(byte(d+1), levels[d][2*i], levels[d][2*i+1])
+		for i := range 1 << (depth - d - 1) {
+			levels[d+1][i] = batchNode(byte(d+1), levels[d][2*i], levels[d][2*i+1])
 		}
-		levels = append(levels, above)
 	}
 	root = levels[depth][0]
 	sig := ed25519.Sign(sign, batchMessage(e, by, root))
+	size := len(sig) + 2 + depth*sha256.Size
+	all := make([]byte, 0, len(leaves)*size)
+	fields = make([][]byte, len(leaves))
 	for i := range leaves {
-		field := append(make([]byte, 0, len(sig)+2+depth*sha256.Size), sig...)
-		field = append(field, byte(depth), byte(i))
+		all = append(append(all, sig...), byte(depth), byte(i))
 		for d := range depth {
-			beside := levels[d][i>>d^1]
-			field = append(field, beside[:]...)
+			all = append(all, levels[d][i>>d^1][:]...)
 		}
-		fields = append(fields, field)
+		fields[i] = all[i*size : len(all) : len(all)]
 	}
 	return fields, root
 }

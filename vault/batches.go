@@ -56,9 +56,12 @@ func inWholeBatches[J any](worker func() func([]J), done func(*J) error,
 			return nil
 		}
 		err := c.start(now)
-		size, now = 0, new([]J)
+		size = 0
 		if n := len(free); n > 0 {
 			now, free = free[n-1], free[:n-1]
+		} else {
+			full := make([]J, 0, mostJobs)
+			now = &full
 		}
 		return err
 	})

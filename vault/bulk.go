@@ -351,12 +351,15 @@ func (m *importing) put(w *writing) error {
 	}
 	err := m.Session.put(m.t, w)
 	if err == nil {
-		err = m.stateTier(m.t, w.path, &w.plan)
+		err = m.stateTier(m.t, w.path, &w.write)
 	}
 	if err != nil {
 		return err
 	}
 	w.item.Sum = m.t.takeSum(versionKey(w.path, w.head.Version))
+	if m.log == nil {
+		m.log = make([]audit.Item, 0, min(len(m.items), 1024))
+	}
 	m.log = append(m.log, w.item)
 	return nil
 }
@@ -442,7 +445,7 @@ func (m *importing) writeItem(p tokens.Path, w write, value []byte, write func(w
 	}
 	body := m.t.newVersion(w.head.Tier)
 	w.head.Seq, body.Seq = m.first+page, m.first+page
-	return write(writing{path: p, head: w.head, version: body, value: value, page: page, item: item, plan: w, lowered: lowered})
+	return write(writing{write: w, path: p, version: body, value: value, page: page, item: item, lowered: lowered})
 }
 
 // replaces decides on an item whose secret exists. A secret that a rewrite has raised gets
@@ -467,13 +470,12 @@ func (m *importing) replaces(p tokens.Path, w write, value []byte) (outcome stri
 
 // writing is a version that is to be written, with the head of its secret.
 type writing struct {
+	write
 	path    tokens.Path
-	head    secretBody
 	version versionBody
 	value   []byte
 	page    uint64 // the log entry that tells of it, counted from the first one
 	item    audit.Item
-	plan    write
 	lowered bool // whether the versions of the secret have a higher tier
 
 	own  bool // whether it is sealed under the secret's own key
