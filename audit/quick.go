@@ -37,6 +37,9 @@ func (q *quick) all(v any) bool {
 type quick struct {
 	rest     []byte
 	anyNames bool // whether structs may have names that are not plain
+
+	when []byte    // the time that was read last, in its quotes
+	at   time.Time // what it is
 }
 
 // cut reads text, if the data begins with it.
@@ -98,7 +101,14 @@ func (q *quick) value(v reflect.Value) bool {
 		return ok
 	case *time.Time:
 		text, ok := q.quoted()
-		return ok && p.UnmarshalJSON(text) == nil
+		if ok && string(text) == string(q.when) { // most heads have the same time twice
+			*p = q.at
+			return true
+		}
+		if ok = ok && p.UnmarshalJSON(text) == nil; ok {
+			q.when, q.at = text, *p
+		}
+		return ok
 	case *map[string]any:
 		x, ok := q.any(1)
 		*p, _ = x.(map[string]any)

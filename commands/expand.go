@@ -18,7 +18,7 @@ import (
 // An error repeats the name that is missing only if it looks like one: it may be a part
 // of a password.
 func expand(list []variable, fill bool) (wrong unreadable) {
-	set := map[string][]byte{}
+	set := make(map[string][]byte, len(list))
 	for i := range list {
 		v := &list[i]
 		var problem string

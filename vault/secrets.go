@@ -457,8 +457,8 @@ func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	err := s.view(func(t *tx) error {
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
 			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
-				if len(list) == cap(list) { // double: append adds only a quarter, so it copies more often
-					list = slices.Grow(list, len(list)+1)
+				if len(list) == cap(list) { // append adds only a quarter, so it copies more often
+					list = slices.Grow(list, 3*len(list)+64)
 				}
 				list = append(list, head.secret(p))
 			}
