@@ -28,8 +28,12 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){
-		"ass":       commands.Main,
-		"ass-piped": commands.Program{Stderr: struct{ io.Writer }{os.Stderr}}.Main, // a stream of its own
+		"ass":                         commands.Main,
+		"ass-askpass":                 commands.Main, // links to ass
+		"docker-credential-ass":       commands.Main,
+		"docker-credential-ass-write": commands.Main,
+		"git-credential-ass":          commands.Main,
+		"ass-piped":                   commands.Program{Stderr: struct{ io.Writer }{os.Stderr}}.Main, // a stream of its own
 	})
 }
 

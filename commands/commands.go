@@ -52,6 +52,7 @@ type CLI struct {
 	MCP       mcpGroup       `cmd:"" name:"mcp" help:"Serve an AI agent over the Model Context Protocol." group:"agents"`
 	Request   requestCmd     `cmd:"" help:"Ask a human to store a secret that is not there yet." group:"agents"`
 	Leaks     leaksGroup     `cmd:"" help:"Find what leaked, and what to do about it." group:"audit"`
+	Helper    helperGroup    `cmd:"" help:"Answer git, docker, aws, kubectl, ssh or Claude Code with a secret." group:"agents"`
 	Explain   explainCmd     `cmd:"" help:"Say who can open a secret, or what an agent can open." group:"agents"`
 
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
@@ -118,7 +119,7 @@ func (p Program) Main() {
 		os.Exit(process.GoOn())
 	}
 	p.process = true
-	os.Exit(p.Run(os.Args[1:]))
+	os.Exit(p.Run(linkedAs(os.Args[0], os.Args[1:])))
 }
 
 // Run runs ass with args and returns its exit code, one of those in

@@ -29,6 +29,9 @@ func TestCountsDecideNothing(t *testing.T) {
 		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"audit", "report", "--agent", "reader"},
 		{"secrets", "mv", "production/K08", "production/K08B", "--force"}, {"secrets", "cp", "production/K09", "production/K09B", "--force"},
 		{"vault", "accept", "--force"}, {"secrets", "edit", "production/K03"},
+		{"helper", "git", "get"}, {"helper", "docker", "list", "--owner", "--namespace", "production", "--username", "u"},
+		{"helper", "aws", "production", "--owner"}, {"helper", "kube", "production/K03", "--owner"},
+		{"helper", "ssh-askpass", "--owner", "--secret", "production/K03", "Enter passphrase for key '/a/k': "},
 		{"vault", "upgrade"}, {"init", "--namespace", "a"}, {"completion", "bash"}, {"version"},
 	}...)
 	for _, leaf := range allLeaves(t) {

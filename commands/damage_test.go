@@ -104,6 +104,7 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 		{"vault", "rekey", "--new-key", "--force"}, {"vault", "backup", "out.bak"}, strings.Fields(restoring),
 		{"vault", "salvage", h.vault, "new.db"},
 		{"audit", "archive", "out.jsonl", "--before", "2030-01-03", "--force"}, {"open", "--no-browser"},
+		{"as", key, "helper", "claude", "production/K03"},
 		{"as", key, "secrets", "get", "production/K03"}, {"as", key, "secrets", "list", "production"}, {"as", token, "secrets", "get",
 			"production/K03"}, {"as", key, "tokens", "issue", "--scopes", "secrets:read:production/K03"},
 	}

@@ -30,8 +30,8 @@ var settable = []string{
 // variable, and is a flag only.
 func notHere(flag, command string) bool {
 	switch flag {
-	case "namespace": // a limit, and a filter; ASS_NAMESPACE is a default
-		return slices.Contains([]string{"agents create", "agents update", "audit"}, command)
+	case "namespace": // a limit, a filter, and where a helper looks; ASS_NAMESPACE is a default
+		return slices.Contains([]string{"agents create", "agents update", "audit"}, command) || strings.HasPrefix(command, "helper ")
 	case "description": // of a new agent
 		return slices.Contains([]string{"secrets set", "secrets describe", "agents update"}, command)
 	case "scopes":
@@ -55,12 +55,12 @@ var flagOnly = []flagOnlyGroup{
 	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
 		"file-on-disk", "keep-agent-key", "pristine", "if-version", "raw",
-		"allow-run", "allow-command", "expose-values", "unlogged"}},
+		"allow-run", "allow-command", "expose-values", "unlogged", "owner", "http"}},
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
-		"format", "in", "out"}},
+		"format", "in", "out", "secret", "host", "username", "client-certificate", "client-key"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
 		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
-		"no-canary"}},
+		"no-canary", "install"}},
 	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
 		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect",
 		"check"}},

@@ -224,6 +224,13 @@ type (
 		Output   string    `json:"output"`
 	}
 
+	helperLinkResult struct {
+		Link    string `json:"link"`
+		Program string `json:"program"` // that it leads to
+		Created bool   `json:"created"` // false if it was there already
+		Config  string `json:"config"`  // what makes the other program use it
+	}
+
 	explainResult struct {
 		Access        []accessJSON  `json:"access"`
 		AccessTier    tokens.Tier   `json:"access_tier"`

@@ -229,6 +229,11 @@ func TestResults(t *testing.T) {
 	do("agents rotate-key", "v --force --write-key v2.key")
 	do("mcp config", "cursor --key-file v2.key --write")
 	do("mcp config", "cursor --key-file v2.key")
+	for _, name := range []string{"git", "docker", "ssh-askpass"} {
+		do("helper "+name, "--install .")
+	}
+	do("helper docker", "version")
+	do("helper claude", "e/A --owner")
 	do("agents rotate-key", "w --force")
 	do("agents revoke", "w --force")
 	if !testing.Short() {

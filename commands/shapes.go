@@ -90,6 +90,13 @@ func results() map[string][]result {
 		"open":              one(openResult{}),
 		"completion":        {{nil, "the script itself"}},
 		"version":           one(versionResult{}),
+
+		"helper git":         {{helperLinkResult{}, "with --install"}, {nil, "without it, what git reads"}},
+		"helper docker":      {{helperLinkResult{}, "with --install"}, {nil, "without it, what docker reads"}},
+		"helper aws":         {{nil, "what the AWS tools read"}},
+		"helper kube":        {{nil, "what kubectl reads"}},
+		"helper ssh-askpass": {{helperLinkResult{}, "with --install"}, {nil, "without it, the answer itself"}},
+		"helper claude":      {{nil, "the value itself"}},
 	}
 }
 

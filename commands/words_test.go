@@ -14,7 +14,7 @@ func TestWordsOfOthers(t *testing.T) {
 		"edit a/K": "ass secrets edit?", "create a/K": "ass secrets set?", "remove a/K": "ass secrets delete?", "rm a/K": "ass secrets delete?",
 		"ls": "ass secrets list?", "grep x": "ass secrets find?", "find x": "ass secrets find?", "view a/K": "ass secrets get?",
 		"put a/K": "ass secrets set?", "generate a/K": "ass secrets set PATH --generate?", "cp a/K b/K": "ass secrets cp?",
-		"mv a/K b/K": "ass secrets mv?", "git log": "", "a/K": "ass secrets get PATH?",
+		"mv a/K b/K": "ass secrets mv?", "git log": "ass helper git?", "a/K": "ass secrets get PATH?",
 		"secrets show a/K": "ass secrets get?", "secrets remove a/K": "ass secrets delete?", "secrets rename a b": "ass secrets mv?",
 		"secrets export": "ass env export?", "secrets upload x": "ass env import?", "secrets unset a/K": "ass secrets delete?",
 		"secrets versions a/K": "ass secrets history?", "secrets log a/K": "ass secrets history?", "secrets folders": "ass secrets list '*'?",

@@ -26,6 +26,7 @@ var plan = []struct {
 		"e2e"}},
 	{"commands/internal/process", []string{"commands/internal/process", "commands", ".", "e2e"}},
 	{"commands/internal/stores", []string{"commands/internal/stores", ".", "e2e"}},
+	{"commands/internal/protocols", []string{"commands/internal/protocols", ".", "e2e"}},
 	{"commands", []string{"commands", ".", "e2e/powercut", "e2e", "cmd/ass-mcp"}},
 }
 
