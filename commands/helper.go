@@ -65,6 +65,9 @@ func (c helping) session(a *app, profile string, fn func(*vault.Session) error) 
 		}
 	}
 	h, err := a.find()
+	if err == nil {
+		err = a.ready(h)
+	}
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,8 @@ func (c helperDocker) act(a *app) error {
 			defer clear(value)
 			_, _, err = s.Set(list[0], value, vault.SetOptions{})
 			return err
+		case there == nil && c.Operation == "erase":
+			return nil // as the helpers of docker itself do
 		case there == nil:
 			return protocols.ErrDockerNotFound
 		case c.Operation == "erase":

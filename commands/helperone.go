@@ -238,6 +238,10 @@ func (c helperSSH) git(a *app, p protocols.Prompt) error {
 	return c.session(a, "git", func(s *vault.Session) error {
 		found, err := firstFit(s, list, func(found *foundCredential) bool { return found.Fits(server, p.Git.Username) })
 		if found != nil && p.Username {
+			if found.Username == "" {
+				return failf("%s: the value has no user", found.at).
+					hint(`store {"username":…,"password":…} there`)
+			}
 			found.Password = found.Username
 		}
 		return c.answer(a, list[len(list)-1], found, err)

@@ -43,6 +43,8 @@ func fixed(name string) []string {
 		return []string{"1h", "24h", "7d", "30d"}
 	case "before":
 		return []string{"30d", "90d", "365d"}
+	case "operation":
+		return []string{"get", "store", "erase"}
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ func (a *app) named(l typed, name, current string) []candidate {
 	switch name {
 	case "tier":
 		return tiers
-	case "path", "stdin":
+	case "path", "stdin", "secret", "client-certificate", "client-key":
 		list := a.secrets(l, current)
 		if commandName(l.at) == "secrets prune" { // it takes a namespace, too
 			list = append(list, a.namespaces(current)...)

@@ -21,7 +21,8 @@ func TestTranscripts(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
 	}
-	for _, page := range []string{"README.md", "docs/commands.md", "docs/run.md", "docs/agents.md", "docs/import.md"} {
+	for _, page := range []string{"README.md", "docs/commands.md", "docs/run.md", "docs/agents.md", "docs/import.md",
+		"docs/helpers.md"} {
 		t.Run(page, func(t *testing.T) { runTranscripts(t, page) })
 	}
 }
