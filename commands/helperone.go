@@ -84,7 +84,7 @@ func (c helperAWS) Run(a *app) error {
 			if err != nil {
 				return err
 			}
-			if i < 2 || there[p] && s.Can(tokens.Read, p) {
+			if i < 2 || there[p] {
 				paths = append(paths, p)
 			}
 		}

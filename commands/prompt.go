@@ -257,6 +257,10 @@ func (a *app) passphrase() (string, error) {
 	if a.PassphraseFD != nil {
 		return a.passphraseFromFD()
 	}
+	if _, helper := a.in.(nobody); helper {
+		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and a helper asks for nothing").
+			hint("unlock the vault first with: ass unlock")
+	}
 	if !a.interactive() {
 		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal").
 			hint("pass it with --passphrase-fd")

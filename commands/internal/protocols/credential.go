@@ -23,17 +23,15 @@ func ParseCredential(value []byte) (Credential, error) {
 	if !utf8.Valid(value) {
 		return Credential{}, errors.New("the value is not text")
 	}
-	if bytes.HasPrefix(bytes.TrimSpace(value), []byte("{")) && json.Valid(value) {
-		var has struct {
-			Password json.RawMessage `json:"password"`
-		}
+	var has struct {
+		Password json.RawMessage `json:"password"`
+	}
+	if json.Unmarshal(value, &has) == nil && has.Password != nil {
 		var c Credential
-		if json.Unmarshal(value, &has) == nil && has.Password != nil {
-			if json.Unmarshal(value, &c) != nil {
-				return Credential{}, errors.New(`the value is not {"server":…,"username":…,"password":…} with texts`)
-			}
-			return c, nil
+		if json.Unmarshal(value, &c) != nil {
+			return Credential{}, errors.New(`the value is not {"server":…,"username":…,"password":…} with texts`)
 		}
+		return c, nil
 	}
 	return Credential{Password: string(trimNewline(value))}, nil
 }

@@ -99,6 +99,11 @@ func TestAWS(t *testing.T) {
 			t.Errorf("%s: %s, %v", value, got, err)
 		}
 	}
+	for _, value := range []string{"hunter2", `["hunter2"]`, "{\"AccessKeyId\":\"\xff\"}"} {
+		if c, err := ParseAWS([]byte(value)); err == nil || c != (AWSCredential{}) {
+			t.Errorf("%s is %+v", value, c)
+		}
+	}
 	for _, value := range []string{"hunter2", `{"AccessKeyId":["hunter2"]}`, `{"AccessKeyId":"hunter2"}`, `{"SecretAccessKey":"hunter2"}`, "\xff",
 		`{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"hunter2"}`, `{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"2030-01-01T00:00:00Z"}`} {
 		c, err := ParseAWS([]byte(value))
@@ -190,18 +195,20 @@ func FuzzKube(f *testing.F) {
 
 func TestPrompt(t *testing.T) {
 	for text, want := range map[string]string{
-		"Enter passphrase for key '/home/u/.ssh/id_ed25519': ":          "s/id_ed25519",
-		"Enter passphrase for /home/u/.ssh/id_rsa: ":                    "s/id_rsa",
-		"Enter passphrase for id_rsa (will confirm each use): ":         "s/id_rsa",
-		`Enter passphrase for "/home/u/work key/deploy": `:              "s/deploy",
-		`Enter passphrase for key 'C:\Users\u\.ssh\id_x': `:             "s/id_x",
-		"u@Host.example's password: ":                                   "s/host.example/u",
-		"(deploy_bot@h) Password: ":                                     "s/h/deploy_bot",
-		"u@2001:db8::1's password: ":                                    "s/2001_3adb8_3a_3a1/u",
-		"Enter passphrase for key '/" + strings.Repeat("x", 97) + "/k'": "",
-		"Username for 'https://github.com': ":                           "git g/github.com",
-		"Password for 'https://u%40v@h:8443': ":                         "git g/h_3a8443/u_40v g/h_3a8443",
-		"Password for 'http://u@localhost:3000/o/r.git': ":              "git g/localhost_3a3000/o/r g/localhost_3a3000/u g/localhost_3a3000",
+		"Enter passphrase for key '/home/u/.ssh/id_ed25519': ":            "s/id_ed25519",
+		"Enter passphrase for /home/u/.ssh/id_rsa: ":                      "s/id_rsa",
+		"Enter passphrase for id_rsa (will confirm each use): ":           "s/id_rsa",
+		`Enter passphrase for "/home/u/work key/deploy": `:                "s/deploy",
+		`Enter passphrase for key 'C:\Users\u\.ssh\id_x': `:               "s/id_x",
+		"u@Host.example's password: ":                                     "s/host.example/u",
+		"(deploy_bot@h) Password: ":                                       "s/h/deploy_bot",
+		"u@2001:db8::1's password: ":                                      "s/2001_3adb8_3a_3a1/u",
+		"Enter passphrase for key '/" + strings.Repeat("x", 96) + "/k': ": "s/k",
+		"Enter passphrase for key '/" + strings.Repeat("x", 97) + "/k': ": "", // ssh may have cut it
+		"Enter passphrase for /" + strings.Repeat("x", 99) + "/k: ":       "s/k",
+		"Username for 'https://github.com': ":                             "git g/github.com",
+		"Password for 'https://u%40v@h:8443': ":                           "git g/h_3a8443/u_40v g/h_3a8443",
+		"Password for 'http://u@localhost:3000/o/r.git': ":                "git g/localhost_3a3000/o/r g/localhost_3a3000/u g/localhost_3a3000",
 	} {
 		p, ok := ParsePrompt(text)
 		got := p.SSHPlace("s")
@@ -229,6 +236,7 @@ func TestPrompt(t *testing.T) {
 		"u@'s password: ", "u h@h's password: ", "(u@evil) Password: (u@good) Password: ", "u@h\n's password: ",
 		"Password for 'https://good@evil@h': ", "Password for 'https://h' for 'https://good': ", "Password for 'ssh://h': ", "Password for 'https://@h': ",
 		"Password for 'https://u%0a@h': ", "Token for 'https://h': ", "Password for 'https://h\": ",
+		"(u@h: ", "(u@h) Password", "u@h) Password: ", "u@h: ", "Password for 'h': ", "Password for 'https://h: ", "Password for 'https://%zz@h': ",
 	} {
 		if p, ok := ParsePrompt(text); ok {
 			t.Errorf("%q is answered: %+v", text, p)
