@@ -13,12 +13,15 @@ import (
 func TestLinkedAs(t *testing.T) {
 	for _, c := range []struct{ program, args, want string }{
 		{"ass", "secrets get a/K", "secrets get a/K"}, {"/usr/bin/ass", "", ""}, {"C/ass.exe", "version", "version"},
-		{"git-credential-ass", "get", "helper git get"}, {"/x/git-credential-ass", "--write store", "helper git --write store"},
+		{"git-credential-ass", "get", "helper git get"}, {"/x/git-credential-ass", "--write store",
+			"helper git --write store"},
 		{"git-credential-assume", "get", "get"}, {"docker-credential-assume", "get", "get"}, {"ass-askpassx", "a", "a"},
 		{"docker-credential-ass", "get", "helper docker get"}, {"docker-credential-ass.exe", "list", "helper docker list"},
-		{"docker-credential-ass-write", "store", "helper docker --write store"}, {"docker-credential-ass", "-v", "helper docker version"},
+		{"docker-credential-ass-write", "store", "helper docker --write store"}, {"docker-credential-ass", "-v",
+			"helper docker version"},
 		{"docker-credential-ass", "--help", "helper docker --help"},
-		{"ass-askpass", "--help", "helper ssh-askpass -- --help"}, {"/usr/lib/my-ssh-askpass", "u@h's", "helper ssh-askpass -- u@h's"},
+		{"ass-askpass", "--help", "helper ssh-askpass -- --help"}, {"/usr/lib/my-ssh-askpass", "u@h's",
+			"helper ssh-askpass -- u@h's"},
 		{"ssh-askpass", "", "helper ssh-askpass --"},
 	} {
 		if got := linkedAs(c.program, strings.Fields(c.args)); !slices.Equal(got, strings.Fields(c.want)) {

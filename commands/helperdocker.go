@@ -163,7 +163,8 @@ func (c helperDocker) list(a *app, ns tokens.Namespace) error {
 			}
 		}
 		if left > 0 {
-			a.out.note("%s not listed, because a human must approve the read", pluralOf(left, "credential is", "credentials are"))
+			a.out.note("%s not listed, because a human must approve the read", pluralOf(left, "credential is",
+				"credentials are"))
 		}
 		users := map[string]string{}
 		if len(paths) > 0 {

@@ -49,7 +49,7 @@ func (c helperGit) Run(a *app) error {
 	if c.Install != "" {
 		if c.Operation != "" {
 			return usagef("--install makes a link and answers nothing").
-				hint("leave %s out", "the operation")
+				hint("leave the operation out")
 		}
 		return c.install(a, gitLink, "git config --global credential.helper ass")
 	}
@@ -86,8 +86,8 @@ func (c helperGit) Run(a *app) error {
 	return c.act(a, q, server)
 }
 
-// only is the host of --host, with its port if that is not the one of https; "" for any. It checks the other flags, too:
-// most requests need none of them, and a mistyped one must not wait for the first that does.
+// only is the host of --host, with its port if that is not the one of https; "" for any. It checks the other flags,
+// too: most requests need none of them, and a mistyped one must not wait for the first that does.
 func (c helperGit) only() (string, error) {
 	if _, err := c.paths(protocols.GitRequest{}); err != nil {
 		return "", err
@@ -162,8 +162,8 @@ func (c helperGit) act(a *app, q protocols.GitRequest, server protocols.Server) 
 	return err
 }
 
-// store stores what git found to be right: in place of what fits, else where nothing is yet. The first user of a host is
-// found without a name, too; the others have a place of their own.
+// store stores what git found to be right: in place of what fits, else where nothing is yet. The first user of a host
+// is found without a name, too; the others have a place of their own.
 func (c helperGit) store(s *vault.Session, q protocols.GitRequest, server protocols.Server, paths []tokens.Path,
 	there *foundCredential, others []tokens.Path) error {
 	cred, err := q.Stored(server)

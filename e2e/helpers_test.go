@@ -46,8 +46,10 @@ func newAsking(t *testing.T, program, agent, scopes string) *asking {
 	if err := os.Mkdir(links, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	a.env = append(withHome(a.home), "PATH="+links+string(filepath.ListSeparator)+os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "SSH_AUTH_SOCK=", "DISPLAY=:0", "KUBECONFIG=", "AWS_PROFILE=",
+	a.env = append(withHome(a.home), "PATH="+links+string(filepath.ListSeparator)+os.Getenv("PATH"),
+		"GIT_CONFIG_NOSYSTEM=1",
+		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "SSH_AUTH_SOCK=", "DISPLAY=:0", "KUBECONFIG=",
+		"AWS_PROFILE=",
 		"AWS_EC2_METADATA_DISABLED=true")
 	a.ass("secrets", "set", "other/KEY", "hunter2-other")
 	a.ass("agents", "create", "--name", agent, "--scopes", scopes, "--write-key", filepath.Join(a.home, "key"))
@@ -104,7 +106,8 @@ func (a *asking) gives(stdin, want string, args ...string) {
 // refuses runs a program that must fail without any value in what it prints.
 func (a *asking) refuses(stdin, why string, args ...string) {
 	a.Helper()
-	if out, errs, ok := a.run(stdin, args...); ok || strings.Contains(out+errs, marker) || !strings.Contains(errs+out, why) {
+	if out, errs, ok := a.run(stdin, args...); ok || strings.Contains(out+errs, marker) || !strings.Contains(errs+out,
+		why) {
 		a.Errorf("%q of %q: %v, %q\n%s", args, stdin, ok, out, errs)
 	}
 }
@@ -114,12 +117,14 @@ func TestRealGitCredential(t *testing.T) {
 	a.ass("secrets", "set", "git/github.com", `{"username":"alice","password":"hunter2-gh"}`)
 	a.ass("secrets", "set", "git/sens.example", `{"username":"u","password":"hunter2-s"}`, "--tier", "sensitive")
 	a.ass("helper", "git", "--install", filepath.Join(a.home, "bin"))
-	const asked, saved = "protocol=https\nhost=github.com\n\n", "protocol=https\nhost=new.example\nusername=u\npassword=hunter2-new\n\n"
+	const asked, saved = "protocol=https\nhost=github.com\n\n",
+		"protocol=https\nhost=new.example\nusername=u\npassword=hunter2-new\n\n"
 	for _, helper := range []string{"!ass helper git", "ass"} {
 		a.gives("", "", "git", "config", "--global", "credential.helper", helper)
 		a.gives(asked, "username=alice\npassword=hunter2-gh\n", "git", "credential", "fill")
 		a.gives("url=https://github.com/o/r.git\n\n", "password=hunter2-gh\n", "git", "credential", "fill")
-		a.refuses("protocol=https\nhost=github.com\nusername=bob\n\n", "terminal prompts disabled", "git", "credential", "fill")
+		a.refuses("protocol=https\nhost=github.com\nusername=bob\n\n", "terminal prompts disabled", "git", "credential",
+			"fill")
 		a.refuses("protocol=https\nhost=evil.example\n\n", "terminal prompts disabled", "git", "credential", "fill")
 		a.refuses("protocol=http\nhost=github.com\n\n", "terminal prompts disabled", "git", "credential", "fill")
 		a.refuses("protocol=https\nhost=sens.example\n\n", "ass approvals approve ", "git", "credential", "fill")
@@ -149,8 +154,8 @@ func TestRealGitCredential(t *testing.T) {
 	a.refuses("protocol=https\nhost=evil.example\n\n", "no secret at git/evil.example", "git", "credential", "fill")
 }
 
-// A server that git talks to gets the credential of that server alone: not that of another one to which it sends git, or
-// whose name is in its URL.
+// A server that git talks to gets the credential of that server alone: not that of another one to which it sends git,
+// or whose name is in its URL.
 func TestRealGitHostileServer(t *testing.T) {
 	a := newAsking(t, "git", "git", "secrets:read:git/*")
 	var mu sync.Mutex
@@ -181,8 +186,10 @@ func TestRealGitHostileServer(t *testing.T) {
 	if n := len(got["good"]); n == 0 || !strings.HasPrefix(got["good"][n-1], "Basic ") {
 		t.Fatalf("the server got %q: the test asks for nothing", got["good"])
 	}
-	for _, url := range []string{evil.URL + "/r", bounce.URL + "/r", strings.Replace(evil.URL, "://", "://"+host+"@", 1) + "/r",
-		evil.URL + "/" + host, strings.Replace(evil.URL, "://", "://"+strings.ReplaceAll(host, ":", "%3a")+"%2f@", 1) + "/r"} {
+	for _, url := range []string{evil.URL + "/r", bounce.URL + "/r", strings.Replace(evil.URL, "://", "://"+host+"@", 1) +
+		"/r",
+		evil.URL + "/" + host, strings.Replace(evil.URL, "://", "://"+strings.ReplaceAll(host, ":", "%3a")+"%2f@", 1) +
+			"/r"} {
 		a.refuses("", "", "git", "ls-remote", url)
 	}
 	if len(got["evil"]) == 0 {
@@ -208,7 +215,8 @@ func TestRealDockerCredential(t *testing.T) {
 	}))
 	defer registry.Close()
 	host := strings.TrimPrefix(registry.URL, "http://")
-	a.env = append(a.env, "DOCKER_CONFIG="+filepath.Join(a.home, ".docker"), "DOCKER_HOST=unix://"+filepath.Join(a.home, "none"))
+	a.env = append(a.env, "DOCKER_CONFIG="+filepath.Join(a.home, ".docker"), "DOCKER_HOST=unix://"+filepath.Join(a.home,
+		"none"))
 	a.ass("helper", "docker", "--install", filepath.Join(a.home, "bin"))
 	a.ass("helper", "docker", "--write", "--install", filepath.Join(a.home, "bin"))
 	login := []string{"docker", "login", "--username", "me", "--password-stdin", host}
@@ -222,7 +230,8 @@ func TestRealDockerCredential(t *testing.T) {
 		t.Fatalf("%s%s", out, errs)
 	}
 	place := "docker/" + strings.ReplaceAll(host, ":", "_3a")
-	if got, want := a.ass("secrets", "get", place), fmt.Sprintf(`{"server":%q,"username":"me","password":"hunter2-docker"}`, host); got != want {
+	if got, want := a.ass("secrets", "get", place),
+		fmt.Sprintf(`{"server":%q,"username":"me","password":"hunter2-docker"}`, host); got != want {
 		t.Errorf("docker has stored %s, want %s", got, want)
 	}
 	a.write(".docker/config.json", fmt.Sprintf(`{"credHelpers":{%q:"ass"}}`, host))
@@ -241,10 +250,12 @@ func TestRealAWS(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	a := newAsking(t, "aws", "aws", "secrets:read:prod/*")
-	for key, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hunter2/+=", "AWS_SESSION_TOKEN": "hunter2-t"} {
+	for key, value := range map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hunter2/+=",
+		"AWS_SESSION_TOKEN": "hunter2-t"} {
 		a.ass("secrets", "set", "prod/aws/"+key, value)
 	}
-	a.ass("secrets", "set", "prod/json", `{"AccessKeyId":"AKIAJSON","SecretAccessKey":"hunter2-json","Expiration":"2100-01-01T00:00:00Z"}`)
+	a.ass("secrets", "set", "prod/json",
+		`{"AccessKeyId":"AKIAJSON","SecretAccessKey":"hunter2-json","Expiration":"2100-01-01T00:00:00Z"}`)
 	a.ass("secrets", "set", "prod/sens", `{"AccessKeyId":"AKIASENS","SecretAccessKey":"hunter2-s"}`, "--tier", "sensitive")
 	a.env = append(a.env, "AWS_CONFIG_FILE="+a.write("aws.config", `[profile work]
 credential_process = ass helper aws prod/aws
@@ -257,18 +268,22 @@ credential_process = ass helper aws --secret prod/sens
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header
 		w.Header().Set("Content-Type", "text/xml")
-		fmt.Fprint(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`+
-			`<Arn>arn:aws:iam::1:user/u</Arn><UserId>u</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+		fmt.Fprint(w,
+			`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`+
+				`<Arn>arn:aws:iam::1:user/u</Arn><UserId>u</UserId><Account>1</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
 	}))
 	defer server.Close()
-	for profile, want := range map[string][2]string{"work": {"AKIAEXAMPLE", "hunter2-t"}, "json": {"AKIAJSON", ""}, "sens": {}} {
-		command := []string{"aws", "sts", "get-caller-identity", "--profile", profile, "--region", "us-east-1", "--endpoint-url", server.URL}
+	for profile, want := range map[string][2]string{"work": {"AKIAEXAMPLE", "hunter2-t"}, "json": {"AKIAJSON", ""},
+		"sens": {}} {
+		command := []string{"aws", "sts", "get-caller-identity", "--profile", profile, "--region", "us-east-1",
+			"--endpoint-url", server.URL}
 		if profile == "sens" {
 			a.refuses("", "ass approvals approve ", command...)
 			continue
 		}
 		a.gives("", "arn:aws:iam::1:user/u", command...)
-		if !strings.Contains(got.Get("Authorization"), "Credential="+want[0]+"/") || got.Get("X-Amz-Security-Token") != want[1] {
+		if !strings.Contains(got.Get("Authorization"), "Credential="+want[0]+"/") ||
+			got.Get("X-Amz-Security-Token") != want[1] {
 			t.Errorf("%s signs with %q", profile, got)
 		}
 	}
@@ -281,7 +296,8 @@ func newCertificate(t *testing.T, name string) (certificate, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter:    time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &k.PublicKey, k)
 	if err != nil {
@@ -376,9 +392,11 @@ func TestRealSSHAdd(t *testing.T) {
 	a.ass("secrets", "set", "ssh/wrong", "hunter2-not-it")
 	a.ass("secrets", "set", "ssh/sens", "hunter2-passphrase", "--tier", "sensitive")
 	a.ass("helper", "ssh-askpass", "--install", filepath.Join(a.home, "bin"))
-	a.env = append(a.env, "SSH_AUTH_SOCK="+socket, "SSH_ASKPASS="+filepath.Join(a.home, "bin", "ass-askpass"), "SSH_ASKPASS_REQUIRE=force")
+	a.env = append(a.env, "SSH_AUTH_SOCK="+socket, "SSH_ASKPASS="+filepath.Join(a.home, "bin", "ass-askpass"),
+		"SSH_ASKPASS_REQUIRE=force")
 	for _, name := range []string{"id_ed25519", "wrong", "sens", "none"} {
-		a.gives("", "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "hunter2-passphrase", "-C", name, "-f", filepath.Join(a.home, name))
+		a.gives("", "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "hunter2-passphrase", "-C", name, "-f",
+			filepath.Join(a.home, name))
 	}
 	a.gives("", "", "ssh-add", filepath.Join(a.home, "id_ed25519"))
 	a.gives("", "id_ed25519", "ssh-add", "-l")
@@ -387,5 +405,6 @@ func TestRealSSHAdd(t *testing.T) {
 	a.refuses("", "no secret at ssh/none", "ssh-add", filepath.Join(a.home, "none"))
 	a.gives("", "", "ssh-add", "-D")
 	a.gives("", "", "ssh-add", "-c", filepath.Join(a.home, "id_ed25519")) // its use is to be confirmed, by a person
-	a.refuses("", "", "ssh-keygen", "-Y", "sign", "-n", "x", "-f", filepath.Join(a.home, "id_ed25519.pub"), a.write("text", "x"))
+	a.refuses("", "", "ssh-keygen", "-Y", "sign", "-n", "x", "-f", filepath.Join(a.home, "id_ed25519.pub"), a.write("text",
+		"x"))
 }

@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"ass": commands.Main, "ass-askpass": commands.Main, // links to ass
-		"docker-credential-ass": commands.Main, "docker-credential-ass-write": commands.Main, "git-credential-ass": commands.Main})
+		"docker-credential-ass": commands.Main, "docker-credential-ass-write": commands.Main,
+		"git-credential-ass": commands.Main})
 }
 
 const (

@@ -15,9 +15,9 @@ type Prompt struct {
 	Username bool       // git asks for the name of the user
 }
 
-// ParsePrompt reads a question. It reports false for each that it does not know whole: whether to trust a host key or to
-// use a key, for the PIN of a device, for a new passphrase, and for a passphrase that was wrong, which ssh-add would ask
-// for without end.
+// ParsePrompt reads a question. It reports false for each that it does not know whole: whether to trust a host key or
+// to use a key, for the PIN of a device, for a new passphrase, and for a passphrase that was wrong, which ssh-add would
+// ask for without end.
 func ParsePrompt(text string) (p Prompt, ok bool) {
 	text = strings.TrimSuffix(text, " ")
 	text, ok = strings.CutSuffix(text, ":")
@@ -102,8 +102,8 @@ func gitPrompt(text string) (q GitRequest, ok bool) {
 	return q, err == nil
 }
 
-// SSHPlace returns the path at which the answer lies: NAMESPACE/FILE for the passphrase of a key, without its folder, or
-// NAMESPACE/HOST/USER for a password; "" for a question of git, and if it is too long.
+// SSHPlace returns the path at which the answer lies: NAMESPACE/FILE for the passphrase of a key, without its folder,
+// or NAMESPACE/HOST/USER for a password; "" for a question of git, and if it is too long.
 func (p Prompt) SSHPlace(namespace string) string {
 	switch {
 	case p.File != "":
@@ -114,8 +114,8 @@ func (p Prompt) SSHPlace(namespace string) string {
 	return ""
 }
 
-// Fits reports whether a credential is for what a question of ssh is about: if it names a server, that must be the host, or
-// the whole name of the key file.
+// Fits reports whether a credential is for what a question of ssh is about: if it names a server, that must be the
+// host, or the whole name of the key file.
 func (p Prompt) Fits(c Credential) bool {
 	return c.Server == "" || p.Host != "" && lower(strings.TrimPrefix(c.Server, "ssh://")) == p.Host ||
 		p.File != "" && c.Server == p.File

@@ -16,8 +16,8 @@ type AWSCredential struct {
 	Expiration      string `json:",omitempty"` // RFC 3339
 }
 
-// AWSKeys are the keys under which the parts of a credential lie in a namespace, as the AWS tools name the variables. The
-// first two must be there.
+// AWSKeys are the keys under which the parts of a credential lie in a namespace, as the AWS tools name the variables.
+// The first two must be there.
 var AWSKeys = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION"}
 
 // NewAWS makes a credential of the values at [AWSKeys].
@@ -48,7 +48,8 @@ func ParseAWS(value []byte) (AWSCredential, error) {
 		return AWSCredential{}, errors.New(`the value is not {"AccessKeyId":…,"SecretAccessKey":…} with texts`)
 	}
 	c := both.AWSCredential
-	return AWSCredential{AccessKeyID: orElse(c.AccessKeyID, both.ID), SecretAccessKey: orElse(c.SecretAccessKey, both.Secret),
+	return AWSCredential{AccessKeyID: orElse(c.AccessKeyID, both.ID), SecretAccessKey: orElse(c.SecretAccessKey,
+		both.Secret),
 		SessionToken: orElse(c.SessionToken, both.Session), Expiration: orElse(c.Expiration, both.Expires)}, nil
 }
 

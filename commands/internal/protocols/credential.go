@@ -10,9 +10,9 @@ import (
 
 // Credential is what the value of a secret holds.
 type Credential struct {
-	Server   string      `json:"server,omitempty"`              // URL or host that it is for; "" for the one that its path names
-	Username string      `json:"username,omitempty"`            // "" for the one that is asked for
-	Password string      `json:"password"`                      //
+	Server   string      `json:"server,omitempty"`   // URL or host that it is for; "" for that of its path
+	Username string      `json:"username,omitempty"` // "" for the one that is asked for
+	Password string      `json:"password"`
 	Expiry   json.Number `json:"password_expiry_utc,omitempty"` // when it expires, in seconds since 1970; "" for unknown
 	Refresh  string      `json:"oauth_refresh_token,omitempty"` // of git
 }

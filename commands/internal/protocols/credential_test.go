@@ -10,12 +10,14 @@ import (
 func TestCredential(t *testing.T) {
 	plain := func(s string) Credential { return Credential{Password: s} }
 	for value, want := range map[string]Credential{
-		"hunter2": plain("hunter2"), "hunter2\n": plain("hunter2"), "hunter2\r\n": plain("hunter2"), "a\n\n": plain("a\n"), "a\nb": plain("a\nb"), "": plain(""),
+		"hunter2": plain("hunter2"), "hunter2\n": plain("hunter2"), "hunter2\r\n": plain("hunter2"), "a\n\n": plain("a\n"),
+		"a\nb": plain("a\nb"), "": plain(""),
 		`{"server":"h","username":"u","password":"hunter2"}` + "\n": {Server: "h", Username: "u", Password: "hunter2"},
 		`{"password":""}`: {}, `{"password":"p","password_expiry_utc":17,"oauth_refresh_token":"r","x":[1]}`: {Password: "p",
 			Expiry: "17", Refresh: "r"},
 		`{"password":"p","password_expiry_utc":"17"}`: {Password: "p", Expiry: "17"},
-		`{"type":"service_account"}`:                  plain(`{"type":"service_account"}`), `{hunter2`: plain("{hunter2"), `{"password":"a"} b`: plain(`{"password":"a"} b`),
+		`{"type":"service_account"}`:                  plain(`{"type":"service_account"}`), `{hunter2`: plain("{hunter2"),
+		`{"password":"a"} b`: plain(`{"password":"a"} b`),
 	} {
 		got, err := ParseCredential([]byte(value))
 		if err != nil || got != want {
@@ -40,9 +42,12 @@ func TestFits(t *testing.T) {
 		user string
 		want bool
 	}{
-		{Credential{}, "", true}, {Credential{}, "u", true}, {Credential{Username: "u"}, "", true}, {Credential{Username: "u"}, "u", true},
-		{Credential{Username: "u"}, "U", false}, {Credential{Server: "h"}, "", true}, {Credential{Server: "https://h/o"}, "", true},
-		{Credential{Server: "http://h"}, "", false}, {Credential{Server: "i"}, "", false}, {Credential{Server: "not a server"}, "", false},
+		{Credential{}, "", true}, {Credential{}, "u", true}, {Credential{Username: "u"}, "", true},
+		{Credential{Username: "u"}, "u", true},
+		{Credential{Username: "u"}, "U", false}, {Credential{Server: "h"}, "", true}, {Credential{Server: "https://h/o"}, "",
+			true},
+		{Credential{Server: "http://h"}, "", false}, {Credential{Server: "i"}, "", false},
+		{Credential{Server: "not a server"}, "", false},
 		{Credential{Server: "h", Username: "v"}, "u", false},
 	} {
 		if got := c.cred.Fits(server, c.user); got != c.want {
@@ -76,7 +81,8 @@ func TestLine(t *testing.T) {
 
 // A credential that is stored reads back as itself.
 func FuzzCredential(f *testing.F) {
-	for _, s := range []string{"hunter2\n", `{"password":"p","username":"u","server":"h","password_expiry_utc":1}`, "{", "\xff"} {
+	for _, s := range []string{"hunter2\n", `{"password":"p","username":"u","server":"h","password_expiry_utc":1}`, "{",
+		"\xff"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {

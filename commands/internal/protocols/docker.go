@@ -58,8 +58,8 @@ func ParseDockerStore(b []byte) (Server, Credential, error) {
 	return s, Credential{Server: d.ServerURL, Username: d.Username, Password: d.Secret}, err
 }
 
-// DockerPlace returns the path at which the credential for a registry lies: NAMESPACE/HOST or NAMESPACE/HOST/PATH; "" if
-// it is too long.
+// DockerPlace returns the path at which the credential for a registry lies: NAMESPACE/HOST or NAMESPACE/HOST/PATH; ""
+// if it is too long.
 func DockerPlace(namespace string, s Server) string {
 	return join(namespace, append([]string{s.Host}, s.Path...)...)
 }
@@ -85,15 +85,9 @@ func DockerAnswer(asked string, c Credential, username string) ([]byte, error) {
 // DockerURL returns the server whose credential lies at a path, as list names it: what the credential says, or a URL
 // made from the path. It returns "" if the credential is not for the server that the path names.
 func DockerURL(namespace, path string, c Credential) string {
-	below, ok := strings.CutPrefix(path, namespace+"/")
-	segments := strings.Split(below, "/")
+	segments := strings.Split(strings.TrimPrefix(path, namespace+"/"), "/")
 	for i, segment := range segments {
-		text, valid := Text(segment)
-		ok = ok && valid && !strings.Contains(text, "/")
-		segments[i] = text
-	}
-	if !ok {
-		return ""
+		segments[i], _ = Text(segment) // what is no form of a text does not lead back to the path
 	}
 	asked := orElse(c.Server, "https://"+strings.Join(segments, "/"))
 	if s, err := dockerServer(asked); err != nil || DockerPlace(namespace, s) != path {

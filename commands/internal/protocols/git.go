@@ -14,8 +14,8 @@ type GitRequest struct {
 	Expiry, Refresh                          string // password_expiry_utc, oauth_refresh_token
 }
 
-// ParseGit reads lines of key=value, up to an empty line or the end. Of two lines with one key, the last counts. Keys that
-// it does not know are left out.
+// ParseGit reads lines of key=value, up to an empty line or the end. Of two lines with one key, the last counts. Keys
+// that it does not know are left out.
 func ParseGit(b []byte) (q GitRequest, err error) {
 	for line := range bytes.Lines(b) {
 		line, _ = bytes.CutSuffix(line, []byte("\n"))
@@ -84,17 +84,14 @@ func (q GitRequest) Server() (Server, error) { return NewServer(q.Protocol, q.Ho
 //	NAMESPACE/HOST
 func (q GitRequest) Places(namespace string) (paths []string) {
 	s, err := q.Server()
-	if err != nil {
+	host := join(namespace, s.Host)
+	if err != nil || host == "" {
 		return nil
 	}
 	add := func(path string) {
 		if path != "" {
 			paths = append(paths, path)
 		}
-	}
-	host := join(namespace, s.Host)
-	if host == "" {
-		return nil
 	}
 	switch path := s.Path; len(path) {
 	case 0:

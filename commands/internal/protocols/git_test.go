@@ -1,6 +1,7 @@
 package protocols
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -12,16 +13,19 @@ func TestGitRequest(t *testing.T) {
 		"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=h:1\npath=a/b=c\nusername=u\npassword=p=q\nwwwauth[]=Basic realm=\"x\"\n\nhost=i\n": {Protocol: "https",
 			Host: "h:1", Path: "a/b=c", Username: "u", Password: "p=q"},
 		"host=a\nhost=b\n": {Host: "b"}, "password_expiry_utc=17\noauth_refresh_token=r\n": {Expiry: "17", Refresh: "r"},
-		"username=x\nurl=https://u%40v:p%3a@h:8443/o/r.git\n": {Protocol: "https", Host: "h:8443", Path: "o/r.git", Username: "u@v",
+		"username=x\nurl=https://u%40v:p%3a@h:8443/o/r.git\n": {Protocol: "https", Host: "h:8443", Path: "o/r.git",
+			Username: "u@v",
 			Password: "p:"},
-		"username=x\nurl=https://h\n": {Protocol: "https", Host: "h"}, "url=https://h\nusername=x\n": {Protocol: "https", Host: "h",
+		"username=x\nurl=https://h\n": {Protocol: "https", Host: "h"}, "url=https://h\nusername=x\n": {Protocol: "https",
+			Host:     "h",
 			Username: "x"},
 	} {
 		if got, err := ParseGit([]byte(text)); err != nil || got != want {
 			t.Errorf("%q is %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"protocol\n", "host=h\r\n", "host=h\x00x\n", "x", "url=h\n", "url=https://h%0ahost=i\n", "url=https://%zz@h\n"} {
+	for _, text := range []string{"protocol\n", "host=h\r\n", "host=h\x00x\n", "x", "url=h\n", "url=https://h%0ahost=i\n",
+		"url=https://%zz@h\n"} {
 		if got, err := ParseGit([]byte(text)); err == nil {
 			t.Errorf("%q is %+v", text, got)
 		}
@@ -44,6 +48,8 @@ func TestGitPlaces(t *testing.T) {
 		{GitRequest{Protocol: "https", Host: "h", Username: strings.Repeat("u", 129)}, []string{"g/h"}},
 		{GitRequest{Protocol: "https", Host: strings.Repeat("h", 129)}, nil},
 		{GitRequest{Protocol: "https", Host: "h@i"}, nil}, {GitRequest{Protocol: "ssh", Host: "h"}, nil},
+		{GitRequest{Protocol: "ssh", Host: "h", Username: "u", Path: "o/r"}, nil},
+		{GitRequest{Protocol: "https", Host: strings.Repeat("h", 129), Username: "u", Path: "o/r"}, nil},
 		{GitRequest{Protocol: "https"}, nil}, {GitRequest{Host: "h"}, nil},
 	} {
 		if got := c.q.Places("g"); !slices.Equal(got, c.want) {
@@ -58,18 +64,39 @@ func TestGitAnswer(t *testing.T) {
 		cred Credential
 		want string
 	}{
-		{Credential{Password: "p"}, "username=asked\npassword=p\n"}, {Credential{Username: "u", Password: "p"}, "username=u\npassword=p\n"},
-		{Credential{Password: "p", Expiry: "17", Refresh: "r"}, "username=asked\npassword=p\npassword_expiry_utc=17\noauth_refresh_token=r\n"},
+		{Credential{Password: "p"}, "username=asked\npassword=p\n"}, {Credential{Username: "u", Password: "p"},
+			"username=u\npassword=p\n"},
+		{Credential{Password: "p", Expiry: "17", Refresh: "r"},
+			"username=asked\npassword=p\npassword_expiry_utc=17\noauth_refresh_token=r\n"},
 		{Credential{Password: "p", Expiry: "1e9"}, "username=asked\npassword=p\n"},
 	} {
 		if got, err := q.Answer(c.cred); err != nil || string(got) != c.want {
 			t.Errorf("%+v: %q, %v", c.cred, got, err)
 		}
 	}
-	for _, cred := range []Credential{{}, {Password: "hunter2\nhost=evil"}, {Password: "hunter2\x00"}, {Password: "hunter2\r"},
+	for _, cred := range []Credential{{}, {Password: "hunter2\nhost=evil"}, {Password: "hunter2\x00"},
+		{Password: "hunter2\r"},
 		{Username: "a\nb", Password: "hunter2"}, {Password: "hunter2", Refresh: "a\nb"}} {
 		if got, err := q.Answer(cred); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%+v: %q, %v", cred, got, err)
+		}
+	}
+}
+
+func TestGitStored(t *testing.T) {
+	s, err := ParseServer("https://h:8443/o/r.git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for expiry, want := range map[string]json.Number{"": "", "17": "17", "017": "17", "x": "", "1e9": ""} {
+		got, err := GitRequest{Username: "u", Password: "p", Expiry: expiry, Refresh: "r"}.Stored(s)
+		if err != nil || got != (Credential{"https://h:8443/o/r", "u", "p", want, "r"}) {
+			t.Errorf("%q: %+v, %v", expiry, got, err)
+		}
+	}
+	for _, q := range []GitRequest{{}, {Username: "u"}, {Password: "p"}} {
+		if got, err := q.Stored(s); err == nil {
+			t.Errorf("%+v: %+v", q, got)
 		}
 	}
 }

@@ -9,7 +9,8 @@ import (
 
 const kubeGroup = "client.authentication.k8s.io/"
 
-// ExecVersion returns the version of the answer that kubectl expects: info is its KUBERNETES_EXEC_INFO; "" stands for v1.
+// ExecVersion returns the version of the answer that kubectl expects: info is its KUBERNETES_EXEC_INFO; "" stands for
+// v1.
 func ExecVersion(info string) (string, error) {
 	if info == "" {
 		return kubeGroup + "v1", nil

@@ -10,7 +10,8 @@ import (
 func TestDocker(t *testing.T) {
 	for asked, want := range map[string]string{
 		"https://index.docker.io/v1/": "d/index.docker.io", "index.docker.io": "d/index.docker.io", "ghcr.io\n": "d/ghcr.io",
-		"https://index.docker.io/v1/access-token": "d/index.docker.io/v1/access-token", "localhost:5000": "d/localhost_3a5000",
+		"https://index.docker.io/v1/access-token": "d/index.docker.io/v1/access-token",
+		"localhost:5000":            "d/localhost_3a5000",
 		"http://localhost:5000/v2/": "d/localhost_3a5000", "http://h": "d/h_3a80", "//h": "d/h", "quay.io/ns": "d/quay.io/ns",
 		"https://h/v1/v2": "d/h/v1/v2",
 	} {
@@ -19,8 +20,9 @@ func TestDocker(t *testing.T) {
 			t.Errorf("%q is %q, %q, %v", asked, got, echo, err)
 		}
 	}
-	for asked, want := range map[string]error{"": ErrDockerNoServer, " \n": ErrDockerNoServer, "u@h": errServer, "ftp://h": errServer,
-		"a b": errServer} {
+	for asked, want := range map[string]error{"": ErrDockerNoServer, " \n": ErrDockerNoServer, "u@h": errServer,
+		"ftp://h": errServer,
+		"a b":     errServer} {
 		if _, _, err := ParseDockerServer([]byte(asked)); err != want {
 			t.Errorf("%q: %v", asked, err)
 		}
@@ -30,12 +32,13 @@ func TestDocker(t *testing.T) {
 		t.Error(s, cred, err)
 	}
 	for text, want := range map[string]error{`{"Username":"u","Secret":"s"}`: ErrDockerNoServer,
-		`{"ServerURL":"h","Secret":"s"}`: ErrDockerNoUser} {
+		`{"ServerURL":"h","Secret":"s"}`: ErrDockerNoUser, `{"ServerURL":"u@h","Username":"u","Secret":"s"}`: errServer} {
 		if _, _, err := ParseDockerStore([]byte(text)); err != want {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, text := range []string{"", "hunter2", `["hunter2"]`, "{\"ServerURL\":\"h\",\"Username\":\"u\",\"Secret\":\"hunter2\xff\"}"} {
+	for _, text := range []string{"", "hunter2", `["hunter2"]`,
+		"{\"ServerURL\":\"h\",\"Username\":\"u\",\"Secret\":\"hunter2\xff\"}"} {
 		if _, _, err := ParseDockerStore([]byte(text)); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -48,8 +51,10 @@ func TestDocker(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range []struct{ path, server, want string }{
-		{"d/ghcr.io", "", "https://ghcr.io"}, {"d/localhost_3a5000", "", "https://localhost:5000"}, {"d/h", "https://h/v1/", "https://h/v1/"},
-		{"d/h", "https://i", ""}, {"d/h/x", "h", ""}, {"d/H", "", ""}, {"d/a_41", "", ""}, {"e/h", "", ""}, {"d/h_3a443", "", ""},
+		{"d/ghcr.io", "", "https://ghcr.io"}, {"d/localhost_3a5000", "", "https://localhost:5000"}, {"d/h", "https://h/v1/",
+			"https://h/v1/"},
+		{"d/h", "https://i", ""}, {"d/h/x", "h", ""}, {"d/H", "", ""}, {"d/a_41", "", ""}, {"e/h", "", ""}, {"d/h_3a443", "",
+			""},
 		{"d/h/a_2fb", "", ""},
 	} {
 		if got := DockerURL("d", c.path, Credential{Server: c.server}); got != c.want {
@@ -57,7 +62,8 @@ func TestDocker(t *testing.T) {
 		}
 	}
 	asked, _, _ := ParseDockerServer([]byte("https://h/v1/"))
-	for server, want := range map[string]bool{"": true, "h": true, "https://h/v2": true, "https://h/v1/x": false, "http://h": false, "i": false,
+	for server, want := range map[string]bool{"": true, "h": true, "https://h/v2": true, "https://h/v1/x": false,
+		"http://h": false, "i": false,
 		"@": false} {
 		if got := (Credential{Server: server}).FitsDocker(asked); got != want {
 			t.Errorf("%q: %v", server, got)
@@ -104,8 +110,10 @@ func TestAWS(t *testing.T) {
 			t.Errorf("%s is %+v", value, c)
 		}
 	}
-	for _, value := range []string{"hunter2", `{"AccessKeyId":["hunter2"]}`, `{"AccessKeyId":"hunter2"}`, `{"SecretAccessKey":"hunter2"}`, "\xff",
-		`{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"hunter2"}`, `{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"2030-01-01T00:00:00Z"}`} {
+	for _, value := range []string{"hunter2", `{"AccessKeyId":["hunter2"]}`, `{"AccessKeyId":"hunter2"}`,
+		`{"SecretAccessKey":"hunter2"}`, "\xff",
+		`{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"hunter2"}`,
+		`{"AccessKeyId":"a","SecretAccessKey":"s","Expiration":"2030-01-01T00:00:00Z"}`} {
 		c, err := ParseAWS([]byte(value))
 		if err == nil {
 			_, err = c.Answer(now)
@@ -151,7 +159,8 @@ func TestKube(t *testing.T) {
 		`{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","spec":{"cluster":{}}}`:   "client.authentication.k8s.io/v1beta1",
 		`{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1alpha1"}`:                        "",
 		`{"kind":"Pod","apiVersion":"client.authentication.k8s.io/v1"}`:                                         "",
-		`{"kind":"ExecCredential","apiVersion":"v1"}`:                                                           "", `x`: "", `[]`: "",
+		`{"kind":"ExecCredential","apiVersion":"v1"}`:                                                           "", `x`: "",
+		`[]`: "",
 	} {
 		if got, err := ExecVersion(info); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", info, got, err)
@@ -163,11 +172,16 @@ func TestKube(t *testing.T) {
 	}
 	b, err := s.Answer("V")
 	const p = `"-----BEGIN X-----\naHVudGVyMg==\n-----END X-----\n"`
-	if want := `{"apiVersion":"V","kind":"ExecCredential","status":{"token":"t","clientCertificateData":` + p + `,"clientKeyData":` + p +
+	if want := `{"apiVersion":"V","kind":"ExecCredential","status":{"token":"t","clientCertificateData":` + p +
+		`,"clientKeyData":` + p +
 		"}}\n"; err != nil || string(b) != want {
 		t.Errorf("%s, %v", b, err)
 	}
-	for _, v := range [][3][]byte{{[]byte("a\nhunter2")}, {[]byte("")}, {nil, []byte("hunter2"), []byte(testPEM)}, {nil, []byte(testPEM), []byte("hunter2")}} {
+	if s, err := NewExecStatus([]byte("t"), nil, nil); err != nil || s != (ExecStatus{Token: "t"}) {
+		t.Error(s, err)
+	}
+	for _, v := range [][3][]byte{{[]byte("a\nhunter2")}, {[]byte("")}, {nil, []byte("hunter2"), []byte(testPEM)}, {nil,
+		[]byte(testPEM), []byte("hunter2")}} {
 		if _, err := NewExecStatus(v[0], v[1], v[2]); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", v, err)
 		}
@@ -223,20 +237,29 @@ func TestPrompt(t *testing.T) {
 		t.Error("a question for the user is taken for one for the password")
 	}
 	for _, text := range []string{
-		"", "Password: ", "Enter passphrase: ", "Enter passphrase for : ", "Enter passphrase for key '': ", "Enter passphrase for key '/home/u/'",
+		"", "Password: ", "Enter passphrase: ", "Enter passphrase for : ", "Enter passphrase for key '': ",
+		"Enter passphrase for key '/home/u/'",
 		"Bad passphrase, try again for /home/u/.ssh/id_rsa: ", "Enter new passphrase (empty for no passphrase): ",
 		`Enter passphrase for "x" (empty for no passphrase): `, "Enter old passphrase: ", "Enter passphrase for PKCS#11: ",
-		"Enter PIN for ED25519-SK key /home/u/.ssh/id_ed25519_sk: ", "Enter PIN for 'token': ", "Allow use of key id_rsa?\nKey fingerprint x.",
+		"Enter PIN for ED25519-SK key /home/u/.ssh/id_ed25519_sk: ", "Enter PIN for 'token': ",
+		"Allow use of key id_rsa?\nKey fingerprint x.",
 		"The authenticity of host 'h (::1)' can't be established.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? ",
-		"Please type 'yes', 'no' or the fingerprint: ", "Confirm user presence for key ED25519-SK x", "u@h's old password: ", "Enter u@h's new password: ",
+		"Please type 'yes', 'no' or the fingerprint: ", "Confirm user presence for key ED25519-SK x", "u@h's old password: ",
+		"Enter u@h's new password: ",
 		"Enter passphrase for key '/x' and more: ", "Enter passphrase for key '/x': x",
 		// from somebody hostile: the words behind (USER@HOST), and the user in the URL of a submodule, are theirs
-		"(u@evil) Enter passphrase for key '/home/u/.ssh/id_rsa': ", "(u@evil) root@good's password: ", "(u@evil) (u@good) Password: ",
-		"root@good's password: x@evil's password: ", "(u@good) Password: x@evil's password: ", "u@good@evil's password: ", "u's password: ", "@h's password: ",
+		"(u@evil) Enter passphrase for key '/home/u/.ssh/id_rsa': ", "(u@evil) root@good's password: ",
+		"(u@evil) (u@good) Password: ",
+		"root@good's password: x@evil's password: ", "(u@good) Password: x@evil's password: ", "u@good@evil's password: ",
+		"u's password: ", "@h's password: ",
 		"u@'s password: ", "u h@h's password: ", "(u@evil) Password: (u@good) Password: ", "u@h\n's password: ",
-		"Password for 'https://good@evil@h': ", "Password for 'https://h' for 'https://good': ", "Password for 'ssh://h': ", "Password for 'https://@h': ",
+		"Password for 'https://good@evil@h': ", "Password for 'https://h' for 'https://good': ", "Password for 'ssh://h': ",
+		"Password for 'https://@h': ",
 		"Password for 'https://u%0a@h': ", "Token for 'https://h': ", "Password for 'https://h\": ",
-		"(u@h: ", "(u@h) Password", "u@h) Password: ", "u@h: ", "Password for 'h': ", "Password for 'https://h: ", "Password for 'https://%zz@h': ",
+		"u@h's password", "Enter passphrase for key '/k'", "Enter passphrase for key '/a\x1bb/k': ",
+		"Enter passphrase for key '/a\x7f/k': ",
+		"(u@h: ", "(u@h) Password", "u@h) Password: ", "u@h: ", "Password for 'h': ", "Password for 'https://h: ",
+		"Password for 'https://%zz@h': ",
 	} {
 		if p, ok := ParsePrompt(text); ok {
 			t.Errorf("%q is answered: %+v", text, p)
@@ -244,7 +267,8 @@ func TestPrompt(t *testing.T) {
 	}
 	key, _ := ParsePrompt("Enter passphrase for key '/a/k': ")
 	host, _ := ParsePrompt("u@h's password: ")
-	for server, want := range map[string][2]bool{"": {true, true}, "/a/k": {true, false}, "/b/k": {false, false}, "h": {false, true}, "ssh://H": {false, true}, "i": {false, false}} {
+	for server, want := range map[string][2]bool{"": {true, true}, "/a/k": {true, false}, "/b/k": {false, false},
+		"h": {false, true}, "ssh://H": {false, true}, "i": {false, false}} {
 		c := Credential{Server: server}
 		if key.Fits(c) != want[0] || host.Fits(c) != want[1] {
 			t.Errorf("%q fits %v, %v", server, key.Fits(c), host.Fits(c))
@@ -254,7 +278,8 @@ func TestPrompt(t *testing.T) {
 
 // A question that is answered is about one thing.
 func FuzzPrompt(f *testing.F) {
-	for _, s := range []string{"Enter passphrase for key '/a/k': ", "u@h's password: ", "(u@h) Password: ", "Password for 'https://u@h': "} {
+	for _, s := range []string{"Enter passphrase for key '/a/k': ", "u@h's password: ", "(u@h) Password: ",
+		"Password for 'https://u@h': "} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -268,7 +293,8 @@ func FuzzPrompt(f *testing.F) {
 				n++
 			}
 		}
-		if n != 1 || strings.Count(text, "passphrase for ") > 1 && p.File == "" || strings.Count(text, "@") > 1 && p.File == "" && p.Git.Path == "" {
+		if n != 1 || strings.Count(text, "passphrase for ") > 1 && p.File == "" || strings.Count(text, "@") > 1 &&
+			p.File == "" && p.Git.Path == "" {
 			t.Fatalf("%q: %+v", text, p)
 		}
 	})

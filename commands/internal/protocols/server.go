@@ -117,7 +117,8 @@ func (s Server) Local() bool {
 	return name == "localhost" || name == "127.0.0.1" || name == "[::1]"
 }
 
-// Covers reports whether a credential for s may go to what asked says: the same scheme and host, and a path in that of s.
+// Covers reports whether a credential for s may go to what asked says: the same scheme and host, and a path in that of
+// s.
 func (s Server) Covers(asked Server) bool {
 	return s.Scheme == asked.Scheme && s.Host == asked.Host && len(s.Path) <= len(asked.Path) &&
 		slices.Equal(s.Path, asked.Path[:len(s.Path)])

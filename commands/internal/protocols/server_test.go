@@ -54,8 +54,10 @@ func FuzzSegment(f *testing.F) {
 func TestServer(t *testing.T) {
 	for text, want := range map[string]string{
 		"github.com": "https://github.com", "GitHub.COM:443": "https://github.com", "https://h:0443/": "https://h",
-		"h:8443": "https://h:8443", "http://h": "http://h:80", "HTTP://H:80/a//b/": "http://h:80/a/b", "http://h:443": "http://h:443",
-		"https://h:80": "https://h:80", "https://h/o/r.git": "https://h/o/r", "https://h/o/.git": "https://h/o/.git",
+		"h:8443": "https://h:8443", "http://h": "http://h:80", "HTTP://H:80/a//b/": "http://h:80/a/b",
+		"http://h:443": "http://h:443",
+		"https://h:80": "https://h:80", "https://h/o/r.git": "https://h/o/r", "AZ.az:1": "https://az.az:1",
+		"https://h/r.git": "https://h/r", "https://h/o/.git": "https://h/o/.git",
 		"[::1]:8080": "https://[::1]:8080", "[::1]": "https://[::1]", "h.": "https://h.", "h_x:": "https://h_x",
 		"münchen.de": "https://münchen.de",
 	} {
@@ -64,8 +66,10 @@ func TestServer(t *testing.T) {
 			t.Errorf("%q is %q, %v, want %q", text, s.URL(), err, want)
 		}
 	}
-	for _, text := range []string{"", "https://", "://h", "ssh://h", "h:0", "h:65536", "h:8x", "h:1:2", "u@h", "h%2ex", "h\\x", "h?x",
-		"h#x", "h x", "h\n", "[", "[]", "[::1", "[::1]x", "[g]", "https:///h", "https://h/a?b", "https://h/a#b", "h/a\nb", "h'", "a,b"} {
+	for _, text := range []string{"", "https://", "://h", "ssh://h", "h:0", "h:65536", "h:8x", "h:1:2", "u@h", "h%2ex",
+		"h\\x", "h?x",
+		"h#x", "h x", "h\n", "[", "[]", "[::1", "[::1]x", "[g]", "https:///h", "https://h/a?b", "https://h/a#b", "h/a\nb",
+		"h'", "a,b"} {
 		if s, err := ParseServer(text); err == nil {
 			t.Errorf("%q is %q", text, s.URL())
 		}
@@ -88,7 +92,8 @@ func TestCovers(t *testing.T) {
 		want       bool
 	}{
 		{"https://h", "https://h/o/r", true}, {"h", "https://h:443", true}, {"https://h/o", "https://h/o/r", true},
-		{"https://h/o/r", "https://h/o/r.git", true}, {"https://h/o/r", "https://h/o", false}, {"https://h/o", "https://h/ox", false},
+		{"https://h/o/r", "https://h/o/r.git", true}, {"https://h/o/r", "https://h/o", false}, {"https://h/o", "https://h/ox",
+			false},
 		{"https://h", "http://h", false}, {"http://h", "https://h:80", false}, {"https://h", "https://h:444", false},
 		{"https://h", "https://h.evil.com", false}, {"https://h", "https://xh", false},
 	} {
