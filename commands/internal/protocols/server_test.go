@@ -10,6 +10,7 @@ import (
 // A segment stands for one text, and a text has one segment.
 func TestSegment(t *testing.T) {
 	for text, want := range map[string]string{
+		"a_b": "a_b", "user_": "user_", "zZaA": "zZaA", "_99": "_5f99", "_9": "_9",
 		"github.com": "github.com", "my_user": "my_user", "deploy-bot": "deploy-bot", "a@b": "a_40b", "h:8443": "h_3a8443",
 		"_": "_5f", "__": "__", ".": "_2e", "..": "_2e.", "...": "...", "x_ed": "x_5fed", "x_5f": "x_5f5f", "_:": "__3a",
 		"[::1]": "_5b_3a_3a1_5d", "münchen.de": "m_c3_bcnchen.de", "a/b": "a_2fb", "\x00": "_00", "": "",
@@ -28,8 +29,10 @@ func TestSegment(t *testing.T) {
 			t.Errorf("%q reads as %q", segment, text)
 		}
 	}
-	if _, ok := Text("a_41"); ok {
-		t.Error("a_41 is a second segment of aA")
+	for _, segment := range []string{"", "a_41", "_", "_2e_2e"} {
+		if text, ok := Text(segment); ok {
+			t.Errorf("%q is a second segment of %q", segment, text)
+		}
 	}
 }
 
@@ -59,14 +62,14 @@ func TestServer(t *testing.T) {
 		"https://h:80": "https://h:80", "https://h/o/r.git": "https://h/o/r", "AZ.az:1": "https://az.az:1",
 		"https://h/r.git": "https://h/r", "https://h/o/.git": "https://h/o/.git",
 		"[::1]:8080": "https://[::1]:8080", "[::1]": "https://[::1]", "h.": "https://h.", "h_x:": "https://h_x",
-		"münchen.de": "https://münchen.de",
+		"münchen.de": "https://münchen.de", "\x80.x": "https://\x80.x",
 	} {
 		s, err := ParseServer(text)
 		if err != nil || s.URL() != want {
 			t.Errorf("%q is %q, %v, want %q", text, s.URL(), err, want)
 		}
 	}
-	for _, text := range []string{"", "https://", "://h", "ssh://h", "h:0", "h:65536", "h:8x", "h:1:2", "u@h", "h%2ex",
+	for _, text := range []string{"", "https://", "://h", "ssh://h", "h:0", ":8", ":", "h:65536", "h:8x", "h:1:2", "u@h", "h%2ex",
 		"h\\x", "h?x",
 		"h#x", "h x", "h\n", "[", "[]", "[::1", "[::1]x", "[g]", "https:///h", "https://h/a?b", "https://h/a#b", "h/a\nb",
 		"h'", "a,b"} {
