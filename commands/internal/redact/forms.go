@@ -14,22 +14,32 @@ import (
 // Of a longer one, only the forms that most programs write are.
 const mostForms = 64 << 10
 
+// form is a text in which a program writes a value, with the name of that way to write it.
+type form struct{ text, name string }
+
 // formsOf returns the forms in which programs write a value: as it is, and in base64, hex,
 // URL and JSON escapes. The first is the value itself. Some may be there twice.
-func formsOf(value []byte) []string {
+func formsOf(value []byte) (forms []form) {
+	add := func(name string, texts ...string) {
+		for _, text := range texts {
+			forms = append(forms, form{text, name})
+		}
+	}
 	s := string(value)
 	lower := hex.EncodeToString(value)
-	forms := []string{s, lower, strings.ToUpper(lower), url.QueryEscape(s), url.PathEscape(s)}
+	add(Plain, s)
+	add(Hex, lower, strings.ToUpper(lower))
+	add(URL, url.QueryEscape(s), url.PathEscape(s))
 	if strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 || !isUnreserved(byte(r)) }) >= 0 {
 		for _, kept := range []string{"", "/", "!'()*", "/!'()*"} { // by RFC 3986, by Python, by JavaScript
 			if kept == "" || strings.ContainsAny(s, kept) {
-				forms = append(forms, percentEncoded(s, kept, upperDigits), percentEncoded(s, kept, lowerDigits))
+				add(URL, percentEncoded(s, kept, upperDigits), percentEncoded(s, kept, lowerDigits))
 			}
 		}
 	}
-	forms = append(forms, jsonForms(s)...)
+	add(JSON, jsonForms(s)...)
 	if trimmed := strings.TrimRight(s, "\n"); trimmed != s { // as $(…) hands it on
-		forms = append(forms, trimmed)
+		add(Plain, trimmed)
 	}
 	inBase64 := []string{base64.StdEncoding.EncodeToString(value)}
 	// Inside a longer text, a value is encoded at one of three offsets. The characters
@@ -41,9 +51,9 @@ func formsOf(value []byte) []string {
 			inBase64 = append(inBase64, core)
 		}
 	}
-	for _, form := range inBase64 {
-		if forms = append(forms, form); strings.ContainsAny(form, "+/") { // in a URL, it has others
-			forms = append(forms, inURL.Replace(form))
+	for _, text := range inBase64 {
+		if add(Base64, text); strings.ContainsAny(text, "+/") { // in a URL, it has others
+			add(Base64, inURL.Replace(text))
 		}
 	}
 	return forms

@@ -5,7 +5,8 @@
 // out of a build log. A program that wants to give a value away can.
 //
 // rules.go says which values are masked, forms.go how programs write them, needles.go how
-// they are found, and stream.go what happens to an output that comes piece by piece.
+// they are found, and stream.go what happens to an output that comes piece by piece. find.go
+// says where values stand, for a search through files.
 package redact
 
 import (
@@ -80,10 +81,10 @@ func New(secrets []Secret, rules Rules) *Needles {
 		if len(s.Value) < least {
 			continue
 		}
-		add(s.Key, least, formsOf(s.Value)...)
+		add(s.Key, least, textsOf(formsOf(s.Value))...)
 		for _, password := range passwords(string(s.Value)) {
 			if len(password) >= least {
-				add(s.Key, least, formsOf([]byte(password))...)
+				add(s.Key, least, textsOf(formsOf([]byte(password)))...)
 			}
 		}
 		for _, line := range lines(string(s.Value)) {
@@ -92,6 +93,14 @@ func New(secrets []Secret, rules Rules) *Needles {
 		}
 	}
 	return index(list)
+}
+
+func textsOf(forms []form) []string {
+	texts := make([]string, len(forms))
+	for i, f := range forms {
+		texts[i] = f.text
+	}
+	return texts
 }
 
 // byText sorts by the first byte, and the longest first. slices.SortFunc would be compiled once more for it, into 12
