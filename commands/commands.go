@@ -51,10 +51,10 @@ type CLI struct {
 	Approvals approvalsGroup `cmd:"" help:"Decide what agents ask for." group:"agents"`
 	MCP       mcpGroup       `cmd:"" name:"mcp" help:"Serve an AI agent over the Model Context Protocol." group:"agents"`
 	Request   requestCmd     `cmd:"" help:"Ask a human to store a secret that is not there yet." group:"agents"`
-	Leaks     leaksGroup     `cmd:"" help:"Find what leaked, and what to do about it." group:"audit"`
 	Helper    helperGroup    `cmd:"" help:"Answer git, docker, aws, kubectl, ssh or Claude Code with a secret." group:"agents"`
 	Explain   explainCmd     `cmd:"" help:"Say who can open a secret, or what an agent can open." group:"agents"`
 
+	Leaks leaksGroup `cmd:"" help:"Find where values leaked, who read one, and what to do." group:"audit"`
 	Audit auditGroup `cmd:"" help:"Read and verify the audit log." group:"audit"`
 
 	Vault vaultGroup `cmd:"" help:"Maintain the file of the vault." group:"utilities"`

@@ -31,7 +31,8 @@ var settable = []string{
 func notHere(flag, command string) bool {
 	switch flag {
 	case "namespace": // a limit, a filter, and where a helper looks; ASS_NAMESPACE is a default
-		return slices.Contains([]string{"agents create", "agents update", "audit"}, command) || strings.HasPrefix(command, "helper ")
+		return slices.Contains([]string{"agents create", "agents update", "audit", "leaks scan"}, command) ||
+			strings.HasPrefix(command, "helper ")
 	case "description": // of a new agent
 		return slices.Contains([]string{"secrets set", "secrets describe", "agents update"}, command)
 	case "scopes":
@@ -63,7 +64,7 @@ var flagOnly = []flagOnlyGroup{
 		"no-canary", "install"}},
 	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
 		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect",
-		"check"}},
+		"check", "git", "staged", "transcripts", "files", "versions"}},
 	{"it starts a program", []string{"notify", "exec"}},
 	{"it asks for help", []string{"help"}},
 }

@@ -49,7 +49,7 @@ var exits = []exitMeaning{
 	{exitApproval, "a human must approve first"},
 	{exitBusy, "another process used the vault for longer than --lock-timeout"},
 	{exitDamaged, "the file, or a record in it, is corrupt or was tampered with"},
-	{exitFound, "what the command looks for is there: secrets that expire or are due, reads of a canary"},
+	{exitFound, "what the command looks for is there: secrets that expire or are due, reads of a canary, values that leaked"},
 	{exitNotProgram, "ass run: the file is there, but it is not executable or cannot be started"},
 	{exitNoProgram, "ass run: there is no such program"},
 	{exitInterrupted, "interrupted at a prompt; nothing was changed"},

@@ -534,8 +534,3 @@ func (r *leakedResult) print(a *app) {
 		a.out.warn("%s", p)
 	}
 }
-
-// leaksGroup holds what is about values that got out.
-type leaksGroup struct {
-	Of leaksOf `cmd:"" help:"Say who has read a secret, where its value is, and what to do."`
-}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -382,5 +383,52 @@ func (o *output) progress(what string, now func() time.Time) (step func(done, to
 		if shown {
 			fmt.Fprint(o.errw, "\r\x1b[K")
 		}
+	}
+}
+
+// counting shows on a terminal, from some time on, how far something is of which nobody knows how long it takes. end
+// takes the line away before something else is printed, and the last time for good.
+func (o *output) counting(say func() string, from time.Duration) (end func(last bool)) {
+	if !o.errTTY || o.asJSON {
+		return func(bool) {}
+	}
+	var mu sync.Mutex
+	shown := false
+	done := make(chan struct{})
+	go func() {
+		wait := from
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(wait):
+			}
+			wait = 200 * time.Millisecond
+			mu.Lock()
+			if shown = true; !isDone(done) {
+				fmt.Fprintf(o.errw, "\r\x1b[K%s", say())
+			}
+			mu.Unlock()
+		}
+	}()
+	return func(last bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if last {
+			close(done)
+		}
+		if shown {
+			fmt.Fprint(o.errw, "\r\x1b[K")
+		}
+		shown = false
+	}
+}
+
+func isDone(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

@@ -21,6 +21,45 @@ func list[T any](items []T) []T { return append([]T{}, items...) }
 // What commands print with --json. The fields are in the order in which they are printed.
 
 type (
+	leaksResult struct {
+		Findings  []leakJSON    `json:"findings"`
+		NotListed int           `json:"not_listed"` // findings
+		Values    int           `json:"values"`     // that were looked for
+		LeftOut   leaksLeftOut  `json:"left_out"`
+		Files     int64         `json:"files"` // that were looked at, and objects of git
+		Bytes     int64         `json:"bytes"`
+		Unseen    []leaksUnseen `json:"unseen"`
+	}
+
+	leakJSON struct {
+		In         string  `json:"in"`   // files, history, staged, transcripts
+		What       string  `json:"what"` // content, name, commit, tag
+		File       *string `json:"file"`
+		FileBase64 string  `json:"file_base64,omitempty"` // if it is not UTF-8
+		Line       *int    `json:"line"`
+		Column     *int64  `json:"column"`
+		Offset     *int64  `json:"offset"`
+		Commit     *string `json:"commit"`
+		Object     *string `json:"object"`
+		Path       string  `json:"path"`
+		Version    uint64  `json:"version"`
+		Form       string  `json:"form"`
+		More       int     `json:"more"` // further places of the same value in the file
+	}
+
+	leaksLeftOut struct { // values that were not looked for
+		Approval int `json:"approval"`
+		Short    int `json:"short"`
+		Settings int `json:"settings"`
+
+		sought int
+	}
+
+	leaksUnseen struct {
+		File  string `json:"file"`
+		Error string `json:"error"`
+	}
+
 	agentsResult struct {
 		Items []agentJSON `json:"items"`
 	}

@@ -73,6 +73,7 @@ func results() map[string][]result {
 		"mcp config":        {{mcpConfigResult{}, "with --write"}, {nil, "without --write, the block itself"}},
 		"request":           one(requestJSON{}),
 		"explain":           {{explainResult{}, ""}, {explainAgentResult{}, "with --agent"}},
+		"leaks scan":        one(leaksResult{}),
 		"audit":             {{logResult{}, ""}, {eventJSON{}, "one a line, with --tail"}},
 		"audit verify":      {{verifyResult{}, ""}, {archiveResult{}, "with --archive"}},
 		"audit report":      one(reportResult{}),

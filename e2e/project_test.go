@@ -27,14 +27,15 @@ func TestImportDirection(t *testing.T) {
 		imports[words[0]] = words[1:]
 	}
 	never := []string{"net", "net/http", "os/exec"}
-	starts := []string{"ass/e2e/world", "ass/e2e/trace", "ass/cmd/ass-mcp", "ass/commands/internal/process"} // processes
+	starts := []string{"ass/e2e/world", "ass/e2e/trace", "ass/cmd/ass-mcp", "ass/commands/internal/process", "ass/commands/internal/leaks"} // processes
 	for pkg, allowed := range map[string]struct{ ours, not []string }{
 		"ass":                             {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/commands/internal/redact":    {nil, []string{"os", "io/fs", "crypto/"}},
 		"ass/commands/internal/process":   {[]string{"ass/commands/internal/redact", "ass/vault/disk"}, []string{"crypto/"}},
+		"ass/commands/internal/leaks":     {[]string{"ass/commands/internal/redact"}, []string{"crypto/"}},
 		"ass/commands/internal/stores":    {[]string{"ass/tokens"}, []string{"crypto/"}},
 		"ass/commands/internal/protocols": {nil, []string{"os", "io/fs", "crypto/"}},
-		"ass/commands": {[]string{"ass/commands/internal/process", "ass/commands/internal/protocols",
+		"ass/commands": {[]string{"ass/commands/internal/leaks", "ass/commands/internal/process", "ass/commands/internal/protocols",
 			"ass/commands/internal/redact", "ass/commands/internal/stores",
 			"ass/vault", "ass/vault/disk", "ass/tokens", "ass/audit"},
 			[]string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/", "golang.org/x/crypto/", "github.com/cloudflare/"}},

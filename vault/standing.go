@@ -9,12 +9,13 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// GetStanding reads the current values of the secrets in some namespaces and below them that the session opens without an
-// approval, or, if every is true, all of their values that can be read. It returns them in the order of their paths, the
-// newest of each first. closed is how many secrets the session may read, but not so: they need an approval, or a newer
-// token. GetStanding makes no request and uses no approval.
+// GetStanding reads the current values of the secrets in some namespaces and below them that the session opens without
+// an approval, or, if every is true, all of their values that can be read. It returns them in the order of their paths,
+// the newest of each first. closed is how many secrets the session may read, but not so: they need an approval, or a
+// newer token. GetStanding makes no request and uses no approval.
 //
-// The reads of current values are one list in the log. An entry names a secret once, so older values are in further ones.
+// The reads of current values are one list in the log. An entry names a secret once, so older values are in further
+// ones.
 func (s *Session) GetStanding(namespaces []tokens.Namespace, every bool) (values []Value, closed int, err error) {
 	err = s.updateReading(func(t *tx) error {
 		values, closed = nil, 0
@@ -94,9 +95,10 @@ type openedValue struct {
 	current bool
 }
 
-// openStanding opens versions on all cores, the newest of each secret first, and leaves out those for which the session has
-// no key.
-func (s *Session) openStanding(t *tx, paths []tokens.Path, heads []secretBody, every bool) (opened []openedValue, err error) {
+// openStanding opens versions on all cores, the newest of each secret first, and leaves out those for which the session
+// has no key.
+func (s *Session) openStanding(t *tx, paths []tokens.Path, heads []secretBody, every bool) (opened []openedValue,
+	err error) {
 	free := buffers{}
 	worker := func() func(*reading) {
 		own, h := s.inOrder(), t.another()

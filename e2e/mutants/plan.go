@@ -25,6 +25,7 @@ var plan = []struct {
 	{"commands/internal/redact", []string{"commands/internal/redact", "commands/internal/process", "commands", ".",
 		"e2e"}},
 	{"commands/internal/process", []string{"commands/internal/process", "commands", ".", "e2e"}},
+	{"commands/internal/leaks", []string{"commands/internal/leaks", "."}},
 	{"commands/internal/stores", []string{"commands/internal/stores", ".", "e2e"}},
 	{"commands/internal/protocols", []string{"commands/internal/protocols", ".", "e2e"}},
 	{"commands", []string{"commands", ".", "e2e/powercut", "e2e", "cmd/ass-mcp"}},

@@ -55,8 +55,8 @@ const (
 // need a bounded amount of memory whatever the vault holds.
 const mostSought = 4 << 10
 
-// NewFinder returns what looks for values, and for each of them why it is not looked for. The caller wipes the values, and
-// ends with [Finder.Wipe].
+// NewFinder returns what looks for values, and for each of them why it is not looked for. The caller wipes the values,
+// and ends with [Finder.Wipe].
 func NewFinder(secrets []Secret) (f *Finder, left []Left) {
 	type text struct {
 		secret int32
@@ -153,8 +153,8 @@ func soughtForms(value []byte) (forms []form) {
 	return forms
 }
 
-// secretLines returns the lines of a value that look like keys. Those of a PEM do, but the first, which says what it is and
-// is the same in many.
+// secretLines returns the lines of a value that look like keys. Those of a PEM do, but the first, which says what it is
+// and is the same in many.
 func secretLines(value string) (list []string) {
 	all := lines(value)
 	for i, line := range all {
@@ -170,8 +170,8 @@ func secretLines(value string) (list []string) {
 	return list
 }
 
-// moreForms returns forms that stand in files and hardly in an output: base64 in lines, as base64, openssl and MIME write it,
-// and UTF-16, as PowerShell does.
+// moreForms returns forms that stand in files and hardly in an output: base64 in lines, as base64, openssl and MIME
+// write it, and UTF-16, as PowerShell does.
 func moreForms(value []byte) (forms []form) {
 	whole := base64.RawStdEncoding.EncodeToString(value)[:len(value)*8/6]
 	for _, broken := range []struct {
@@ -208,7 +208,8 @@ func moreForms(value []byte) (forms []form) {
 
 const stride = anywhere - gram + 1 // of a Finder: no text is shorter than anywhere
 
-// bitmap is a set of hashes. It has 256 KiB, of which few values touch little: ten thousand texts set a fortieth of its bits.
+// bitmap is a set of hashes. It has 256 KiB, of which few values touch little: ten thousand texts set a fortieth of its
+// bits.
 type bitmap [1 << bitmapBits / 64]uint64
 
 const bitmapBits = 21
@@ -385,7 +386,8 @@ func (f *Finder) next(b []byte, from int) int {
 	return end
 }
 
-// Mask returns a text with a mark in the place of each value in it, in whatever form. mark gets the number of the value.
+// Mask returns a text with a mark in the place of each value in it, in whatever form. mark gets the number of the
+// value.
 func (f *Finder) Mask(text string, mark func(secret int) string) string {
 	b := []byte(text)
 	var out strings.Builder

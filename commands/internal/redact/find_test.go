@@ -16,8 +16,8 @@ import (
 	"unicode/utf16"
 )
 
-// findNaively is the specification. For each value, from left to right: the longest of its texts that stands at a place, and
-// then on behind it.
+// findNaively is the specification. For each value, from left to right: the longest of its texts that stands at a
+// place, and then on behind it.
 func findNaively(f *Finder, all []byte) (found []Found) {
 	secrets := map[int32][]sought{}
 	for _, t := range f.texts {
