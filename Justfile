@@ -85,6 +85,10 @@ bench *args:
 bench-run *args:
     go test ./e2e -run '^TestMeasureRun$' -v -timeout 1h -args -measure {{args}}
 
+# Measure how fast files and a history are searched for 1,000 values, beside grep and git grep
+bench-leaks *args:
+    go test ./e2e -run '^TestMeasureLeaks$' -v -timeout 1h -args -measure {{args}}
+
 # Benchmarks of the inner pieces
 benchmarks *args:
     go test ./vault/... ./audit ./commands/internal/redact -run '^$' -bench . -benchmem {{args}}

@@ -22,7 +22,7 @@ func TestTranscripts(t *testing.T) {
 		t.Skip("no sh")
 	}
 	for _, page := range []string{"README.md", "docs/commands.md", "docs/run.md", "docs/agents.md", "docs/import.md",
-		"docs/helpers.md"} {
+		"docs/helpers.md", "docs/leaks.md"} {
 		t.Run(page, func(t *testing.T) { runTranscripts(t, page) })
 	}
 }
