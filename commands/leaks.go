@@ -99,6 +99,9 @@ func (c leaksScan) places(a *app) (at leakPlaces, err error) {
 			if name == "." {
 				name = ""
 			}
+			if slices.ContainsFunc(at.files, func(r leaks.Root) bool { return r.Name == name }) {
+				continue
+			}
 			at.files = append(at.files, leaks.Root{Path: a.at(dir), Name: name})
 		}
 	}

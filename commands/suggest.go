@@ -86,7 +86,7 @@ func (a *app) values(l typed, v *kong.Value, current string) (list []candidate, 
 	case strings.HasSuffix(holder, ",…"): // a list
 		done := current[:strings.LastIndexByte(current, ',')+1]
 		return prefixed(a.named(l, name, current[len(done):]), done), false
-	case holder == "FILE", holder == "DIR", holder == "PROGRAM", holder == "URL", name == "file", name == "source", name == "map", name == "damaged", name == "new",
+	case holder == "FILE", holder == "DIR", holder == "PROGRAM", holder == "URL", name == "file", name == "dir", name == "source", name == "map", name == "damaged", name == "new",
 		name == "template", name == "command":
 		return nil, true
 	case name == "tier" && (command == "unlock" || command == "tokens issue"):

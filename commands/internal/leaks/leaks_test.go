@@ -441,7 +441,7 @@ func TestAgents(t *testing.T) {
 	}
 	write(t, wd+"/.aider.chat.history.md", "x")
 	write(t, elsewhere+"/sessions/1.jsonl", "x")
-	env["CODEX_HOME"], env["CLAUDE_CONFIG_DIR"] = elsewhere, "relative"
+	env["CODEX_HOME"], env["CLAUDE_CONFIG_DIR"], env["HISTFILE"] = elsewhere, "relative", os.DevNull
 	names, programs = agents()
 	wantLines(t, "a home", append(names, programs), "~/.claude", "~/.claude.json", "@", "~/.codex", "~/.gemini", "./.aider.chat.history.md",
 		"~/.local/share/opencode", "~/.config/Code/User/globalStorage/saoudrizwan.claude-dev", "~/.bash_history",

@@ -90,7 +90,8 @@ func Agents(getenv func(string) string, homeDir, workingDir string) (roots []Roo
 	for _, p := range agentPrograms() {
 		there := false
 		add := func(path string) {
-			if _, err := os.Stat(path); err == nil && filepath.IsAbs(path) && !seen[path] {
+			info, err := os.Stat(path) // HISTFILE may be /dev/null
+			if err == nil && (info.IsDir() || info.Mode().IsRegular()) && filepath.IsAbs(path) && !seen[path] {
 				seen[path], there = true, true
 				roots = append(roots, Root{path, path})
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Finder tells where values stand, and leaves what it reads as it is. It looks for the values that Needles mask, of at
@@ -63,10 +64,11 @@ func NewFinder(secrets []Secret) (f *Finder, left []Left) {
 		form
 	}
 	var list []text
+	var made []string
 	left = make([]Left, len(secrets))
 	for i, s := range secrets {
 		switch {
-		case len(bytes.TrimRight(s.Value, "\r\n")) < anywhere:
+		case len(bytes.TrimSpace(s.Value)) < anywhere:
 			left[i] = Short
 			continue
 		case !isMasked(s):
@@ -75,6 +77,7 @@ func NewFinder(secrets []Secret) (f *Finder, left []Left) {
 		}
 		seen := map[string]bool{}
 		for _, form := range soughtForms(s.Value) {
+			made = append(made, form.text)
 			if len(form.text) >= anywhere && !seen[form.text] {
 				seen[form.text] = true
 				list = append(list, text{int32(i), form})
@@ -108,7 +111,18 @@ func NewFinder(secrets []Secret) (f *Finder, left []Left) {
 			f.inside.set(uint64(binary.LittleEndian.Uint32(f.arena[from+at:])))
 		}
 	}
+	for _, text := range made {
+		wipeText(text)
+	}
 	return f, left
+}
+
+// wipeText wipes a text that this package has made, of which nobody needs any part any more. A short one may be the
+// runtime's own.
+func wipeText(s string) {
+	if len(s) >= anywhere {
+		clear(unsafe.Slice(unsafe.StringData(s), len(s)))
+	}
 }
 
 // Texts returns how many texts f looks for.

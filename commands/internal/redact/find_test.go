@@ -75,7 +75,7 @@ func FuzzFind(f *testing.F) {
 		}
 		finder, left := NewFinder(list)
 		for i, s := range list {
-			if (len(bytes.TrimRight(s.Value, "\r\n")) < 8) != (left[i] == Short) {
+			if (len(bytes.TrimSpace(s.Value)) < 8) != (left[i] == Short) {
 				t.Errorf("%q is left as %d", s.Value, left[i])
 			}
 		}
@@ -185,8 +185,8 @@ func TestFindLeaves(t *testing.T) {
 	long := strings.Repeat("hunter2, and no end. ", 1000) + "é"
 	f, left := NewFinder([]Secret{{"PEM", []byte(pem)}, {"DATABASE_URL", []byte("postgres://postgres:postgres@db/app")},
 		{"OTHER_URL", []byte("postgres://app:hunter2-pw@db/app")}, {"ACCOUNT", []byte(account)}, {"DEBUG", []byte("disabled")},
-		{"REGION", []byte("eu-central-1")}, {"SHORT", []byte("hunter2\n")}, {"LONG", []byte(long)}, {"PASSWORD", []byte("password")}})
-	if want := []Left{0, 0, 0, 0, Config, Config, Short, 0, 0}; !slices.Equal(left, want) {
+		{"REGION", []byte("eu-central-1")}, {"SHORT", []byte("hunter2\n")}, {"LONG", []byte(long)}, {"PASSWORD", []byte("password")}, {"BLANKS_KEY", []byte("         \n")}})
+	if want := []Left{0, 0, 0, 0, Config, Config, Short, 0, 0, Short}; !slices.Equal(left, want) {
 		t.Errorf("left %v, want %v", left, want)
 	}
 	for text, want := range map[string]int{
@@ -290,4 +290,13 @@ func BenchmarkFind(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What is searched for is in the arena alone once the finder is made.
+func TestFindWipes(t *testing.T) {
+	text := strings.Clone("hunter2-key")
+	if wipeText(text); strings.Trim(text, "\x00") != "" {
+		t.Error("the text is not wiped")
+	}
+	wipeText("short") // of the program: it must stay
 }
