@@ -292,6 +292,10 @@ func TestHostileRepository(t *testing.T) {
 	if b, err := os.ReadFile(ran); err == nil {
 		t.Errorf("git ran:\n%s", b)
 	}
+	git("diff", "--cached") // the traps are real
+	if _, err := os.Stat(ran); err != nil {
+		t.Errorf("what a person runs there springs no trap: %v", err)
+	}
 }
 
 // What is staged is looked at as it is staged, whatever the file is now.
@@ -364,6 +368,27 @@ func TestBrokenRepository(t *testing.T) {
 	_ = os.RemoveAll(filepath.Join(dir, ".git"))
 	if _, err := g.Folder(); err == nil || !strings.Contains(err.Error(), "not a git repository") {
 		t.Errorf("no repository: %v", err)
+	}
+}
+
+// BenchmarkScan looks through a tree of files of 16 KiB for 1,000 values, each in all its forms.
+func BenchmarkScan(b *testing.B) {
+	const files, size = 2000, 16 << 10
+	dir := b.TempDir()
+	line := "2026-06-01T10:30:00Z level=info msg=\"request served\" path=/api/v1/items status=200 id=3fa85f64-5717-4562-b3fc\n"
+	text := strings.Repeat(line, size/len(line)+1)[:size]
+	for i := range files {
+		write(b, fmt.Sprintf("%s/%02d/%04d", dir, i%50, i), text)
+	}
+	var secrets []redact.Secret
+	for i := range 1000 {
+		secrets = append(secrets, redact.Secret{Key: "KEY", Value: fmt.Appendf(nil, "hunter2-%x/%d", i*7919*7919*7919, i)})
+	}
+	f, _ := redact.NewFinder(secrets)
+	b.SetBytes(files * size)
+	for b.Loop() {
+		s := &Scan{Finder: f, Found: func(Finding) { b.Error("something is found") }, Missed: func(_ string, why error) { b.Error(why) }}
+		s.Files(Files, []Root{{Path: dir}})
 	}
 }
 
