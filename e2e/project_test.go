@@ -27,7 +27,8 @@ func TestImportDirection(t *testing.T) {
 		imports[words[0]] = words[1:]
 	}
 	never := []string{"net", "net/http", "os/exec"}
-	starts := []string{"ass/e2e/world", "ass/e2e/trace", "ass/cmd/ass-mcp", "ass/commands/internal/process", "ass/commands/internal/leaks"} // processes
+	starts := []string{"ass/e2e/world", "ass/e2e/trace", "ass/cmd/ass-mcp", "ass/commands/internal/process", "ass/commands/internal/leaks",
+		"ass/commands/asstest"} // processes
 	for pkg, allowed := range map[string]struct{ ours, not []string }{
 		"ass":                             {[]string{"ass/commands"}, []string{"go.etcd.io/bbolt", "filippo.io/age", "crypto/"}},
 		"ass/commands/internal/redact":    {nil, []string{"os", "io/fs", "crypto/"}},
@@ -52,7 +53,7 @@ func TestImportDirection(t *testing.T) {
 			"golang.org/x/term", "github.com/alecthomas/kong"}},
 		"ass/cmd/ass-mcp": {[]string{"ass/commands", "ass/tokens"}, []string{"go.etcd.io/bbolt", "filippo.io/age",
 			"crypto/"}},
-		"ass/commands/asstest": {[]string{"ass/commands", "ass/vault", "ass/tokens"}, []string{"go.etcd.io/bbolt",
+		"ass/commands/asstest": {[]string{"ass/commands", "ass/vault", "ass/tokens", "ass/audit"}, []string{"go.etcd.io/bbolt",
 			"filippo.io/age", "crypto/"}},
 		"ass/e2e/world": {[]string{"ass/vault", "ass/vault/vaulttest"}, []string{"go.etcd.io/bbolt",
 			"filippo.io/age", "crypto/"}},

@@ -265,6 +265,12 @@ func TestReadsOfACanary(t *testing.T) {
 	}
 	expect("a read of several", map[string]int{"prod/app/DB": 2, "prod/mine/M": 1, "prod/mine/CRIT": 1})
 	c.do(func(s *Session) {
+		if _, _, err := s.GetStanding([]tokens.Namespace{{}}, true); err != nil {
+			t.Fatal(err)
+		}
+	})
+	expect("the owner's scan for leaks", map[string]int{"prod/app/DB": 2, "prod/mine/M": 1, "prod/mine/CRIT": 1})
+	c.do(func(s *Session) {
 		list, err := s.Canaries(false)
 		if err != nil || len(list) != 3 || list[0].Path != c.p("prod/app/DB") {
 			t.Fatalf("%+v, %v", list, err)
@@ -281,6 +287,14 @@ func TestReadsOfACanary(t *testing.T) {
 		}
 	})
 	expect("a revocation", map[string]int{"prod/app/DB": 2, "prod/mine/M": 1, "prod/mine/CRIT": 1})
+	if err := c.honest("reader", func(s *Session) {
+		if _, _, err := s.GetStanding([]tokens.Namespace{{}}, false); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	expect("an agent's scan for leaks", map[string]int{"prod/app/DB": 3, "prod/mine/M": 1, "prod/mine/CRIT": 1})
 	for path := range quiet {
 		c.do(func(s *Session) { c.put(s, path, 0) })
 	}

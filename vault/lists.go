@@ -40,11 +40,13 @@ type readLog struct {
 	pages pages
 	page  uint64
 	items []audit.Item // that are not logged yet
+
+	purpose string // of the reads, for the log; "" for none
 }
 
 func (l *readLog) add(i audit.Item) error {
 	if !l.t.lists() {
-		return l.t.logRead(i)
+		return l.t.logRead(i, l.purpose)
 	}
 	if page := l.pages.add(i, 0); page != l.page {
 		l.page = page
@@ -63,16 +65,23 @@ func (l *readLog) flush() error {
 	case 0:
 		return nil
 	case 1:
-		return l.t.logRead(items[0])
+		return l.t.logRead(items[0], l.purpose)
 	}
-	return l.t.logEvent(listEvent(audit.SecretRead, items))
+	ev := listEvent(audit.SecretRead, items)
+	if l.purpose != "" {
+		ev.Metadata = map[string]any{"purpose": l.purpose}
+	}
+	return l.t.logEvent(ev)
 }
 
-// logRead logs the read of one secret.
-func (t *tx) logRead(i audit.Item) error {
+// logRead logs the read of one secret, and what it was for if that is not "".
+func (t *tx) logRead(i audit.Item, purpose string) error {
 	note := map[string]any{"version": i.Version, "tier": i.Tier}
 	if i.Approval != "" {
 		note["approval"] = i.Approval
+	}
+	if purpose != "" {
+		note["purpose"] = purpose
 	}
 	return t.log(audit.SecretRead, "secret", i.Path, note)
 }

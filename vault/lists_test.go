@@ -45,7 +45,7 @@ func TestChecksOfLists(t *testing.T) {
 		"a read out of scope": {"mallory", logList(audit.SecretRead, "prod", nil, itemsOf(1, "prod/app/DB", "prod/mine/M", "prod/mine/N")...),
 			nil, `whose scopes do not cover "prod/app/DB"`, 0},
 		"a read of one, out of scope": {"mallory", func(_ *company, _ *Session, t *tx) error {
-			return t.logRead(itemsOf(1, "prod/app/DB")[0])
+			return t.logRead(itemsOf(1, "prod/app/DB")[0], "")
 		}, nil, `whose scopes do not cover "prod/app/DB"`, 0},
 		"a read by a token, out of scope": {"mallory's token", logList(audit.SecretRead, "prod/mine", nil,
 			itemsOf(1, "prod/mine/CRIT", "prod/mine/M")...), nil, `whose scopes do not cover "prod/mine/CRIT"`, 0},
@@ -70,7 +70,7 @@ func TestChecksOfLists(t *testing.T) {
 		"too large to read": {"mallory", logList(audit.SecretRead, "prod/mine", nil, long(8000)...), nil, "larger than any that ass writes", 0},
 		"larger than ass writes": {"mallory", func(c *company, s *Session, t *tx) error {
 			err := logList(audit.SecretRead, "prod/mine", nil, long(6000)...)(c, s, t)
-			return errors.Join(err, t.logRead(itemsOf(1, "prod/app/DB")[0])) // so that something is found
+			return errors.Join(err, t.logRead(itemsOf(1, "prod/app/DB")[0], "")) // so that something is found
 		}, nil, "audit entry ", 1},
 		"an approval that nobody gave": {"mallory", func(_ *company, _ *Session, t *tx) error {
 			items := itemsOf(1, "prod/mine/CRIT", "prod/mine/M")
@@ -107,7 +107,7 @@ func TestListsCountUses(t *testing.T) {
 // An approval for a critical secret serves once, in whatever form the log tells of its uses, and whatever is archived or
 // was verified in between.
 func TestListsSpendApprovals(t *testing.T) {
-	one := func(_ *Session, t *tx, i audit.Item) error { return t.logRead(i) }
+	one := func(_ *Session, t *tx, i audit.Item) error { return t.logRead(i, "") }
 	listed := func(_ *Session, t *tx, i audit.Item) error {
 		return t.append(listEvent(audit.SecretRead, append([]audit.Item{i}, itemsOf(1, "prod/app/DB")...)))
 	}

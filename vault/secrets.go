@@ -208,7 +208,7 @@ func (s *Session) read(t *tx, p tokens.Path, n uint64) (Value, error) {
 	s.open(t.hasher, &r)
 	v, item, err := s.handOut(t, &r)
 	if err == nil {
-		err = t.logRead(item)
+		err = t.logRead(item, "")
 	}
 	return v, err
 }

@@ -9,10 +9,14 @@ import (
 	"ass/vault/internal/keys"
 )
 
+// LeaksScan is the purpose of reads by [Session.GetStanding], in the metadata of their log entries.
+const LeaksScan = "leaks scan"
+
 // GetStanding reads the current values of the secrets in some namespaces and below them that the session opens without
 // an approval, or, if every is true, all of their values that can be read. It returns them in the order of their paths,
 // the newest of each first. closed is how many secrets the session may read, but not so: they need an approval, or a
-// newer token. GetStanding makes no request and uses no approval.
+// newer token. GetStanding makes no request and uses no approval. The log says that the values were compared with what lies
+// elsewhere ([LeaksScan]), and handed to nobody.
 //
 // The reads of current values are one list in the log. An entry names a secret once, so older values are in further
 // ones.
@@ -48,7 +52,7 @@ func (s *Session) GetStanding(namespaces []tokens.Namespace, every bool) (values
 			return err
 		}
 		for _, items := range rounds {
-			log := readLog{t: t}
+			log := readLog{t: t, purpose: LeaksScan}
 			for _, item := range items {
 				if err := log.add(item); err != nil {
 					return err
