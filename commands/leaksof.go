@@ -377,6 +377,9 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) error {
 	if err != nil {
 		return err
 	}
+	sortList(x.Access, func(a, b vault.Access) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
 	for _, y := range x.Access {
 		if y.Read == vault.Standing && y.Kind != audit.Human && !has[y.ID] {
 			r.Who = append(r.Who, leakedWho{ActorID: y.ID, ActorName: actorName(vault.Actor{Name: y.Name, Issuer: y.Agent}), Did: couldRead})
