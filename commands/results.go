@@ -554,7 +554,13 @@ type (
 	}
 
 	versionResult struct {
-		Version string `json:"version"`
+		Version  string  `json:"version"`
+		Commit   *string `json:"commit"` // null if the build does not know
+		Date     *string `json:"date"`   // of the commit
+		Format   string  `json:"format"` // of the vaults that it makes
+		Go       string  `json:"go"`
+		Modified bool    `json:"modified,omitempty"` // whether it was built from more than the commit
+		System   string  `json:"system"`
 	}
 
 	issueResult struct {

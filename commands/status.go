@@ -3,7 +3,6 @@ package commands
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -290,30 +289,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-type versionCmd struct{}
-
-func (versionCmd) Run(a *app) error {
-	return a.answer(versionResult{Version: version()}, func() {
-		a.out.line("ass %s", version())
-	})
-}
-
-// version returns the version of the module if ass was installed as one, else the
-// commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return "devel"
 }

@@ -72,6 +72,9 @@ const (
 	newestFormat = keys.Format2
 )
 
+// NewestFormat names the format of new vaults.
+func NewestFormat() string { return formatName(newestFormat) }
+
 // formatName returns the text that names a format in a file.
 func formatName(format int) string { return formatPrefix + strconv.Itoa(format) }
 
