@@ -145,8 +145,7 @@ func (s *Session) CreateAgent(spec AgentSpec) (Agent, tokens.AgentKey, error) {
 			return err
 		}
 		for id = ""; id == "" || taken[id]; {
-			random := t.newID()
-			id = tokens.AgentIDPrefix + hex.EncodeToString(random[:4])
+			id = tokens.AgentIDPrefix + hex.EncodeToString(t.random(4))
 		}
 		body = agentBody{
 			Seq: t.seq(), Name: spec.Name, Description: spec.Description, Namespaces: []string{},

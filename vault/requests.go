@@ -339,10 +339,9 @@ func (s *Session) requestOne(t *tx, r subject, have []Request, room bool) (q Req
 	if !room {
 		return q, false, errNoRoom
 	}
-	nonce := t.newID() // what makes the id of the request, a hash of this body, another each time
 	body := requestBody{
 		Seq: t.seq(), Action: r.action, Path: r.path.String(), Version: r.version, Tier: r.tier,
-		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: nonce[:],
+		Requester: s.by.id, Reason: s.v.opts.Reason, IssueAt: t.now, Nonce: t.random(16),
 	}
 	if err := checkReason(body.Reason); err != nil {
 		return q, false, err

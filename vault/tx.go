@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -73,6 +74,18 @@ func (t *tx) newID() uuid.UUID {
 	id := uuid.UUID(t.ids())
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return id
+}
+
+// random returns n random bytes, at most 16, that make a name another each time.
+func (t *tx) random(n int) []byte {
+	b := make([]byte, n)
+	if t.ids == nil {
+		rand.Read(b)
+		return b
+	}
+	id := t.ids()
+	copy(b, id[:])
+	return b
 }
 
 // view runs fn on the vault and keeps no changes.
