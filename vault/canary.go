@@ -21,21 +21,22 @@ import (
 // lists, in the file and in the log: only the owner's key tells, from the id of the secret, that it is one. So an agent
 // does not know which secret it should leave alone.
 
-// Canary is a canary that is not deleted, and who has read it.
+// Canary is a canary, and who has touched it since the owner stored its value.
 type Canary struct {
 	Secret
 
-	// Reads are the newest reads of its value, those that were refused and requests to read it among them, newest first,
-	// at most [MaxCanaryReads]. Count is how many there are. Once the secret gets another value, they count no more.
+	// Reads are the newest touches, newest first, at most [MaxCanaryReads]: reads of any version, those that were refused,
+	// requests to read it, and what others than the owner wrote or deleted there. Count is how many there are. Once the owner
+	// stores another value, or deletes the secret, they count no more.
 	Reads []CanaryRead
 	Count int
 }
 
-// CanaryRead is one read of a canary, as the log tells of it.
+// CanaryRead is one touch of a canary, as the log tells of it.
 type CanaryRead struct {
 	Seq   uint64    `json:"seq"`   // Number of the log entry.
 	Event string    `json:"event"` // Its event.
-	Actor string    `json:"actor"` // Who read it: audit.Owner, or the id of an agent or a token.
+	Actor string    `json:"actor"` // Who it was: audit.Owner, or the id of an agent or a token.
 	At    time.Time `json:"at"`    // When.
 }
 
@@ -74,18 +75,31 @@ func (s *Session) markedID(t *tx, id string, canary bool) (string, error) {
 	return t.newIDOf(canary), nil
 }
 
-// Canaries lists the canaries in the order of their paths, for the owner alone. It finds those that this machine knows of: they
-// were made here, or found by an earlier look at everything. Then it reads only what is new in the log. With everything, or
-// if it remembers nothing, it looks at all secrets and at the whole log.
+// Canaries lists the canaries in the order of their paths, for the owner alone; a deleted one only if it was touched. It
+// finds those that this machine knows of: they were made here, or found by an earlier look at everything. Then it reads only
+// what is new in the log. With everything, or if it remembers nothing, it looks at all secrets and at the whole log. What was
+// archived before this machine looked is not found.
 func (s *Session) Canaries(everything bool) ([]Canary, error) {
 	if err := s.mayOnlyOwner("tell which secrets are canaries", "", ""); err != nil {
 		return nil, err
 	}
 	m := s.v.opts.memory()
-	note := m.canaries(s.root)
-	changed := everything || note.stale(s.v)
-	if changed {
-		note = canaryNote{}
+	before := m.canaries(s.root)
+	l := canaryLook{s: s, from: before.At, before: map[string]knownCanary{}}
+	everything = everything || before.stale(s.v)
+	if !everything {
+		var err error
+		if everything, err = l.restoredSince(); err != nil {
+			return nil, err
+		}
+	}
+	paths := map[string]bool{}
+	for _, k := range before.Known {
+		l.before[k.Path] = k
+		paths[k.Path] = true
+	}
+	if everything {
+		l.from = 0
 		for _, deleted := range []bool{false, true} {
 			list, err := s.List(tokens.Namespace{}, deleted)
 			if err != nil {
@@ -93,16 +107,16 @@ func (s *Session) Canaries(everything bool) ([]Canary, error) {
 			}
 			for _, secret := range list {
 				if s.IsCanary(secret) {
-					note.Known = append(note.Known, knownCanary{Path: secret.Path.String()})
+					paths[secret.Path.String()] = true
 				}
 			}
 		}
 	}
-	list, err := s.lookAfter(&note)
+	list, note, err := l.look(paths)
 	if err != nil {
 		return nil, err
 	}
-	if changed || note.changed {
+	if everything || note.differs(before) {
 		m.noteCanaries(s.root, note)
 	}
 	return list, nil
@@ -118,108 +132,168 @@ func (v *Vault) KnowsCanaries() bool {
 	return err == nil
 }
 
-// lookAfter reads the records of the canaries in a note, and what is new in the log about them.
-func (s *Session) lookAfter(note *canaryNote) (list []Canary, err error) {
-	type watched struct {
-		Canary
-		known *knownCanary
-		since time.Time // when it got the value that it has
-		fresh []CanaryRead
+// canaryLook is one look at canaries. It goes by the place of entries in the log, from the newest one back.
+type canaryLook struct {
+	s      *Session
+	from   uint64                 // number of the entry up to which the log was looked at before
+	before map[string]knownCanary // what was known then, by path
+
+	at       map[string]*watchedCanary // by the path that each has at the entry that is looked at
+	restored bool                      // a restore came after that entry, so values of before may have come back
+}
+
+type watchedCanary struct {
+	Canary
+	path  string // that it has at the entry that is looked at
+	fresh []CanaryRead
+	done  bool // the owner stored the value there; what was before does not count
+}
+
+// restoredSince reports whether something new in the log says that values of before came back.
+func (l *canaryLook) restoredSince() (found bool, err error) {
+	_, err = l.s.v.EachEntry(Query{After: l.from, Maybe: func(g audit.Glance) (can, sure bool) {
+		return bringsBack(string(g.Type)), true
+	}}, func(Entry, int) bool { found = true; return false })
+	return found, err
+}
+
+func bringsBack(event string) bool {
+	return event == audit.VaultRestored || event == audit.VaultSalvaged
+}
+
+// look finds out what became of the secrets at some paths.
+func (l *canaryLook) look(paths map[string]bool) (list []Canary, note canaryNote, err error) {
+	newest, err := l.s.v.Receipt() // first: what is written from now on is for the next look
+	if err != nil {
+		return nil, note, err
 	}
-	at := map[string]*watched{}
-	var all []*watched
-	err = s.view(func(t *tx) error {
-		var kept []knownCanary
-		for _, k := range note.Known {
-			head, version, err := s.canaryNow(t, k.Path)
-			if errors.Is(err, ErrNotFound) { // it has gone, or is no canary any more
-				note.changed = true
-				continue
-			}
-			if err != nil {
+	if err := l.moves(paths); err != nil {
+		return nil, note, err
+	}
+	l.at = map[string]*watchedCanary{}
+	var all []*watchedCanary
+	err = l.s.view(func(t *tx) error {
+		for path := range paths {
+			secret, err := l.s.canaryAt(t, path)
+			switch {
+			case errors.Is(err, ErrNotFound): // it has gone, or is no canary any more
+			case err != nil:
 				return err
+			default:
+				w := &watchedCanary{Canary: Canary{Secret: secret}, path: path}
+				l.at[path], all = w, append(all, w)
 			}
-			if k.Version != head.Version {
-				k = knownCanary{Path: k.Path, Version: head.Version}
-				note.changed = true
-			}
-			kept = append(kept, k)
-			w := &watched{Canary: Canary{Secret: head}, since: version.CreatedAt}
-			at[k.Path], all = w, append(all, w)
 		}
-		for i, w := range all {
-			w.known = &kept[i]
-		}
-		note.Known = kept
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, note, err
 	}
-	newest, err := s.v.Receipt()
-	if err != nil {
-		return nil, err
-	}
-	if len(at) > 0 {
-		_, err = s.v.EachEntry(Query{Maybe: func(g audit.Glance) (can, sure bool) {
-			return isReading(string(g.Type)), false
-		}, After: note.At}, func(e Entry, _ int) bool {
-			for _, item := range Reading(e.Event) {
-				if w := at[item.Path]; w != nil && w.known.counts(item, e.CreatedAt, w.since) {
-					w.fresh = append(w.fresh, CanaryRead{e.Seq, e.Type, e.ActorID, e.CreatedAt})
-				}
+	if len(all) > 0 {
+		_, err = l.s.v.EachEntry(Query{After: l.from, Maybe: func(g audit.Glance) (can, sure bool) {
+			kind := string(g.Type)
+			return strings.HasPrefix(kind, "secret.") || kind == audit.ApprovalRequested || bringsBack(kind), false
+		}}, func(e Entry, _ int) bool {
+			if e.Seq <= newest.Seq {
+				l.entry(e)
 			}
-			return true
+			return len(l.at) > 0
 		})
 	}
+	if err != nil {
+		return nil, note, err
+	}
+	first, err := l.s.v.firstEntry()
+	if err != nil {
+		return nil, note, err
+	}
+	note = canaryNote{At: newest.Seq, MAC: newest.MAC[:]}
 	for _, w := range all {
-		k := w.known
-		k.Count += len(w.fresh)
-		k.Reads = slices.Concat(w.fresh, k.Reads)
+		k := knownCanary{Path: w.Path.String(), Count: len(w.fresh), Reads: w.fresh}
+		if old := l.before[w.path]; !w.done {
+			if l.from == 0 { // then only what was archived since adds something
+				old.Reads = slices.DeleteFunc(slices.Clone(old.Reads), func(r CanaryRead) bool { return r.Seq >= first })
+				old.Count = len(old.Reads)
+			}
+			k.Count, k.Reads = k.Count+old.Count, slices.Concat(k.Reads, old.Reads)
+		}
 		k.Reads = k.Reads[:min(len(k.Reads), MaxCanaryReads)]
-		w.Reads, w.Count = k.Reads, k.Count
-		note.changed = note.changed || len(w.fresh) > 0
-		if w.DeletedAt == nil {
+		note.Known = append(note.Known, k)
+		if w.Reads, w.Count = k.Reads, k.Count; w.DeletedAt == nil || w.Count > 0 {
 			list = append(list, w.Canary)
 		}
 	}
+	sortList(note.Known, func(a, b knownCanary) int { return strings.Compare(a.Path, b.Path) })
 	sortList(list, func(a, b Canary) int { return a.Path.Compare(b.Path) })
-	note.changed = note.changed || newest.Seq > note.At+worthNoting
-	note.At, note.MAC = newest.Seq, newest.MAC[:]
-	return list, err
+	return list, note, nil
 }
 
-// canaryNow returns the secret at a path and its current version; [ErrNotFound] unless it is a canary.
-func (s *Session) canaryNow(t *tx, path string) (secret Secret, version versionBody, err error) {
+// moves adds the paths to which the owner moved or copied what is at the paths.
+func (l *canaryLook) moves(paths map[string]bool) error {
+	var pairs []audit.Item // the newest first
+	_, err := l.s.v.EachEntry(Query{After: l.from, Maybe: func(g audit.Glance) (can, sure bool) {
+		return string(g.Type) == audit.SecretMoved || string(g.Type) == audit.SecretCopied, false
+	}}, func(e Entry, _ int) bool {
+		pairs = append(pairs, e.Items...)
+		return true
+	})
+	for _, i := range slices.Backward(pairs) {
+		if i.To != "" && paths[i.Path] {
+			paths[i.To] = true
+		}
+	}
+	return err
+}
+
+// entry takes what an entry tells.
+func (l *canaryLook) entry(e Entry) {
+	if bringsBack(e.Type) {
+		l.restored = true
+		return
+	}
+	touch := func(path string) {
+		if w := l.at[path]; w != nil {
+			w.fresh = append(w.fresh, CanaryRead{e.Seq, e.Type, e.ActorID, e.CreatedAt})
+		}
+	}
+	reading := Reading(e.Event)
+	for _, item := range reading {
+		touch(item.Path)
+	}
+	if len(reading) > 0 || !strings.HasPrefix(e.Type, "secret.") || e.Type == audit.SecretRead {
+		return
+	}
+	for _, item := range e.Secrets() {
+		w := l.at[item.Path]
+		switch {
+		case w == nil:
+		case e.ActorID != audit.Owner: // nobody has business there
+			touch(item.Path)
+		case e.Type == audit.SecretMoved && item.From != "":
+			delete(l.at, item.Path)
+			w.path = item.From
+			l.at[w.path] = w
+		case e.Type == audit.SecretMoved, e.Type == audit.SecretRestored, e.Type == audit.SecretPruned, e.Type == audit.SecretMended,
+			e.Type == audit.SecretDescribed,
+			e.Type == audit.SecretCopied && item.To != "", l.restored:
+		default: // the owner stored a value, or took the secret away
+			w.done = true
+			delete(l.at, item.Path)
+		}
+	}
+}
+
+// canaryAt returns the secret at a path, deleted or not; [ErrNotFound] unless it is a canary.
+func (s *Session) canaryAt(t *tx, path string) (secret Secret, err error) {
 	p, err := tokens.ParsePath(path)
 	if err != nil {
-		return secret, version, ErrNotFound
+		return secret, ErrNotFound
 	}
 	head, err := t.secretHead(p)
 	if err == nil && !s.isCanary(head.ID) {
 		err = ErrNotFound
 	}
-	if err != nil {
-		return secret, version, err
-	}
-	version, _, err = versionKind.get(t, versionKey(p, head.Version))
-	if errors.Is(err, ErrNotFound) {
-		err = fault.Damaged(path, "its version %d is missing", head.Version)
-	}
-	return head.secret(p), version, err
-}
-
-// counts reports whether a read of an item is one of the value that a canary has had since a time.
-func (k knownCanary) counts(item audit.Item, at, since time.Time) bool {
-	if item.Version != 0 {
-		return item.Version == k.Version
-	}
-	return !at.Before(since.Truncate(time.Millisecond)) // what was refused has no version
-}
-
-// isReading reports whether an event can be one of a read, or of the wish to read.
-func isReading(event string) bool {
-	return strings.HasPrefix(event, audit.SecretRead) || event == audit.ApprovalRequested
+	return head.secret(p), err
 }
 
 // Reading returns the secrets that somebody read or wanted to read, according to an event. The version is 0 where the event
@@ -266,15 +340,19 @@ type canaryNote struct {
 	At    uint64        `json:"at"`  // Number of the newest log entry that was looked at.
 	MAC   []byte        `json:"mac"` // MAC of that entry.
 	Known []knownCanary `json:"known"`
-
-	changed bool
 }
 
 type knownCanary struct {
-	Path    string       `json:"path"`
-	Version uint64       `json:"version"`
-	Count   int          `json:"count"`
-	Reads   []CanaryRead `json:"reads"`
+	Path  string       `json:"path"`
+	Count int          `json:"count"`
+	Reads []CanaryRead `json:"reads"`
+}
+
+// differs reports whether a note is worth writing: it has other canaries or touches, or saves much of the log.
+func (n canaryNote) differs(before canaryNote) bool {
+	return n.At > before.At+worthNoting || !slices.EqualFunc(n.Known, before.Known, func(a, b knownCanary) bool {
+		return a.Path == b.Path && a.Count == b.Count
+	})
 }
 
 const (
@@ -335,21 +413,5 @@ func (s *Session) noteCanary(p tokens.Path) {
 	if !slices.ContainsFunc(note.Known, func(k knownCanary) bool { return k.Path == p.String() }) {
 		note.Known = append(note.Known, knownCanary{Path: p.String()})
 		m.noteCanaries(s.root, note)
-	}
-}
-
-// noteMovedCanaries remembers where canaries are that were moved or copied.
-func (s *Session) noteMovedCanaries(done MovePlan) {
-	if !s.v.KnowsCanaries() {
-		return
-	}
-	known := map[string]bool{}
-	for _, k := range s.v.opts.memory().canaries(s.root).Known {
-		known[k.Path] = true
-	}
-	for _, m := range done.moves() {
-		if known[m.From.String()] {
-			s.noteCanary(m.To)
-		}
 	}
 }

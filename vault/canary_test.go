@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -240,7 +241,7 @@ func TestReadsOfACanary(t *testing.T) {
 		if _, err := s.List(tokens.Namespace{}, false); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Get(c.p("prod/app/DB"), 1); err != nil { // an older value
+		if _, _, err := s.Describe(c.p("prod/app/DB"), func(a *About) { a.Description = "x" }); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -299,6 +300,98 @@ func TestReadsOfACanary(t *testing.T) {
 		c.do(func(s *Session) { c.put(s, path, 0) })
 	}
 	expect("new values", quiet)
+}
+
+// Nobody but the owner ends the alarm: not by a write, a deletion or a rollback. Reads of older versions count, and what
+// the owner does with the secret, the vault or the log hides none.
+func TestAnAlarmStays(t *testing.T) {
+	const path = "prod/mine/M"
+	for name, do := range map[string]func(*company, *Session){
+		"a write":    func(c *company, s *Session) { c.put(s, path, 0) },
+		"a deletion": func(c *company, s *Session) { s.Delete(c.p(path)) },
+		"a rollback": func(c *company, s *Session) { s.Rollback(c.p(path), 1) },
+		"a read of an older version": func(c *company, s *Session) {
+			if _, _, err := s.Get(c.p(path), 1); err != nil {
+				c.t.Error(err)
+			}
+		},
+		"a description": func(c *company, s *Session) {
+			s.Describe(c.p(path), func(a *About) { a.Description = "x" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.mark(path, &yes)
+			for _, look := range []bool{true, false} { // in between, or not
+				if _, err := c.read("mallory", path); err != nil {
+					t.Fatal(err)
+				}
+				before := 1
+				if look {
+					before = c.canaries()[path]
+				}
+				if err := c.honest("mallory", func(s *Session) { do(c, s) }); err != nil {
+					t.Fatal(err)
+				}
+				if got := c.canaries()[path]; got < before+1 {
+					t.Errorf("it counts %d", got)
+				}
+				if name == "a deletion" {
+					break
+				}
+			}
+		})
+	}
+	for name, do := range map[string]func(*company, *Session) string{
+		"a move": func(c *company, s *Session) string {
+			plan, err := s.PlanMove([]Move{{c.p(path), c.p("dev/MOVED")}}, MoveOptions{})
+			if err == nil {
+				_, err = s.Move(plan)
+			}
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return "dev/MOVED"
+		},
+		"an archive": func(c *company, s *Session) string {
+			if _, err := s.ArchiveLog(filepath.Join(c.t.TempDir(), "old.jsonl"), time.Now().Add(time.Hour), false); err != nil {
+				c.t.Fatal(err)
+			}
+			return path
+		},
+		"a rekey": func(c *company, s *Session) string {
+			if _, err := s.Rekey(); err != nil {
+				c.t.Fatal(err)
+			}
+			return path
+		},
+		"a restore of the value": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCompany(t)
+			c.mark(path, &yes)
+			if _, err := c.read("mallory", path); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.canaries(); got[path] != 1 {
+				t.Fatal(got)
+			}
+			now := path
+			if do != nil {
+				c.do(func(s *Session) { now = do(c, s) })
+			} else {
+				backup := c.backUp()
+				c.do(func(s *Session) { c.put(s, path, 0) })
+				if got := c.canaries()[path]; got != 0 {
+					t.Errorf("another value: %d", got)
+				}
+				c.restore(backup)
+			}
+			if got := c.canaries(); !maps.Equal(got, map[string]int{now: 1}) {
+				t.Error(got)
+			}
+		})
+	}
 }
 
 // Without the note of a machine, with one that does not open, or with one of another log, everything is looked at anew.

@@ -96,13 +96,6 @@ func (s *Session) PlanMove(list []Move, o MoveOptions) (plan MovePlan, err error
 // Move does what [Session.PlanMove] planned: all of it or nothing. If the vault has changed since, so that the plan
 // would be another, the error is [ErrConflict].
 func (s *Session) Move(planned MovePlan) (done MovePlan, err error) {
-	if done, err = s.move(planned); err == nil {
-		s.noteMovedCanaries(done)
-	}
-	return done, err
-}
-
-func (s *Session) move(planned MovePlan) (done MovePlan, err error) {
 	list, o := planned.moves(), planned.Options
 	resource := ""
 	if len(list) > 0 {
