@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -110,7 +111,11 @@ type modelAct struct {
 	do     func() (want, err error)
 }
 
-var modelPaths = []string{"a/K", "a/K2", "a/b/K", "a/b/L", "b/K"}
+var (
+	modelPaths = []string{"a/K", "a/K2", "a/b/K", "a/b/L", "b/K"}
+	freePaths  = []string{"a/K3", "b/L"} // where moves and copies find room, and few else go
+	allPaths   = append(modelPaths[:5:5], freePaths...)
+)
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
@@ -121,8 +126,8 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.clock.Time = time.Now().UTC().Truncate(time.Second) // when the vault was made
 	owner := &specActor{id: audit.Owner, top: tokens.Critical, granted: true}
 	m.spec = &spec{
-		owner: m.v.Owner, epoch: 1, secrets: map[string]*specSecret{}, actors: []*specActor{owner},
-		published: map[string]bool{"*": true},
+		owner: m.v.Owner, epoch: 1, secrets: map[string]*specSecret{}, last: map[string]int{}, left: map[string]specLeft{},
+		actors: []*specActor{owner}, published: map[string]bool{"*": true},
 	}
 	m.note(audit.VaultCreated, owner)
 	m.now = m.clock.Time
@@ -134,7 +139,8 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
-		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 3, m.doPurge},
+		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
+		{"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
 		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
@@ -402,11 +408,19 @@ func (m *model) someCase(action string) (a *specActor, path string) {
 		}
 	}
 	for range 4 {
-		if a, path = m.anyone(), m.pick(modelPaths...); a.may(action, path) && (m.odd(path) || m.random.IntN(2) == 0) {
+		if a, path = m.anyone(), m.somePath(); a.may(action, path) && (m.odd(path) || m.random.IntN(2) == 0) {
 			break
 		}
 	}
 	return m.turn(a), path
+}
+
+// somePath picks a path, mostly one of those that everybody uses.
+func (m *model) somePath() string {
+	if path := m.pick(freePaths...); m.secrets[path] != nil && m.random.IntN(6) == 0 {
+		return path
+	}
+	return m.pick(modelPaths...)
 }
 
 // odd reports whether the newest version of a secret is sealed to a recipient.
@@ -462,7 +476,17 @@ func (m *model) doGet() (want, err error) {
 	return want, err
 }
 
-// compare reports how a secret that was read differs from the specification.
+// aboutText is what is said of a secret, as one text.
+func aboutText(x *vault.About) string {
+	if x == nil {
+		x = &vault.About{}
+	}
+	b, err := json.Marshal(x)
+	return fmt.Sprint(string(b), err)
+}
+
+// compare reports how a secret that was read differs from the specification. It takes the id of a new secret from the
+// vault.
 func (m *model) compare(path string, found vault.Secret, value []byte, version int) {
 	s := m.secrets[path]
 	if version == 0 {
@@ -471,6 +495,12 @@ func (m *model) compare(path string, found vault.Secret, value []byte, version i
 	want := s.versions[version-1]
 	if value != nil && string(value) != want.value {
 		m.t.Errorf("%s version %d is %.40q, want %.40q", path, version, value, want.value)
+	}
+	if s.id == "" { // it is new
+		s.id = found.ID
+	}
+	if got, want := aboutText(found.About), aboutText(&s.about); got != want {
+		m.t.Errorf("%s is described as %s, want %s", path, got, want)
 	}
 	updated := s.updated
 	if version != len(s.versions) {
@@ -517,7 +547,7 @@ func (m *model) doReadUnlogged() (want, err error) {
 		file, m.spec = b.file, b.as.clone()
 		m.now = now.now
 	}
-	a, path, version := m.actors[0], m.pick(modelPaths...), m.random.IntN(3)
+	a, path, version := m.actors[0], m.pick(allPaths...), m.random.IntN(3)
 	if m.random.IntN(4) == 0 {
 		a = m.actors[m.random.IntN(len(m.actors))]
 	}
@@ -589,7 +619,7 @@ func (m *model) namespace(text string) tokens.Namespace {
 }
 
 func (m *model) doLook() (want, err error) {
-	a, path := m.turn(m.anyone()), m.pick(modelPaths...)
+	a, path := m.turn(m.anyone()), m.pick(allPaths...)
 	m.say("%s", a.id)
 	if want = m.opens(a); want == nil && m.expired(a) {
 		want = vault.ErrLapsed
@@ -793,12 +823,8 @@ func (m *model) versionsOf(path string) []specVersion {
 	return nil
 }
 
-// wrote compares a secret that was written. It takes the id of a new secret from the vault.
+// wrote compares a secret that was written.
 func (m *model) wrote(path string, now vault.Secret) {
-	s := m.secrets[path]
-	if s.id == "" {
-		s.id = now.ID
-	}
 	m.compare(path, now, nil, 0)
 }
 
@@ -896,10 +922,129 @@ func (m *model) mostlyOwner() *specActor {
 }
 
 func (m *model) doPurge() (want, err error) {
-	a, path := m.mostlyOwner(), m.pick(modelPaths...)
+	a, path := m.mostlyOwner(), m.pick(allPaths...)
 	m.say("%s by %s", path, a.id)
 	want = m.purge(a, path)
 	return want, m.act(a, func(s *vault.Session) error { _, err := s.Purge(m.path(path)); return err })
+}
+
+func (m *model) doMove() (want, err error) { return m.moves(vault.MoveOptions{}) }
+
+func (m *model) doCopySecret() (want, err error) {
+	return m.moves(vault.MoveOptions{Copy: true, Latest: m.random.IntN(3) == 0})
+}
+
+// moves moves or copies a secret or two, or a namespace, mostly to where nothing is.
+func (m *model) moves(o vault.MoveOptions) (want, err error) {
+	a := m.mostlyOwner()
+	var list []specMove
+	if whole := [][2]string{{"a/b", "b"}, {"b", "a/b"}}; a.isOwner() && m.random.IntN(6) == 0 {
+		ns := whole[m.random.IntN(2)]
+		list = m.movesBelow(a, ns[0], ns[1])
+	}
+	for n := 1 + m.random.IntN(4)/3; len(list) < n; {
+		one := specMove{m.pick(allPaths...), m.pick(allPaths...)}
+		for range 8 {
+			if !m.secrets[one.from].live() {
+				one.from = m.pick(allPaths...)
+			}
+			if m.secrets[one.to] != nil {
+				one.to = m.pick(allPaths...)
+			}
+		}
+		list = append(list, one)
+	}
+	m.say("%v by %s, %+v", list, a.id, o)
+	then := m.clone()
+	plan, want := m.move(a, list, o)
+	return want, m.act(a, func(s *vault.Session) error {
+		planned := vault.MovePlan{Options: o}
+		if a.isOwner() {
+			var pairs []vault.Move
+			for _, one := range list {
+				pairs = append(pairs, vault.Move{From: m.path(one.from), To: m.path(one.to)})
+			}
+			if planned, err = s.PlanMove(pairs, o); err != nil || want != nil {
+				return err
+			}
+			m.compareMoves(planned, plan)
+		} else { // nobody else gets a plan
+			for _, one := range list {
+				moved := vault.Moved{From: m.path(one.from)}
+				moved.Path = m.path(one.to)
+				planned.Secrets = append(planned.Secrets, moved)
+			}
+		}
+		done, err := s.Move(planned)
+		if err != nil || want != nil {
+			return err
+		}
+		m.compareMoves(done, plan)
+		for _, one := range plan.secrets {
+			if was := then.secrets[one.from]; o.Copy && was.id != "" {
+				if found, _, err := s.History(m.path(one.to)); err != nil || found.ID == was.id {
+					m.t.Errorf("the copy %s of %s has its id: %v", one.to, one.from, err)
+				}
+			}
+			if o.Copy {
+				continue
+			}
+			if _, _, err := s.History(m.path(one.from)); !errors.Is(err, vault.ErrNotFound) {
+				m.t.Errorf("%s was moved away, and is there: %v", one.from, err)
+			}
+		}
+		return nil
+	})
+}
+
+// movesBelow returns the pairs for a namespace.
+func (m *model) movesBelow(a *specActor, from, to string) (list []specMove) {
+	gone := 0
+	for path, s := range m.secrets {
+		switch rest, below := strings.CutPrefix(path, from+"/"); {
+		case !below, from == "b" && strings.Contains(rest, "/"):
+		case s.live():
+			list = append(list, specMove{path, to + "/" + rest})
+		default:
+			gone++
+		}
+	}
+	slices.SortFunc(list, func(a, b specMove) int { return strings.Compare(a.from, b.from) })
+	m.must(m.act(a, func(s *vault.Session) error {
+		found, deleted, err := s.MovesBelow(m.namespace(from), m.namespace(to))
+		var pairs []specMove
+		for _, one := range found {
+			pairs = append(pairs, specMove{one.From.String(), one.To.String()})
+		}
+		if err == nil && (!slices.Equal(pairs, list) || deleted != gone) {
+			m.t.Errorf("to move %s: %v and %d deleted ones, want %v and %d", from, pairs, deleted, list, gone)
+		}
+		return err
+	}))
+	return list
+}
+
+func (m *model) compareMoves(got vault.MovePlan, want specMoved) {
+	var rights []string
+	for _, who := range got.Rights {
+		for _, action := range []tokens.Action{tokens.Read, tokens.Write, tokens.Delete} {
+			rights = append(rights, rightsText(who.ID, action.String(), who.Losing[action], who.Gained[action])...)
+		}
+	}
+	slices.Sort(rights)
+	if got.Rewrites != want.rewrites || got.Answered != want.answered || !slices.Equal(rights, want.rights) ||
+		len(got.Secrets) != len(want.secrets) {
+		m.t.Errorf("a plan of moves is %+v, want %+v", got, want)
+		return
+	}
+	for i, one := range want.secrets {
+		is := got.Secrets[i]
+		if is.From.String() != one.from || is.Path.String() != one.to || int(is.Version) != one.version ||
+			int(is.First) != one.first || is.Versions != one.count || is.Anew != (one.shift != 0) ||
+			is.Tier != m.secrets[one.to].tier {
+			m.t.Errorf("a plan of moves has %+v, want %+v", is, one)
+		}
+	}
 }
 
 func (m *model) scopes() (scopes []string) {
@@ -1286,6 +1431,7 @@ func (m *model) doSalvage() (want, err error) {
 		return nil, err
 	}
 	m.rewrite(audit.VaultSalvaged, specNarrow{all: true})
+	m.left = map[string]specLeft{}
 	m.note(audit.Checkpointed, m.actors[0])
 	if len(r.Lost) > 0 || r.LogFile != "" || r.Secrets != len(m.secrets) || r.Epoch != m.epoch {
 		m.t.Errorf("a whole vault was salvaged as %+v", r)
@@ -1428,7 +1574,7 @@ func (m *model) check() {
 		if err != nil {
 			return err
 		}
-		return m.look(owner, s, modelPaths...)
+		return m.look(owner, s, allPaths...)
 	}))
 	m.close()
 }
@@ -1437,7 +1583,7 @@ func (m *model) check() {
 func (m *model) readEverything() {
 	owner := m.owners()
 	m.must(m.act(owner, func(s *vault.Session) error {
-		for _, path := range append(modelPaths, "a/K3") {
+		for _, path := range allPaths {
 			secret := m.secrets[path]
 			if secret == nil {
 				continue

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,8 +26,9 @@ type spec struct {
 
 	secrets   map[string]*specSecret
 	last      map[string]int // by path: the highest version number so far
-	actors    []*specActor   // oldest first; the first is the owner
-	asks      []*specAsk     // oldest first
+	left      map[string]specLeft
+	actors    []*specActor // oldest first; the first is the owner
+	asks      []*specAsk   // oldest first
 	published map[string]bool
 	log       []*specEntry // since the vault was made; the first cut entries are archived
 	cut       int
@@ -43,6 +45,13 @@ type specSecret struct {
 	created, updated time.Time
 	deleted          time.Time // zero if it is not deleted
 	deletedTo        int       // versions up to this one were deleted, and a value stored since
+	about            vault.About
+}
+
+// specLeft is what the log tells of a secret that was moved away. An archive forgets it.
+type specLeft struct {
+	seq  int
+	tier tokens.Tier
 }
 
 type specVersion struct {
@@ -107,9 +116,7 @@ func (c *spec) clone() *spec {
 		n.versions = slices.Clone(m.versions)
 		d.secrets[path] = &n
 	}
-	if d.last = maps.Clone(c.last); d.last == nil {
-		d.last = map[string]int{}
-	}
+	d.last, d.left = maps.Clone(c.last), maps.Clone(c.left)
 	d.actors = nil
 	for _, a := range c.actors {
 		b := *a
@@ -557,15 +564,12 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 		m.versions = append(m.versions, specVersion{})
 	}
 	m.versions = append(m.versions, n)
-	if c.last == nil {
-		c.last = map[string]int{}
-	}
 	c.last[path] = max(c.last[path], len(m.versions))
 }
 
 // has reports whether a secret has a version of a number.
 func (m *specSecret) has(version int) bool {
-	return version <= len(m.versions) && version > m.deletedTo && m.versions[version-1].seq > 0
+	return m != nil && version <= len(m.versions) && version > m.deletedTo && m.versions[version-1].seq > 0
 }
 
 func (c *spec) set(a *specActor, path, value string, o vault.SetOptions) error {
@@ -750,15 +754,140 @@ func (c *spec) purge(a *specActor, path string) error {
 		return vault.ErrNotFound
 	}
 	delete(c.secrets, path)
-	c.rewrite(audit.VaultRewritten, specNarrow{path: path})
+	c.rewrite(audit.VaultRewritten, specNarrow{paths: []string{path}})
 	c.note(audit.SecretPurged, a)
 	return nil
 }
 
+// specMove is a secret and the path that it is to get.
+type specMove struct{ from, to string }
+
+// specMoved is what a plan of moves or copies says.
+type specMoved struct {
+	rewrites bool
+	answered int
+	secrets  []specMovedOne
+	rights   []string // each with its actor
+}
+
+type specMovedOne struct {
+	specMove
+	take         []int // versions that come along
+	shift        int   // what is added to their numbers
+	version      int
+	first, count int
+}
+
+// planMoves says what moves or copies change. A target must be free, also of deleted secrets.
+func (c *spec) planMoves(list []specMove, o vault.MoveOptions) (plan specMoved, err error) {
+	used := map[string]bool{}
+	for _, one := range list {
+		m, there := c.secrets[one.from], c.secrets[one.to] != nil
+		switch {
+		case used[one.from], used[one.to], one.from == one.to, there:
+			return plan, vault.ErrConflict
+		case !m.live():
+			return plan, vault.ErrNotFound
+		}
+		used[one.from], used[one.to] = true, true
+		of := specMovedOne{specMove: one}
+		for n := 1; n <= len(m.versions); n++ {
+			if m.versions[n-1].seq > 0 && (!o.Copy || n > m.deletedTo) && (!o.Latest || n == len(m.versions)) {
+				of.take = append(of.take, n)
+			}
+		}
+		if of.shift = c.last[one.to] + 1 - of.take[0]; of.shift < 0 && !o.Latest { // the numbers are free
+			of.shift = 0
+		}
+		of.version, of.first, of.count = len(m.versions)+of.shift, of.take[0]+of.shift, len(of.take)
+		plan.secrets = append(plan.secrets, of)
+	}
+	for _, a := range c.actors {
+		if !a.granted || a.isOwner() || c.expired(a) {
+			continue
+		}
+		for _, action := range []string{"read", "write", "delete"} {
+			losing, gained := 0, 0
+			for _, one := range list {
+				switch before, after := a.may(action, one.from), a.may(action, one.to); {
+				case before && !after && !o.Copy:
+					losing++
+				case after && !before:
+					gained++
+				}
+			}
+			plan.rewrites = plan.rewrites || losing > 0
+			plan.rights = append(plan.rights, rightsText(a.id, action, losing, gained)...)
+		}
+	}
+	slices.Sort(plan.rights)
+	for _, q := range c.asks {
+		if !o.Copy && used[q.path] && c.status(q) == vault.Approved && !q.used {
+			plan.answered++
+			plan.rewrites = true
+		}
+	}
+	return plan, nil
+}
+
+func rightsText(id, action string, losing, gained int) []string {
+	if losing+gained == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s %s -%d +%d", id, action, losing, gained)}
+}
+
+// move moves or copies secrets to other paths. If that takes a right from nobody, and no approval ends, it appends.
+func (c *spec) move(a *specActor, list []specMove, o vault.MoveOptions) (plan specMoved, err error) {
+	event := audit.SecretMoved
+	if o.Copy {
+		event = audit.SecretCopied
+	}
+	if err := c.onlyOwner(a, event); err != nil {
+		return plan, c.end(a, err)
+	}
+	list = slices.SortedFunc(slices.Values(list), func(a, b specMove) int { return strings.Compare(a.from, b.from) })
+	if plan, err = c.planMoves(list, o); err != nil {
+		return plan, err
+	}
+	c.commit(a)
+	if plan.rewrites {
+		n := specNarrow{}
+		for _, one := range list {
+			n.paths = append(n.paths, one.from)
+		}
+		c.rewrite(audit.VaultRewritten, n)
+	}
+	for _, one := range plan.secrets {
+		m := c.secrets[one.from]
+		made := *m
+		made.versions, made.updated = make([]specVersion, one.version), c.now
+		for _, n := range one.take {
+			made.versions[n+one.shift-1] = m.versions[n-1]
+			made.versions[n+one.shift-1].above = "" // the owner has the key of every path
+		}
+		switch {
+		case o.Copy:
+			made.id, made.created, made.deletedTo, made.about.MovedFrom = "", c.now, 0, ""
+		default:
+			if made.deletedTo > 0 {
+				made.deletedTo += one.shift
+			}
+			made.about.MovedFrom = one.from
+			c.left[one.from] = specLeft{len(c.log) + 1, max(m.tier, c.left[one.from].tier)}
+			delete(c.secrets, one.from)
+		}
+		c.secrets[one.to], c.last[one.to] = &made, one.version
+	}
+	c.note(event, a)
+	return plan, nil
+}
+
 // specNarrow is what a rewrite takes away.
 type specNarrow struct {
-	path, agent, token string
-	all                bool // every token and request
+	agent, token string
+	paths        []string
+	all          bool // every token and request
 }
 
 // rewrite reseals everything for the owner and for the grantees who keep their grants.
@@ -771,7 +900,7 @@ func (c *spec) rewrite(event string, n specNarrow) {
 	}
 	c.asks = slices.DeleteFunc(c.asks, func(q *specAsk) bool {
 		asker := c.actor(q.asker)
-		return n.all || c.status(q) != vault.Pending || q.path == n.path || !asker.granted
+		return n.all || c.status(q) != vault.Pending || slices.Contains(n.paths, q.path) || !asker.granted
 	})
 	for _, m := range c.secrets {
 		for i := range m.versions {
@@ -983,9 +1112,15 @@ func (c *spec) decide(shown []vault.Request, approve bool) error {
 			return err
 		}
 		q := c.request(was.ID)
-		if approve && (q.action == vault.RequestRead && (c.secrets[q.path].tier != q.tier ||
-			q.version <= c.secrets[q.path].deletedTo) ||
-			q.action == vault.RequestCreate && c.at(q.path) == 0 || c.hasEnded(q.asker)) {
+		m := c.secrets[q.path]
+		reads := approve && q.action == vault.RequestRead
+		switch {
+		case approve && (q.action == vault.RequestCreate && c.at(q.path) == 0 || c.hasEnded(q.asker)),
+			reads && m != nil && q.version <= m.deletedTo:
+			return vault.ErrConflict
+		case reads && !m.has(q.version): // it was moved away
+			return vault.ErrNotFound
+		case reads && m.tier != q.tier:
 			return vault.ErrConflict
 		}
 	}
@@ -1055,7 +1190,7 @@ func (c *spec) archive(before time.Time) (first, last int, err error) {
 	if last < first {
 		return 0, 0, vault.ErrConflict
 	}
-	c.cut = last
+	c.cut, c.left = last, map[string]specLeft{}
 	c.note(audit.LogArchived, c.actors[0])
 	c.note(audit.Checkpointed, c.actors[0])
 	c.keepReasons(func(q *specAsk) bool { return q.later <= last+1 }) // the entry before it is signed, too
@@ -1064,7 +1199,7 @@ func (c *spec) archive(before time.Time) (first, last int, err error) {
 
 // rekeyOwner archives the whole log. The new keys come from the vault.
 func (c *spec) rekeyOwner(id *vault.Identity) {
-	c.owner, c.cut = id, len(c.log)
+	c.owner, c.cut, c.left = id, len(c.log), map[string]specLeft{}
 	for _, a := range slices.Clone(c.actors) {
 		if a.isAgent() {
 			c.leaveKey(a)
@@ -1095,7 +1230,7 @@ func (c *spec) goesOn(older *spec) bool {
 func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 	r := specRestored{next: c.clone()}
 	next, logged := r.next, c
-	next.now = now
+	next.now, next.left = now, map[string]specLeft{}
 	if there != nil {
 		for path, n := range there.last {
 			next.last[path] = max(next.last[path], n)
@@ -1112,8 +1247,15 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 				is.versions[len(is.versions)-1].seq != m.versions[len(is.versions)-1].seq):
 				r.older = append(r.older, path)
 			}
-			if is != nil && is.tier > m.tier {
-				m.tier = is.tier
+			tier := m.tier
+			if is != nil {
+				tier = max(tier, is.tier)
+			}
+			if left := there.left[path]; left.seq > len(c.log) || !r.keepsLog {
+				tier = max(tier, left.tier)
+			}
+			if tier > m.tier {
+				m.tier = tier
 				r.raised = append(r.raised, path)
 			}
 		}
