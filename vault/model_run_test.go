@@ -140,7 +140,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
 		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
-		{"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
+		{"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
 		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
@@ -201,7 +201,7 @@ func (m *model) one(acts []modelAct) {
 	if a := m.actor(m.session); a != nil && a.isToken() && m.state(a) == vault.TokenRevoked {
 		m.close() // the token has revoked itself
 	}
-	m.prune()
+	m.forget()
 }
 
 func kindOf(err error) string {
@@ -295,8 +295,8 @@ func (m *model) anyone() *specActor {
 	}
 }
 
-// prune forgets actors that left nothing in the vault, except for the last few.
-func (m *model) prune() {
+// forget drops actors that left nothing in the vault, except for the last few.
+func (m *model) forget() {
 	dead := 0
 	for _, a := range slices.Backward(m.actors) {
 		gone := a.replaced || a.isToken() && !a.granted && !a.record
@@ -676,12 +676,7 @@ func (m *model) lookAtHistory(a *specActor, s *vault.Session, path string) error
 		return err
 	default:
 		m.compare(path, found, nil, 0)
-		var numbers []int // that were not purged, or given up by a restore
-		for i, v := range secret.versions {
-			if v.seq > 0 {
-				numbers = append(numbers, i+1)
-			}
-		}
+		numbers := secret.numbers()
 		if len(versions) != len(numbers) {
 			m.t.Errorf("%s has %d versions, want %d", path, len(versions), len(numbers))
 			return nil
@@ -926,6 +921,74 @@ func (m *model) doPurge() (want, err error) {
 	m.say("%s by %s", path, a.id)
 	want = m.purge(a, path)
 	return want, m.act(a, func(s *vault.Session) error { _, err := s.Purge(m.path(path)); return err })
+}
+
+// doPrune removes versions by a rule, or one version by its number.
+func (m *model) doPrune() (want, err error) {
+	a := m.mostlyOwner()
+	var (
+		list []specPruned
+		path string
+		ns   = m.pick("", "a", "a/b", "b")
+		n    int
+		rule = vault.PruneRule{Keep: m.random.IntN(4)}
+	)
+	if ns == "" && m.random.IntN(4) > 0 || m.random.IntN(2) == 0 {
+		path = m.pick(allPaths...)
+	}
+	if m.random.IntN(3) == 0 {
+		rule.Before = m.now.Add(-time.Duration(m.random.IntN(8)) * time.Hour)
+	}
+	switch {
+	case !a.isOwner(): // nobody else is told what could go
+		list = []specPruned{{path: m.pick(allPaths...), versions: []int{1}}}
+	case path != "" && m.random.IntN(2) == 0:
+		n = 1 + m.random.IntN(len(m.versionsOf(path))+1)
+		list, want = m.prunableVersion(path, n)
+	default:
+		list, want = m.prunable(path, ns, rule)
+	}
+	m.say("%s of %q in %q, version %d or %+v: %v", a.id, path, ns, n, rule, list)
+	values := 0
+	for _, s := range m.secrets {
+		values += len(s.numbers())
+	}
+	if want == nil {
+		want = m.prune(a, list)
+	}
+	return want, m.act(a, func(s *vault.Session) error {
+		var found []vault.Pruning
+		if !a.isOwner() {
+			return s.Prune([]vault.Pruning{{Path: m.path(list[0].path), Versions: []uint64{1}}})
+		}
+		var at tokens.Path
+		if path != "" {
+			at = m.path(path)
+		}
+		had := 0
+		if n > 0 {
+			var one vault.Pruning
+			one, had, err = s.PrunableVersion(at, uint64(n))
+			found = []vault.Pruning{one}
+		} else {
+			found, had, err = s.Prunable(at, m.namespace(ns), rule)
+		}
+		if err != nil || want != nil {
+			return err
+		}
+		var got []specPruned
+		for _, one := range found {
+			of := specPruned{path: one.Path.String(), left: one.Left}
+			for _, n := range one.Versions {
+				of.versions = append(of.versions, int(n))
+			}
+			got = append(got, of)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(list) || had != values {
+			m.t.Errorf("of %d values, %v would go; want %v of %d", had, got, list, values)
+		}
+		return s.Prune(found)
+	})
 }
 
 func (m *model) doMove() (want, err error) { return m.moves(vault.MoveOptions{}) }

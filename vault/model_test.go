@@ -883,11 +883,90 @@ func (c *spec) move(a *specActor, list []specMove, o vault.MoveOptions) (plan sp
 	return plan, nil
 }
 
+// specPruned are versions of a secret that go.
+type specPruned struct {
+	path     string
+	versions []int
+	left     int // how many stay
+}
+
+// prunable returns what a rule prunes, of the secret at a path or of all in a namespace. The newest version stays.
+func (c *spec) prunable(path, ns string, rule vault.PruneRule) (list []specPruned, err error) {
+	err = vault.ErrNotFound
+	if path == "" && ns == "" {
+		err = nil
+	}
+	for _, p := range slices.Sorted(maps.Keys(c.secrets)) {
+		if p != path && (c.secrets[path] != nil || path != "" && ns == "" || ns != "" && !strings.HasPrefix(p, ns+"/")) {
+			continue
+		}
+		one, numbers := specPruned{path: p}, c.secrets[p].numbers()
+		for _, n := range numbers[:max(0, len(numbers)-max(rule.Keep, 1))] {
+			if rule.Before.IsZero() || c.secrets[p].versions[n-1].at.Before(rule.Before) {
+				one.versions = append(one.versions, n)
+			}
+		}
+		if one.left = len(numbers) - len(one.versions); len(one.versions) > 0 {
+			list = append(list, one)
+		}
+		err = nil
+	}
+	return list, err
+}
+
+// numbers returns the numbers of the versions that are there, deleted or not.
+func (m *specSecret) numbers() (numbers []int) {
+	for i, v := range m.versions {
+		if v.seq > 0 {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
+}
+
+// prunableVersion is prunable for one version.
+func (c *spec) prunableVersion(path string, n int) (list []specPruned, err error) {
+	m := c.secrets[path]
+	if m == nil || !slices.Contains(m.numbers(), n) {
+		return nil, vault.ErrNotFound
+	}
+	if n == len(m.versions) {
+		return nil, vault.ErrConflict
+	}
+	return []specPruned{{path, []int{n}, len(m.numbers()) - 1}}, nil
+}
+
+func (c *spec) prune(a *specActor, list []specPruned) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if err := c.onlyOwner(a, audit.SecretPruned); err != nil {
+		return c.end(a, err)
+	}
+	gone := map[string]bool{}
+	for _, one := range list {
+		m := c.secrets[one.path]
+		for _, n := range one.versions {
+			m.versions[n-1] = specVersion{}
+			gone[versionName(one.path, n)] = true
+		}
+		if m.numbers()[0] > m.deletedTo { // then a restore has nothing to bring back
+			m.deletedTo = 0
+		}
+	}
+	c.rewrite(audit.VaultRewritten, specNarrow{versions: gone})
+	for range list {
+		c.note(audit.SecretPruned, a)
+	}
+	return nil
+}
+
 // specNarrow is what a rewrite takes away.
 type specNarrow struct {
 	agent, token string
 	paths        []string
-	all          bool // every token and request
+	versions     map[string]bool // by versionName
+	all          bool            // every token and request
 }
 
 // rewrite reseals everything for the owner and for the grantees who keep their grants.
@@ -900,7 +979,8 @@ func (c *spec) rewrite(event string, n specNarrow) {
 	}
 	c.asks = slices.DeleteFunc(c.asks, func(q *specAsk) bool {
 		asker := c.actor(q.asker)
-		return n.all || c.status(q) != vault.Pending || slices.Contains(n.paths, q.path) || !asker.granted
+		return n.all || c.status(q) != vault.Pending || slices.Contains(n.paths, q.path) ||
+			n.versions[versionName(q.path, q.version)] || !asker.granted
 	})
 	for _, m := range c.secrets {
 		for i := range m.versions {
