@@ -193,7 +193,7 @@ func (s Scopes) Contain(o Scope) bool {
 	return have&o.Actions == o.Actions
 }
 
-// Intersect returns what both s and o allow.
+// Intersect returns what both s and o allow, without a scope that lies in another.
 func (s Scopes) Intersect(o Scopes) Scopes {
 	var both Scopes
 	for _, a := range s {
@@ -205,8 +205,8 @@ func (s Scopes) Intersect(o Scopes) Scopes {
 			case !b.Pattern.Contains(a.Pattern):
 				continue
 			}
-			if c.Actions != 0 {
-				both = append(both, c)
+			if c.Actions != 0 && !both.Contain(c) {
+				both = append(slices.DeleteFunc(both, Scopes{c}.Contain), c)
 			}
 		}
 	}

@@ -203,6 +203,13 @@ func TestScopesAgainstNaive(t *testing.T) {
 			t.Fatal(n, err1, m, err2)
 		}
 		both := s.Intersect(o)
+		for i, scope := range both {
+			for j, other := range both {
+				if i != j && (Scopes{other}).Contain(scope) {
+					t.Fatalf("%v and %v have %v, of which one lies in another", n, m, both)
+				}
+			}
+		}
 		contained := map[Scope]bool{}
 		for _, scope := range o {
 			contained[scope] = true

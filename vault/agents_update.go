@@ -258,8 +258,10 @@ func (h *history) limitTo(id string, body *agentBody) {
 	case known:
 		scopes = now.Scopes
 	}
-	if read {
-		scopes = scopes.Intersect(own.scopes())
+	if own := own.scopes(); read && sameScopes(scopes, own) {
+		scopes = own
+	} else if read {
+		scopes = scopes.Intersect(own)
 	}
 	if sameScopes(scopes, body.scopes()) {
 		return

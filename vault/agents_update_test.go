@@ -280,6 +280,28 @@ func TestUpdatedForGood(t *testing.T) {
 	}
 }
 
+// After a restore, an agent has the scopes that it had before, word for word, and all of them, however many there are
+// and whichever of them cover others.
+func TestRestoreKeepsUpdatedScopes(t *testing.T) {
+	v, id, k := updateVictim(t)
+	before := v.backUp()
+	scopes := []string{"secrets:read:*"}
+	for n := range tokens.MaxScopes - 1 {
+		scopes = append(scopes, fmt.Sprintf("secrets:*:a/n%d/*", n))
+	}
+	v.updateAgent(id, scopes...)
+	v.restore(before)
+	if can := v.reads(k, "b/K"); can != "b/K" {
+		t.Errorf("it reads %q", can)
+	}
+	v.do(func(s *Session) {
+		list, err := s.Agents()
+		if err != nil || len(list) != 1 || !slices.Equal(list[0].Scopes.Strings(), scopes) {
+			t.Errorf("after the restore: %+v, %v", list, err)
+		}
+	})
+}
+
 // A log entry that nobody signed gives an agent no scopes, even where the log tells nothing else of the agent.
 func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
 	wide := map[string]any{"name": "worker", "serial": 1, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
