@@ -143,6 +143,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		{"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
 		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
+		{"update agent", 8, m.doUpdateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
 		{"rekey", 1, m.doRekey}, {"compact", 3, m.doCompact}, {"let time pass", 4, m.doWait},
 		{"archive", 4, m.doArchive}, {"back up", 4, m.doBackUp}, {"restore", 5, m.doRestore},
@@ -1160,6 +1161,48 @@ func (m *model) doRotateAgent() (want, err error) {
 		if err == nil && want == nil {
 			agent.key = k
 		}
+		return err
+	})
+}
+
+// doUpdateAgent gives an agent other scopes: more, fewer, or some others.
+func (m *model) doUpdateAgent() (want, err error) {
+	a, agent := m.mostlyOwner(), m.whoever((*specActor).isAgent)
+	if agent == nil {
+		return nil, nil
+	}
+	scopes := m.scopes()
+	switch m.random.IntN(5) {
+	case 0, 1:
+		scopes = append(slices.Clone(agent.scopes), scopes...)
+		slices.Sort(scopes)
+		scopes = slices.Compact(scopes)
+	case 2:
+		scopes = slices.Clone(agent.scopes)
+		m.random.Shuffle(len(scopes), func(i, j int) { scopes[i], scopes[j] = scopes[j], scopes[i] })
+	case 3:
+		scopes = slices.Clone(agent.scopes)[:1+m.random.IntN(len(agent.scopes))]
+	}
+	plan, want := m.planUpdate(agent, scopes)
+	narrows := plan.narrows != (m.random.IntN(20) == 0) // now and then, the agent has changed since
+	m.say("%s by %s: %q, narrows: %v, planned: %v", agent.id, a.id, scopes, plan.narrows, narrows)
+	before := strings.Join(agent.scopes, " ")
+	if w := m.updateAgent(a, agent, scopes, narrows); want == nil || !a.isOwner() {
+		want = w
+	}
+	c := vault.AgentChange{Scopes: vaulttest.Scopes(m.t, scopes...)}
+	return want, m.act(a, func(s *vault.Session) error {
+		if a.isOwner() {
+			u, err := s.PlanAgentUpdate(agent.id, c)
+			if err != nil {
+				return err
+			}
+			if u.Narrows() != plan.narrows || u.Changes != plan.changes || u.Tokens != plan.ended ||
+				strings.Join(u.Before.Scopes.Strings(), " ") != before {
+				m.t.Errorf("the plan for %s is %+v, want %+v of one with %s", agent.id, u, plan, before)
+			}
+		}
+		_, err := s.UpdateAgent(agent.id, c, narrows, vault.NarrowOptions{})
 		return err
 	})
 }

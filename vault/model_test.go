@@ -158,6 +158,18 @@ func patternCovers(pattern, other string) bool {
 	return pattern == other || below && strings.HasPrefix(other, prefix)
 }
 
+// coverAll reports whether some scopes allow all that others do.
+func coverAll(scopes, others []string) bool {
+	a := &specActor{scopes: scopes}
+	return !slices.ContainsFunc(others, func(scope string) bool {
+		part := strings.SplitN(scope, ":", 3)
+		return slices.ContainsFunc(strings.Fields(strings.Replace(part[1], "*", "read write delete", 1)),
+			func(action string) bool { return !a.may(action, part[2]) })
+	})
+}
+
+func sameScopes(a, b []string) bool { return coverAll(a, b) && coverAll(b, a) }
+
 // reads returns the patterns that an actor may read, without those that others cover.
 func (a *specActor) reads() (list []string) {
 	for _, scope := range a.scopes {
@@ -966,13 +978,15 @@ type specNarrow struct {
 	agent, token string
 	paths        []string
 	versions     map[string]bool // by versionName
+	limited      *specActor      // an agent whose scopes are fewer now
 	all          bool            // every token and request
 }
 
 // rewrite reseals everything for the owner and for the grantees who keep their grants.
 func (c *spec) rewrite(event string, n specNarrow) {
 	for _, a := range c.actors {
-		if a.isToken() && (!a.record || c.state(a) != vault.TokenActive || n.all || a.id == n.token || a.issuer == n.agent) {
+		if a.isToken() && (!a.record || c.state(a) != vault.TokenActive || n.all || a.id == n.token || a.issuer == n.agent ||
+			n.limited != nil && a.issuer == n.limited.id && !coverAll(n.limited.scopes, a.scopes)) {
 			a.granted, a.record = false, false
 		}
 		a.files = nil
@@ -980,7 +994,8 @@ func (c *spec) rewrite(event string, n specNarrow) {
 	c.asks = slices.DeleteFunc(c.asks, func(q *specAsk) bool {
 		asker := c.actor(q.asker)
 		return n.all || c.status(q) != vault.Pending || slices.Contains(n.paths, q.path) ||
-			n.versions[versionName(q.path, q.version)] || !asker.granted
+			n.versions[versionName(q.path, q.version)] || !asker.granted ||
+			asker == n.limited && !asker.may(strings.Replace(q.action, vault.RequestCreate, "read", 1), q.path)
 	})
 	for _, m := range c.secrets {
 		for i := range m.versions {
@@ -1048,6 +1063,47 @@ func (c *spec) createAgent(a *specActor, name string, scopes []string) (*specAct
 	return made, nil
 }
 
+// specUpdate is what a plan of other rights of an agent says.
+type specUpdate struct {
+	narrows, changes bool
+	ended            int // tokens that the new scopes do not cover
+}
+
+func (c *spec) planUpdate(agent *specActor, scopes []string) (plan specUpdate, err error) {
+	if !agent.granted {
+		return plan, vault.ErrConflict
+	}
+	plan.narrows, plan.changes = !coverAll(scopes, agent.scopes), !slices.Equal(scopes, agent.scopes)
+	for _, t := range c.actors {
+		if t.issuer == agent.id && c.state(t) == vault.TokenActive && !coverAll(scopes, t.scopes) {
+			plan.ended++
+		}
+	}
+	return plan, nil
+}
+
+// updateAgent gives an agent other scopes. narrows is what its plan said.
+func (c *spec) updateAgent(a, agent *specActor, scopes []string, narrows bool) error {
+	if err := c.onlyOwner(a, audit.AgentUpdated); err != nil {
+		return c.end(a, err)
+	}
+	plan, err := c.planUpdate(agent, scopes)
+	if err == nil && plan.narrows != narrows {
+		err = vault.ErrConflict
+	}
+	if err != nil || !plan.changes {
+		return err
+	}
+	if agent.scopes = scopes; narrows {
+		c.rewrite(audit.VaultRewritten, specNarrow{limited: agent})
+	} else {
+		c.commit(a)
+		c.openUp(agent)
+	}
+	c.note(audit.AgentUpdated, a)
+	return nil
+}
+
 func (c *spec) revokeAgent(a, agent *specActor) error {
 	if err := c.onlyOwner(a, audit.AgentRevoked); err != nil {
 		return c.end(a, err)
@@ -1091,14 +1147,7 @@ var errNotKept = errors.New("no place for the token")
 func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec, kept bool) (*specActor, error) {
 	err := c.enter(a, audit.TokenIssued, nil)
 	if err == nil && !a.isOwner() {
-		covered := true
-		for _, scope := range scopes {
-			part := strings.SplitN(scope, ":", 3)
-			for _, action := range strings.Fields(strings.Replace(part[1], "*", "read write delete", 1)) {
-				covered = covered && a.may(action, part[2])
-			}
-		}
-		if a.isToken() || spec.Tier > tokens.Standard || !covered {
+		if a.isToken() || spec.Tier > tokens.Standard || !coverAll(a.scopes, scopes) {
 			err = specRefusal{vault.ErrDenied, audit.TokenIssued}
 		}
 	}
@@ -1359,8 +1408,11 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 		}
 		agents = append(agents, a)
 		if is := there.actor(a.id); is != nil && c.actor(a.id) != nil {
-			if a.granted && (!is.granted || is.serial > a.serial) {
+			if a.granted && (!is.granted || is.serial > a.serial || !coverAll(is.scopes, a.scopes)) {
 				r.revoked = append(r.revoked, a.id)
+			}
+			if a.granted && is.granted && !sameScopes(a.scopes, is.scopes) {
+				a.scopes = is.scopes
 			}
 			if a.granted && !is.granted {
 				a.granted, a.revoked = false, is.revoked
@@ -1390,6 +1442,8 @@ func (c *spec) restored(there *spec, now time.Time, missed bool) specRestored {
 			next.note(audit.AgentCreated, next.actors[0])
 		case a.granted && is.serial != a.serial:
 			next.note(audit.AgentKeyRotated, next.actors[0])
+		case a.granted && !sameScopes(is.scopes, a.scopes):
+			next.note(audit.AgentUpdated, next.actors[0])
 		}
 	}
 	next.note(audit.Checkpointed, next.actors[0])
