@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -108,8 +109,8 @@ func (x *About) changedBy(change func(*About)) (about *About, parts []string, er
 }
 
 // Describe changes what is said of a secret, as change does with a copy of it. It writes no value. A critical secret
-// takes an approval, as overwriting it does. If nothing changes, nothing is written or logged. For a change that may
-// not be said, the error is a [tokens.SyntaxError].
+// takes an approval, as overwriting it does. If nothing changes, nothing is written or logged, and nothing counts as
+// used. For a change that may not be said, the error is a [tokens.SyntaxError].
 func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, parts []string, err error) {
 	err = s.update(func(t *tx) error {
 		if err := s.authorize(t, tokens.Write, audit.SecretDescribed, p); err != nil {
@@ -124,7 +125,7 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 			return err
 		}
 		if now = head.secret(p); len(parts) == 0 {
-			return nil
+			return errKeepNothing
 		}
 		note := map[string]any{"parts": parts}
 		tier, err := s.tierToSign(t, p, head)
@@ -136,6 +137,9 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 		}
 		return err
 	})
+	if errors.Is(err, errKeepNothing) {
+		err = nil
+	}
 	return now, parts, err
 }
 

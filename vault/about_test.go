@@ -1,7 +1,9 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -136,6 +138,35 @@ func TestWhoDescribes(t *testing.T) {
 	})
 	if found := c.problems(); found != "" {
 		t.Error(found)
+	}
+}
+
+// To say of a secret what is said of it already changes no byte of the vault: it is logged by nobody, and counts as no
+// use of a token.
+func TestDescribeNothingNew(t *testing.T) {
+	v := newVictim(t)
+	v.store("a/K", "1")
+	var issued Issued
+	v.do(func(s *Session) {
+		var err error
+		issued, err = s.IssueToken(TokenSpec{Scopes: scopesOf(t, "secrets:write:a/K"), TTL: time.Hour, Uses: 1})
+		v.must(err)
+	})
+	opened, err := Open(v.path, v.opts)
+	v.must(err)
+	defer opened.Close()
+	s, err := opened.Token(issued.Text)
+	v.must(err)
+	before, err := os.ReadFile(v.path)
+	v.must(err)
+	if _, parts, err := s.Describe(v.p("a/K"), func(*About) {}); err != nil || len(parts) > 0 {
+		t.Errorf("it changed %q, %v", parts, err)
+	}
+	if after, err := os.ReadFile(v.path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the vault has changed: %v", err)
+	}
+	if _, _, err := s.Describe(v.p("a/K"), func(x *About) { x.Description = "new" }); err != nil {
+		t.Error(err)
 	}
 }
 
