@@ -139,7 +139,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
-		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
+		{"restore secret", 12, m.doRestoreSecret}, {"describe", 8, m.doDescribe}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
 		{"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
 		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
@@ -229,6 +229,8 @@ func (m *model) pickAct(acts []modelAct) modelAct {
 		case q == nil:
 		case m.status(q) == vault.Pending && m.random.IntN(3) > 0:
 			name = "decide" // otherwise the asker tries again, perhaps with a reason, and perhaps while the owner looks
+		case q.action == vault.RequestWrite && m.random.IntN(4) == 0:
+			name = "describe" // which takes the same approval
 		case q.action == vault.RequestCreate && q.state == vault.Approved:
 			name = "read"
 		}
@@ -792,6 +794,9 @@ func (m *model) doSet() (want, err error) {
 		n := uint64(max(0, m.at(path)-m.random.IntN(2)))
 		o.IfVersion = &n
 	}
+	if m.random.IntN(8) == 0 {
+		o.About = m.description()
+	}
 	m.follow = nil
 	value := m.value()
 	m.say("%s by %s, %+v", path, a.id, o)
@@ -889,6 +894,41 @@ func (m *model) doRestoreSecret() (want, err error) {
 	m.say("%s by %s", path, a.id)
 	want = m.restore(a, path)
 	err = m.act(a, func(s *vault.Session) error { _, err := s.Restore(m.path(path)); return err })
+	m.asked(a, err)
+	return want, err
+}
+
+// description returns a change of what is said of a secret.
+func (m *model) description() func(*vault.About) {
+	text := m.pick("", "what the program needs", "\u00e4 <b>")
+	switch m.random.IntN(5) {
+	case 0:
+		return func(x *vault.About) { x.Description = text }
+	case 1:
+		return func(x *vault.About) { x.Tags = map[string]string{"team": text} }
+	case 2:
+		return func(x *vault.About) { x.Tags, x.Metadata = nil, map[string]string{"a": text} }
+	case 3:
+		at := m.now.Add(time.Duration(m.random.IntN(20)-2) * time.Hour)
+		return func(x *vault.About) { x.ExpiresAt = &at }
+	}
+	every := int64(m.random.IntN(4) * 3600)
+	return func(x *vault.About) { x.RotateEvery, x.ExpiresAt, x.MovedFrom = every, nil, "nowhere/K" }
+}
+
+func (m *model) doDescribe() (want, err error) {
+	a, path := m.someCase("write")
+	m.follow = nil
+	m.say("%s by %s", path, a.id)
+	change := m.description()
+	want = m.describe(a, path, change)
+	err = m.act(a, func(s *vault.Session) error {
+		now, _, err := s.Describe(m.path(path), change)
+		if err == nil && want == nil {
+			m.compare(path, now, nil, 0)
+		}
+		return err
+	})
 	m.asked(a, err)
 	return want, err
 }
@@ -1671,6 +1711,9 @@ func (m *model) check() {
 		}
 		return err
 	}))
+	if n, err := m.opened.CountDue(m.now); err != nil || n != m.due(m.now) {
+		m.t.Errorf("%d secrets are due, want %d: %v", n, m.due(m.now), err)
+	}
 	m.pass(time.Second)
 	paths, err := m.getAll(owner, "")
 	m.must(err)

@@ -506,6 +506,7 @@ type specWrite struct {
 	was, tier tokens.Tier // was is 0 for a new secret
 	before    int         // the current version; 0 for none
 	kind      string
+	about     vault.About
 	event     string
 	spent     *specAsk
 }
@@ -550,6 +551,7 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 	if o.Type != "" {
 		w.kind = o.Type
 	}
+	w.about = m.changed(o.About)
 	return w, nil
 }
 
@@ -563,7 +565,7 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	if !m.live() {
 		m.deletedTo = len(m.versions)
 	}
-	m.tier, m.kind, m.updated, m.deleted = w.tier, w.kind, c.now, time.Time{}
+	m.tier, m.kind, m.about, m.updated, m.deleted = w.tier, w.kind, w.about, c.now, time.Time{}
 	n := specVersion{value: value, author: a.id, at: c.now, seq: len(c.log) + 1}
 	if w.tier == tokens.Standard && !a.may("read", path) {
 		for p := range c.published { // find the deepest recipient
@@ -756,6 +758,60 @@ func (c *spec) rollback(a *specActor, path string, to int) error {
 	c.store(a, path, m.versions[to-1].value, w)
 	c.note(audit.SecretRolledBack, a)
 	return nil
+}
+
+// describe changes what is said of a secret. If nothing changes, nothing is done.
+func (c *spec) describe(a *specActor, path string, change func(*vault.About)) error {
+	err := c.enter(a, audit.SecretDescribed, []string{"write"}, path)
+	m := c.secrets[path]
+	if err == nil && !m.live() {
+		err = vault.ErrNotFound
+	}
+	var (
+		now   vault.About
+		spent *specAsk
+	)
+	if err == nil {
+		if now = m.changed(change); aboutText(&now) == aboutText(&m.about) {
+			return nil
+		}
+		if !a.isOwner() && m.tier == tokens.Critical {
+			spent, err = c.approved(a, vault.RequestWrite, path, len(m.versions))
+		}
+	}
+	if err != nil {
+		return c.end(a, err)
+	}
+	c.commit(a)
+	c.use(a, 1, spent)
+	m.about, m.updated = now, c.now
+	c.note(audit.SecretDescribed, a)
+	return nil
+}
+
+// changed returns what is said of a secret after a change. Where it was before is nothing that people say.
+func (m *specSecret) changed(change func(*vault.About)) (now vault.About) {
+	if m != nil {
+		now = m.about
+	}
+	from := now.MovedFrom
+	if change != nil {
+		change(&now)
+	}
+	now.MovedFrom = from
+	return now
+}
+
+// due counts the secrets about which somebody should have done something before a time.
+func (c *spec) due(before time.Time) (n int) {
+	for _, m := range c.secrets {
+		expires, every := m.about.ExpiresAt, time.Duration(m.about.RotateEvery)*time.Second
+		if m.live() && (expires != nil && expires.Before(before) ||
+			every > 0 && m.versions[len(m.versions)-1].at.Add(every).Before(before)) {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *spec) purge(a *specActor, path string) error {
