@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -139,9 +140,9 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
-		{"restore secret", 12, m.doRestoreSecret}, {"describe", 8, m.doDescribe}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
-		{"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
-		{"ask", 10, m.doAsk}, {"read unlogged", 6, m.doReadUnlogged},
+		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
+		{"describe", 8, m.doDescribe}, {"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
+		{"ask", 10, m.doAsk}, {"look at canaries", 6, m.doCanaries}, {"read unlogged", 6, m.doReadUnlogged},
 		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
 		{"update agent", 8, m.doUpdateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
@@ -502,6 +503,9 @@ func (m *model) compare(path string, found vault.Secret, value []byte, version i
 	if s.id == "" { // it is new
 		s.id = found.ID
 	}
+	if m.as != nil && m.as.IsCanary(found) != (s.canary && m.session == audit.Owner) {
+		m.t.Errorf("%s is a canary: %v; %s is told otherwise", path, s.canary, m.session)
+	}
 	if got, want := aboutText(found.About), aboutText(&s.about); got != want {
 		m.t.Errorf("%s is described as %s, want %s", path, got, want)
 	}
@@ -582,6 +586,45 @@ func (m *model) doReadUnlogged() (want, err error) {
 		m.t.Errorf("%d reads without a log entry are noted, the last at %s, want %d at %s", n, last, m.quiet[m.owner], m.now)
 	}
 	return want, err
+}
+
+// doCanaries lists the canaries, by what is new and then by all there is. Both must find the same.
+func (m *model) doCanaries() (want, err error) {
+	a := m.mostlyOwner()
+	m.say("%s", a.id)
+	if want = m.opens(a); want == nil && !a.isOwner() {
+		want = vault.ErrDenied
+	}
+	return want, m.act(a, func(s *vault.Session) error { return m.lookAtCanaries(s) })
+}
+
+func (m *model) lookAtCanaries(s *vault.Session) error {
+	var want []string
+	for _, path := range slices.Sorted(maps.Keys(m.secrets)) {
+		if s := m.secrets[path]; s.canary && s.live() {
+			reads := m.canaryReads(path)
+			want = append(want, fmt.Sprint(path, " ", len(reads), reads[:min(len(reads), vault.MaxCanaryReads)]))
+		}
+	}
+	looks := []bool{false, true}
+	for _, everything := range looks[:1+m.random.IntN(2)] {
+		list, err := s.Canaries(everything)
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, c := range list {
+			reads := []int{}
+			for _, r := range c.Reads {
+				reads = append(reads, int(r.Seq))
+			}
+			got = append(got, fmt.Sprint(c.Path, " ", c.Count, reads))
+		}
+		if !slices.Equal(got, want) {
+			m.t.Errorf("the canaries, each with its reads, of everything %v: %q, want %q", everything, got, want)
+		}
+	}
+	return nil
 }
 
 func (m *model) doGetAll() (want, err error) {
@@ -796,6 +839,9 @@ func (m *model) doSet() (want, err error) {
 	}
 	if m.random.IntN(8) == 0 {
 		o.About = m.description()
+	}
+	if is := m.random.IntN(3) > 0; a.isOwner() && m.random.IntN(6) == 0 || m.random.IntN(60) == 0 {
+		o.Canary = &is
 	}
 	m.follow = nil
 	value := m.value()
@@ -1553,6 +1599,12 @@ func (m *model) doRekeyOwner() (want, err error) {
 	m.must(err)
 	old := m.log[m.cut:]
 	m.seen[m.owner] = m.log
+	before := map[string]string{}
+	for path, s := range m.secrets {
+		if s.id != "" {
+			before[path] = s.id
+		}
+	}
 	m.rekeyOwner(id)
 	var keys []vault.NewAgentKey
 	err = m.act(a, func(s *vault.Session) error { _, keys, err = s.RekeyOwner(id, file); return err })
@@ -1566,7 +1618,14 @@ func (m *model) doRekeyOwner() (want, err error) {
 	}
 	m.compareArchive(file, old)
 	m.v.Owner = id
-	return nil, nil
+	return nil, m.act(a, func(s *vault.Session) error {
+		for path, was := range before { // another key tells canaries by other ids
+			if found, _, err := s.History(m.path(path)); err != nil || (found.ID == was) == m.secrets[path].canary {
+				m.t.Errorf("%s had the id %s, and has %s: %v", path, was, found.ID, err)
+			}
+		}
+		return m.look(a, s, allPaths...)
+	})
 }
 
 func (m *model) doSalvage() (want, err error) {
@@ -1721,6 +1780,9 @@ func (m *model) check() {
 		values, err := s.GetAll(tokens.Namespace{})
 		m.compareAll(paths, values)
 		if err != nil {
+			return err
+		}
+		if err := m.lookAtCanaries(s); err != nil {
 			return err
 		}
 		return m.look(owner, s, allPaths...)

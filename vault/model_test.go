@@ -46,6 +46,7 @@ type specSecret struct {
 	deleted          time.Time // zero if it is not deleted
 	deletedTo        int       // versions up to this one were deleted, and a value stored since
 	about            vault.About
+	canary           bool
 }
 
 // specLeft is what the log tells of a secret that was moved away. An archive forgets it.
@@ -106,6 +107,13 @@ type specAsk struct {
 type specEntry struct {
 	event, actor string
 	at           time.Time
+	reads        []specRead
+}
+
+// specRead is a secret that somebody read, or wanted to read. The version is 0 if nobody got one.
+type specRead struct {
+	path    string
+	version int
 }
 
 func (c *spec) clone() *spec {
@@ -211,7 +219,7 @@ func (c *spec) cleared(q *specAsk) bool { return !c.now.Before(q.at.Add(7 * 24 *
 // specRefusal is an error that gets a log entry.
 type specRefusal struct {
 	error
-	event string
+	event, path string
 }
 
 // specNeeds ends an act that needs approvals. It holds the requests to make.
@@ -220,8 +228,27 @@ type specNeeds []specAsk
 func (specNeeds) Error() string { return "approval is required" }
 
 // note adds an entry to the log.
-func (c *spec) note(event string, by *specActor) {
-	c.log = append(c.log, &specEntry{event, by.id, c.now})
+func (c *spec) note(event string, by *specActor, reads ...specRead) {
+	c.log = append(c.log, &specEntry{event, by.id, c.now, reads})
+}
+
+// canaryReads returns the entries of the reads of a canary since it has its value, the newest first. What was refused
+// has no version, so it goes by the time.
+func (c *spec) canaryReads(path string) (list []int) {
+	m := c.secrets[path]
+	for n := len(c.log); n > c.cut; n-- {
+		e := c.log[n-1]
+		if e.event != audit.SecretRead && e.event != audit.SecretRead+audit.Denied && e.event != audit.ApprovalRequested {
+			continue
+		}
+		for _, r := range e.reads {
+			if r.path == path && (r.version == len(m.versions) ||
+				r.version == 0 && !e.at.Before(m.versions[len(m.versions)-1].at)) {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
 }
 
 // commit begins a transaction. Each transaction first clears lapsed requests and tokens.
@@ -252,7 +279,7 @@ func (c *spec) end(a *specActor, err error) error {
 	switch e := err.(type) {
 	case specRefusal:
 		c.commit(a)
-		c.note(e.event+audit.Denied, a)
+		c.note(e.event+audit.Denied, a, specRead{e.path, 0})
 		return e.error
 	case specNeeds:
 		return c.end(a, c.ask(a, e))
@@ -276,18 +303,22 @@ func (c *spec) enter(a *specActor, event string, actions []string, paths ...stri
 	if err := c.opens(a); err != nil {
 		return err
 	}
+	first := ""
+	if len(paths) > 0 {
+		first = paths[0]
+	}
 	if c.expired(a) {
-		return specRefusal{vault.ErrLapsed, event}
+		return specRefusal{vault.ErrLapsed, event, first}
 	}
 	for _, path := range paths {
 		for _, action := range actions {
 			if !a.may(action, path) {
-				return specRefusal{vault.ErrDenied, event}
+				return specRefusal{vault.ErrDenied, event, path}
 			}
 		}
 	}
 	if n := len(paths); n > 0 && a.uses > 0 && a.used+n > a.uses {
-		return specRefusal{vault.ErrDenied, event}
+		return specRefusal{vault.ErrDenied, event, first}
 	}
 	return nil
 }
@@ -296,7 +327,7 @@ func (c *spec) enter(a *specActor, event string, actions []string, paths ...stri
 func (c *spec) onlyOwner(a *specActor, event string) error {
 	err := c.opens(a)
 	if err == nil && !a.isOwner() {
-		err = specRefusal{vault.ErrDenied, event}
+		err = specRefusal{error: vault.ErrDenied, event: event}
 	}
 	return err
 }
@@ -325,6 +356,7 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 	var made, explained []*specAsk
 	var entries []int // of the reasons, among the events
 	var events []string
+	asked := map[int]specRead{} // by event
 	for _, r := range needs {
 		same := func(q *specAsk) bool {
 			return q.asker == a.id && q.action == r.action && q.path == r.path && q.version == r.version && q.tier == r.tier
@@ -344,9 +376,12 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		case last != nil && last.state == vault.Denied && !c.reason && c.now.Before(last.at.Add(vault.RequestLifetime)):
 			event := map[string]string{vault.RequestRead: audit.SecretRead, vault.RequestWrite: audit.SecretUpdated,
 				vault.RequestDelete: audit.SecretDeleted, vault.RequestCreate: audit.SecretCreated}[r.action]
-			return specRefusal{vault.ErrRefused, event}
+			return specRefusal{vault.ErrRefused, event, r.path}
 		case pending+len(made) < 20:
 			r.asker, r.at, r.state, r.reason = a.id, c.now, vault.Pending, c.reason
+			if r.action == vault.RequestRead {
+				asked[len(events)] = specRead{r.path, 0}
+			}
 			made, events = append(made, &r), append(events, audit.ApprovalRequested)
 		}
 	}
@@ -355,8 +390,8 @@ func (c *spec) ask(a *specActor, needs specNeeds) error {
 		return vault.ErrConflict
 	case len(events) > 0:
 		c.commit(a)
-		for _, event := range events {
-			c.note(event, a)
+		for i, event := range events {
+			c.note(event, a, asked[i])
 		}
 		for i, q := range explained {
 			q.reason, q.later = true, len(c.log)-len(events)+1+entries[i]
@@ -441,7 +476,7 @@ func (c *spec) get(a *specActor, path string, version int) error {
 	}
 	c.commit(a)
 	c.use(a, 1, by)
-	c.note(audit.SecretRead, a)
+	c.note(audit.SecretRead, a, specRead{path, version})
 	return nil
 }
 
@@ -485,8 +520,12 @@ func (c *spec) getAll(a *specActor, ns string) ([]string, error) {
 	}
 	c.commit(a)
 	c.use(a, len(paths), spent...)
+	var reads []specRead
+	for _, path := range paths {
+		reads = append(reads, specRead{path, len(c.secrets[path].versions)})
+	}
 	if len(paths) > 0 {
-		c.note(audit.SecretRead, a)
+		c.note(audit.SecretRead, a, reads...)
 	}
 	return paths, nil
 }
@@ -507,6 +546,7 @@ type specWrite struct {
 	before    int         // the current version; 0 for none
 	kind      string
 	about     vault.About
+	canary    bool
 	event     string
 	spent     *specAsk
 }
@@ -537,7 +577,7 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 	}
 	if !a.isOwner() && m != nil {
 		if o.Tier != 0 && o.Tier != m.tier {
-			return w, specRefusal{vault.ErrDenied, writeEvent(o)}
+			return w, specRefusal{error: vault.ErrDenied, event: writeEvent(o)}
 		}
 		if m.tier == tokens.Critical {
 			if w.spent, err = c.approved(a, vault.RequestWrite, path, len(m.versions)); err != nil {
@@ -551,7 +591,13 @@ func (c *spec) plan(a *specActor, path string, o vault.SetOptions) (w specWrite,
 	if o.Type != "" {
 		w.kind = o.Type
 	}
-	w.about = m.changed(o.About)
+	w.about, w.canary = m.changed(o.About), m != nil && m.canary
+	if o.Canary != nil && !a.isOwner() {
+		return w, specRefusal{vault.ErrDenied, writeEvent(o), path}
+	}
+	if o.Canary != nil {
+		w.canary = *o.Canary
+	}
 	return w, nil
 }
 
@@ -564,6 +610,9 @@ func (c *spec) store(a *specActor, path, value string, w specWrite) {
 	}
 	if !m.live() {
 		m.deletedTo = len(m.versions)
+	}
+	if w.canary != m.canary { // which only the id says
+		m.id, m.canary = "", w.canary
 	}
 	m.tier, m.kind, m.about, m.updated, m.deleted = w.tier, w.kind, w.about, c.now, time.Time{}
 	n := specVersion{value: value, author: a.id, at: c.now, seq: len(c.log) + 1}
@@ -1204,7 +1253,7 @@ func (c *spec) issue(a *specActor, scopes []string, spec vault.TokenSpec, kept b
 	err := c.enter(a, audit.TokenIssued, nil)
 	if err == nil && !a.isOwner() {
 		if a.isToken() || spec.Tier > tokens.Standard || !coverAll(a.scopes, scopes) {
-			err = specRefusal{vault.ErrDenied, audit.TokenIssued}
+			err = specRefusal{error: vault.ErrDenied, event: audit.TokenIssued}
 		}
 	}
 	if err == nil && !kept {
@@ -1239,12 +1288,12 @@ func (c *spec) revokeToken(a, token *specActor) error {
 		return err
 	}
 	if c.expired(a) {
-		return c.end(a, specRefusal{vault.ErrLapsed, audit.TokenRevoked})
+		return c.end(a, specRefusal{error: vault.ErrLapsed, event: audit.TokenRevoked})
 	}
 	own := a == token || token.issuer == a.id
 	switch {
 	case !a.isOwner() && (!own || !c.recorded(token)): // an agent's act clears lapsed records first
-		return c.end(a, specRefusal{vault.ErrDenied, audit.TokenRevoked})
+		return c.end(a, specRefusal{error: vault.ErrDenied, event: audit.TokenRevoked})
 	case a.isOwner() && token.epoch != c.epoch: // it ended before the last rewrite, and holds no key
 		return vault.ErrConflict
 	case !a.isOwner() && !token.record:
@@ -1388,6 +1437,11 @@ func (c *spec) rekeyOwner(id *vault.Identity) {
 	for _, a := range slices.Clone(c.actors) {
 		if a.isAgent() {
 			c.leaveKey(a)
+		}
+	}
+	for _, m := range c.secrets {
+		if m.canary { // the new key would not tell it by its id
+			m.id = ""
 		}
 	}
 	c.rewrite(audit.VaultRewritten, specNarrow{all: true})
