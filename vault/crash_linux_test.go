@@ -8,12 +8,134 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"ass/audit"
 	"ass/e2e/trace"
 	"ass/tokens"
 )
+
+// crashAct is an act that is killed.
+type crashAct struct {
+	do       func(*Session) error
+	log      []string // events of the entries that it adds
+	old, now int      // how often it is to leave the old vault, and the new one, at least
+}
+
+func mustPath(s string) tokens.Path {
+	p, err := tokens.ParsePath(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// moveAlone moves a/L, which nobody but the owner can read.
+func moveAlone(s *Session) error {
+	plan, err := s.PlanMove([]Move{{mustPath("a/L"), mustPath("b/L")}}, MoveOptions{})
+	if err == nil {
+		_, err = s.Move(plan)
+	}
+	return err
+}
+
+// pruneAll leaves each secret its newest version.
+func pruneAll(s *Session) error {
+	list, _, err := s.Prunable(tokens.Path{}, tokens.Namespace{}, PruneRule{Keep: 1})
+	if err == nil {
+		err = s.Prune(list)
+	}
+	return err
+}
+
+// updateTo gives the agent worker other scopes.
+func updateTo(texts ...string) func(*Session) error {
+	return func(s *Session) error {
+		scopes, err := tokens.ScopesOf(texts)
+		if err != nil {
+			return err
+		}
+		c := AgentChange{Scopes: scopes}
+		plan, err := s.PlanAgentUpdate("worker", c)
+		if err == nil {
+			_, err = s.UpdateAgent("worker", c, plan.Narrows(), NarrowOptions{})
+		}
+		return err
+	}
+}
+
+// In these acts, there is an agent worker that may do all in a.
+var crashActs = map[string]crashAct{
+	"move":   {moveAlone, []string{audit.VaultRewritten, audit.SecretMoved}, 10, 2},
+	"prune":  {pruneAll, []string{audit.VaultRewritten, audit.SecretPruned}, 10, 2},
+	"narrow": {updateTo("secrets:read:a/*"), []string{audit.VaultRewritten, audit.AgentUpdated}, 10, 2},
+	"widen":  {updateTo("secrets:*:a/*", "secrets:read:b/*"), []string{audit.AgentUpdated}, 2, 1},
+	"copy": {func(s *Session) error {
+		plan, err := s.PlanMove([]Move{{mustPath("a/K"), mustPath("b/K")}}, MoveOptions{Copy: true})
+		if err == nil {
+			_, err = s.Move(plan)
+		}
+		return err
+	}, []string{audit.SecretCopied}, 2, 1},
+}
+
+// TestCrashInActs kills a process at every system call of other acts. Each kill leaves the old vault or the new one,
+// whole: the log ends as before, or with all that the act logs, and the records are those that it tells of.
+func TestCrashInActs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	v := newVictim(t)
+	v.agent("worker")
+	before := v.end()
+	raw, err := os.ReadFile(v.path)
+	v.must(err)
+	key := filepath.Join(t.TempDir(), "key")
+	v.must(os.WriteFile(key, []byte(v.owner.Text()), 0o600))
+	for name, act := range crashActs {
+		old, now := 0, 0
+		for kill, killed := 1, true; killed; kill++ {
+			dir := t.TempDir()
+			v.path, v.opts.MemoryDir = filepath.Join(dir, "vault.db"), filepath.Join(dir, "seen")
+			v.must(os.WriteFile(v.path, raw, 0o600))
+			killed, _, err = crash(kill, v.path, key, name)
+			trace.SkipUntraceable(t, err)
+			v.must(err)
+			var log []string
+			v.do(func(s *Session) {
+				entries, _, err := s.v.LogAfter(before, nil)
+				v.must(err)
+				for _, e := range entries {
+					log = append(log, e.Type)
+				}
+			})
+			switch {
+			case len(log) == 0 && killed:
+				old++
+			case slices.Equal(log, act.log):
+				now++
+			default:
+				t.Fatalf("%s, killed at call %d (%v): the log goes on with %q", name, kill, killed, log)
+			}
+			if found := v.problems(); found != "" {
+				t.Fatalf("%s, killed at call %d, with %q in the log:\n%s", name, kill, log, found)
+			}
+			if files, _ := filepath.Glob(filepath.Join(dir, "vault.db*")); len(files) > 4 { // the lock, its gate, the reserve
+				t.Fatalf("%s, killed at call %d: it left %s", name, kill, files)
+			}
+			if _, err := os.Lstat(v.path + newSuffix); err == nil {
+				t.Fatalf("%s, killed at call %d: it left %s", name, kill, v.path+newSuffix)
+			}
+		}
+		if old < act.old || now < act.now {
+			t.Errorf("%s: the kills left the old vault %d times and the new one %d times: were the right calls hit?", name, old,
+				now)
+		}
+		t.Logf("%s: old %d times, new %d times", name, old, now)
+	}
+}
 
 // TestCrashInRewrite kills a process at every system call of a rewrite that touches a file.
 // Each kill leaves either the old vault or the new one, whole. The next command removes every
@@ -95,7 +217,7 @@ func TestCrashInRewrite(t *testing.T) {
 	t.Logf("old %d times, new %d times", outcomes["old"], outcomes["new"])
 }
 
-// crashChild does a rewrite, or a get if ASS_TEST_ACT says so.
+// crashChild does a rewrite, or what ASS_TEST_ACT says.
 func crashChild(arg string) {
 	path, keyFile, _ := strings.Cut(arg, "\x1f")
 	text, err := os.ReadFile(keyFile)
@@ -116,7 +238,9 @@ func crashChild(arg string) {
 		panic(err)
 	}
 	p, _ := tokens.ParsePath("a/L")
-	if os.Getenv("ASS_TEST_ACT") == "get" {
+	if act, other := crashActs[os.Getenv("ASS_TEST_ACT")]; other {
+		err = act.do(s)
+	} else if os.Getenv("ASS_TEST_ACT") == "get" {
 		p, _ = tokens.ParsePath("a/K")
 		_, _, err = s.Get(p, 0)
 	} else if _, err = s.Purge(p); errors.Is(err, ErrNotFound) { // purged by an earlier run: rewrite anyway

@@ -33,14 +33,6 @@ type diskAct struct {
 	done func(*Session) bool
 }
 
-func mustPath(s string) tokens.Path {
-	p, err := tokens.ParsePath(s)
-	if err != nil {
-		panic(err)
-	}
-	return p
-}
-
 // newest reports whether the last log entry is of the given event.
 func newest(s *Session, event string) bool {
 	entries, err := s.Log(1, nil)
@@ -121,6 +113,21 @@ var diskActs = map[string]diskAct{
 			return "", err
 		},
 		func(s *Session) bool { return newest(s, audit.SecretPurged) },
+	},
+	"move": { // nobody loses a right by it, so it appends
+		func(s *Session) (string, error) { return "", moveAlone(s) },
+		func(s *Session) bool { return newest(s, audit.SecretMoved) },
+	},
+	"describe": {
+		func(s *Session) (string, error) {
+			_, _, err := s.Describe(mustPath("a/K"), func(x *About) { x.Description = "what it is for" })
+			return "", err
+		},
+		func(s *Session) bool { return newest(s, audit.SecretDescribed) },
+	},
+	"prune": {
+		func(s *Session) (string, error) { return "", pruneAll(s) },
+		func(s *Session) bool { return newest(s, audit.SecretPruned) },
 	},
 	"compact": {
 		func(s *Session) (string, error) { return "", s.Compact("") },

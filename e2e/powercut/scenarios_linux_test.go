@@ -108,14 +108,27 @@ func loggedOut(w *home) {
 }
 
 // opens checks what an agent's key does.
-func (a *after) opens(key string, must, may bool) {
-	code, _, errs := a.runPlain([]string{"ASS_AGENT_KEY=" + key}, "secrets", "get", "a/K")
+func (a *after) opens(key string, must, may bool) { a.reads(key, "a/K", must, may) }
+
+// reads checks whether an agent's key reads a secret.
+func (a *after) reads(key, name string, must, may bool) {
+	code, _, errs := a.runPlain([]string{"ASS_AGENT_KEY=" + key}, "secrets", "get", name)
 	switch {
 	case must && code != 0:
-		a.fail("the agent's key opens the vault", "it ended with %d: %s", code, errs)
+		a.fail("the agent's key reads "+name, "it ended with %d: %s", code, errs)
 	case !may && code == 0:
-		a.fail("the agent's key opens nothing", "it reads a value")
+		a.fail("the agent's key does not read "+name, "it reads a value")
 	}
+}
+
+// moved checks that a secret is at one path, the old or the new one.
+func (a *after) moved() {
+	is := a.value("a/K", a.newOr(one, "")...)
+	also := one
+	if is != "" {
+		also = ""
+	}
+	a.value("b/K", also)
 }
 
 // holding returns the files that hold a text.
@@ -158,6 +171,50 @@ var scenarios = []*scenario{
 	{
 		name: "purge", setUp: withAgent, args: []string{"secrets", "purge", "a/K", "--force"}, event: audit.SecretPurged,
 		check: func(a *after) { a.value("a/K", a.newOr(one, "")...) },
+	},
+	{
+		name: "move that appends", setUp: withVault, args: []string{"secrets", "mv", "a/K", "b/K", "--force"},
+		event: audit.SecretMoved, check: func(a *after) { a.moved() },
+	},
+	{
+		name: "move that rewrites", setUp: withAgent, args: []string{"secrets", "mv", "a/K", "b/K", "--force"},
+		event: audit.SecretMoved,
+		check: func(a *after) {
+			a.moved()
+			a.reads(a.c.w.agent, "b/K", false, false)
+		},
+	},
+	{
+		name: "prune", args: []string{"secrets", "prune", "a/K", "--keep", "1", "--force"}, event: audit.SecretPruned,
+		setUp: func(w *home) {
+			withVault(w)
+			w.logged("secrets", "set", "a/K", two)
+		},
+		check: func(a *after) {
+			a.value("a/K", two)
+			switch code, out, _ := a.run(nil, "secrets", "get", "a/K", "--version", "1"); {
+			case code == 0 && (a.acked || out != one):
+				a.fail("what was pruned is gone", "version 1 has %d bytes", len(out))
+			case code != 0 && code != 4:
+				a.fail("ass secrets get works", "it ended with %d", code)
+			}
+		},
+	},
+	{
+		name: "agents update that widens", setUp: withAgent, event: audit.AgentUpdated,
+		args: []string{"agents", "update", "worker", "--scopes", "secrets:read:a/*,secrets:read:steady/*", "--force"},
+		check: func(a *after) {
+			a.opens(a.c.w.agent, true, true)
+			a.reads(a.c.w.agent, "steady/KEY", a.acked, true)
+		},
+	},
+	{
+		name: "agents update that narrows", setUp: withAgent, event: audit.AgentUpdated,
+		args: []string{"agents", "update", "worker", "--scopes", "secrets:read:steady/*", "--force"},
+		check: func(a *after) {
+			a.opens(a.c.w.agent, false, !a.acked)
+			a.reads(a.c.w.agent, "steady/KEY", a.acked, true)
+		},
 	},
 	{
 		name: "agents create", setUp: withVault, event: audit.AgentCreated,
