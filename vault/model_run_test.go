@@ -92,6 +92,8 @@ type model struct {
 	copies  []modelCopy // copies of the file
 	shown   []vault.Request
 	follow  *specAsk // the request made or decided in the step before
+	then    string   // the act that is to come next; "" for any
+	raised  string   // path of the secret whose tier rose last
 
 	acts   []modelAct
 	step   int
@@ -140,11 +142,11 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.acts = []modelAct{
 		{"read", 60, m.doGet}, {"read all", 10, m.doGetAll}, {"look", 12, m.doLook},
 		{"write", 60, m.doSet}, {"import", 12, m.doImport}, {"delete", 16, m.doDelete},
-		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 4, m.doPurge},
-		{"describe", 8, m.doDescribe}, {"prune", 4, m.doPrune}, {"move", 8, m.doMove}, {"copy", 4, m.doCopySecret},
+		{"restore secret", 12, m.doRestoreSecret}, {"roll back", 16, m.doRollback}, {"purge", 6, m.doPurge},
+		{"describe", 8, m.doDescribe}, {"prune", 8, m.doPrune}, {"move", 24, m.doMove}, {"copy", 6, m.doCopySecret},
 		{"ask", 10, m.doAsk}, {"look at canaries", 6, m.doCanaries}, {"read unlogged", 6, m.doReadUnlogged},
-		{"create agent", 12, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
-		{"update agent", 8, m.doUpdateAgent},
+		{"create agent", 16, m.doCreateAgent}, {"revoke agent", 2, m.doRevokeAgent}, {"rotate agent", 2, m.doRotateAgent},
+		{"update agent", 16, m.doUpdateAgent},
 		{"issue token", 16, m.doIssue}, {"revoke token", 6, m.doRevokeToken}, {"decide", 14, m.doDecide},
 		{"rekey", 1, m.doRekey}, {"compact", 3, m.doCompact}, {"let time pass", 4, m.doWait},
 		{"archive", 4, m.doArchive}, {"back up", 4, m.doBackUp}, {"restore", 5, m.doRestore},
@@ -242,6 +244,13 @@ func (m *model) pickAct(acts []modelAct) modelAct {
 		}
 	}
 	m.follow = nil
+	next := m.then
+	m.then = ""
+	for _, act := range acts {
+		if act.name == next {
+			return act
+		}
+	}
 	sum := 0
 	for _, act := range acts {
 		sum += act.weight
@@ -477,6 +486,9 @@ func (m *model) doGet() (want, err error) {
 		return err
 	})
 	m.asked(a, err)
+	if version > 0 && version < m.at(path) && errors.Is(err, vault.ErrApproval) && m.random.IntN(2) == 0 {
+		m.follow, m.then = nil, "prune"
+	}
 	return want, err
 }
 
@@ -848,6 +860,9 @@ func (m *model) doSet() (want, err error) {
 	m.say("%s by %s, %+v", path, a.id, o)
 	was, live := len(m.versionsOf(path)), m.secrets[path].live()
 	want = m.set(a, path, value, o)
+	if a.isOwner() && want == nil && o.Tier > tokens.Standard && m.random.IntN(2) == 0 {
+		m.raised, m.then = path, "move"
+	}
 	err = m.act(a, func(s *vault.Session) error {
 		now, before, err := s.Set(m.path(path), []byte(value), o)
 		if err == nil && want == nil {
@@ -1026,6 +1041,12 @@ func (m *model) doPrune() (want, err error) {
 	if m.random.IntN(3) == 0 {
 		rule.Before = m.now.Add(-time.Duration(m.random.IntN(8)) * time.Hour)
 	}
+	for _, q := range m.asks { // mostly what somebody wants to read
+		if m.at(q.path) > q.version && q.version > 0 && m.status(q) == vault.Pending && m.random.IntN(4) > 0 {
+			path, rule = q.path, vault.PruneRule{Keep: 1}
+			m.counts["prune: of a version that is asked for"]++
+		}
+	}
 	switch {
 	case !a.isOwner(): // nobody else is told what could go
 		list = []specPruned{{path: m.pick(allPaths...), versions: []int{1}}}
@@ -1102,11 +1123,20 @@ func (m *model) moves(o vault.MoveOptions) (want, err error) {
 				one.to = m.pick(allPaths...)
 			}
 		}
+		if len(list) == 0 && m.secrets[m.raised].live() && m.random.IntN(3) > 0 && one.to != m.raised {
+			one.from = m.raised
+		}
 		list = append(list, one)
+	}
+	if m.raised = ""; m.random.IntN(4) == 0 {
+		m.then = "restore"
 	}
 	m.say("%v by %s, %+v", list, a.id, o)
 	then := m.clone()
 	plan, want := m.move(a, list, o)
+	if want == nil && plan.rewrites {
+		m.counts["move: of those that were done, rewrote the vault"]++
+	}
 	return want, m.act(a, func(s *vault.Session) error {
 		planned := vault.MovePlan{Options: o}
 		if a.isOwner() {
@@ -1257,8 +1287,14 @@ func (m *model) doUpdateAgent() (want, err error) {
 	if agent == nil {
 		return nil, nil
 	}
+	how := m.random.IntN(6)
+	for _, t := range m.actors { // mostly one that has issued tokens
+		if by := m.actor(t.issuer); t.granted && by != nil && by.isAgent() && m.random.IntN(3) > 0 {
+			agent, how = by, m.random.IntN(8)
+		}
+	}
 	scopes := m.scopes()
-	switch m.random.IntN(5) {
+	switch how {
 	case 0, 1:
 		scopes = append(slices.Clone(agent.scopes), scopes...)
 		slices.Sort(scopes)
@@ -1268,8 +1304,25 @@ func (m *model) doUpdateAgent() (want, err error) {
 		m.random.Shuffle(len(scopes), func(i, j int) { scopes[i], scopes[j] = scopes[j], scopes[i] })
 	case 3:
 		scopes = slices.Clone(agent.scopes)[:1+m.random.IntN(len(agent.scopes))]
+	case 4:
+		scopes = slices.Clone(agent.scopes)
+		i := m.random.IntN(len(scopes))
+		part := strings.SplitN(scopes[i], ":", 3)
+		if part[1] == "*" {
+			part[1] = m.pick("read", "write", "delete")
+		} else if narrower := map[string]string{"*": "a/*", "a/*": m.pick("a/b/*", "a/K"), "a/b/*": "a/b/K"}[part[2]]; narrower != "" {
+			part[2] = narrower
+		}
+		scopes[i] = strings.Join(part, ":")
+		scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
 	}
 	plan, want := m.planUpdate(agent, scopes)
+	if a.isOwner() && want == nil && plan.narrows {
+		m.counts["update agent: narrowed"]++
+	}
+	if a.isOwner() && plan.ended > 0 {
+		m.counts["update agent: with tokens that end"]++
+	}
 	narrows := plan.narrows != (m.random.IntN(20) == 0) // now and then, the agent has changed since
 	m.say("%s by %s: %q, narrows: %v, planned: %v", agent.id, a.id, scopes, plan.narrows, narrows)
 	before := strings.Join(agent.scopes, " ")
@@ -1329,6 +1382,9 @@ func (m *model) doIssue() (want, err error) {
 		issued, err := s.IssueToken(spec)
 		if err == nil && want == nil {
 			made.id, made.text = issued.ID, issued.Text
+			if a.isAgent() && m.random.IntN(4) == 0 {
+				m.then = "update agent"
+			}
 		}
 		if err == nil && text != issued.Text {
 			m.t.Error("another token was kept than was issued")
@@ -1548,6 +1604,11 @@ func (m *model) doRestore() (want, err error) {
 			m.t.Errorf("the file that was replaced: %q, %v", r.Problems, err)
 		}
 		m.must(os.Remove(plan.Replaced))
+	}
+	for path := range b.as.secrets {
+		if there != nil && there.secrets[path] == nil && there.left[path].tier > b.as.secrets[path].tier {
+			m.counts["restore: keeps the tier of what was moved away"]++
+		}
 	}
 	m.spec = r.next
 	m.checked, m.seen[m.owner] = m.cut, m.log
