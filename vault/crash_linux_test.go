@@ -41,15 +41,6 @@ func moveAlone(s *Session) error {
 	return err
 }
 
-// pruneAll leaves each secret its newest version.
-func pruneAll(s *Session) error {
-	list, _, err := s.Prunable(tokens.Path{}, tokens.Namespace{}, PruneRule{Keep: 1})
-	if err == nil {
-		err = s.Prune(list)
-	}
-	return err
-}
-
 // updateTo gives the agent worker other scopes.
 func updateTo(texts ...string) func(*Session) error {
 	return func(s *Session) error {

@@ -531,6 +531,25 @@ func (h *hostile) copies(verified bool) {
 	for what, act := range map[string]func(*Session) error{
 		"compact": func(s *Session) error { return s.Compact("") },
 		"purge":   func(s *Session) error { _, err := s.Purge(h.p("b/K")); return err },
+		"prune":   pruneAll,
+		"narrow": func(s *Session) error {
+			_, err := s.UpdateAgent(h.id["agent"], AgentChange{Scopes: h.scopes("secrets:read:none/*")}, true, NarrowOptions{})
+			return err
+		},
+		"move": func(s *Session) error {
+			plan, err := s.PlanMove([]Move{{h.p("b/K"), h.p("c/K")}}, MoveOptions{})
+			if err == nil {
+				_, err = s.Move(plan)
+			}
+			return err
+		},
+		"copy": func(s *Session) error {
+			plan, err := s.PlanMove([]Move{{h.p("a/K"), h.p("c/K")}}, MoveOptions{Copy: true})
+			if err == nil {
+				_, err = s.Move(plan)
+			}
+			return err
+		},
 	} {
 		done := false
 		var there []string

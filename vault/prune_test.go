@@ -12,6 +12,15 @@ import (
 	"ass/tokens"
 )
 
+// pruneAll leaves each secret its newest version.
+func pruneAll(s *Session) error {
+	list, _, err := s.Prunable(tokens.Path{}, tokens.Namespace{}, PruneRule{Keep: 1})
+	if err == nil {
+		err = s.Prune(list)
+	}
+	return err
+}
+
 // prune prunes a secret by a rule, and returns what went.
 func (v *victim) prune(path string, rule PruneRule) (list []Pruning) {
 	v.t.Helper()
