@@ -1308,10 +1308,11 @@ func (m *model) doUpdateAgent() (want, err error) {
 		scopes = slices.Clone(agent.scopes)
 		i := m.random.IntN(len(scopes))
 		part := strings.SplitN(scopes[i], ":", 3)
+		below := map[string]string{"*": "a/*", "a/*": m.pick("a/b/*", "a/K"), "a/b/*": "a/b/K"}[part[2]]
 		if part[1] == "*" {
 			part[1] = m.pick("read", "write", "delete")
-		} else if narrower := map[string]string{"*": "a/*", "a/*": m.pick("a/b/*", "a/K"), "a/b/*": "a/b/K"}[part[2]]; narrower != "" {
-			part[2] = narrower
+		} else if below != "" {
+			part[2] = below
 		}
 		scopes[i] = strings.Join(part, ":")
 		scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
