@@ -346,8 +346,8 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 			if c.left == nil {
 				c.head.Tier = max(c.head.Tier, p.tier[c.path])
 				c.head.Seq = now(c.head.Seq)
-				if p.owner != nil && s.isCanary(c.head.ID) {
-					c.head.ID = w.t.newIDOf(true)
+				if p.owner != nil { // only canaries must have another id; if only they had one, everybody could tell
+					c.head.ID = w.t.newIDOf(s.isCanary(c.head.ID))
 				}
 				if last := p.lastOf(c.path); into.Format >= keys.Format2 && last > c.head.Version {
 					c.head.Last = last

@@ -232,25 +232,6 @@ func (c *spec) note(event string, by *specActor, reads ...specRead) {
 	c.log = append(c.log, &specEntry{event, by.id, c.now, reads})
 }
 
-// canaryReads returns the entries of the reads of a canary since it has its value, the newest first. What was refused
-// has no version, so it goes by the time.
-func (c *spec) canaryReads(path string) (list []int) {
-	m := c.secrets[path]
-	for n := len(c.log); n > c.cut; n-- {
-		e := c.log[n-1]
-		if e.event != audit.SecretRead && e.event != audit.SecretRead+audit.Denied && e.event != audit.ApprovalRequested {
-			continue
-		}
-		for _, r := range e.reads {
-			if r.path == path && (r.version == len(m.versions) ||
-				r.version == 0 && !e.at.Before(m.versions[len(m.versions)-1].at)) {
-				list = append(list, n)
-			}
-		}
-	}
-	return list
-}
-
 // commit begins a transaction. Each transaction first clears lapsed requests and tokens.
 func (c *spec) commit(by *specActor) {
 	n := len(c.asks)
@@ -1440,9 +1421,7 @@ func (c *spec) rekeyOwner(id *vault.Identity) {
 		}
 	}
 	for _, m := range c.secrets {
-		if m.canary { // the new key would not tell it by its id
-			m.id = ""
-		}
+		m.id = "" // the new key would not tell canaries by their ids
 	}
 	c.rewrite(audit.VaultRewritten, specNarrow{all: true})
 	c.note(audit.Checkpointed, c.actors[0])
