@@ -145,12 +145,8 @@ func (a *app) repository(program, dir string) (g leaks.Git, folder string, err e
 		path = filepath.Dir(path)
 	}
 	var more []string
-	if isBare(path) { // git itself asks for it to be named
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return g, "", err
-		}
-		more = []string{"--git-dir=" + abs}
+	if isBare(path) { // it is named, so git may take it; --git-dir would do without git's question whose it is
+		more = []string{"-c", "safe.bareRepository=all"}
 	}
 	index := ""
 	g.Command = func(args ...string) *exec.Cmd {
@@ -162,14 +158,22 @@ func (a *app) repository(program, dir string) (g leaks.Git, folder string, err e
 		return cmd
 	}
 	if folder, err = g.Folder(); err != nil {
-		return g, "", failf("%s: %v", dir, err).hint("name a folder of a git repository")
+		hint := "name a folder of a git repository"
+		if strings.Contains(err.Error(), "ownership") {
+			hint = "if you trust its owner, add it to safe.directory in git's configuration"
+		}
+		return g, "", failf("%s: %v", dir, err).hint("%s", hint)
 	}
 	index = a.hooksIndex(folder)
 	return g, folder, nil
 }
 
-// isBare reports whether a folder looks like a repository without a working folder.
+// isBare reports whether a folder looks like a repository without a working folder. One that has a .git is that
+// repository's working folder, whatever else it has: so git sees it, and a commit there goes to that one.
 func isBare(path string) bool {
+	if _, err := os.Lstat(filepath.Join(path, ".git")); err == nil {
+		return false
+	}
 	for _, name := range []string{"HEAD", "objects", "refs"} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err != nil {
 			return false
