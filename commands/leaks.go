@@ -111,14 +111,20 @@ func (c leaksScan) places(a *app) (at leakPlaces, err error) {
 			return at, errorf(errNoProgram, "there is no git on PATH, which --git and --staged need")
 		}
 		var folders []string
+		ofCommit := a.getenv("GIT_INDEX_FILE") == ""
 		for _, dir := range dirs {
 			g, folder, err := a.repository(program, dir)
 			if err != nil {
 				return at, err
 			}
+			ofCommit = ofCommit || a.hooksIndex(folder) != ""
 			if !slices.Contains(folders, folder) {
 				folders, at.git = append(folders, folder), append(at.git, g)
 			}
+		}
+		if c.Staged && !ofCommit { // a hook that looks at another repository than git commits to finds nothing
+			return at, failf("GIT_INDEX_FILE names what is staged in another repository").
+				hint(`in a hook, name that one: ass leaks scan --staged "$GIT_DIR"`)
 		}
 	}
 	if c.Transcripts {
