@@ -121,6 +121,7 @@ func (w walk) entry(dir *os.File, entry fs.DirEntry, above string, of folderKind
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errRootGone): // it went, or became something else, meanwhile
 	case err != nil:
+		w.named(name, own) // which can be read
 		w.miss(name, err)
 	case isDir:
 		w.named(name, own)

@@ -64,7 +64,8 @@ func TestHostileTree(t *testing.T) {
 		deep += "/d"
 	}
 	write(t, deep+"/leak", "hunter2-alpha")
-	for name, mode := range map[string]os.FileMode{"closed": 0, "unreadable": 0} {
+	write(t, dir+"/z-hunter2-alpha", "hunter2-beta/+")
+	for name, mode := range map[string]os.FileMode{"closed": 0, "unreadable": 0, "z-hunter2-alpha": 0} {
 		if err := os.Chmod(dir+"/"+name, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -82,9 +83,9 @@ func TestHostileTree(t *testing.T) {
 	want = append(want, strings.TrimPrefix(deep, dir+"/")+"/leak:1:1 A plain", "#A:0:0 A plain name",
 		"name\n\x1b[31m\xff:1:1 A plain", "real/leak:1:1 A plain")
 	if os.Getuid() == 0 {
-		want = append(want, "unreadable:1:1 A plain")
+		want = append(want, "unreadable:1:1 A plain", "z-#A:0:0 A plain name", "z-#A:1:1 B plain")
 	} else {
-		want = append(want, "unreadable! permission denied")
+		want = append(want, "unreadable! permission denied", "z-#A:0:0 A plain name", "z-#A! permission denied")
 	}
 	wantLines(t, "a hostile tree", *lines, want...)
 
