@@ -141,6 +141,7 @@ func (f *Finder) Wipe() {
 
 // soughtForms returns the texts that give a value away.
 func soughtForms(value []byte) (forms []form) {
+	value = bytes.TrimRight(value, "\r\n") // as $(…) hands it on: what has it with its last newline has it without, too
 	if len(value) > mostSought {
 		value = value[:mostSought]
 		for range utf8.UTFMax { // no part of a character at the end

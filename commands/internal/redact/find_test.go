@@ -177,6 +177,27 @@ func TestFindForms(t *testing.T) {
 	}
 }
 
+// A value that ends with a newline is found without it in every form: as $(…) hands it on.
+func TestFindTrimmed(t *testing.T) {
+	const value = "hunter2-\u00e9 \"k\"/"
+	f, _ := NewFinder([]Secret{{"KEY", []byte(value + "\r\n")}})
+	wide := ""
+	for _, unit := range utf16.Encode([]rune(value)) {
+		wide += string(binary.LittleEndian.AppendUint16(nil, unit))
+	}
+	for _, text := range []string{value, base64.StdEncoding.EncodeToString([]byte(value)),
+		base64.RawURLEncoding.EncodeToString([]byte("xx" + value)), hex.EncodeToString([]byte(value)),
+		percentEncoded(value, "", lowerDigits), `hunter2-\u00e9 \"k\"\/`, wide} {
+		for _, end := range []string{"", "\r\n"} {
+			found := 0
+			find(t, f, f.NewSearch(func(Found) { found++ }), []byte(text+end))
+			if found != 1 {
+				t.Errorf("%q is found %d times", text+end, found)
+			}
+		}
+	}
+}
+
 // What is no secret is not looked for, though it stands in one.
 func TestFindLeaves(t *testing.T) {
 	pem := "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ1\n" +
