@@ -168,9 +168,15 @@ func soughtForms(value []byte) (forms []form) {
 	return forms
 }
 
+// publicPEM is a PEM that everybody may have, up to its end if that is there.
+var publicPEM = pattern(`(?s)-----BEGIN [A-Z0-9 ]*(CERTIFICATE|CERTIFICATE REQUEST|PUBLIC KEY|X509 CRL)-----.*?(-----END |\z)`)
+
 // secretLines returns the lines of a value that look like keys. Those of a PEM do, but the first, which says what it is
-// and is the same in many.
+// and is the same in many, and those of certificates: a bundle has its key among them.
 func secretLines(value string) (list []string) {
+	if strings.Contains(value, "-----BEGIN") {
+		value = publicPEM().ReplaceAllString(value, "-----END ")
+	}
 	all := lines(value)
 	for i, line := range all {
 		_, behind, _ := strings.Cut(value, "-----BEGIN")

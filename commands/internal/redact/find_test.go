@@ -203,17 +203,25 @@ func TestFindLeaves(t *testing.T) {
 	pem := "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ1\n" +
 		"hunter2QyNTUxOQAAACC0123456789abcdefg\n-----END OPENSSH PRIVATE KEY-----\n"
 	account := "{\n  \"type\": \"service_account\",\n  \"private_key_id\": \"hunter2a0123456789abcdef\"\n}\n"
+	bundle := "-----BEGIN CERTIFICATE-----\nMIIB0123456789abcdefg\nhunter2certificate0123456789\n-----END CERTIFICATE-----\n" +
+		"-----BEGIN PRIVATE KEY-----\nMIIE0123456789abcdefg\nhunter2bundle0123456789\n-----END PRIVATE KEY-----\n" +
+		"-----BEGIN CERTIFICATE-----\nMIIC0123456789abcdefg\nhunter2cutoff0123456789"
 	long := strings.Repeat("hunter2, and no end. ", 1000) + "é"
 	f, left := NewFinder([]Secret{{"PEM", []byte(pem)}, {"DATABASE_URL", []byte("postgres://postgres:postgres@db/app")},
 		{"OTHER_URL", []byte("postgres://app:hunter2-pw@db/app")}, {"ACCOUNT", []byte(account)}, {"DEBUG", []byte("disabled")},
-		{"REGION", []byte("eu-central-1")}, {"SHORT", []byte("hunter2\n")}, {"LONG", []byte(long)}, {"PASSWORD", []byte("password")}, {"BLANKS_KEY", []byte("         \n")}})
-	if want := []Left{0, 0, 0, 0, Config, Config, Short, 0, 0, Short}; !slices.Equal(left, want) {
+		{"REGION", []byte("eu-central-1")}, {"SHORT", []byte("hunter2\n")}, {"LONG", []byte(long)}, {"PASSWORD", []byte("password")}, {"BLANKS_KEY", []byte("         \n")},
+		{"BUNDLE", []byte(bundle)}})
+	if want := []Left{0, 0, 0, 0, Config, Config, Short, 0, 0, Short, 0}; !slices.Equal(left, want) {
 		t.Errorf("left %v, want %v", left, want)
 	}
 	for text, want := range map[string]int{
 		"    hunter2QyNTUxOQAAACC0123456789abcdefg\n":         0,
 		"b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ1\n":       -1,
 		"-----BEGIN OPENSSH PRIVATE KEY-----\n":               -1,
+		"MIIB0123456789abcdefg hunter2certificate0123456789":  -1,
+		"MIIC0123456789abcdefg hunter2cutoff0123456789":       -1,
+		"hunter2bundle0123456789":                             10,
+		bundle:                                                10,
 		"the database is postgres, user postgres":             -1,
 		"postgres://postgres:postgres@db/app":                 1,
 		"password hunter2-pw":                                 2,
