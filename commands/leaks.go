@@ -82,6 +82,10 @@ func (c leaksScan) Run(a *app) error {
 // places finds where to look, before anything is read from the vault.
 func (c leaksScan) places(a *app) (at leakPlaces, err error) {
 	dirs := c.Dir
+	if len(dirs) > 0 && c.Transcripts && !c.Files && !c.Git && !c.Staged {
+		return at, usagef("--transcripts looks into the usual folders of agent programs, and not into %s", dirs[0]).
+			hint("to look there as well, add --files")
+	}
 	if len(dirs) == 0 {
 		dirs = []string{"."}
 	}
