@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -79,13 +81,29 @@ func (c helping) session(a *app, profile string, fn func(*vault.Session) error) 
 	return a.withSession(access{}, fn)
 }
 
-// request reads what a program writes to a helper.
-func (a *app) request() ([]byte, error) {
+// request reads what a program writes to a helper: all of it or, if lines is true, up to an empty line.
+func (a *app) request(lines bool) ([]byte, error) {
 	const most = 1 << 20
 	if err := a.stdinIsFree(); err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(io.LimitReader(a.in, most+1))
+	var b []byte
+	var err error
+	if in := io.LimitReader(a.in, most+1); !lines {
+		b, err = io.ReadAll(in)
+	} else {
+		from := bufio.NewReader(in)
+		for err == nil {
+			var line []byte
+			line, err = from.ReadBytes('\n')
+			if b = append(b, line...); len(bytes.TrimRight(line, "\r\n")) == 0 {
+				break
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
 	if err == nil && len(b) > most {
 		err = usagef("the request is larger than %s", size(most))
 	}
@@ -95,10 +113,10 @@ func (a *app) request() ([]byte, error) {
 // wholePath parses the path of a secret. A helper runs in any folder, so no project completes a name.
 func wholePath(what, text string) (tokens.Path, error) {
 	p, err := tokens.ParsePath(text)
-	if err != nil {
-		return p, usagef("%s: %v", what, err)
+	if err != nil && what != "path" { // the error says that it is about a path
+		err = usagef("%s: %v", what, err)
 	}
-	return p, nil
+	return p, err
 }
 
 // places parses paths that were made from a request. One that is too long is the path of no secret.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ass/audit"
 	"ass/commands/internal/protocols"
 	"ass/tokens"
 	"ass/vault"
@@ -78,7 +79,7 @@ func (c helperDocker) act(a *app) error {
 		return usagef("the operation must be get, list, store, erase or version").
 			hint("see: ass helper docker --help")
 	}
-	b, err := a.request()
+	b, err := a.request(false)
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,9 @@ func (c helperDocker) act(a *app) error {
 	return c.session(a, "docker", func(s *vault.Session) error {
 		other := false
 		there, err := firstFit(s, list, func(found *foundCredential) bool {
+			if c.Operation == "get" && found.Expired(a.now()) {
+				return false
+			}
 			fits := found.FitsDocker(server)
 			other = !fits
 			return fits
@@ -144,7 +148,7 @@ func (c helperDocker) list(a *app, ns tokens.Namespace) error {
 			return err
 		}
 		most := tokens.Critical
-		if !c.Owner {
+		if s.ID() != audit.Owner {
 			self, err := s.Self()
 			if err != nil {
 				return err

@@ -51,7 +51,11 @@ func (c helperGit) Run(a *app) error {
 			return usagef("--install makes a link and answers nothing").
 				hint("leave the operation out")
 		}
-		return c.install(a, gitLink, "git config --global credential.helper ass")
+		line := "git config --global credential.helper ass"
+		if c.Write {
+			line = `git config --global credential.helper "ass --write"`
+		}
+		return c.install(a, gitLink, line)
 	}
 	only, err := c.only()
 	if err != nil {
@@ -61,7 +65,7 @@ func (c helperGit) Run(a *app) error {
 		return usagef("missing: get, store or erase, which git adds").
 			hint("see: ass helper git --help")
 	}
-	b, err := a.request()
+	b, err := a.request(true)
 	if err != nil {
 		return err
 	}
@@ -173,6 +177,9 @@ func (c helperGit) store(s *vault.Session, q protocols.GitRequest, server protoc
 	if there != nil && there.Password == cred.Password && (there.Username == "" || there.Username == cred.Username) &&
 		there.Expiry == cred.Expiry && there.Refresh == cred.Refresh {
 		return nil
+	}
+	if c.Secret == "" && len(server.Path) > 0 && q.OwnPlace(c.Namespace) == "" {
+		return failf("the path on the server is too long for a place of its own, so nothing is stored")
 	}
 	place := paths[0]
 	if len(server.Path) == 0 {

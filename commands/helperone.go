@@ -236,7 +236,9 @@ func (c helperSSH) git(a *app, p protocols.Prompt) error {
 		return errorf(errNoAnswer, "what is asked for has no path, so ass does not answer")
 	}
 	return c.session(a, "git", func(s *vault.Session) error {
-		found, err := firstFit(s, list, func(found *foundCredential) bool { return found.Fits(server, p.Git.Username) })
+		found, err := firstFit(s, list, func(found *foundCredential) bool {
+			return found.Fits(server, p.Git.Username) && !found.Expired(a.now())
+		})
 		if found != nil && p.Username {
 			if found.Username == "" {
 				return failf("%s: the value has no user", found.at).

@@ -85,7 +85,7 @@ func (s *Session) Canaries(everything bool) ([]Canary, error) {
 	}
 	m := s.v.opts.memory()
 	before := m.canaries(s.root)
-	l := canaryLook{s: s, from: before.At, before: map[string]knownCanary{}}
+	l := canaryLook{s: s, from: before.At, noted: before.At, before: map[string]knownCanary{}}
 	everything = everything || before.stale(s.v)
 	if !everything {
 		var err error
@@ -135,8 +135,9 @@ func (v *Vault) KnowsCanaries() bool {
 // canaryLook is one look at canaries. It goes by the place of entries in the log, from the newest one back.
 type canaryLook struct {
 	s      *Session
-	from   uint64                 // number of the entry up to which the log was looked at before
-	before map[string]knownCanary // what was known then, by path
+	from   uint64                 // number of the entry up to which the log need not be looked at
+	noted  uint64                 // number of the entry up to which this machine had looked
+	before map[string]knownCanary // what it knew then, by path
 
 	at       map[string]*watchedCanary // by the path that each has at the entry that is looked at
 	restored bool                      // a restore came after that entry, so values of before may have come back
@@ -144,7 +145,7 @@ type canaryLook struct {
 
 type watchedCanary struct {
 	Canary
-	path  string // that it has at the entry that is looked at
+	noted string // path that it had when this machine looked last
 	fresh []CanaryRead
 	done  bool // the owner stored the value there; what was before does not count
 }
@@ -180,7 +181,7 @@ func (l *canaryLook) look(paths map[string]bool) (list []Canary, note canaryNote
 			case err != nil:
 				return err
 			default:
-				w := &watchedCanary{Canary: Canary{Secret: secret}, path: path}
+				w := &watchedCanary{Canary: Canary{Secret: secret}, noted: path}
 				l.at[path], all = w, append(all, w)
 			}
 		}
@@ -210,7 +211,7 @@ func (l *canaryLook) look(paths map[string]bool) (list []Canary, note canaryNote
 	note = canaryNote{At: newest.Seq, MAC: newest.MAC[:]}
 	for _, w := range all {
 		k := knownCanary{Path: w.Path.String(), Count: len(w.fresh), Reads: w.fresh}
-		if old := l.before[w.path]; !w.done {
+		if old := l.before[w.noted]; !w.done {
 			if l.from == 0 { // then only what was archived since adds something
 				old.Reads = slices.DeleteFunc(slices.Clone(old.Reads), func(r CanaryRead) bool { return r.Seq >= first })
 				old.Count = len(old.Reads)
@@ -271,8 +272,9 @@ func (l *canaryLook) entry(e Entry) {
 			touch(item.Path)
 		case e.Type == audit.SecretMoved && item.From != "":
 			delete(l.at, item.Path)
-			w.path = item.From
-			l.at[w.path] = w
+			if l.at[item.From] = w; e.Seq > l.noted {
+				w.noted = item.From
+			}
 		case e.Type == audit.SecretMoved, e.Type == audit.SecretRestored, e.Type == audit.SecretPruned, e.Type == audit.SecretMended,
 			e.Type == audit.SecretDescribed,
 			e.Type == audit.SecretCopied && item.To != "", l.restored:

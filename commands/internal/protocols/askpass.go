@@ -93,6 +93,10 @@ func gitPrompt(text string) (q GitRequest, ok bool) {
 	if !has {
 		user, host = "", authority
 	}
+	// A git that does not escape the user in its question would let a user with a slash pass for a host.
+	if strings.Contains(path, "@") || strings.Contains(host, "@") {
+		return GitRequest{}, false
+	}
 	user, err := url.PathUnescape(user)
 	if !ok || !found || err != nil || !isLine(user) || has && user == "" {
 		return GitRequest{}, false

@@ -24,12 +24,19 @@ func ParseCredential(value []byte) (Credential, error) {
 		return Credential{}, errors.New("the value is not text")
 	}
 	var has struct {
+		Server   json.RawMessage `json:"server"`
+		Username json.RawMessage `json:"username"`
 		Password json.RawMessage `json:"password"`
 	}
-	if json.Unmarshal(value, &has) == nil && has.Password != nil {
+	if json.Unmarshal(value, &has) == nil && (has.Server != nil || has.Username != nil || has.Password != nil) {
 		var c Credential
-		if json.Unmarshal(value, &c) != nil {
-			return Credential{}, errors.New(`the value is not {"server":…,"username":…,"password":…} with texts`)
+		err := json.Unmarshal(value, &c)
+		if err == nil && c.Expiry != "" {
+			_, err = c.Expiry.Int64()
+		}
+		if err != nil || c.Password == "" {
+			return Credential{}, errors.New(`the value is not {"server":…,"username":…,"password":…} with texts, and a password that ` +
+				`is not empty`)
 		}
 		return c, nil
 	}
@@ -53,8 +60,8 @@ func (c Credential) Fits(asked Server, username string) bool {
 	if username != "" && c.Username != "" && username != c.Username {
 		return false
 	}
-	if c.Server == "" {
-		return true
+	if c.Server == "" { // then its path says for which server it is, but http has the path of https with that port
+		return asked.Scheme == "https" || asked.Local()
 	}
 	s, err := ParseServer(c.Server)
 	return err == nil && s.Covers(asked)

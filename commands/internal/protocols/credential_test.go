@@ -13,7 +13,7 @@ func TestCredential(t *testing.T) {
 		"hunter2": plain("hunter2"), "hunter2\n": plain("hunter2"), "hunter2\r\n": plain("hunter2"), "a\n\n": plain("a\n"),
 		"a\nb": plain("a\nb"), "": plain(""),
 		`{"server":"h","username":"u","password":"hunter2"}` + "\n": {Server: "h", Username: "u", Password: "hunter2"},
-		`{"password":""}`: {}, `{"password":"p","password_expiry_utc":17,"oauth_refresh_token":"r","x":[1]}`: {Password: "p",
+		`{"password":"p","password_expiry_utc":17,"oauth_refresh_token":"r","x":[1]}`: {Password: "p",
 			Expiry: "17", Refresh: "r"},
 		`{"password":"p","password_expiry_utc":"17"}`: {Password: "p", Expiry: "17"},
 		`{"type":"service_account"}`:                  plain(`{"type":"service_account"}`), `{hunter2`: plain("{hunter2"),
@@ -25,7 +25,8 @@ func TestCredential(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"\xffhunter2", `{"password":["hunter2"]}`, `{"password":"hunter2","username":7}`,
-		`{"password":"x","password_expiry_utc":"hunter2"}`} {
+		`{"password":"x","password_expiry_utc":"hunter2"}`, `{"password":"hunter2","password_expiry_utc":1e3}`, `{"password":""}`,
+		`{"username":"a","token":"hunter2","server":"https://other.example"}`, `{"server":"h"}`, `{"username":"u","password":null}`} {
 		if c, err := ParseCredential([]byte(value)); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q is %+v, %v", value, c, err)
 		}

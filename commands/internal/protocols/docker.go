@@ -53,6 +53,8 @@ func ParseDockerStore(b []byte) (Server, Credential, error) {
 		return Server{}, Credential{}, ErrDockerNoServer
 	case d.Username == "":
 		return Server{}, Credential{}, ErrDockerNoUser
+	case d.Secret == "":
+		return Server{}, Credential{}, errors.New("the request has no secret")
 	}
 	s, err := dockerServer(d.ServerURL)
 	return s, Credential{Server: d.ServerURL, Username: d.Username, Password: d.Secret}, err
@@ -76,8 +78,11 @@ func (c Credential) FitsDocker(asked Server) bool {
 // DockerAnswer returns what get writes. username is for a credential without one.
 func DockerAnswer(asked string, c Credential, username string) ([]byte, error) {
 	d := DockerCredential{asked, orElse(c.Username, username), c.Password}
-	if d.Username == "" {
+	switch {
+	case d.Username == "":
 		return nil, ErrDockerNoUser
+	case d.Secret == "":
+		return nil, errors.New("the password that is stored is empty")
 	}
 	return oneLine(d)
 }

@@ -93,18 +93,27 @@ func (q GitRequest) Places(namespace string) (paths []string) {
 			paths = append(paths, path)
 		}
 	}
-	switch path := s.Path; len(path) {
-	case 0:
-	case 1:
-		add(join(host+"/_", path...)) // no text has the segment _
-	default:
-		add(join(host, path...))
-	}
+	add(q.OwnPlace(namespace))
 	if q.Username != "" {
 		add(join(host, q.Username))
 	}
 	add(host)
 	return paths
+}
+
+// OwnPlace returns the first one of [GitRequest.Places], that of the path on the server; "" if git sends no path, or if it is
+// too long.
+func (q GitRequest) OwnPlace(namespace string) string {
+	s, err := q.Server()
+	host := join(namespace, s.Host)
+	switch path := s.Path; {
+	case err != nil || host == "" || len(path) == 0:
+		return ""
+	case len(path) == 1:
+		return join(host+"/_", path...) // no text has the segment _
+	default:
+		return join(host, path...)
+	}
 }
 
 // Answer returns what a credential helper writes. If the credential has no user, it is the one that was asked for, and

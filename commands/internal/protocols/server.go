@@ -36,7 +36,7 @@ func NewServer(scheme, host, path string) (s Server, err error) {
 	if port == 0 {
 		port = usual
 	}
-	if s.Host = name; s.Scheme == "http" || port != usual { // so http never has the path of https
+	if s.Host = name; s.Scheme == "http" || port != usual {
 		s.Host += ":" + strconv.Itoa(port)
 	}
 	for segment := range strings.SplitSeq(path, "/") {
