@@ -28,8 +28,8 @@ could have read it, where the same value is, and which copies of the vault hold 
 it lists what to do, the most urgent first. Nothing is changed.
 
 The vault and its log are verified first; exit code 8 if anything does not hold. An agent
-that opens the file with a program of its own leaves no entry: so those who could have
-read it are listed as well.`
+that opens the file with a program of its own leaves no entry: so those who can read it
+now are listed as well.`
 }
 
 func (c leaksOf) Run(a *app) error {
@@ -84,7 +84,7 @@ type (
 	leakedWho struct {
 		ActorID   string  `json:"actor_id"`
 		ActorName string  `json:"actor_name,omitempty"`
-		Did       string  `json:"did"` // wrote, read, was refused, asked, or could read
+		Did       string  `json:"did"` // wrote, read, was refused, asked, or, without a time, can read
 		Count     int     `json:"count,omitempty"`
 		FirstAt   *string `json:"first_at"`
 		LastAt    *string `json:"last_at"`
@@ -116,7 +116,7 @@ const (
 	didRead    = "read"
 	wasRefused = "was refused"
 	didAsk     = "asked"
-	couldRead  = "could read"
+	canRead    = "can read"
 )
 
 // leak follows one version of a secret back through the log, from the newest entry on.
@@ -210,13 +210,15 @@ func (l *leak) item(e audit.Event, items []audit.Item, i int) (more bool) {
 		return true
 	case audit.SecretCopied:
 		if item.To != "" {
-			l.sameAs(item.To, 0, "copied from it")
+			l.copied(e, items, item.To)
 			return true
 		}
 	case audit.SecretMoved:
 		if item.To != "" { // it moved away; what this path got since has higher numbers
-			if item.Version >= l.version {
-				l.sameAs(item.To, 0, "it moved there")
+			for _, to := range items {
+				if to.Path == item.To && item.Version >= l.version && to.Version+l.version >= item.Version {
+					l.sameAs(item.To, to.Version+l.version-item.Version, "it moved there")
+				}
 			}
 			return true
 		}
@@ -251,6 +253,33 @@ func (l *leak) item(e audit.Event, items []audit.Item, i int) (more bool) {
 		l.sameAs(l.now, from+l.raised, "the same value, before it was brought back")
 	}
 	return false
+}
+
+// copied notes that the secret was copied to a path. The numbers there are those here, raised by as much as the current one;
+// with --latest, the current one alone came along, and the list of what was sealed anew tells.
+func (l *leak) copied(e audit.Event, items []audit.Item, path string) {
+	for _, to := range items {
+		if to.Path != path || l.current != 0 && l.current < l.version {
+			continue
+		}
+		at := uint64(0)
+		if l.current != 0 {
+			if at = to.Version - min(to.Version, l.current-l.version); at == 0 {
+				return
+			}
+		}
+		if sealed, _ := e.Metadata["resealed"].([]any); at != 0 && at != to.Version && len(sealed) > 0 {
+			there := slices.ContainsFunc(sealed, func(x any) bool {
+				one, _ := x.(map[string]any)
+				n, _ := one["version"].(float64)
+				return one["path"] == path && uint64(n) == at
+			})
+			if !there {
+				return
+			}
+		}
+		l.sameAs(path, at, "copied from it")
+	}
 }
 
 func numberIn(e audit.Event, name string) uint64 {
@@ -316,7 +345,8 @@ func (c leaksOf) collect(a *app, s *vault.Session, p tokens.Path) (r *leakedResu
 	}
 	r.Receipt, r.Archived = newest.String(), newest.Seq-uint64(total)
 	r.WrittenAt, r.ReplacedAt, r.RemovedAt = stampOrNull(l.written), stampOrNull(l.replaced), stampOrNull(l.removed)
-	if err := r.who(s, p, l); err != nil {
+	actors, err := r.who(s, p, l)
+	if err != nil {
 		return nil, err
 	}
 	r.Same = []leakedPlace{}
@@ -335,7 +365,7 @@ func (c leaksOf) collect(a *app, s *vault.Session, p tokens.Path) (r *leakedResu
 		_, err := os.Lstat(x.File)
 		r.Copies = append(r.Copies, leakedCopy{x.File, stamp(x.At), x.File != "" && err == nil})
 	}
-	r.steps()
+	r.steps(actors)
 	return r, nil
 }
 
@@ -352,8 +382,12 @@ func lastVersionTold(v *vault.Vault, path string) (n uint64, err error) {
 	return n, err
 }
 
-// who lists those who have the value, the first of them first, and then those who could have it.
-func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) error {
+// ending is an agent or a token that has the value, or can have it, and how the owner ends it.
+type ending struct{ who, command string }
+
+// who lists those who have the value, the first of them first, and then those who can read it now. It returns those of
+// them whose keys still open something.
+func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) (actors []ending, err error) {
 	var ids []string
 	has := map[string]bool{}
 	for k := range l.rows {
@@ -362,7 +396,7 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) error {
 	}
 	known, err := s.Vault().Actors(ids...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	order := slices.Collect(maps.Keys(l.rows))
 	sortList(order, func(a, b leakKey) int {
@@ -375,17 +409,34 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) error {
 	}
 	x, err := s.ExplainPath(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sortList(x.Access, func(a, b vault.Access) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	for _, y := range x.Access {
-		if y.Read == vault.Standing && y.Kind != audit.Human && !has[y.ID] {
-			r.Who = append(r.Who, leakedWho{ActorID: y.ID, ActorName: actorName(vault.Actor{Name: y.Name, Issuer: y.Agent}), Did: couldRead})
+		if y.Read == vault.Standing && y.Kind != audit.Human && !has[y.ID] && r.RemovedAt == nil {
+			r.Who = append(r.Who, leakedWho{ActorID: y.ID, ActorName: actorName(vault.Actor{Name: y.Name, Issuer: y.Agent}), Did: canRead})
+			has[y.ID] = true
 		}
 	}
-	return nil
+	agents, err := s.Agents()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range agents {
+		if has[g.ID] && g.RevokedAt == nil {
+			actors = append(actors, ending{fmt.Sprintf("agent %s (ass audit report --agent %s says what else it read)", g.Name, g.ID),
+				"ass agents revoke " + g.ID})
+		}
+	}
+	issued, err := s.Tokens()
+	for _, t := range issued {
+		if has[t.ID] && t.State == vault.TokenActive {
+			actors = append(actors, ending{"token " + t.ID, "ass tokens revoke " + t.ID})
+		}
+	}
+	return actors, err
 }
 
 // actorName says, for people, whose an id is.
@@ -407,7 +458,7 @@ func stampOrNull(t time.Time) *string {
 }
 
 // steps says what to do, the most urgent first.
-func (r *leakedResult) steps() {
+func (r *leakedResult) steps(actors []ending) {
 	add := func(command, format string, args ...any) {
 		r.Steps = append(r.Steps, leakedStep{fmt.Sprintf(format, args...), command})
 	}
@@ -425,20 +476,12 @@ func (r *leakedResult) steps() {
 		if x.Path == r.Path {
 			add(fmt.Sprintf("ass leaks of %s --version %d", x.Path, x.Version), "see who read the same value as v%d", x.Version)
 		} else {
-			add("ass leaks of "+x.Path, "do the same for the same value at another path")
+			add(strings.TrimSuffix(fmt.Sprintf("ass leaks of %s --version %d", x.Path, x.Version), " --version 0"),
+				"do the same for the same value at another path")
 		}
 	}
-	names := map[string]bool{}
-	for _, w := range r.Who {
-		name := w.ActorName
-		if w.Did != didRead && w.Did != couldRead || name == "" || name == audit.Owner || strings.Contains(name, " ") || names[name] {
-			continue
-		}
-		names[name] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		add("ass agents revoke "+name, "if agent %s had no business with it (ass audit report --agent %s says what else it read), end it",
-			name, name)
+	for _, x := range actors {
+		add(x.command, "if %s had no business with it, end it", x.who)
 	}
 	if r.Canary && r.Version == r.Current {
 		add("ass secrets rotate "+r.Path, "then give the canary another value, so that its next read counts anew")

@@ -132,3 +132,16 @@ func FuzzGit(f *testing.F) {
 		}
 	})
 }
+
+// A path that is too long has no place of its own, and what is stored there would take that of the user.
+func TestOwnPlace(t *testing.T) {
+	for path, want := range map[string]string{"": "", "o/r.git": "git/h/o/r", "r": "git/h/_/r", "o/" + strings.Repeat("r", 140): ""} {
+		q := GitRequest{Protocol: "https", Host: "h", Path: path, Username: "u"}
+		if got := q.OwnPlace("git"); got != want {
+			t.Errorf("%.10s…: %q, want %q", path, got, want)
+		}
+		if places := q.Places("git"); !slices.Contains(places, "git/h/u") || want != "" && places[0] != want {
+			t.Errorf("%.10s…: %q", path, places)
+		}
+	}
+}
