@@ -18,6 +18,7 @@
 package asstest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -65,6 +66,9 @@ func (c Secret) store(s *vault.Session, _ *home) (err error) {
 	p, err := tokens.ParsePath(c.Path)
 	if err != nil {
 		return err
+	}
+	if len(c.Values) == 0 {
+		return errors.New("it has no value")
 	}
 	o := vault.SetOptions{Type: c.Type}
 	if c.Tier != "" {

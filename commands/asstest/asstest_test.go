@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,5 +267,22 @@ func TestCmds(t *testing.T) {
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		New(b, Secrets{"prod/A": "1", "prod/B": "2", "prod/C": "3"})
+	}
+}
+
+// A clock can be moved by many at the same time.
+func TestClock(t *testing.T) {
+	v := New(t, nil)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if err := v.Clock.Advance(time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := v.Clock.Now().Sub(Begin); got != 50*time.Minute {
+		t.Errorf("it moved by %s", got)
 	}
 }

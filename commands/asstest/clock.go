@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -34,11 +36,24 @@ func (c *Clock) Now() time.Time {
 	return t
 }
 
-// Advance moves the clock; a negative duration moves it back.
-func (c *Clock) Advance(d time.Duration) error { return c.Set(c.Now().Add(d)) }
+// moving is held while a clock is moved.
+var moving sync.Mutex
+
+// Advance moves the clock; a negative duration moves it back. Goroutines may move it at the same time.
+func (c *Clock) Advance(d time.Duration) error {
+	moving.Lock()
+	defer moving.Unlock()
+	return c.set(c.Now().Add(d))
+}
 
 // Set sets the clock.
 func (c *Clock) Set(t time.Time) error {
+	moving.Lock()
+	defer moving.Unlock()
+	return c.set(t)
+}
+
+func (c *Clock) set(t time.Time) error {
 	next := c.file + ".next"
 	err := os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339Nano)), 0o600)
 	if err == nil {
@@ -56,9 +71,12 @@ func (h home) ids() func() [16]byte {
 		run = nextRun(dir)
 	}
 	return func() (id [16]byte) {
-		binary.BigEndian.PutUint32(id[:], uint32(run)<<12|uint32(used.Add(1))) // agents go by the first four bytes
-		binary.BigEndian.PutUint64(id[8:], run<<32|used.Load())
-		return id
+		var name [16]byte
+		binary.BigEndian.PutUint64(name[:], run)
+		binary.BigEndian.PutUint64(name[8:], used.Add(1))
+		sum := fnv.New128a() // so that the first bytes differ, by which agents go
+		sum.Write(name[:])
+		return [16]byte(sum.Sum(nil))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -121,11 +120,14 @@ func (h home) keep(name, key string) error {
 	if err := os.MkdirAll(h.at("agents"), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(h.at("agents", filepath.Base(name)), []byte(key), 0o600)
+	return os.WriteFile(h.keyFile(name), []byte(key), 0o600)
 }
 
+// keyFile is the file of an agent's key. Some file systems take A for a, and so its name is in hex.
+func (h home) keyFile(name string) string { return h.at("agents", fmt.Sprintf("%x", name)) }
+
 func (h home) key(name string) (string, error) {
-	b, err := os.ReadFile(h.at("agents", filepath.Base(name)))
+	b, err := os.ReadFile(h.keyFile(name))
 	if err != nil {
 		return "", fmt.Errorf("no agent %q was made by Setup, New or ass-agent", name)
 	}

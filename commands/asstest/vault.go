@@ -180,8 +180,9 @@ func (v *Vault) Events(t testing.TB) (events []vault.Entry) {
 	return events
 }
 
-// Env returns the environment in which ass, and programs that start it, use the vault as the actor: everything of
-// this process but other settings of ass.
+// Env returns the environment in which ass, and programs that start it, use the vault as the actor: that of this process, with
+// another HOME and other XDG folders, and without other settings of ass. The clock and the ids are those of the vault only
+// for a program that runs [Main]; ass itself goes by the time of the machine, which is long after [Begin].
 func (a *Actor) Env() []string {
 	set := a.home.env()
 	if a.Key != "" {
