@@ -37,7 +37,7 @@ type leaksScan struct {
 
 func (leaksScan) Help() string {
 	return `A scanner guesses by patterns; a vault knows its values. Each value of 8 bytes and more
-is looked for, as it is and in base64, hex, URL and JSON escapes: what opens without an
+is looked for, as it is and in base64, hex, UTF-16, URL and JSON escapes: what opens without an
 approval, and is no setting (as for ass run). What is found is named by its place and
 its secret, and never shown. Exit code 9 if something is found, 0 if nothing is, and 1
 if something could not be looked at.
@@ -397,7 +397,7 @@ func (a *app) leakLine(f leaks.Finding, secret vault.Secret) string {
 	case f.What == leaks.Tag:
 		how += ", in the tag itself"
 	case f.In == leaks.History && f.Commit == "":
-		how += ", in no commit that is left"
+		how += ", in no commit that a branch or a tag has"
 	case f.In == leaks.Staged:
 		how += ", staged"
 	}

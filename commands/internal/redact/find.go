@@ -56,6 +56,10 @@ const (
 // need a bounded amount of memory whatever the vault holds.
 const mostSought = 4 << 10
 
+// mostParts is how much of the parts of one value is looked for by itself, in bytes: passwords in URLs, and lines that look
+// like keys.
+const mostParts = 64 << 10
+
 // NewFinder returns what looks for values, and for each of them why it is not looked for. The caller wipes the values,
 // and ends with [Finder.Wipe].
 func NewFinder(secrets []Secret) (f *Finder, left []Left) {
@@ -142,6 +146,7 @@ func (f *Finder) Wipe() {
 // soughtForms returns the texts that give a value away.
 func soughtForms(value []byte) (forms []form) {
 	value = bytes.TrimRight(value, "\r\n") // as $(…) hands it on: what has it with its last newline has it without, too
+	s, parts := string(value), 0
 	if len(value) > mostSought {
 		value = value[:mostSought]
 		for range utf8.UTFMax { // no part of a character at the end
@@ -151,15 +156,20 @@ func soughtForms(value []byte) (forms []form) {
 			value = value[:len(value)-1]
 		}
 	}
-	s := string(value)
 	forms = append(formsOf(value), moreForms(value)...)
 	for _, password := range passwords(s) {
 		lower := strings.ToLower(password)
+		if parts += len(password); parts > mostParts {
+			break
+		}
 		if len(password) >= anywhere && strings.Count(s, password) == 1 && !isCommon(password, lower) {
 			forms = append(forms, formsOf([]byte(password))...) // not that of postgres://postgres:postgres@
 		}
 	}
 	for _, line := range secretLines(s) {
+		if parts += len(line); parts > mostParts {
+			break
+		}
 		forms = append(forms, form{line, Plain})
 		for _, text := range jsonForms(line) {
 			forms = append(forms, form{text, JSON})
@@ -178,14 +188,19 @@ func secretLines(value string) (list []string) {
 		value = publicPEM().ReplaceAllString(value, "-----END ")
 	}
 	all := lines(value)
+	_, behind, _ := strings.Cut(value, "-----BEGIN")
+	_, body, _ := strings.Cut(behind, "\n")
 	for i, line := range all {
-		_, behind, _ := strings.Cut(value, "-----BEGIN")
-		_, body, _ := strings.Cut(behind, "\n")
 		if i == 0 && len(all) > 1 && strings.HasPrefix(strings.TrimSpace(body), line) {
 			continue
 		}
 		if looksLikeKey(line) {
 			list = append(list, line)
+		}
+		if _, right, found := strings.Cut(line, "="); found { // of a .env
+			if right = strings.Trim(right, `"'`); looksLikeKey(right) {
+				list = append(list, right)
+			}
 		}
 	}
 	return list

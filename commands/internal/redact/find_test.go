@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unicode/utf16"
 )
 
@@ -328,4 +329,26 @@ func TestFindWipes(t *testing.T) {
 		t.Error("the text is not wiped")
 	}
 	wipeText("short") // of the program: it must stay
+}
+
+// Of a long value, the lines that look like keys are looked for wherever they stand, and in a .env the right side of each.
+func TestFindParts(t *testing.T) {
+	filler := strings.Repeat("# a comment of some words\n", 400)
+	value := filler + "hunter2QyNTUxOQAAACC0123456789abcdefg\nAPI_KEY=\"hunter2aB3dE5fG7hJ9kL1mN2p\"\n"
+	f, _ := NewFinder([]Secret{{"FULL", []byte(value)}})
+	for text, want := range map[string]int{"x hunter2QyNTUxOQAAACC0123456789abcdefg y": 1, "hunter2aB3dE5fG7hJ9kL1mN2p": 1,
+		"# a comment of some words": 0, "API_KEY=": 0} {
+		found := 0
+		find(t, f, f.NewSearch(func(Found) { found++ }), []byte(text))
+		if found != want {
+			t.Errorf("%q is found %d times", text, found)
+		}
+	}
+	before := time.Now()
+	if f, _ = NewFinder([]Secret{{"LARGE", bytes.Repeat([]byte("hunter2QyNTUxOQAAACC0123456789abcdefg\n"), 27000)}}); f.Texts() > 20_000 {
+		t.Errorf("%d texts", f.Texts())
+	}
+	if took := time.Since(before); took > 10*time.Second {
+		t.Errorf("a value of 1 MiB takes %s", took)
+	}
 }
