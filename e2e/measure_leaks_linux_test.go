@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,11 +61,15 @@ func TestMeasureLeaks(t *testing.T) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	must := func(script string) string {
 		t.Helper()
 		cmd := exec.Command("sh", "-c", script)
 		cmd.Dir = home
-		cmd.Env = append(withHome(home), "GIT_CONFIG_GLOBAL=/dev/null", "SRC="+filepath.Join(runtime.GOROOT(), "src"))
+		cmd.Env = append(withHome(home), "GIT_CONFIG_GLOBAL=/dev/null", "SRC="+filepath.Join(strings.TrimSpace(string(root)), "src"))
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", script, err, out)

@@ -70,7 +70,7 @@ func asCmd(ts *testscript.TestScript, h home, args []string) error {
 
 func agentCmd(_ *testscript.TestScript, h home, args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: ass-agent NAME SCOPE...")
+		return errors.New("usage: ass-agent NAME SCOPE [SCOPE...]")
 	}
 	return h.asOwner(func(s *vault.Session) error { return Agent{args[0], args[1:]}.store(s, &h) })
 }
@@ -96,11 +96,11 @@ func clockCmd(_ *testscript.TestScript, h home, args []string) error {
 
 func exitCmd(ts *testscript.TestScript, _ home, args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: ass-exit CODE ARG...")
+		return errors.New("usage: ass-exit CODE ARG [ARG...]")
 	}
 	want, err := strconv.Atoi(args[0])
 	if err != nil {
-		return errors.New("usage: ass-exit CODE ARG...")
+		return errors.New("usage: ass-exit CODE ARG [ARG...]")
 	}
 	got := 0
 	var exit *exec.ExitError
