@@ -186,8 +186,8 @@ type canaryNews struct {
 	canaryReadJSON
 }
 
-// unheard returns the reads of canaries behind a log entry, the oldest first, and the number of the newest entry. At first, it
-// looks at everything, and returns the newest read of each canary.
+// unheard returns the reads of canaries behind a log entry, the oldest first, and the number of the newest entry. At
+// first, it looks at everything, and returns the newest read of each canary.
 func (a *app) unheard(after uint64, first bool) (news []canaryNews, newest uint64, err error) {
 	err = a.look(func(v *vault.Vault, _ *vault.Session) error {
 		r, err := v.Receipt()

@@ -41,7 +41,8 @@ func (c leaksOf) Run(a *app) error {
 		return usagef("--version: versions begin at 1")
 	}
 	var problems int
-	err = a.withSession(access{readOnly: true, owner: "say who has read a secret", progress: "verifying"}, func(s *vault.Session) error {
+	how := access{readOnly: true, owner: "say who has read a secret", progress: "verifying"}
+	err = a.withSession(how, func(s *vault.Session) error {
 		checked, err := s.Reverify()
 		if err != nil {
 			return err
@@ -255,8 +256,8 @@ func (l *leak) item(e audit.Event, items []audit.Item, i int) (more bool) {
 	return false
 }
 
-// copied notes that the secret was copied to a path. The numbers there are those here, raised by as much as the current one;
-// with --latest, the current one alone came along, and the list of what was sealed anew tells.
+// copied notes that the secret was copied to a path. The numbers there are those here, raised by as much as the current
+// one; with --latest, the current one alone came along, and the list of what was sealed anew tells.
 func (l *leak) copied(e audit.Event, items []audit.Item, path string) {
 	for _, to := range items {
 		if to.Path != path || l.current != 0 && l.current < l.version {
@@ -322,7 +323,8 @@ func (c leaksOf) collect(a *app, s *vault.Session, p tokens.Path) (r *leakedResu
 	at := slices.IndexFunc(versions, func(x vault.Version) bool { return x.Number == r.Version })
 	l := &leak{path: p.String(), now: p.String(), version: r.Version, current: secret.Version, rows: map[leakKey]*row{},
 		same: map[string]leakedPlace{}}
-	if _, err = v.EachEntry(vault.Query{Maybe: l.maybe}, func(e vault.Entry, _ int) bool { return l.entry(e.Event) }); err != nil {
+	_, err = v.EachEntry(vault.Query{Maybe: l.maybe}, func(e vault.Entry, _ int) bool { return l.entry(e.Event) })
+	if err != nil {
 		return nil, err
 	}
 	switch {
@@ -405,7 +407,8 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) (actors []e
 	r.Who = []leakedWho{}
 	for _, k := range order {
 		x := l.rows[k]
-		r.Who = append(r.Who, leakedWho{k.actor, actorName(known[k.actor]), k.did, x.count, stampOrNull(x.first), stampOrNull(x.last)})
+		r.Who = append(r.Who, leakedWho{k.actor, actorName(known[k.actor]), k.did, x.count, stampOrNull(x.first),
+			stampOrNull(x.last)})
 	}
 	x, err := s.ExplainPath(p)
 	if err != nil {
@@ -416,7 +419,8 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) (actors []e
 	})
 	for _, y := range x.Access {
 		if y.Read == vault.Standing && y.Kind != audit.Human && !has[y.ID] && r.RemovedAt == nil {
-			r.Who = append(r.Who, leakedWho{ActorID: y.ID, ActorName: actorName(vault.Actor{Name: y.Name, Issuer: y.Agent}), Did: canRead})
+			name := actorName(vault.Actor{Name: y.Name, Issuer: y.Agent})
+			r.Who = append(r.Who, leakedWho{ActorID: y.ID, ActorName: name, Did: canRead})
 			has[y.ID] = true
 		}
 	}
@@ -426,8 +430,8 @@ func (r *leakedResult) who(s *vault.Session, p tokens.Path, l *leak) (actors []e
 	}
 	for _, g := range agents {
 		if has[g.ID] && g.RevokedAt == nil {
-			actors = append(actors, ending{fmt.Sprintf("agent %s (ass audit report --agent %s says what else it read)", g.Name, g.ID),
-				"ass agents revoke " + g.ID})
+			who := fmt.Sprintf("agent %s (ass audit report --agent %s says what else it read)", g.Name, g.ID)
+			actors = append(actors, ending{who, "ass agents revoke " + g.ID})
 		}
 	}
 	issued, err := s.Tokens()

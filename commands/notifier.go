@@ -116,8 +116,8 @@ func (a *app) findNotifier() (notifier, error) {
 	return n, nil
 }
 
-// notify shows a request, or a read of a canary, on the desktop. Others may see the screen, so it says who asks for what and no
-// more: an agent chooses the words of the reason.
+// notify shows a request, or a read of a canary, on the desktop. Others may see the screen, so it says who asks for what
+// and no more: an agent chooses the words of the reason.
 func (a *app) notify(ctx context.Context, n notifier, what news) error {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -127,7 +127,8 @@ func (a *app) notify(ctx context.Context, n notifier, what news) error {
 		return err
 	}
 	q := what.request
-	title, body := clean(orElse(q.Name, q.Agent))+" asks for your approval", fmt.Sprintf("%s\n%s", clean(q.Path.String()), q.ID)
+	title := clean(orElse(q.Name, q.Agent)) + " asks for your approval"
+	body := fmt.Sprintf("%s\n%s", clean(q.Path.String()), q.ID)
 	if c := what.canary; c != nil {
 		title, body = clean(c.who())+" reads a canary", fmt.Sprintf("%s\n%s", clean(c.Path), c.Event)
 	}

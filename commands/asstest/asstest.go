@@ -115,8 +115,8 @@ func Isolate(env *testscript.Env) error {
 	return os.MkdirAll(h.at("run"), 0o700)
 }
 
-// Setup calls [Isolate] and makes a vault that holds secrets, a map from path to value, and more. The script acts as the
-// owner of the vault.
+// Setup calls [Isolate] and makes a vault that holds secrets, a map from path to value, and more. The script acts as
+// the owner of the vault.
 func Setup(env *testscript.Env, secrets Secrets, more ...Content) error {
 	if err := Isolate(env); err != nil {
 		return err
@@ -141,7 +141,8 @@ func (h home) env() [][2]string {
 }
 
 func (h home) options(ids func() [16]byte) vault.Options {
-	return vault.Options{MemoryDir: h.at("state", "ass", "seen"), Command: "asstest", Throwaway: true, Now: h.clock().Now, IDs: ids}
+	return vault.Options{MemoryDir: h.at("state", "ass", "seen"), Command: "asstest", Throwaway: true, Now: h.clock().Now,
+		IDs: ids}
 }
 
 // fill makes the vault.

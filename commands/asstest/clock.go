@@ -62,8 +62,8 @@ func (c *Clock) set(t time.Time) error {
 	return err
 }
 
-// ids returns a source of ids for one run of a program: the same ones for the same run of the same test. Runs at the same
-// time have others, but which run has which is then left to chance.
+// ids returns a source of ids for one run of a program: the same ones for the same run of the same test. Runs at the
+// same time have others, but which run has which is then left to chance.
 func (h home) ids() func() [16]byte {
 	run, used := uint64(0), atomic.Uint64{}
 	dir := h.at("runs")

@@ -14,8 +14,8 @@ import (
 	"ass/vault"
 )
 
-// Main is ass for scripts: it has the clock and the ids of the vault that [Setup] made. The program ass itself never takes
-// either from its environment.
+// Main is ass for scripts: it has the clock and the ids of the vault that [Setup] made. The program ass itself never
+// takes either from its environment.
 func Main() {
 	dir := os.Getenv(stateVariable)
 	if dir == "" {

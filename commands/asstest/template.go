@@ -2,7 +2,8 @@ package asstest
 
 import _ "embed"
 
-// template is an empty vault, made at [Begin]. Copying it takes a fraction of the time of making one. TestTemplate makes it.
+// template is an empty vault, made at [Begin]. Copying it takes a fraction of the time of making one. TestTemplate makes
+// it.
 //
 //go:embed template.db
 var template []byte

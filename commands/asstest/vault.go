@@ -42,7 +42,9 @@ func New(t testing.TB, secrets Secrets, more ...Content) *Vault {
 	must(t, "asstest.New", h.fill(append([]Content{secrets}, more...)))
 	owner, err := vault.ParseIdentity(templateKey)
 	must(t, "asstest.New", err)
-	a := &Actor{Name: "owner", home: h, ids: h.ids(), open: func(v *vault.Vault) (*vault.Session, error) { return v.Owner(owner) }}
+	a := &Actor{Name: "owner", home: h, ids: h.ids(), open: func(v *vault.Vault) (*vault.Session, error) {
+		return v.Owner(owner)
+	}}
 	return &Vault{a, h.clock(), owner}
 }
 
@@ -96,8 +98,8 @@ func (a *Actor) Set(t testing.TB, path, value string) {
 	}))
 }
 
-// Agent registers an agent with scopes such as "secrets:read:prod/*", and returns it. If [New] made an agent of that name,
-// and no scopes are given, it is that one.
+// Agent registers an agent with scopes such as "secrets:read:prod/*", and returns it. If [New] made an agent of that
+// name, and no scopes are given, it is that one.
 func (v *Vault) Agent(t testing.TB, name string, scopes ...string) *Actor {
 	t.Helper()
 	what := "agent " + name
@@ -131,8 +133,8 @@ func (a *Actor) Token(t testing.TB, scopes ...string) *Actor {
 	}}
 }
 
-// Approve approves requests, by their ids, or "last" for the newest one; without ids, all that wait. It returns the ids of
-// those that it approved.
+// Approve approves requests, by their ids, or "last" for the newest one; without ids, all that wait. It returns the ids
+// of those that it approved.
 func (v *Vault) Approve(t testing.TB, ids ...string) (approved []string) {
 	t.Helper()
 	must(t, "approve", v.act(func(s *vault.Session) (err error) {
@@ -150,7 +152,8 @@ func approve(s *vault.Session, ids []string) (approved []string, err error) {
 	all = slices.DeleteFunc(all, func(q vault.Request) bool { return q.Status != vault.Pending })
 	if i := slices.Index(ids, "last"); i >= 0 { // by the log: the clock stands still, so times do not tell
 		newest, err := s.Log(1, func(e audit.Event) bool {
-			return e.Type == audit.ApprovalRequested && slices.ContainsFunc(all, func(q vault.Request) bool { return q.ID == e.ResourceID })
+			return e.Type == audit.ApprovalRequested &&
+				slices.ContainsFunc(all, func(q vault.Request) bool { return q.ID == e.ResourceID })
 		})
 		if err != nil {
 			return nil, err
@@ -180,9 +183,9 @@ func (v *Vault) Events(t testing.TB) (events []vault.Entry) {
 	return events
 }
 
-// Env returns the environment in which ass, and programs that start it, use the vault as the actor: that of this process, with
-// another HOME and other XDG folders, and without other settings of ass. The clock and the ids are those of the vault only
-// for a program that runs [Main]; ass itself goes by the time of the machine, which is long after [Begin].
+// Env returns the environment in which ass, and programs that start it, use the vault as the actor: that of this
+// process, with another HOME and other XDG folders, and without other settings of ass. The clock and the ids are those of
+// the vault only for a program that runs [Main]; ass itself goes by the time of the machine, which is long after [Begin].
 func (a *Actor) Env() []string {
 	set := a.home.env()
 	if a.Key != "" {
@@ -204,8 +207,8 @@ type Result struct {
 	Stdout, Stderr string
 }
 
-// Run runs ass with arguments, as the actor, in this process. Its working folder is that of the vault's home, and its stdin is
-// empty.
+// Run runs ass with arguments, as the actor, in this process. Its working folder is that of the vault's home, and its
+// stdin is empty.
 func (a *Actor) Run(t testing.TB, args ...string) Result {
 	t.Helper()
 	return a.RunWith(t, "", args...)
