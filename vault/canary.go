@@ -76,9 +76,9 @@ func (s *Session) markedID(t *tx, id string, canary bool) (string, error) {
 }
 
 // Canaries lists the canaries in the order of their paths, for the owner alone; a deleted one only if it was touched. It
-// finds those that this machine knows of: they were made here, or found by an earlier look at everything. Then it reads only
-// what is new in the log. With everything, or if it remembers nothing, it looks at all secrets and at the whole log. What was
-// archived before this machine looked is not found.
+// finds those that this machine knows of: they were made here, or found by an earlier look at everything. Then it reads
+// only what is new in the log. With everything, or if it remembers nothing, it looks at all secrets and at the whole log.
+// What was archived before this machine looked is not found.
 func (s *Session) Canaries(everything bool) ([]Canary, error) {
 	if err := s.mayOnlyOwner("tell which secrets are canaries", "", ""); err != nil {
 		return nil, err
@@ -145,9 +145,10 @@ type canaryLook struct {
 
 type watchedCanary struct {
 	Canary
-	noted string // path that it had when this machine looked last
-	fresh []CanaryRead
-	done  bool // the owner stored the value there; what was before does not count
+	noted string       // path that it had when this machine looked last
+	fresh []CanaryRead // the newest touches, at most MaxCanaryReads
+	count int          // of all of them
+	done  bool         // the owner stored the value there; what was before does not count
 }
 
 // restoredSince reports whether something new in the log says that values of before came back.
@@ -210,7 +211,7 @@ func (l *canaryLook) look(paths map[string]bool) (list []Canary, note canaryNote
 	}
 	note = canaryNote{At: newest.Seq, MAC: newest.MAC[:]}
 	for _, w := range all {
-		k := knownCanary{Path: w.Path.String(), Count: len(w.fresh), Reads: w.fresh}
+		k := knownCanary{Path: w.Path.String(), Count: w.count, Reads: w.fresh}
 		if old := l.before[w.noted]; !w.done {
 			if l.from == 0 { // then only what was archived since adds something
 				old.Reads = slices.DeleteFunc(slices.Clone(old.Reads), func(r CanaryRead) bool { return r.Seq >= first })
@@ -254,7 +255,9 @@ func (l *canaryLook) entry(e Entry) {
 	}
 	touch := func(path string) {
 		if w := l.at[path]; w != nil {
-			w.fresh = append(w.fresh, CanaryRead{e.Seq, e.Type, e.ActorID, e.CreatedAt})
+			if w.count++; len(w.fresh) < MaxCanaryReads {
+				w.fresh = append(w.fresh, CanaryRead{e.Seq, e.Type, e.ActorID, e.CreatedAt})
+			}
 		}
 	}
 	reading := Reading(e.Event)
@@ -275,9 +278,9 @@ func (l *canaryLook) entry(e Entry) {
 			if l.at[item.From] = w; e.Seq > l.noted {
 				w.noted = item.From
 			}
-		case e.Type == audit.SecretMoved, e.Type == audit.SecretRestored, e.Type == audit.SecretPruned, e.Type == audit.SecretMended,
-			e.Type == audit.SecretDescribed,
-			e.Type == audit.SecretCopied && item.To != "", l.restored:
+		case e.Type == audit.SecretMoved, e.Type == audit.SecretRestored, e.Type == audit.SecretPruned,
+			e.Type == audit.SecretMended, e.Type == audit.SecretDescribed, e.Type == audit.SecretCopied && item.To != "",
+			l.restored: // none of these is a value that the owner chose anew
 		default: // the owner stored a value, or took the secret away
 			w.done = true
 			delete(l.at, item.Path)
@@ -298,8 +301,8 @@ func (s *Session) canaryAt(t *tx, path string) (secret Secret, err error) {
 	return head.secret(p), err
 }
 
-// Reading returns the secrets that somebody read or wanted to read, according to an event. The version is 0 where the event
-// names none, because the read was refused.
+// Reading returns the secrets that somebody read or wanted to read, according to an event. The version is 0 where the
+// event names none, because the read was refused.
 func Reading(e audit.Event) []audit.Item {
 	switch e.Type {
 	case audit.SecretRead:
