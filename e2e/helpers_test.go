@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,11 @@ func TestRealGitHostileServer(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s
 	}
+	sent := func(name string) []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(got[name])
+	}
 	good, evil := serve("good", nil), serve("evil", nil)
 	bounce := serve("bounce", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, evil.URL+r.URL.RequestURI(), http.StatusFound)
@@ -183,8 +189,8 @@ func TestRealGitHostileServer(t *testing.T) {
 	a.ass("secrets", "set", "git/"+strings.ReplaceAll(host, ":", "_3a"), `{"username":"u","password":"hunter2-good"}`)
 	a.gives("", "", "git", "config", "--global", "credential.helper", "!ass helper git --http")
 	a.run("", "git", "ls-remote", good.URL+"/r")
-	if n := len(got["good"]); n == 0 || !strings.HasPrefix(got["good"][n-1], "Basic ") {
-		t.Fatalf("the server got %q: the test asks for nothing", got["good"])
+	if list := sent("good"); len(list) == 0 || !strings.HasPrefix(list[len(list)-1], "Basic ") {
+		t.Fatalf("the server got %q: the test asks for nothing", list)
 	}
 	for _, url := range []string{evil.URL + "/r", bounce.URL + "/r", strings.Replace(evil.URL, "://", "://"+host+"@", 1) +
 		"/r",
@@ -192,14 +198,14 @@ func TestRealGitHostileServer(t *testing.T) {
 			"/r"} {
 		a.refuses("", "", "git", "ls-remote", url)
 	}
-	if len(got["evil"]) == 0 {
+	if len(sent("evil")) == 0 {
 		t.Error("the hostile server was not asked")
 	}
 	for _, name := range []string{"evil", "bounce"} {
-		for _, sent := range got[name] {
-			encoded, _ := strings.CutPrefix(sent, "Basic ")
+		for _, header := range sent(name) {
+			encoded, _ := strings.CutPrefix(header, "Basic ")
 			if b, err := base64.StdEncoding.DecodeString(encoded); err != nil || strings.Contains(string(b), marker) {
-				t.Errorf("%s got %q", name, sent)
+				t.Errorf("%s got %q", name, header)
 			}
 		}
 	}
@@ -264,9 +270,9 @@ credential_process = ass helper aws --secret prod/json
 [profile sens]
 credential_process = ass helper aws --secret prod/sens
 `), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(a.home, "none"))
-	var got http.Header // of the last request
+	headers := make(chan http.Header, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got = r.Header
+		headers <- r.Header
 		w.Header().Set("Content-Type", "text/xml")
 		fmt.Fprint(w,
 			`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`+
@@ -282,6 +288,7 @@ credential_process = ass helper aws --secret prod/sens
 			continue
 		}
 		a.gives("", "arn:aws:iam::1:user/u", command...)
+		got := <-headers
 		if !strings.Contains(got.Get("Authorization"), "Credential="+want[0]+"/") ||
 			got.Get("X-Amz-Security-Token") != want[1] {
 			t.Errorf("%s signs with %q", profile, got)
