@@ -205,16 +205,9 @@ func (c auditReport) collect(v *vault.Vault, s *vault.Session, since time.Time) 
 		from := stamp(since)
 		r.result.Since = &from
 	}
-	newest, err := v.Receipt()
-	if err != nil {
+	if r.result.Receipt, r.result.Archived, err = endsOfLog(v); err != nil {
 		return nil, err
 	}
-	r.result.Receipt = newest.String()
-	total, err := v.CountLog(nil)
-	if err != nil {
-		return nil, err
-	}
-	r.result.Archived = newest.Seq - uint64(total)
 	_, err = v.EachEntry(vault.Query{Maybe: r.maybe}, func(e vault.Entry, _ int) bool {
 		r.grants(e.Event)
 		if r.ids[e.ActorID] && !e.CreatedAt.Before(since) {
@@ -225,6 +218,16 @@ func (c auditReport) collect(v *vault.Vault, s *vault.Session, since time.Time) 
 	})
 	r.finish(since)
 	return r, err
+}
+
+// endsOfLog returns the receipt of the newest entry, and the number of the last one that was archived; 0 for none.
+func endsOfLog(v *vault.Vault) (receipt string, archived uint64, err error) {
+	newest, err := v.Receipt()
+	if err != nil {
+		return "", 0, err
+	}
+	total, err := v.CountLog(nil)
+	return newest.String(), newest.Seq - uint64(total), err
 }
 
 func (r *report) maybe(g audit.Glance) (can, sure bool) {
@@ -332,11 +335,14 @@ func (r *report) each(kind string, e audit.Event) {
 	}
 }
 
-func (r *report) add(k rowKey, at time.Time) {
-	x := r.rows[k]
+func (r *report) add(k rowKey, at time.Time) { tally(r.rows, k, at) }
+
+// tally counts one more act of a kind.
+func tally[K comparable](rows map[K]*row, k K, at time.Time) {
+	x := rows[k]
 	if x == nil {
 		x = &row{first: at, last: at}
-		r.rows[k] = x
+		rows[k] = x
 	}
 	x.count++
 	if at.Before(x.first) {

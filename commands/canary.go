@@ -115,7 +115,7 @@ func (c *canaryState) rows(a *app) (rows [][]cell) {
 	switch {
 	case c.locked:
 		return [][]cell{{label, {"not looked at, as the owner key has a passphrase: ass status --check", ""}}}
-	case c.count == nil || *c.count == 0 && len(c.read) == 0:
+	case c.count == nil || *c.count == 0:
 		return nil
 	case len(c.read) == 0:
 		return [][]cell{{label, {pluralOf(*c.count, "secret, which", "secrets, which") + " nobody has read", ""}}}

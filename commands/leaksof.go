@@ -137,21 +137,7 @@ type leak struct {
 
 type leakKey struct{ actor, did string }
 
-func (l *leak) add(actor, did string, at time.Time) {
-	k := leakKey{actor, did}
-	x := l.rows[k]
-	if x == nil {
-		x = &row{first: at, last: at}
-		l.rows[k] = x
-	}
-	x.count++
-	if at.Before(x.first) {
-		x.first = at
-	}
-	if at.After(x.last) {
-		x.last = at
-	}
-}
+func (l *leak) add(actor, did string, at time.Time) { tally(l.rows, leakKey{actor, did}, at) }
 
 func (l *leak) sameAs(path string, version uint64, why string) {
 	key := fmt.Sprint(path, " ", version)
@@ -337,15 +323,9 @@ func (c leaksOf) collect(a *app, s *vault.Session, p tokens.Path) (r *leakedResu
 		l.wrote, l.written = versions[at].Author, versions[at].CreatedAt
 		l.add(l.wrote, didWrite, l.written)
 	}
-	newest, err := v.Receipt()
-	if err != nil {
+	if r.Receipt, r.Archived, err = endsOfLog(v); err != nil {
 		return nil, err
 	}
-	total, err := v.CountLog(nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Receipt, r.Archived = newest.String(), newest.Seq-uint64(total)
 	r.WrittenAt, r.ReplacedAt, r.RemovedAt = stampOrNull(l.written), stampOrNull(l.replaced), stampOrNull(l.removed)
 	actors, err := r.who(s, p, l)
 	if err != nil {
@@ -477,11 +457,14 @@ func (r *leakedResult) steps(actors []ending) {
 		add("", "make sure that the value is worth nothing any more where it was used: the vault has no current value of it")
 	}
 	for _, x := range r.Same {
+		command := "ass leaks of " + x.Path
+		if x.Version != 0 {
+			command += " --version " + uintText(x.Version)
+		}
 		if x.Path == r.Path {
-			add(fmt.Sprintf("ass leaks of %s --version %d", x.Path, x.Version), "see who read the same value as v%d", x.Version)
+			add(command, "see who read the same value as v%d", x.Version)
 		} else {
-			add(strings.TrimSuffix(fmt.Sprintf("ass leaks of %s --version %d", x.Path, x.Version), " --version 0"),
-				"do the same for the same value at another path")
+			add(command, "do the same for the same value at another path")
 		}
 	}
 	for _, x := range actors {

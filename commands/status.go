@@ -31,10 +31,9 @@ func (c statusCmd) Run(a *app) error {
 	}
 	st := status{app: a, setup: h, check: c.Check}
 	if c.Check {
-		err = st.mayCheck()
-	}
-	if err != nil {
-		return err
+		if err := st.mayCheck(); err != nil {
+			return err
+		}
 	}
 	err = st.inspect()
 	if err != nil {
