@@ -27,12 +27,13 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
 		panic(err)
 	}
+	ass := commands.Program{WorkFactor: 10}.Main // many stories set a passphrase
 	testscript.Main(m, map[string]func(){
-		"ass":                         commands.Main,
-		"ass-askpass":                 commands.Main, // links to ass
-		"docker-credential-ass":       commands.Main,
-		"docker-credential-ass-write": commands.Main,
-		"git-credential-ass":          commands.Main,
+		"ass":                         ass,
+		"ass-askpass":                 ass, // links to ass
+		"docker-credential-ass":       ass,
+		"docker-credential-ass-write": ass,
+		"git-credential-ass":          ass,
 		"ass-piped":                   commands.Program{Stderr: struct{ io.Writer }{os.Stderr}}.Main, // a stream of its own
 	})
 }

@@ -98,6 +98,10 @@ type Program struct {
 	// of an unsynced vault takes a fraction of a millisecond.
 	Throwaway bool
 
+	// WorkFactor is scrypt's for a passphrase that is set: 2^WorkFactor rounds. 0 is age's default, which takes about
+	// 0.6 s; a test that sets many passphrases can take a lower one.
+	WorkFactor int
+
 	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones each
 	// time; keys never come from it. What depends on keys is then left out of what ass audit prints. See [vault.Options].
 	IDs func() [16]byte
@@ -140,7 +144,7 @@ func (p Program) Run(args []string) (exit int) {
 	w := newWorld(p.Env, p.Dir)
 	a := &app{world: w, in: p.Stdin, out: newOutput(p.Stdout, p.Stderr, w), now: p.Now,
 		process: p.process, keepGC: !p.process, confined: p.Confined, throwaway: p.Throwaway, errors: p.Errors,
-		ids: p.IDs}
+		ids: p.IDs, workFactor: p.WorkFactor}
 	defer func() {
 		if bug := recover(); bug != nil {
 			exit = a.fail(bugError(bug))
@@ -175,16 +179,17 @@ func (a *app) changed(format string, args ...any) { a.change = sentence(format, 
 type app struct {
 	*world
 	Globals
-	command   string // such as "secrets get", without arguments
-	namespace string // value of --namespace of the secrets group
-	reason    string // value of --reason, for a request
-	in        io.Reader
-	out       *output
-	process   bool // started by Main
-	confined  bool
-	throwaway bool
-	ids       func() [16]byte
-	errors    io.Writer // nil: out.errw
+	command    string // such as "secrets get", without arguments
+	namespace  string // value of --namespace of the secrets group
+	reason     string // value of --reason, for a request
+	in         io.Reader
+	out        *output
+	process    bool // started by Main
+	confined   bool
+	throwaway  bool
+	ids        func() [16]byte
+	workFactor int
+	errors     io.Writer // nil: out.errw
 
 	change   string // see changed
 	waits    int    // requests that wait for this person; see countWaiting

@@ -256,7 +256,7 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	if err := l.roomForPassphrase(""); err != nil {
 		return "", err
 	}
-	return id.Lock(pass, 0)
+	return id.Lock(pass, l.workFactor)
 }
 
 // showKey prints the owner key, and asks whether it was kept. In a pipe,

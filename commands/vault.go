@@ -217,7 +217,7 @@ func (c vaultRekey) withNewKey(a *app) error {
 	}
 	stored := made.id.Text()
 	if p.locked() {
-		if stored, err = made.id.Lock(a.usedPassphrase, 0); err != nil {
+		if stored, err = made.id.Lock(a.usedPassphrase, a.workFactor); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 // What is said of a secret is kept by writes, rewrites, copies and a restore, and decides nothing. A verification,
 // which compares it with the log, finds nothing wrong with it.
 func TestAboutIsKept(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	expires := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 	want := About{Description: "the card terminal", Tags: map[string]string{"team": "pay"}, Metadata: map[string]string{"url": "https://x"},

@@ -436,6 +436,7 @@ func TestDeletionEndsTokens(t *testing.T) {
 }
 
 func TestRevokeToken(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	v.UseClock()
 	v.Set(t, "a/K", "value", vault.SetOptions{})

@@ -142,6 +142,7 @@ func TestAgentSpec(t *testing.T) {
 // If a secret is outside an agent's scopes, every act gives the same answer, whether or
 // not the secret exists. Each refusal is logged.
 func TestOutOfScope(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	v.UseClock()
 	v.Set(t, "production/KEY", "value", vault.SetOptions{})
@@ -282,6 +283,7 @@ func TestAgentSees(t *testing.T) {
 // Acts that only the owner may do are refused to every other credential. If the act would
 // have changed something, the refusal is logged.
 func TestOnlyTheOwner(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	v.UseClock()
 	v.Set(t, "a/K", "value", vault.SetOptions{Tier: tokens.Sensitive})
@@ -353,6 +355,7 @@ func TestOnlyTheOwner(t *testing.T) {
 }
 
 func TestWriteOnly(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	const path = "production/gemini/KEY"
 	_, writer := v.NewAgent(t, "writer", "secrets:write:production/*")

@@ -248,6 +248,7 @@ func TestOthersUpdateNoAgent(t *testing.T) {
 
 // An update holds through whatever becomes of the vault. A backup from before brings no right back.
 func TestUpdatedForGood(t *testing.T) {
+	t.Parallel()
 	for name, then := range map[string]func(v *victim, before string){
 		"nothing":                 func(*victim, string) {},
 		"archived":                func(v *victim, _ string) { v.archive() },
@@ -283,6 +284,7 @@ func TestUpdatedForGood(t *testing.T) {
 // After a restore, an agent has the scopes that it had before, word for word, and all of them, however many there are
 // and whichever of them cover others.
 func TestRestoreKeepsUpdatedScopes(t *testing.T) {
+	t.Parallel()
 	v, id, k := updateVictim(t)
 	before := v.backUp()
 	scopes := []string{"secrets:read:*"}
@@ -304,6 +306,7 @@ func TestRestoreKeepsUpdatedScopes(t *testing.T) {
 
 // A log entry that nobody signed gives an agent no scopes, even where the log tells nothing else of the agent.
 func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
+	t.Parallel()
 	wide := map[string]any{"name": "worker", "serial": 1, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
 	for name, forge := range map[string]func(v *victim, id string, told uint64){
 		"the entry of its making replaced": func(v *victim, id string, told uint64) {
@@ -349,6 +352,7 @@ func TestUncheckedEntriesWidenNoBackup(t *testing.T) {
 // Somebody removed, or broke, the record of an agent. A change that takes nothing away does not make it anew; one
 // that does makes it whole.
 func TestUpdateAgentWithoutItsRecord(t *testing.T) {
+	t.Parallel()
 	for how, value := range map[string][]byte{"gone": nil, "broken": []byte("x")} {
 		t.Run(how, func(t *testing.T) {
 			v, id, k := updateVictim(t)
@@ -398,6 +402,7 @@ func (v *victim) mendWorker() {
 
 // What was announced is what is done, or nothing.
 func TestUpdateAgentRefused(t *testing.T) {
+	t.Parallel()
 	v, id, _ := updateVictim(t)
 	gone, _ := v.agent("gone")
 	v.revoke(gone)
@@ -434,6 +439,7 @@ func TestUpdateAgentRefused(t *testing.T) {
 
 // Namespaces bound the scopes. An agent that may read its namespaces, as it does by default, may read the new ones.
 func TestUpdateNamespaces(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	ns := func(texts ...string) (list []tokens.Namespace) {
 		list = []tokens.Namespace{}
@@ -497,6 +503,7 @@ func TestNarrowedAgentsRequests(t *testing.T) {
 
 // Somebody damages what the agent wrote. Where the agent may go on writing, that is asked about, as of everybody else.
 func TestNarrowedAgentsWorkIsAskedAbout(t *testing.T) {
+	t.Parallel()
 	for scope, asks := range map[string]bool{"secrets:*:a/MINE": true, "secrets:*:a/L": false} {
 		v, id, k := updateVictim(t)
 		v.insider(k, func(s *Session, t *tx) error {
@@ -522,6 +529,7 @@ func TestNarrowedAgentsWorkIsAskedAbout(t *testing.T) {
 
 // What the agent left in the vault cannot keep the rights that it loses.
 func TestNarrowedAgentBlocksNothing(t *testing.T) {
+	t.Parallel()
 	v, id, k := updateVictim(t)
 	v.insider(k, func(s *Session, t *tx) error { // a version that no entry tells of
 		return s.writeVersion(t, v.p("a/K"), 9, t.newVersion(tokens.Standard), []byte("nine"))

@@ -64,6 +64,7 @@ func (c *company) answered(who string, k []byte) (fileKey []byte) {
 // version with the same number, and it is useless to anybody else. (An approval that
 // held a derived key would open them: section 8.)
 func TestAnApprovalOpensOneVersion(t *testing.T) {
+	t.Parallel()
 	const card = "prod/app/CARD"
 	for name, later := range map[string]func(*company, *Session) error{
 		"next version": func(c *company, s *Session) error { c.put(s, card, 0); return nil },
@@ -135,6 +136,7 @@ func opens(c *company, fileKey []byte) (n int) {
 // A request and its decision are valid only for their asker. Here exact attacks: reader
 // has an approval for the card, which exact may not read.
 func TestForgedApprovals(t *testing.T) {
+	t.Parallel()
 	const card = "prod/app/CARD"
 	for name, attack := range map[string]struct {
 		do    func(c *company, s *Session, t *tx, good []byte) error

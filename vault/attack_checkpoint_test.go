@@ -213,6 +213,7 @@ func TestRestoreBelievesNoEntryThatWasNotChecked(t *testing.T) {
 // A revoked agent can replace the vault with an old copy, and extend the log of that copy.
 // If the owner plans to restore a backup over it, the plan names the agent.
 func TestRestoreOverAForkNamesWhoMayComeBack(t *testing.T) {
+	t.Parallel()
 	for name, newer := range map[string]bool{"an agent of the backup": false, "an agent that is newer": true} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
@@ -363,6 +364,7 @@ func TestRestoreOfAnotherBackup(t *testing.T) {
 // A backup can be restored over its vault even if the root, the id or the format of that
 // vault is damaged.
 func TestRestoreOverAHurtBeginning(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{metaRoot, metaVault, metaFormat, keys.WrapPrefix, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)

@@ -156,6 +156,7 @@ func TestForgedEntriesGiveNoRights(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	serial := func(n float64) map[string]any {
 		return map[string]any{"name": "x", "serial": n, "namespaces": []string{}, "scopes": []string{"secrets:*:*"}}
 	}
@@ -236,6 +237,7 @@ func (v *victim) end() (seq uint64) {
 
 // An attacker takes a record out of a backup while it is restored. The restore fails, or has the record.
 func TestRestoreOfWhatIsThinnedMeanwhile(t *testing.T) {
+	t.Parallel()
 	missed := 0
 	for call := 1; ; call++ {
 		v := newVictim(t)
@@ -294,6 +296,7 @@ func TestRestoreOfWhatIsThinnedMeanwhile(t *testing.T) {
 // An attacker puts records from an older copy into a damaged file. If the log says that an
 // agent was revoked, neither a restore nor a salvage brings the agent back.
 func TestOldRecordsInADamagedFile(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"restore", "salvage", "salvage of a log with a hole"} {
 		t.Run(way, func(t *testing.T) {
 			v := newVictim(t)
@@ -444,6 +447,7 @@ func (v *victim) because(event, agent string) (why string) {
 // If a restore does not continue the log of the replaced vault, the new log names the
 // agents that are kept, so that a verification can check what they do.
 func TestRestoreTellsOfAgents(t *testing.T) {
+	t.Parallel()
 	for name, hole := range map[string]bool{"the log goes on": false, "the log has a hole": true} {
 		t.Run(name, func(t *testing.T) {
 			v := newVictim(t)
@@ -494,6 +498,7 @@ func TestHostileFilesEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	if UnderRace {
 		t.Skip("it takes too long, and nothing here runs at once")
 	}

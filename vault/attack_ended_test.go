@@ -97,6 +97,7 @@ func (k keptKeys) write(path, value string) error {
 // After a token has ended, what it writes is found, its requests cannot be approved, and the owner can end it
 // for good.
 func TestAnEndedTokenIsEnded(t *testing.T) {
+	t.Parallel()
 	const db, hr = "prod/app/DB", "prod/app/HR"
 	owners := func(c *company, spec TokenSpec) (got Issued) {
 		c.do(func(s *Session) {
@@ -265,6 +266,7 @@ func TestAnEndedTokenIsEnded(t *testing.T) {
 // The owner compacts the file, or archives the log, when a token has expired by the owner's clock. That removes no
 // grant, so a token whose clock is slow goes on, and what it writes counts.
 func TestCopyingTheFileEndsNoToken(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(c *company, s *Session) error{
 		"compact": func(_ *company, s *Session) error { return s.Compact("") },
 		"archive": func(c *company, s *Session) error {

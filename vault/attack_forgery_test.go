@@ -20,6 +20,7 @@ func TestRightsAreTheOwners(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	// wide writes a record of mallory with wider scopes, in the name of by, signed or not.
 	wide := func(c *company, t *tx, by actor, signed bool) error {
 		var body agentBody
@@ -75,6 +76,7 @@ func TestRightsAreTheOwners(t *testing.T) {
 // the digest and a log entry are valid. Records of every tier are signed, the standard
 // tier too (section 8: records that are signed "above standard only").
 func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
+	t.Parallel()
 	const db = "prod/app/DB"
 	// value writes a value as who, in the name of by, and logs it.
 	value := func(who, by string) func(*company) {
@@ -174,6 +176,7 @@ func TestWhatAGranteeMayNotWriteIsRefused(t *testing.T) {
 // An insider can put junk records into the file. They do not keep the owner from revoking
 // the insider, or from making another agent.
 func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
+	t.Parallel()
 	raw := func(bucket string, k func(*company) []byte) func(*company, *Session, *tx) error {
 		return func(c *company, _ *Session, t *tx) error { return t.put(bucket, k(c), true, map[string]int{"x": 1}) }
 	}
@@ -256,6 +259,7 @@ func TestJunkKeepsNobodyFromRevoking(t *testing.T) {
 // Each credential has its own clock, so that a record dated 2099 does not stop everybody
 // (section 8). If an insider stops another agent with such a date, a verification finds it.
 func TestADateFarAheadIsFound(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	c.insider("mallory", func(_ *Session, t *tx) error {
 		t.now = t.now.AddDate(70, 0, 0)
@@ -275,6 +279,7 @@ func TestForgedEntries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	about := func(id string, more map[string]any) func(*company, *Session, *tx) error {
 		return func(c *company, _ *Session, t *tx) error {
 			if own := c.id[id]; own != "" {
@@ -378,6 +383,7 @@ func TestForgedEntries(t *testing.T) {
 // that its request is pending again. The program enforces these limits while the grantee
 // uses the program. The grantee had the keys anyway.
 func TestAnInsiderLowersNoTier(t *testing.T) {
+	t.Parallel()
 	const crit = "prod/mine/CRIT"
 	put := func(c *company, t *tx, s *Session, version uint64, event string) error {
 		head := secretBody{Seq: t.seq(), ID: uuid.NewString(), Version: version, Tier: tokens.Standard, Type: DefaultType,
@@ -448,6 +454,7 @@ func TestAnInsiderLowersNoTier(t *testing.T) {
 
 // If an insider gives the last entry a huge number, nobody counts up to it, and no number overflows.
 func TestAHugeNumberOfTheLastEntry(t *testing.T) {
+	t.Parallel()
 	for _, huge := range []uint64{1 << 50, maxCounted - 2, maxCounted} {
 		t.Run(fmt.Sprint(huge), func(t *testing.T) {
 			if !inChild(t) {

@@ -82,6 +82,7 @@ func (c *company) imports(names ...string) audit.Event {
 
 // An insider signs two records for one place, lets the log tell of one, and puts the other there later.
 func TestTwoRecordsForOnePlace(t *testing.T) {
+	t.Parallel()
 	const m, swapped = "prod/mine/M", "its content is not what the log says was written"
 	update := audit.Event{Type: audit.SecretUpdated, ResourceType: "secret", ResourceID: m,
 		Metadata: map[string]any{"version": 2, "tier": tokens.Standard}}
@@ -196,6 +197,7 @@ func TestTwoRecordsForOnePlace(t *testing.T) {
 // The owner's MAC decides about the owner's records, for the owner. Whatever somebody does to it, or to the signature that it
 // covers, is damage.
 func TestTheOwnersMAC(t *testing.T) {
+	t.Parallel()
 	const db = "prod/app/DB"
 	for name, x := range map[string]struct {
 		do     func(c *company, s *Session, t *tx, r *record)
@@ -322,6 +324,7 @@ func (c *company) rootKeys() (root *keys.Root) {
 
 // Somebody puts an old record of the owner's back, of the same epoch.
 func TestAnOldRecordOfTheOwnersIsNamed(t *testing.T) {
+	t.Parallel()
 	set := func(c *company, path string, tier tokens.Tier) {
 		c.do(func(s *Session) {
 			if _, _, err := s.Set(c.p(path), []byte("new"), SetOptions{Tier: tier}); err != nil {
@@ -490,6 +493,7 @@ func TestNothingPassesBetweenBranches(t *testing.T) {
 
 // An insider of both branches grafts records of the discarded branch into the one that lives, with new MACs of the epoch.
 func TestGraftsFromABranchAreNamed(t *testing.T) {
+	t.Parallel()
 	version := func(c *company) []byte { return versionKey(c.p("prod/app/DB"), 3) }
 	for name, x := range map[string]struct {
 		bucket string
@@ -597,6 +601,7 @@ func TestAnAgentOfADiscardedBranchReadsNothing(t *testing.T) {
 // Both branches derive the keys of their logs from the same numbers, so an insider of both can put the whole log of one into the
 // other. The entry that begins the epoch tells which epoch it is.
 func TestALogOfAnotherBranchIsNamed(t *testing.T) {
+	t.Parallel()
 	for name, archived := range map[string]bool{"whole": false, "after its beginning was archived": true} {
 		t.Run(name, func(t *testing.T) {
 			gone, c := branches(t)
@@ -751,6 +756,7 @@ func storeRoots(t *tx, list []*stored, ev audit.Event) error {
 // A log that begins in format 1 goes on in format 2, in one vault, in an archive that ends before the change, and in one that
 // covers it.
 func TestALogCrossesIntoFormat2(t *testing.T) {
+	t.Parallel()
 	for name, cut := range map[string]func(crossed, end uint64) uint64{
 		"an archive that ends in format 1":         func(crossed, _ uint64) uint64 { return crossed - 2 },
 		"an archive that ends with the last of 1":  func(crossed, _ uint64) uint64 { return crossed - 1 },
@@ -882,6 +888,7 @@ func (v *victim) archiveUpTo(file string, last uint64) {
 
 // A restore over a damaged vault takes from its records which agents were revoked, even if its log cannot be read.
 func TestARestoreSeesWhomADamagedVaultRevoked(t *testing.T) {
+	t.Parallel()
 	for format := keys.Format1; format <= keys.Format2; format++ {
 		c := newCompanyIn(t, format)
 		c.opts.oldFormat = format

@@ -20,6 +20,7 @@ import (
 
 // Without a key, nobody opens an age file or sees a value.
 func TestTheStolenFileGivesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
 	stranger, err := age.GenerateHybridIdentity()
@@ -48,6 +49,7 @@ func TestTheStolenFileGivesNothing(t *testing.T) {
 // A key opens what its scopes cover, up to its tier, and nothing else. Neither its keyring
 // nor any key that is derived from it opens any other age file in the vault file.
 func TestAKeyOpensWhatItsScopesCover(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	raw, places := c.raw(), c.places()
 	var secret keys.Key // of the epoch, to derive the true keys
@@ -225,6 +227,7 @@ func TestOldKeysOpenNothing(t *testing.T) {
 // Only the owner can publish a recipient. If an insider swaps one, values written below it
 // would go to the insider. A writer who cannot read refuses to seal to it.
 func TestSwappedRecipients(t *testing.T) {
+	t.Parallel()
 	for name, by := range map[string]func(*company, *tx) (signed bool){
 		"signed by an agent":         func(*company, *tx) bool { return true },
 		"signed in the owner's name": func(_ *company, t *tx) bool { t.by.id = audit.Owner; return true },
@@ -295,6 +298,7 @@ func TestAnAlteredGrant(t *testing.T) {
 // A grant opens only for its grantee. A forged grant gives no more than the scopes that
 // the owner signed.
 func TestForgedGrants(t *testing.T) {
+	t.Parallel()
 	index := func(c *company, who string) []byte { i := keys.NewGrantee(c.secret[who]).Index; return i[:] }
 	// own changes mallory's grant, reseals it for the id of one grantee, and puts it at the
 	// index of another.

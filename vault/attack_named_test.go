@@ -16,6 +16,7 @@ import (
 // The log tells which checkpoint is the vault's. Each of these attacks leaves records and entries that agree with what
 // is put in the place of the checkpoint, so that nothing else could show it.
 func TestTheLogNamesTheCheckpoint(t *testing.T) {
+	t.Parallel()
 	again := func(v *victim) { v.restore(v.backUp()) } // changes no value
 	for name, attack := range map[string]struct {
 		do     func(*victim)

@@ -385,6 +385,7 @@ func TestNothingStopsARevocation(t *testing.T) {
 // An insider removes or breaks the record of an agent of whose making the log tells no more, because that part was
 // archived. The agent keeps its rights, and the insider can be revoked all the same.
 func TestAgentsOutliveTheArchiveOfTheirEntries(t *testing.T) {
+	t.Parallel()
 	for _, who := range []string{"reader", "mallory"} {
 		for how, value := range map[string][]byte{"gone": nil, "broken": []byte("x")} {
 			t.Run(who+" is "+how, func(t *testing.T) {

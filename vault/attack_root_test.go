@@ -24,6 +24,7 @@ import (
 func anotherRoot() *keys.Root { return keys.NewRoot(keys.Random()) }
 
 func TestBothSealsOfTheRootAreVerified(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		wrap  bool
 		of    func(v *victim, s *Session, was []byte) []byte // what is put in the place of the seal

@@ -476,6 +476,7 @@ func TestAfterARewrite(t *testing.T) {
 }
 
 func TestTheLogCannotBeChanged(t *testing.T) {
+	t.Parallel()
 	for name, attack := range map[string]struct {
 		do   func(b *bbolt.Bucket)
 		find string
@@ -632,6 +633,7 @@ func TestTheMemoryBelievesNoBytes(t *testing.T) {
 // A rewrite computes the digest anew, so it must not take over what the old one
 // does not vouch for, nor leave behind what it does not know.
 func TestRewriteLaundersNothing(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.do(func(s *Session) {
 		for i := range smallVault / 2 {
@@ -779,6 +781,7 @@ func TestMetaIsBound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	for _, name := range []string{metaFormat, metaVault, metaRoot, keys.WrapPrefix, metaEpoch, metaHead} {
 		t.Run(name, func(t *testing.T) {
 			for _, how := range []string{"removed", "altered", "belongs to another vault"} {
@@ -928,6 +931,7 @@ func TestTheDigestOfALargeVault(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	v := newVictim(t)
 	v.do(func(s *Session) {
 		for i := range smallVault / 2 {

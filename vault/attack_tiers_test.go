@@ -57,6 +57,7 @@ func writtenByBoth(t *testing.T) *company {
 // The owner states the tier of a secret that another wrote last. With what an insider removes, or puts back, singly and in
 // pairs, the owner's next write lowers nothing, and nobody reads more than before.
 func TestStatementsOfTiers(t *testing.T) {
+	t.Parallel()
 	const crit = "prod/mine/CRIT"
 	lower := func(s *Session, t *tx) error { // a head of hers that says that it is a standard secret
 		var h secretBody

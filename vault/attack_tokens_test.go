@@ -50,6 +50,7 @@ func forgeToken(c *company, s *Session, t *tx, claims tokens.Claims, at string) 
 // A token that an agent forges reaches no further than the agent, before and after a
 // rewrite renews the token. The forged record does not keep the owner from revoking.
 func TestForgedTokens(t *testing.T) {
+	t.Parallel()
 	second := func(t *tx) time.Time { return t.now.Truncate(time.Second) }
 	for name, attack := range map[string]struct {
 		scopes string

@@ -11,6 +11,7 @@ import (
 // A machine's note of an earlier verification may hold anything. It may shorten the next
 // verification, but it hides nothing.
 func TestVerifiedNotes(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	var file string
 	v.do(func(s *Session) { file = v.opts.memory().verifiedFile(s.epoch.Vault) })

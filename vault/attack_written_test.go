@@ -188,6 +188,7 @@ func TestAWrongNextKey(t *testing.T) {
 
 // The log says what was written: nobody puts another value under the number of one that was used.
 func TestNoValueIsSwapped(t *testing.T) {
+	t.Parallel()
 	const path, db = "prod/mine/M", "prod/app/DB"
 	swap := func(c *company) {
 		c.insider("mallory", func(s *Session, t *tx) error {

@@ -59,6 +59,7 @@ func (c *company) mark(path string, is *bool) {
 
 // A canary stays one, whoever writes it and whatever becomes of the vault, and a verification finds nothing wrong with it.
 func TestACanaryStaysOne(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	c.mark("prod/app/DB", &yes)
 	at := "prod/app/DB"
@@ -305,6 +306,7 @@ func TestReadsOfACanary(t *testing.T) {
 // Nobody but the owner ends the alarm: not by a write, a deletion or a rollback. Reads of older versions count, and what
 // the owner does with the secret, the vault or the log hides none.
 func TestAnAlarmStays(t *testing.T) {
+	t.Parallel()
 	const path = "prod/mine/M"
 	for name, do := range map[string]func(*company, *Session){
 		"a write":    func(c *company, s *Session) { c.put(s, path, 0) },

@@ -220,6 +220,7 @@ func TestCopies(t *testing.T) {
 		parts := strings.Split(child, "\x1f")
 		copyChild(parts[0], parts[1], parts[2])
 	}
+	t.Parallel()
 	owner, acts := copyWorld(t)
 	outcomes := map[string]int{}
 	for _, name := range []string{"backup", "restore", "restore over damage", "restore where nothing is", "salvage",
@@ -238,13 +239,13 @@ func TestCopies(t *testing.T) {
 			turn := turns[call.Name]
 			turns[call.Name]++
 			names := call.Name == "rename" || call.Name == "link"
-			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%3 == 0 {
+			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%6 == 0 {
 				c.run(diskFault{}, i+1)
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs},
 				{i + 1, syscall.EIO, made}}
 			for j, f := range faults {
-				if *diskAll || names && f.how == made || !names && 2*j == turn%6 || call.Syncs() && f.how == syncs {
+				if *diskAll || names && f.how == made || !names && 4*j == turn%12 || call.Syncs() && f.how == syncs && turn%2 == 0 {
 					c.run(f, 0)
 				}
 			}
@@ -289,6 +290,7 @@ func TestARestoreThatCannotReplace(t *testing.T) {
 
 // If a salvage cannot write or sync its file, there is none.
 func TestASalvageThatCannotWrite(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	whole, err := os.ReadFile(v.path)
 	if err != nil {

@@ -147,6 +147,7 @@ func TestCountsFollow(t *testing.T) {
 // Whatever the file states, an act does the same, and the numbers are those of the records wherever it states nothing that
 // could be true. A verification names what is wrong, and refuses nothing for it. Each new file is right again.
 func TestCountsThatLie(t *testing.T) {
+	t.Parallel()
 	const (
 		honest = `{"secrets":2,"deleted":0,"versions":4,"tokens":0,"agents":0}`
 	)

@@ -98,6 +98,7 @@ func TestARequestOfAnAlteredAskerIsNotHidden(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
+	t.Parallel()
 	v := newVictim(t)
 	var k tokens.AgentKey
 	var agent Agent

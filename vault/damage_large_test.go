@@ -393,7 +393,7 @@ func TestDamageLarge(t *testing.T) {
 	if !all { // all damage that is rare, and some that is on many pages
 		l.random.Shuffle(len(hurts), func(i, j int) { hurts[i], hurts[j] = hurts[j], hurts[i] })
 		slices.SortStableFunc(hurts, func(a, b hurt) int { return b2i(a.page) - b2i(b.page) })
-		hurts = hurts[:min(len(hurts), 120)]
+		hurts = hurts[:min(len(hurts), 60)]
 	}
 	if testing.Verbose() {
 		kinds := map[string]int{}

@@ -171,6 +171,7 @@ func TestAMendedSecretBringsNoDeletedVersionBack(t *testing.T) {
 // An insider puts a junk record in the place of a secret's. Revoking it brings no deleted version back, whether the log
 // tells of the deletion or was archived.
 func TestAMendedSecretKeepsWhatIsDeleted(t *testing.T) {
+	t.Parallel()
 	const db = "prod/app/DB"
 	for name, x := range map[string]struct {
 		do   func(s *Session, c *company) error

@@ -12,6 +12,7 @@ import (
 
 // Whatever page is damaged, a vault with agents does not say that it has none.
 func TestHasAgentsInDamage(t *testing.T) {
+	t.Parallel()
 	const page = 4096
 	v := vaulttest.New(t)
 	for i := range 12 {

@@ -30,6 +30,7 @@ func (v *victim) listed(numbers ...uint64) (found Listed, err error) {
 
 // A few entries are checked as what they are: whose, and at which place, whatever happened to the vault since.
 func TestCheckListed(t *testing.T) {
+	t.Parallel()
 	for format := keys.Format1; format <= newestFormat; format++ {
 		v := newVictimIn(t, Options{oldFormat: format})
 		scopes, err := tokens.ParseScopes("secrets:*:*")

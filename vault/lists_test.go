@@ -35,6 +35,7 @@ func logList(event, of string, note map[string]any, items ...audit.Item) func(*c
 
 // A verification looks at each item of a list.
 func TestChecksOfLists(t *testing.T) {
+	t.Parallel()
 	long := func(n int) (items []audit.Item) {
 		for i := range n {
 			items = append(items, itemsOf(1, fmt.Sprintf("prod/mine/%0110d", i))...)
@@ -107,6 +108,7 @@ func TestListsCountUses(t *testing.T) {
 // An approval for a critical secret serves once, in whatever form the log tells of its uses, and whatever is archived or
 // was verified in between.
 func TestListsSpendApprovals(t *testing.T) {
+	t.Parallel()
 	one := func(_ *Session, t *tx, i audit.Item) error { return t.logRead(i, "") }
 	listed := func(_ *Session, t *tx, i audit.Item) error {
 		return t.append(listEvent(audit.SecretRead, append([]audit.Item{i}, itemsOf(1, "prod/app/DB")...)))
@@ -179,6 +181,7 @@ var listsFlag = flag.Int("lists", 2000, "how many secrets TestManySecrets import
 
 // An import and a read of many secrets are few entries of limited size, which tell of each secret once, in order.
 func TestManySecrets(t *testing.T) {
+	t.Parallel()
 	n := *listsFlag
 	v := newVictim(t)
 	took := func(what string, fn func()) {
@@ -330,6 +333,7 @@ func scopesOf(t *testing.T, texts ...string) tokens.Scopes {
 // An import in parts has, in each part, the number of the entry that tells of it, also if it lowers tiers, raises
 // them in a rewrite, or leaves some items as they are.
 func TestManySecretsAgain(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	ns, err := tokens.ParseNamespace("long/" + strings.Repeat("x", 100) + "/" + strings.Repeat("y", 100))
 	if err != nil {
@@ -376,6 +380,7 @@ func TestManySecretsAgain(t *testing.T) {
 
 // The list of what an act seals anew goes on in further entries, which have the roots of what they tell of.
 func TestManyResealed(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 30, 1300} {
 		c := newCompany(t)
 		ns, err := tokens.ParseNamespace("prod/app/many")
@@ -422,6 +427,7 @@ func TestManyResealed(t *testing.T) {
 
 // So does the list of the versions of one secret whose tier is lowered.
 func TestManyLowered(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.do(func(s *Session) {
 		for range 100 {
@@ -579,6 +585,7 @@ func TestLookFindsImports(t *testing.T) {
 // A list of many secrets, which several cores read, has what each secret has by itself, in order. If one of them is
 // damaged, the list names that one.
 func TestAListOfMany(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	ns, err := tokens.ParseNamespace("many")
 	if err != nil {

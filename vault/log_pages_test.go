@@ -14,6 +14,7 @@ import (
 // A log that is read in pages is the log, and each page begins where the one before ended. It is not gone on with in
 // another log.
 func TestLogInPages(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	for n := range 300 { // more than a leaf of the database
 		v.Set(t, fmt.Sprintf("a/K%d", n%7), "x", vault.SetOptions{})

@@ -48,7 +48,7 @@ func TestModel(t *testing.T) {
 		seed = 1
 	}
 	if steps == 0 {
-		if steps = 2 * modelHistory; underRace {
+		if steps = modelHistory; underRace {
 			steps = 300
 		}
 	}

@@ -76,6 +76,7 @@ func (v *victim) isSound() {
 }
 
 func TestMove(t *testing.T) {
+	t.Parallel()
 	const three = "1:one 2:two 3:three"
 	for name, x := range map[string]struct {
 		do   func(*victim)
@@ -202,6 +203,7 @@ func TestWhatAMoveKeeps(t *testing.T) {
 }
 
 func TestMovesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, x := range map[string]struct {
 		pairs []string
 		o     MoveOptions
@@ -376,6 +378,7 @@ func TestAnApprovalEndsWithAMove(t *testing.T) {
 
 // What somebody with the keys of the epoch puts back is found.
 func TestWhatIsPutBackAfterAMove(t *testing.T) {
+	t.Parallel()
 	type kept struct{ bucket, key string }
 	db := []kept{{bucketSecrets, "prod/mine/M"}, {bucketVersions, string(versionKeyOf("prod/mine/M", 1))}}
 	for name, x := range map[string]struct {
@@ -438,6 +441,7 @@ func TestWhatIsPutBackAfterAMove(t *testing.T) {
 // Secrets of a namespace move in one transaction. What does not fit into one entry goes on in further ones, with both
 // paths of a secret in the same.
 func TestMovesOfManySecrets(t *testing.T) {
+	t.Parallel()
 	const many = 700
 	v := newVictim(t)
 	v.do(func(s *Session) {
@@ -508,6 +512,7 @@ func (v *victim) tierNow(path string) (tier tokens.Tier) {
 
 // A secret with more versions than one entry can list moves as well.
 func TestAMoveOfManyVersions(t *testing.T) {
+	t.Parallel()
 	const many = 150 // a short list has room for less
 	v := newVictim(t)
 	v.do(func(s *Session) {
@@ -538,6 +543,7 @@ func TestAMoveAfterSomethingLapsed(t *testing.T) {
 
 // Deleting several secrets is all or nothing.
 func TestDeleteAll(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	for _, x := range []struct {
 		paths []string
@@ -579,6 +585,7 @@ func TestDeleteAll(t *testing.T) {
 
 // A move signs nothing that a verification would name: what an insider has put in the place of something stays its own.
 func TestAMoveSignsNothingOfAnInsider(t *testing.T) {
+	t.Parallel()
 	const mine, crit, db = "prod/mine/M", "prod/mine/CRIT", "prod/app/DB"
 	for name, x := range map[string]struct {
 		do   func(*company, *Session, *tx) error
@@ -649,6 +656,7 @@ func TestAMoveOfAStatedTier(t *testing.T) {
 
 // An insider that removes or breaks a record does not hide what it gains or loses: it has kept its keys.
 func TestAMoveCountsWhoIsHidden(t *testing.T) {
+	t.Parallel()
 	type do = func(c *company, s *Session, t *tx, k []byte) error
 	var old []byte
 	removed := func(bucket string) do {
@@ -721,6 +729,7 @@ func TestAMoveCountsWhoIsHidden(t *testing.T) {
 // The numbers of all versions follow from that of the current one. If the entry about it is damaged, the log knows
 // another.
 func TestNoMoveBehindADamagedEntry(t *testing.T) {
+	t.Parallel()
 	for _, o := range []MoveOptions{{}, {Copy: true}} {
 		v := newVictim(t)
 		k := audit.Key(v.end()) // of the newest version of a/K
@@ -774,6 +783,7 @@ func TestMovingBackAndForth(t *testing.T) {
 
 // If the entry of a move is damaged, the list that goes on behind it is not held against the versions.
 func TestADamagedMoveWithALongList(t *testing.T) {
+	t.Parallel()
 	const many = 150
 	v := newVictim(t)
 	_, k := v.agent("writer")

@@ -28,6 +28,7 @@ func (v *victim) purge(path string) {
 
 // A number of a version never comes twice, whatever becomes of the secret.
 func TestNumbersNeverComeTwice(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(v *victim) // to a/K, which is at version 3
 		want uint64
@@ -96,6 +97,7 @@ func (v *victim) salvaged() {
 
 // Agents go on behind the last number, too, and an import does with one look.
 func TestOthersGoOnBehindTheLastNumber(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	_, k := v.agent("writer")
 	v.purge("a/K")
@@ -196,6 +198,7 @@ func TestOnlyTheOwnerTellsOfALastNumber(t *testing.T) {
 
 // A restore brings an earlier version back, and the next one gets a number that no version had, whoever writes it.
 func TestNumbersAfterARestore(t *testing.T) {
+	t.Parallel()
 	for _, who := range []string{"owner", "mallory"} {
 		const path = "prod/mine/M"
 		c := newCompany(t)

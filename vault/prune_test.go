@@ -150,6 +150,7 @@ func TestPrunableWhere(t *testing.T) {
 
 // One rewrite prunes all. The rest is as it was, and the log says what went.
 func TestPrune(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.store("a/L", "second")
 	var before, after Report
@@ -194,6 +195,7 @@ func TestPrune(t *testing.T) {
 
 // What is pruned stays gone, and nobody misses it, whatever happens to the vault then. Numbers go on.
 func TestPrunedForGood(t *testing.T) {
+	t.Parallel()
 	for name, then := range map[string]func(v *victim){
 		"nothing":          func(*victim) {},
 		"archived":         (*victim).archive,
@@ -243,6 +245,7 @@ func TestPrunedComesBackWithABackup(t *testing.T) {
 // Versions that were deleted before a value was stored again are pruned like others, and the last version of a
 // deleted secret stays for a restore.
 func TestPruneDeleted(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		keep      int
 		want      []uint64
@@ -378,6 +381,7 @@ func TestOthersPruneNothing(t *testing.T) {
 
 // The absence of what the owner has pruned is accepted, and no other.
 func TestPrunedNothingElse(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(v *victim, k tokens.AgentKey, old []byte)
 		want string

@@ -17,6 +17,7 @@ import (
 // place stays as it is, and nothing lies beside it. The test fails the disk whenever a restore
 // asks for the time.
 func TestRestoreOfWhatBreaksMeanwhile(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("hunter2 ", 400)
 	failed := 0
 	for call := 1; ; call++ {
@@ -73,6 +74,7 @@ func TestRestoreOfWhatBreaksMeanwhile(t *testing.T) {
 
 // If the log that a restore continues breaks meanwhile, the new vault does not get a part of it.
 func TestRestoreOfALogThatBreaksMeanwhile(t *testing.T) {
+	t.Parallel()
 	failed := 0
 	for call := 1; ; call++ {
 		v := vaulttest.New(t)

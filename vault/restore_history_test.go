@@ -131,6 +131,7 @@ func TestRestoreOverAnotherHistoryKeepsItsNumbers(t *testing.T) {
 // backup over it, of which the restored vault knows nothing. Whichever log goes on names the keys
 // that only the other history had, so every signature is by a known signer.
 func TestRestoreOverAnotherHistory(t *testing.T) {
+	t.Parallel()
 	for _, archived := range []bool{false, true} {
 		v := vaulttest.New(t)
 		clock := v.UseClock()

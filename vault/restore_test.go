@@ -132,6 +132,7 @@ func TestBackupHasNoAuditKey(t *testing.T) {
 }
 
 func TestRestore(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	for _, name := range []string{"a/SAME", "a/OLD", "a/DELETED", "a/PURGED", "a/RAISED"} {
 		v.Set(t, name, "before "+name, vault.SetOptions{})
@@ -263,6 +264,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 
 // If the vault is damaged, the readable part of its log still counts in a restore.
 func TestRestoreOverDamage(t *testing.T) {
+	t.Parallel()
 	for _, page := range []int{0, 2, 3, 4, 5, 6, 7, 8, 9, 10} {
 		t.Run(fmt.Sprint(page), func(t *testing.T) {
 			v := vaulttest.New(t)

@@ -254,6 +254,7 @@ func TestRekeyOwner(t *testing.T) {
 }
 
 func TestArchive(t *testing.T) {
+	t.Parallel()
 	v := vaulttest.New(t)
 	clock := v.UseClock()
 	clock.Time = time.Now()

@@ -56,6 +56,7 @@ func keyChain(root keys.Key, p tokens.Path) map[keys.Key]bool {
 // that its read scopes cover, in the tiers that it may read. This holds for the secrets that
 // exist, and for those that come later.
 func TestGrantsAreTheScopes(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -13,6 +13,7 @@ import (
 // A log tells of many tokens that lapse one after the other. Each is looked at when it is issued and when it ends, not
 // whenever another ends.
 func TestManyTokensLapseInTime(t *testing.T) {
+	t.Parallel()
 	st, pub := newStory(nil), base64.StdEncoding.EncodeToString(make([]byte, 32))
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const tokens = 40_000

@@ -219,6 +219,7 @@ func TestUnattested(t *testing.T) {
 
 // Every act that makes a new file of one in format 1 makes it in format 2, and the log accounts for it.
 func TestFormat1BecomesFormat2(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(*testing.T, *company){
 		"archived, and upgraded": func(t *testing.T, c *company) {
 			c.opts.oldFormat = keys.Format1
@@ -303,6 +304,7 @@ func TestFormat1BecomesFormat2(t *testing.T) {
 // An entry of the log is broken, and nobody knows what it told of. A rewrite signs the records that may be of it. No
 // verification blames these afterwards, so the next rewrite goes on, and a narrowing act mends nothing back.
 func TestARewriteBehindABrokenEntry(t *testing.T) {
+	t.Parallel()
 	const path = "prod/app/DB"
 	for name, format := range map[string]int{"an upgrade": keys.Format1, "a rekey": keys.Format2} {
 		for when, early := range map[string]bool{"before it": true, "after it": false} {

@@ -69,6 +69,7 @@ func regrant(s *Session, t *tx, to keys.Grantee, id string, change func(*grant))
 var junk = map[string]int{"x": 1}
 
 func TestChecksOfSecrets(t *testing.T) {
+	t.Parallel()
 	const mine = "prod/mine/M"
 	// set makes mallory the author of the newest value. head then changes its head, and not its entry.
 	set := func(c *company) {
@@ -177,6 +178,7 @@ func TestARewriteVouchesForNoEntry(t *testing.T) {
 }
 
 func TestChecksOfActors(t *testing.T) {
+	t.Parallel()
 	indexOf := func(c *company, who string) []byte { i := keys.NewGrantee(c.secret[who]).Index; return i[:] }
 	// agent changes the record of an agent, in the owner's name.
 	agent := func(who string, change func(*agentBody, *tx)) func(*company, *Session, *tx) error {
@@ -306,6 +308,7 @@ func TestChecksOfActors(t *testing.T) {
 }
 
 func TestChecksOfRequests(t *testing.T) {
+	t.Parallel()
 	const card = "prod/app/CARD"
 	var k []byte
 	ask := func(c *company) { k = c.ask("reader", card) }
@@ -391,6 +394,7 @@ func TestChecksOfTheHead(t *testing.T) {
 
 // An import is one entry about many secrets. Its lists must be of one length.
 func TestChecksOfAnImport(t *testing.T) {
+	t.Parallel()
 	imported := func(versions, tiers int) func(*company, *Session, *tx) error {
 		return func(_ *company, _ *Session, t *tx) error {
 			return t.log(audit.SecretImported, "namespace", "prod/mine", map[string]any{"keys": []string{"X", "Y"},
@@ -408,6 +412,7 @@ func TestChecksOfAnImport(t *testing.T) {
 // If an entry of the log is altered, the verification names the entry. It does not accuse the
 // record that the entry was about.
 func TestNoRecordIsBlamedForItsEntry(t *testing.T) {
+	t.Parallel()
 	c := newCompany(t)
 	k := c.ask("reader", "prod/app/CARD")
 	if err := c.approve(); err != nil {
@@ -444,6 +449,7 @@ func TestNoRecordIsBlamedForItsEntry(t *testing.T) {
 // If entries of the log are damaged or gone, the verification says that, once, and draws no
 // conclusion from what they may have said.
 func TestDamagedEntriesProveNothing(t *testing.T) {
+	t.Parallel()
 	alter := func(v *victim, seq uint64, at func(n int) int) {
 		e := v.take(bucketAudit, audit.Key(seq))
 		e[at(len(e))] ^= 1
