@@ -60,6 +60,8 @@ func (s *Session) act(fn func(*tx) error) error {
 	switch {
 	case errors.As(err, &refused):
 		return s.refused(refused)
+	case errors.As(err, &need) && s.v.opts.NoRequests:
+		return &AboveError{need.subjects[0].action, need.subjects[0].path, need.subjects[0].tier, len(need.subjects) - 1}
 	case errors.As(err, &need):
 		return s.request(need.subjects)
 	}

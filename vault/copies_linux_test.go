@@ -220,7 +220,6 @@ func TestCopies(t *testing.T) {
 		parts := strings.Split(child, "\x1f")
 		copyChild(parts[0], parts[1], parts[2])
 	}
-	t.Parallel()
 	owner, acts := copyWorld(t)
 	outcomes := map[string]int{}
 	for _, name := range []string{"backup", "restore", "restore over damage", "restore where nothing is", "salvage",
@@ -290,7 +289,6 @@ func TestARestoreThatCannotReplace(t *testing.T) {
 
 // If a salvage cannot write or sync its file, there is none.
 func TestASalvageThatCannotWrite(t *testing.T) {
-	t.Parallel()
 	v := newVictim(t)
 	whole, err := os.ReadFile(v.path)
 	if err != nil {

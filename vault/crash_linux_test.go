@@ -81,7 +81,6 @@ func TestCrashInActs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
-	t.Parallel()
 	v := newVictim(t)
 	v.agent("worker")
 	before := v.end()
@@ -147,7 +146,6 @@ func TestCrashInRewrite(t *testing.T) {
 		crashChild(child)
 		return
 	}
-	t.Parallel()
 	v := newVictim(t)
 	raw, err := os.ReadFile(v.path)
 	if err != nil {

@@ -251,7 +251,6 @@ func TestDiskFails(t *testing.T) {
 		parts := strings.Split(child, "\x1f")
 		diskChild(parts[0], parts[1], parts[2])
 	}
-	t.Parallel()
 	v := newVictim(t)
 	whole, err := os.ReadFile(v.path)
 	if err != nil {

@@ -68,6 +68,9 @@ var (
 	// the requests.
 	ErrApproval = fault.ErrApproval
 
+	// ErrAbove says that an act needs the owner's key, and that no request was made. [AboveError] says for what.
+	ErrAbove = fault.ErrAbove
+
 	// ErrRefused says that a human denied the request.
 	ErrRefused = fault.ErrRefused
 

@@ -19,6 +19,10 @@ func LooksLikeIdentity(s string) bool { return keys.LooksLikeIdentity(s) }
 // IsLocked reports whether a stored identity is encrypted with a passphrase.
 func IsLocked(stored string) bool { return keys.IsLocked(stored) }
 
+// KeyText returns the key in the content of a file: what age-keygen writes, without its comments, or what age -p writes,
+// armored. A byte order mark does not matter, and neither does UTF-16.
+func KeyText(content []byte) string { return keys.KeyText(content) }
+
 // PassphraseMemory returns how many bytes of memory [UnlockIdentity] takes for a stored identity,
 // and [Identity.Lock] if stored is "".
 func PassphraseMemory(stored string) int64 { return keys.PassphraseMemory(stored) }

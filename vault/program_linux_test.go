@@ -49,7 +49,6 @@ func TestRekeyKilled(t *testing.T) {
 		vault.TraceMe()
 		os.Exit(commands.Program{}.Run(strings.Split(args, "\x1f")))
 	}
-	t.Parallel()
 	home := t.TempDir()
 	runProgram(t, home, "secrets", "set", "a/K", "hunter2")
 	runProgram(t, home, "agents", "create", "--name", "worker", "--namespace", "a")

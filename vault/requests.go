@@ -130,6 +130,25 @@ func (e *ApprovalError) Error() string {
 
 func (e *ApprovalError) Unwrap() error { return ErrApproval }
 
+// AboveError says that an act needs the owner: it would need a human's approval, and the session makes no requests. It wraps
+// [ErrAbove].
+type AboveError struct {
+	Action string
+	Path   tokens.Path
+	Tier   tokens.Tier
+	More   int // secrets besides that one
+}
+
+func (e *AboveError) Error() string {
+	more := ""
+	if e.More > 0 {
+		more = fmt.Sprintf(" (and %d more)", e.More)
+	}
+	return fmt.Sprintf("to %s %s (%s)%s takes the owner's key", e.Action, e.Path, e.Tier, more)
+}
+
+func (e *AboveError) Unwrap() error { return ErrAbove }
+
 // IDs returns the ids of the requests.
 func (e *ApprovalError) IDs() []string {
 	ids := make([]string, len(e.Requests))

@@ -69,6 +69,10 @@ type Options struct {
 	// Reason is stored with each request that the session makes.
 	Reason string
 
+	// NoRequests is for whoever acts for the owner and has to ask nobody: an act that needs approval makes no request,
+	// and ends with an [AboveError].
+	NoRequests bool
+
 	// Addresses, if set, returns the addresses of this machine. Tokens with
 	// an IP allowlist need it.
 	Addresses func() []netip.Addr

@@ -30,6 +30,7 @@ var (
 	ErrTierFixed       error = &stateError{kind: ErrDenied, text: "the tier is fixed"}
 	ErrLapsed                = errors.New("lapsed")
 	ErrApproval              = errors.New("approval required")
+	ErrAbove                 = errors.New("above")
 	ErrRefused               = errors.New("approval denied")
 	ErrDeniedBefore    error = &stateError{kind: ErrRefused, text: "denied before"}
 	ErrTooManyRequests error = &stateError{kind: ErrConflict, text: "too many requests"}

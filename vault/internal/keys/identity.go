@@ -2,11 +2,13 @@ package keys
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"unicode/utf16"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -168,7 +170,35 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 	if err != nil {
 		return nil, fault.Damaged("stored owner key", "it was altered")
 	}
-	return ParseIdentity(string(text))
+	return ParseIdentity(KeyText(text))
+}
+
+// KeyText returns the key in the content of a file: what age-keygen writes, without its comments, or what age -p writes,
+// armored. A byte order mark does not matter, and neither does UTF-16, which the > of an older PowerShell writes.
+func KeyText(content []byte) string {
+	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(content, []byte("age-encryption.org/v1\n")) {
+		var out bytes.Buffer
+		a := armor.NewWriter(&out)
+		_, err := a.Write(content)
+		if errors.Join(err, a.Close()) == nil { // a buffer takes everything
+			return strings.TrimSpace(out.String())
+		}
+	}
+	if bytes.HasPrefix(content, []byte{0xff, 0xfe}) && len(content)%2 == 0 {
+		units := make([]uint16, 0, len(content)/2)
+		for i := 2; i < len(content); i += 2 {
+			units = append(units, binary.LittleEndian.Uint16(content[i:]))
+		}
+		content = []byte(string(utf16.Decode(units)))
+	}
+	var lines []string
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
 // SealFor encrypts bytes to an identity.

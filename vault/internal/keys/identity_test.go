@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -308,4 +309,71 @@ func TestLockIdentity(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
+}
+
+// What age-keygen, age -p and PowerShell write is read.
+func TestKeyText(t *testing.T) {
+	const key = "AGE-SECRET-KEY-1QQQ"
+	utf16 := "\xff\xfe"
+	for _, r := range "# a comment\r\n" + key + "\r\n" {
+		utf16 += string(byte(r)) + "\x00"
+	}
+	for _, content := range []string{key, key + "\n", "# created: 2026\n# public key: age1x\n" + key + "\n", "\xef\xbb\xbf" + key,
+		"\xef\xbb\xbf#\n\n  " + key + "  \r\n\r\n", utf16} {
+		if got := KeyText([]byte(content)); got != key {
+			t.Errorf("%q has %q", content, got)
+		}
+	}
+	for _, content := range []string{"", "\xff\xfe", "\xff\xfea", "# nothing", "\xef\xbb\xbf"} {
+		if got := KeyText([]byte(content)); strings.Contains(got, key) {
+			t.Errorf("%q has %q", content, got)
+		}
+	}
+
+	// An age file with an identity file in it, armored and binary.
+	id, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := age.NewScryptRecipient("maple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.SetWorkFactor(4)
+	var binary bytes.Buffer
+	w, err := age.Encrypt(&binary, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "\xef\xbb\xbf# created: today\n"+id.Text()+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	armored := KeyText(binary.Bytes())
+	for _, stored := range []string{armored, KeyText([]byte("# the key\n" + armored)), KeyText([]byte("\xef\xbb\xbf" + armored + "\n"))} {
+		if !IsLocked(stored) {
+			t.Fatalf("%.40q is not taken for a key with a passphrase", stored)
+		}
+		if got, err := UnlockIdentity(stored, "maple"); err != nil || got.Text() != id.Text() {
+			t.Errorf("it opens as %v, %v", got, err)
+		}
+		if _, err := UnlockIdentity(stored, "gravel"); !errors.Is(err, fault.ErrPassphrase) {
+			t.Errorf("a wrong passphrase: %v", err)
+		}
+	}
+}
+
+func FuzzKeyText(f *testing.F) {
+	f.Add([]byte("\xef\xbb\xbf# x\nAGE-SECRET-KEY-1"))
+	f.Add([]byte("\xff\xfeA\x00"))
+	f.Add([]byte("age-encryption.org/v1\n-> scrypt"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		text := KeyText(content)
+		if again := KeyText([]byte(text)); again != text && !strings.HasPrefix(text, "age-encryption.org/v1\n") &&
+			!strings.HasPrefix(text, "\xef\xbb\xbf") && !strings.HasPrefix(text, "\xff\xfe") {
+			t.Errorf("%q becomes %q, and then %q", content, text, again)
+		}
+	})
 }
