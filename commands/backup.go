@@ -129,7 +129,7 @@ func (a *app) optionsFor(what string) vault.Options {
 type vaultRestore struct {
 	File       string `arg:"" help:"Backup to restore."`
 	VerifyOnly bool   `help:"Verify the backup, and change nothing."`
-	KeyFile    string `help:"Read the owner key from a file, if no profile has it." placeholder:"FILE"`
+	KeyFile    string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
 	Force      bool   `help:"Skip the confirmation."`
 }
 
@@ -192,7 +192,7 @@ func (c vaultRestore) Run(a *app) error {
 		return err
 	}
 	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
-	if _, err := l.keep(withoutComments(text)); err != nil {
+	if _, err := l.keep(vault.KeyText([]byte(text))); err != nil {
 		return err
 	}
 	a.out.note("stored the owner key in profile %s (%s)", a.Profile, l.configName())
@@ -206,7 +206,7 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 	cred := h.cred
 	switch {
 	case keyFile != "":
-		b, err := readSmall(a.at(keyFile), 64<<10)
+		b, err := a.readKeyText(keyFile)
 		if err != nil {
 			return nil, "", err
 		}
@@ -225,7 +225,7 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 			hint("pass it with --key-file")
 	}
 	if brought != "" {
-		cred = credential{ownerCredential, withoutComments(brought), keyFile}
+		cred = credential{ownerCredential, vault.KeyText([]byte(brought)), keyFile}
 		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
 			return nil, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}
@@ -302,7 +302,7 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 type vaultSalvage struct {
 	Damaged string `arg:"" help:"Damaged vault file; it is only read."`
 	New     string `arg:"" help:"File to write, which must not exist."`
-	KeyFile string `help:"Read the owner key from a file, if no profile has it." placeholder:"FILE"`
+	KeyFile string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
 }
 
 func (vaultSalvage) Help() string {

@@ -39,6 +39,8 @@ type CLI struct {
 	Unlock   unlockCmd    `cmd:"" help:"Use the owner's secrets without the passphrase for a while." group:"auth"`
 	Lock     lockCmd      `cmd:"" help:"End what ass unlock began." group:"auth"`
 
+	Passphrase passphraseCmd `cmd:"" help:"Set, change or remove the passphrase of the owner key." group:"auth"`
+
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
 
 	Env    envGroup  `cmd:"" help:"Read and write .env files." group:"secrets"`
@@ -72,6 +74,8 @@ type Globals struct {
 	APIURL       string        `name:"api-url" help:"Vault to use: file:///path/to/vault.db, or a path." placeholder:"URL"`
 	LockTimeout  time.Duration `help:"How long to wait while another process uses the vault; 0 for not at all." default:"10s"`
 	PassphraseFD *int          `name:"passphrase-fd" help:"Read the owner's passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
+
+	PassphraseFile string `name:"passphrase-file" help:"Read the owner's passphrase from the first line of a file." placeholder:"FILE"`
 }
 
 // Program holds what one run takes from around it: streams, clock, environment and working
@@ -198,10 +202,12 @@ type app struct {
 	variables map[*kong.Flag]string // that can set flags
 	setBy     map[string]string     // the variable that has set a flag; of those that none is typed for
 
-	passphrases *os.File  // of --passphrase-fd; nil until it is used
-	keyboard    *keyboard // nil until the first prompt
-	asked       *askedKey // nil until the owner's key is read
+	descriptors map[int]*os.File // of --passphrase-fd and the like, once they are used
+	keyboard    *keyboard        // nil until the first prompt
+	asked       *askedKey        // nil until the owner's key is read
 
+	readPassphrase string // from --passphrase-fd or --passphrase-file, once it is read
+	unlockHelps    bool   // after ass unlock, this run would ask for no passphrase
 	usedPassphrase string // the one that opened the owner's key
 	keepGC         bool   // leave the garbage collector alone; see manyRecords
 	now            func() time.Time

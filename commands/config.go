@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ass/vault"
 	"ass/vault/disk"
@@ -222,6 +223,47 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 // recoveryMark begins every recovery file. A person who logs in with such a file may
 // have no other copy of the key.
 const recoveryMark = "# The owner key of the ass vault "
+
+// recoveryFiles returns the recovery files of a profile, the newest first.
+func (a *app) recoveryFiles(cfg *config) (files []string) {
+	found, _ := filepath.Glob(filepath.Join(globSafe(filepath.Dir(cfg.path)), "recovery-"+fileSafe(a.profile())+"*.key"))
+	type dated struct {
+		path string
+		at   time.Time
+	}
+	var list []dated
+	for _, path := range found {
+		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+			list = append(list, dated{path, info.ModTime()})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b dated) int { return b.at.Compare(a.at) })
+	for _, x := range list {
+		files = append(files, x.path)
+	}
+	return files
+}
+
+// globSafe makes a path stand for itself in a pattern of [filepath.Glob].
+func globSafe(path string) string {
+	if filepath.Separator == '\\' { // Windows has no escapes in patterns, and no * in names
+		return path
+	}
+	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(path)
+}
+
+// loginAgain is the command that stores a credential again.
+func (a *app) loginAgain(cfg *config) string {
+	files := a.recoveryFiles(cfg)
+	if len(files) == 0 {
+		return "ass login"
+	}
+	short := a.tilde(files[0])
+	if rest, ok := strings.CutPrefix(short, "~/"); !ok || shellWord(rest) != rest { // a shell reads ~ only without quotes
+		short = shellWord(files[0])
+	}
+	return "ass login --key-file " + short
+}
 
 // fileSafe makes a profile's name a part of a file name.
 func fileSafe(s string) string {

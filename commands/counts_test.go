@@ -24,7 +24,7 @@ func TestCountsDecideNothing(t *testing.T) {
 	h, commands := newDamagedHome(t)
 	commands = append(commands, [][]string{
 		{"login"}, {"logout"}, {"profile", "list"}, {"profile", "use", "default"},
-		{"profile", "rename", "default", "other"}, {"profile", "delete", "default"}, {"unlock"}, {"lock"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
+		{"profile", "rename", "default", "other"}, {"profile", "delete", "default"}, {"unlock"}, {"lock"}, {"passphrase", "--new-fd", "0"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
 		{"approvals", "show", h.ask}, {"approvals", "wait", "00000000-0000-8000-8000-000000000000"}, // the clock stands still
 		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"audit", "report", "--agent", "reader"},
 		{"secrets", "mv", "production/K08", "production/K08B", "--force"}, {"secrets", "cp", "production/K09", "production/K09B", "--force"},

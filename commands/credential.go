@@ -26,8 +26,11 @@ type credential struct {
 }
 
 // keyVariables can hold an agent key or a token, or the name of a file with one. The first
-// one that is set wins, as in the hosted CLI. A child of ass run gets none of them.
+// one that is set wins, as in the hosted CLI.
 var keyVariables = []string{"ASS_API_KEY", "ASS_AGENT_KEY", keyFileVariable}
+
+// credentialVariables hold a credential, or say where one is. A program that ass starts gets none of them.
+var credentialVariables = append(slices.Clone(keyVariables), passphraseFileVariable)
 
 // keyFileVariable names a file, so that a key need pass through no environment.
 const keyFileVariable = "ASS_AGENT_KEY_FILE"
@@ -54,9 +57,22 @@ func (a *app) keyFromEnvironment() (key, from string, err error) {
 	return key, from, nil
 }
 
-// readKeyFile reads the file of an agent key. It refuses one that others can read or have
-// written. source is the variable or the flag that names the file.
+// readKeyFile reads the file of an agent key. source is the variable or the flag that names the file.
 func (a *app) readKeyFile(source, name string) (string, error) {
+	b, err := a.readPrivate(source, name)
+	if err != nil {
+		return "", err
+	}
+	key := vault.KeyText(b)
+	if key == "" {
+		return "", errorf(errNotLoggedIn, "%s: %s is empty", source, name)
+	}
+	return key, nil
+}
+
+// readPrivate reads a file with a key or a passphrase. It refuses one that others can read or have written. source is the
+// variable or the flag that names the file.
+func (a *app) readPrivate(source, name string) ([]byte, error) {
 	path, err := filepath.EvalSymlinks(a.at(name)) // orchestrators mount secrets behind links
 	var b []byte
 	var by disk.Access
@@ -65,21 +81,17 @@ func (a *app) readKeyFile(source, name string) (string, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errorf(errNotLoggedIn, "%s names %s, and there is no such file", source, name)
+		return nil, errorf(errNotLoggedIn, "%s names %s, and there is no such file", source, name)
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", source, err)
+		return nil, fmt.Errorf("%s: %w", source, err)
 	case by.Stranger:
-		return "", usagef("%s: %s belongs to another user, so it is not used", source, name).
+		return nil, usagef("%s: %s belongs to another user, so it is not used", source, name).
 			hint("take it over with %s", takeOver)
 	case by.Mode.Perm()&0o077 != 0:
-		return "", usagef("%s: others can read or write %s, so it is not used", source, name).
+		return nil, usagef("%s: others can read or write %s, so it is not used", source, name).
 			hint("mend it with: %s", mend("600", name, by))
 	}
-	key := withoutComments(string(b))
-	if key == "" {
-		return "", errorf(errNotLoggedIn, "%s: %s is empty", source, name)
-	}
-	return key, nil
+	return b, nil
 }
 
 // findCredential returns the key in the environment, else the credential of the
@@ -137,21 +149,6 @@ func credentialKind(text string) (string, error) {
 		"token with ey")
 }
 
-// withoutComments removes the comments from the content of an identity file, as
-// age-keygen writes it, or of a recovery file.
-func withoutComments(text string) string {
-	lines := slices.DeleteFunc(splitLines(text), func(line string) bool { return strings.HasPrefix(line, "#") })
-	return strings.TrimSpace(strings.Join(lines, "\n"))
-}
-
-func splitLines(text string) []string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimSpace(line)
-	}
-	return lines
-}
-
 // openKey is a credential that is ready to open a vault.
 type openKey struct {
 	owner *vault.Identity
@@ -189,7 +186,7 @@ type askedKey struct {
 // before it.
 func (a *app) readNextKey(text string) (*vault.Identity, error) {
 	if vault.IsLocked(text) && a.usedPassphrase != "" {
-		return vault.UnlockIdentity(text, a.usedPassphrase)
+		return a.unlock(text, a.usedPassphrase)
 	}
 	return a.readIdentity(text)
 }
@@ -205,7 +202,7 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := vault.UnlockIdentity(text, pass)
+	id, err := a.unlock(text, pass)
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key").
 			hint("try again")

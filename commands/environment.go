@@ -23,7 +23,7 @@ var settable = []string{
 	"json", "profile", "api-url", "namespace", "type", "dry-run", "output", "name", "description", "scopes", "ttl",
 	"max-uses", "ip-allowlist", "status", "reason", "limit", "tail", "silent",
 	// ours
-	"lock-timeout", "deleted", "wait", "timeout", "no-browser",
+	"lock-timeout", "passphrase-file", "deleted", "wait", "timeout", "no-browser",
 }
 
 // notHere reports whether a settable flag means something else in a command than its
@@ -53,14 +53,14 @@ var flagOnly = []flagOnlyGroup{
 	{"a person confirms with it", []string{"force", "trust"}},
 	{"it is a value, or says how one is made", []string{"value", "generate", "length", "charset", "allow-empty"}},
 	{"it can lower a tier", []string{"tier"}},
-	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd"}},
+	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd", "new-fd", "new-file"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
 		"file-on-disk", "keep-agent-key", "pristine", "if-version", "raw",
 		"allow-run", "allow-command", "expose-values", "unlogged", "owner", "http"}},
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
 		"format", "in", "out", "secret", "host", "username", "client-certificate", "client-key"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
-		"log-file", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
+		"log-file", "remove", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
 		"no-canary", "install"}},
 	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
 		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect",

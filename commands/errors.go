@@ -90,6 +90,7 @@ func kinds() []kindOfError {
 		{vault.ErrLapsed, exitDenied, "UNAUTHORIZED"},
 		{vault.ErrRefused, exitDenied, "APPROVAL_DENIED"},
 		{vault.ErrApproval, exitApproval, "APPROVAL_REQUIRED"},
+		{vault.ErrAbove, exitDenied, "UNAUTHORIZED"},
 		{vault.ErrPassphrase, exitDenied, "UNAUTHORIZED"},
 		{vault.ErrUnknown, exitNotFound, "NOT_FOUND"},
 		{vault.ErrNotFound, exitNotFound, "SECRET_NOT_FOUND"},

@@ -10,16 +10,24 @@ import (
 
 type loginCmd struct {
 	Key     string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
-	KeyFile string `help:"Read the credential from a file." placeholder:"FILE"`
+	KeyFile string `help:"Read the credential from a file, also one that age -p wrote; - reads stdin." placeholder:"FILE"`
 	ShowKey bool   `help:"Print the owner key, also into a pipe or as JSON."`
 }
 
 func (c loginCmd) Help() string {
-	return `Without a vault, makes one: a new owner key is stored in the profile and, on a terminal
-or with --show-key, printed. With an owner key of yours, the new vault belongs to that
-key instead.
+	return `Without a vault, makes one. On a terminal, it
+  1. asks for a passphrase (empty for none), and stores a new owner key in the
+     profile, encrypted with it;
+  2. shows the key, to be kept on paper: without it, nobody can open the vault;
+  3. asks for the last six characters of the key: proof that you have it.
+In a pipe, the passphrase is that of --passphrase-fd or --passphrase-file, if given, and
+the key is printed with --show-key alone. Until the six characters were typed, a logout
+keeps the key in a recovery file. With an owner key of yours, the new vault belongs to
+that key instead.
 
-With a vault, stores a credential for it, after trying that it opens it.`
+With a vault, stores a credential for it, after trying that it opens it: the owner key,
+an agent key or a token. If nothing is given, and the owner key is stored already, it
+does what was left undone: step 3, or a passphrase. ass passphrase changes one.`
 }
 
 func (c loginCmd) Run(a *app) error {
@@ -39,7 +47,7 @@ func (c loginCmd) Run(a *app) error {
 	if strings.HasPrefix(key, recoveryMark) {
 		l.recovered = true
 	}
-	key = withoutComments(key)
+	key = vault.KeyText([]byte(key))
 	if !at.exists() {
 		return l.create(cfg, key)
 	}
@@ -51,14 +59,20 @@ func (c loginCmd) Run(a *app) error {
 	case key == "" && l.old != nil && l.old.Credential == ownerCredential && (l.old.Vault == id || l.old.Vault == ""):
 		return l.finish()
 	case key == "" && !a.interactive():
-		return usagef("a vault already exists at %s", at.path).
-			hint("pass a credential for it with --key or --key-file")
+		way := "pass a credential for it with --key or --key-file"
+		if files := a.recoveryFiles(cfg); len(files) > 0 {
+			way = "log in with the owner key that a logout kept: " + a.loginAgain(cfg)
+		}
+		return usagef("a vault already exists at %s", at.path).hint("%s", way)
 	case key == "":
+		if files := a.recoveryFiles(cfg); len(files) > 0 {
+			a.out.note("a logout kept the owner key in %s; to take that one, press Ctrl-C and run: %s", a.tilde(files[0]), a.loginAgain(cfg))
+		}
 		if key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
 			return err
 		}
 	}
-	return l.store(withoutComments(key))
+	return l.store(vault.KeyText([]byte(key)))
 }
 
 // read returns the given credential, comments included; "" if none was given.
@@ -67,19 +81,27 @@ func (c loginCmd) read(a *app) (string, error) {
 	case c.Key != "" && c.KeyFile != "":
 		return "", usagef("give the credential in one way: --key or --key-file")
 	case c.KeyFile != "":
-		b, err := readSmall(a.at(c.KeyFile), 64<<10)
+		b, err := a.readKeyText(c.KeyFile)
 		return string(b), err
 	case c.Key == "-":
-		if err := a.stdinIsFree(); err != nil {
-			return "", err
-		}
-		b, err := io.ReadAll(io.LimitReader(a.in, 64<<10))
+		b, err := a.readKeyText("-")
 		return string(b), err
 	case c.Key != "" && a.interactive():
 		a.out.warnOf(sayf("the credential is now in the shell's history and was visible to other programs").
 			hint("without --key, ass prompts for it"))
 	}
 	return c.Key, nil
+}
+
+// readKeyText reads a file with a key; "-" is stdin.
+func (a *app) readKeyText(name string) ([]byte, error) {
+	if name != "-" {
+		return readSmall(a.at(name), 64<<10)
+	}
+	if err := a.stdinIsFree(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(a.in, 64<<10))
 }
 
 // login is one run of the command.
@@ -242,10 +264,10 @@ func (l *login) configName() string {
 func (l *login) protect(id *vault.Identity) (string, error) {
 	pass, err := "", error(nil)
 	switch {
-	case l.PassphraseFD != nil:
-		pass, err = l.passphraseFromFD()
+	case l.givesPassphrase():
+		pass, err = l.givenPassphrase()
 	case l.interactive():
-		pass, err = l.newPassphrase()
+		pass, err = l.newPassphrase("Passphrase for the owner key (empty for none): ")
 		if err == nil && pass == "" {
 			l.out.note("no passphrase: every program that runs as you can read every secret, and act as the owner")
 		}
@@ -256,7 +278,7 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	if err := l.roomForPassphrase(""); err != nil {
 		return "", err
 	}
-	return id.Lock(pass, l.workFactor)
+	return l.lock(id, pass)
 }
 
 // showKey prints the owner key, and asks whether it was kept. In a pipe,
@@ -308,7 +330,7 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 func (l *login) finish() error {
 	p, asks := l.old, l.interactive() && !l.JSON
 	cutOff := p.Vault == "" // the run that made the vault died before it noted the id
-	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.PassphraseFD != nil) && !p.locked()
+	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.givesPassphrase()) && !p.locked()
 	var (
 		id  *vault.Identity
 		err error

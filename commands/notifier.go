@@ -24,7 +24,7 @@ var oneStart sync.Mutex
 // begin starts a program in the folder and with the environment of this run, but for the credentials in it.
 func (a *app) begin(cmd *exec.Cmd, more ...string) error {
 	cmd.Env, cmd.Dir = slices.Concat(a.env, more), a.dir
-	for _, name := range keyVariables {
+	for _, name := range credentialVariables {
 		cmd.Env = dropVariable(cmd.Env, name)
 	}
 	oneStart.Lock()

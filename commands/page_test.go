@@ -51,8 +51,8 @@ func TestPages(t *testing.T) {
 		if !strings.HasPrefix(page, "Usage: ass "+command) {
 			t.Errorf("%s --help begins with %.40q", command, page)
 		}
-		if global := "\nGlobal: --json --profile --api-url --lock-timeout --passphrase-fd (ass --help)\n"; !strings.HasSuffix(page, global) ||
-			strings.Count(page, "--passphrase-fd ") != 1+strings.Count(does.Detail, "--passphrase-fd ") {
+		if global := "\nGlobal: --json --profile --api-url --lock-timeout --passphrase-fd\n--passphrase-file (ass --help)\n"; !strings.HasSuffix(page, global) ||
+			strings.Count(page, "--passphrase-file ") != 1+strings.Count(does.Detail, "--passphrase-file ") {
 			t.Errorf("%s --help does not name the global flags once:\n%s", command, page)
 		}
 	}

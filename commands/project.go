@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"ass/tokens"
 	"ass/vault/disk"
@@ -317,4 +318,12 @@ func (w *world) inGitRepository() bool {
 		dir = parent
 	}
 	return false
+}
+
+func splitLines(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return lines
 }

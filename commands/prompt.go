@@ -244,63 +244,15 @@ func (a *app) confirm(force bool, question string) error {
 	if err != nil {
 		return err
 	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
+	if isYes(answer) {
 		return nil
 	}
 	return errorf(errDeclined, "nothing was changed")
 }
 
-// passphrase asks for the passphrase of the stored owner key, or reads it from
-// --passphrase-fd.
-func (a *app) passphrase() (string, error) {
-	if a.PassphraseFD != nil {
-		return a.passphraseFromFD()
-	}
-	if _, helper := a.in.(nobody); helper {
-		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and a helper asks for nothing").
-			hint("unlock the vault first with: ass unlock")
-	}
-	if !a.interactive() {
-		return "", errorf(errNotLoggedIn, "the owner key has a passphrase, and stdin is not a terminal").
-			hint("pass it with --passphrase-fd")
-	}
-	return a.askHidden("Passphrase: ")
-}
-
-// passphraseFromFD reads a line from the descriptor. It refuses an empty one: the
-// program that should give the passphrase has failed, and this must not look like "no
-// passphrase".
-func (a *app) passphraseFromFD() (string, error) {
-	if *a.PassphraseFD < 0 {
-		return "", usagef("--passphrase-fd must not be negative")
-	}
-	line, err := readLine(a.passphraseFile())
-	if err != nil {
-		return "", usagef("--passphrase-fd: the descriptor cannot be read")
-	}
-	if line == "" {
-		return "", usagef("--passphrase-fd: the passphrase is empty")
-	}
-	return line, nil
-}
-
-// passphraseFile returns what --passphrase-fd names. The standard streams stay open; of any
-// other descriptor, this run is the owner from here on.
-func (a *app) passphraseFile() io.Reader {
-	switch fd := *a.PassphraseFD; fd {
-	case 0:
-		return a.in
-	case 1:
-		return os.Stdout
-	case 2:
-		return os.Stderr
-	default:
-		if a.passphrases == nil { // once: the file closes the descriptor when it is collected
-			a.passphrases = os.NewFile(uintptr(fd), "passphrase")
-		}
-		return a.passphrases
-	}
+func isYes(answer string) bool {
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
 }
 
 // quietQuit makes Ctrl-\ end a waiting program as Ctrl-C does, without the stack traces
@@ -315,49 +267,4 @@ func (a *app) quietQuit() {
 		<-quit
 		os.Exit(exitInterrupted)
 	}()
-}
-
-// closePassphrases closes the descriptor of --passphrase-fd, so that no other program
-// can read the rest of it.
-func (a *app) closePassphrases() {
-	if a.PassphraseFD == nil || *a.PassphraseFD <= 2 {
-		return
-	}
-	a.passphraseFile()
-	_ = a.passphrases.Close()
-}
-
-// readLine reads up to a newline or the end. It reads a byte at a time, so that the
-// rest stays there for others.
-func readLine(r io.Reader) (string, error) {
-	var line []byte
-	for b := make([]byte, 1); len(line) <= 64<<10; {
-		n, err := r.Read(b)
-		if n == 1 && b[0] == '\n' || err == io.EOF {
-			return strings.TrimSuffix(string(line), "\r"), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		line = append(line, b[:n]...)
-	}
-	return "", errors.New("too long")
-}
-
-// newPassphrase asks for a passphrase twice. It returns "" if the person wants none.
-func (a *app) newPassphrase() (string, error) {
-	for {
-		first, err := a.askHidden("Passphrase for the owner key (empty for none): ")
-		if err != nil || first == "" {
-			return "", err
-		}
-		second, err := a.askHidden("Repeat it: ")
-		if err != nil {
-			return "", err
-		}
-		if first == second {
-			return first, nil
-		}
-		a.out.note("they do not match; try again")
-	}
 }

@@ -32,7 +32,7 @@ func (c requestCmd) Run(a *app) error {
 		return err
 	}
 	var asked vault.Request
-	err = a.withSession(access{}, func(s *vault.Session) (err error) {
+	err = a.withSession(access{itself: true}, func(s *vault.Session) (err error) {
 		asked, err = s.Ask(p)
 		return err
 	})

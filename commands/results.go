@@ -603,6 +603,13 @@ type (
 		Unlocked   bool        `json:"unlocked"`
 	}
 
+	passphraseResult struct {
+		Profile    string `json:"profile"`
+		Passphrase bool   `json:"passphrase"`
+		Strength   string `json:"strength,omitempty"`
+		Bits       int    `json:"guesses_log2,omitempty"`
+	}
+
 	lockResult struct {
 		Unlocked bool `json:"unlocked"`
 	}

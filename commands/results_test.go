@@ -59,7 +59,7 @@ func TestResults(t *testing.T) {
 	call := func(stdin string, exit int, args ...string) (stderr string) {
 		t.Helper()
 		var out, notes bytes.Buffer
-		p := Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &notes, Env: env, Dir: home, Now: time.Now}
+		p := Program{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &notes, Env: env, Dir: home, Now: time.Now, WorkFactor: 10}
 		if got := p.Run(args); got != exit {
 			t.Fatalf("%q: exit code %d: %s", args, got, notes.String())
 		}
@@ -244,6 +244,8 @@ func TestResults(t *testing.T) {
 		do("unlock", "--profile p --passphrase-fd 0")
 	}
 	do("lock", "")
+	do("passphrase", "--new-fd 0")
+	do("passphrase", "--passphrase-fd 0 --remove --force")
 	putOldVault(t, filepath.Join(home, "old.db"), filepath.Join(home, "old.txt"))
 	do("login", "--profile old --api-url old.db --key-file old.txt")
 	do("vault upgrade", "--profile old")

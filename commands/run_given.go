@@ -49,7 +49,7 @@ func (c runCmd) environment(w *world) []string {
 		})
 	}
 	if !c.KeepAgentKey {
-		for _, name := range keyVariables {
+		for _, name := range credentialVariables {
 			env = dropVariable(env, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"ass/tokens"
 	"ass/vault"
 	"ass/vault/disk"
 )
@@ -110,7 +111,7 @@ func (a *app) ready(h setup) error {
 				"--profile NAME --api-url /path/to/vault.db")
 	case h.cred.kind == "":
 		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s", a.Profile, h.at.path).
-			hint("run: ass login")
+			hint("run: %s", a.loginAgain(h.cfg))
 	}
 	return nil
 }
@@ -120,6 +121,7 @@ type access struct {
 	readOnly bool   // it reads out no secret and changes nothing
 	owner    string // what only the owner can do, such as "revoke agents"; "" if others may, too
 	itself   bool   // use the stored credential, not the token that ass unlock left
+	noAsking bool   // make no request for approval: the owner asks nobody
 	create   bool   // make a vault for a person who has nothing yet
 	asItIs   bool   // do not upgrade a vault of an older format first
 	progress string // name of the long operation; "" for a rewrite
@@ -168,10 +170,12 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 	if how.owner == "" && !how.itself && !a.unlogged {
 		h.cred = a.unlocked(h)
 	}
+	a.unlockHelps = how.owner == "" && !how.itself
 	key, err := a.readKey(h.cred)
 	if err != nil {
 		return err
 	}
+	how.noAsking = h.cred.from == fromUnlock
 	id := ""
 	err = a.inVault(h.at, how, func(v *vault.Vault) error {
 		id = v.ID()
@@ -197,11 +201,27 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		if a.forgetUnlock() { // the token has ended: use the owner's key
 			return a.withSession(how, fn)
 		}
-	case fromUnlock && errors.Is(err, vault.ErrApproval):
-		a.out.noteOf(sayf("this used the token of ass unlock, which needs approval here; the owner does not").
-			hint("run it again after: ass lock"))
+	case fromUnlock && errors.Is(err, vault.ErrAbove):
+		return a.aboveUnlock(how, err, fn)
 	}
 	return err
+}
+
+// aboveUnlock does with the owner's key what the token of ass unlock does not reach.
+func (a *app) aboveUnlock(how access, above error, fn func(*vault.Session) error) error {
+	if !a.canGetPassphrase() {
+		way := "unlock that tier, in a terminal, with: ass unlock --tier sensitive; or pass"
+		if e := new(vault.AboveError); errors.As(above, &e) && (e.Tier == tokens.Critical || e.Action != vault.RequestRead) {
+			way = "pass" // no unlock reaches that
+		}
+		return errorf(vault.ErrPassphrase, "%v, and ass unlock left only a token", above).
+			hint("%s the passphrase with --passphrase-fd or --passphrase-file", way)
+	}
+	if !a.givesPassphrase() {
+		a.out.note("%v", above)
+	}
+	how.itself = true
+	return a.withSession(how, fn)
 }
 
 // takeNextKey makes the key that a rekey stored the key of the profile, if it opens the
@@ -301,7 +321,7 @@ func (a *app) look(fn func(*vault.Vault, *vault.Session) error) error {
 // is older than this machine remembers.
 func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 	o := a.options()
-	o.ReadOnly = how.readOnly
+	o.ReadOnly, o.NoRequests = how.readOnly, how.noAsking
 	step, end := a.out.progress(orElse(how.progress, "re-encrypting"), a.now)
 	o.Progress = func(done, total int) {
 		a.manyRecords()

@@ -30,6 +30,7 @@ func results() map[string][]result {
 		"status":            one(statusResult{}),
 		"unlock":            one(unlockResult{}),
 		"lock":              one(lockResult{}),
+		"passphrase":        one(passphraseResult{}),
 		"secrets list":      {{secretsResult{}, ""}, {namespacesResult{}, "for the namespace '*'"}},
 		"secrets get":       {{valueResult{}, `encoding is "base64" if the value is not UTF-8`}},
 		"secrets set":       one(storedResult{}),

@@ -245,7 +245,7 @@ func (a *app) giveUp(text string) error {
 func (a *app) endForGood(texts []string) error {
 	for _, text := range texts {
 		token, err := tokens.ParseToken(text)
-		if err != nil || a.PassphraseFD == nil {
+		if err != nil || !a.givesPassphrase() {
 			continue
 		}
 		err = a.withSession(access{owner: "end the token for good"}, func(s *vault.Session) error {

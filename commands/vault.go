@@ -217,7 +217,7 @@ func (c vaultRekey) withNewKey(a *app) error {
 	}
 	stored := made.id.Text()
 	if p.locked() {
-		if stored, err = made.id.Lock(a.usedPassphrase, a.workFactor); err != nil {
+		if stored, err = a.lock(made.id, a.usedPassphrase); err != nil {
 			return err
 		}
 	}

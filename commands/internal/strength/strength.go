@@ -1,0 +1,237 @@
+// Package strength estimates how many guesses a passphrase withstands.
+//
+// It is a small relative of zxcvbn (Wheeler, USENIX Security 2016): it cuts a passphrase into the pieces of which people
+// make them, and counts what a guesser who knows that needs for each. It has no dictionary but the few words that are
+// guessed first, so it takes each run of letters for a word of a list of 7,776, as Diceware has it. It errs on the low
+// side: random letters count less than they are worth.
+package strength
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Rate is how many guesses a second one guesser is taken to make: scrypt with 2^18 rounds takes 256 MiB for each, and a
+// graphics card manages some hundreds a second.
+const Rate = 1000
+
+// Bits returns the base-2 logarithm of the number of guesses.
+func Bits(passphrase string) float64 {
+	if n := period(passphrase); n < len(passphrase) {
+		return Bits(passphrase[:n]) + math.Log2(float64(len(passphrase))/float64(n))
+	}
+	bits, before := 0.0, ""
+	seen := map[string]bool{}
+	for rest := passphrase; rest != ""; {
+		piece, cost := next(rest)
+		if seen[strings.ToLower(piece)] || strings.Trim(piece, "-_ .,") == "" && before != "" {
+			cost = min(cost, 1) // a word again, or one more separator
+		}
+		seen[strings.ToLower(piece)] = true
+		bits, before, rest = bits+cost, piece, rest[len(piece):]
+	}
+	return bits
+}
+
+const (
+	bitsOfWord  = 12.9 // one of 7,776
+	bitsOfDigit = 3.33
+	bitsOfSign  = 5.05 // one of 33
+	bitsOfRune  = 8    // of a script other than Latin
+)
+
+// next cuts the first piece off a text, and returns what it costs to guess.
+func next(text string) (piece string, bits float64) {
+	if n := run(text); n >= 3 { // aaaa, 1234, zyx
+		return text[:n], 5 + math.Log2(float64(n))
+	}
+	if n := onKeyboard(text); n >= 4 {
+		return text[:n], 7 + math.Log2(float64(n))
+	}
+	if word := commonWord(text); word != "" {
+		return word, 8 + spelling(word)
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	switch {
+	case isDigit(first):
+		n := span(text, isDigit)
+		if n >= 4 && (strings.HasPrefix(text, "19") || strings.HasPrefix(text, "20")) { // a year
+			return text[:4], 7
+		}
+		return text[:n], bitsOfDigit * float64(n)
+	case first < utf8.RuneSelf && unicode.IsLetter(first):
+		word := text[:span(text, func(r rune) bool { return r < utf8.RuneSelf && unicode.IsLetter(r) })]
+		for i := 1; i < len(word); i++ { // a common word may begin within
+			if commonWord(text[i:]) != "" {
+				word = word[:i]
+				break
+			}
+		}
+		return word, min(bitsOfWord, 4.7*float64(len(word))) + spelling(word)
+	case first < utf8.RuneSelf:
+		return text[:size], bitsOfSign
+	}
+	return text[:size], bitsOfRune
+}
+
+// spelling is what capital letters add. One at the beginning, or nothing but capitals, is tried first.
+func spelling(word string) float64 {
+	upper := 0
+	for _, r := range word {
+		if unicode.IsUpper(r) {
+			upper++
+		}
+	}
+	switch {
+	case upper == 0:
+		return 0
+	case upper == len(word) || upper == 1 && unicode.IsUpper(rune(word[0])):
+		return 1
+	}
+	return min(float64(len(word)), 2+2*float64(upper)) // which ones they are
+}
+
+// period returns the length of the shortest beginning which, repeated, makes up the text: 3 for abcabcab. (It is the length
+// less that of the longest border; Knuth, Morris, Pratt 1977.) A text that does not repeat is its own.
+func period(text string) int {
+	border := make([]int, len(text)+1)
+	for i, n := 1, 0; i < len(text); i++ {
+		for n > 0 && text[i] != text[n] {
+			n = border[n]
+		}
+		if text[i] == text[n] {
+			n++
+		}
+		border[i+1] = n
+	}
+	if n := len(text) - border[len(text)]; 2*n <= len(text) {
+		return n
+	}
+	return len(text)
+}
+
+func isDigit(r rune) bool { return '0' <= r && r <= '9' }
+
+func span(text string, is func(rune) bool) int {
+	for i, r := range text {
+		if !is(r) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// run returns how many bytes at the beginning go on in the same way: aaaa, abcd, 4321.
+func run(text string) int {
+	if len(text) < 2 {
+		return len(text)
+	}
+	step, n := int(text[1])-int(text[0]), 2
+	if step < -1 || step > 1 || text[0] >= utf8.RuneSelf {
+		return 1
+	}
+	for n < len(text) && int(text[n])-int(text[n-1]) == step {
+		n++
+	}
+	return n
+}
+
+var rows = []string{"`1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm",
+	"1qaz2wsx3edc4rfv5tgb6yhn7ujm"}
+
+// onKeyboard returns how many bytes at the beginning lie side by side on a keyboard.
+func onKeyboard(text string) int {
+	lower, longest := strings.ToLower(text), 0
+	for _, row := range rows {
+		for n := longest + 1; n <= len(lower) && (strings.Contains(row, lower[:n]) || strings.Contains(reversed(row), lower[:n])); n++ {
+			longest = n
+		}
+	}
+	return longest
+}
+
+func reversed(s string) string {
+	b := []byte(s)
+	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
+		b[i], b[j] = b[j], b[i]
+	}
+	return string(b)
+}
+
+var plain = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "8", "b", "@", "a", "$", "s", "!", "i")
+
+// commonWord returns the longest beginning of a text that is one of the words which are guessed first, also with digits in
+// the place of letters.
+func commonWord(text string) (word string) {
+	lower := strings.ToLower(text)
+	if len(lower) != len(text) {
+		return ""
+	}
+	for n := 3; n <= min(12, len(lower)); n++ {
+		for _, form := range []string{lower[:n], plain.Replace(lower[:n])} {
+			if strings.Contains(common, " "+form+" ") {
+				word = text[:n]
+			}
+		}
+	}
+	return word
+}
+
+// common are words that people take for passwords, and those of this field.
+const common = " password passwort passphrase passwd pass letmein welcome monkey dragon master sunshine princess shadow football " +
+	"baseball iloveyou love superman batman trustno hunter killer access flower hello secret admin administrator root login " +
+	"guest default test testing user qwerty qwertz azerty asdf zxcvbn abc michael jennifer jordan harley ranger thomas robert " +
+	"daniel george andrew charlie jessica ashley nicole michelle matthew joshua summer winter spring autumn monday friday " +
+	"january february march april june july august september october november december london paris berlin america england " +
+	"germany computer internet samsung google apple microsoft windows linux github docker server database cheese banana " +
+	"orange purple yellow silver golden ginger pepper cookie chocolate coffee butter freedom forever money starwars pokemon " +
+	"matrix phoenix mustang ferrari porsche corvette yankees lakers steelers cowboys eagles jesus christ heaven angel devil " +
+	"ninja samurai maggie buster tigger lovely please whatever nothing correct horse battery staple changeme vault agent store " +
+	"token key keys age owner example foobar foo bar baz the and you mypass mykey "
+
+// Judgement is what a person is told of a passphrase.
+type Judgement struct {
+	Bits float64
+	Word string // "weak", "fair" or "strong"
+}
+
+// Of judges a passphrase. Weak is less than 2^35 guesses, which take one guesser a year; strong is 2^50 and more.
+func Of(passphrase string) Judgement {
+	j := Judgement{Bits: Bits(passphrase), Word: "fair"}
+	switch {
+	case j.Bits < 35:
+		j.Word = "weak"
+	case j.Bits >= 50:
+		j.Word = "strong"
+	}
+	return j
+}
+
+// Weak reports whether a guesser with patience finds the passphrase.
+func (j Judgement) Weak() bool { return j.Word == "weak" }
+
+// String says how many guesses it takes, and how long.
+func (j Judgement) String() string {
+	return fmt.Sprintf("about 2^%.0f guesses, which take %s at %d a second", math.Floor(j.Bits), long(math.Exp2(j.Bits)/Rate), Rate)
+}
+
+// long says a time in its largest unit.
+func long(seconds float64) string {
+	for _, u := range []struct {
+		name    string
+		seconds float64
+	}{{"year", 365 * 86400}, {"month", 30 * 86400}, {"day", 86400}, {"hour", 3600}, {"minute", 60}} {
+		switch n := seconds / u.seconds; {
+		case n >= 1000 && u.name == "year":
+			return "thousands of years"
+		case n >= 2:
+			return fmt.Sprintf("%.0f %ss", math.Floor(n), u.name)
+		case n >= 1:
+			return "a " + u.name
+		}
+	}
+	return "less than a minute"
+}
