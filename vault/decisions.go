@@ -50,7 +50,7 @@ func (t *tx) approvedRequests() (list []Request, err error) {
 		}
 		return nil
 	})
-	sortBy(list, func(q Request) time.Time { return q.CreatedAt })
+	sortRequests(list)
 	return list, err
 }
 

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -251,8 +252,15 @@ func (t *tx) requestsOf(requester string) (list []Request, err error) {
 		}
 		return nil
 	})
-	sortBy(list, func(q Request) time.Time { return q.CreatedAt })
+	sortRequests(list)
 	return list, err
+}
+
+// sortRequests sorts requests, the oldest first, by the log where two have one time.
+func sortRequests(list []Request) {
+	sortList(list, func(a, b Request) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.seq, b.seq))
+	})
 }
 
 // Ask requests that a human stores a secret that is not there. It needs the right to read the

@@ -161,6 +161,41 @@ func TestApproveLast(t *testing.T) {
 	}
 }
 
+// What a human said last counts, though the clock stands still.
+func TestTheLastAnswerCounts(t *testing.T) {
+	t.Parallel()
+	var secrets []Content
+	for i := range 8 {
+		secrets = append(secrets, Secret{Path: fmt.Sprint("prod/S", i), Values: []string{"hunter2"}, Tier: "critical"})
+	}
+	v := New(t, nil, secrets...)
+	worker := v.Agent(t, "worker", "secrets:read:prod/*")
+	for i := range 8 {
+		path := fmt.Sprint("prod/S", i)
+		worker.Run(t, "secrets", "get", path)
+		v.Approve(t)
+		worker.Get(t, path)
+		worker.Run(t, "secrets", "get", path)
+		list, err := v.pending()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%d requests, %v", len(list), err)
+		}
+		v.Run(t, "approvals", "deny", list[0].ID, "--reason", "no", "--force")
+		if r := worker.Run(t, "secrets", "get", path); r.Exit != 5 {
+			t.Errorf("%s was denied, and to read it ends with %d", path, r.Exit)
+		}
+	}
+}
+
+func (a *Actor) pending() (list []vault.Request, err error) {
+	err = a.act(func(s *vault.Session) error {
+		all, err := s.Requests()
+		list = slices.DeleteFunc(all, func(q vault.Request) bool { return q.Status != vault.Pending })
+		return err
+	})
+	return list, err
+}
+
 // failing notes how a test would have failed.
 type failing struct {
 	testing.TB
