@@ -78,6 +78,9 @@ func TestImportDirection(t *testing.T) {
 				if pkg == "ass/commands" && (not == "net" || not == "os/exec") {
 					continue
 				}
+				if pkg == "ass/commands/asstest" && not == "net/http" { // its server is for tests
+					continue
+				}
 				if imported == not || strings.HasSuffix(not, "/") && strings.HasPrefix(imported, not) {
 					t.Errorf("%s imports %s", pkg, imported)
 				}
@@ -95,6 +98,22 @@ func TestNoSDKInAss(t *testing.T) {
 	}
 	if strings.Contains(string(out), "modelcontextprotocol") {
 		t.Error("ass links the SDK of the Model Context Protocol")
+	}
+}
+
+// The server of the hosted API is for tests, and ass has no HTTP in it at all.
+func TestNoServerInAss(t *testing.T) {
+	for _, of := range []string{"ass", "ass/cmd/ass-mcp"} {
+		out, err := exec.Command("go", "list", "-deps", of).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps := strings.Fields(string(out))
+		for _, not := range []string{"ass/commands/asstest", "net/http/httptest", "net/http"} {
+			if slices.Contains(deps, not) && (of == "ass" || not != "net/http") { // the SDK of the protocol has it
+				t.Errorf("%s links %s", of, not)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package asstest
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ type Vault struct {
 // Actor is somebody who acts in a vault: the owner, an agent or a token.
 type Actor struct {
 	Name string // of the owner or an agent; "token" for a token
-	Key  string // what opens the vault for it, as in ASS_AGENT_KEY; "" for the owner
+	Key  string // what opens the vault for it, as in ASS_AGENT_KEY and, for [API], as bearer; "" for the owner
 
 	home home
 	open func(*vault.Vault) (*vault.Session, error)
@@ -217,9 +218,14 @@ func (a *Actor) Run(t testing.TB, args ...string) Result {
 // RunWith is Run with a text on stdin.
 func (a *Actor) RunWith(t testing.TB, stdin string, args ...string) Result {
 	t.Helper()
+	return a.run(stdin, nil, args...)
+}
+
+// run runs ass. errs gets its error as JSON; if it is nil, stderr does.
+func (a *Actor) run(stdin string, errs io.Writer, args ...string) Result {
 	var out, notes bytes.Buffer
 	p := a.home.program(a.ids)
-	p.Stdin, p.Stdout, p.Stderr, p.Env, p.Dir = strings.NewReader(stdin), &out, &notes, a.Env(), a.home.dir
+	p.Stdin, p.Stdout, p.Stderr, p.Env, p.Dir, p.Errors = strings.NewReader(stdin), &out, &notes, a.Env(), a.home.dir, errs
 	exit := p.Run(args)
 	return Result{exit, out.String(), notes.String()}
 }

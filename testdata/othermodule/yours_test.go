@@ -1,6 +1,8 @@
 package yours
 
 import (
+	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
@@ -46,5 +48,31 @@ func TestInGo(t *testing.T) {
 				t.Errorf("%d entries", n)
 			}
 		})
+	}
+}
+
+// A program that speaks to the hosted product gets the vault behind the same API.
+func TestHosted(t *testing.T) {
+	v := asstest.New(t, asstest.Secrets{"prod/API_KEY": "s3cret"},
+		asstest.Agent{Name: "worker", Scopes: []string{"secrets:read:prod/*"}})
+	url := asstest.API(t, v).URL
+	for bearer, want := range map[string]string{v.Agent(t, "worker").Key: "s3cret", v.OwnerKey(): "s3cret", "nobody": ""} {
+		req, err := http.NewRequest("GET", url+"/v1/secrets/prod/API_KEY", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+bearer)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Value string
+			Error struct{ Code string }
+		}
+		if err := json.NewDecoder(res.Body).Decode(&got); err != nil || got.Value != want {
+			t.Errorf("%d, %v, %q", res.StatusCode, err, got.Error.Code)
+		}
+		res.Body.Close()
 	}
 }
