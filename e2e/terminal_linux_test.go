@@ -37,6 +37,14 @@ func startOnTerminal(t *testing.T, home string, args ...string) *terminal {
 // startOnWide starts ass on a terminal of so many columns.
 func startOnWide(t *testing.T, home string, wide uint16, args ...string) *terminal {
 	t.Helper()
+	cmd := exec.Command("ass", args...)
+	cmd.Env = append(withHome(home), "TERM=xterm")
+	return startCmdOnTerminal(t, cmd, wide)
+}
+
+// startCmdOnTerminal starts a program on a terminal of so many columns.
+func startCmdOnTerminal(t *testing.T, cmd *exec.Cmd, wide uint16) *terminal {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skip(err)
@@ -57,9 +65,7 @@ func startOnWide(t *testing.T, home string, wide uint16, args ...string) *termin
 	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: wide}); err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, master: master, slave: slave}
-	term.cmd = exec.Command("ass", args...)
-	term.cmd.Env = append(withHome(home), "TERM=xterm")
+	term := &terminal{t: t, master: master, slave: slave, cmd: cmd}
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave
 	term.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := term.cmd.Start(); err != nil {
