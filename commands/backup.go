@@ -165,7 +165,11 @@ func (c vaultRestore) Run(a *app) error {
 		return backupFault(err, file)
 	}
 	a.showRestoration(file, h.at.path, plan)
-	if err := a.confirm(c.Force, "Replace the vault with this backup?"); err != nil {
+	question := "Replace the vault with this backup?"
+	if !plan.There {
+		question = "Make the vault from this backup?"
+	}
+	if err := a.confirm(c.Force, question); err != nil {
 		return err
 	}
 	done, err := vault.Restore(h.at.path, file, id, plan, o)
@@ -294,7 +298,7 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 	say("WILL BE ACTIVE, though they may have been revoked since the backup", r.Reviving)
 	say("agents that will be lost (newer than the backup and unreadable)", r.Lost)
 	if r.There && !r.KeepsLog {
-		a.out.note("  its log ends here; the replaced file keeps it")
+		a.out.note("  its log is not that of the backup, which goes on; the replaced file keeps it")
 	}
 	a.out.note("all tokens end, and requests for approval must be made again")
 }

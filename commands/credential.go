@@ -205,7 +205,7 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 	id, err := a.unlock(text, pass)
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key").
-			hint("try again")
+			hint("try again; if it is lost, log in anew with the owner key: ass logout, then ass login")
 	}
 	a.usedPassphrase = pass
 	return id, err

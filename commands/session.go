@@ -343,7 +343,11 @@ func (a *app) openVault(at place, how access) (*vault.Vault, error) {
 		a.out.warnOf(sayf("%v, so an older copy of the vault would go unnoticed", err).
 			hint("compare the newest entry with what you know: ass audit --limit 1"))
 	}
-	if back := v.Rollback(); back != nil {
+	switch back := v.Rollback(); {
+	case back == nil:
+	case a.unlogged: // a backup is older, and cannot be accepted
+		a.out.warn("%s", back)
+	default:
 		a.out.warn("%s", rollbackWithWayOut(back))
 	}
 	return v, nil

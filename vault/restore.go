@@ -169,7 +169,8 @@ func (r *restore) read() error {
 	}
 	switch {
 	case disk.Same(r.backup, r.path):
-		return fault.New(ErrConflict, "%s is the vault itself, not a backup", r.backup)
+		return fault.New(ErrConflict, "%s is the vault itself", r.backup).
+			Hint("if somebody copied a backup to its place, move it elsewhere, and restore it from there")
 	case disk.Same(r.backup, r.path+newSuffix):
 		return fault.New(ErrConflict, "%s has a name that ass uses for temporary files, which it removes", r.backup).
 			Hint("rename it first")
