@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,6 +142,67 @@ func TestWorkflowsRunWhatIsThere(t *testing.T) {
 	for file, least := range map[string]int{".ci/run": 2, ".ci/Dockerfile": 1, ".ci/release": 1, "CHANGELOG.md": 1} {
 		if runs[file] < least {
 			t.Errorf("the workflows run %s %d times", file, runs[file])
+		}
+	}
+}
+
+// The forms for issues are of the shape that GitHub reads, and each says that no secret belongs there.
+func TestIssueForms(t *testing.T) {
+	files, err := filepath.Glob(fromRoot(".github/ISSUE_TEMPLATE/*.yml"))
+	if err != nil || len(files) != 3 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) == "config.yml" {
+			var config struct {
+				Blank *bool `yaml:"blank_issues_enabled"`
+			}
+			if err := yaml.Unmarshal(b, &config); err != nil || config.Blank == nil || *config.Blank {
+				t.Errorf("%s lets in issues without a form: %v", file, err)
+			}
+			continue
+		}
+		var form struct {
+			Name, Description string
+			Labels            []string
+			Body              []struct {
+				Type, ID   string
+				Attributes struct {
+					Label, Value, Description, Placeholder, Render string
+					Options                                        []struct {
+						Label    string
+						Required bool
+					}
+				}
+				Validations struct{ Required bool }
+			}
+		}
+		decoder := yaml.NewDecoder(bytes.NewReader(b))
+		decoder.KnownFields(true)
+		if err := decoder.Decode(&form); err != nil || form.Name == "" || form.Description == "" || len(form.Labels) != 1 {
+			t.Errorf("%s: %v: %+v", file, err, form)
+		}
+		ids := map[string]bool{"": true}
+		confirmed := false
+		for _, part := range form.Body {
+			switch {
+			case part.Type == "markdown" && part.Attributes.Value != "":
+				continue
+			case ids[part.ID] || part.Attributes.Label == "":
+				t.Errorf("%s has a part with the id %q and the label %q", file, part.ID, part.Attributes.Label)
+			case part.Type == "checkboxes":
+				confirmed = len(part.Attributes.Options) == 1 && part.Attributes.Options[0].Required
+			case part.Type != "textarea" && part.Type != "input":
+				t.Errorf("%s has a part of type %q", file, part.Type)
+			}
+			ids[part.ID] = true
+		}
+		if !confirmed || !strings.Contains(string(b), "Never paste a secret") || !ids["version"] {
+			t.Errorf("%s does not ask for ass version, or does not say that it must have no secret", file)
 		}
 	}
 }
