@@ -56,6 +56,10 @@ func (c mcpServe) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if a.interactive() {
+		a.out.noteOf(sayf("this is for an MCP client, which writes to stdin; Ctrl-C ends it").
+			hint("see what a client needs with: ass mcp config --help"))
+	}
 	env := a.env
 	for _, v := range []struct{ name, value string }{{"ASS_PROFILE", a.Profile}, {"ASS_API_URL", a.APIURL},
 		{"ASS_LOCK_TIMEOUT", a.LockTimeout.String()}} {
@@ -90,6 +94,6 @@ func (a *app) findServer() (string, error) {
 		return "", errorf(errNotProgram, "%s is on PATH, but it is not executable", name)
 	}
 	return "", errorf(errNoProgram, "the server %s is neither beside ass nor on PATH", name).
-		hint("build it from the source of ass with: go build -o %s ./cmd/ass-mcp", shellWord(filepath.Join(orElse(dir,
+		hint("take it from the release of ass, or build it from the source with: go build -o %s ./cmd/ass-mcp", shellWord(filepath.Join(orElse(dir,
 			"."), name)))
 }
