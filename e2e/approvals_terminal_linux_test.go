@@ -61,7 +61,10 @@ func TestDecideOneByOne(t *testing.T) {
 	term.typeIn("l\r")
 	term.await("ass: 4 of 4: request ")
 	term.typeIn("q\r")
-	if code := term.exitCode(); code != 0 {
+	code := term.exitCode()
+	term.slave.Close() // the last one: the screen ends
+	<-term.done
+	if code != 0 {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}
 	if n := strings.Count(term.text(), question); n != 6 {
