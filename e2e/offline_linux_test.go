@@ -109,7 +109,8 @@ func (p *carrier) run(command, want string) string {
 		case <-ended:
 			term.slave.Close()
 			<-term.done
-			screen := tidy(strings.ReplaceAll(term.text(), "\r\n", "\n"))
+			screen := strings.ReplaceAll(term.text(), "\r\n", "\n")
+			screen = tidy(regexp.MustCompile(`[^\n]*\x1b\[K`).ReplaceAllString(screen, "")) // what was erased
 			if key := regexp.MustCompile(`AGE-SECRET-KEY-\S+`).FindString(screen); key != "" {
 				p.key = key
 			}
