@@ -3,12 +3,15 @@ package e2e
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"ass/e2e/world"
 )
 
 // workflow is what these tests look at in a file of .github/workflows.
@@ -203,6 +206,41 @@ func TestIssueForms(t *testing.T) {
 		}
 		if !confirmed || !strings.Contains(string(b), "Never paste a secret") || !ids["version"] {
 			t.Errorf("%s does not ask for ass version, or does not say that it must have no secret", file)
+		}
+	}
+}
+
+// The last step of a release takes its notes from the changelog, and fails if there are none.
+func TestReleaseNotes(t *testing.T) {
+	if program := world.Missing("bash", "awk"); program != "" {
+		t.Skipf("there is no %s", program)
+	}
+	parsed, _ := workflows(t)
+	steps := parsed["release.yml"].Jobs["release"].Steps
+	script := steps[len(steps)-1].Run
+	bin := t.TempDir()
+	const gh = "#!/bin/sh\necho \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "gh"), []byte(gh), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ tag, says, notes string }{
+		{"v0.6.0", "release create v0.6.0 --verify-tag --title ass 0.6.0 ", "**A person hears of requests.**"},
+		{"v9.0.0-rc.1", " --prerelease ", "### Added"},
+		{"v9.0.0", "CHANGELOG.md has no section for 9.0.0", ""},
+		{"v0.6", "CHANGELOG.md has no section for 0.6", ""},
+	} {
+		temp := t.TempDir()
+		cmd := exec.Command("bash", "-e", "-c", script)
+		cmd.Dir = fromRoot(".")
+		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "GITHUB_REF_NAME="+c.tag,
+			"RUNNER_TEMP="+temp)
+		out, err := cmd.CombinedOutput()
+		if !strings.Contains(string(out), c.says) || (err == nil) != (c.notes != "") {
+			t.Errorf("%s: %v\n%s", c.tag, err, out)
+		}
+		notes, _ := os.ReadFile(filepath.Join(temp, "notes.md"))
+		if !strings.Contains(string(notes), c.notes) || strings.Contains(string(notes), "\n## ") {
+			t.Errorf("the notes of %s are:\n%s", c.tag, notes)
 		}
 	}
 }
