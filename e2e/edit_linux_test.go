@@ -46,31 +46,31 @@ func TestEditorGetsTheFirstKey(t *testing.T) {
 	term := startOnTerminal(t, home, "login")
 	term.await("Passphrase for the owner key")
 	time.Sleep(50 * time.Millisecond)
-	term.typeIn("correct horse\r")
+	term.typeIn("maple tundra gravel oboe\r")
 	term.await("Repeat it: ")
 	time.Sleep(50 * time.Millisecond)
-	term.typeIn("correct horse\r")
+	term.typeIn("maple tundra gravel oboe\r")
 	term.await("Type its last six characters")
 	term.typeIn("\r")
 	if term.exitCode() != 0 {
 		t.Fatal(term.text())
 	}
-	if out, err := assAt(t, home, "correct horse\n", "secrets", "set", "a/EDITED_HERE", "hunter2", "--passphrase-fd", "0"); err != nil {
+	if out, err := assAt(t, home, "maple tundra gravel oboe\n", "secrets", "set", "a/EDITED_HERE", "hunter2", "--passphrase-fd", "0"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	term = startOnTerminal(t, home, "secrets", "edit", "a/EDITED_HERE")
 	term.await("Passphrase: ")
 	time.Sleep(50 * time.Millisecond)
-	term.typeIn("correct horse\r")
+	term.typeIn("maple tundra gravel oboe\r")
 	term.await("READY")
 	term.typeIn("xyz\r")
 	term.await("Passphrase: ") // of the write
 	time.Sleep(50 * time.Millisecond)
-	term.typeIn("correct horse\r")
+	term.typeIn("maple tundra gravel oboe\r")
 	if code := term.exitCode(); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, term.text())
 	}
-	if out, _ := assAt(t, home, "correct horse\n", "secrets", "get", "a/EDITED_HERE", "--passphrase-fd", "0"); string(out) != "xyz" {
+	if out, _ := assAt(t, home, "maple tundra gravel oboe\n", "secrets", "get", "a/EDITED_HERE", "--passphrase-fd", "0"); string(out) != "xyz" {
 		t.Errorf("the editor got %q", out)
 	}
 	if files := left(); len(files) > 0 {
