@@ -207,6 +207,8 @@ type app struct {
 	asked       *askedKey        // nil until the owner's key is read
 
 	readPassphrase string // from --passphrase-fd or --passphrase-file, once it is read
+	keyringEntry   string // that may give the passphrase in this run; "" for none
+	keyringGave    bool   // the passphrase came from there
 	unlockHelps    bool   // after ass unlock, this run would ask for no passphrase
 	usedPassphrase string // the one that opened the owner's key
 	keepGC         bool   // leave the garbage collector alone; see manyRecords

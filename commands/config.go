@@ -37,6 +37,7 @@ type profile struct {
 	Kept       bool   `json:"kept,omitempty"`     // the owner has the key elsewhere, too
 	Vault      string `json:"vault,omitempty"`    // id of the vault that it opens
 	APIURL     string `json:"api_url,omitempty"`  // where that vault is, if not in the default place
+	Keyring    string `json:"keyring,omitempty"`  // the entry of the desktop's keyring that has the passphrase
 }
 
 // Kinds of credentials.

@@ -47,6 +47,8 @@ func (p *plainJSON) profile(to *profile) bool {
 			to.Vault, ok = p.text()
 		case "api_url":
 			to.APIURL, ok = p.text()
+		case "keyring":
+			to.Keyring, ok = p.text()
 		}
 		return ok
 	})

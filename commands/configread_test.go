@@ -25,7 +25,7 @@ func readBoth(t *testing.T, text string) (plain bool) {
 
 // What save writes is read without encoding/json, unless it has escapes.
 func TestReadPlain(t *testing.T) {
-	full := profile{"owner", "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-2", true, strings.Repeat("0a", 16), "/srv/vault.db"}
+	full := profile{"owner", "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-2", true, strings.Repeat("0a", 16), "/srv/vault.db", "owner key 1"}
 	for _, profiles := range []map[string]*profile{
 		{"default": &full}, {"default": {Credential: "agent", Key: "ass_x"}, "ci": &full, "": {}},
 	} {

@@ -203,6 +203,12 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 		return nil, err
 	}
 	id, err := a.unlock(text, pass)
+	if errors.Is(err, vault.ErrPassphrase) && a.keyringGave {
+		a.keyringEntry, a.keyringGave = "", false
+		a.out.warnOf(sayf("the passphrase in the keyring does not open the owner key").
+			hint("store the right one with: ass passphrase --keyring"))
+		return a.readIdentity(text)
+	}
 	if errors.Is(err, vault.ErrPassphrase) {
 		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key").
 			hint("try again; if it is lost, log in anew with the owner key: ass logout, then ass login")

@@ -60,7 +60,7 @@ var flagOnly = []flagOnlyGroup{
 	{"it says what is handed over, and in which form", []string{"env", "env-file", "file", "stdin", "keys", "exclude", "prefix",
 		"format", "in", "out", "secret", "host", "username", "client-certificate", "client-key"}},
 	{"it changes what is kept, or removes it", []string{"on-conflict", "on-duplicate", "expand", "all", "new-key",
-		"log-file", "remove", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
+		"log-file", "remove", "keyring", "no-keyring", "before", "to", "to-stdout", "verify-only", "write", "keep", "past-ahead", "map", "latest", "recursive", "canary",
 		"no-canary", "install"}},
 	{"it says what one command is about", []string{"version", "tag", "meta", "expires", "rotate-every", "within",
 		"older-than", "expiring", "written-by", "sort", "regexp", "from", "reveal", "agent", "token", "action", "since", "until", "archive", "expect",

@@ -18,7 +18,7 @@ kept it, it is moved to a recovery file, whose name is printed; --force destroys
 
 func (c logoutCmd) Run(a *app) error {
 	names, recovered := []string{a.profile()}, []string{}
-	path := ""
+	path, gone := "", []*profile(nil)
 	err := a.updateConfig(func(cfg *config) error {
 		path = cfg.path
 		if c.All {
@@ -38,6 +38,7 @@ func (c logoutCmd) Run(a *app) error {
 				}
 				recovered = append(recovered, file)
 			}
+			gone = append(gone, p)
 			delete(cfg.Profiles, name)
 			if cfg.InUse == name {
 				cfg.InUse = ""
@@ -47,6 +48,9 @@ func (c logoutCmd) Run(a *app) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, p := range gone {
+		a.forgetKeyring(p)
 	}
 	done := "logged out"
 	if len(recovered) > 0 {

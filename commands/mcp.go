@@ -1,13 +1,6 @@
 package commands
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-
 	"ass/commands/internal/process"
 )
 
@@ -52,7 +45,7 @@ client starts it: ass mcp config claude --key-file FILE`
 const mcpProgram = "ass-mcp"
 
 func (c mcpServe) Run(a *app) error {
-	program, err := a.findServer()
+	program, err := a.companion("the server", mcpProgram)
 	if err != nil {
 		return err
 	}
@@ -71,29 +64,4 @@ func (c mcpServe) Run(a *app) error {
 		Stdin: a.in, Stdout: a.out.w, Stderr: a.out.errw, Main: a.process, Started: func() {}, Ended: func() {},
 		Warn: func(text string) { a.out.warn("%s", text) }}
 	return a.runChild(&p, true, func() error { return nil })
-}
-
-// findServer finds the server beside this program, or else on PATH.
-func (a *app) findServer() (string, error) {
-	name := mcpProgram
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	dir := ""
-	if self, err := os.Executable(); err == nil {
-		dir = filepath.Dir(self)
-		if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return program, nil
-		}
-	}
-	program, err := a.lookPath(name)
-	switch {
-	case err == nil:
-		return program, nil
-	case errors.Is(err, fs.ErrPermission):
-		return "", errorf(errNotProgram, "%s is on PATH, but it is not executable", name)
-	}
-	return "", errorf(errNoProgram, "the server %s is neither beside ass nor on PATH", name).
-		hint("take it from the release of ass, or build it from the source with: go build -o %s ./cmd/ass-mcp", shellWord(filepath.Join(orElse(dir,
-			"."), name)))
 }

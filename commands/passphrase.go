@@ -28,6 +28,9 @@ func (a *app) passphrase() (string, error) {
 	if a.givesPassphrase() {
 		return a.givenPassphrase()
 	}
+	if pass := a.fromKeyring(); pass != "" {
+		return pass, nil
+	}
 	_, helper := a.in.(nobody)
 	switch {
 	case helper:
@@ -255,10 +258,12 @@ func (a *app) scrypt(what string) (end func(bool)) {
 }
 
 type passphraseCmd struct {
-	Remove  bool   `help:"Store the owner key without a passphrase."`
-	NewFD   *int   `name:"new-fd" help:"Read the new passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
-	NewFile string `name:"new-file" help:"Read the new passphrase from the first line of a file." placeholder:"FILE"`
-	Force   bool   `help:"With --remove, do not ask."`
+	Remove    bool   `help:"Store the owner key without a passphrase."`
+	NewFD     *int   `name:"new-fd" help:"Read the new passphrase from this file descriptor, up to the end of its first line." placeholder:"FD"`
+	NewFile   string `name:"new-file" help:"Read the new passphrase from the first line of a file." placeholder:"FILE"`
+	Keyring   bool   `help:"Keep the passphrase in the keyring of the desktop, too, for reading and writing secrets."`
+	NoKeyring bool   `help:"Remove the passphrase from the keyring."`
+	Force     bool   `help:"With --remove, do not ask."`
 }
 
 func (passphraseCmd) Help() string {
@@ -266,10 +271,17 @@ func (passphraseCmd) Help() string {
 same, and so does the vault: only the copy in this profile is encrypted anew, with age's
 scrypt. Copies elsewhere (paper, recovery files, other machines) stay as they are.
 
-On a terminal, the passphrase is asked for, and ass says how many guesses it withstands.`
+On a terminal, the passphrase is asked for, and ass says how many guesses it withstands.
+
+With --keyring, the keyring of the desktop gives the passphrase when secrets are read or
+written, and to ass unlock: every program that runs as you can then read all secrets
+while you are logged in. For what only the owner can do, it is asked for all the same.`
 }
 
 func (c passphraseCmd) Run(a *app) error {
+	if c.Keyring && (c.NoKeyring || c.Remove) || c.NoKeyring && (c.Remove || c.NewFD != nil || c.NewFile != "") {
+		return usagef("give one of --keyring, --no-keyring and --remove")
+	}
 	if c.Remove && (c.NewFD != nil || c.NewFile != "") || c.NewFD != nil && c.NewFile != "" {
 		return usagef("give one of --remove, --new-fd and --new-file")
 	}
@@ -291,6 +303,9 @@ func (c passphraseCmd) Run(a *app) error {
 	case c.Remove && !p.locked():
 		return usagef("the owner key of profile %s has no passphrase, so there is none to remove", a.Profile)
 	}
+	if c.NoKeyring {
+		return c.leaveKeyring(a, p)
+	}
 	if c.Remove {
 		if err := a.confirm(c.Force, "Store the owner key without a passphrase, so that every program that runs as you can read "+
 			"all secrets?"); err != nil {
@@ -308,8 +323,18 @@ func (c passphraseCmd) Run(a *app) error {
 		}
 	}
 	pass, err := "", error(nil)
-	if !c.Remove {
+	switch {
+	case c.Remove:
+	case c.Keyring && had && c.NewFD == nil && c.NewFile == "":
+		return c.takeKeyring(a, p)
+	default:
 		if pass, err = c.new(a); err != nil {
+			return err
+		}
+	}
+	entry, was := "", *p
+	if !c.Remove && (c.Keyring || p.Keyring != "") {
+		if entry, err = a.storeInKeyring(p, pass); err != nil {
 			return err
 		}
 	}
@@ -330,11 +355,14 @@ func (c passphraseCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey = stored, storedNext }); err != nil {
+	if err := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Keyring = stored, storedNext, entry }); err != nil {
 		return err
 	}
 	a.changed("the owner key is stored anew in %s", a.tilde(cfg.path))
-	result := passphraseResult{Profile: a.Profile, Passphrase: !c.Remove}
+	if c.Remove {
+		a.forgetKeyring(&was)
+	}
+	result := passphraseResult{Profile: a.Profile, Passphrase: !c.Remove, Keyring: entry != ""}
 	if !c.Remove {
 		j := strength.Of(pass)
 		result.Strength, result.Bits = j.Word, int(j.Bits)
@@ -353,6 +381,36 @@ func (c passphraseCmd) Run(a *app) error {
 		c.sayMore(a, cfg, pass)
 	}
 	return err
+}
+
+// takeKeyring puts the passphrase that the owner key has into the keyring.
+func (c passphraseCmd) takeKeyring(a *app, p *profile) error {
+	entry, err := a.storeInKeyring(p, a.usedPassphrase)
+	if err != nil {
+		return err
+	}
+	if err := a.updateProfile(p, func(p *profile) { p.Keyring = entry }); err != nil {
+		return err
+	}
+	a.changed("the passphrase is in the keyring")
+	return a.answer(passphraseResult{Profile: a.Profile, Passphrase: true, Keyring: true}, func() {
+		a.out.done("The passphrase of profile %s is in the keyring", a.Profile)
+	})
+}
+
+// leaveKeyring takes the passphrase out of the keyring.
+func (c passphraseCmd) leaveKeyring(a *app, p *profile) error {
+	was := *p
+	if was.Keyring != "" {
+		if err := a.updateProfile(p, func(p *profile) { p.Keyring = "" }); err != nil {
+			return err
+		}
+		a.changed("the keyring is not asked any more")
+		a.forgetKeyring(&was)
+	}
+	return a.answer(passphraseResult{Profile: a.Profile, Passphrase: p.locked()}, func() {
+		a.out.done("The keyring has no passphrase of profile %s", a.Profile)
+	})
 }
 
 // sayMore says how strong the passphrase is, and what it does not reach.

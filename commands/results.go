@@ -606,6 +606,7 @@ type (
 	passphraseResult struct {
 		Profile    string `json:"profile"`
 		Passphrase bool   `json:"passphrase"`
+		Keyring    bool   `json:"keyring"`
 		Strength   string `json:"strength,omitempty"`
 		Bits       int    `json:"guesses_log2,omitempty"`
 	}

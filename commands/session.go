@@ -171,6 +171,9 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		h.cred = a.unlocked(h)
 	}
 	a.unlockHelps = how.owner == "" && !how.itself
+	if p := h.cfg.Profiles[a.Profile]; p != nil && how.owner == "" {
+		a.keyringEntry = p.Keyring
+	}
 	key, err := a.readKey(h.cred)
 	if err != nil {
 		return err

@@ -123,6 +123,7 @@ func (c unlockCmd) Run(a *app) error {
 		if err := a.ready(h); err != nil {
 			return err
 		}
+		a.keyringEntry = h.cfg.Profiles[a.Profile].Keyring
 		if _, err := a.readKey(h.cred); err != nil { // a wrong passphrase ends nothing
 			return err
 		}

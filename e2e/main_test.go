@@ -6,6 +6,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,10 +21,17 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", world.RaceOptions); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"ass": commands.Main, "ass-askpass": commands.Main, // links to ass
-		"docker-credential-ass": commands.Main, "docker-credential-ass-write": commands.Main,
-		"git-credential-ass": commands.Main})
+	work, _ := strconv.Atoi(os.Getenv(workFactor))
+	if work == 0 {
+		work = 12 // a test that sets a passphrase need not wait for it
+	}
+	ass := commands.Program{WorkFactor: work}.Main
+	testscript.Main(m, map[string]func(){"ass": ass, "ass-askpass": ass, // links to ass
+		"docker-credential-ass": ass, "docker-credential-ass-write": ass, "git-credential-ass": ass})
 }
+
+// workFactor is the variable with scrypt's work factor for the passphrases that a test sets.
+const workFactor = "ASS_TEST_WORK_FACTOR"
 
 const (
 	marker    = world.Marker
