@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -262,6 +263,14 @@ func tellError(err error) (message, way string) {
 		return strings.Join(messages, "; "), strings.Join(ways, "; ")
 	}
 	message = err.Error()
+	if missing := (*fs.PathError)(nil); errors.As(err, &missing) && errors.Is(missing, fs.ErrNotExist) {
+		// The name of the system call says nothing to a person.
+		what := "there is no file or folder "
+		if missing.Op == "write" {
+			what = "there is no folder for "
+		}
+		message = strings.Replace(message, missing.Error(), what+missing.Path, 1)
+	}
 	var ways []string
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		if with, ok := e.(interface{ WayOut() string }); ok && with.WayOut() != "" {
@@ -291,6 +300,7 @@ func knownWay(err error) string {
 		mounted  *disk.MountedError
 		approval *vault.ApprovalError
 		archived *vault.ArchivedError
+		file     *fs.PathError
 	)
 	switch {
 	case errors.As(err, &damage) && damage.Whole:
@@ -317,6 +327,12 @@ func knownWay(err error) string {
 		return "check it with: ass audit verify --archive " + shellWord(archived.File) + " --expect RECEIPT"
 	case errors.As(err, &approval):
 		return "a human does that with: " + approveCommand(approval)
+	case errors.As(err, &file) && errors.Is(file, fs.ErrNotExist) && file.Op == "write":
+		return "make it first"
+	case errors.As(err, &file) && errors.Is(file, fs.ErrNotExist) && !filepath.IsAbs(file.Path):
+		return "name it from the folder that you are in, or with its whole path"
+	case errors.As(err, &file) && errors.Is(file, fs.ErrNotExist):
+		return "look at the name"
 	}
 	return ""
 }
