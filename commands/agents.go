@@ -286,7 +286,7 @@ func (a *app) offerPassphrase() error {
 	if !a.interactive() {
 		a.out.warnOf(sayf("the owner key has no passphrase, so a program that runs as you could approve its own " +
 			"requests").
-			hint("set one with: ass login"))
+			hint("set one with: ass passphrase"))
 		return nil
 	}
 	a.out.note("the owner key has no passphrase, so a program that runs as you could approve its own requests")

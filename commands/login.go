@@ -88,7 +88,7 @@ func (c loginCmd) read(a *app) (string, error) {
 		return string(b), err
 	case c.Key != "" && a.interactive():
 		a.out.warnOf(sayf("the credential is now in the shell's history and was visible to other programs").
-			hint("without --key, ass prompts for it"))
+			hint("leave --key out, and ass prompts for it"))
 	}
 	return c.Key, nil
 }

@@ -157,7 +157,7 @@ func (st *status) ownerWarnings() (warnings []string) {
 	}
 	if !p.locked() {
 		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; "+
-			"set one with: ass login")
+			"set one with: ass passphrase")
 	}
 	if !p.Kept {
 		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere; without it, the vault is lost: "+

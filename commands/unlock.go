@@ -114,7 +114,7 @@ func (c unlockCmd) Run(a *app) error {
 	}
 	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
 		return usagef("the owner key has no passphrase, so there is nothing to unlock").
-			hint("to set one: ass login")
+			hint("to set one: ass passphrase")
 	}
 	if err := privateFolder(filepath.Dir(path)); err != nil {
 		return err

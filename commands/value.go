@@ -48,7 +48,7 @@ func (n newValue) read(a *app, p tokens.Path, given *string) ([]byte, error) {
 	case given != nil && *given != "-":
 		if a.interactive() {
 			a.out.warnOf(sayf("the value is now in the shell's history and was visible to other programs").
-				hint("without it, ass prompts for it"))
+				hint("leave the value out, and ass prompts for it"))
 		}
 		return []byte(*given), nil
 	case a.interactive():
