@@ -51,7 +51,6 @@ func (v *victim) copyOf(file string) *victim { return &victim{v.t, file, v.owner
 
 // The mark of a backup is the owner's: a member of the epoch can make no vault pass for a backup, and none for another.
 func TestTheMarkOfABackup(t *testing.T) {
-	t.Parallel()
 	const forged = "the owner made no such backup"
 	for name, attack := range map[string]struct {
 		do     func(v *victim, other head) // other is the head of an earlier backup
@@ -168,7 +167,6 @@ func newMarked(t *testing.T) (v *victim, file string) {
 
 // A vault that a later program has marked is refused by every act, also if the mark is taken away from all places but one.
 func TestMarksOfLaterPrograms(t *testing.T) {
-	t.Parallel()
 	noMeta := func(v *victim) { v.remove(bucketMeta, []byte(metaFeatures)) }
 	noHead := func(v *victim) { v.asMember(func(h *head) { h.features = nil }) }
 	for name, attack := range map[string]struct {
@@ -267,7 +265,6 @@ func (v *victim) without(marked string) string {
 
 // A program that knows the feature takes it along, and finds where somebody took the mark away.
 func TestMarksStay(t *testing.T) {
-	t.Parallel()
 	for name, act := range map[string]func(v *victim){
 		"rekey":   func(v *victim) { v.do(func(s *Session) { _, err := s.Rekey(); v.must(err) }) },
 		"compact": func(v *victim) { v.compact() },
