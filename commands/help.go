@@ -82,10 +82,23 @@ func document(n *kong.Node) map[string]any {
 		list = append(list, commandJSON(c, printed[commandName(c)]))
 	}
 	return map[string]any{
-		"name": "ass", "version": version(), "commands": list, "exit_codes": exits,
+		"name": "ass", "version": version(), "help": root(n).Help, "groups": groupsJSON(root(n)),
+		"commands": list, "exit_codes": exits,
 		"environment": environment,
 		"errors":      `{"error":{"code","message","hint"}}, the last line of stderr; hint is the way out, if there is one; an approval error has approval_id, approval_ids and command as well; lines before it are {"note","hint"} or {"warning","hint"}`,
 	}
+}
+
+// groupsJSON lists the first words of all commands by their groups, as ass --help does.
+func groupsJSON(app *kong.Node) (groups []map[string]any) {
+	for _, g := range commandGroups(app) {
+		var list []map[string]any
+		for _, n := range g.nodes {
+			list = append(list, map[string]any{"command": "ass " + n.Name, "help": n.Help, "detail": nullable(n.Detail)})
+		}
+		groups = append(groups, map[string]any{"title": g.title, "commands": list})
+	}
+	return groups
 }
 
 func commandJSON(n *kong.Node, printed []result) map[string]any {

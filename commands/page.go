@@ -31,7 +31,11 @@ func (a *app) page(n *kong.Node) string {
 	if n.Type == kong.ApplicationNode {
 		for _, g := range commandGroups(n) {
 			p.heading(g.title)
-			p.columns(g.rows)
+			var rows [][2]string
+			for _, c := range g.nodes {
+				rows = append(rows, [2]string{c.Name, c.Help})
+			}
+			p.columns(rows)
 		}
 		p.flags("Global flags", n.Flags)
 		p.heading("More help")
@@ -146,7 +150,7 @@ func commandRows(group *kong.Node) (rows [][2]string) {
 
 type commandGroup struct {
 	title string
-	rows  [][2]string
+	nodes []*kong.Node
 }
 
 // commandGroups lists the commands of ass by their groups.
@@ -156,7 +160,7 @@ func commandGroups(app *kong.Node) (groups []commandGroup) {
 			groups = append(groups, commandGroup{title: c.Group.Title})
 		}
 		g := &groups[len(groups)-1]
-		g.rows = append(g.rows, [2]string{c.Name, c.Help})
+		g.nodes = append(g.nodes, c)
 	}
 	return groups
 }
