@@ -61,10 +61,10 @@ type CLI struct {
 
 	Vault vaultGroup `cmd:"" help:"Maintain the file of the vault." group:"utilities"`
 
-	Init       initCmd       `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
-	Open       openCmd       `cmd:"" help:"Look at the vault in a browser." group:"utilities"`
-	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"utilities"`
-	Version    versionCmd    `cmd:"" help:"Show the version of ass." group:"utilities"`
+	Init       initCmd         `cmd:"" help:"Give this project a default namespace (.assrc)." group:"utilities"`
+	Open       openCmd         `cmd:"" help:"Look at the vault in a browser." group:"utilities"`
+	Completion completionGroup `cmd:"" help:"Print a completion script for a shell, or install it." group:"utilities"`
+	Version    versionCmd      `cmd:"" help:"Show the version of ass." group:"utilities"`
 }
 
 // Globals are the flags that every command has.

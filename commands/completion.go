@@ -12,12 +12,17 @@ import (
 // and agents, but ass opens nothing, asks for no passphrase and logs nothing. The
 // scripts pass the answers on literally: no shell expands them.
 
-type completionCmd struct {
+type completionGroup struct {
+	Script  completionScript  `cmd:"" name:"script" default:"withargs" hidden:"" help:"Print the script."`
+	Install completionInstall `cmd:"" help:"Put the script where the shell looks for it."`
+}
+
+type completionScript struct {
 	Shell string `arg:"" help:"bash, zsh or fish."`
 }
 
-func (completionCmd) Help() string {
-	return `Put it where your shell finds it:
+func (completionScript) Help() string {
+	return `ass completion install puts it where your shell finds it. By hand:
 
   bash: ass completion bash > ~/.local/share/bash-completion/completions/ass
   zsh:  ass completion zsh > ~/.zfunc/_ass    (with ~/.zfunc in fpath)
@@ -36,13 +41,22 @@ var zshCompletion string
 //go:embed completion/ass.fish
 var fishCompletion string
 
-func (c completionCmd) Run(a *app) error {
-	script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
-	if !ok {
-		return usagef("completion supports bash, zsh and fish")
+func (c completionScript) Run(a *app) error {
+	script, err := completionFor(c.Shell)
+	if err != nil {
+		return err
 	}
 	a.out.write(script)
 	return nil
+}
+
+// completionFor returns the script for a shell.
+func completionFor(shell string) (string, error) {
+	script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[shell]
+	if !ok {
+		return "", usagef("completion supports bash, zsh and fish")
+	}
+	return script, nil
 }
 
 // The scripts call these two with the words of the command line, up to and including the one being typed. The answers
@@ -111,6 +125,10 @@ func (a *app) suggest(root *kong.Node, words []string, current string) (list []c
 			if !n.Hidden {
 				list = append(list, candidate{n.Name, n.Help})
 			}
+		}
+		if does != l.at && len(does.Positional) > 0 && !l.help { // what the group takes without a command
+			more, _ := a.values(l, does.Positional[0], current)
+			list = append(list, more...)
 		}
 		if l.at.Type == kong.ApplicationNode && !l.help {
 			list = append(list, candidate{"help", "Show help."})

@@ -32,7 +32,7 @@ func TestCountsDecideNothing(t *testing.T) {
 		{"helper", "git", "get"}, {"helper", "docker", "list", "--owner", "--namespace", "production", "--username", "u"},
 		{"helper", "aws", "production", "--owner"}, {"helper", "kube", "production/K03", "--owner"},
 		{"helper", "ssh-askpass", "--owner", "--secret", "production/K03", "Enter passphrase for key '/a/k': "},
-		{"leaks", "scan", "template"}, {"vault", "upgrade"}, {"init", "--namespace", "a"}, {"completion", "bash"}, {"version"},
+		{"leaks", "scan", "template"}, {"vault", "upgrade"}, {"init", "--namespace", "a"}, {"completion", "bash"}, {"completion", "install", "zsh"}, {"version"},
 	}...)
 	for _, leaf := range allLeaves(t) {
 		name := commandName(leaf)

@@ -141,7 +141,7 @@ func TestQuickTakes(t *testing.T) {
 		"env export", "env export a", "env export -n a -o f --format json", "env import f -n a", "env import --dry-run",
 		"import flat-json f -n a --map a/*=b/* --map x=", "import pass - --dry-run",
 		"--passphrase-fd 3 status", "status", "audit verify", "vault backup f", "status --json=YES",
-		"status --json --json=0", "secrets set a/K --generate --length 0x10", "completion bash", "mcp config cursor", "secrets get a/K --reason=",
+		"status --json --json=0", "secrets set a/K --generate --length 0x10", "completion install bash", "mcp config cursor", "secrets get a/K --reason=",
 	} {
 		for _, env := range [][]string{nil, env} {
 			if !agree(t, strings.Fields(line), env) {

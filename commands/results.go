@@ -553,6 +553,14 @@ type (
 		Says  *string `json:"says"`
 	}
 
+	completionResult struct {
+		Shell   string `json:"shell"`
+		File    string `json:"file"`
+		Written bool   `json:"written"`        // false if it was there already
+		Next    string `json:"next"`           // what is left to do
+		Line    string `json:"line,omitempty"` // to put into the shell's own file
+	}
+
 	versionResult struct {
 		Version  string  `json:"version"`
 		Commit   *string `json:"commit"` // null if the build does not know

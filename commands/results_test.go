@@ -119,6 +119,7 @@ func TestResults(t *testing.T) {
 	do("status", "")
 	do("version", "")
 	do("completion", "bash")
+	do("completion install", "fish")
 	do("init", "--namespace a")
 	do("init", "--trust")
 	do("open", "--no-browser")

@@ -99,6 +99,7 @@ func results() map[string][]result {
 		"helper kube":        {{nil, "what kubectl reads"}},
 		"helper ssh-askpass": {{helperLinkResult{}, "with --install"}, {nil, "without it, the answer itself"}},
 		"helper claude":      {{nil, "the value itself"}},
+		"completion install": one(completionResult{}),
 	}
 }
 

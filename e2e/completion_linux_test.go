@@ -142,3 +142,48 @@ func TestCompletionOffers(t *testing.T) {
 		}
 	})
 }
+
+// What ass completion install writes is used by a shell that was told nothing else than what the command says.
+func TestCompletionInstalled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than half a second")
+	}
+	const bashCompletion = "/usr/share/bash-completion/bash_completion"
+	for _, s := range []struct {
+		name  string
+		args  []string
+		setup string
+	}{
+		{"bash", []string{"--norc", "--noprofile", "-i"}, "PS1='$ '; bind 'set bell-style none'; source " + bashCompletion},
+		{"zsh", []string{"-f", "-i"}, "PS1='$ '; unsetopt beep; LINE; autoload -U compinit && compinit -u -D"},
+		{"fish", []string{"-i"}, "function fish_prompt; echo '$ '; end"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			if _, err := exec.LookPath(s.name); err != nil {
+				t.Skipf("there is no %s here", s.name)
+			}
+			if _, err := os.Stat(bashCompletion); err != nil && s.name == "bash" {
+				t.Skip("there is no bash-completion here")
+			}
+			home := t.TempDir()
+			if out, err := assIn(home, "secrets", "set", "prod/db/URL", "hunter2-db"); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			out, err := assIn(home, "completion", "install", s.name)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			term := startOnTerminal(t, home, append([]string{"run", "--keep-agent-key", "--", s.name}, s.args...)...)
+			defer func() {
+				_ = term.cmd.Process.Kill()
+				_ = term.cmd.Wait()
+			}()
+			term.typeIn("cd " + home + "; " + strings.ReplaceAll(s.setup, "LINE", lines[len(lines)-1]) + "; echo set'-'up\n")
+			term.await("set-up")
+			before := len(term.text())
+			term.typeIn("ass secr\tget prod/d\t\n")
+			term.awaitAfter(before, "hunter2-db")
+		})
+	}
+}
