@@ -18,6 +18,10 @@ quick:
 build:
     CGO_ENABLED=0 go build -trimpath -ldflags=-s -o ass .
 
+# What people install, in dist/: just release 0.1.0 -key ~/.ssh/release (see CONTRIBUTING.md)
+release version *args:
+    go -C .ci/release run . -version {{version}} {{args}}
+
 # Hurt every page of a small vault, and many of a large one, in every way, and say what became of it
 damage:
     go test ./vault -run '^TestDamage' -v -timeout 1h -args -damage-all
