@@ -22,6 +22,10 @@ build:
 release version *args:
     go -C .ci/release run . -version {{version}} {{args}}
 
+# Give the module another path, once somebody publishes it: just module github.com/somebody/ass
+module path *args:
+    go run ./.ci/module {{args}} {{path}}
+
 # Hurt every page of a small vault, and many of a large one, in every way, and say what became of it
 damage:
     go test ./vault -run '^TestDamage' -v -timeout 1h -args -damage-all

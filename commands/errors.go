@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -359,9 +360,10 @@ func bugError(bug any) error {
 	where := "an unknown place"
 	pc := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
+	ours := strings.TrimSuffix(reflect.TypeFor[app]().PkgPath(), "commands")
 	for panicked := false; ; {
 		f, more := frames.Next()
-		if panicked && strings.HasPrefix(f.Function, "ass/") {
+		if panicked && strings.HasPrefix(f.Function, ours) {
 			where = fmt.Sprintf("%s, line %d", f.Function, f.Line)
 			break
 		}
