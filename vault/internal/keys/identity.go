@@ -66,9 +66,9 @@ func LooksLikeIdentity(s string) bool {
 func ParseIdentity(s string) (*Identity, error) {
 	line := strings.ToUpper(strings.TrimSpace(s))
 	switch nativePrefix(line) {
-	case "age-secret-key-pq-":
+	case hybridPrefix:
 		return newIdentity(line, age.ParseHybridIdentity, (*age.HybridIdentity).Recipient), nil
-	case "age-secret-key-":
+	case x25519Prefix:
 		return newIdentity(line, age.ParseX25519Identity, (*age.X25519Identity).Recipient), nil
 	}
 	if !LooksLikeIdentity(line) {
@@ -82,17 +82,59 @@ func ParseIdentity(s string) (*Identity, error) {
 // and "" for any other text. Of the 32 bytes of a key, Bech32 (BIP 173) has only one text in
 // upper case, so the text is as age writes it.
 func nativePrefix(text string) string {
+	prefix, key := nativeKey(text)
+	key.Wipe()
+	return prefix
+}
+
+// nativeKey is nativePrefix, with the 32 bytes.
+func nativeKey(text string) (prefix string, key Key) {
 	prefix, groups, version, err := bech32.DecodeNoLimitWithVersion(text)
 	if err != nil || version != bech32.Version0 {
-		return ""
+		return "", key
 	}
-	key, err := bech32.ConvertBits(groups, 5, 8, false)
-	if err != nil || len(key) != 32 {
-		return ""
+	defer clear(groups)
+	b, err := bech32.ConvertBits(groups, 5, 8, false)
+	if err != nil || len(b) != len(key) {
+		return "", key
 	}
-	clear(key)
-	clear(groups)
-	return prefix
+	copy(key[:], b)
+	clear(b)
+	return prefix, key
+}
+
+// The prefixes of both kinds, as Bech32 has them.
+const (
+	hybridPrefix = "age-secret-key-pq-"
+	x25519Prefix = "age-secret-key-"
+)
+
+// Secret returns the 32 bytes of the identity, and its kind. The bytes are the whole secret, and [IdentityOf] makes the
+// identity of them again.
+func (i *Identity) Secret() (key Key, x25519 bool, err error) {
+	prefix, key := nativeKey(i.text)
+	if prefix != hybridPrefix && prefix != x25519Prefix {
+		return Key{}, false, errors.New("the owner key is of no known kind") // unreachable: ParseIdentity takes no other
+	}
+	return key, prefix == x25519Prefix, nil
+}
+
+// IdentityOf is the inverse of [Identity.Secret].
+func IdentityOf(key Key, x25519 bool) (*Identity, error) {
+	prefix := hybridPrefix
+	if x25519 {
+		prefix = x25519Prefix
+	}
+	groups, err := bech32.ConvertBits(key[:], 8, 5, true)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(groups)
+	text, err := bech32.Encode(prefix, groups)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIdentity(text)
 }
 
 // Text returns the identity in the form that the owner keeps on paper. It is a

@@ -40,6 +40,12 @@ func TestVectors(t *testing.T) {
 	bind := root.Bind(owner)
 	put("owner bind", bind[:])
 	got["owner wrap name"] = owner.WrapName(root.Vault)
+	secretOfOwner, x25519, err := owner.Secret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := shareCheck(secretOfOwner, x25519)
+	put("share check", check[:])
 	ownerWrap, ownerWrapContext := owner.wrap(root.Vault)
 	put("owner wrap key", ownerWrap[:])
 	put("owner wrap context", ownerWrapContext)

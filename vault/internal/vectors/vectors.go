@@ -48,6 +48,7 @@ var OfKeys = map[string]bool{
 	"sealed version opens to":        true,
 	"secret key":                     true,
 	"sha256(node pub)":               true,
+	"share check":                    true,
 	"stanza body":                    true,
 	"tier critical":                  true,
 	"tier sensitive":                 true,
