@@ -13,6 +13,7 @@ require (
 	golang.org/x/crypto v0.55.0 // ChaCha20-Poly1305, for our age stanza
 	golang.org/x/sys v0.49.0 // flock, O_NOFOLLOW, LockFileEx
 	golang.org/x/term v0.47.0 // prompts
+	rsc.io/qr v0.2.0 // the owner key on paper
 )
 
 // For the tests.

@@ -196,7 +196,10 @@ func (c vaultRestore) Run(a *app) error {
 		return err
 	}
 	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
-	if _, err := l.keep(vault.KeyText([]byte(text))); err != nil {
+	if text, err = credentialText([]byte(text)); err != nil {
+		return err
+	}
+	if _, err := l.keep(text); err != nil {
 		return err
 	}
 	a.out.note("stored the owner key in profile %s (%s)", a.Profile, l.configName())
@@ -221,7 +224,7 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 			cred.from, withArticle(kindName(cred.kind))).
 			hint("run it with the owner's key")
 	case a.interactive():
-		if brought, err = a.askHidden("Owner key: "); err != nil {
+		if brought, err = a.askCredential("Owner key: "); err != nil {
 			return nil, "", err
 		}
 	default:
@@ -229,7 +232,11 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 			hint("pass it with --key-file")
 	}
 	if brought != "" {
-		cred = credential{ownerCredential, vault.KeyText([]byte(brought)), keyFile}
+		text, err := credentialText([]byte(brought))
+		if err != nil {
+			return nil, "", err
+		}
+		cred = credential{ownerCredential, text, keyFile}
 		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
 			return nil, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}

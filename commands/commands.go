@@ -41,6 +41,8 @@ type CLI struct {
 
 	Passphrase passphraseCmd `cmd:"" help:"Set, change or remove the passphrase of the owner key." group:"auth"`
 
+	Key keyGroup `cmd:"" help:"Keep the owner key on paper, or in shares." group:"auth"`
+
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
 
 	Env    envGroup  `cmd:"" help:"Read and write .env files." group:"secrets"`

@@ -26,8 +26,9 @@ keeps the key in a recovery file. With an owner key of yours, the new vault belo
 that key instead.
 
 With a vault, stores a credential for it, after trying that it opens it: the owner key,
-an agent key or a token. If nothing is given, and the owner key is stored already, it
-does what was left undone: step 3, or a passphrase. ass passphrase changes one.`
+an agent key or a token. An owner key may be a sheet of ass key show --paper, typed line
+by line. If nothing is given, and the owner key is stored already, it does what was left
+undone: step 3, or a passphrase. ass passphrase changes one.`
 }
 
 func (c loginCmd) Run(a *app) error {
@@ -47,7 +48,9 @@ func (c loginCmd) Run(a *app) error {
 	if strings.HasPrefix(key, recoveryMark) {
 		l.recovered = true
 	}
-	key = vault.KeyText([]byte(key))
+	if key, err = credentialText([]byte(key)); err != nil {
+		return err
+	}
 	if !at.exists() {
 		return l.create(cfg, key)
 	}
@@ -68,7 +71,7 @@ func (c loginCmd) Run(a *app) error {
 		if files := a.recoveryFiles(cfg); len(files) > 0 {
 			a.out.note("a logout kept the owner key in %s; to take that one, press Ctrl-C and run: %s", a.tilde(files[0]), a.loginAgain(cfg))
 		}
-		if key, err = a.askHidden("Owner key, agent key or token for " + at.path + ": "); err != nil {
+		if key, err = a.askCredential("Owner key, agent key or token for " + at.path + ": "); err != nil {
 			return err
 		}
 	}

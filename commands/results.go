@@ -619,6 +619,33 @@ type (
 		Bits       int    `json:"guesses_log2,omitempty"`
 	}
 
+	keyResult struct {
+		Profile  string   `json:"profile,omitempty"`
+		VaultID  string   `json:"vault_id,omitempty"`
+		OwnerKey string   `json:"owner_key,omitempty"`
+		Lines    []string `json:"lines,omitempty"`
+		SVG      string   `json:"svg,omitempty"`
+		HTML     string   `json:"html,omitempty"`
+	}
+
+	keyTestResult struct {
+		Opens   bool   `json:"opens"`
+		Vault   string `json:"vault"`
+		VaultID string `json:"vault_id"`
+	}
+
+	splitResult struct {
+		Set       string             `json:"set"`
+		Threshold int                `json:"threshold"`
+		Shares    []splitShareResult `json:"shares"`
+	}
+
+	splitShareResult struct {
+		Number int      `json:"number"`
+		Lines  []string `json:"lines,omitempty"`
+		File   string   `json:"file,omitempty"`
+	}
+
 	lockResult struct {
 		Unlocked bool `json:"unlocked"`
 	}
