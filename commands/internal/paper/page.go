@@ -5,7 +5,7 @@ import (
 	"html"
 	"strings"
 
-	"rsc.io/qr"
+	"rsc.io/qr/coding"
 )
 
 // Page is a sheet with all that is printed around it.
@@ -16,13 +16,22 @@ type Page struct {
 	Key   string   // the owner key as age writes it; "" for a share
 }
 
-// code is what the QR code says: what age reads or, for a share, its lines.
-func (p Page) code() (*qr.Code, error) {
-	text := p.Key
+// code is the smallest QR code that says what age reads or, for a share, its lines: capitals and digits. It does without package
+// rsc.io/qr, which has pictures, too, and adds 0.02 ms of init to every command.
+func (p Page) code() (*coding.Code, error) {
+	text := coding.Alpha(p.Key)
 	if text == "" {
-		text = strings.ReplaceAll(strings.Join(p.Lines, ""), " ", "")
+		text = coding.Alpha(strings.ReplaceAll(strings.Join(p.Lines, ""), " ", ""))
 	}
-	return qr.Encode(text, qr.M)
+	version := coding.Version(coding.MinVersion)
+	for version < coding.MaxVersion && text.Bits(version) > 8*version.DataBytes(coding.M) {
+		version++
+	}
+	plan, err := coding.NewPlan(version, coding.M, 0)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Encode(text)
 }
 
 // Text returns the page as text. All but an owner key is a comment, so age takes a file with it for an identity file.

@@ -271,13 +271,18 @@ func grouped(text string) string {
 	return strings.Join(append(groups, text), " ")
 }
 
-// looksLike are the letters that are read as the digits that they look like.
-var looksLike = strings.NewReplacer("O", "0", "I", "1", "L", "1", "|", "1", "Z", "2", "S", "5", "B", "8", "G", "6")
+// digitFor returns the digit that a letter looks like, or the character itself.
+func digitFor(r rune) rune {
+	if i := strings.IndexRune("OILZSBG|", r); i >= 0 {
+		return rune("01125861"[i])
+	}
+	return r
+}
 
 // symbolsOf reads what somebody typed. It returns a character that means nothing as it is.
 func symbolsOf(text string) (symbols []byte, strange rune) {
-	for _, r := range looksLike.Replace(strings.ToUpper(text)) {
-		switch i := strings.IndexRune(alphabet, r); {
+	for _, r := range strings.ToUpper(text) {
+		switch i := strings.IndexRune(alphabet, digitFor(r)); {
 		case i >= 0:
 			symbols = append(symbols, byte(i))
 		case strings.ContainsRune(" \t\r\u00a0-–—_.,:;/·", r):
