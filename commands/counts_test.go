@@ -24,7 +24,8 @@ func TestCountsDecideNothing(t *testing.T) {
 	h, commands := newDamagedHome(t)
 	commands = append(commands, [][]string{
 		{"login"}, {"logout"}, {"profile", "list"}, {"profile", "use", "default"},
-		{"profile", "rename", "default", "other"}, {"profile", "delete", "default"}, {"unlock"}, {"lock"}, {"passphrase", "--new-fd", "0"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
+		{"profile", "rename", "default", "other"}, {"profile", "delete", "default"}, {"unlock"}, {"lock"}, {"passphrase", "--new-fd", "0"}, {"key", "show", "--paper"}, {"key", "test"},
+		{"key", "split", "--shares", "3", "--threshold", "2"}, {"key", "join"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
 		{"approvals", "show", h.ask}, {"approvals", "wait", "00000000-0000-8000-8000-000000000000"}, // the clock stands still
 		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"audit", "report", "--agent", "reader"},
 		{"secrets", "mv", "production/K08", "production/K08B", "--force"}, {"secrets", "cp", "production/K09", "production/K09B", "--force"},
@@ -111,7 +112,7 @@ func TestCountsDecideNothing(t *testing.T) {
 
 // sameEachTime replaces ids, keys, sums and sizes.
 func sameEachTime(text string) string {
-	for _, random := range []string{`[0-9a-f]{8}-[0-9a-f-]{27}`, `AGE-[0-9A-Z-]{40,}`, `(agt|ass)_\w+`, `[\w+/=.-]{20,}`, `[0-9.]+ (KiB|MiB|ms)`} {
+	for _, random := range []string{`[0-9a-f]{8}-[0-9a-f-]{27}`, `AGE-[0-9A-Z-]{40,}`, `[0-9A-Z]{4}( [0-9A-Z]{4})+`, `set [0-9A-Z]{4}`, `(agt|ass)_\w+`, `[\w+/=.-]{20,}`, `[0-9.]+ (KiB|MiB|ms)`} {
 		text = regexp.MustCompile(random).ReplaceAllString(text, "X")
 	}
 	return text

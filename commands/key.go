@@ -77,7 +77,7 @@ func (c keyShow) Run(a *app) error {
 		result.Lines = page.Lines
 	}
 	if p.NextKey != "" {
-		a.out.warnOf(sayf("a rekey was interrupted, and this may be the key of before").hint("show it again after: ass whoami"))
+		a.out.warnOf(sayf("a rekey was interrupted, and this may be the key of before").hint("read a secret, and show the key again"))
 	}
 	a.warnOfKey()
 	return a.answer(result, func() {

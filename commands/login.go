@@ -290,7 +290,7 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 func (l *login) showKey(id *vault.Identity, p *profile) error {
 	if !l.shows && !l.out.tty {
 		l.out.noteOf(sayf("its owner key is in %s, and without it nobody can open the vault", l.configName()).
-			hint("keep a copy on paper: see it with: ass login --show-key"))
+			hint("keep a copy on paper: print a sheet with: ass key show --paper"))
 		return nil
 	}
 	l.out.note("this is the owner key; keep it on paper: without it, nobody can open the vault")

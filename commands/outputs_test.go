@@ -65,4 +65,16 @@ func TestConfined(t *testing.T) {
 	if exit, said := run("inject", "-o", "out"); exit != 0 {
 		t.Errorf("elsewhere: %d, %s", exit, said)
 	}
+	if err := os.WriteFile(filepath.Join(h.dir, "key.txt"), []byte(id.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"key show", "key show --html page", "key split --shares 3 --threshold 2", "key split --shares 3 --threshold 2 --to .",
+		"key test --key-file key.txt", "key join key.txt", "key join --login"} {
+		if exit, said := run(strings.Fields(line)...); exit != exitDenied || strings.Contains(said, "AGE-SECRET") {
+			t.Errorf("%s: %d, %s", line, exit, said)
+		}
+	}
+	if files, err := filepath.Glob(filepath.Join(h.dir, "[a-z]*")); err != nil || len(files) != 2 { // out and key.txt
+		t.Errorf("there are %q, %v", files, err)
+	}
 }

@@ -28,6 +28,7 @@ var plan = []struct {
 	{"commands/internal/leaks", []string{"commands/internal/leaks", "."}},
 	{"commands/internal/stores", []string{"commands/internal/stores", ".", "e2e"}},
 	{"commands/internal/protocols", []string{"commands/internal/protocols", ".", "e2e"}},
+	{"commands/internal/paper", []string{"commands/internal/paper", "commands", ".", "e2e"}},
 	{"commands/internal/pinentry", []string{"commands/internal/pinentry", "e2e"}},
 	{"commands/internal/strength", []string{"commands/internal/strength", "."}},
 	{"commands", []string{"commands", ".", "e2e/powercut", "e2e", "cmd/ass-mcp"}},
