@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"slices"
 
 	"ass/tokens"
 )
@@ -33,6 +34,11 @@ type Share struct {
 	Threshold int    // how many shares open the key
 	Total     int    // how many shares were made
 	Points    [sharedLen]byte
+}
+
+// set returns what all shares of a set have in common.
+func (s Share) set() Share {
+	return Share{X25519: s.X25519, Set: s.Set, Threshold: s.Threshold, Total: s.Total}
 }
 
 // ErrShares is the error of shares that make no key together: they are of different sets, or one of them was altered.
@@ -78,30 +84,29 @@ func SplitIdentity(i *Identity, total, threshold int) ([]Share, error) {
 // JoinShares is the inverse of [SplitIdentity]. A share may be there twice. With more shares than the threshold, all must fit. The
 // error is [ErrTooFewShares] or [ErrShares].
 func JoinShares(shares []Share) (*Identity, error) {
-	var given []Share
-	for _, s := range shares {
-		first := shares[0]
-		if s.Set != first.Set || s.Threshold != first.Threshold || s.Total != first.Total || s.X25519 != first.X25519 ||
-			s.Number < 1 || s.Number > s.Total || s.Total > MostShares || s.Threshold < FewestShares {
-			return nil, ErrShares
-		}
-		known := false
-		for _, g := range given {
-			if g.Number == s.Number {
-				if subtle.ConstantTimeCompare(g.Points[:], s.Points[:]) == 0 {
-					return nil, ErrShares
-				}
-				known = true
-			}
-		}
-		if !known {
-			given = append(given, s)
-		}
-	}
-	if len(given) == 0 || len(given) < given[0].Threshold {
+	if len(shares) == 0 {
 		return nil, ErrTooFewShares
 	}
-	enough, rest := given[:given[0].Threshold], given[given[0].Threshold:]
+	set := shares[0].set()
+	if set.Threshold < FewestShares || set.Total > MostShares {
+		return nil, ErrShares
+	}
+	var given []Share // one of each number
+	for _, s := range shares {
+		if s.set() != set || s.Number < 1 || s.Number > s.Total {
+			return nil, ErrShares
+		}
+		i := slices.IndexFunc(given, func(g Share) bool { return g.Number == s.Number })
+		if i < 0 {
+			given = append(given, s)
+		} else if subtle.ConstantTimeCompare(given[i].Points[:], s.Points[:]) == 0 {
+			return nil, ErrShares
+		}
+	}
+	if len(given) < set.Threshold {
+		return nil, ErrTooFewShares
+	}
+	enough, rest := given[:set.Threshold], given[set.Threshold:]
 	for _, s := range rest {
 		if at := interpolate(enough, byte(s.Number)); subtle.ConstantTimeCompare(at[:], s.Points[:]) == 0 {
 			return nil, ErrShares
@@ -111,11 +116,11 @@ func JoinShares(shares []Share) (*Identity, error) {
 	defer clear(joined[:])
 	key := Key(joined[:32])
 	defer key.Wipe()
-	check := shareCheck(key, enough[0].X25519)
+	check := shareCheck(key, set.X25519)
 	if subtle.ConstantTimeCompare(check[:], joined[32:]) == 0 {
 		return nil, ErrShares
 	}
-	return IdentityOf(key, enough[0].X25519)
+	return IdentityOf(key, set.X25519)
 }
 
 // shareCheck returns what is shared with a key, so that a join can tell whether it has the right one.

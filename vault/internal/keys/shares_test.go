@@ -287,6 +287,15 @@ func TestSharesThatDoNotFit(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	zero := with(0, func(s *Share) { s.Number, s.Points = 0, interpolate(a[:3], 0) })
+	if _, err := JoinShares(zero[:3]); !errors.Is(err, ErrShares) {
+		t.Errorf("a share with the key itself: %v", err)
+	}
+	twice := append(append([]Share{}, a[:3]...), a[1])
+	twice[3].Points[7] ^= 1
+	if _, err := JoinShares(twice); !errors.Is(err, ErrShares) {
+		t.Errorf("a share that is there twice, once altered: %v", err)
+	}
 	if joined, err := JoinShares([]Share{a[4], a[4], a[0], a[2]}); err != nil || joined.Text() != id.Text() {
 		t.Errorf("a share that is there twice: %v", err)
 	}
