@@ -238,7 +238,7 @@ func TestFailuresHaveNoValue(t *testing.T) {
 // The log of a test is the same each time, to the byte.
 func TestTheLogIsTheSameEachTime(t *testing.T) {
 	t.Parallel()
-	life := func() string {
+	life := func(t *testing.T) string {
 		v := New(t, Secrets{"prod/KEY": "hunter2", "prod/B": "hunter2-b"}, Secret{Path: "prod/S", Values: []string{"hunter2-s"}, Tier: "sensitive"},
 			Agent{"worker", []string{"secrets:*:prod/*"}})
 		worker := v.Agent(t, "worker")
@@ -253,7 +253,9 @@ func TestTheLogIsTheSameEachTime(t *testing.T) {
 		v.Run(t, "agents", "revoke", "worker", "--force")
 		return v.Run(t, "audit", "--json", "--limit", "0").Stdout
 	}
-	first, second := life(), life()
+	var first, second string // each in a test of its own, as in two runs
+	t.Run("first", func(t *testing.T) { first = life(t) })
+	t.Run("second", func(t *testing.T) { second = life(t) })
 	if first != second {
 		t.Errorf("%s\n%s", first, second)
 	}
@@ -271,6 +273,18 @@ func TestTheLogIsTheSameEachTime(t *testing.T) {
 	}
 	if len(ids) != len(log.Events) {
 		t.Error("an id comes twice")
+	}
+}
+
+// Two vaults of a test look alike, and what opens one of them does not open the other.
+func TestTwoVaults(t *testing.T) {
+	t.Parallel()
+	one := New(t, Secrets{"prod/KEY": "hunter2"}, Agent{"worker", []string{"secrets:*:prod/*"}})
+	other := New(t, Secrets{"prod/KEY": "hunter2-o"}, Agent{"worker", []string{"secrets:*:prod/*"}})
+	c := newClient(t, one)
+	c.want("200", one.Agent(t, "worker").Key, "GET", "/secrets/prod/KEY", "")
+	for _, stranger := range []*Actor{other.Agent(t, "worker"), other.Agent(t, "worker").Token(t, "secrets:read:prod/*")} {
+		c.want("401 UNAUTHORIZED", stranger.Key, "GET", "/secrets/prod/KEY", "")
 	}
 }
 

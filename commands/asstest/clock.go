@@ -64,6 +64,9 @@ func (c *Clock) set(t time.Time) error {
 
 // ids returns a source of ids for one run of a program: the same ones for the same run of the same test. Runs at the
 // same time have others, but which run has which is then left to chance.
+//
+// The key of an agent is derived from its id. So the ids of two vaults of one test differ, or an agent of the one could
+// open the other; [testing.TB.TempDir] numbers the folders of a test.
 func (h home) ids() func() [16]byte {
 	run, used := uint64(0), atomic.Uint64{}
 	dir := h.at("runs")
@@ -75,6 +78,7 @@ func (h home) ids() func() [16]byte {
 		binary.BigEndian.PutUint64(name[:], run)
 		binary.BigEndian.PutUint64(name[8:], used.Add(1))
 		sum := fnv.New128a() // so that the first bytes differ, by which agents go
+		sum.Write([]byte(filepath.Base(h.dir)))
 		sum.Write(name[:])
 		return [16]byte(sum.Sum(nil))
 	}
