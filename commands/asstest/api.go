@@ -12,14 +12,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"ass/tokens"
 	"ass/vault"
 )
 
-// API starts a server of the hosted product's /v1 over a vault, for programs that use its SDK, and closes it at the end
-// of the test. Its URL is such as http://127.0.0.1:1234, and /v1 comes after that. A request has a bearer: the key of
+// API starts a server of the hosted product's /v1 over a vault, for programs that use its SDK. At the end of the test,
+// requests that run have another second, and the server is closed. Its URL is such as http://127.0.0.1:1234, and /v1 comes after that. A request has a bearer: the key of
 // an agent, a token, or, for what a human does, what [Vault.OwnerKey] returns.
 //
 // Each request is a run of ass by whoever the bearer belongs to. docs/api.md lists the endpoints, and what is other
@@ -27,7 +28,12 @@ import (
 func API(t testing.TB, v *Vault) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(newAPI(v))
-	t.Cleanup(srv.Close)
+	t.Cleanup(func() {
+		// A client that never ends its body would hold Close, and so the test, for ever.
+		late := time.AfterFunc(time.Second, srv.CloseClientConnections)
+		defer late.Stop()
+		srv.Close()
+	})
 	return srv
 }
 

@@ -35,7 +35,7 @@ func (a answered) code() string {
 	return code
 }
 
-// with says the status and the code of an error; the body of an answer could have a value.
+// String is the status and the code of an error; the body of an answer could have a value.
 func (a answered) String() string { return fmt.Sprint(a.status, " ", a.code()) }
 
 func (c client) send(key, method, path, body string) answered {
@@ -512,6 +512,35 @@ func TestAPIAtOnce(t *testing.T) {
 		count["secret.read"] != 32 || count["token.issued"] != 33 ||
 		count["approval.requested"] != 1 {
 		t.Errorf("%v", count)
+	}
+}
+
+// A test ends, though a request never does.
+func TestAPIEnds(t *testing.T) {
+	t.Parallel()
+	body, unfinished := io.Pipe()
+	failed := make(chan error, 1)
+	t.Run("with a request", func(t *testing.T) {
+		v := New(t, nil)
+		r, err := http.NewRequest("PUT", newClient(t, v).url+"/secrets/prod/KEY", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+v.OwnerKey())
+		go func() {
+			res, err := http.DefaultClient.Do(r)
+			if err == nil {
+				res.Body.Close()
+			}
+			failed <- err
+		}()
+		if _, err := unfinished.Write([]byte("{")); err != nil { // it has been sent
+			t.Fatal(err)
+		}
+	})
+	unfinished.Close()
+	if err := <-failed; err == nil {
+		t.Error("half a request is answered")
 	}
 }
 
