@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ass/commands/internal/stores"
 	"ass/tokens"
 	"ass/vault"
 )
@@ -280,7 +281,8 @@ func (c *call) read(into any) error {
 	if len(c.body) == 0 {
 		return nil
 	}
-	if !utf8.Valid(c.body) || decode(c.body, into) != nil { // other bytes would be replaced in values
+	// What is no text in UTF-8 would be replaced in values.
+	if !utf8.Valid(c.body) || stores.HalfPair(c.body) || decode(c.body, into) != nil {
 		return invalid("the body is not the JSON object that this endpoint takes")
 	}
 	return nil

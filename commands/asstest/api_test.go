@@ -416,6 +416,7 @@ PUT /secrets/prod/KEY {"value":null}
 PUT /secrets/prod/KEY "hunter2"
 PUT /secrets/prod/KEY {"value":"hunter2
 PUT /secrets/prod/KEY {"value":"hunter2"} x
+PUT /secrets/prod/KEY {"value":"hunter2\ud800"}
 PUT /secrets/prod/KEY {"value":"hunter2!","encoding":"base64"}
 PUT /secrets/prod/KEY {"value":"aHVudGVyMg==","encoding":"rot13"}
 PUT /secrets/prod/KEY {"value":"hunter2","secret_type":"x"}
@@ -435,6 +436,7 @@ GET /secrets/prod/K%00Y
 POST /secrets/import {}
 POST /secrets/import {"namespace":"prod","content":"A=hunter2","metadata":{"a":"b"}}
 POST /secrets/import {"namespace":"prod","content":"hunter2"}
+POST /secrets/import {"namespace":"prod","content":"A=hunter2\ud800"}
 POST /tokens
 POST /tokens {"scopes":["--json"]}
 POST /tokens {"scopes":["secrets:read:prod/*"],"ttl":604800}
