@@ -117,10 +117,12 @@ func TestAPI(t *testing.T) {
 	c.want("404 SECRET_NOT_FOUND", worker, "GET", "/secrets/prod/NEW", "")
 	c.want("404 SECRET_NOT_FOUND", worker, "POST", "/secrets/prod/NONE/rotate", "")
 
-	c.want("200", worker, "PUT", "/secrets/prod/TYPED", `{"value":"hunter2","secret_type":"ssh_key"}`)
-	typed := c.want("200", worker, "PUT", "/secrets/prod/TYPED", `{"value":"hunter2-b","secret_type":"custom"}`)
-	if typed["secret_type"] != "ssh_key" {
-		t.Errorf("it is %v now", typed["secret_type"])
+	c.want("200", worker, "PUT", "/secrets/prod/TYPED",
+		`{"value":"hunter2","secret_type":"ssh_key","metadata":{"a":"kept","b":"removed"}}`)
+	typed := c.want("200", worker, "PUT", "/secrets/prod/TYPED",
+		`{"value":"hunter2-b","secret_type":"custom","metadata":{"b":"","c":"new"}}`)
+	if got := fmt.Sprint(typed["secret_type"], typed["metadata"]); got != "ssh_keymap[a:kept c:new]" {
+		t.Error(got)
 	}
 
 	issued := c.want("200", worker, "POST", "/tokens",
@@ -423,6 +425,14 @@ PUT /secrets/prod/KEY {"value":"hunter2","secret_type":"x"}
 PUT /secrets/prod/KEY {"value":"hunter2","access_tier":"x"}
 PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"a":1}}
 PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"a=b":"c"}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"":"c"}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"description":1}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"expires_at":null}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"rotate_every":1.5}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"rotate_every":"1d"}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"rotate_every":0}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"tags":"a"}}
+PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"tags":{"a=b":"c"}}}
 PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"tags":["a"]}}
 PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"tags":{"a":1}}}
 PUT /secrets/prod/KEY {"value":"hunter2","metadata":{"expires_at":"hunter2"}}

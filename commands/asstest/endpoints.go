@@ -101,49 +101,44 @@ func (b secretBody) flags() (flags []string, err error) {
 		flags = append(flags, "--tier="+b.Tier)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Metadata)) {
-		switch v := b.Metadata[name].(type) {
-		case string:
-			switch {
-			case name == "description":
-				flags = append(flags, "--description="+v)
-				continue
-			case name == "expires_at":
-				flags = append(flags, "--expires="+v)
-				continue
-			case name != "" && !strings.Contains(name, "="):
-				flags = append(flags, "--meta="+name+"="+v)
-				continue
-			}
-		case map[string]any:
-			if tags, ok := tagFlags(v); ok && name == "tags" {
-				flags = append(flags, tags...)
-				continue
-			}
-		case json.Number:
-			if name == "rotate_every" {
-				flags = append(flags, "--rotate-every="+v.String()+"s")
-				continue
-			}
+		more, ok := metadataFlags(name, b.Metadata[name])
+		if !ok {
+			return nil, invalid("metadata has texts by name, and so has tags in it; rotate_every is a whole number of seconds")
 		}
-		return nil, invalid("metadata has texts by name, and in tags texts by name; rotate_every is a number of seconds")
+		flags = append(flags, more...)
 	}
 	return flags, nil
 }
 
-func tagFlags(tags map[string]any) (flags []string, ok bool) {
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		text, ok := tags[name].(string)
-		if !ok || name == "" || strings.Contains(name, "=") {
-			return nil, false
+// metadataFlags are the flags for a field of metadata, which has the form in which secrets get prints it.
+func metadataFlags(name string, value any) (flags []string, ok bool) {
+	text, isText := value.(string)
+	switch name {
+	case "description":
+		return []string{"--description=" + text}, isText
+	case "expires_at":
+		return []string{"--expires=" + text}, isText
+	case "rotate_every":
+		seconds, _ := value.(json.Number)
+		_, err := seconds.Int64()
+		return []string{"--rotate-every=" + seconds.String() + "s"}, err == nil
+	case "tags":
+		tags, ok := value.(map[string]any)
+		for _, tag := range slices.Sorted(maps.Keys(tags)) {
+			flag := "--tag=" + tag
+			text, isText := tags[tag].(string)
+			if text != "" { // NAME= would remove it
+				flag += "=" + text
+			}
+			flags, ok = append(flags, flag), ok && isText && isName(tag)
 		}
-		if text == "" { // NAME= would remove it
-			flags = append(flags, "--tag="+name)
-			continue
-		}
-		flags = append(flags, "--tag="+name+"="+text)
+		return flags, ok
 	}
-	return flags, true
+	return []string{"--meta=" + name + "=" + text}, isText && isName(name)
 }
+
+// isName reports whether ass takes all of a text as the name in NAME=VALUE.
+func isName(text string) bool { return text != "" && !strings.Contains(text, "=") }
 
 func (c *call) set() (any, error) {
 	p, err := c.secret("")
