@@ -171,7 +171,7 @@ func TestAPIForHumans(t *testing.T) {
 	}
 	made := c.want("200", owner, "POST", "/agents",
 		`{"name":"new","description":"d","allowed_namespaces":["dev","qa"],
-		"allowed_scopes":["read:secrets","write:secrets","secrets:delete:dev/*"]}`)
+		"allowed_scopes":["read:secrets","write:secrets","secrets:delete:dev/*","namespaces:read"]}`)
 	if got := fmt.Sprint(made["allowed_scopes"]); got !=
 		"[secrets:read:dev/* secrets:read:qa/* secrets:write:dev/* secrets:write:qa/* secrets:delete:dev/*]" {
 		t.Error(got)
@@ -460,6 +460,9 @@ POST /approvals/--all/deny
 GET /approvals?status=hunter2
 POST /agents
 POST /agents {"name":"--force"}
+POST /agents {"name":"x","allowed_namespaces":["dev"],"allowed_scopes":["namespaces:read"]}
+POST /agents {"name":"x","allowed_scopes":["write:secrets","secrets:read:dev/*"]}
+POST /agents {"name":"x","allowed_namespaces":["dev"],"allowed_scopes":[""]}
 `) {
 		words := append(strings.SplitN(strings.TrimSpace(line), " ", 3), "")
 		c.want("400 VALIDATION_ERROR", owner, words[0], words[1], words[2])

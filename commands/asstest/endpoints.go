@@ -265,14 +265,20 @@ func (c *call) createAgent() (any, error) {
 	var scopes []string
 	for _, text := range b.Scopes {
 		action, older := olderScopes[text]
-		if !older {
+		switch {
+		case !older:
 			scopes = append(scopes, text)
-		}
-		for _, ns := range b.Namespaces {
-			if older {
+		case text == listNamespaces: // whoever may read in a namespace lists it
+		case len(b.Namespaces) == 0:
+			return nil, invalid(text + " is for allowed_namespaces, and there are none")
+		default:
+			for _, ns := range b.Namespaces {
 				scopes = append(scopes, fmt.Sprintf("secrets:%s:%s/*", action, ns))
 			}
 		}
+	}
+	if len(b.Scopes) > 0 && len(scopes) == 0 { // without scopes, it would read
+		return nil, invalid("there is no agent that lists namespaces and does nothing else")
 	}
 	args := []string{"agents", "create", "--name=" + b.Name, "--description=" + b.Description}
 	if len(b.Namespaces) > 0 {
