@@ -187,7 +187,12 @@ func (s *api) actor(r *http.Request) (*Actor, error) {
 	case noKey != nil && noToken != nil:
 		return nil, unauthorized("the bearer is no key of an agent, no token, and not the owner's key")
 	}
-	return &Actor{Name: "bearer", Key: key, home: s.vault.home, ids: s.vault.ids}, nil
+	return s.bearing(key), nil
+}
+
+// bearing is whoever a key or a token belongs to.
+func (s *api) bearing(key string) *Actor {
+	return &Actor{Name: "bearer", Key: key, home: s.vault.home, ids: s.vault.ids}
 }
 
 // apiError is an error as clients get it.

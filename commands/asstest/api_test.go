@@ -318,8 +318,8 @@ func TestAPINestedNamespaces(t *testing.T) {
 	for path, want := range map[string]string{"a/b/KEY": "hunter2", "a%2Fb/KEY": "hunter2", "a/b/c/KEY": "hunter2-c",
 		"a%2Fb%2Fc/KEY": "hunter2-c", "a/KEY": "hunter2-k", "a%2Fb/c": "hunter2-both", "a/b/c": "hunter2-both", "a": "5",
 		"a/b": "4", "a%2Fb": "4", "a/b/": "4", "a%2Fb%2Fc": "1", "?namespace=a%2Fb": "4", "a?namespace=a%2Fb": "4",
-		"a/b/d":        "1",
-		"a%2fb%2FKEY/": "0"} {
+		"a/b/d": "1", "a%2fb%2FKEY/": "0",
+		"%61/b/KEY": "hunter2"} {
 		got := c.want("200", v.Agent(t, "worker").Key, "GET", "/secrets/"+path, "")
 		items, isList := got["items"].([]any)
 		if isList {
@@ -330,6 +330,7 @@ func TestAPINestedNamespaces(t *testing.T) {
 		}
 	}
 	c.want("404 SECRET_NOT_FOUND", v.Agent(t, "worker").Key, "GET", "/secrets/a%2fb/d", "")
+	c.want("200", v.Agent(t, "worker").Key, "GET", "/%73ecrets/a/KEY", "")
 	c.want("200", v.Agent(t, "narrow").Key, "GET", "/secrets/a/b", "")
 	c.want("200", v.Agent(t, "lists").Key, "GET", "/secrets/a/none", "")
 	c.want("404 SECRET_NOT_FOUND", v.Agent(t, "worker").Key, "GET", "/secrets/a/none", "")

@@ -21,8 +21,8 @@ import (
 // named returns what follows /v1/secrets/: namespace and key in one segment or several, a%2Fb/KEY or a/b/KEY. certain
 // is false for a/b/KEY.
 func (c *call) named() (name string, segments int, certain bool) {
-	raw := strings.TrimSuffix(strings.TrimPrefix(c.URL.EscapedPath(), "/v1/secrets/"), "/")
-	name, _ = url.PathUnescape(raw) // the URL is parsed, so it is well-formed
+	raw := strings.TrimSuffix(strings.SplitN(c.URL.EscapedPath(), "/", 4)[3], "/") // /v1/secrets/ may be escaped, too
+	name, _ = url.PathUnescape(raw)                                                // the URL is parsed, so it is well-formed
 	return name, strings.Count(raw, "/") + 1, strings.Contains(strings.ToUpper(raw), "%2F")
 }
 

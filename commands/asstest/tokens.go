@@ -96,9 +96,7 @@ func (c *call) handOut(h heldToken) (map[string]any, error) {
 }
 
 // with is who uses the token of an answer.
-func (c *call) with(answer map[string]any) *Actor {
-	return &Actor{Name: "token", Key: fmt.Sprint(answer["token"]), home: c.as.home, ids: c.as.ids}
-}
+func (c *call) with(answer map[string]any) *Actor { return c.bearing(fmt.Sprint(answer["token"])) }
 
 // newToken issues a token, and knows the older scopes that the published clients send.
 func (c *call) newToken(b tokenBody) (map[string]any, error) {
@@ -222,7 +220,7 @@ func (c *call) ownApproval() (any, error) {
 		if _, err := c.ass("", "whoami"); err != nil {
 			return nil, err
 		}
-		as = &Actor{Name: "token", Key: asker, home: c.as.home, ids: c.as.ids}
+		as = c.bearing(asker)
 	}
 	q, err := c.assAs(as, "", "approvals", "show", "--", id)
 	var told *apiError
