@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -560,19 +561,77 @@ func TestAPIEnds(t *testing.T) {
 	}
 }
 
-// The table in the docs has each endpoint.
+// The table in the docs has each endpoint, and who may use it.
 func TestAPIDocs(t *testing.T) {
+	t.Parallel()
 	b, err := os.ReadFile("../../docs/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	v := New(t, Secrets{"prod/KEY": "hunter2"}, Agent{"worker", []string{"secrets:*:*"}})
+	c, worker := newClient(t, v), v.Agent(t, "worker")
+	token := worker.Token(t, "secrets:*:*")
+	fill := strings.NewReplacer("/v1", "", "{path}", "prod/KEY", "agents/{id}", "agents/worker",
+		"{id}", "00000000-0000-4000-8000-000000000000")
 	for _, e := range endpoints {
-		line := "| `" + strings.ReplaceAll(e.pattern, "{path...}", "{path}") + "` |"
-		rotate := strings.Replace(line, "{path}", "{path}/rotate", 1)
-		if !strings.Contains(string(b), line) && !strings.Contains(string(b), rotate) {
-			t.Errorf("docs/api.md does not have %s", line)
+		pattern := strings.ReplaceAll(e.pattern, "{path...}", "{path}")
+		if strings.HasPrefix(pattern, "POST") {
+			pattern = strings.Replace(pattern, "{path}", "{path}/rotate", 1)
+		}
+		_, row, found := strings.Cut(string(b), "| `"+pattern+"` | ")
+		who, _, _ := strings.Cut(row, " |")
+		if !found {
+			t.Errorf("docs/api.md does not have %s", pattern)
+		}
+		method, path, _ := strings.Cut(fill.Replace(pattern), " ")
+		body := `{"name":"x","allowed_namespaces":["prod"],"reason":"hunter2"}`
+		if who != "none" {
+			c.want("401 UNAUTHORIZED", "", method, path, body)
+		}
+		if who == "owner" {
+			c.want("403 SCOPE_DENIED", worker.Key, method, path, body)
+			c.want("403 SCOPE_DENIED", token.Key, method, path, body)
 		}
 	}
+	worker.Get(t, "prod/KEY") // nobody has revoked it
+}
+
+// A token for two secrets is handed out after a human has approved both, and its uses are counted when many read at the
+// same time.
+func TestAPITokens(t *testing.T) {
+	t.Parallel()
+	v := New(t, nil, Secret{Path: "prod/S", Values: []string{"hunter2-s"}, Tier: "sensitive"},
+		Secret{Path: "prod/C", Values: []string{"hunter2-c"}, Tier: "critical"},
+		Agent{"worker", []string{"secrets:read:prod/*"}})
+	c, worker := newClient(t, v), v.Agent(t, "worker").Key
+	asks := `{"scopes":["secrets:read:prod/S","secrets:read:prod/C"],"max_uses":3}`
+	var ids []any
+	for range 2 {
+		id := c.want("200", worker, "POST", "/tokens", asks)["approval_id"]
+		ids = append(ids, id)
+		c.want("200", v.OwnerKey(), "POST", fmt.Sprintf("/approvals/%v/approve", id), "")
+	}
+	if ids[0] == ids[1] {
+		t.Error("one approval is asked for twice")
+	}
+	token, _ := c.want("200", worker, "POST", "/tokens", asks)["token"].(string)
+	c.want("200", token, "GET", "/secrets/prod/C", "")
+	var all sync.WaitGroup
+	var read atomic.Int32
+	for range 12 {
+		all.Go(func() {
+			if c.send(token, "GET", "/secrets/prod/S", "").status == 200 {
+				read.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if read.Load() != 2 {
+		t.Errorf("%d reads with a token that has 2 uses left", read.Load())
+	}
+	elsewhere := `{"scopes":["secrets:read:prod/*"],"ip_allowlist":["203.0.113.9"]}`
+	token, _ = c.want("200", worker, "POST", "/tokens", elsewhere)["token"].(string)
+	c.want("403 SCOPE_DENIED", token, "GET", "/secrets/prod/S", "")
 }
 
 // No request makes the server panic, or answer with anything but JSON, or with a value to somebody who may not read it.
