@@ -41,17 +41,16 @@ func API(t testing.TB, v *Vault) *httptest.Server {
 // OwnerKey is the bearer with which the owner uses [API]. All vaults of this package have the same one.
 func (v *Vault) OwnerKey() string { return v.owner.Text() }
 
-// api is the server. What it remembers is what a client learns from the hosted product, and ass has no place for.
+// api is the server. It remembers what clients learn from the hosted product, and ass has no place for.
 type api struct {
 	vault *Vault
 
 	asking sync.Mutex           // held while a token is asked for
 	held   map[string]heldToken // tokens that wait for a human, by what was asked for
 
-	mu      sync.Mutex
-	issuers map[string]string // the bearer that asked for a token, by token
-	askers  map[string]string // the bearer that an approval is for, by the id of the request
-	listers map[string]bool   // tokens that only list namespaces
+	mu     sync.Mutex
+	issued map[string]issuedToken // by token
+	askers map[string]string      // the bearer that an approval is for, by the id of the request
 }
 
 // call is a request to an endpoint.
@@ -103,8 +102,7 @@ var endpoints = []endpoint{
 const maxBody = 6*vault.MaxValueBytes + 64<<10
 
 func newAPI(v *Vault) http.Handler {
-	s := &api{vault: v, held: map[string]heldToken{}, issuers: map[string]string{}, askers: map[string]string{},
-		listers: map[string]bool{}}
+	s := &api{vault: v, held: map[string]heldToken{}, issued: map[string]issuedToken{}, askers: map[string]string{}}
 	mux := http.NewServeMux()
 	for _, e := range endpoints {
 		mux.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(e, w, r) })
@@ -115,7 +113,7 @@ func newAPI(v *Vault) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := mux.Handler(r)
 		if p := r.URL.EscapedPath(); pattern == "" || path.Clean(p) != strings.TrimSuffix(p, "/") {
-			s.serve(none, w, r) // and no answer of the mux, which is no JSON
+			s.serve(none, w, r) // the mux's own answers are not JSON
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -132,35 +130,16 @@ func (s *api) serve(e endpoint, w http.ResponseWriter, r *http.Request) {
 		}
 		status, answer = told.status, told.body()
 	}
-	b, err := json.Marshal(answer)
-	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"error":{"code":"FAILED","message":"the answer is no JSON"}}`)
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(b)
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func (s *api) answer(e endpoint, w http.ResponseWriter, r *http.Request) (any, error) {
 	c := &call{api: s, Request: r, as: s.vault.Actor}
-	if e.who != anybody {
-		var err error
-		if c.as, err = s.actor(r); err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
-		lists := s.listers[c.as.Key]
-		s.mu.Unlock()
-		switch {
-		case lists && e.pattern != "GET /v1/namespaces":
-			return nil, denied("this token lists namespaces, and nothing else")
-		case e.who == human && c.as.Key != "":
-			if _, err := c.ass("", "whoami"); err != nil {
-				return nil, err
-			}
-			return nil, denied("this is for a human, with the owner's key as bearer")
-		}
+	if err := c.admit(e); err != nil {
+		return nil, err
 	}
 	var tooLong *http.MaxBytesError
 	var err error
@@ -171,6 +150,29 @@ func (s *api) answer(e endpoint, w http.ResponseWriter, r *http.Request) (any, e
 		return nil, invalid("the body ends too early")
 	}
 	return e.do(c)
+}
+
+// admit finds out whose bearer the request has, and refuses those who may not use the endpoint.
+func (c *call) admit(e endpoint) (err error) {
+	if e.who == anybody {
+		return nil
+	}
+	if c.as, err = c.actor(c.Request); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	lists := c.issued[c.as.Key].lists
+	c.mu.Unlock()
+	switch {
+	case lists && e.pattern != "GET /v1/namespaces":
+		return denied("this token lists namespaces, and nothing else")
+	case e.who == human && c.as.Key != "":
+		if _, err := c.ass("", "whoami"); err != nil { // 401 for a key that opens nothing
+			return err
+		}
+		return denied("this is for a human, with the owner's key as bearer")
+	}
+	return nil
 }
 
 // actor returns whose bearer a request has. ass itself would take the owner's key where there is no other.

@@ -289,6 +289,12 @@ func TestAPIApprovals(t *testing.T) {
 	c.want("409 CONFLICT", owner, "POST", "/approvals/"+id+"/approve", "")
 	c.want("200", owner, "POST", "/approvals/"+id+"/deny", "")
 
+	id = c.want("403 APPROVAL_REQUIRED", v.Agent(t, "gone", "secrets:read:prod/*").Key, "GET", "/secrets/prod/S",
+		"")["error"].(map[string]any)["approval_id"].(string)
+	c.want("200", owner, "GET", "/approvals/agent/"+id, "")
+	c.want("200", owner, "DELETE", "/agents/gone", "")
+	c.want("404 NOT_FOUND", owner, "GET", "/approvals/agent/"+id, "")
+
 	// A namespace asks at each read, and so does an agent with its key, or one who overwrites or deletes what is critical.
 	token, _ = c.want("200", other, "POST", "/tokens", `{"scopes":["secrets:*:prod/*"]}`)["token"].(string)
 	for _, key := range []string{token, other} {

@@ -14,6 +14,12 @@ import (
 
 // Tokens as the hosted product hands them out: after a human has approved, and with its older scopes.
 
+// issuedToken is what the server remembers of a token.
+type issuedToken struct {
+	to    string // the bearer that asked for it
+	lists bool   // it lists namespaces, and does nothing else
+}
+
 // heldToken is a token that waits for a human: the hosted product asks when a token is requested, and ass when a secret
 // is read, for each token. So the token asks before it is handed out.
 type heldToken struct {
@@ -72,8 +78,8 @@ func waiting(id string) map[string]any {
 	return map[string]any{"requires_approval": true, "approval_id": id}
 }
 
-// handOut returns a held token if a human has approved all that it asked for, or which request still waits. An answer
-// of nil without an error says that the token is of no use any more.
+// handOut returns a held token if a human has approved all that it asked for, or says which request still waits. An
+// answer of nil without an error says that the token is of no use any more.
 func (c *call) handOut(h heldToken) (map[string]any, error) {
 	for _, id := range h.requests {
 		q, err := c.assAs(c.with(h.answer), "", "approvals", "show", "--", id)
@@ -141,8 +147,7 @@ func (c *call) newToken(b tokenBody) (map[string]any, error) {
 	}
 	token := fmt.Sprint(answer["token"])
 	c.mu.Lock()
-	c.issuers[token] = c.as.Key
-	c.listers[token] = b.lists()
+	c.issued[token] = issuedToken{c.as.Key, b.lists()}
 	c.mu.Unlock()
 	return answer, nil
 }
@@ -213,8 +218,9 @@ func texts(list any) (texts []string) {
 func (c *call) ownApproval() (any, error) {
 	id, as := c.PathValue("id"), c.as
 	c.mu.Lock()
-	asker, known := c.askers[id]
-	ofToken := known && c.issuers[asker] == c.as.Key
+	asker := c.askers[id]
+	token, ofToken := c.issued[asker]
+	ofToken = ofToken && token.to == c.as.Key
 	c.mu.Unlock()
 	if ofToken {
 		if _, err := c.ass("", "whoami"); err != nil {
