@@ -21,11 +21,12 @@ import (
 )
 
 // API starts a server of the hosted product's /v1 over a vault, for programs that use its SDK. At the end of the test,
-// requests that run have another second, and the server is closed. Its URL is such as http://127.0.0.1:1234, and /v1 comes after that. A request has a bearer: the key of
-// an agent, a token, or, for what a human does, what [Vault.OwnerKey] returns.
+// requests that run have another second, and the server is closed. Its URL is such as http://127.0.0.1:1234, and /v1
+// comes after that. A request has a bearer: the key of an agent, a token, or, for what a human does, what
+// [Vault.OwnerKey] returns.
 //
-// Each request is a run of ass by whoever the bearer belongs to. docs/api.md lists the endpoints, and what is other
-// than in the hosted product.
+// Each request is a run of ass by whoever the bearer belongs to. What a server remembers of its tokens, another one of
+// the same vault does not know. docs/api.md lists the endpoints, and what differs from the hosted product.
 func API(t testing.TB, v *Vault) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(newAPI(v))
@@ -107,9 +108,7 @@ func newAPI(v *Vault) http.Handler {
 	for _, e := range endpoints {
 		mux.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(e, w, r) })
 	}
-	none := endpoint{do: func(*call) (any, error) {
-		return nil, failed(http.StatusNotFound, "NOT_FOUND", "there is no such endpoint")
-	}}
+	none := endpoint{do: func(*call) (any, error) { return nil, noEndpoint() }}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := mux.Handler(r)
 		if p := r.URL.EscapedPath(); pattern == "" || path.Clean(p) != strings.TrimSuffix(p, "/") {
@@ -221,6 +220,10 @@ func failed(status int, code, message string) *apiError {
 
 func invalid(message string) *apiError {
 	return failed(http.StatusBadRequest, "VALIDATION_ERROR", message)
+}
+
+func noEndpoint() *apiError {
+	return failed(http.StatusNotFound, "NOT_FOUND", "there is no such endpoint")
 }
 
 func denied(message string) *apiError { return failed(http.StatusForbidden, "SCOPE_DENIED", message) }

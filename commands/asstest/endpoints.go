@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -21,17 +20,18 @@ import (
 // named returns what follows /v1/secrets/: namespace and key in one segment or several, a%2Fb/KEY or a/b/KEY. certain
 // is false for a/b/KEY.
 func (c *call) named() (name string, segments int, certain bool) {
-	raw := strings.TrimSuffix(strings.SplitN(c.URL.EscapedPath(), "/", 4)[3], "/") // /v1/secrets/ may be escaped, too
-	name, _ = url.PathUnescape(raw)                                                // the URL is parsed, so it is well-formed
+	parts := strings.SplitN(c.URL.EscapedPath(), "/", 4) // after "", v1 and secrets, which may be escaped, too
+	raw := strings.TrimSuffix(parts[3], "/")
+	name, _ = url.PathUnescape(raw) // the URL is parsed, so it is well-formed
 	return name, strings.Count(raw, "/") + 1, strings.Contains(strings.ToUpper(raw), "%2F")
 }
 
-// secret returns the path of the secret that the URL names.
-func (c *call) secret(without string) (string, error) {
+// secret returns the path of the secret that the URL names before a suffix. A URL that does not end in it is no endpoint.
+func (c *call) secret(suffix string) (string, error) {
 	name, _, _ := c.named()
-	name, ok := strings.CutSuffix(name, without)
+	name, ok := strings.CutSuffix(name, suffix)
 	if !ok {
-		return "", failed(http.StatusNotFound, "NOT_FOUND", "there is no such endpoint")
+		return "", noEndpoint()
 	}
 	p, err := tokens.ParsePath(name)
 	if err != nil {
