@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -108,7 +109,7 @@ func (c Agent) store(s *vault.Session, h *home) error {
 // command "ass secrets set" creates a vault there, with a key of its own.
 func Isolate(env *testscript.Env) error {
 	h := home{filepath.Join(env.WorkDir, ".home")}
-	env.Vars = slices.DeleteFunc(env.Vars, func(pair string) bool { return len(pair) > 4 && pair[:4] == "ASS_" })
+	env.Vars = slices.DeleteFunc(env.Vars, func(pair string) bool { return strings.HasPrefix(pair, "ASS_") })
 	for _, pair := range h.env() {
 		env.Setenv(pair[0], pair[1])
 	}

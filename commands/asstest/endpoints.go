@@ -26,7 +26,7 @@ func (c *call) named() (name string, segments int, certain bool) {
 	return name, strings.Count(raw, "/") + 1, strings.Contains(strings.ToUpper(raw), "%2F")
 }
 
-// secret returns the path of the secret that the URL names before a suffix. A URL that does not end in it is no endpoint.
+// secret returns the path of the secret that the URL names before a suffix. Without the suffix, a URL is no endpoint.
 func (c *call) secret(suffix string) (string, error) {
 	name, _, _ := c.named()
 	name, ok := strings.CutSuffix(name, suffix)
