@@ -61,8 +61,9 @@ const (
 )
 
 // choose settles the names before anything is read, so that a clash costs no entry in
-// the log.
+// the log. It begins anew if it is called again, with another credential.
 func (h *handover) choose(s *vault.Session) error {
+	h.covered, h.list, h.left = false, nil, nil
 	secrets, err := s.List(h.ns, false)
 	if err != nil {
 		return err
