@@ -142,13 +142,16 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	return a.updateConfig(func(c *config) error {
 		now := c.Profiles[a.Profile]
 		if now == nil || now.Key != was.Key {
-			return failf("profile %s was changed by another process meanwhile", a.Profile).
-				hint("run it again")
+			return a.changedMeanwhile()
 		}
 		fn(now)
 		*was = *now
 		return nil
 	})
+}
+
+func (a *app) changedMeanwhile() error {
+	return failf("profile %s was changed by another process meanwhile", a.Profile).hint("run it again")
 }
 
 // save writes the file, or removes it if no profile is left.
