@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -40,13 +41,19 @@ const (
 	bitsOfWord  = 12.9 // one of 7,776
 	bitsOfDigit = 3.33
 	bitsOfSign  = 5.05 // one of 33
-	bitsOfRune  = 8    // of a script other than Latin
+	bitsOfRune  = 8    // one of an ideographic script, or a sign beyond ASCII
 )
 
 // next cuts the first piece off a text, and returns what it costs to guess.
 func next(text string) (piece string, bits float64) {
-	if n := run(text); n >= 3 { // aaaa, 1234, zyx
-		return text[:n], 5 + math.Log2(float64(n))
+	longest, step := 0, 0
+	for s := 1; s <= 3; s++ { // aaaa, 1234, zyx; 112233, a1b2c3; aaabbbccc
+		if n := run(text, s); n >= 3*s && n > longest {
+			longest, step = n, s
+		}
+	}
+	if longest > 0 {
+		return text[:longest], float64(5*step) + math.Log2(float64(longest))
 	}
 	if n := onKeyboard(text); n >= 4 {
 		return text[:n], 7 + math.Log2(float64(n))
@@ -62,15 +69,15 @@ func next(text string) (piece string, bits float64) {
 			return text[:4], 7
 		}
 		return text[:n], bitsOfDigit * float64(n)
-	case first < utf8.RuneSelf && unicode.IsLetter(first):
-		word := text[:span(text, func(r rune) bool { return r < utf8.RuneSelf && unicode.IsLetter(r) })]
+	case isAlphabetic(first):
+		word := text[:span(text, isAlphabetic)]
 		for i := 1; i < len(word); i++ { // a common word may begin within
 			if commonWord(text[i:]) != "" {
 				word = word[:i]
 				break
 			}
 		}
-		return word, min(bitsOfWord, 4.7*float64(len(word))) + spelling(word)
+		return word, min(bitsOfWord, 4.7*float64(utf8.RuneCountInString(word))) + spelling(word)
 	case first < utf8.RuneSelf:
 		return text[:size], bitsOfSign
 	}
@@ -79,19 +86,20 @@ func next(text string) (piece string, bits float64) {
 
 // spelling is what capital letters add. One at the beginning, or nothing but capitals, is tried first.
 func spelling(word string) float64 {
-	upper := 0
+	upper, all := 0, utf8.RuneCountInString(word)
 	for _, r := range word {
 		if unicode.IsUpper(r) {
 			upper++
 		}
 	}
+	first, _ := utf8.DecodeRuneInString(word)
 	switch {
 	case upper == 0:
 		return 0
-	case upper == len(word) || upper == 1 && unicode.IsUpper(rune(word[0])):
+	case upper == all || upper == 1 && unicode.IsUpper(first):
 		return 1
 	}
-	return min(float64(len(word)), 2+2*float64(upper)) // which ones they are
+	return min(float64(all), 2+2*float64(upper)) // which ones they are
 }
 
 // period returns the length of the shortest beginning which, repeated, makes up the text: 3 for abcabcab. (It is the length
@@ -115,6 +123,11 @@ func period(text string) int {
 
 func isDigit(r rune) bool { return '0' <= r && r <= '9' }
 
+// isAlphabetic reports whether words are written with a letter, several to a word.
+func isAlphabetic(r rune) bool {
+	return unicode.IsLetter(r) && !unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul)
+}
+
 func span(text string, is func(rune) bool) int {
 	for i, r := range text {
 		if !is(r) {
@@ -124,34 +137,43 @@ func span(text string, is func(rune) bool) int {
 	return len(text)
 }
 
-// run returns how many bytes at the beginning go on in the same way: aaaa, abcd, 4321.
-func run(text string) int {
-	if len(text) < 2 {
-		return len(text)
+// run returns how many bytes at the beginning go on in the same way, each beside the one that is step bytes before it: with
+// 1 aaaa, abcd and 4321, with 2 a1b2c3.
+func run(text string, step int) int {
+	n := step
+	for ; n < len(text); n++ {
+		by := int(text[n]) - int(text[n-step])
+		if by < -1 || by > 1 || n >= 2*step && by != int(text[n-step])-int(text[n-2*step]) || text[n-step] >= utf8.RuneSelf {
+			break
+		}
 	}
-	step, n := int(text[1])-int(text[0]), 2
-	if step < -1 || step > 1 || text[0] >= utf8.RuneSelf {
-		return 1
-	}
-	for n < len(text) && int(text[n])-int(text[n-1]) == step {
-		n++
-	}
-	return n
+	return min(n, len(text))
 }
 
 var rows = []string{"`1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm",
-	"1qaz2wsx3edc4rfv5tgb6yhn7ujm"}
+	"1qaz2wsx3edc4rfv5tgb6yhn7ujm", "!qaz@wsx#edc$rfv%tgb^yhn&ujm", "1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5y6u7i8o9p0", "!@#$%^&*()_+"}
+
+// longestRow is more than the length of any row.
+const longestRow = 32
 
 // onKeyboard returns how many bytes at the beginning lie side by side on a keyboard.
 func onKeyboard(text string) int {
-	lower, longest := strings.ToLower(text), 0
-	for _, row := range rows {
-		for n := longest + 1; n <= len(lower) && (strings.Contains(row, lower[:n]) || strings.Contains(reversed(row), lower[:n])); n++ {
+	lower, longest := strings.ToLower(text[:min(longestRow, len(text))]), 0
+	for _, row := range bothWays() {
+		for n := longest + 1; n <= len(lower) && strings.Contains(row, lower[:n]); n++ {
 			longest = n
 		}
 	}
 	return longest
 }
+
+// bothWays are the rows, and each of them from right to left.
+var bothWays = sync.OnceValue(func() (all []string) {
+	for _, row := range rows {
+		all = append(all, row, reversed(row))
+	}
+	return all
+})
 
 func reversed(s string) string {
 	b := []byte(s)
@@ -166,11 +188,12 @@ var plain = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s"
 // commonWord returns the longest beginning of a text that is one of the words which are guessed first, also with digits in
 // the place of letters.
 func commonWord(text string) (word string) {
+	text = text[:min(12, len(text))]
 	lower := strings.ToLower(text)
 	if len(lower) != len(text) {
 		return ""
 	}
-	for n := 3; n <= min(12, len(lower)); n++ {
+	for n := 3; n <= len(lower); n++ {
 		for _, form := range []string{lower[:n], plain.Replace(lower[:n])} {
 			if strings.Contains(common, " "+form+" ") {
 				word = text[:n]
