@@ -90,11 +90,14 @@ func (a *app) passphraseIn(flag, name string) (string, error) {
 // must not look like "no passphrase".
 func firstLine(flag, failed string, r io.Reader) (string, error) {
 	line, err := readLine(r)
-	if err != nil {
+	line = strings.TrimPrefix(line, "\ufeff") // of some editors; a person does not type it
+	switch {
+	case err != nil:
 		return "", usagef("%s: %s", flag, failed)
-	}
-	if line == "" {
+	case line == "":
 		return "", usagef("%s: the passphrase is empty", flag)
+	case strings.Contains(line, "\x00"): // nobody could type what UTF-16 makes of a passphrase
+		return "", usagef("%s: the passphrase has a zero byte", flag).hint("is the file in UTF-16? Write it in UTF-8")
 	}
 	return line, nil
 }
