@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"ass/audit"
-	"ass/commands/internal/process"
 	"ass/vault"
 )
 
@@ -77,7 +76,7 @@ func (c openCmd) Run(a *app) error {
 }
 
 // openBrowser asks the desktop to show a page. It does not wait for the browser.
-func (w *world) openBrowser(url string) error {
+func (a *app) openBrowser(url string) error {
 	program := map[string][]string{
 		"darwin":  {"open", url},
 		"windows": {"rundll32", "url.dll,FileProtocolHandler", url},
@@ -85,13 +84,11 @@ func (w *world) openBrowser(url string) error {
 	if program == nil {
 		program = []string{"xdg-open", url}
 	}
-	found, err := w.lookPath(program[0])
+	found, err := a.lookPath(program[0])
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(found, program[1:]...)
-	cmd.Env, cmd.Dir = w.env, w.dir
-	return process.Start(cmd)
+	return a.begin(exec.Command(found, program[1:]...))
 }
 
 func isDenied(e audit.Event) bool { return strings.HasSuffix(e.Type, audit.Denied) }

@@ -48,6 +48,7 @@ func (c runCmd) environment(w *world) []string {
 			return !slices.Contains(keep, name) && !strings.HasPrefix(name, "LC_") && !isReference(text)
 		})
 	}
+	env = dropVariable(env, passphraseFileVariable)
 	if !c.KeepAgentKey {
 		for _, name := range credentialVariables {
 			env = dropVariable(env, name)
