@@ -414,8 +414,10 @@ func (l *login) keep(key string) (*profile, error) {
 	}
 	p := l.newProfile(kind, key, !l.recovered)
 	p.Vault = id
+	var before *profile
 	err = l.updateConfig(func(c *config) error {
-		if old := c.Profiles[l.Profile]; old != nil && old.onlyCopy() && (opened.owner == nil || old.Vault != id) {
+		before = c.Profiles[l.Profile]
+		if old := before; old != nil && old.onlyCopy() && (opened.owner == nil || old.Vault != id) {
 			if _, err := l.rescue(c, l.Profile); err != nil {
 				return err
 			}
@@ -425,6 +427,9 @@ func (l *login) keep(key string) (*profile, error) {
 		c.Profiles[l.Profile] = p
 		return nil
 	})
+	if err == nil {
+		l.forgetKeyring(before) // the new profile does not know of it
+	}
 	return p, err
 }
 

@@ -93,6 +93,42 @@ func TestRealKeyring(t *testing.T) {
 	}
 }
 
+// A login in the place of a profile takes its passphrase out of the keyring, as a logout does.
+func TestLoginLeavesTheKeyring(t *testing.T) {
+	t.Parallel()
+	home, dir := lockedHome(t), t.TempDir()
+	config, said := filepath.Join(home, ".config/ass/config.json"), filepath.Join(dir, "said")
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), `"credential": "owner",`, `"credential": "owner", "keyring": "owner key x",`, 1)
+	pass, script := filepath.Join(dir, "pass"), "#!/bin/sh\necho \"$@\" >>"+said+"\n"
+	for _, f := range []struct {
+		name, text string
+		mode       os.FileMode
+	}{{config, text, 0o600}, {pass, aPassphrase, 0o600}, {filepath.Join(dir, "ass-keyring"), script, 0o700}} {
+		if err := os.WriteFile(f.name, []byte(f.text), f.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := append(withHome(home), "PATH="+dir+":"+os.Getenv("PATH"), "ASS_PASSPHRASE_FILE="+pass)
+	show := exec.Command("ass", "login", "--show-key")
+	show.Env = env
+	key, err := show.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := exec.Command("ass", "login", "--key", "-")
+	login.Env, login.Stdin = env, strings.NewReader(string(key))
+	if out, err := login.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if did, _ := os.ReadFile(said); string(did) != "delete owner key x\n" {
+		t.Errorf("the keyring did %q", did)
+	}
+}
+
 // Without the program, or without a keyring, a passphrase is asked for as if there were none, and a line says why.
 func TestNoKeyring(t *testing.T) {
 	t.Parallel()
