@@ -279,7 +279,7 @@ func (n newOwner) show(a *app, locked bool) (err error) {
 	a.out.note("the log up to now is in %s", a.tilde(n.logFile))
 	if locked {
 		a.out.noteOf(sayf("it has the passphrase of the old key").
-			hint("to change that, log in with the new key again: ass login --key-file FILE"))
+			hint("to change that: ass passphrase"))
 	}
 	a.noteCopies(n.copies)
 	return err
