@@ -82,6 +82,7 @@ func TestDecideOneByOne(t *testing.T) {
 	term.await("ass: 1 of 2: request ")
 	term.typeIn("y\r")
 	term.await("ass: 2 of 2: request ")
+	term.awaitAfter(strings.Index(term.text(), "2 of 2: request "), "[q]uit: ") // before it, nothing catches a Ctrl-C
 	term.typeIn("\x03")
 	if code := term.exitCode(); code != 130 {
 		t.Errorf("Ctrl-C: exit code %d", code)
