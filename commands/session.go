@@ -171,7 +171,8 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 		h.cred = a.unlocked(h)
 	}
 	a.unlockHelps = how.owner == "" && !how.itself
-	if p := h.cfg.Profiles[a.Profile]; p != nil && how.owner == "" {
+	a.keyringEntry = ""
+	if p := h.cfg.Profiles[a.Profile]; p != nil && how.owner == "" && (!how.itself || how.readOnly) {
 		a.keyringEntry = p.Keyring
 	}
 	key, err := a.readKey(h.cred)

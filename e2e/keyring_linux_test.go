@@ -19,6 +19,8 @@ ass run --env X=a/K --no-redact -- printenv X
 ass unlock && ass lock
 echo "the owner's:"; ass agents create --name w --namespace a || echo "exit $?"
 ass approvals approve 00000000-0000-8000-8000-000000000000 --force || echo "exit $?"
+ass tokens issue --scopes 'secrets:*:*' || echo "exit $?"
+ass secrets set a/K hunter2 --tier sensitive || echo "exit $?"
 
 echo "another passphrase goes along:"
 printf 'olive rivet sonnet quartz\n' >"$PASS.2"
@@ -74,6 +76,7 @@ func TestRealKeyring(t *testing.T) {
 		"stored: hunter2\n", "\nhunter2\n", "Unlocked for 1h",
 		"the owner's:\nass: the owner key has a passphrase, and stdin is not a terminal; pass it with --passphrase-fd or --passphrase-file\nexit 3\n",
 		"the owner key has a passphrase, and stdin is not a terminal; pass it with --passphrase-fd or --passphrase-file\nexit 3\n\nanother",
+		strings.Repeat("\nass: the owner key has a passphrase, and stdin is not a terminal; pass it with --passphrase-fd or --passphrase-file\nexit 3", 4),
 		"a wrong one in the keyring:\nass: warning: the passphrase in the keyring does not open the owner key; store the right one with: ass passphrase --keyring\n" +
 			"ass: the owner key has a passphrase, and stdin is not a terminal;",
 		"The passphrase of profile default is in the keyring\nhunter2\n",
