@@ -2,6 +2,8 @@ package paper
 
 import (
 	"bytes"
+	"fmt"
+	"html"
 	"image"
 	"image/color"
 	"image/png"
@@ -18,7 +20,7 @@ import (
 
 var pages = map[string]Page{
 	"key":   {Title: "Owner key <of> a vault", About: []string{"one & two", "three"}, Lines: Sheet{Payload: sequence(32)}.Lines(), Key: "AGE-SECRET-KEY-PQ-1QQQSYQCYQ5RQWZQFPG9SCRGWPUGPZYSNZS23V9CCRYDPK8QARC0SQA7K5R"},
-	"share": {Title: "Share 2 of 5", Lines: Sheet{Share: &Share{Set: 4711, Number: 2, Threshold: 3, Total: 5}, Payload: sequence(35)}.Lines()},
+	"share": {Title: "Share 2 of 5", About: []string{"four"}, Lines: Sheet{Share: &Share{Set: 4711, Number: 2, Threshold: 3, Total: 5}, Payload: sequence(35)}.Lines()},
 }
 
 // The text of a page is read again, and for age it is a file with one identity.
@@ -28,6 +30,14 @@ func TestPageText(t *testing.T) {
 		sheets, err := Read(text)
 		if err != nil || len(sheets) != 1 || strings.Join(sheets[0].Lines(), "\n") != strings.Join(p.Lines, "\n") {
 			t.Errorf("%s: %v, %v", name, sheets, err)
+		}
+		if want := "# " + p.Title + "\n#\n"; !strings.HasPrefix(text, want) || strings.Count(text, "\n#\n") != 2+len(p.Key)/77 {
+			t.Errorf("%s:\n%s", name, text)
+		}
+		for _, about := range p.About {
+			if !strings.Contains(text, "\n# "+about+"\n") {
+				t.Errorf("%s: %q is missing", name, about)
+			}
 		}
 		rest := ""
 		for line := range strings.Lines(text) {
@@ -153,9 +163,19 @@ func TestHTML(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range p.Lines {
-			if !strings.Contains(page, "<td>"+line+"</td>") {
+		for i, line := range p.Lines {
+			if !strings.Contains(page, fmt.Sprintf("<tr><th>%d</th><td>%s</td></tr>", i+1, line)) {
 				t.Errorf("%s: a line is missing", name)
+			}
+		}
+		for _, text := range append(p.About, p.Title) {
+			if !strings.Contains(page, ">"+html.EscapeString(text)+"</") {
+				t.Errorf("%s: %q is missing", name, text)
+			}
+		}
+		for _, tag := range []string{"html", "head", "style", "title", "body", "table", "svg", "h1"} {
+			if strings.Count(page, "<"+tag+" ")+strings.Count(page, "<"+tag+">") != strings.Count(page, "</"+tag+">") {
+				t.Errorf("%s: the tag %s has no end", name, tag)
 			}
 		}
 		if strings.Contains(page, "<of>") || strings.Contains(page, "one & two") {

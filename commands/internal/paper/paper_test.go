@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -69,6 +70,9 @@ func TestSlipsAreFound(t *testing.T) {
 			changed := append([]string{}, lines...)
 			changed[line] = string(typed)
 			_, err := Read(strings.Join(changed, "\n"))
+			if group := regexp.MustCompile(`group (\d)`).FindStringSubmatch(fmt.Sprint(err)); group != nil && int(group[1][0]-'0') > (len(typed)+3)/perGroup {
+				t.Fatalf("line %d of %d characters: %v", line+1, len(typed), err)
+			}
 			if e, ok := err.(interface{ Unwrap() []error }); !ok || len(e.Unwrap()) != 1 || e.Unwrap()[0].(*LineError).Line != line+1 {
 				t.Fatalf("line %d, %s: %v", line+1, what, err)
 			}
@@ -205,6 +209,9 @@ func TestProblems(t *testing.T) {
 		"first missing":       {join("2: "+a[1], "3: "+a[2]), "line 1 is missing"},
 		"second sheet":        {join(append(append([]string{}, a...), b[:2]...)...), "sheet 2: line 3 is missing\nsheet 2: line 4 is missing"},
 		"next sheet too soon": {join("1: "+a[0], "2: "+a[1], "3: "+a[2], "1: "+b[0], "2: "+b[1], "3: "+b[2], "4: "+b[3]), "sheet 1: line 4 is missing"},
+		"only one, missing":   {a[0], "line 2 is missing\nline 3 is missing\nline 4 is missing"},
+		"third missing":       {join("1: "+a[0], "2: "+a[1], "4: "+a[3]), "line 3 is missing"},
+		"two missing":         {join("1: "+a[0], "4: "+a[3]), "line 2 is missing\nline 3 is missing"},
 		"line 7":              {join(a[0], "7: "+a[1]), "line 2 is missing, and this is line 7"},
 	} {
 		sheets, err := Read(c.text)
@@ -212,7 +219,8 @@ func TestProblems(t *testing.T) {
 		if err != nil {
 			said = err.Error()
 		}
-		if !strings.HasPrefix(said, c.want) || err != nil && sheets != nil || (c.want == "") != (err == nil) {
+		exact := strings.Contains(name, "missing") || name == "two short" || name == "second sheet"
+		if !strings.HasPrefix(said, c.want) || exact && said != c.want || err != nil && sheets != nil || (c.want == "") != (err == nil) {
 			t.Errorf("%s: %q, want %q", name, said, c.want)
 		}
 	}
@@ -235,7 +243,29 @@ func TestImpossibleSheets(t *testing.T) {
 		if _, err := parse(s.symbols()); err == nil {
 			t.Errorf("%s is taken", name)
 		}
+		data, lines := s.symbols(), []string{}
+		for i := range Lines {
+			own := data[i*perLine : (i+1)*perLine]
+			check := lineCheck(i+1, tagFor(i+1, data), own)
+			lines = append(lines, show(own)+show(check[:]))
+		}
+		if _, err := Read(strings.Join(lines, "\n")); err == nil || !strings.HasPrefix(err.Error(), "there is no share ") {
+			t.Errorf("%s is read: %v", name, err)
+		}
+		good := shareSheet(rand.New(rand.NewPCG(11, 12))).Lines()
+		if _, err := Read(strings.Join(append(append(append([]string{}, good...), lines...), good...), "\n")); err == nil ||
+			!strings.HasPrefix(err.Error(), "sheet 2: there is no share ") {
+			t.Errorf("%s is read among others: %v", name, err)
+		}
 	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a sheet that cannot be read is written")
+			}
+		}()
+		Sheet{Share: &Share{Number: 1, Threshold: 1, Total: 1}, Payload: make([]byte, shareBytes)}.Lines()
+	}()
 	large := append([]byte{form, 0, 0, 0, 0, 0, 0}, bytes.Repeat([]byte{base - 1}, keyLen)...)
 	copy(large[wholeAt:], wholeCheck(large))
 	if _, err := parse(large); err == nil {
@@ -245,6 +275,32 @@ func TestImpossibleSheets(t *testing.T) {
 	data[20]++
 	if _, err := parse(data); err == nil {
 		t.Error("the check of the whole misses a change")
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	for text, want := range map[string]struct {
+		n    int
+		rest string
+	}{
+		"1: A": {1, " A"}, "12) A": {12, " A"}, "# 3.A": {3, "A"}, "##  4: A": {4, " A"}, "123: A": {0, "123: A"}, ": A": {0, ": A"},
+		"0: A": {0, "0: A"}, "-1: A": {0, "-1: A"}, "A: B": {0, "A: B"}, "A": {0, "A"}, "": {0, ""}, "1": {0, "1"},
+	} {
+		if n, rest := numbered(text); n != want.n || rest != want.rest {
+			t.Errorf("%q is %d and %q", text, n, rest)
+		}
+	}
+}
+
+// A line with a few characters too few or too many is still the line of a sheet.
+func TestIsSheet(t *testing.T) {
+	for n, want := range map[int]bool{0: false, 15: false, 16: true, 20: true, 24: true, 25: false, ownerText: true, shareText: true, shareText + 1: false} {
+		if got := IsSheet(strings.Repeat("A", n) + "\nB"); got != want {
+			t.Errorf("%d characters: %v", n, got)
+		}
+	}
+	if !IsSheet("1: A") {
+		t.Error("a line with its number is none of a sheet")
 	}
 }
 

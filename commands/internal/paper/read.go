@@ -61,11 +61,7 @@ func (r *Reader) Add(text string) error {
 	if len(typed) != want {
 		return wrong("has %d characters, and should have %d", len(typed), want)
 	}
-	tag := []byte(nil)
-	if line > 1 {
-		tag = tagFor(line, r.data)
-	}
-	if group, ok := suspect(line, tag, typed); !ok {
+	if group, ok := suspect(line, tagFor(line, r.data), typed); !ok {
 		if group > 0 {
 			return wrong("is wrong; if one character is, it is in group %d", group)
 		}
