@@ -190,11 +190,26 @@ type askedKey struct {
 	key  openKey
 }
 
+// whichPassphrase names the passphrase by where it came from, so that a stale file is found.
+func (a *app) whichPassphrase() string {
+	switch {
+	case a.PassphraseFD != nil:
+		return "the passphrase of --passphrase-fd"
+	case a.PassphraseFile != "":
+		return fmt.Sprintf("the passphrase in %s (%s)", a.PassphraseFile, orElse(a.setBy["passphrase-file"], "--passphrase-file"))
+	}
+	return "this passphrase"
+}
+
 // readNextKey opens the key that a rekey stored. It has the same passphrase as the key
 // before it.
 func (a *app) readNextKey(text string) (*vault.Identity, error) {
 	if vault.IsLocked(text) && a.usedPassphrase != "" {
-		return a.unlock(text, a.usedPassphrase)
+		id, err := a.unlock(text, a.usedPassphrase)
+		if !errors.Is(err, vault.ErrPassphrase) || !a.interactive() {
+			return id, err
+		}
+		a.out.note("a rekey was cut off, and the key that it stored has another passphrase: the one before")
 	}
 	return a.readIdentity(text)
 }
@@ -218,7 +233,7 @@ func (a *app) readIdentity(text string) (*vault.Identity, error) {
 		return a.readIdentity(text)
 	}
 	if errors.Is(err, vault.ErrPassphrase) {
-		return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the owner key").
+		return nil, errorf(vault.ErrPassphrase, "%s does not open the owner key", a.whichPassphrase()).
 			hint("try again; if it is lost, log in anew with the owner key: ass logout, then ass login")
 	}
 	a.usedPassphrase = pass

@@ -11,7 +11,7 @@ import (
 )
 
 // The passphrase in the keyring of the desktop. Whatever runs as this person can read it there, so it is asked for only
-// where the token of ass unlock would do as well: to read and write secrets, never for what only the owner can do.
+// where secrets are read and written (of all tiers), never for what only the owner can do.
 
 // keyringProgram is the program that talks to the keyring.
 const keyringProgram = "ass-keyring"

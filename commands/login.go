@@ -281,6 +281,7 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 	if err := l.roomForPassphrase(""); err != nil {
 		return "", err
 	}
+	l.usedPassphrase = pass
 	return l.lock(id, pass)
 }
 
@@ -365,7 +366,17 @@ func (l *login) finish() error {
 		if err != nil {
 			return err
 		}
-		if err := l.updateProfile(p, func(p *profile) { p.Key = stored }); err != nil {
+		next := p.NextKey // of a rekey that was cut off: it may be the vault's key
+		if next != "" && vault.IsLocked(stored) && !vault.IsLocked(next) {
+			nextID, err := vault.ParseIdentity(next)
+			if err == nil {
+				next, err = l.lock(nextID, l.usedPassphrase)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := l.updateProfile(p, func(p *profile) { p.Key, p.NextKey = stored, next }); err != nil {
 			return err
 		}
 		l.changed("the owner key is stored anew in %s", l.configName())

@@ -197,7 +197,10 @@ func (a *app) askInWindow(program string) (string, error) {
 	if tty := a.getenv("GPG_TTY"); tty != "" {
 		q.Options = []string{"ttyname=" + tty, "ttytype=" + orElse(a.getenv("TERM"), "dumb")}
 	}
-	late := time.AfterFunc((pinentry.Seconds+5)*time.Second, func() { _ = cmd.Process.Kill() })
+	late := time.AfterFunc((pinentry.Seconds+5)*time.Second, func() {
+		_ = cmd.Process.Kill()
+		_ = out.Close() // what it has started may hold the pipe
+	})
 	typed, err := pinentry.Ask(out, in, q)
 	_ = in.Close()
 	if err != nil {
@@ -221,24 +224,26 @@ func (a *app) newPassphrase(prompt string) (string, error) {
 		if err != nil || first == "" {
 			return "", err
 		}
-		if j := strength.Of(first); j.Weak() {
-			a.out.note("this passphrase is weak: %s; four words that nobody would choose are strong", j)
-			answer, err := a.ask("Take it all the same? [y/N] ")
-			if err != nil {
-				return "", err
-			}
-			if !isYes(answer) {
-				continue
-			}
-		}
-		second, err := a.askHidden("Repeat it: ")
+		second, err := a.askHidden("Repeat it: ") // before any question: fingers type it twice, and an answer is shown
 		if err != nil {
 			return "", err
 		}
-		if first == second {
+		if first != second {
+			a.out.note("they do not match; try again")
+			continue
+		}
+		j := strength.Of(first)
+		if !j.Weak() {
 			return first, nil
 		}
-		a.out.note("they do not match; try again")
+		a.out.note("this passphrase is weak: %s; four words that nobody would choose are strong", j)
+		answer, err := a.ask("Take it all the same? [y/N] ")
+		if err != nil {
+			return "", err
+		}
+		if isYes(answer) {
+			return first, nil
+		}
 	}
 }
 

@@ -2,8 +2,9 @@
 //
 // It is a small relative of zxcvbn (Wheeler, USENIX Security 2016): it cuts a passphrase into the pieces of which people
 // make them, and counts what a guesser who knows that needs for each. It has no dictionary but the few words that are
-// guessed first, so it takes each run of letters for a word of a list of 7,776, as Diceware has it. It errs on the low
-// side: random letters count less than they are worth.
+// guessed first, so it takes each run of letters for a word of a list of 7,776, as Diceware has it, and a short one for a
+// word of a shorter list. Random letters count less than they are worth. But it knows nothing of the person: an address
+// or a date that others know counts as if it were random.
 package strength
 
 import (
@@ -44,6 +45,9 @@ const (
 	bitsOfRune  = 8    // one of an ideographic script, or a sign beyond ASCII
 )
 
+// bitsOfShort are for runs of one to four letters. A language has some 700 words of three letters in use, and 1,500 of four.
+var bitsOfShort = [...]float64{4.7, 9.4, 9.4, 10.6}
+
 // next cuts the first piece off a text, and returns what it costs to guess.
 func next(text string) (piece string, bits float64) {
 	longest, step := 0, 0
@@ -77,7 +81,12 @@ func next(text string) (piece string, bits float64) {
 				break
 			}
 		}
-		return word, min(bitsOfWord, 4.7*float64(utf8.RuneCountInString(word))) + spelling(word)
+		n := utf8.RuneCountInString(word)
+		most := bitsOfWord
+		if n <= len(bitsOfShort) {
+			most = bitsOfShort[n-1]
+		}
+		return word, min(most, 4.7*float64(n)) + spelling(word)
 	case first < utf8.RuneSelf:
 		return text[:size], bitsOfSign
 	}

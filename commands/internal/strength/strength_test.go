@@ -13,8 +13,8 @@ func TestOf(t *testing.T) {
 			"summer2026summer2026", "vault-key", "        ", "iloveyouforever", "пароль123", "Привет2024", "йцукенгшщзхъ", "motdepassé",
 			"!@#$%^&*()", "!QAZ@WSX#EDC", "1q2w3e4r5t6y7u8i", "q1w2e3r4t5y6", "1122334455667788", "aaabbbcccdddeeefff", "a1b2c3d4e5f6g7h8",
 			"aAbBcCdDeEfF"},
-		"fair":   {"maple tundra gravel", "olive.rivet.sonnet", "Tr0ub4dor&3", "x9Kq7Wm2"},
-		"strong": {"maple tundra gravel oboe", "olive-rivet-sonnet-quartz", "gV7%kQ2!zR9@mX4", "8f14e45fceea167a5a36dedd4bea2543", "ключ от всех дверей"},
+		"fair":   {"maple tundra gravel", "olive.rivet.sonnet", "Tr0ub4dor&3", "x9Kq7Wm2", "ключ от всех дверей"},
+		"strong": {"maple tundra gravel oboe", "olive-rivet-sonnet-quartz", "gV7%kQ2!zR9@mX4", "8f14e45fceea167a5a36dedd4bea2543"},
 	} {
 		for _, p := range list {
 			if j := Of(p); j.Word != word {
