@@ -82,7 +82,7 @@ func (a *app) askCredential(prompt string) (string, error) {
 		return "", err
 	}
 	if _, err := credentialKind(vault.KeyText([]byte(typed))); err == nil || !paper.IsSheet(typed) {
-		return typed, nil
+		return typed, a.dropTyped()
 	}
 	id, err := a.typedSheets(typed, false)
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *app) typedKey(shares bool) (*vault.Identity, error) {
 		}
 		id, err := vault.ParseIdentity(line)
 		if err == nil {
-			return id, nil
+			return id, a.dropTyped()
 		}
 		a.out.note("%v", err)
 	}
@@ -128,6 +128,9 @@ func (a *app) typedSheets(line string, shares bool) (*vault.Identity, error) {
 			a.out.note("this is a whole owner key, and no share")
 			continue
 		case s.Share == nil:
+			if err := a.dropTyped(); err != nil {
+				return nil, err
+			}
 			return sheetsKey([]paper.Sheet{s})
 		case len(sheets) > 0 && s.Share.Set != sheets[0].Share.Set:
 			a.out.note("this share is of the set %s, and those before are of %s: it is left out", paper.SetName(s.Share.Set),
@@ -146,6 +149,9 @@ func (a *app) typedSheets(line string, shares bool) (*vault.Identity, error) {
 		if missing := s.Share.Threshold - len(sheets); missing > 0 {
 			a.out.note("share %d of the set %s; %s to go", s.Share.Number, paper.SetName(s.Share.Set), plural(missing, "share"))
 			continue
+		}
+		if err := a.dropTyped(); err != nil {
+			return nil, err
 		}
 		return joinSheets(sheets)
 	}

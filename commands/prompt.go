@@ -154,6 +154,17 @@ func (k *keyboard) drained() (more bool, err error) {
 	}
 }
 
+// dropTyped drops what was pasted behind the line that was read, also without a newline.
+func (a *app) dropTyped() error {
+	return a.onTerminal("", "", func(k *keyboard) error {
+		if _, err := term.MakeRaw(a.terminal()); err != nil {
+			return err
+		}
+		_, err := k.drained()
+		return err
+	})
+}
+
 // ask shows a prompt and reads a line.
 func (a *app) ask(prompt string) (answer string, err error) {
 	err = a.onTerminal(prompt, "", func(k *keyboard) (err error) {

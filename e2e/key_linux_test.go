@@ -162,6 +162,35 @@ func TestSheetTypedIn(t *testing.T) {
 	}
 }
 
+// Behind the lines of a pasted sheet comes the key as age writes it: no next prompt gets it, and no shell, which would keep it
+// in its history.
+func TestSheetPasted(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	key, sheet, typed := keptKey(t, home)
+	for name, paste := range map[string]string{"a sheet": sheet, "a key": key + "\n" + sheet, "no newline": strings.Join(typed, "\n") + "\n" + key} {
+		term := startOnTerminal(t, home, "key", "test")
+		term.await("or the whole key: ")
+		term.typeIn(paste)
+		term.await("This key opens the vault at")
+		if code := term.exitCode(); code != 0 {
+			t.Errorf("%s: exit code %d:\n%s", name, code, term.text())
+		}
+		if left := term.unread(); left != 0 {
+			t.Errorf("%s: the shell gets %d bytes of it", name, left)
+		}
+	}
+	if out, err := assAt(t, home, "", "logout", "--force"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	term := startOnTerminal(t, home, "login")
+	term.await("Owner key, agent key or token for")
+	term.typeIn(sheet)
+	if code, left := term.exitCode(), term.unread(); code != 2 || left != 0 || strings.Contains(term.text(), key) {
+		t.Errorf("at a hidden prompt: exit code %d, and the shell gets %d bytes:\n%s", code, left, term.text())
+	}
+}
+
 // Shares are typed in one after the other; ass says how many are to go, and which does not belong to them.
 func TestSharesTypedIn(t *testing.T) {
 	t.Parallel()

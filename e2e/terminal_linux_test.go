@@ -149,6 +149,24 @@ func (term *terminal) exitCode() int {
 	return 0
 }
 
+// unread returns how many bytes were typed that nobody has read, whether a newline ends them or not.
+func (term *terminal) unread() int {
+	term.t.Helper()
+	state, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	state.Lflag &^= unix.ICANON
+	if err := unix.IoctlSetTermios(int(term.slave.Fd()), unix.TCSETS, state); err != nil {
+		term.t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(term.slave.Fd()), unix.TIOCINQ)
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	return n
+}
+
 func (term *terminal) echoes() bool {
 	state, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
 	if err != nil {
