@@ -102,14 +102,18 @@ func (a *app) typedKey(shares bool) (*vault.Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !vault.LooksLikeIdentity(line) {
+		switch {
+		case vault.LooksLikeIdentity(line):
+			id, err := vault.ParseIdentity(line)
+			if err == nil {
+				return id, a.dropTyped()
+			}
+			a.out.note("%v", err)
+		case paper.IsSheet(line):
 			return a.typedSheets(line, false)
+		case len(paper.LinesIn(line)) > 0:
+			a.out.note("a line of a sheet has 20 characters, and a key begins with AGE-SECRET-KEY-; type it again")
 		}
-		id, err := vault.ParseIdentity(line)
-		if err == nil {
-			return id, a.dropTyped()
-		}
-		a.out.note("%v", err)
 	}
 }
 
@@ -171,9 +175,14 @@ func (a *app) typedSheet(line string, before int) (paper.Sheet, error) {
 				return paper.Sheet{}, err
 			}
 		}
-		if strings.TrimSpace(line) != "" {
-			if err := r.Add(line); err != nil {
+		parts := paper.LinesIn(line)
+		if vault.LooksLikeIdentity(line) {
+			parts = []string{line} // to be named wrong
+		}
+		for _, part := range parts {
+			if err := r.Add(part); err != nil {
 				a.out.note("%v; type it again", err)
+				break
 			}
 		}
 		line = ""

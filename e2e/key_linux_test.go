@@ -128,8 +128,15 @@ func TestSheetTypedIn(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, term.text())
 	}
 
-	// The whole key does, too; Ctrl-C ends it.
+	// A reader of QR codes that types has the lines of a share's code on one line; a sheet's is no worse.
 	term = startOnTerminal(t, home, "key", "test")
+	enter("or the whole key: ", strings.ReplaceAll(strings.Join(typed, ""), " ", ""))
+	term.await("This key opens the vault at")
+
+	// The whole key does, too, after what is neither; Ctrl-C ends it.
+	term = startOnTerminal(t, home, "key", "test")
+	enter("or the whole key: ", "hello")
+	term.await("a line of a sheet has 20 characters, and a key begins with AGE-SECRET-KEY-; type it again")
 	enter("or the whole key: ", key[:40])
 	term.await("its checksum does not match")
 	enter("", key)

@@ -167,6 +167,7 @@ func TestForgiving(t *testing.T) {
 			"as a comment": func(i int, line string) string {
 				return fmt.Sprintf("#   %d:  %s\n\n# and a word: about it", i+1, line)
 			},
+			"divided":      func(i int, line string) string { return line + map[bool]string{true: "\n-----"}[i == 3] },
 			"beside a key": func(i int, line string) string { return line + "\nAGE-SECRET-KEY-1QQQ" },
 			"a mark at 0":  func(i int, line string) string { return map[bool]string{true: "\ufeff"}[i == 0] + line },
 		} {

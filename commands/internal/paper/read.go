@@ -89,17 +89,20 @@ func (r *Reader) Sheet() (Sheet, error) {
 	return s, nil
 }
 
-// lines returns those lines of a text that can be lines of a sheet. A comment (#) is none unless a number and a colon
-// begin it, and an owner key as age writes it is none.
-func lines(text string) (list []string) {
+// LinesIn returns those lines of a text that can be lines of a sheet; of a whole sheet on one line, as a QR code has it, each of
+// its lines. A comment (#) is none unless a number and a colon begin it, and an owner key as age writes it is none, nor a divider.
+func LinesIn(text string) (list []string) {
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		line = strings.TrimSpace(line)
 		n, rest := numbered(line)
+		typed, strange := symbolsOf(rest)
 		switch {
-		case line == "", line[0] == '#' && n == 0, strings.HasPrefix(strings.ToUpper(line), "AGE-"):
+		case strings.HasPrefix(line, "#") && n == 0, strings.HasPrefix(strings.ToUpper(line), "AGE-"):
+			continue
+		case n == 0 && strange == 0 && len(typed) == 0:
 			continue
 		}
-		if typed, strange := symbolsOf(rest); n == 0 && strange == 0 && (len(typed) == ownerText || len(typed) == shareText) {
+		if n == 0 && strange == 0 && (len(typed) == ownerText || len(typed) == shareText) {
 			whole := show(typed)
 			for ; len(whole) > perLine+checks; whole = whole[perLine+checks:] {
 				list = append(list, whole[:perLine+checks])
@@ -114,7 +117,7 @@ func lines(text string) (list []string) {
 // IsSheet reports whether a text is that of sheets, even if it is mistyped: its first line that is no comment has about as
 // many characters as the line of a sheet, and no other.
 func IsSheet(text string) bool {
-	list := lines(text)
+	list := LinesIn(text)
 	if len(list) == 0 || strings.HasPrefix(list[0], "-----") {
 		return false
 	}
@@ -127,7 +130,7 @@ func IsSheet(text string) bool {
 // Read reads all sheets of a text. The error joins a [*LineError] for each line that is wrong or missing.
 func Read(text string) ([]Sheet, error) {
 	var t texts
-	for _, line := range lines(text) {
+	for _, line := range LinesIn(text) {
 		n, _ := numbered(line)
 		for n > 0 && n <= Lines && n != t.r.Line() && t.lost(t.r.missing()) {
 		}
