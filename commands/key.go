@@ -326,19 +326,7 @@ func (c keyJoin) Run(a *app) error {
 	if len(c.Files) == 0 {
 		id, err = a.writtenKey("", true)
 	} else {
-		var sheets []paper.Sheet
-		for _, name := range c.Files {
-			b, err := a.readKeyText(name)
-			if err != nil {
-				return err
-			}
-			some, err := readSheets(string(b))
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			sheets = append(sheets, some...)
-		}
-		id, err = joinSheets(sheets)
+		id, err = a.joinFiles(c.Files)
 	}
 	if err != nil {
 		return err
@@ -348,6 +336,26 @@ func (c keyJoin) Run(a *app) error {
 	}
 	a.warnOfKey()
 	return a.answer(keyResult{OwnerKey: id.Text()}, func() { a.out.line("%s", id.Text()) })
+}
+
+// joinFiles makes the key of the shares in files.
+func (a *app) joinFiles(names []string) (*vault.Identity, error) {
+	var sheets []paper.Sheet
+	for _, name := range names {
+		b, err := a.readKeyText(name)
+		if err != nil {
+			return nil, err
+		}
+		if !paper.IsSheet(string(b)) {
+			return nil, usagef("%s: there are no shares in it", name).hint("%s", wayFromPages)
+		}
+		some, err := readSheets(string(b))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		sheets = append(sheets, some...)
+	}
+	return joinSheets(sheets)
 }
 
 // loginWith stores an owner key for the vault that there is.

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ass/commands/internal/paper"
@@ -9,6 +10,8 @@ import (
 )
 
 // How an owner key is read that somebody has written down.
+
+const wayFromPages = "a share is text, or the lines of a page; type those in without a file"
 
 // writtenKey reads an owner key in any form: from a file ("-" for stdin), or, if name is "", as it is typed on a terminal, or from
 // stdin. With shares, it takes shares alone.
@@ -25,7 +28,7 @@ func (a *app) writtenKey(name string, shares bool) (*vault.Identity, error) {
 	if !paper.IsSheet(text) {
 		switch {
 		case shares:
-			return nil, usagef("these are no shares of an owner key")
+			return nil, usagef("these are no shares of an owner key").hint("%s", wayFromPages)
 		case raw == "":
 			return nil, usagef("there is no owner key in it")
 		case rawErr != nil || kind != ownerCredential:
@@ -205,7 +208,7 @@ func readSheets(text string) ([]paper.Sheet, error) {
 
 // sheetsKey returns the key that sheets have: one whole key, or enough shares.
 func sheetsKey(sheets []paper.Sheet) (*vault.Identity, error) {
-	if len(sheets) == 0 || sheets[0].Share != nil {
+	if !slices.ContainsFunc(sheets, func(s paper.Sheet) bool { return s.Share == nil }) {
 		return joinSheets(sheets)
 	}
 	var id *vault.Identity
