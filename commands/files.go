@@ -189,9 +189,11 @@ func (a *app) lockOwn(path string) (release func(), err error) {
 	return release, err
 }
 
+const ownRuntime = "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+
 // privateFolder creates the folder for files that open secrets or are shown in a
-// browser. It refuses a folder whose files others could replace.
-func privateFolder(dir string) error {
+// browser. It refuses a folder whose files others could replace. way says how to take another one.
+func privateFolder(dir, way string) error {
 	if err := disk.MakeFolder(dir); err != nil {
 		return err
 	}
@@ -207,7 +209,10 @@ func privateFolder(dir string) error {
 	switch {
 	case by.Stranger, disk.AccessTo(dir, named).Stranger:
 		return failf("the folder %s belongs to another user", dir).
-			hint("remove it, or set XDG_RUNTIME_DIR to a folder of your own")
+			hint("%s", way)
+	case by.Mode&fs.ModeSticky != 0 && by.Mode.Perm()&0o022 != 0: // such as /tmp, which is for everybody
+		return failf("others can put files into the folder %s", dir).
+			hint("%s", way)
 	case by.Mode.Perm()&0o022 != 0:
 		return failf("others can replace files in the folder %s", dir).
 			hint("mend it with: %s", mend("go-w", dir, by))

@@ -260,7 +260,7 @@ func (c keySplit) write(a *app, pages []paper.Page, result *splitResult) error {
 	if err != nil {
 		return err
 	}
-	if err := privateFolder(dir); err != nil {
+	if err := privateFolder(dir, "name a folder of your own with --to"); err != nil {
 		return err
 	}
 	var written []string

@@ -34,7 +34,7 @@ func (c openCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := privateFolder(dir); err != nil {
+	if err := privateFolder(dir, ownRuntime); err != nil {
 		return err
 	}
 	var page []byte

@@ -116,7 +116,7 @@ func (c unlockCmd) Run(a *app) error {
 		return usagef("the owner key has no passphrase, so there is nothing to unlock").
 			hint("to set one: ass passphrase")
 	}
-	if err := privateFolder(filepath.Dir(path)); err != nil {
+	if err := privateFolder(filepath.Dir(path), ownRuntime); err != nil {
 		return err
 	}
 	if h.cred.kind == ownerCredential {
