@@ -40,6 +40,12 @@ Without colours (NO_COLOR), it is drawn for a terminal that is light on dark.`
 }
 
 func (c keyShow) Run(a *app) error {
+	if c.SVG == "-" || c.HTML == "-" {
+		return usagef("--svg and --html write files, and - is none").hint("give each a name")
+	}
+	if c.SVG != "" && c.HTML != "" && filepath.Clean(a.at(c.SVG)) == filepath.Clean(a.at(c.HTML)) {
+		return usagef("--svg and --html name one file")
+	}
 	p, id, err := a.storedKey("show the owner key")
 	if err != nil {
 		return err
