@@ -274,6 +274,8 @@ func (l *login) protect(id *vault.Identity) (string, error) {
 		if err == nil && pass == "" {
 			l.out.note("no passphrase: every program that runs as you can read every secret, and act as the owner")
 		}
+	case l.old != nil && l.old.locked():
+		l.out.warnOf(sayf("the owner key in this profile had a passphrase, and has none now").hint("to set one: ass passphrase"))
 	}
 	if err != nil || pass == "" {
 		return id.Text(), err
