@@ -156,10 +156,7 @@ func (k *keyboard) drained() (more bool, err error) {
 
 // dropTyped drops what was pasted behind the line that was read, also without a newline.
 func (a *app) dropTyped() error {
-	return a.onTerminal("", "", func(k *keyboard) error {
-		if _, err := term.MakeRaw(a.terminal()); err != nil {
-			return err
-		}
+	return a.onTerminal("", "", true, func(k *keyboard) error {
 		_, err := k.drained()
 		return err
 	})
@@ -167,7 +164,7 @@ func (a *app) dropTyped() error {
 
 // ask shows a prompt and reads a line.
 func (a *app) ask(prompt string) (answer string, err error) {
-	err = a.onTerminal(prompt, "", func(k *keyboard) (err error) {
+	err = a.onTerminal(prompt, "", false, func(k *keyboard) (err error) {
 		answer, err = k.line()
 		return err
 	})
@@ -203,16 +200,12 @@ func (a *app) askValue(prompt string) (value string, err error) {
 // hidden runs read with the terminal in raw mode. Then it writes the newline that the
 // person typed and did not see.
 func (a *app) hidden(prompt string, read func(*keyboard) error) error {
-	return a.onTerminal(prompt, "\n", func(k *keyboard) error {
-		if _, err := term.MakeRaw(a.terminal()); err != nil {
-			return err
-		}
-		return read(k)
-	})
+	return a.onTerminal(prompt, "\n", true, read)
 }
 
-// onTerminal writes a prompt, runs read, and puts the terminal back as it was.
-func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) error {
+// onTerminal writes a prompt, runs read, and puts the terminal back as it was. If raw is set, the terminal shows nothing of
+// what is typed, from before the prompt is there.
+func (a *app) onTerminal(prompt, behind string, raw bool, read func(*keyboard) error) error {
 	var w io.Writer = a.out.errw
 	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
 		defer tty.Close()
@@ -226,10 +219,15 @@ func (a *app) onTerminal(prompt, behind string, read func(*keyboard) error) erro
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(w, clean(prompt)); err != nil {
-		return err
+	if raw {
+		_, err = term.MakeRaw(fd)
 	}
-	err = read(k)
+	if err == nil {
+		_, err = io.WriteString(w, clean(prompt))
+	}
+	if err == nil {
+		err = read(k)
+	}
 	_ = term.Restore(fd, state)
 	if err != nil {
 		behind = "\n"
