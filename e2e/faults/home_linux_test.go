@@ -109,7 +109,7 @@ func (w *home) isProtected() bool {
 func (w *home) runPlain(args ...string) result {
 	var stdout, stderr bytes.Buffer
 	code := commands.Program{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Env: w.env(),
-		Dir: w.in(project)}.Run(args)
+		Dir: w.in(project), WorkFactor: workFactor}.Run(args)
 	return result{Exit: code, Stdout: stdout.String(), Stderr: stderr.String()}
 }
 

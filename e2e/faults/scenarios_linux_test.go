@@ -24,7 +24,7 @@ type scenario struct {
 	check func(*after)
 	again func(*after) // if it is not the same command that must work afterwards
 
-	sets bool // it sets a passphrase, which takes half a second
+	sets bool // the passphrase that it is given is a new one
 	lost bool // it destroys the owner's key
 }
 
@@ -64,6 +64,12 @@ func withPassphrase(w *home) {
 		w.t.Fatal(err)
 	}
 	w.write(configFile, strings.Replace(w.read(configFile), `"`+w.key+`"`, quoted(locked), 1))
+}
+
+// withNext has the passphrase in a file, too.
+func withNext(w *home) {
+	withPassphrase(w)
+	w.write(project+"/next", passphrase+"\n")
 }
 
 func unlocked(w *home) {
@@ -174,6 +180,32 @@ var scenarios = []*scenario{
 	{
 		name: "login with a passphrase", setUp: withVault, args: []string{"login"}, sets: true,
 		done: inConfig("BEGIN AGE ENCRYPTED FILE"),
+	},
+	{
+		name: "passphrase", args: []string{"passphrase", "--new-file", "next"}, makes: []string{project + "/next"},
+		done: inConfig("BEGIN AGE ENCRYPTED FILE"),
+		setUp: func(w *home) {
+			withVault(w)
+			w.write(project+"/next", passphrase+"\n")
+		},
+	},
+	{
+		name: "another passphrase", setUp: withNext, args: []string{"passphrase", "--new-file", "next"},
+		makes: []string{project + "/next"},
+		done:  func(a *after) bool { return a.now[configFile].data != a.before[configFile].data },
+	},
+	{
+		name: "no passphrase", setUp: withPassphrase, args: []string{"passphrase", "--remove", "--force"},
+		done: func(a *after) bool { return strings.Contains(a.now[configFile].data, a.key) },
+		again: func(a *after) {
+			if a.isProtected() {
+				a.works("passphrase", "--remove", "--force")
+			}
+		},
+	},
+	{
+		name: "key show", setUp: withVault, args: []string{"key", "show", "--svg", "key.svg", "--html", "key.html", "--force"},
+		makes: []string{project + "/key.svg", project + "/key.html"}, done: made(project + "/key.html"),
 	},
 	{
 		name: "logout", setUp: withVault, args: []string{"logout"},
