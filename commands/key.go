@@ -260,7 +260,8 @@ func (c keySplit) Run(a *app) error {
 	})
 }
 
-// write writes a file for each share. It leaves all of them there or none.
+// write writes a file for each share. If one cannot be written, it leaves none; of a run that was killed, some may stay, and fit no
+// share of another run.
 func (c keySplit) write(a *app, pages []paper.Page, result *splitResult) error {
 	dir, err := a.abs(c.To)
 	if err != nil {
