@@ -168,8 +168,9 @@ type lockCmd struct{}
 
 func (lockCmd) Help() string {
 	return `Ends what ass unlock began: the token revokes itself, and is removed. With
---passphrase-fd, the owner revokes it, too, which rewrites the vault: then keys that
-somebody kept of the token open nothing that is written from now on.`
+--passphrase-fd or a passphrase file, the owner revokes it, too, which rewrites the
+vault: then keys that somebody kept of the token open nothing that is written from now
+on.`
 }
 
 func (lockCmd) Run(a *app) error {
