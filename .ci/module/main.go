@@ -147,6 +147,8 @@ func inText(content []byte, from, to string) []byte {
 		`(?m)(^\s*(?:require )?)FROM( v\d)`,
 		`(replace )FROM( =>)`,
 		`(go (?:install|get|run) )FROM(@|/\w)`,
+		`(-require[ =])FROM(@)`,
+		`(-replace[ =])FROM(=)`,
 		"(module `)FROM(`)",
 		`(")FROM(/(?:audit|cmd|commands|e2e|tokens|vault)[/"])`,
 	} {

@@ -130,15 +130,16 @@ func TestRefused(t *testing.T) {
 // A text is changed where it can only be the module, and nowhere else.
 func TestInText(t *testing.T) {
 	for before, want := range map[string]string{
-		"module ass\n":                              "module x.y/ass\n",
-		"\tass v0.0.0\nrequire ass v1.0.0":          "\tx.y/ass v0.0.0\nrequire x.y/ass v1.0.0",
-		"replace ass => ../ass":                     "replace x.y/ass => ../ass",
-		"`go install ass@latest`, go run ass/cmd/x": "`go install x.y/ass@latest`, go run x.y/ass/cmd/x",
-		"until the module `ass` has a home":         "until the module `x.y/ass` has a home",
-		`import "ass/commands/asstest"`:             `import "x.y/ass/commands/asstest"`,
-		`KDF(root, "ass/1 mac"), ass version`:       `KDF(root, "ass/1 mac"), ass version`,
-		`"command": "ass", ~/.config/ass/config`:    `"command": "ass", ~/.config/ass/config`,
-		"go build -o ass .; go install .":           "go build -o ass .; go install .",
+		"module ass\n":                                        "module x.y/ass\n",
+		"\tass v0.0.0\nrequire ass v1.0.0":                    "\tx.y/ass v0.0.0\nrequire x.y/ass v1.0.0",
+		"replace ass => ../ass":                               "replace x.y/ass => ../ass",
+		"`go install ass@latest`, go run ass/cmd/x":           "`go install x.y/ass@latest`, go run x.y/ass/cmd/x",
+		"go mod edit -require ass@v0.0.0 -replace ass=../ass": "go mod edit -require x.y/ass@v0.0.0 -replace x.y/ass=../ass",
+		"until the module `ass` has a home":                   "until the module `x.y/ass` has a home",
+		`import "ass/commands/asstest"`:                       `import "x.y/ass/commands/asstest"`,
+		`KDF(root, "ass/1 mac"), ass version`:                 `KDF(root, "ass/1 mac"), ass version`,
+		`"command": "ass", ~/.config/ass/config`:              `"command": "ass", ~/.config/ass/config`,
+		"go build -o ass .; go install .":                     "go build -o ass .; go install .",
 	} {
 		if got := string(inText([]byte(before), "ass", "x.y/ass")); got != want {
 			t.Errorf("%q becomes %q, want %q", before, got, want)
