@@ -139,19 +139,25 @@ func (a *app) updateConfig(fn func(*config) error) error {
 // updateProfile is updateConfig for one profile. It returns an error if the profile no
 // longer has the credential of was. On success, was is the profile as stored.
 func (a *app) updateProfile(was *profile, fn func(*profile)) error {
+	return a.updateProfileIf(was, func(now *profile) bool { return now.Key == was.Key }, fn)
+}
+
+// updateKeys is updateProfile for a run that stores both keys of the profile anew. It also returns an error if a rekey has
+// begun or ended meanwhile: its key may be in NextKey alone.
+func (a *app) updateKeys(was *profile, fn func(*profile)) error {
+	return a.updateProfileIf(was, func(now *profile) bool { return now.Key == was.Key && now.NextKey == was.NextKey }, fn)
+}
+
+func (a *app) updateProfileIf(was *profile, same func(now *profile) bool, fn func(*profile)) error {
 	return a.updateConfig(func(c *config) error {
 		now := c.Profiles[a.Profile]
-		if now == nil || now.Key != was.Key {
-			return a.changedMeanwhile()
+		if now == nil || !same(now) {
+			return failf("profile %s was changed by another process meanwhile", a.Profile).hint("run it again")
 		}
 		fn(now)
 		*was = *now
 		return nil
 	})
-}
-
-func (a *app) changedMeanwhile() error {
-	return failf("profile %s was changed by another process meanwhile", a.Profile).hint("run it again")
 }
 
 // save writes the file, or removes it if no profile is left.

@@ -378,7 +378,7 @@ func (l *login) finish() error {
 				return err
 			}
 		}
-		if err := l.updateProfile(p, func(p *profile) { p.Key, p.NextKey = stored, next }); err != nil {
+		if err := l.updateKeys(p, func(p *profile) { p.Key, p.NextKey = stored, next }); err != nil {
 			return err
 		}
 		l.changed("the owner key is stored anew in %s", l.configName())

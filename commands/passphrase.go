@@ -363,15 +363,7 @@ func (c passphraseCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	err = a.updateConfig(func(cfg *config) error {
-		now := cfg.Profiles[a.Profile]
-		if now == nil || now.Key != was.Key || now.NextKey != was.NextKey { // a rekey may have begun, and only NextKey has its key
-			return a.changedMeanwhile()
-		}
-		now.Key, now.NextKey, now.Keyring = stored, storedNext, entry
-		return nil
-	})
-	if err != nil {
+	if err := a.updateKeys(p, func(p *profile) { p.Key, p.NextKey, p.Keyring = stored, storedNext, entry }); err != nil {
 		return err
 	}
 	a.changed("the owner key is stored anew in %s", a.tilde(cfg.path))
