@@ -80,15 +80,15 @@ func (a *app) readPrivate(source, name string) ([]byte, error) {
 	if err == nil {
 		b, by, err = readWithAccess(path, 64<<10)
 	}
-	_, gone := os.Stat(a.at(name))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && gone == nil: // the link of a pipe leads to no path
-		way := "write it to a file"
-		if flag, ok := strings.CutSuffix(source, "-file"); ok {
-			way = "give its descriptor with " + flag + "-fd"
-		}
-		return nil, usagef("%s: %s is a pipe, and not a file", source, name).hint("%s", way)
 	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(a.at(name)); err == nil { // the link of a pipe leads to no path
+			way := "write it to a file"
+			if flag, ok := strings.CutSuffix(source, "-file"); ok {
+				way = "give its descriptor with " + flag + "-fd"
+			}
+			return nil, usagef("%s: %s is a pipe, and not a file", source, name).hint("%s", way)
+		}
 		return nil, errorf(errNotLoggedIn, "%s names %s, and there is no such file", source, name)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", source, err)

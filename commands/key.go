@@ -119,7 +119,7 @@ func (a *app) storedKey(what string) (*profile, *vault.Identity, error) {
 	case cred.kind == "" && len(cfg.Profiles) > 0:
 		return nil, nil, noProfile(a.Profile, cfg)
 	case cred.kind == "":
-		return nil, nil, errorf(errNotLoggedIn, "there is no stored owner key").hint("make a vault, or store its key, with: ass login")
+		return nil, nil, noOwnerKey()
 	case cred.kind != ownerCredential:
 		return nil, nil, errorf(vault.ErrDenied, "only the owner can %s, and %s holds %s", what, cred.from, withArticle(kindName(cred.kind))).
 			hint("run it with the owner's key")
@@ -367,11 +367,7 @@ func (a *app) joinFiles(names []string) (*vault.Identity, error) {
 
 // loginWith stores an owner key for the vault that there is.
 func (a *app) loginWith(id *vault.Identity) error {
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	at, err := a.locate(cfg)
+	cfg, at, err := a.findPlace()
 	if err != nil {
 		return err
 	}
@@ -397,11 +393,7 @@ func (c keyTest) Run(a *app) error {
 	if err := a.forPeople(); err != nil {
 		return err
 	}
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	at, err := a.locate(cfg)
+	cfg, at, err := a.findPlace()
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,7 @@ undone: step 3, or a passphrase. ass passphrase changes one.`
 }
 
 func (c loginCmd) Run(a *app) error {
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	at, err := a.locate(cfg)
+	cfg, at, err := a.findPlace()
 	if err != nil {
 		return err
 	}

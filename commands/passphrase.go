@@ -305,7 +305,7 @@ func (c passphraseCmd) Run(a *app) error {
 	case p == nil && len(cfg.Profiles) > 0:
 		return noProfile(a.Profile, cfg)
 	case p == nil:
-		return errorf(errNotLoggedIn, "there is no stored owner key").hint("make a vault, or store its key, with: ass login")
+		return noOwnerKey()
 	case p.Credential != ownerCredential:
 		return usagef("profile %s has %s, and only an owner key has a passphrase", a.Profile, withArticle(kindName(p.Credential)))
 	case c.Remove && !p.locked():
@@ -428,10 +428,8 @@ func (c passphraseCmd) sayMore(a *app, cfg *config, pass string) {
 	} else {
 		a.out.note("it is %s: %s", j.Word, j)
 	}
-	if path, err := a.unlockFile(); err == nil {
-		if _, err := os.Stat(path); err == nil {
-			a.out.noteOf(sayf("the vault is unlocked, and stays so").hint("to end that: ass lock"))
-		}
+	if path, err := a.unlockFile(); err == nil && isThere(path) {
+		a.out.noteOf(sayf("the vault is unlocked, and stays so").hint("to end that: ass lock"))
 	}
 	if files := a.recoveryFiles(cfg); len(files) > 0 {
 		for i, file := range files {

@@ -74,19 +74,28 @@ type setup struct {
 }
 
 func (a *app) find() (h setup, err error) {
-	if h.cfg, err = a.loadConfig(); err != nil {
-		return h, err
-	}
-	if h.at, err = a.locate(h.cfg); err != nil {
+	if h.cfg, h.at, err = a.findPlace(); err != nil {
 		return h, err
 	}
 	h.cred, err = a.findCredential(h.cfg)
 	return h, err
 }
 
+// findPlace is find for a command that brings its own credential.
+func (a *app) findPlace() (cfg *config, at place, err error) {
+	if cfg, err = a.loadConfig(); err == nil {
+		at, err = a.locate(cfg)
+	}
+	return cfg, at, err
+}
+
 func noProfile(name string, cfg *config) error {
 	return errorf(errNotLoggedIn, "no profile %q", name).
 		hint("the profiles are: %s; to create it: ass login --profile %s", cfg.names(), name)
+}
+
+func noOwnerKey() error {
+	return errorf(errNotLoggedIn, "there is no stored owner key").hint("make a vault, or store its key, with: ass login")
 }
 
 const defaultProfile = "default"
