@@ -232,7 +232,7 @@ func (c vaultRekey) withNewKey(a *app) error {
 		case err != nil: // not wrapped: it is not about the vault
 			return fmt.Errorf("the new owner key cannot be stored, so nothing was changed: %v", err)
 		}
-		_, made.agents, err = s.RekeyOwner(made.id, made.logFile)
+		_, made.agents, err = s.RekeyOwner(vault.NewOwnership(made.id), made.logFile)
 		made.vid = s.VaultID()
 		return err
 	})

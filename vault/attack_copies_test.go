@@ -687,7 +687,7 @@ func TestCopiesInOddPlaces(t *testing.T) {
 		t.Errorf("the vault was changed: %v", err)
 	}
 	v.do(func(s *Session) {
-		if _, _, err := s.RekeyOwner(v.owner, v.path); !errors.Is(err, ErrExists) {
+		if _, _, err := s.RekeyOwner(NewOwnership(v.owner), v.path); !errors.Is(err, ErrExists) {
 			t.Errorf("a rekey whose log goes over the vault: %v", err)
 		}
 	})

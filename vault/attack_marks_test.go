@@ -138,11 +138,17 @@ func TestAHeadWithBoth(t *testing.T) {
 	}
 }
 
+// knowing makes this program know certain features, and no others, until the returned function runs.
+func knowing(features ...string) (end func()) {
+	known := knownFeatures
+	knownFeatures = features
+	return func() { knownFeatures = known }
+}
+
 // withFeature runs fn while this program knows a feature.
 func withFeature(t *testing.T, fn func()) {
 	t.Helper()
-	knownFeatures = []string{"later"}
-	defer func() { knownFeatures = nil }()
+	defer knowing("later")()
 	fn()
 }
 
@@ -312,8 +318,7 @@ func TestMarksStay(t *testing.T) {
 
 // meta/features has one form.
 func TestTheFormOfMarks(t *testing.T) {
-	knownFeatures = []string{"a", "b"}
-	defer func() { knownFeatures = nil }()
+	defer knowing("a", "b")()
 	for text, want := range map[string]error{
 		`["a"]`: nil, `["a","b"]`: nil, `["a","c"]`: ErrFormat,
 		`[]`: ErrDamaged, `null`: ErrDamaged, ``: ErrDamaged, `["b","a"]`: ErrDamaged, `["a","a"]`: ErrDamaged, `["A"]`: ErrDamaged,

@@ -193,7 +193,7 @@ func TestEveryCheckpointIsTold(t *testing.T) {
 				v.t.Fatal(err)
 			}
 			v.do(func(s *Session) {
-				if _, _, err := s.RekeyOwner(id, filepath.Join(v.t.TempDir(), "log.jsonl")); err != nil {
+				if _, _, err := s.RekeyOwner(NewOwnership(id), filepath.Join(v.t.TempDir(), "log.jsonl")); err != nil {
 					v.t.Fatal(err)
 				}
 			})

@@ -133,7 +133,7 @@ func TestTheNextOwnersSeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.do(func(s *Session) {
-		if _, _, err := s.RekeyOwner(next, filepath.Join(t.TempDir(), "log.jsonl")); err != nil {
+		if _, _, err := s.RekeyOwner(NewOwnership(next), filepath.Join(t.TempDir(), "log.jsonl")); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := s.Verify(true); err != nil || len(r.Problems) > 0 {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"ass/audit"
@@ -55,6 +56,7 @@ const (
 	metaCounts = "counts" // see counts; nothing is decided on them
 
 	metaFeatures = "features" // what a program has to know besides the format, as a JSON list; none if nothing
+	metaWays     = "ways"     // further ways to open the vault; see Way
 )
 
 // metaNames are the keys of the meta bucket of the owner's vault.
@@ -63,6 +65,9 @@ func (s *Session) metaNames() []string {
 	if s.epoch.Format >= keys.Format2 {
 		names[3] = s.owner.WrapName(s.epoch.Vault)
 		names = append(names, metaCounts, metaFeatures)
+		if slices.Contains(s.marks, featureWays) {
+			names = append(names, metaWays)
+		}
 	}
 	return names
 }

@@ -135,6 +135,7 @@ func (s *Session) become(next *Session) {
 	s.epoch, s.ring, s.secret, s.root, s.owner, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.owner,
 		next.pub, next.by
 	s.batches, s.v.format = next.batches, next.epoch.Format
+	s.marks, s.v.marks = next.marks, next.marks
 	if s.v.vid != next.epoch.Vault { // this machine has not yet seen the new vault id
 		s.v.vid, s.v.seen, s.v.back = next.epoch.Vault, mark{}, nil
 	}

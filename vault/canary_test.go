@@ -124,7 +124,7 @@ func TestACanaryStaysOne(t *testing.T) {
 		{"a new owner key", func(s *Session) {
 			next, err := NewIdentity()
 			if err == nil {
-				_, _, err = s.RekeyOwner(next, filepath.Join(t.TempDir(), "log.jsonl"))
+				_, _, err = s.RekeyOwner(NewOwnership(next), filepath.Join(t.TempDir(), "log.jsonl"))
 			}
 			if err != nil {
 				t.Fatal(err)

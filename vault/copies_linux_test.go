@@ -92,7 +92,7 @@ func nextOwner(dir string) *Identity {
 func rekeyTo(name string) func(string, *Identity) error {
 	return func(dir string, owner *Identity) error {
 		return inVault(dir, owner, func(s *Session) error {
-			_, _, err := s.RekeyOwner(nextOwner(dir), filepath.Join(dir, name))
+			_, _, err := s.RekeyOwner(NewOwnership(nextOwner(dir)), filepath.Join(dir, name))
 			return err
 		})
 	}

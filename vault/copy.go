@@ -130,6 +130,9 @@ func (s *Session) copyVault(old *tx, next *Session, w *builder, p *rewritePlan) 
 	if err := w.keepOwner(old, next); err != nil {
 		return err
 	}
+	if err := s.keepWays(old, next, w, p); err != nil {
+		return err
+	}
 	// Copy the log unchanged: the keys that made its MACs are gone.
 	if !p.cut {
 		end := uint64(0)

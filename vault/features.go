@@ -16,8 +16,8 @@ import (
 // the head, which members of the epoch make, and in the entry that begins the epoch, which only the owner makes. A
 // program refuses a vault with a mark that it does not know, wherever it finds it.
 
-// knownFeatures are the names of the features that this program knows, and no vault has so far.
-var knownFeatures []string
+// knownFeatures are the names of the features that this program knows.
+var knownFeatures = []string{featureWays}
 
 // isFeatureName reports whether a text is 1 to 40 of a-z, 0-9 and "-". A regular expression would be compiled at the
 // start of every command.

@@ -400,7 +400,7 @@ func (h *hostile) edit(tx *bbolt.Tx) {
 		what = fmt.Sprintf("sequence %d", v)
 		_ = b.SetSequence(v)
 	case 9:
-		key := pick(h, metaFormat, metaVault, metaRoot, metaBind, h.owner.WrapName(h.vid), metaEpoch, metaHead)
+		key := pick(h, metaFormat, metaVault, metaRoot, metaBind, h.owner.WrapName(h.vid), metaEpoch, metaHead, metaWays)
 		what, name, k = "other meta", bucketMeta, []byte(key)
 		if meta := tx.Bucket([]byte(bucketMeta)); meta != nil {
 			_ = meta.Put(k, h.junk(bytes.Clone(meta.Get(k))))

@@ -221,6 +221,9 @@ func newHostileBase(t *testing.T, large bool) *hostileBase {
 			}
 			h.secret[name], h.id[name] = k.Secret, a.ID
 		}
+		if _, err := s.AddWay(Way{Name: "device", Recipient: "age1device", Sealed: []byte("an age file")}); err != nil {
+			t.Fatal(err)
+		}
 		set(s, "a/K", "one", 0)
 		set(s, "a/K", "two", 0)
 		set(s, "a/SENSITIVE", "sensitive", tokens.Sensitive)

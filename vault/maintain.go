@@ -6,7 +6,6 @@ import (
 	"ass/audit"
 	"ass/tokens"
 	"ass/vault/internal/fault"
-	"ass/vault/internal/keys"
 )
 
 // How the owner maintains the file itself.
@@ -88,12 +87,6 @@ func (s *Session) Rekey() (uint32, error) {
 	return s.epoch.N, err
 }
 
-// newOwner is the next owner of the vault.
-type newOwner struct {
-	id   *Identity
-	root *keys.Root
-}
-
 // NewAgentKey is an agent with its new key.
 type NewAgentKey struct {
 	Agent Agent
@@ -105,8 +98,14 @@ type NewAgentKey struct {
 // and a new epoch begins. Tokens and requests end. The log belongs to the old owner, so
 // RekeyOwner moves it to logFile, a file that verifies by itself; logFile must not exist
 // yet. RekeyOwner returns the archived log, and the active agents with their new keys.
+// The vault has the ways of own afterwards, and no others: each way to the old key has to be sealed anew for the next one.
 // Anyone who has the old key and the old file, or a copy of that file, can still open it.
-func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents []NewAgentKey, err error) {
+func (s *Session) RekeyOwner(own *Ownership, logFile string) (a Archived, agents []NewAgentKey, err error) {
+	for _, way := range own.Ways {
+		if err := checkWay(way); err != nil {
+			return a, nil, err
+		}
+	}
 	if err := s.mayOnlyOwner("give the vault another owner key", audit.VaultRewritten, s.v.ID()); err != nil {
 		return a, nil, err
 	}
@@ -139,7 +138,7 @@ func (s *Session) RekeyOwner(id *Identity, logFile string) (a Archived, agents [
 	note["vault_before"] = s.v.ID()
 	hasCanaries := s.v.KnowsCanaries()
 	err = s.rewrite(&rewritePlan{
-		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: &newOwner{id, keys.NewRoot(keys.Random())},
+		why: "new owner key", what: s.v.ID(), note: note, cut: true, owner: own,
 	})
 	if err != nil {
 		return a, nil, a.discardOnError(err)

@@ -1671,7 +1671,7 @@ func (m *model) doRekeyOwner() (want, err error) {
 	}
 	m.rekeyOwner(id)
 	var keys []vault.NewAgentKey
-	err = m.act(a, func(s *vault.Session) error { _, keys, err = s.RekeyOwner(id, file); return err })
+	err = m.act(a, func(s *vault.Session) error { _, keys, err = s.RekeyOwner(vault.NewOwnership(id), file); return err })
 	if err != nil {
 		return nil, err
 	}

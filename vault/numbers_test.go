@@ -78,7 +78,7 @@ func (v *victim) newKey() {
 	id, err := NewIdentity()
 	v.must(err)
 	v.do(func(s *Session) {
-		_, _, err := s.RekeyOwner(id, filepath.Join(v.t.TempDir(), "log.jsonl"))
+		_, _, err := s.RekeyOwner(NewOwnership(id), filepath.Join(v.t.TempDir(), "log.jsonl"))
 		v.must(err)
 	})
 	v.owner = id

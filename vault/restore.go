@@ -135,6 +135,7 @@ type restore struct {
 	history *history // what can be read of that vault; nil if nothing
 	raise   map[tokens.Path]tokens.Tier
 	agents  []agentAt
+	ways    []Way                    // of that vault
 	scopes  map[string]tokens.Scopes // the same for what the agent may do
 	serials map[string]uint32        // by agent id: the active key's serial, as the continued log tells
 	last    audit.Position
@@ -270,6 +271,9 @@ func (r *restore) isVerified(t *tx) error {
 
 func (r *restore) fill(old *tx, next *Session, w *builder) error {
 	if err := w.keepOwner(old, next); err != nil {
+		return err
+	}
+	if err := r.keepWays(old, next, w); err != nil {
 		return err
 	}
 	cp, err := r.copyLog(old, w)

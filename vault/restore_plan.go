@@ -54,6 +54,7 @@ func (r *restore) readThere() error {
 			return r.another()
 		}
 		if err == nil {
+			r.ways, _ = s.Ways() // if they do not hold, those of the backup have to do
 			err = r.readWhole(s)
 		}
 	}

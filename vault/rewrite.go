@@ -32,7 +32,8 @@ type rewritePlan struct {
 	event   string         // event that begins the epoch; "" for audit.VaultRewritten
 	note    map[string]any // more for the log
 	salvage bool           // leave out what does not hold, and vouch for the rest
-	owner   *newOwner      // the next owner, if it changes
+	owner   *Ownership     // the next owner, if it changes
+	way     *Way           // a further way to open the vault
 	cut     bool           // leave out the log, and what only the log tells of
 	behind  uint64         // entries up to this number existed, even if none is found
 
@@ -154,7 +155,7 @@ var errReadOnly = errors.New("the vault was opened read-only, so it cannot be re
 func (s *Session) rewrite(p *rewritePlan) error {
 	owner, root := s.owner, s.root
 	if p.owner != nil {
-		owner, root = p.owner.id, p.owner.root
+		owner, root = p.owner.ID, p.owner.root
 	}
 	next := s.v.ownerSession(owner, root, s.epoch.N+1, keys.Random(), s.v.opts.format())
 	replace := &replacement{next: next, distrust: p.narrows()}

@@ -68,6 +68,10 @@ func Salvage(damagedFile, to string, id *Identity, o Options) (r Salvaged, err e
 	if err := w.refuseNewer(); err != nil {
 		return r, err
 	}
+	if w.ways = w.findWays(); w.ways == nil && slices.Contains(slices.Concat(w.marks, w.told.features), featureWays) {
+		w.lost = append(w.lost, "meta/"+metaWays+": the further keys that open the vault were not found")
+	}
+	w.s.marks = w.features()
 	if v, ok := w.log.values[seen.Seq]; ok && macOf(v) != seen.MAC {
 		w.told.found("audit log: this machine saw a different entry %d", seen.Seq)
 	}
@@ -116,6 +120,7 @@ type salvage struct {
 	last  audit.Position
 	lost  []string
 	marks []string // of the newest head; see knownFeatures
+	ways  []byte   // meta/ways, if it holds
 }
 
 // refuseLater refuses a file of a later format: this program would find nothing in it that holds.
@@ -133,7 +138,11 @@ func (w *salvage) refuseLater() error {
 func (w *salvage) features() []string {
 	names := slices.Concat(w.marks, w.told.features)
 	slices.Sort(names)
-	return slices.Compact(names)
+	names = slices.Compact(names)
+	if w.ways == nil {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == featureWays })
+	}
+	return names
 }
 
 // refuseNewer refuses a file that a later program has marked, by its meta bucket, its head or its log.
@@ -319,6 +328,11 @@ func (w *salvage) fill(b *builder) error {
 	}
 	if err := errors.Join(b.t.putMeta(metaEpoch, w.epoch), b.t.putFeatures(w.features())); err != nil {
 		return err
+	}
+	if w.ways != nil {
+		if err := b.t.putMeta(metaWays, w.ways); err != nil {
+			return err
+		}
 	}
 	for k, v := range w.log.each {
 		if err := b.putRaw(bucketAudit, k, v); err != nil {

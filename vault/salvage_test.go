@@ -215,7 +215,7 @@ func TestRekeyOwner(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log.jsonl")
 	var agents []vault.NewAgentKey
 	v.Must(t, func(s *vault.Session) (err error) {
-		_, agents, err = s.RekeyOwner(next, log)
+		_, agents, err = s.RekeyOwner(vault.NewOwnership(next), log)
 		return err
 	})
 	if err := v.Do(func(*vault.Session) error { return nil }); !errors.Is(err, vault.ErrWrongKey) {

@@ -262,7 +262,7 @@ func TestFormat1BecomesFormat2(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.do(func(s *Session) {
-				_, agents, err := s.RekeyOwner(owner, filepath.Join(t.TempDir(), "log.jsonl"))
+				_, agents, err := s.RekeyOwner(NewOwnership(owner), filepath.Join(t.TempDir(), "log.jsonl"))
 				if err != nil {
 					t.Fatal(err)
 				}

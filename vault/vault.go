@@ -136,6 +136,16 @@ type Vault struct {
 // path already, it returns [ErrExists]. After any other error there may be a vault:
 // check that before you throw the owner's key away.
 func Create(path string, owner *Identity, o Options) (id string, err error) {
+	return CreateFor(path, NewOwnership(owner), o)
+}
+
+// CreateFor is [Create] for an owner key that is sealed to further recipients from the start.
+func CreateFor(path string, own *Ownership, o Options) (id string, err error) {
+	for _, way := range own.Ways {
+		if err := checkWay(way); err != nil {
+			return "", err
+		}
+	}
 	o = o.withDefaults()
 	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {
 		return "", err
@@ -151,14 +161,16 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 		return "", err
 	}
 
-	root := keys.NewRoot(keys.Random())
-	secret := keys.Random()
+	root, secret := own.root, keys.Random()
 	v := &Vault{path: path, opts: o, vid: root.Vault}
-	s := v.ownerSession(owner, root, 1, secret, o.format())
+	s := v.ownerSession(own.ID, root, 1, secret, o.format())
 	defer s.wipe()
 	_, err = prepareFile(path, s, func(w *builder) error {
 		w.t.head.log.Key = root.AuditKey(1, 1)
-		if err := w.putOwner(owner, root); err != nil {
+		if err := w.putOwner(own.ID, root); err != nil {
+			return err
+		}
+		if err := w.putWays(s, own.Ways); err != nil {
 			return err
 		}
 		return s.beginEpoch(w, audit.VaultCreated, nil)
@@ -412,6 +424,7 @@ type Session struct {
 	root    *keys.Root        // only in the owner's sessions
 	batches *batches          // which signatures were checked
 	owner   *Identity         // only in the owner's sessions
+	marks   []string          // of the vault; see knownFeatures; only in the owner's sessions
 }
 
 // isOwner reports whether this is a session of the owner's key. A token that the owner
@@ -519,6 +532,7 @@ func (v *Vault) ownerSession(owner *Identity, root *keys.Root, n uint32, secret 
 		root:    root,
 		batches: newBatches(root.Sign),
 		owner:   owner,
+		marks:   v.marks,
 	}
 }
 
@@ -560,11 +574,11 @@ func (s *Session) beginEpoch(w *builder, event string, metadata map[string]any) 
 	note := map[string]any{}
 	if s.epoch.Format >= keys.Format2 {
 		note["format"], note["epoch_id"] = s.epoch.Format, hex.EncodeToString(s.epoch.ID[:])
-		if err := w.t.putFeatures(s.v.marks); err != nil {
+		if err := w.t.putFeatures(s.marks); err != nil {
 			return err
 		}
-		if len(s.v.marks) > 0 {
-			note["features"] = s.v.marks
+		if len(s.marks) > 0 {
+			note["features"] = s.marks
 		}
 	} else {
 		note["sums"] = true // from here on, entries have the sums of the versions that they tell of

@@ -184,8 +184,8 @@ func (v *verification) run() error {
 	return v.keep(last)
 }
 
-// seals checks both seals of the root. One of them opened the vault. The other is for identities without a wrap,
-// and for whoever has no more than age.
+// seals checks both seals of the root. One of them opened the vault. The other is for whoever
+// has no more than age.
 func (v *verification) seals() error {
 	if v.s.epoch.Format < keys.Format2 {
 		return nil // Owner has seen to that
@@ -214,6 +214,9 @@ func (v *verification) seals() error {
 		v.found("meta/%s: it does not decrypt with the owner key: it was modified or replaced", name)
 	case k != v.s.root.Key:
 		v.found("meta/%s: it is not the root of this vault: it was replaced", name)
+	}
+	if _, err := v.s.waysIn(v.t, nil); err != nil {
+		v.found("%v", err)
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func TestARewriteWipesTheKeysBefore(t *testing.T) {
 		root := secretMemory(reflect.ValueOf(s.root), map[unsafe.Pointer]bool{})
 		next, err := NewIdentity()
 		if err == nil {
-			_, _, err = s.RekeyOwner(next, filepath.Join(t.TempDir(), "log.jsonl"))
+			_, _, err = s.RekeyOwner(NewOwnership(next), filepath.Join(t.TempDir(), "log.jsonl"))
 		}
 		if err != nil {
 			t.Fatal(err)

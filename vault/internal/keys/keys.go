@@ -96,8 +96,8 @@ func (r *Root) Bind(owner *Identity) [32]byte {
 
 // Wrap seals the root under a key that is derived from the text of the owner's identity. It opens
 // in a tenth of the time that the age file takes. Only a holder of the identity can make it, so it does what
-// [Root.Bind] does, too. An identity whose text is not its secret, such as one in hardware, must have no
-// wrap: it opens the age file.
+// [Root.Bind] does, too. An identity whose text is not its secret, such as one in hardware, has no wrap: the
+// owner key is sealed to its recipient.
 func (r *Root) Wrap(owner *Identity) ([]byte, error) {
 	k, ctx := owner.wrap(r.Vault)
 	defer k.Wipe()
@@ -162,6 +162,11 @@ func (r *Root) EpochWrap(epoch uint32, format int) (Key, []byte) {
 	}
 	return kdf(r.Key, nil, label), binary.BigEndian.AppendUint32(append(LP(nil, "epoch"), r.Vault[:]...),
 		epoch)
+}
+
+// WaysWrap returns the key and the context that seal the list of further ways to open the vault, for an epoch.
+func (r *Root) WaysWrap(e Epoch) (Key, []byte) {
+	return kdf(r.Key, nil, "ass/2 ways"), e.AppendPlace(LP(nil, "ways"))
 }
 
 // VerifiedWrap returns the key and the context that seal what the owner's machine

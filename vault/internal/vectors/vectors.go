@@ -58,6 +58,8 @@ var OfKeys = map[string]bool{
 	"verified key":                   true,
 	"version context of format 2":    true,
 	"version context":                true,
+	"ways context of format 2":       true,
+	"ways key":                       true,
 	"wrap key":                       true,
 }
 
