@@ -21,6 +21,7 @@ var plan = []struct {
 	{"vault/internal/keys", []string{"vault/internal/keys", "vault", "commands", "."}},
 	{"vault/internal/fault", []string{"vault/internal/bolt", "commands", ".", "vault"}},
 	{"vault/disk", []string{"vault/disk", "commands/internal/process", "vault", "commands", ".", "e2e/powercut"}},
+	{"vault/device", []string{"vault/device", ".", "e2e"}},
 	{"vault", []string{"vault", "commands", ".", "e2e/powercut"}},
 	{"commands/internal/redact", []string{"commands/internal/redact", "commands/internal/process", "commands", ".",
 		"e2e"}},
