@@ -20,6 +20,7 @@ import (
 	"ass/commands"
 	"ass/e2e/limits"
 	"ass/e2e/world"
+	"ass/vault/device/devicetest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 		"docker-credential-ass":       ass,
 		"docker-credential-ass-write": ass,
 		"git-credential-ass":          ass,
+		devicetest.Program:            devicetest.Main,
 		"ass-piped":                   commands.Program{Stderr: struct{ io.Writer }{os.Stderr}}.Main, // a stream of its own
 	})
 }

@@ -272,7 +272,7 @@ func (a *app) offerPassphrase() error {
 		return err
 	}
 	p := h.cfg.Profiles[a.Profile]
-	if h.cred.kind != ownerCredential || p == nil || p.locked() || !h.at.exists() {
+	if h.cred.kind != ownerCredential || p == nil || asks(p.Key) || !h.at.exists() {
 		return nil
 	}
 	found := false

@@ -55,7 +55,7 @@ func (c auditReport) Run(a *app) error {
 		return err
 	}
 	var checked *vault.Report
-	if h.cred.kind == ownerCredential && (!vault.IsLocked(h.cred.text) || a.givesPassphrase()) {
+	if h.cred.kind == ownerCredential && (!asks(h.cred.text) || a.givesPassphrase()) {
 		err = a.withSession(access{readOnly: true, owner: "verify the vault", progress: "verifying"}, func(s *vault.Session) error {
 			found, err := s.Reverify()
 			if err != nil {

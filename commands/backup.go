@@ -130,6 +130,7 @@ type vaultRestore struct {
 	File       string `arg:"" help:"Backup to restore."`
 	VerifyOnly bool   `help:"Verify the backup, and change nothing."`
 	KeyFile    string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
+	Identity   string `help:"Open the owner key with this identity: of an age plugin, an SSH key, or of age." placeholder:"FILE"`
 	Force      bool   `help:"Skip the confirmation."`
 }
 
@@ -145,16 +146,16 @@ func (c vaultRestore) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	id, text, err := a.ownerKey(h, c.KeyFile)
-	if err != nil {
-		return err
-	}
 	file, err := a.abs(c.File)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
 		return errorf(fs.ErrNotExist, "no backup at %s", file)
+	}
+	id, text, err := a.ownerKey(h, c.KeyFile, c.Identity, file)
+	if err != nil {
+		return err
 	}
 	if c.VerifyOnly {
 		return a.verifyBackup(file, id)
@@ -196,6 +197,10 @@ func (c vaultRestore) Run(a *app) error {
 		return err
 	}
 	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
+	if identity, is := strings.CutPrefix(text, wayPrefix); is {
+		_, err := l.keepWay(identity)
+		return err
+	}
 	if text, err = credentialText([]byte(text)); err != nil {
 		return err
 	}
@@ -206,12 +211,20 @@ func (c vaultRestore) Run(a *app) error {
 	return nil
 }
 
-// ownerKey returns the owner's identity: from keyFile, if set; else from the credential
-// in use; else as typed on the terminal. brought is the text of the key, if it comes from
-// keyFile or the terminal.
-func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought string, err error) {
+// ownerKey returns the owner's identity: from keyFile, if set; else from the credential in use; else as typed on the
+// terminal. brought is the text of the key, if it comes from keyFile, identity or the terminal. file is what the key is
+// to open: a further key opens the owner key that is sealed there.
+func (a *app) ownerKey(h setup, keyFile, identity, file string) (id *vault.Identity, brought string, err error) {
 	cred := h.cred
 	switch {
+	case keyFile != "" && identity != "":
+		return nil, "", usagef("give the owner key in one way: --key-file or --identity")
+	case identity != "":
+		if identity, _, err = a.readIdentityFile(identity); err != nil {
+			return nil, "", err
+		}
+		w, err := a.openByWay(file, identity)
+		return w.id, wayPrefix + identity, err
 	case keyFile != "":
 		b, err := a.readKeyText(keyFile)
 		if err != nil {
@@ -241,6 +254,8 @@ func (a *app) ownerKey(h setup, keyFile string) (id *vault.Identity, brought str
 			return nil, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}
 	}
+	a.sealedIn = file
+	defer func() { a.sealedIn = "" }()
 	key, err := a.readKey(cred)
 	return key.owner, brought, err
 }
@@ -311,9 +326,10 @@ func (a *app) showRestoration(file, path string, r vault.Restoration) {
 }
 
 type vaultSalvage struct {
-	Damaged string `arg:"" help:"Damaged vault file; it is only read."`
-	New     string `arg:"" help:"File to write, which must not exist."`
-	KeyFile string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
+	Damaged  string `arg:"" help:"Damaged vault file; it is only read."`
+	New      string `arg:"" help:"File to write, which must not exist."`
+	KeyFile  string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
+	Identity string `help:"Open the owner key with this identity: of an age plugin, an SSH key, or of age." placeholder:"FILE"`
 }
 
 func (vaultSalvage) Help() string {
@@ -327,7 +343,7 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := a.ownerKey(h, c.KeyFile)
+	id, _, err := a.ownerKey(h, c.KeyFile, c.Identity, a.at(c.Damaged))
 	if err != nil {
 		return err
 	}

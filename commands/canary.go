@@ -23,7 +23,7 @@ type knownCanaries map[string]bool
 // lookUp looks up the secrets that entries say were read, or asked for. It tells nothing without an owner's key that
 // opens without asking, and nothing if the vault is damaged: the log is shown all the same.
 func (k knownCanaries) lookUp(a *app, h setup, v *vault.Vault, entries []vault.Entry) {
-	if h.cred.kind != ownerCredential || vault.IsLocked(h.cred.text) {
+	if h.cred.kind != ownerCredential || asks(h.cred.text) {
 		return
 	}
 	var unknown []tokens.Path

@@ -41,7 +41,7 @@ type CLI struct {
 
 	Passphrase passphraseCmd `cmd:"" help:"Set, change or remove the passphrase of the owner key." group:"auth"`
 
-	Key keyGroup `cmd:"" help:"Keep the owner key on paper, or in shares." group:"auth"`
+	Key keyGroup `cmd:"" help:"Keep the owner key on paper, in shares, or in hardware." group:"auth"`
 
 	Secrets secretsGroup `cmd:"" help:"Store, read and manage secrets." group:"secrets"`
 
@@ -108,8 +108,9 @@ type Program struct {
 	// 0.6 s; a test that sets many passphrases can take a lower one.
 	WorkFactor int
 
-	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones each
-	// time; keys never come from it. What depends on keys is then left out of what ass audit prints. See [vault.Options].
+	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones
+	// each time; keys never come from it. What depends on keys is then left out of what ass audit prints. See
+	// [vault.Options].
 	IDs func() [16]byte
 
 	// Errors gets the error with which a run ends, as JSON; nil for Stderr. The program that ass run
@@ -213,6 +214,7 @@ type app struct {
 	keyringGave    bool   // the passphrase came from there
 	unlockHelps    bool   // after ass unlock, this run would ask for no passphrase
 	usedPassphrase string // the one that opened the owner's key
+	sealedIn       string // the file in which the owner key is sealed to a further key, if not in the vault in its place
 	keepGC         bool   // leave the garbage collector alone; see manyRecords
 	now            func() time.Time
 

@@ -31,13 +31,14 @@ type config struct {
 
 // profile is one stored credential.
 type profile struct {
-	Credential string `json:"credential"`         // owner, agent or token
-	Key        string `json:"key"`                // the credential; an owner key may be encrypted with a passphrase
-	NextKey    string `json:"next_key,omitempty"` // the new owner key, while a rekey is under way
-	Kept       bool   `json:"kept,omitempty"`     // the owner has the key elsewhere, too
-	Vault      string `json:"vault,omitempty"`    // id of the vault that it opens
-	APIURL     string `json:"api_url,omitempty"`  // where that vault is, if not in the default place
-	Keyring    string `json:"keyring,omitempty"`  // the entry of the desktop's keyring that has the passphrase
+	Credential string `json:"credential"`           // owner, agent or token
+	Key        string `json:"key"`                  // the credential; an owner key may be encrypted with a passphrase, or be in a further key's hands: see wayPrefix
+	NextKey    string `json:"next_key,omitempty"`   // the new owner key, while a rekey is under way
+	Kept       bool   `json:"kept,omitempty"`       // the owner has the key elsewhere, too
+	Vault      string `json:"vault,omitempty"`      // id of the vault that it opens
+	NextVault  string `json:"next_vault,omitempty"` // the id that the vault is to have, while a further key makes or rekeys it
+	APIURL     string `json:"api_url,omitempty"`    // where that vault is, if not in the default place
+	Keyring    string `json:"keyring,omitempty"`    // the entry of the desktop's keyring that has the passphrase
 }
 
 // Kinds of credentials.
@@ -97,7 +98,7 @@ func (w *world) loadConfig() (*config, error) {
 		case p.Credential != ownerCredential && p.Credential != agentCredential && p.Credential != tokenCredential:
 			return nil, failf("%s: the credential of profile %q is not of a known kind", path, name).
 				hint("remove it")
-		case p.Vault != "" && !isVaultID(p.Vault): // it becomes part of a file name
+		case p.Vault != "" && !isVaultID(p.Vault), p.NextVault != "" && !isVaultID(p.NextVault): // it becomes part of a file name
 			return nil, failf("%s: the vault of profile %q is not a vault id", path, name).
 				hint("remove it")
 		}
@@ -142,8 +143,8 @@ func (a *app) updateProfile(was *profile, fn func(*profile)) error {
 	return a.updateProfileIf(was, func(now *profile) bool { return now.Key == was.Key }, fn)
 }
 
-// updateKeys is updateProfile for a run that stores both keys of the profile anew. It also returns an error if a rekey has
-// begun or ended meanwhile: its key may be in NextKey alone.
+// updateKeys is updateProfile for a run that stores both keys of the profile anew. It also returns an error if a rekey
+// has begun or ended meanwhile: its key may be in NextKey alone.
 func (a *app) updateKeys(was *profile, fn func(*profile)) error {
 	return a.updateProfileIf(was, func(now *profile) bool { return now.Key == was.Key && now.NextKey == was.NextKey }, fn)
 }

@@ -45,6 +45,8 @@ func (p *plainJSON) profile(to *profile) bool {
 			to.Kept, ok = true, p.cut("true")
 		case "vault":
 			to.Vault, ok = p.text()
+		case "next_vault":
+			to.NextVault, ok = p.text()
 		case "api_url":
 			to.APIURL, ok = p.text()
 		case "keyring":

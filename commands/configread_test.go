@@ -25,7 +25,7 @@ func readBoth(t *testing.T, text string) (plain bool) {
 
 // What save writes is read without encoding/json, unless it has escapes.
 func TestReadPlain(t *testing.T) {
-	full := profile{"owner", "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-2", true, strings.Repeat("0a", 16), "/srv/vault.db", "owner key 1"}
+	full := profile{"owner", "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-2", true, strings.Repeat("0a", 16), strings.Repeat("0b", 16), "/srv/vault.db", "owner key 1"}
 	for _, profiles := range []map[string]*profile{
 		{"default": &full}, {"default": {Credential: "agent", Key: "ass_x"}, "ci": &full, "": {}},
 	} {
@@ -59,7 +59,7 @@ func TestReadPlain(t *testing.T) {
 // FuzzConfig reads any config in both ways.
 func FuzzConfig(f *testing.F) {
 	for _, text := range []string{
-		`{"version":1,"profiles":{"default":{"credential":"owner","key":"k","next_key":"n","kept":true,"vault":"v","api_url":"/v"}}}`,
+		`{"version":1,"profiles":{"default":{"credential":"owner","key":"k","next_key":"n","kept":true,"vault":"v","next_vault":"w","api_url":"/v"}}}`,
 		"{\n  \"version\": 1,\n  \"profiles\": {}\n}\n", `{"profiles":{"a":{"key":"1"},"a":{"vault":"2"}},"profiles":{"b":{}}}`,
 		`{"version":1,"version":1,"profiles":{"a":{"kept":true,"kept":true,"key":"x","key":"y"}}}`,
 	} {

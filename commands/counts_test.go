@@ -25,7 +25,7 @@ func TestCountsDecideNothing(t *testing.T) {
 	commands = append(commands, [][]string{
 		{"login"}, {"logout"}, {"profile", "list"}, {"profile", "use", "default"},
 		{"profile", "rename", "default", "other"}, {"profile", "delete", "default"}, {"unlock"}, {"lock"}, {"passphrase", "--new-fd", "0"}, {"key", "show", "--paper"}, {"key", "test"},
-		{"key", "split", "--shares", "3", "--threshold", "2"}, {"key", "join"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
+		{"key", "split", "--shares", "3", "--threshold", "2"}, {"key", "join"}, {"key", "list"}, {"key", "add", "--identity", "identity.txt"}, {"key", "remove", "none", "--force"}, {"agents", "create", "--name", "fourth", "--scopes", "secrets:read:a/*", "--json"},
 		{"approvals", "show", h.ask}, {"approvals", "wait", "00000000-0000-8000-8000-000000000000"}, // the clock stands still
 		{"mcp", "serve"}, {"mcp", "config", "--client", "generic"}, {"request", "production/ASKED", "--reason", "test"}, {"explain", "reader"}, {"audit", "log"}, {"audit", "report", "--agent", "reader"},
 		{"secrets", "mv", "production/K08", "production/K08B", "--force"}, {"secrets", "cp", "production/K09", "production/K09B", "--force"},

@@ -71,8 +71,8 @@ func (a *app) readKeyFile(source, name string) (string, error) {
 	return key, nil
 }
 
-// readPrivate reads a file with a key or a passphrase. It refuses one that others can read or have written. source is the
-// variable or the flag that names the file.
+// readPrivate reads a file with a key or a passphrase. It refuses one that others can read or have written. source is
+// the variable or the flag that names the file.
 func (a *app) readPrivate(source, name string) ([]byte, error) {
 	path, err := filepath.EvalSymlinks(a.at(name)) // orchestrators mount secrets behind links
 	var b []byte
@@ -144,7 +144,7 @@ func (c credential) named(err error) error {
 // credentialKind recognizes the kind of a credential by its form.
 func credentialKind(text string) (string, error) {
 	switch {
-	case vault.IsLocked(text):
+	case asks(text):
 		return ownerCredential, nil
 	case vault.LooksLikeIdentity(text):
 		return ownerCredential, nil
@@ -159,9 +159,11 @@ func credentialKind(text string) (string, error) {
 
 // openKey is a credential that is ready to open a vault.
 type openKey struct {
-	owner *vault.Identity
-	agent tokens.AgentKey
-	token string
+	owner  *vault.Identity
+	only   string // id of the vault that a further key opened, and no other may be taken for; "" if any
+	sealed []byte // then: the age file that it opened
+	agent  tokens.AgentKey
+	token  string
 }
 
 // readKey parses a credential. If it has a passphrase, readKey asks for it once per
@@ -170,11 +172,16 @@ func (a *app) readKey(c credential) (openKey, error) {
 	switch c.kind {
 	case ownerCredential:
 		if a.asked == nil || a.asked.cred != c {
-			id, err := a.readIdentity(c.text)
+			key, err := openKey{}, error(nil)
+			if isWay(c.text) {
+				key, err = a.readWay(c)
+			} else {
+				key.owner, err = a.readIdentity(c.text)
+			}
 			if err != nil {
 				return openKey{}, err
 			}
-			a.asked = &askedKey{c, openKey{owner: id}}
+			a.asked = &askedKey{c, key}
 		}
 		return a.asked.key, nil
 	case agentCredential:
@@ -271,6 +278,8 @@ func (k openKey) usable(v *vault.Vault) error {
 
 func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
 	switch {
+	case k.owner != nil && k.only != "" && k.only != v.ID():
+		return nil, errorf(vault.ErrWrongKey, "the vault was replaced by another one while its key was opened").hint("run it again")
 	case k.owner != nil:
 		return v.Owner(k.owner)
 	case k.token != "":

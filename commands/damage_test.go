@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ass/vault"
 )
 
 var (
@@ -54,7 +56,11 @@ func newDamagedHome(t *testing.T) (h *damagedHome, commands [][]string) {
 	for i := range 60 {
 		fmt.Fprintf(&many, "K%02d=hunter2-%d-%0200d\n", i, i, i)
 	}
-	for name, text := range map[string]string{"many.env": many.String(), "new.env": "NEW=hunter2\n",
+	identity, err := vault.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"identity.txt": identity.Text(), "many.env": many.String(), "new.env": "NEW=hunter2\n",
 		"template": "{{ ass://production/K03 }}", "new.json": `{"NEW":"hunter2"}`} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

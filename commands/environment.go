@@ -53,7 +53,7 @@ var flagOnly = []flagOnlyGroup{
 	{"a person confirms with it", []string{"force", "trust"}},
 	{"it is a value, or says how one is made", []string{"value", "generate", "length", "charset", "allow-empty"}},
 	{"it can lower a tier", []string{"tier"}},
-	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd", "new-fd", "new-file"}},
+	{"it names a credential, or where one is", []string{"key", "key-file", "write-key", "show-key", "passphrase-fd", "new-fd", "new-file", "identity", "recipient"}},
 	{"it switches protection off, or on for one run", []string{"allow", "strict", "no-redact", "mask", "no-mask",
 		"file-on-disk", "keep-agent-key", "pristine", "if-version", "raw",
 		"allow-run", "allow-command", "expose-values", "unlogged", "owner", "http"}},

@@ -21,6 +21,10 @@ type keyGroup struct {
 	Test  keyTest  `cmd:"" help:"Try whether what was written down opens the vault."`
 	Split keySplit `cmd:"" help:"Make shares of the owner key, of which some open the vault."`
 	Join  keyJoin  `cmd:"" help:"Make the owner key of its shares again."`
+
+	List   keyList   `cmd:"" help:"List the keys that open the vault."`
+	Add    keyAdd    `cmd:"" help:"Let a hardware key, an SSH key or another age key open the vault, too."`
+	Remove keyRemove `cmd:"" help:"Replace the owner key, so that a further key opens the vault no more."`
 }
 
 type keyShow struct {

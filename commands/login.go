@@ -9,9 +9,10 @@ import (
 )
 
 type loginCmd struct {
-	Key     string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
-	KeyFile string `help:"Read the credential from a file, also one that age -p wrote; - reads stdin." placeholder:"FILE"`
-	ShowKey bool   `help:"Print the owner key, also into a pipe or as JSON."`
+	Key      string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
+	KeyFile  string `help:"Read the credential from a file, also one that age -p wrote; - reads stdin." placeholder:"FILE"`
+	Identity string `help:"Open the vault with this identity: of an age plugin (a hardware key), an SSH key, or of age." placeholder:"FILE"`
+	ShowKey  bool   `help:"Print the owner key, also into a pipe or as JSON."`
 }
 
 func (c loginCmd) Help() string {
@@ -27,7 +28,8 @@ that key instead.
 
 With a vault, stores a credential for it, after trying that it opens it: the owner key,
 an agent key or a token. An owner key may be a sheet of ass key show --paper, typed line
-by line. If nothing is given, and the owner key is stored already, it does what was left
+by line. An identity opens it if ass key add added it before; a new vault has it from the
+start, and then the profile stores no owner key. If nothing is given, and the owner key is stored already, it does what was left
 undone: step 3, or a passphrase. ass passphrase changes one.`
 }
 
@@ -37,6 +39,9 @@ func (c loginCmd) Run(a *app) error {
 		return err
 	}
 	l := login{app: a, at: at, old: cfg.Profiles[a.Profile], shows: c.ShowKey}
+	if c.Identity != "" {
+		return c.byIdentity(&l, cfg)
+	}
 	key, err := c.read(a)
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func (c loginCmd) Run(a *app) error {
 	case key == "" && l.old != nil && l.old.Credential == ownerCredential && (l.old.Vault == id || l.old.Vault == ""):
 		return l.finish()
 	case key == "" && !a.interactive():
-		way := "pass a credential for it with --key or --key-file"
+		way := "pass a credential for it with --key, --key-file or --identity"
 		if files := a.recoveryFiles(cfg); len(files) > 0 {
 			way = "log in with the owner key that a logout kept: " + a.loginAgain(cfg)
 		}
@@ -123,6 +128,14 @@ func (l *login) vaultID() (id string, err error) {
 
 // create makes a vault, for a new key or for the given one.
 func (l *login) create(cfg *config, key string) error {
+	if key == "" && l.old != nil && isWay(l.old.Key) { // a login with an identity was cut off
+		identity := strings.TrimPrefix(l.old.Key, wayPrefix)
+		recipient, err := l.recipientOf(identity)
+		if err != nil {
+			return err
+		}
+		return l.createWithWay(cfg, identity, recipient)
+	}
 	if err := l.mayCreate(cfg); err != nil {
 		return err
 	}
@@ -131,7 +144,7 @@ func (l *login) create(cfg *config, key string) error {
 		return err
 	}
 	p := l.newProfile(ownerCredential, stored, key != "" && !l.recovered)
-	if err := l.createVault(p, id); err != nil {
+	if err := l.createVault(p, vault.NewOwnership(id)); err != nil {
 		return err
 	}
 	if l.JSON {
@@ -206,7 +219,7 @@ func (l *login) newOwner(key string) (id *vault.Identity, stored string, err err
 // createVault stores the credential before it makes the vault, so that no vault ever
 // exists without its key, and once more afterwards, with the vault's id. If another program has
 // made the vault, it returns vault.ErrExists.
-func (l *login) createVault(p *profile, id *vault.Identity) error {
+func (l *login) createVault(p *profile, own *vault.Ownership) error {
 	return l.updateConfig(func(c *config) error {
 		if l.at.exists() {
 			return errorf(vault.ErrExists, "another process has just created a vault at %s", l.at.path).
@@ -225,8 +238,8 @@ func (l *login) createVault(p *profile, id *vault.Identity) error {
 		if err := c.save(); err != nil {
 			return err
 		}
-		vid, err := vault.Create(l.at.path, id, l.options())
-		p.Vault = vid
+		vid, err := vault.CreateFor(l.at.path, own, l.options())
+		p.Vault, p.NextVault = vid, ""
 		if err == nil {
 			l.changed("a vault is at %s, and its owner key in %s", l.tilde(l.at.path), l.configName())
 			return nil
@@ -332,15 +345,14 @@ func (l *login) confirmKept(id *vault.Identity, p *profile) error {
 func (l *login) finish() error {
 	p, asks := l.old, l.interactive() && !l.JSON
 	cutOff := p.Vault == "" // the run that made the vault died before it noted the id
-	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.givesPassphrase()) && !p.locked()
-	var (
-		id  *vault.Identity
-		err error
-	)
+	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.givesPassphrase()) && !p.locked() && !isWay(p.Key)
+	var id *vault.Identity
 	if cutOff || confirm || protect || l.shows {
-		if id, err = l.readIdentity(p.Key); err != nil {
+		key, err := l.readKey(credential{kind: ownerCredential, text: p.Key})
+		if err != nil {
 			return err
 		}
+		id = key.owner
 	}
 	if cutOff {
 		vid, err := l.try(openKey{owner: id})
@@ -462,7 +474,7 @@ func (l *login) summary(p *profile) loginResult {
 	path, _ := l.configPath()
 	return loginResult{
 		Profile: l.Profile, Credential: p.Credential, Config: path,
-		Vault: l.at.path, VaultID: p.Vault, Passphrase: p.locked(), KeyKept: p.Kept,
+		Vault: l.at.path, VaultID: p.Vault, Passphrase: p.locked(), KeyKept: p.Kept, OpensWith: opensWith(p.Key),
 	}
 }
 
@@ -491,7 +503,7 @@ func (a *app) createOnTheWay(h setup) error {
 	if err != nil {
 		return err
 	}
-	err = l.createVault(l.newProfile(ownerCredential, id.Text(), false), id)
+	err = l.createVault(l.newProfile(ownerCredential, id.Text(), false), vault.NewOwnership(id))
 	if errors.Is(err, vault.ErrExists) {
 		return nil
 	}

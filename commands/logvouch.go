@@ -23,8 +23,8 @@ func (a *app) vouch(h setup, v *vault.Vault, entries []vault.Entry, limit int) (
 	case h.cred.kind != ownerCredential:
 		x.why = "only the owner's key can verify them"
 		return x
-	case vault.IsLocked(h.cred.text):
-		x.why = "the owner's key has a passphrase; with it, ass audit verify verifies the whole log"
+	case asks(h.cred.text):
+		x.why = "it takes the owner's key, which " + locked(h.cred.text) + "; with it, ass audit verify verifies the whole log"
 		return x
 	case limit == 0 || limit > mostVouched:
 		x.why = "there are too many; ass audit verify verifies the whole log"

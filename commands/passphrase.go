@@ -40,7 +40,10 @@ func (a *app) passphrase() (string, error) {
 		return a.askHidden("Passphrase: ")
 	}
 	if program := a.pinentry(); program != "" {
-		return a.askInWindow(program)
+		return a.askInWindow(program, pinentry.Question{
+			Description: "ass " + a.command + " needs the passphrase of the owner key of the profile " + a.profile() + ".\nFolder: " + a.dir,
+			Prompt:      "Passphrase:",
+		})
 	}
 	way := "pass it with --passphrase-fd or --passphrase-file"
 	if a.unlockHelps {
@@ -174,8 +177,8 @@ func (a *app) pinentry() string {
 	return found
 }
 
-// askInWindow asks for the passphrase through a pinentry program.
-func (a *app) askInWindow(program string) (string, error) {
+// askInWindow asks for a passphrase through a pinentry program.
+func (a *app) askInWindow(program string, q pinentry.Question) (string, error) {
 	cmd := exec.Command(program)
 	var in io.WriteCloser
 	out, err := cmd.StdoutPipe()
@@ -189,11 +192,7 @@ func (a *app) askInWindow(program string) (string, error) {
 		return "", errorf(errNotLoggedIn, "%s cannot be started to ask for the passphrase", program).
 			hint("name another one in %s, or none", pinentryVariable)
 	}
-	q := pinentry.Question{
-		Title:       "ass",
-		Description: "ass " + a.command + " needs the passphrase of the owner key of the profile " + a.profile() + ".\nFolder: " + a.dir,
-		Prompt:      "Passphrase:",
-	}
+	q.Title = "ass"
 	if tty := a.getenv("GPG_TTY"); tty != "" {
 		q.Options = []string{"ttyname=" + tty, "ttytype=" + orElse(a.getenv("TERM"), "dumb")}
 	}
@@ -308,6 +307,8 @@ func (c passphraseCmd) Run(a *app) error {
 		return noOwnerKey()
 	case p.Credential != ownerCredential:
 		return usagef("profile %s has %s, and only an owner key has a passphrase", a.Profile, withArticle(kindName(p.Credential)))
+	case isWay(p.Key):
+		return usagef("profile %s opens the vault with %s, and stores no owner key that could have a passphrase", a.Profile, opensWith(p.Key))
 	case c.Remove && !p.locked():
 		return usagef("the owner key of profile %s has no passphrase, so there is none to remove", a.Profile)
 	}

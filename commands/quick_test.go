@@ -157,7 +157,7 @@ func TestQuickTakes(t *testing.T) {
 // TestQuickTakesAll goes through every command, with its arguments and nothing else, and with each of its flags. The
 // quick reader takes all of them, but for lists with a separator and a flag whose value is not 1.
 func TestQuickTakesAll(t *testing.T) {
-	kept := []string{"approvals deny", "approvals wait"}
+	kept := []string{"approvals deny", "approvals wait", "key remove"}
 	k, err := newQuickApp(nil).newParser(reflect.ValueOf(&CLI{}))
 	if err != nil {
 		t.Fatal(err)

@@ -320,7 +320,8 @@ type (
 		Created    bool   `json:"created,omitempty"`
 		Credential string `json:"credential"`
 		KeyKept    bool   `json:"key_kept"`
-		OwnerKey   string `json:"owner_key,omitempty"` // a new owner's
+		OpensWith  string `json:"opens_with,omitempty"` // a further key, if the profile has one in place of the owner key
+		OwnerKey   string `json:"owner_key,omitempty"`  // a new owner's
 		Passphrase bool   `json:"passphrase"`
 		Profile    string `json:"profile"`
 		Vault      string `json:"vault"`
@@ -693,7 +694,29 @@ type (
 		Agents   []newKeyJSON `json:"agents"`
 		LogFile  string       `json:"log_file"`
 		OwnerKey string       `json:"owner_key"`
+		Removed  []string     `json:"removed,omitempty"` // names of further keys that open the vault no more
 		VaultID  string       `json:"vault_id"`
+	}
+
+	keyListResult struct {
+		Keys     []furtherKeyJSON `json:"keys"`
+		OwnerKey string           `json:"owner_key"` // where this profile has it: stored, locked (with a passphrase) or elsewhere
+	}
+
+	furtherKeyJSON struct {
+		AddedAt   string `json:"added_at"`
+		InUse     bool   `json:"in_use"` // by this profile
+		Kind      string `json:"kind"`
+		Name      string `json:"name"`
+		Recipient string `json:"recipient"`
+	}
+
+	keyAddResult struct {
+		Epoch     uint32 `json:"epoch"`
+		Kind      string `json:"kind"`
+		Name      string `json:"name"`
+		Recipient string `json:"recipient"`
+		Tried     bool   `json:"tried"` // whether the key has opened what was sealed to it
 	}
 
 	requestsResult struct {

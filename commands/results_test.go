@@ -255,6 +255,14 @@ func TestResults(t *testing.T) {
 	files := "shares/share-1-of-3-" + joined + ".txt shares/share-3-of-3-" + joined + ".txt"
 	do("key join", files)
 	do("key join", files+" --login")
+	identity, err := vault.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("identity.txt", identity.Text())
+	do("key add", "--identity identity.txt")
+	do("key list", "")
+	do("key remove", "age --force --log-file before.jsonl")
 	putOldVault(t, filepath.Join(home, "old.db"), filepath.Join(home, "old.txt"))
 	do("login", "--profile old --api-url old.db --key-file old.txt")
 	do("vault upgrade", "--profile old")

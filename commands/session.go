@@ -147,7 +147,7 @@ func (how access) fault(err error) error {
 // nothingYet reports whether this person has no vault at all. They have no credential,
 // or only that of a vault which another run is about to make, or was when it died.
 func (h setup) nothingYet(profile string) bool {
-	if p := h.cfg.Profiles[profile]; p != nil && p.Vault == "" && p.Credential == ownerCredential && !p.locked() {
+	if p := h.cfg.Profiles[profile]; p != nil && p.Vault == "" && p.Credential == ownerCredential && !asks(p.Key) {
 		return h.cred.kind == ownerCredential && len(h.cfg.Profiles) == 1
 	}
 	return h.cred.kind == "" && len(h.cfg.Profiles) == 0

@@ -107,8 +107,8 @@ func (st *status) tryCredential(v *vault.Vault) error {
 	case st.cred.kind == "":
 		st.opens = "no credential"
 		return st.ready(st.setup)
-	case vault.IsLocked(st.cred.text) && !st.check:
-		st.opens = "not tried: the owner key has a passphrase"
+	case asks(st.cred.text) && !st.check:
+		st.opens = "not tried: the owner key " + locked(st.cred.text)
 		st.canaries.locked = v.KnowsCanaries()
 		return nil
 	}
@@ -155,7 +155,7 @@ func (st *status) ownerWarnings() (warnings []string) {
 	if p == nil || p.Credential != ownerCredential {
 		return nil
 	}
-	if !p.locked() {
+	if !asks(p.Key) {
 		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; "+
 			"set one with: ass passphrase")
 	}

@@ -35,7 +35,7 @@ const fromUnlock = "ass unlock"
 // unlocked returns the token that ass unlock left, if the stored credential has a
 // passphrase. Otherwise, or without such a token, it returns the stored credential.
 func (a *app) unlocked(h setup) credential {
-	if h.cred.kind != ownerCredential || !vault.IsLocked(h.cred.text) || a.PassphraseFD != nil {
+	if h.cred.kind != ownerCredential || !asks(h.cred.text) || a.PassphraseFD != nil {
 		return h.cred
 	}
 	path, err := a.unlockFile()
@@ -112,7 +112,7 @@ func (c unlockCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if h.cred.kind == ownerCredential && !vault.IsLocked(h.cred.text) {
+	if h.cred.kind == ownerCredential && !asks(h.cred.text) {
 		return usagef("the owner key has no passphrase, so there is nothing to unlock").
 			hint("to set one: ass passphrase")
 	}

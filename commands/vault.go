@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -128,7 +126,7 @@ tokens end. The log up to now is moved into a file that verifies by itself.`
 
 func (c vaultRekey) Run(a *app) error {
 	if c.NewKey {
-		return c.withNewKey(a)
+		return a.replaceOwnerKey(c.LogFile, c.Force, nil)
 	}
 	if c.LogFile != "" {
 		return usagef("--log-file goes with --new-key")
@@ -175,114 +173,6 @@ func (c vaultAccept) Run(a *app) error {
 			a.out.done("Accepted: the log continues after entry %d; this machine had seen entry %d", back.Have, back.Seen)
 		})
 	})
-}
-
-// withNewKey gives the vault another owner key. It stores the key before the vault has
-// it, so that no vault ever exists without its key. It does so while the vault is
-// locked and the key of the profile has just opened it. So a next key that an earlier
-// run left in the profile is the key of no vault, and can be overwritten.
-func (c vaultRekey) withNewKey(a *app) error {
-	h, err := a.find()
-	if err != nil {
-		return err
-	}
-	if err := a.ready(h); err != nil {
-		return err
-	}
-	p := h.cfg.Profiles[a.Profile]
-	if h.cred.kind != ownerCredential || p == nil {
-		return errorf(vault.ErrDenied, "only the owner can rekey the vault, and %s holds %s", h.cred.from,
-			withArticle(kindName(h.cred.kind))).
-			hint("run it with the owner's key")
-	}
-	made := newOwner{logFile: c.LogFile}
-	if made.logFile == "" {
-		made.logFile = freeName(filepath.Dir(h.at.path),
-			filepath.Base(h.at.path)+".log-"+a.now().UTC().Format("20060102-150405"), ".jsonl")
-	}
-	if made.logFile, err = a.abs(made.logFile); err != nil {
-		return err
-	}
-	if err := a.out.shows("the new keys"); err != nil {
-		return err
-	}
-	if err := a.confirm(c.Force, "Make a new owner key and new agent keys, and end the old ones?"); err != nil {
-		return err
-	}
-	if _, err := a.readKey(h.cred); err != nil { // asks for the passphrase, once
-		return err
-	}
-	if made.id, err = vault.NewIdentity(); err != nil {
-		return err
-	}
-	stored := made.id.Text()
-	if p.locked() {
-		if stored, err = a.lock(made.id, a.usedPassphrase); err != nil {
-			return err
-		}
-	}
-	err = a.withSession(access{owner: "rekey the vault"}, func(s *vault.Session) (err error) {
-		if made.copies, err = s.Copies(time.Time{}); err != nil {
-			return err
-		}
-		p = &profile{Key: a.asked.cred.text}
-		switch err := a.updateProfile(p, func(p *profile) { p.NextKey = stored }); {
-		case errors.Is(err, vault.ErrBusy):
-			return err
-		case err != nil: // not wrapped: it is not about the vault
-			return fmt.Errorf("the new owner key cannot be stored, so nothing was changed: %v", err)
-		}
-		_, made.agents, err = s.RekeyOwner(vault.NewOwnership(made.id), made.logFile)
-		made.vid = s.VaultID()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	unstored := a.updateProfile(p, func(p *profile) { p.Key, p.NextKey, p.Vault, p.Kept = stored, "", made.vid, false })
-	a.changed("the vault has a new owner key, which is in %s; agents get another key with: ass agents rotate-key",
-		a.tilde(h.cfg.path))
-	err = made.show(a, p.locked())
-	if unstored != nil {
-		return fmt.Errorf("%w; the vault has its new owner key, which is next_key in %s until the next command makes it the "+
-			"key of the profile", unstored, a.tilde(h.cfg.path))
-	}
-	return err
-}
-
-// newOwner is what a rekey with a new owner key made.
-type newOwner struct {
-	id      *vault.Identity
-	vid     string // the new id of the vault
-	agents  []vault.NewAgentKey
-	logFile string
-	copies  []vault.Copy // which the old key still opens
-}
-
-func (n newOwner) show(a *app, locked bool) (err error) {
-	if a.JSON {
-		keys := make([]newKeyJSON, len(n.agents))
-		for i, k := range n.agents {
-			keys[i] = newKeyJSON{ID: k.Agent.ID, Name: k.Agent.Name, APIKey: k.Key.Text()}
-		}
-		err = a.out.json(newOwnerResult{VaultID: n.vid, OwnerKey: n.id.Text(), Agents: keys, LogFile: n.logFile})
-	} else {
-		a.out.note("this is the new owner key; keep it on paper: without it, nobody can open the vault")
-		a.out.line("Owner Key: %s", n.id.Text())
-		if len(n.agents) > 0 {
-			a.out.note("these keys are shown only once; give each to its program as ASS_AGENT_KEY")
-		}
-		for _, k := range n.agents {
-			a.out.line("API Key: %s  %s (%s)", k.Key.Text(), clean(k.Agent.Name), k.Agent.ID)
-		}
-	}
-	a.out.note("the log up to now is in %s", a.tilde(n.logFile))
-	if locked {
-		a.out.noteOf(sayf("it has the passphrase of the old key").
-			hint("to change that: ass passphrase"))
-	}
-	a.noteCopies(n.copies)
-	return err
 }
 
 // sayCopies is noteCopies for the copies that the log records.

@@ -4,16 +4,19 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ass/commands"
 	"ass/e2e/limits"
 	"ass/e2e/world"
+	"ass/vault/device/devicetest"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +30,20 @@ func TestMain(m *testing.M) {
 	}
 	ass := commands.Program{WorkFactor: work}.Main
 	testscript.Main(m, map[string]func(){"ass": ass, "ass-askpass": ass, // links to ass
-		"docker-credential-ass": ass, "docker-credential-ass-write": ass, "git-credential-ass": ass})
+		"docker-credential-ass": ass, "docker-credential-ass-write": ass, "git-credential-ass": ass,
+		devicetest.Program: devicetest.Main, "age-keygen": ageKeygen})
+}
+
+// ageKeygen does what age-keygen -o FILE does, for the docs.
+func ageKeygen() {
+	id, err := age.GenerateX25519Identity()
+	if err == nil {
+		fmt.Fprintf(os.Stderr, "Public key: %s\n", id.Recipient())
+		err = os.WriteFile(os.Args[2], fmt.Appendf(nil, "# public key: %s\n%s\n", id.Recipient(), id), 0o600)
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 // workFactor is the variable with scrypt's work factor for the passphrases that a test sets.

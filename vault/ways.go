@@ -19,16 +19,17 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// The owner key can be sealed to further recipients: a hardware key, an SSH key, another age identity. Each such age file
-// is a way to open the vault without a copy of the owner key. What makes the files, and opens them, is package device; here they
-// are bytes.
+// The owner key can be sealed to further recipients: a hardware key, an SSH key, another age identity. Each such age
+// file is a way to open the vault without a copy of the owner key. What makes the files, and opens them, is package
+// device; here they are bytes.
 //
 //	meta/ways = lp(list) ‖ lp(age file) ‖ …
 //	list      = Seal(KDF(root, -, "ass/2 ways"), lp("ways") ‖ vid ‖ u32 epoch ‖ eid, JSON)
 //	JSON      = [{name, recipient, added_at, sum}]     in the order of the files; sum: SHA-256 of the file, in hex
 //
-// The files are public, as their recipients are. The list is the owner's: only the root makes it, and every rewrite seals it anew for
-// its epoch. So nobody can add a recipient to whom the next owner key would be sealed, or put an older list back.
+// The files are public, as their recipients are. The list is the owner's: only the root makes it, and every rewrite
+// seals it anew for its epoch. So nobody can add a recipient to whom the next owner key would be sealed, or put an
+// older list back.
 
 // featureWays marks a vault that has ways: a program from before them would drop them in a rewrite.
 const featureWays = "ways"
@@ -37,7 +38,7 @@ const featureWays = "ways"
 type Way struct {
 	Name      string    // names it in the vault; see [CheckWayName]
 	Recipient string    // to what it is sealed, as text: age1…, ssh-ed25519 …, or the identity AGE-PLUGIN-…
-	AddedAt   time.Time // in seconds
+	AddedAt   time.Time // in seconds; the zero time stands for now
 	Sealed    []byte    // the age file, whose content is the text of the owner key
 }
 
@@ -48,7 +49,8 @@ const (
 	mostInName = 64       // bytes
 )
 
-// CheckWayName returns an error unless a text can name a way: 1 to 64 bytes of printable characters, without a blank at an end.
+// CheckWayName returns an error unless a text can name a way: 1 to 64 bytes of printable characters, without a blank at
+// an end.
 func CheckWayName(name string) error {
 	if name == "" || len(name) > mostInName || name != strings.TrimSpace(name) || !utf8.ValidString(name) ||
 		strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -99,8 +101,8 @@ func cutWays(value []byte) (list []byte, files [][]byte, err error) {
 	return list, files, nil
 }
 
-// SealedKeys returns the age files of the further ways to open the vault; nil if there are none. No key protects them: whoever opens
-// one has to try the owner key in it with [Vault.Owner], and to know the id of the vault.
+// SealedKeys returns the age files of the further ways to open the vault; nil if there are none. No key protects them:
+// whoever opens one has to try the owner key in it with [Vault.Owner], and to know the id of the vault.
 func (v *Vault) SealedKeys() ([][]byte, error) {
 	value, err := v.meta(metaWays)
 	if err != nil || value == nil {
@@ -110,8 +112,8 @@ func (v *Vault) SealedKeys() ([][]byte, error) {
 	return files, err
 }
 
-// FindSealedKeys is [Vault.SealedKeys] for a file that does not open as a vault. It returns whatever looks like such age files, the
-// surest first, without duplicates.
+// FindSealedKeys is [Vault.SealedKeys] for a file that does not open as a vault. It returns whatever looks like such
+// age files, the surest first, without duplicates.
 func FindSealedKeys(path string) (files [][]byte, err error) {
 	found, err := bolt.ScanFile(path, plausible)
 	if err != nil {
@@ -133,8 +135,8 @@ func FindSealedKeys(path string) (files [][]byte, err error) {
 	return files, nil
 }
 
-// Ways returns the further ways to open the vault, in the order in which they were added. Only the owner can list them. If somebody
-// altered them, the error is [ErrDamaged].
+// Ways returns the further ways to open the vault, in the order in which they were added. Only the owner can list them.
+// If somebody altered them, the error is [ErrDamaged].
 func (s *Session) Ways() (ways []Way, err error) {
 	if !s.isOwner() {
 		return nil, fault.New(ErrDenied, "only the owner can see what opens the vault")
@@ -199,6 +201,9 @@ func (w *builder) putWays(next *Session, ways []Way) error {
 	}
 	list := make([]listedWay, len(ways))
 	for i, way := range ways {
+		if way.AddedAt.IsZero() { // those of a new vault
+			way.AddedAt = w.t.now.UTC().Truncate(time.Second)
+		}
 		list[i] = listedWay{way.Name, way.Recipient, way.AddedAt, sumOfFile(way.Sealed)}
 	}
 	plain, err := json.Marshal(list)
@@ -242,7 +247,8 @@ func addWay(ways []Way, way Way) ([]Way, error) {
 	for _, has := range ways {
 		switch {
 		case has.Name == way.Name:
-			return nil, fault.New(ErrConflict, "there is a key of the name %q already", audit.Short(way.Name))
+			return nil, fault.New(ErrConflict, "there is a key of the name %q already", audit.Short(way.Name)).
+				Hint("give this one another name")
 		case has.Recipient == way.Recipient:
 			return nil, fault.New(ErrConflict, "this key opens the vault already, as %q", audit.Short(has.Name))
 		}
@@ -264,7 +270,8 @@ func checkWay(way Way) error {
 	return nil
 }
 
-// CanAddWay returns the error that [Session.AddWay] would return for its name and its recipient, before anything is sealed.
+// CanAddWay returns the error that [Session.AddWay] would return for its name and its recipient, before anything is
+// sealed.
 func (s *Session) CanAddWay(name, recipient string) error {
 	if err := CheckWayName(name); err != nil {
 		return err
@@ -276,8 +283,8 @@ func (s *Session) CanAddWay(name, recipient string) error {
 	return err
 }
 
-// AddWay stores a further way to open the vault, and begins an epoch, which it returns. Whoever has the identity of the way is the owner
-// from then on. If the name or the recipient is taken, the error is [ErrConflict].
+// AddWay stores a further way to open the vault, and begins an epoch, which it returns. Whoever has the identity of the
+// way is the owner from then on. If the name or the recipient is taken, the error is [ErrConflict].
 func (s *Session) AddWay(way Way) (epoch uint32, err error) {
 	if err := s.mayOnlyOwner("add a key to the vault", audit.VaultRewritten, s.v.ID()); err != nil {
 		return 0, err
@@ -285,13 +292,13 @@ func (s *Session) AddWay(way Way) (epoch uint32, err error) {
 	if err := checkWay(way); err != nil {
 		return 0, err
 	}
-	way.AddedAt = s.v.opts.Now().UTC().Truncate(time.Second)
+	way.AddedAt = time.Time{}
 	err = s.rewrite(&rewritePlan{why: "key added", what: s.v.ID(), way: &way, note: map[string]any{"key": way.Name}})
 	return s.epoch.N, err
 }
 
-// keepWays writes the ways of the backup, and those of the vault that it replaces: whoever opens that one opens the restored one. (To
-// remove a way makes another vault of it, so none that was removed comes back.)
+// keepWays writes the ways of the backup, and those of the vault that it replaces: whoever opens that one opens the
+// restored one. (To remove a way makes another vault of it, so none that was removed comes back.)
 func (r *restore) keepWays(old *tx, next *Session, w *builder) error {
 	ways, err := r.from.waysIn(old, nil)
 	if err != nil {

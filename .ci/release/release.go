@@ -61,7 +61,7 @@ func (t target) exe(program string) string {
 
 // programs are what is built, by the folders of their packages.
 var programs = []struct{ name, pkg string }{{"ass", "."}, {"ass-keyring", "./cmd/ass-keyring"},
-	{"ass-mcp", "./cmd/ass-mcp"}}
+	{"ass-mcp", "./cmd/ass-mcp"}, {"ass-ssh", "./cmd/ass-ssh"}}
 
 // building is a release that is being made.
 type building struct {

@@ -1,0 +1,136 @@
+package commands
+
+import (
+	"bytes"
+
+	"ass/vault"
+)
+
+// The further keys of a vault: what ass key lists, adds and removes. ways.go opens the vault with them.
+
+type keyList struct{}
+
+func (keyList) Help() string {
+	return `Lists what opens the vault: the owner key itself, and the keys to which it is sealed. Only
+the owner can see that; what somebody altered in the file is named.`
+}
+
+func (keyList) Run(a *app) error {
+	var ways []vault.Way
+	err := a.withSession(access{readOnly: true, owner: "see what opens the vault"}, func(s *vault.Session) (err error) {
+		ways, err = s.Ways()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	p := cfg.Profiles[a.Profile]
+	stored := "stored"
+	switch {
+	case isWay(p.Key):
+		stored = "elsewhere"
+	case p.locked():
+		stored = "locked"
+	}
+	result := keyListResult{OwnerKey: stored, Keys: []furtherKeyJSON{}}
+	for _, w := range ways {
+		result.Keys = append(result.Keys, furtherKeyJSON{Name: w.Name, Kind: wayKind(w.Recipient), Recipient: w.Recipient,
+			AddedAt: stamp(w.AddedAt), InUse: bytes.Equal(w.Sealed, a.asked.key.sealed)})
+	}
+	return a.answer(result, func() {
+		said := map[string]string{"stored": "in this profile, without a passphrase", "locked": "in this profile, with a passphrase",
+			"elsewhere": "not in this profile; on paper, perhaps"}[stored]
+		a.out.line("%-20s  %s", "the owner key", said)
+		for i, w := range ways {
+			text := wayKind(w.Recipient) + ", added " + a.when(w.AddedAt)
+			if result.Keys[i].InUse {
+				text += ", used by this profile"
+			}
+			a.out.line("%-20s  %s", clean(w.Name), text)
+		}
+	})
+}
+
+type keyAdd struct {
+	Identity  string `help:"An identity file: of an age plugin (a hardware key), an SSH key, or of age-keygen." placeholder:"FILE"`
+	Recipient string `help:"A recipient, if its key is not here: age1…, or ssh-ed25519 …" placeholder:"RECIPIENT"`
+	Name      string `help:"What to call it; what kind of key it is, if not given." placeholder:"NAME"`
+}
+
+func (keyAdd) Help() string {
+	return `Seals the owner key to a further key, so that this opens the vault, too: here and on other
+machines with ass login --identity. With --identity, the key is tried at once. The vault
+is rewritten. Whoever has that key is the owner: keep it as you would keep the owner key.
+
+Hardware keys need their age plugin on PATH (age-plugin-yubikey, -tpm, -se, -fido2-hmac).
+SSH keys need the program ass-ssh, which comes with ass.`
+}
+
+func (c keyAdd) Run(a *app) (err error) {
+	if (c.Identity == "") == (c.Recipient == "") {
+		return usagef("give the key in one way: --identity FILE or --recipient RECIPIENT")
+	}
+	if c.Name != "" {
+		if err := vault.CheckWayName(c.Name); err != nil {
+			return err
+		}
+	}
+	identity, recipient := "", ""
+	if c.Identity != "" {
+		identity, recipient, err = a.readIdentityFile(c.Identity)
+	} else {
+		recipient, err = a.readRecipient(c.Recipient)
+	}
+	if err != nil {
+		return err
+	}
+	name := wayName(c.Name, recipient)
+	err = a.withSession(access{readOnly: true, owner: "add a key to the vault"}, func(s *vault.Session) error {
+		return s.CanAddWay(name, recipient)
+	})
+	if err != nil {
+		return err
+	}
+	id := a.asked.key.owner
+	way, err := a.sealWay(id, name, identity, recipient)
+	if err != nil {
+		return err
+	}
+	var epoch uint32
+	err = a.withSession(access{owner: "add a key to the vault"}, func(s *vault.Session) (err error) {
+		if a.asked.key.owner.Text() != id.Text() {
+			return errorf(vault.ErrConflict, "the vault got another owner key meanwhile, so nothing was changed").hint("run it again")
+		}
+		epoch, err = s.AddWay(way)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a.changed("the key %s opens the vault, too", name)
+	return a.answer(keyAddResult{Name: name, Kind: wayKind(recipient), Recipient: recipient, Tried: identity != "", Epoch: epoch}, func() {
+		a.out.done("Added the key %s (%s): it opens the vault, too", clean(name), wayKind(recipient))
+		if identity == "" {
+			a.out.noteOf(sayf("nobody has tried that it opens the vault").hint("on its machine: ass login --identity FILE"))
+		}
+	})
+}
+
+type keyRemove struct {
+	Names   []string `arg:"" name:"name" help:"Names of further keys, as in ass key list."`
+	LogFile string   `help:"Where to put the log up to now." placeholder:"FILE"`
+	Force   bool     `help:"Skip the confirmation."`
+}
+
+func (keyRemove) Help() string {
+	return `Who has a key that opened the vault may have the owner key. So this does what ass vault
+rekey --new-key does: a new owner key, which is printed and sealed to the keys that stay,
+and new keys for all agents; tokens and requests end. Copies of the file from before open
+with the removed key as before. The key that this profile uses is not removed.`
+}
+
+func (c keyRemove) Run(a *app) error { return a.replaceOwnerKey(c.LogFile, c.Force, c.Names) }

@@ -1,0 +1,127 @@
+package commands
+
+import (
+	"strings"
+
+	"ass/vault"
+	"ass/vault/device"
+)
+
+// Logging in with a further key that opens the vault; see ways.go.
+
+// byIdentity makes a vault whose owner key is sealed to an identity, or stores the identity for the vault that there
+// is.
+func (c loginCmd) byIdentity(l *login, cfg *config) error {
+	switch {
+	case c.Key != "" || c.KeyFile != "":
+		return usagef("give the credential in one way: --key, --key-file or --identity")
+	case l.shows && l.at.exists():
+		return usagef("--show-key goes with a new vault").hint("to see the owner key: ass key show")
+	}
+	identity, recipient, err := l.readIdentityFile(c.Identity)
+	if err != nil {
+		return err
+	}
+	if !l.at.exists() {
+		return l.createWithWay(cfg, identity, recipient)
+	}
+	p, err := l.keepWay(identity)
+	if err != nil {
+		return err
+	}
+	return l.answer(l.summary(p), func() {
+		l.out.done("Stored in profile %s (%s): %s opens %s (id %s)", l.Profile, l.configName(), opensWith(p.Key), l.tilde(l.at.path), p.Vault)
+	})
+}
+
+// createWithWay makes a vault whose owner key is stored nowhere but in it, sealed to the identity.
+func (l *login) createWithWay(cfg *config, identity, recipient string) error {
+	if err := l.mayCreate(cfg); err != nil {
+		return err
+	}
+	id, err := vault.NewIdentity()
+	if err != nil {
+		return err
+	}
+	way, err := l.sealWay(id, wayName("", identity), identity, recipient)
+	if err != nil {
+		return err
+	}
+	own := vault.NewOwnership(id, way)
+	p := l.newProfile(ownerCredential, wayPrefix+identity, true)
+	p.NextVault = own.VaultID()
+	if err := l.createVault(p, own); err != nil {
+		return err
+	}
+	if l.JSON {
+		out := l.summary(p)
+		out.Created = true
+		if l.shows {
+			out.OwnerKey = id.Text()
+		}
+		return l.out.json(out)
+	}
+	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
+	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
+	l.out.noteOf(sayf("nothing but %s opens it", opensWith(p.Key)).
+		hint("keep the owner key on paper, too: ass key show --paper; or add a second key: ass key add"))
+	if l.shows {
+		l.out.line("%s", id.Text())
+	}
+	return nil
+}
+
+// sealWay seals an owner key to a recipient. With an identity, it tries that the identity opens it: a key that seals
+// and does not open is found before anything depends on it.
+func (a *app) sealWay(id *vault.Identity, name, identity, recipient string) (way vault.Way, err error) {
+	way = vault.Way{Name: name, Recipient: recipient}
+	if way.Sealed, err = a.sealTo(recipient, id.Text()); err != nil || identity == "" {
+		return way, err
+	}
+	plain, err := a.openWith(identity, way.Sealed)
+	if err == device.ErrNotFor || err == nil && string(plain) != id.Text() {
+		err = failf("%s does not open what was sealed to it, so nothing was changed", opensWith(wayPrefix+identity))
+	}
+	return way, err
+}
+
+// wayName returns the name of a further key: the given one, or what kind of key it is.
+func wayName(given, text string) string {
+	if given != "" {
+		return given
+	}
+	if name := device.PluginOf(text); name != "" {
+		return name
+	}
+	return strings.ToLower(wayKind(text))
+}
+
+// keepWay tries an identity on the vault, and stores it in the profile.
+func (l *login) keepWay(identity string) (*profile, error) {
+	w, err := l.openByWay(l.at.path, identity)
+	if err != nil {
+		return nil, err
+	}
+	vid, err := l.try(openKey{owner: w.id, only: w.vault})
+	if err != nil {
+		return nil, err
+	}
+	p := l.newProfile(ownerCredential, wayPrefix+identity, true)
+	p.Vault = vid
+	var before *profile
+	err = l.updateConfig(func(c *config) error {
+		if before = c.Profiles[l.Profile]; before != nil && before.onlyCopy() {
+			if _, err := l.rescue(c, l.Profile); err != nil {
+				return err
+			}
+		}
+		c.Profiles[l.Profile] = p
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.forgetKeyring(before)
+	l.changed("profile %s (%s) opens the vault with %s", l.Profile, l.configName(), opensWith(p.Key))
+	return p, nil
+}

@@ -1,0 +1,382 @@
+package commands
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"ass/commands/internal/pinentry"
+	"ass/vault"
+	"ass/vault/device"
+)
+
+// The further keys that open a vault. A profile that opens the vault with one of them stores the identity, after
+// wayPrefix: the text of an age identity or, after sshPrefix, the path of an SSH key. The vault has the owner key,
+// sealed to each of them. A run reads these age files, closes the vault, lets the key open its own, and then opens the
+// vault as its owner: nobody waits for a lock while a person looks for a hardware key.
+const (
+	wayPrefix = "way:"
+	sshPrefix = "ssh:"
+)
+
+// isWay reports whether a stored credential is an identity to which the owner key is sealed.
+func isWay(stored string) bool { return strings.HasPrefix(stored, wayPrefix) }
+
+// asks reports whether it may take a person to open a stored owner key.
+func asks(stored string) bool { return vault.IsLocked(stored) || isWay(stored) }
+
+// locked says what it takes to open a stored owner key that [asks].
+func locked(stored string) string {
+	if isWay(stored) {
+		return "is opened by " + opensWith(stored)
+	}
+	return "has a passphrase"
+}
+
+// wayKind says what an identity or a recipient is, for people.
+func wayKind(text string) string {
+	switch name := device.PluginOf(text); {
+	case name != "":
+		return "age-plugin-" + name
+	case strings.HasPrefix(text, sshPrefix), strings.HasPrefix(text, "ssh-"):
+		return "SSH"
+	}
+	return "age"
+}
+
+// opensWith says with what a profile's credential opens the vault, if not with a copy of the owner key.
+func opensWith(stored string) string {
+	identity, is := strings.CutPrefix(stored, wayPrefix)
+	if !is {
+		return ""
+	}
+	if path, is := strings.CutPrefix(identity, sshPrefix); is {
+		return "the SSH key " + path
+	}
+	return withArticle(wayKind(identity) + " identity")
+}
+
+// readIdentityFile reads what --identity names. It returns the identity as a profile stores it, without wayPrefix, and
+// its recipient.
+func (a *app) readIdentityFile(name string) (identity, recipient string, err error) {
+	b, err := a.readKeyText(name)
+	if err != nil {
+		return "", "", err
+	}
+	switch identity, err = device.Parse(b); {
+	case errors.Is(err, device.ErrSSH) && name == "-":
+		return "", "", usagef("--identity: an SSH key is used where it lies, so name its file")
+	case errors.Is(err, device.ErrSSH):
+		if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN")) {
+			return "", "", usagef("%s is a public key, which opens nothing", name).hint("name the private key, or seal to this one with --recipient")
+		}
+		path, err := a.abs(name)
+		if err != nil {
+			return "", "", err
+		}
+		recipient, err := a.sshRecipient(name, b)
+		return sshPrefix + path, recipient, err
+	case err != nil:
+		return "", "", usagef("%s is no identity to use: %v", name, err)
+	}
+	recipient, err = device.RecipientOf(identity)
+	return identity, recipient, err
+}
+
+// recipientOf returns the recipient of an identity that a profile stores.
+func (a *app) recipientOf(identity string) (string, error) {
+	path, is := strings.CutPrefix(identity, sshPrefix)
+	if !is {
+		return device.RecipientOf(identity)
+	}
+	b, err := readSmall(path, 64<<10)
+	if err != nil {
+		return "", err
+	}
+	return a.sshRecipient(path, b)
+}
+
+// readRecipient reads what --recipient gives.
+func (a *app) readRecipient(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	switch err := device.CheckRecipient(text); {
+	case errors.Is(err, device.ErrSSH):
+		return a.sshRecipient("--recipient", []byte(text))
+	case err != nil:
+		return "", usagef("--recipient: %v", err)
+	}
+	return text, nil
+}
+
+// sealTo makes the age file of a text for a recipient.
+func (a *app) sealTo(recipient, plain string) ([]byte, error) {
+	if strings.HasPrefix(recipient, "ssh-") {
+		return a.ssh(plain, "seal", recipient)
+	}
+	d := &deviceUI{app: a}
+	file, err := device.Seal(recipient, []byte(plain), d.ui())
+	return file, d.fault(err)
+}
+
+// openWith opens an age file with an identity. If it is for another one, the error is device.ErrNotFor.
+func (a *app) openWith(identity string, file []byte) (plain []byte, err error) {
+	if path, is := strings.CutPrefix(identity, sshPrefix); is {
+		return a.openWithSSH(path, file)
+	}
+	d := &deviceUI{app: a}
+	plain, err = device.Open(identity, file, d.ui())
+	return plain, d.fault(err)
+}
+
+// deviceUI is how a plugin reaches the person.
+type deviceUI struct {
+	*app
+	unanswered string // what it asked where nobody could answer
+}
+
+func (d *deviceUI) ui() device.UI {
+	return device.UI{
+		Say: func(program, text string) { d.out.note("%s: %s", program, clean(text)) },
+		Ask: func(program, prompt string, secret bool) (string, error) {
+			text := program + ": " + strings.TrimRight(clean(prompt), ": ")
+			if secret {
+				return d.askSecret(text)
+			}
+			if !d.interactive() {
+				return "", d.cannotAnswer(text)
+			}
+			return d.ask(text + ": ")
+		},
+		Confirm: func(program, prompt, yes, no string) (bool, error) {
+			text := program + ": " + clean(prompt)
+			if !d.interactive() {
+				return false, d.cannotAnswer(text)
+			}
+			choice := "y: " + clean(yes)
+			if no != "" {
+				choice += ", n: " + clean(no)
+			}
+			answer, err := d.ask(text + " [" + choice + "] ")
+			return isYes(answer), err
+		},
+		Slow: func(program string) { d.out.note("waiting for %s: does the key wait to be touched?", program) },
+	}
+}
+
+// askSecret asks for what only the person knows, such as a PIN. A passphrase that was given serves once: a second wrong
+// PIN may lock a key.
+func (d *deviceUI) askSecret(text string) (string, error) {
+	_, helper := d.in.(nobody)
+	switch {
+	case d.givesPassphrase() && d.usedPassphrase == "":
+		pass, err := d.givenPassphrase()
+		d.usedPassphrase = pass
+		return pass, err
+	case d.interactive() && !helper:
+		return d.askHidden(text + ": ")
+	}
+	if program := d.pinentry(); program != "" && !helper {
+		return d.askInWindow(program, pinentry.Question{Description: "ass " + d.command + " opens the vault with a key.\n" + text,
+			Prompt: "Answer:"})
+	}
+	return "", d.cannotAnswer(text)
+}
+
+func (d *deviceUI) cannotAnswer(text string) error {
+	d.unanswered = text
+	return errors.New("nobody can answer")
+}
+
+// fault says what to do about what a key failed at.
+func (d *deviceUI) fault(err error) error {
+	var failed *device.PluginError
+	switch {
+	case err == nil || errors.Is(err, device.ErrNotFor):
+		return err
+	case d.unanswered != "":
+		return errorf(errNotLoggedIn, "%s: nobody can answer that here", d.unanswered).hint("unlock the vault first, in a terminal, with: ass " +
+			"unlock; or give the answer with --passphrase-fd or --passphrase-file")
+	case errors.Is(err, device.ErrDamaged):
+		return errorf(vault.ErrDamaged, "the owner key that is sealed to this key does not open: %v", err).
+			hint("log in with the owner key itself, and verify the vault with: ass audit verify")
+	case !errors.As(err, &failed):
+		return err
+	case failed.Missing:
+		return errorf(errNoProgram, "%v, and this key needs it", err).hint("install that age plugin")
+	case failed.Silent, failed.Died:
+		return failf("%v", err).hint("is the key plugged in, and was it touched? Then try again; or try the plugin alone with: age -d -i FILE")
+	}
+	return failf("%s", clean(err.Error()))
+}
+
+// sshProgram is the program that knows SSH keys.
+const sshProgram = "ass-ssh"
+
+// Failures of the program that knows SSH keys.
+var errSSHPassphrase = errors.New("the SSH key has a passphrase")
+
+// ssh runs the program that knows SSH keys. in is its stdin, and out its stdout.
+func (a *app) ssh(in string, args ...string) (out []byte, err error) {
+	program, err := a.companion("the program", sshProgram)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = strings.NewReader(in), &stdout, &stderr, time.Second
+	if err := a.begin(cmd); err != nil {
+		return nil, errorf(errNotProgram, "%s cannot be started", program)
+	}
+	switch err = cmd.Wait(); {
+	case err == nil:
+		return stdout.Bytes(), nil
+	case cmd.ProcessState.ExitCode() == 4:
+		return nil, device.ErrNotFor
+	case cmd.ProcessState.ExitCode() == 5:
+		return nil, errSSHPassphrase
+	}
+	said, _, _ := strings.Cut(strings.TrimPrefix(stderr.String(), sshProgram+": "), "\n")
+	return nil, failf("%s", orElse(clean(said), sshProgram+" ended without an answer"))
+}
+
+// sshRecipient returns the public key of the content of a key file.
+func (a *app) sshRecipient(name string, content []byte) (string, error) {
+	out, err := a.ssh(string(content), "recipient")
+	if err == nil || errors.Is(err, errNoProgram) || errors.Is(err, errNotProgram) {
+		return string(out), err
+	}
+	return "", usagef("%s: %v", name, err)
+}
+
+// openWithSSH opens an age file with an SSH key, and asks for the passphrase of that if it has one.
+func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
+	key, err := readSmall(path, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	pass := ""
+	for tries := 0; ; tries++ {
+		question, err := json.Marshal(struct {
+			Key        string `json:"key"`
+			Passphrase string `json:"passphrase"`
+			File       []byte `json:"file"`
+		}{string(key), pass, file})
+		if err != nil {
+			return nil, err
+		}
+		plain, err := a.ssh(string(question), "open")
+		switch {
+		case !errors.Is(err, errSSHPassphrase):
+			return plain, err
+		case tries > 0 && (tries == 3 || !a.interactive()):
+			return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the SSH key %s", path)
+		case tries > 0:
+			a.out.note("this passphrase does not open the SSH key; try again")
+		}
+		d := &deviceUI{app: a}
+		if pass, err = d.askSecret("Passphrase of " + a.tilde(path)); err != nil {
+			return nil, d.fault(err)
+		}
+	}
+}
+
+// byWay is the owner key as a further key opened it.
+type byWay struct {
+	id    *vault.Identity
+	vault string // id of the vault in which it was sealed
+	file  []byte // the age file
+}
+
+// openByWay opens the owner key that a vault's file has sealed to an identity. If known are given, the vault must have
+// one of these ids: anybody can seal an owner key, that of a vault of their own, to a public recipient.
+func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
+	var (
+		w     byWay
+		files [][]byte
+	)
+	o := a.options()
+	o.ReadOnly = true
+	v, err := vault.Open(path, o)
+	if err == nil {
+		w.vault = v.ID()
+		files, err = v.SealedKeys()
+		_ = v.Close()
+	}
+	if errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrFormat) { // a salvage, or a restore, goes on
+		damaged := err
+		if files, err = vault.FindSealedKeys(path); err != nil || len(files) == 0 {
+			return w, damaged
+		}
+		w.vault = ""
+	}
+	if err != nil {
+		return w, err
+	}
+	if w.vault != "" && len(known) > 0 && !slices.Contains(known, w.vault) {
+		return w, a.anotherVault(path, w.vault)
+	}
+	if len(files) == 0 {
+		return w, errorf(vault.ErrWrongKey, "no key but the owner key itself opens the vault at %s", a.tilde(path)).
+			hint("log in with the owner key, and add this one with: ass key add --identity FILE")
+	}
+	for _, w.file = range files {
+		plain, err := a.openWith(identity, w.file)
+		if errors.Is(err, device.ErrNotFor) {
+			continue
+		}
+		if err != nil {
+			return w, err
+		}
+		if w.id, err = vault.ParseIdentity(string(plain)); err != nil {
+			return w, errorf(vault.ErrDamaged, "what is sealed to this key in %s is no owner key", a.tilde(path)).
+				hint("log in with the owner key itself, and verify the vault with: ass audit verify")
+		}
+		return w, nil
+	}
+	none := "this is none of them"
+	if len(files) == 1 {
+		none = "this is not it"
+	}
+	return w, errorf(vault.ErrWrongKey, "the vault at %s has %s, and %s", a.tilde(path), plural(len(files), "further key"), none).
+		hint("log in with the owner key, and add this one with: ass key add --identity FILE")
+}
+
+// anotherVault says that a vault is not the one that a profile knows.
+func (a *app) anotherVault(path, id string) error {
+	return errorf(vault.ErrWrongKey, "the vault at %s has the id %s, and is not the one that profile %s opens with its key", a.tilde(path),
+		id, a.profile()).
+		hint("if its owner key was replaced on another machine, log in again with: ass login --identity FILE")
+}
+
+// readWay opens the owner key with the identity of a profile.
+func (a *app) readWay(c credential) (openKey, error) {
+	cfg, at, err := a.findPlace()
+	if err != nil {
+		return openKey{}, err
+	}
+	p := cfg.Profiles[a.Profile]
+	if p == nil || p.Key != c.text {
+		return openKey{}, failf("profile %s was changed by another process meanwhile", a.Profile).hint("run it again")
+	}
+	known := slices.DeleteFunc([]string{p.Vault, p.NextVault}, func(id string) bool { return id == "" })
+	path := orElse(a.sealedIn, at.path)
+	w, err := a.openByWay(path, strings.TrimPrefix(c.text, wayPrefix), known...)
+	if err != nil {
+		return openKey{}, err
+	}
+	if w.vault != "" && w.vault == p.NextVault && w.vault != p.Vault && a.sealedIn == "" {
+		interrupted := p.Vault != ""
+		if err := a.updateProfile(p, func(p *profile) { p.Vault, p.NextVault = p.NextVault, "" }); err != nil {
+			return openKey{}, err
+		}
+		if interrupted {
+			a.out.noteOf(sayf("a rekey was interrupted after it gave the vault a new owner key").
+				hint("keep a copy on paper: ass key show --paper; and give the agents new keys with: ass agents rotate-key"))
+		}
+	}
+	return openKey{owner: w.id, only: w.vault, sealed: w.file}, nil
+}
