@@ -14,6 +14,7 @@ import (
 	"ass/e2e/world"
 	"ass/tokens"
 	"ass/vault"
+	"ass/vault/device"
 )
 
 func (t tree) paths() []string { return slices.Sorted(maps.Keys(t)) }
@@ -27,10 +28,10 @@ type after struct {
 }
 
 // maybe says that a command which failed may have done its work all the same, as it says itself.
-var maybe = regexp.MustCompile(`a power cut may undo it|may or may not have been made|this was done all the same`)
+var maybe = regexp.MustCompile(`a power cut may undo it|the change was made, but then|may or may not have been made|this was done all the same`)
 
 // note matches what a command says of a fault, besides an error.
-var note = regexp.MustCompile(`^ass: (the token could not be revoked|warning: )`)
+var note = regexp.MustCompile(`^ass: (the token could not be revoked|warning: |this is the new owner key|the log up to now )`)
 
 // check checks what must hold after every command with a fault.
 func (w *home) check(f fault, r result, calls []trace.FileCall) {
@@ -157,6 +158,19 @@ func (a *after) ownerKey() {
 	}
 	if back := v.Rollback(); back != nil {
 		a.fail("a false warning: %s", back)
+	}
+	if files, err := v.SealedKeys(); err == nil && strings.Contains(now[configFile].data, "way:") { // it opens what the vault has
+		for _, file := range files {
+			plain, err := device.Open(furtherKey, file, device.UI{})
+			if err != nil {
+				continue
+			}
+			if id, err := vault.ParseIdentity(string(plain)); err == nil {
+				if _, err = v.Owner(id); err == nil {
+					return
+				}
+			}
+		}
 	}
 	for name, e := range now {
 		if !strings.HasPrefix(name, config+"/") && name != project+"/owner.key" {

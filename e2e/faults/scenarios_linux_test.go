@@ -152,6 +152,34 @@ func (a *after) isLocked() {
 // isUnlocked reports whether a value is read without the passphrase.
 func isUnlocked(a *after) bool { return a.runPlain("secrets", "get", "a/K").Exit == 0 }
 
+// An age identity of our own, to which the owner key is sealed. Its text is of no kind that a person could take for the owner's.
+const furtherKey = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+
+func withIdentity(w *home) {
+	withVault(w)
+	w.write(project+"/identity.txt", furtherKey+"\n")
+}
+
+func withFurtherKey(w *home) {
+	withIdentity(w)
+	w.must("key", "add", "--identity", "identity.txt")
+}
+
+// byFurtherKey logs in with the further key. The owner's lies in owner.key.
+func byFurtherKey(w *home) {
+	withFurtherKey(w)
+	w.write(project+"/owner.key", w.key+"\n")
+	w.must("login", "--identity", "identity.txt")
+}
+
+// opensAlone checks that the further key opens the vault, in a profile of its own.
+func opensAlone(a *after) {
+	a.works("login", "--identity", "identity.txt", "--profile", "alone")
+	if r := a.works("secrets", "get", "a/K", "--profile", "alone"); r.Stdout != one {
+		a.fail("the further key does not read a/K")
+	}
+}
+
 var scenarios = []*scenario{
 	{
 		name: "login", setUp: nothing, args: []string{"login"}, done: inConfig(`"vault": "`),
@@ -206,6 +234,53 @@ var scenarios = []*scenario{
 	{
 		name: "key show", setUp: withVault, args: []string{"key", "show", "--svg", "key.svg", "--html", "key.html", "--force"},
 		makes: []string{project + "/key.svg", project + "/key.html"}, done: made(project + "/key.html"),
+	},
+	{
+		name: "key add", setUp: withIdentity, args: []string{"key", "add", "--identity", "identity.txt"},
+		done: func(a *after) bool { return strings.Contains(a.works("key", "list").Stdout, "age, added") },
+		again: func(a *after) {
+			if a.run("key", "add", "--identity", "identity.txt"); !a.s.done(a) {
+				a.fail("it cannot be added again")
+			}
+			opensAlone(a)
+		},
+	},
+	{
+		name: "login with a further key", setUp: withFurtherKey, args: []string{"login", "--identity", "identity.txt"},
+		done: inConfig("way:" + furtherKey),
+	},
+	{
+		name: "a new vault with a further key", setUp: func(w *home) { w.write(project+"/identity.txt", furtherKey+"\n") },
+		args: []string{"login", "--identity", "identity.txt"},
+		done: func(a *after) bool {
+			_, there := a.now[vaultFile]
+			return there && strings.Contains(a.now[configFile].data, "way:"+furtherKey)
+		},
+		again: func(a *after) {
+			if strings.Contains(a.now[configFile].data, "way:") {
+				a.works("login") // which goes on with the key that the profile has
+			}
+			a.works("login", "--identity", "identity.txt")
+			a.works("secrets", "set", "a/K", one)
+			opensAlone(a)
+		},
+	},
+	{
+		name: "another owner key with a further key", setUp: byFurtherKey, args: []string{"vault", "rekey", "--new-key", "--force"},
+		done: func(a *after) bool {
+			id, err := vault.ParseIdentity(a.key)
+			if err != nil {
+				a.t.Fatal(err)
+			}
+			v, err := vault.Open(a.in(vaultFile), vault.Options{ReadOnly: true})
+			if err != nil {
+				return false
+			}
+			defer v.Close()
+			_, err = v.Owner(id)
+			return err != nil
+		},
+		again: opensAlone,
 	},
 	{
 		name: "logout", setUp: withVault, args: []string{"logout"},
