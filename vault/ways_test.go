@@ -358,6 +358,27 @@ func TestTheMarkOfWays(t *testing.T) {
 	}
 }
 
+// Somebody can make a vault of their own, seal its owner key to somebody else's public recipient, and write the other vault's id into it. It
+// does not open.
+func TestForgedForAWay(t *testing.T) {
+	v, one, _ := newVictimWithWays(t)
+	forged := newVictim(t)
+	forged.addWay(one.way(t, "one", forged.owner))
+	id := one.opens(forged.sealed())
+	if id == nil || id.Text() != forged.owner.Text() {
+		t.Fatal("the attack does not begin")
+	}
+	want, wrap := v.id(), forged.take(bucketMeta, []byte(forged.wrapName()))
+	forged.give(bucketMeta, []byte(metaVault), want[:])
+	forged.give(bucketMeta, []byte(id.WrapName(want)), wrap)
+	opened, err := Open(forged.path, Options{})
+	forged.must(err)
+	defer opened.Close()
+	if _, err := opened.Owner(id); !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrDamaged) {
+		t.Errorf("a forged vault: %v", err)
+	}
+}
+
 func TestWhatAWayMayBe(t *testing.T) {
 	v, d := newVictim(t), newDevice(t)
 	good := d.way(t, "key", v.owner)
