@@ -109,7 +109,7 @@ type Program struct {
 	WorkFactor int
 
 	// IDs, if set, makes the ids of secrets, agents, tokens, requests and log entries, so that a test gets the same ones
-	// each time; keys never come from it. What depends on keys is then left out of what ass audit prints. See
+	// each time; keys never come from it. ass audit then prints nothing that depends on keys. See
 	// [vault.Options].
 	IDs func() [16]byte
 

@@ -249,7 +249,7 @@ func (c secretsFind) Run(a *app) error {
 			return err
 		}
 		if len(found) == 0 {
-			// What was typed is not repeated: it may be a value.
+			// Do not repeat the text: it may be a value.
 			return errorf(vault.ErrUnknown, "no path, description or tag matches").hint("to list all: ass secrets list --all")
 		}
 		return c.print(a, orElse(ns.String(), "*"), found, false)

@@ -15,8 +15,8 @@ import (
 	"ass/vault/disk"
 )
 
-// The formats of env export that make a copy for another store. What is in such a copy is out
-// of reach: nobody logs who reads it there, and no revocation takes it back.
+// The formats of env export that make a copy for another store. Such a copy is out of
+// reach: nobody logs who reads it there, and no revocation takes it back.
 
 var copyFormats = []envFormat{
 	{name: "kubernetes", takes: isName, line: secretMember, zeros: true, notText: true, most: 1 << 20, manifest: true,

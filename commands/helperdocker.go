@@ -51,7 +51,7 @@ func (c helperDocker) Run(a *app) error {
 	if err == nil {
 		return nil
 	}
-	// Docker reads the error from stdout. What it knows by heart is no news to a person.
+	// Docker reads the error from stdout.
 	message, way := tellError(err)
 	a.out.line("%s", onOneLine(message, way))
 	for _, known := range []error{protocols.ErrDockerNotFound, protocols.ErrDockerNoServer, protocols.ErrDockerNoUser} {
@@ -140,7 +140,8 @@ func (c helperDocker) act(a *app) error {
 	})
 }
 
-// list prints the servers and their users. What needs an approval is left out: docker asks for every one that it sees.
+// list prints the servers and their users. It leaves out secrets that need an approval: docker asks for every one that
+// it sees.
 func (c helperDocker) list(a *app, ns tokens.Namespace) error {
 	return c.session(a, "docker", func(s *vault.Session) error {
 		all, err := s.List(ns, false)

@@ -218,7 +218,7 @@ func (m *storeImport) leftText() string {
 	return strings.Join(said, "; ")
 }
 
-// about returns what is said of an item. What a vault cannot keep of it is named as not taken.
+// about returns what is said of an item. It names what a vault cannot keep as not taken.
 func (m *storeImport) about(item stores.Item) func(*vault.About) {
 	var changes []func(*vault.About)
 	take := func(what string, change func(*vault.About)) {

@@ -38,8 +38,8 @@ type leaksScan struct {
 func (leaksScan) Help() string {
 	return `A scanner guesses by patterns; a vault knows its values. Each value of 8 bytes and more
 is looked for, as it is and in base64, hex, UTF-16, URL and JSON escapes: what opens without an
-approval, and is no setting (as for ass run). What is found is named by its place and
-its secret, and never shown. Exit code 9 if something is found, 0 if nothing is, and 1
+approval, and is no setting (as for ass run). It names the place and the
+secret, and never shows the value. Exit code 9 if something is found, 0 if nothing is, and 1
 if something could not be looked at.
 
 A pre-commit hook is one line:  exec ass leaks scan --staged`

@@ -11,7 +11,7 @@ type mcpGroup struct {
 
 // MCPAllowed are the flags of ass-mcp that widen what the model may do.
 type MCPAllowed struct {
-	AllowRun     bool     `help:"Let the model run any program with secrets. What it may run, it can read out."`
+	AllowRun     bool     `help:"Let the model run any program with secrets. It can read out whatever it may run."`
 	AllowCommand []string `help:"Let the model run these programs with secrets, by name; can stand several times." placeholder:"NAME,…"`
 	ExposeValues bool     `help:"Let get_secret give values to the model."`
 }

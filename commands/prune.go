@@ -18,8 +18,8 @@ type secretsPrune struct {
 
 func (secretsPrune) Help() string {
 	return `Removes old versions for good: one rewrite of the vault, so that the file holds nothing
-of their values. What goes is shown first. With both --keep and --older-than, only
-what both let go.
+of their values. It first shows the versions that go. With both --keep and --older-than,
+only what both let go.
 
 The newest version of a secret always stays, that of a deleted secret too. Copies,
 backups and snapshots of the file are out of reach. A name that is both a secret and

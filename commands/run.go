@@ -143,7 +143,7 @@ type child struct {
 	places  []string   // for each of them, where a link is made; "" for none
 }
 
-// forget wipes the values that the child has received. What redaction searches for is
+// forget wipes the values that the child has received. Redaction has
 // another copy, and the stdin of the child is still on its way.
 func (c *child) forget() {
 	for _, v := range slices.Concat(c.secrets, c.files) {

@@ -29,8 +29,8 @@ ASS_AGENT_KEY:
 
   TOKEN=$(ass tokens issue --scopes "secrets:read:prod/gemini/*" --ttl 15m)
 
-What it opens is decided by keys. How long it lives, how often and from where it is
-used is checked by ass, while ass is used: there is no server in between, and an
+Keys decide what it opens. ass checks how long it lives, how often and from where it is
+used, while ass is used: there is no server in between, and an
 address is a fact about the machine.`
 }
 

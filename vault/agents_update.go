@@ -13,7 +13,7 @@ import (
 // what is newly covered, also what was stored before. To narrow them takes something away, so it is a rewrite; a
 // change that does both is one, too.
 
-// AgentChange says what to change about an agent. What is nil stays.
+// AgentChange says what to change about an agent. A nil field stays as it is.
 type AgentChange struct {
 	Description *string
 	Namespaces  []tokens.Namespace // an empty list that is not nil: nothing bounds the scopes

@@ -26,8 +26,8 @@ type Canary struct {
 	Secret
 
 	// Reads are the newest touches, newest first, at most [MaxCanaryReads]: reads of any version, those that were refused,
-	// requests to read it, and what others than the owner wrote or deleted there. Count is how many there are. Once the owner
-	// stores another value, or deletes the secret, they count no more.
+	// requests to read it, and what others than the owner wrote or deleted there. Count is how many there are. Once the
+	// owner stores another value, or deletes the secret, they count no more.
 	Reads []CanaryRead
 	Count int
 }
@@ -75,10 +75,10 @@ func (s *Session) markedID(t *tx, id string, canary bool) (string, error) {
 	return t.newIDOf(canary), nil
 }
 
-// Canaries lists the canaries in the order of their paths, for the owner alone; a deleted one only if it was touched. It
-// finds those that this machine knows of: they were made here, or found by an earlier look at everything. Then it reads
-// only what is new in the log. With everything, or if it remembers nothing, it looks at all secrets and at the whole log.
-// What was archived before this machine looked is not found.
+// Canaries lists the canaries in the order of their paths, for the owner alone; a deleted one only if it was touched.
+// It finds those that this machine knows of: they were made here, or found by an earlier look at everything. Then it
+// reads only what is new in the log. With everything, or if it remembers nothing, it looks at all secrets and at the
+// whole log. It does not find what was archived before this machine looked.
 func (s *Session) Canaries(everything bool) ([]Canary, error) {
 	if err := s.mayOnlyOwner("tell which secrets are canaries", "", ""); err != nil {
 		return nil, err
@@ -338,9 +338,9 @@ func (s *Session) CanariesAmong(paths []tokens.Path) (found []tokens.Path, err e
 	return found, err
 }
 
-// canaryNote is what this machine remembers of the canaries of a vault, so that nobody has to look at all secrets and at the
-// whole log each time. It lies beside the newest entry that the machine has seen, sealed under a key that is derived
-// from the root: nobody else must learn which secrets are canaries.
+// canaryNote is what this machine remembers of the canaries of a vault, so that nobody has to look at all secrets and
+// at the whole log each time. It lies beside the newest entry that the machine has seen, sealed under a key that is
+// derived from the root: nobody else must learn which secrets are canaries.
 type canaryNote struct {
 	At    uint64        `json:"at"`  // Number of the newest log entry that was looked at.
 	MAC   []byte        `json:"mac"` // MAC of that entry.
@@ -391,8 +391,8 @@ func (n canaryNote) stale(v *Vault) bool {
 	return n.At == 0 || err != nil || !bytes.Equal(then.MAC[:], n.MAC)
 }
 
-// noteCanaries remembers a note. If there is nothing to remember, nor was there before, it writes none. If the machine cannot
-// remember, the next look takes longer.
+// noteCanaries remembers a note. If there is nothing to remember, nor was there before, it writes none. If the machine
+// cannot remember, the next look takes longer.
 func (m memory) noteCanaries(root *keys.Root, note canaryNote) {
 	file := m.canaryFile(root.Vault)
 	if _, _, err := disk.ReadFile(file, maxCanaryNote); m.dir == "" || len(note.Known) == 0 && isNoNote(err) {

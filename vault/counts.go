@@ -48,7 +48,7 @@ func standingOf(body any) standing {
 	return standing{}
 }
 
-// standingIn is standingOf for stored bytes, unchecked. What cannot be read has not ended.
+// standingIn is standingOf for stored bytes, unchecked. A record that cannot be read has not ended.
 func standingIn(bucket string, value []byte) standing {
 	switch bucket {
 	case bucketSecrets:

@@ -58,8 +58,8 @@ func (s *Session) mendAgents(old *tx, p *rewritePlan) error {
 // whole reports whether nothing has to be mended.
 func (c *secretCopy) whole() bool { return c.holds && c.newest <= c.head.Version && len(c.gone) == 0 }
 
-// missing returns how many versions the log tells of that the old file did not have. What else was there makes up for
-// none of them.
+// missing returns how many versions the log tells of that the old file did not have. Other versions that
+// were there make up for none of them.
 func (c *secretCopy) missing(told *recordAt) (n int) {
 	for _, v := range told.Versions {
 		_, kept := slices.BinarySearch(c.kept, v.Number)

@@ -368,8 +368,8 @@ type mover struct {
 	o    MoveOptions
 }
 
-// all moves all secrets, and logs that. What does not fit into one entry goes on in further ones, but both paths of a
-// secret are in one.
+// all moves all secrets, and logs that. A long list goes on in further entries, but both paths of a secret are
+// in one.
 func (m mover) all(work []*moving) error {
 	var items []audit.Item
 	var page pages

@@ -131,8 +131,8 @@ func (e *ApprovalError) Error() string {
 
 func (e *ApprovalError) Unwrap() error { return ErrApproval }
 
-// AboveError says that an act needs the owner: it would need a human's approval, and the session makes no requests. It wraps
-// [ErrAbove].
+// AboveError says that an act needs the owner: it would need a human's approval, and the session makes no requests. It
+// wraps [ErrAbove].
 type AboveError struct {
 	Action string
 	Path   tokens.Path
@@ -539,7 +539,7 @@ func (s *Session) Requests() ([]Request, error) {
 }
 
 // describe adds what a person needs to decide on requests: the requester, and the current
-// version of the secret. What is damaged becomes the doubt of the requests that are about it.
+// version of the secret. A damaged record becomes the doubt of the requests that are about it.
 func (t *tx) describe(list []Request) error {
 	type who struct {
 		agent, name string

@@ -220,8 +220,8 @@ func (st *story) count(end uint64, progress func(done, total int)) {
 	}
 }
 
-// endsIn compares the epoch in which the log ends with that of the vault. What the log tells is then held against records
-// of that epoch, even if the entry that began it does not hold.
+// endsIn compares the epoch in which the log ends with that of the vault. A verification then holds the log against
+// records of that epoch, even if the entry that began it does not hold.
 func (st *story) endsIn(e keys.Epoch) {
 	switch {
 	case !st.holds:
@@ -281,8 +281,8 @@ func (st *story) wroteVersion(told versionAt, seq uint64, by string) bool {
 	return st.wrote(told.Sealed, told.By, seq, by)
 }
 
-// nowAt returns the entry that an honest record names of which an entry told: that one, unless a rewrite has written the
-// record anew. Then it is seq, if seq is the entry that began the epoch.
+// nowAt returns the entry that an honest record names of which an entry told: that one, unless a rewrite has written
+// the record anew. Then it is seq, if seq is the entry that began the epoch.
 func (st *story) nowAt(entry, seq uint64) uint64 {
 	if st.format >= keys.Format2 && entry > 0 && entry < st.began && seq == st.began {
 		return entry
@@ -557,7 +557,7 @@ func (st *story) secrets(seq uint64, by string, ev audit.Event, checked bool) {
 }
 
 // itemAllowed checks that an actor may have read a secret, and that the approval that an entry names was there and was
-// not spent. What an entry writes is checked when it is applied.
+// not spent. The records of an entry are checked when it is applied.
 func (st *story) itemAllowed(seq uint64, by string, ev audit.Event, item audit.Item) {
 	if who, ok := st.actors[by]; ok && ev.Type == audit.SecretRead && !who.may(ev) {
 		st.found("audit entry %d: %s by %q, whose scopes do not cover %q", seq, ev.Type, by, audit.Short(item.Path))

@@ -9,9 +9,10 @@ import (
 	"ass/vault/internal/keys"
 )
 
-// What the owner signs in this epoch says which tier a secret has: the head, if the owner wrote it last. Where another
-// did, the bucket tiers has a statement of the owner's, which anybody can check and nobody else can make. Raising a tier
-// begins a new epoch, so a statement that somebody puts back is never lower. If there is none, the owner looks into the log.
+// The owner's signature says which tier a secret has in this epoch: that of the head, if the owner wrote it last. Where
+// another did, the bucket tiers has a statement of the owner's, which anybody can check and nobody else can make.
+// Raising a tier begins a new epoch, so a statement that somebody puts back is never lower. If there is none, the owner
+// looks into the log.
 
 // tierBody is a statement of a tier, keyed by the path of the secret.
 type tierBody struct {
@@ -63,10 +64,10 @@ func (s *Session) tierToSign(t *tx, p tokens.Path, head secretBody) (tokens.Tier
 	return tier, err
 }
 
-// lookAnew returns what the log tells of a secret that is not there. If the owner or the log says that it is, somebody has
-// removed its records: created anew without a word about its tier, it would be a standard one. The owner may say the tier.
-// What cannot be read in the log keeps nobody from storing a secret with a tier; then the numbers go on behind the last
-// one that can.
+// lookAnew returns what the log tells of a secret that is not there. If the owner or the log says that it is, somebody
+// has removed its records: created anew without a word about its tier, it would be a standard one. The owner may say
+// the tier. What cannot be read in the log keeps nobody from storing a secret with a tier; then the numbers go on
+// behind the last one that can.
 func (s *Session) lookAnew(t *tx, p tokens.Path, tier tokens.Tier) (told toldOf, err error) {
 	if !s.isOwner() && t.Format < keys.Format2 {
 		return told, nil

@@ -36,7 +36,7 @@ func addPrompts(srv *mcp.Server) {
 	}
 }
 
-// filled fills arguments into a text. What a person typed is text: it fills nothing in itself.
+// filled fills arguments into a text. It takes typed words as text, and fills nothing into them.
 func filled(text string, args map[string]string) string {
 	pairs := []string{"{{ ass://", "{{ ass://"} // stays as it is
 	for name, value := range args {

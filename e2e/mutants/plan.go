@@ -75,6 +75,7 @@ var leftOut = map[string]string{
 	"vault/internal/vectors":                         "it serves tests alone",
 	"vault/internal/bolt/layout.go":                  "it serves tests alone",
 	"vault/vaulttest":                                "it serves tests alone",
+	"vault/device/devicetest":                        "it serves tests alone",
 	"commands/loadernames.go":                        "it is a table of names, and has a test of its own",
 	"commands/shapes.go:results":                     "it is a table, and has a test of its own",
 	"commands/internal/process/files.go:SweepFiles":  "a mutant could remove what others have in /dev/shm",

@@ -11,7 +11,7 @@
 //
 // # The model of a disk
 //
-// What the program has written lies in memory until a sync, and reaches the disk earlier, later or
+// Writes lie in memory until a sync, and reach the disk earlier, later or
 // never. The program sees one tree of files. The disk has some of the operations that led to it:
 //
 //   - Data. After the last fsync or fdatasync of a file, each page of 4096 bytes of each write is on
@@ -25,7 +25,7 @@
 //     name in the folder above. A rename is done or not, and never by half. A file that was opened
 //     with O_TMPFILE is on the disk once a link gives it a name.
 //   - A sync covers what was done before it began.
-//   - What was there before the command is on the disk.
+//   - The disk has everything from before the command.
 //
 // Two properties depend on the file system, and each disk is drawn under one of the four
 // combinations:

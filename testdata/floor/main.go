@@ -1,7 +1,7 @@
 // Floor does what a secret store cannot do without, with the same libraries and
 // nothing else: it opens a bbolt file, reads one value, opens an age file with a key
 // that is at hand, appends a record of 300 bytes in the same synced transaction, and
-// prints. What ass takes longer is what its grammar, keys, signatures and checks cost.
+// prints. The rest of the time of ass is the cost of its grammar, keys, signatures and checks.
 //
 //	floor make FILE     a file with 10 values
 //	floor get FILE

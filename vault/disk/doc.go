@@ -1,7 +1,7 @@
 // Package disk opens, locks, writes, moves and removes files that others may have put in
 // their place, or may swap between a check and the opening. A new file appears whole, or
-// not at all, and a file that is replaced is replaced as a whole. What this package has
-// made, replaced or removed is synced. It knows no vault.
+// not at all, and a file that is replaced is replaced as a whole. The package syncs
+// each file that it makes, replaces or removes. It knows no vault.
 //
 // open.go opens, lock.go locks, create.go makes and replaces files, names.go gives finished
 // files their names, and register.go notes the files that are not finished, so that a later

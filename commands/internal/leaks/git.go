@@ -313,7 +313,7 @@ func (p *past) name(c change, commit string, order int) {
 	}
 }
 
-// report reports what was found in the order of the commits. What none has comes at the end.
+// report reports what was found in the order of the commits. Findings in no commit come at the end.
 func (p *past) report() {
 	for _, f := range p.found {
 		if f.What == Name {

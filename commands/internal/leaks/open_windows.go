@@ -7,7 +7,7 @@ import (
 
 func openRoot(path string) (*os.File, error) { return os.Open(path) }
 
-// openIn opens what a folder has under a name. What has become a link since it was listed is left alone.
+// openIn opens what a folder has under a name. It leaves a name alone that has become a link since it was listed.
 func openIn(dir *os.File, name string, _ bool) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
 	info, err := os.Lstat(path)

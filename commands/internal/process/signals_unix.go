@@ -81,7 +81,7 @@ func (s *Signals) send(p *os.Process, sig os.Signal) {
 	}
 }
 
-// release is called when the child has ended. What came before then was for the child. From now
+// release is called when the child has ended. A signal from before then was for the child. From now
 // on, each signal ends this process.
 func (s *Signals) release() {
 	if s == nil {

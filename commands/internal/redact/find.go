@@ -56,8 +56,8 @@ const (
 // need a bounded amount of memory whatever the vault holds.
 const mostSought = 4 << 10
 
-// mostParts is how much of the parts of one value is looked for by itself, in bytes: passwords in URLs, and lines that look
-// like keys.
+// mostParts is how much of the parts of one value is looked for by itself, in bytes: passwords in URLs, and lines that
+// look like keys.
 const mostParts = 64 << 10
 
 // NewFinder returns what looks for values, and for each of them why it is not looked for. The caller wipes the values,
@@ -312,7 +312,7 @@ func (s *Search) Reset() {
 // Wipe wipes what was read.
 func (s *Search) Wipe() { clear(s.buf) }
 
-// ReadFrom reads from r up to its end. What follows in a further call goes on behind it, up to End.
+// ReadFrom reads from r up to its end. A further call goes on behind it, up to End.
 func (s *Search) ReadFrom(r io.Reader) (read int64, err error) {
 	for {
 		n, err := r.Read(s.buf[s.n:])

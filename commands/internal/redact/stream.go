@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// Stream is an output in which secrets are masked. What overlaps is masked as a whole, with
+// Stream is an output in which secrets are masked. Secrets that overlap are masked as one, with
 // a mark for each text that reaches further than those before it.
 //
 // A Stream holds back only what can still become a secret. LetGo ends that, for a program
-// that waits for an answer. What was let go is remembered: if the rest of a secret follows,
+// that waits for an answer. The stream remembers what it let go: if the rest of a secret follows,
 // that rest is masked.
 type Stream struct {
 	w       io.Writer

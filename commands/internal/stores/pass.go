@@ -151,8 +151,8 @@ func readIn(s Source, name string) ([]byte, error) {
 // keyLine matches a line "key: value" of an entry.
 var keyLine = pattern(`^([\pL_][\pL\pN _.-]{0,63}?) *:(?:[ \t]+(.*))?$`)
 
-// takePass takes the values of an entry. What has no lines of that form stays in one piece:
-// keys and certificates, JSON, and what is no text.
+// takePass takes the values of an entry. A value without lines of that form stays in one
+// piece: keys and certificates, JSON, and bytes that are no text.
 func takePass(e *entry, content string, yamlBehind bool) {
 	if isOnePiece(content) {
 		e.main(content, "")
