@@ -4,6 +4,6 @@ package limits
 
 import "golang.org/x/sys/unix"
 
-// Set gives this process and its children an ordinary umask. The race detector reserves more
+// set gives this process and its children an ordinary umask. The race detector reserves more
 // addresses than any limit allows.
-func Set() { unix.Umask(0o022) }
+func set() { unix.Umask(0o022) }

@@ -8,8 +8,8 @@ import "golang.org/x/sys/unix"
 // reserves up to 2 GiB that it never uses. A broken program once took all of a machine.
 const memory = 12 << 30
 
-// Set limits the memory of this process and of its children, and gives them an ordinary umask.
-func Set() {
+// set limits the memory of this process and of its children, and gives them an ordinary umask.
+func set() {
 	unix.Umask(0o022)
 	var is unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &is) == nil && is.Cur > memory {

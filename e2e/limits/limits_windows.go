@@ -1,4 +1,4 @@
 package limits
 
-// Set does nothing: there is no umask here.
-func Set() {}
+// set does nothing: there is no umask here.
+func set() {}
