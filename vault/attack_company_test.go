@@ -78,7 +78,7 @@ func newCompanyIn(t *testing.T, format int) *company {
 	}
 	c := template.c
 	c.secret, c.id, c.text = maps.Clone(c.secret), maps.Clone(c.id), maps.Clone(c.text)
-	c.victim = &victim{t, filepath.Join(t.TempDir(), "vault.db"), c.owner, Options{MemoryDir: t.TempDir()}}
+	c.victim = &victim{t, filepath.Join(t.TempDir(), "vault.db"), c.owner, Options{MemoryDir: t.TempDir(), Throwaway: true}}
 	if err := os.WriteFile(c.path, template.raw, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -39,9 +39,10 @@ func (v *victim) id() (vid keys.VaultID) {
 	return vid
 }
 
+// newVictim returns a victim that nothing is synced for. A test of what a crash leaves takes [newVictimIn].
 func newVictim(t *testing.T) *victim {
 	t.Helper()
-	return newVictimIn(t, Options{})
+	return newVictimIn(t, Options{Throwaway: true})
 }
 
 func newVictimIn(t *testing.T, o Options) *victim {

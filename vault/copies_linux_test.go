@@ -133,7 +133,7 @@ func copyActs() map[string]*copyAct {
 
 // copyWorld returns the acts with the files that they find.
 func copyWorld(t *testing.T) (owner *Identity, acts map[string]*copyAct) {
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	read := func(path string) []byte {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -262,7 +262,7 @@ func TestCopies(t *testing.T) {
 
 // If a restore cannot put its file in place, it removes the second name of the vault, which is no copy.
 func TestARestoreThatCannotReplace(t *testing.T) {
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	backup, err := os.ReadFile(v.backUp())
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestARestoreThatCannotReplace(t *testing.T) {
 
 // If a salvage cannot write or sync its file, there is none.
 func TestASalvageThatCannotWrite(t *testing.T) {
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	whole, err := os.ReadFile(v.path)
 	if err != nil {
 		t.Fatal(err)

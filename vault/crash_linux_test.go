@@ -81,7 +81,7 @@ func TestCrashInActs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")
 	}
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	v.agent("worker")
 	before := v.end()
 	raw, err := os.ReadFile(v.path)
@@ -146,7 +146,7 @@ func TestCrashInRewrite(t *testing.T) {
 		crashChild(child)
 		return
 	}
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	raw, err := os.ReadFile(v.path)
 	if err != nil {
 		t.Fatal(err)

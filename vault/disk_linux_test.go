@@ -251,7 +251,7 @@ func TestDiskFails(t *testing.T) {
 		parts := strings.Split(child, "\x1f")
 		diskChild(parts[0], parts[1], parts[2])
 	}
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	whole, err := os.ReadFile(v.path)
 	if err != nil {
 		t.Fatal(err)

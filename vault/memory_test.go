@@ -208,7 +208,7 @@ func TestNoteWithSecondName(t *testing.T) {
 
 // A vault that is thrown away is never synced, after a rewrite neither. What one process writes, the next reads.
 func TestThrowawayVaultsAreNotSynced(t *testing.T) {
-	v := newVictim(t)
+	v := newVictimIn(t, Options{})
 	syncs := 0
 	defer func() { syncNote = disk.SyncData }()
 	syncNote = func(f *os.File) error { syncs++; return disk.SyncData(f) }
