@@ -16,7 +16,7 @@ import (
 // Whatever is in a log, reading ahead changes nothing of what a walk finds, in whatever runs the log is read.
 func TestReadAheadChangesNothing(t *testing.T) {
 	whole, damaged := 0, 0
-	for seed := range uint64(100) {
+	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		l := randomLog(t, random)
 		for range random.IntN(4) {
@@ -38,7 +38,7 @@ func TestReadAheadChangesNothing(t *testing.T) {
 			whole++
 		}
 	}
-	if whole < 10 || damaged < 40 {
+	if whole < 5 || damaged < 20 {
 		t.Errorf("%d logs were whole and %d damaged: were both tried?", whole, damaged)
 	}
 }

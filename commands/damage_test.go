@@ -136,7 +136,8 @@ func (h *damagedHome) run(args ...string) (stdout, stderr string, exit int) {
 		args = args[2:]
 	}
 	var out, errw bytes.Buffer
-	exit = Program{Stdin: stdin, Stdout: &out, Stderr: &errw, Now: func() time.Time { return h.now }}.Run(args)
+	exit = Program{Stdin: stdin, Stdout: &out, Stderr: &errw, Now: func() time.Time { return h.now },
+		Throwaway: true}.Run(args)
 	return out.String(), errw.String(), exit
 }
 

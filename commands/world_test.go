@@ -45,14 +45,14 @@ func (w *aWorld) is(want, stdin string, args ...string) {
 	}
 }
 
-// A hundred programs run at once in this process. Each has its own home, working folder,
+// Fifty programs run at once in this process. Each has its own home, working folder,
 // environment and stdin, and nothing of one shows in another or in the process.
 func TestManyWorlds(t *testing.T) {
 	before, dir := os.Environ(), workingDir(t)
 	t.Setenv("ASS_NAMESPACE", "of/the/process")
 	t.Setenv("ASS_JSON", "true")
 	t.Setenv("ASS_REASON", "") // set and empty: a run must not unset it
-	const many = 100
+	const many = 50
 	var all sync.WaitGroup
 	for i := range many {
 		w := newAWorld(t, fmt.Sprintf("ASS_NAMESPACE=world%d", i), "ASS_PROFILE=")

@@ -22,7 +22,7 @@ func TestGetDoesNotGrow(t *testing.T) {
 	if UnderRace {
 		t.Skip("the race detector allocates, too")
 	}
-	small, large := newPopulation(t, 1500, 60), newPopulation(t, 8000, 300)
+	small, large := newPopulation(t, 1200, 60), newPopulation(t, 6000, 200)
 	if s, l := small.depths(t), large.depths(t); s != l {
 		t.Fatalf("the trees are not of the same depth, so choose other sizes: %s\n%s", s, l)
 	}

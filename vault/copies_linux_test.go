@@ -238,13 +238,13 @@ func TestCopies(t *testing.T) {
 			turn := turns[call.Name]
 			turns[call.Name]++
 			names := call.Name == "rename" || call.Name == "link"
-			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%6 == 0 {
+			if *diskAll || names || (call.Syncs() || call.Name == "unlinkat") && turn%8 == 0 {
 				c.run(diskFault{}, i+1)
 			}
 			faults := []diskFault{{i + 1, syscall.EIO, once}, {i + 1, syscall.ENOSPC, onward}, {i + 1, syscall.EIO, syncs},
 				{i + 1, syscall.EIO, made}}
 			for j, f := range faults {
-				if *diskAll || names && f.how == made || !names && 4*j == turn%12 || call.Syncs() && f.how == syncs && turn%2 == 0 {
+				if *diskAll || names && f.how == made || !names && 4*j == turn%16 || call.Syncs() && f.how == syncs && turn%2 == 0 {
 					c.run(f, 0)
 				}
 			}

@@ -14,7 +14,7 @@ import (
 // UnderRace reports whether the race detector is on. Some tests would take too long with it.
 var UnderRace bool
 
-var crowdOfRequests = flag.Int("requests", 2500, "how many requests one agent makes in TestThousandsOfRequests")
+var crowdOfRequests = flag.Int("requests", 1000, "how many requests one agent makes in TestThousandsOfRequests")
 
 // An agent that makes thousands of requests hinders neither the owner nor anybody else. One asker
 // can have twenty requests waiting, but an agent can issue tokens that ask, too, and with its

@@ -59,7 +59,7 @@ func TestHostile(t *testing.T) {
 	}
 	n, children := *hostileFiles, runtime.GOMAXPROCS(0)
 	if n == 0 {
-		n, children = 30, 1
+		n, children = 20, 1
 	}
 	// A child that dies takes no other test with it, and leaves the seed that killed it.
 	dir := t.TempDir()

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	cuts     = flag.Int("cuts", 10, "on how many different disks TestPowerCuts checks each command")
+	cuts     = flag.Int("cuts", 7, "on how many different disks TestPowerCuts checks each command")
 	cutsSeed = flag.Uint64("cuts-seed", 1, "what TestPowerCuts draws from; 0 for another one each time")
 )
 

@@ -36,10 +36,10 @@ type member struct {
 	node node
 }
 
-const (
-	maxDepth = 64
-	maxNodes = 1_000_000
-)
+const maxDepth = 64
+
+// maxNodes is the number of values that a source may have: 1,000,000, but in tests.
+var maxNodes = 1_000_000
 
 // get returns a member of an object, nil if there is none.
 func (n *node) get(name string) *node {

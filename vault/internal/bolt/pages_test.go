@@ -152,7 +152,7 @@ func TestPagesTouched(t *testing.T) {
 	}
 	junk := bytes.Repeat([]byte{0xa5}, PageSize)
 	checked, pages := 0, 0
-	for seed := range uint64(40 * *pagesRounds) {
+	for seed := range uint64(20 * *pagesRounds) {
 		d := newRandomDB(t, seed)
 		d.update(func(tx *bbolt.Tx) error {
 			for range 6000 {
