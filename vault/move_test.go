@@ -801,8 +801,12 @@ func TestADamagedMoveWithALongList(t *testing.T) {
 	value := v.take(bucketAudit, audit.Key(moved))
 	value[len(value)/2] ^= 1
 	v.give(bucketAudit, audit.Key(moved), value)
-	if found := v.problems(); !strings.Contains(found, fmt.Sprintf("audit entry %d", moved)) || strings.Contains(found, "a/long") {
-		t.Errorf("found:\n%.1000s", found)
+	found := strings.Split(v.problems(), "\n")
+	others := slices.DeleteFunc(slices.Clone(found), func(problem string) bool { // where the flipped bit leaves JSON, it repeats the paths
+		return strings.HasPrefix(problem, fmt.Sprintf("audit entry %d:", moved))
+	})
+	if len(others) == len(found) || strings.Contains(strings.Join(others, "\n"), "a/long") {
+		t.Errorf("found:\n%.1000s", strings.Join(found, "\n"))
 	}
 	v.insider(k, func(s *Session, t *tx) error { // nor does it let another put its own in their place
 		path := v.p("a/long/path/of/a/secret/K")
