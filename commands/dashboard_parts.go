@@ -207,7 +207,7 @@ func (d *dashboard) dueList(p *webPage) {
 		}
 		p.put(`<tr><td class="path"><code>{}</code></td><td>{}</td><td class="time">`, x.Path, what)
 		p.time(x.Next())
-		p.put("</td><td>{}</td></tr>\n", description(x.Secret))
+		p.put("</td><td>{}</td></tr>\n", description(*x.Secret))
 	}
 	p.put("</tbody></table></div>\n")
 }

@@ -215,9 +215,9 @@ func (c secretsDue) Run(a *app) error {
 		result := dueResult{Items: []dueJSON{}}
 		rows := [][]cell{{{"SECRET", dim}, {"WHAT", dim}, {"DESCRIPTION", dim}}}
 		for _, d := range due {
-			result.Items = append(result.Items, dueJSON{jsonOf(d.Secret), stampOf(d.Expires), stampOf(d.Rotate)})
+			result.Items = append(result.Items, dueJSON{jsonOf(*d.Secret), stampOf(d.Expires), stampOf(d.Rotate)})
 			what := a.dates(d)
-			rows = append(rows, []cell{{d.Path.String(), ""}, what, {description(d.Secret), dim}})
+			rows = append(rows, []cell{{d.Path.String(), ""}, what, {description(*d.Secret), dim}})
 		}
 		if err := a.answer(result, func() {
 			if len(due) > 0 {
@@ -284,5 +284,5 @@ func (a *app) aboutCells(d vault.Due) []cell {
 		}
 	}
 	slices.Sort(tags)
-	return []cell{a.dates(d), {strings.Join(tags, " "), ""}, {description(d.Secret), dim}}
+	return []cell{a.dates(d), {strings.Join(tags, " "), ""}, {description(*d.Secret), dim}}
 }

@@ -166,12 +166,13 @@ func (c choosing) print(a *app, ns string, list []vault.Due, tree bool) error {
 	if a.JSON {
 		items := make([]secretJSON, len(list))
 		for i, x := range list {
-			items[i] = jsonOf(x.Secret)
+			items[i] = jsonOf(*x.Secret)
 		}
 		return a.out.json(secretsResult{Namespace: ns, Items: items})
 	}
 	rows, cells := make([][]cell, 0, len(list)), make([][4]cell, len(list))
 	var above []string
+	at, when := time.Time{}, "" // what an import wrote has one time
 	for i, x := range list {
 		name := x.Path.String()
 		if tree && a.out.tty && (c.Sort == "" || c.Sort == "path") {
@@ -181,7 +182,10 @@ func (c choosing) print(a *app, ns string, list []vault.Due, tree bool) error {
 			}
 			above, name = parts, strings.Repeat("  ", len(parts)-1)+parts[len(parts)-1]
 		}
-		cells[i] = [...]cell{{name, ""}, {x.Type, ""}, tierCell(x.Tier), {a.when(x.UpdatedAt), dim}}
+		if when == "" || x.UpdatedAt != at {
+			at, when = x.UpdatedAt, a.when(x.UpdatedAt)
+		}
+		cells[i] = [...]cell{{name, ""}, {x.Type, ""}, tierCell(x.Tier), {when, dim}}
 		row := cells[i][:]
 		if x.About != nil {
 			row = append(row, a.aboutCells(x)...)

@@ -145,7 +145,7 @@ func (s *Session) Describe(p tokens.Path, change func(*About)) (now Secret, part
 
 // Due is a secret about which somebody should do something.
 type Due struct {
-	Secret
+	*Secret
 	Expires *time.Time // when it is worth nothing any more; nil if nobody said so
 	Rotate  *time.Time // when it should get another value; nil if nobody said so
 }
@@ -177,12 +177,12 @@ func (s *Session) Due(ns tokens.Namespace, before time.Time) ([]Due, error) {
 	return due, err
 }
 
-// Dates finds the dates of secrets.
+// Dates finds the dates of secrets. The result points into list, which must not change meanwhile.
 func (s *Session) Dates(list []Secret) ([]Due, error) {
 	due := make([]Due, len(list))
 	return due, s.view(func(t *tx) (err error) {
-		for i, secret := range list {
-			if due[i], err = t.due(secret); err != nil {
+		for i := range list {
+			if due[i], err = t.due(&list[i]); err != nil {
 				return err
 			}
 		}
@@ -210,7 +210,7 @@ func (s *Session) Current(list []Secret) ([]Version, error) {
 }
 
 // due finds the dates of a secret. The time to rotate counts from the value that is current.
-func (t *tx) due(secret Secret) (Due, error) {
+func (t *tx) due(secret *Secret) (Due, error) {
 	d := Due{Secret: secret}
 	if secret.About == nil {
 		return d, nil

@@ -455,6 +455,7 @@ func (s *Session) History(p tokens.Path) (Secret, []Version, error) {
 func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	var list []Secret
 	err := s.view(func(t *tx) error {
+		list = make([]Secret, 0, min(t.head.count, 1<<15)/2) // a secret has two records or more
 		return t.heads(ns, func(p tokens.Path, head secretBody) {
 			if (head.DeletedAt != nil) == deleted && s.Can(tokens.Read, p) {
 				if len(list) == cap(list) { // append adds only a quarter, so it copies more often
