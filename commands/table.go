@@ -27,6 +27,11 @@ const widest = 120
 
 // table prints rows in columns, without trailing spaces. kinds are those of the first columns; the others are words.
 func (o *output) table(rows [][]cell, kinds ...column) {
+	for _, row := range rows {
+		for i := range row {
+			row[i].text = clean(row[i].text)
+		}
+	}
 	if o.tty {
 		rows = fitted(rows, kinds, columns(o.w))
 	}
@@ -35,7 +40,10 @@ func (o *output) table(rows [][]cell, kinds ...column) {
 	for _, n := range widths {
 		wide += n + gap
 	}
-	var b bytes.Buffer
+	b := o.held // the copy of a long table is not free
+	if b == nil {
+		b = &bytes.Buffer{}
+	}
 	b.Grow(wide * len(rows))
 	for _, row := range rows {
 		pad := 0
@@ -44,14 +52,15 @@ func (o *output) table(rows [][]cell, kinds ...column) {
 				pad += widths[i] + gap
 				continue
 			}
-			text := clean(c.text)
 			b.WriteString(strings.Repeat(" ", pad))
-			b.WriteString(o.colour(c.colour, text))
-			pad = max(0, widths[i]-utf8.RuneCountInString(text)) + gap
+			b.WriteString(o.colour(c.colour, c.text))
+			pad = max(0, widths[i]-utf8.RuneCountInString(c.text)) + gap
 		}
 		b.WriteByte('\n')
 	}
-	o.print(b.Bytes())
+	if o.held == nil {
+		o.print(b.Bytes())
+	}
 }
 
 // gap is how many spaces are between two columns.
@@ -63,7 +72,7 @@ func widthsOf(rows [][]cell) (widths []int) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			if n := utf8.RuneCountInString(clean(c.text)); n <= widest {
+			if n := utf8.RuneCountInString(c.text); n <= widest {
 				widths[i] = max(widths[i], n)
 			}
 		}
@@ -130,12 +139,12 @@ func narrow(widths []int, over, least int, which func(i int) bool) (taken int) {
 func foldRow(row []cell, widths []int, kindOf func(int) column) (lines [][]cell) {
 	for i, c := range row {
 		texts := []string{c.text}
-		if text := clean(c.text); utf8.RuneCountInString(text) > widths[i] {
+		if utf8.RuneCountInString(c.text) > widths[i] {
 			switch kindOf(i) {
 			case words:
-				texts = fold(text, widths[i])
+				texts = fold(c.text, widths[i])
 			case paths:
-				texts = []string{cutMiddle(text, widths[i])}
+				texts = []string{cutMiddle(c.text, widths[i])}
 			}
 		}
 		for n, text := range texts {
