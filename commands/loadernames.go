@@ -363,7 +363,7 @@ func sameVariable(name string) string {
 // actingTable is actingRows in a form in which a name is quickly found.
 type actingTable struct {
 	exact, folded map[string]*actingRow // names; those of rows that fold, in capitals
-	families      []family
+	families      [32][]family          // by the first letter; see letter. Those that begin with any are in all
 }
 
 // family is a pattern with a *.
@@ -384,7 +384,11 @@ var actingNames = sync.OnceValue(func() *actingTable {
 			before, after, star := strings.Cut(name, "*")
 			switch {
 			case star:
-				t.families = append(t.families, family{row, before, after})
+				for i := range t.families {
+					if before == "" || letter(before) == i {
+						t.families[i] = append(t.families[i], family{row, before, after})
+					}
+				}
 			case row.fold:
 				t.folded[name] = row
 			case t.exact[name] == nil: // where case does not count, the first row does
@@ -395,6 +399,9 @@ var actingNames = sync.OnceValue(func() *actingTable {
 	return t
 })
 
+// letter tells the first letters of names apart, in whichever case. Other characters share theirs with a letter.
+func letter(name string) int { return int(name[0] & 31) }
+
 // row finds the row of a name; nil for none. A name by itself counts before a family.
 func (t *actingTable) row(name string) *actingRow {
 	if row := t.exact[name]; row != nil {
@@ -404,8 +411,11 @@ func (t *actingTable) row(name string) *actingRow {
 	if row := t.folded[upper]; row != nil {
 		return row
 	}
+	if name == "" {
+		return nil
+	}
 	ends := slices.ContainsFunc(secretEnds, func(end string) bool { return strings.HasSuffix(upper, end) })
-	for _, f := range t.families {
+	for _, f := range t.families[letter(upper)] {
 		is := name
 		if f.fold {
 			is = upper
