@@ -190,6 +190,11 @@ func appendItems(b []byte, list []Item) (_ []byte, ok bool) {
 		return append(b, "null"...), true
 	}
 	ok = true
+	size := 2
+	for _, item := range list {
+		size += item.Size()
+	}
+	b = slices.Grow(b, size)
 	text := func(before, s string) {
 		var plain bool
 		b, plain = appendText(append(b, before...), s)

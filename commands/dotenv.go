@@ -141,6 +141,8 @@ func (dialect *dialect) parse(file []byte) (list []variable, wrong unreadable) {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	d := &dotenvParser{dialect: dialect, rest: string(file), line: 1}
 	wrong = loneReturns(file)
+	const most = 1 << 12 // a large file may be one of empty lines
+	list = make([]variable, 0, min(most, strings.Count(d.rest, "\n")+1))
 	for d.rest != "" {
 		v, ok, err := d.assignment()
 		var e *dotenvError
@@ -232,6 +234,9 @@ func (d *dotenvParser) take(n int) string {
 func isBlank(r rune) bool { return unicode.IsSpace(r) && r != '\n' && r != '\r' }
 
 func (d *dotenvParser) skipBlanks() (skipped bool) {
+	if d.rest == "" || '!' <= d.rest[0] && d.rest[0] < utf8.RuneSelf { // nearly always
+		return false
+	}
 	return d.take(len(d.rest)-len(strings.TrimLeftFunc(d.rest, isBlank))) != ""
 }
 
