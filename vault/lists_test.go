@@ -567,7 +567,7 @@ func TestLookFindsImports(t *testing.T) {
 		}
 		v.do(func(s *Session) {
 			err := s.viewUnchecked(func(t *tx) error { // the records are gone, which a small vault notices
-				for name, want := range map[string]toldOf{"a/b/K": {seq: 2, tier: tokens.Critical, last: 1}, "a/b/L": {seq: 2, tier: tokens.Critical, last: 1}, "a/b/M": {}} {
+				for name, want := range map[string]toldOf{"a/b/K": {seq: 2, tier: tokens.Critical, last: 1, settled: true}, "a/b/L": {seq: 2, tier: tokens.Critical, last: 1, settled: true}, "a/b/M": {}} {
 					t.looked = nil
 					if got, err := s.look(t, v.p(name)); err != nil || got != want {
 						v.t.Errorf("format %d: the log tells %+v of %s, %v", format, got, name, err)

@@ -22,7 +22,8 @@ type toldOf struct {
 	tier tokens.Tier // the highest since the owner last wrote it
 	last uint64      // the highest number that a version had; 0 if none is told
 
-	purged bool // by the owner, in format 1: older entries tell of the number alone
+	purged  bool // by the owner, in format 1: older entries tell of the number alone
+	settled bool // by the owner's newest entry: older ones tell nothing more
 }
 
 // looking is a look for some secrets. The owner's entries count if they are signed; others can only raise a tier.
@@ -30,7 +31,7 @@ type looking struct {
 	s       *Session
 	t       *tx
 	wanted  map[string]*toldOf
-	open    map[string]bool // those whose entry by the owner was not met yet
+	open    int // how many of them are not settled yet
 	pending []ownersEntry
 	cp      checkpoint
 	named   bool  // whether an entry was met that tells which checkpoint must be there
@@ -53,11 +54,12 @@ func (s *Session) look(t *tx, p tokens.Path) (toldOf, error) {
 		return *found, t.lookErr
 	}
 	n := 1 + len(t.lookFor)
-	l := looking{s: s, t: t, wanted: make(map[string]*toldOf, n), open: make(map[string]bool, n)}
+	l := looking{s: s, t: t, wanted: make(map[string]*toldOf, n)}
 	found := make([]toldOf, n)
 	for i, p := range append([]tokens.Path{p}, t.lookFor...) {
-		l.wanted[p.String()], l.open[p.String()] = &found[i], true
+		l.wanted[p.String()] = &found[i]
 	}
+	l.open = len(l.wanted)
 	t.looked, t.lookErr = l.wanted, l.walk()
 	return *t.looked[p.String()], t.lookErr
 }
@@ -78,7 +80,7 @@ func (l *looking) walk() (err error) {
 			return false
 		}
 		l.settle(macOf(v))
-		if last = n; n < l.cp.Seq || len(l.open) == 0 || l.broken != nil {
+		if last = n; n < l.cp.Seq || l.open == 0 || l.broken != nil {
 			return false
 		}
 		began = n == l.cp.Seq
@@ -94,7 +96,7 @@ func (l *looking) walk() (err error) {
 	}
 	l.settle(first)
 	switch {
-	case l.broken != nil || len(l.open) == 0:
+	case l.broken != nil || l.open == 0:
 		return l.broken
 	case last > l.cp.Seq+1:
 		return l.unknown("its audit log begins with entry %d", last)
@@ -102,7 +104,7 @@ func (l *looking) walk() (err error) {
 		return l.unknown("its checkpoint is one after entry %d, which the audit log does not have", l.cp.Seq)
 	}
 	for _, r := range l.cp.Records {
-		if l.open[r.Name] {
+		if l.isOpen(r.Name) {
 			l.tells(r.Name, r.Seq, r.Tier, max(r.Version, r.Last), !r.Gone)
 		}
 	}
@@ -180,6 +182,18 @@ func (l *looking) concerns(event, resource []byte) bool {
 	return false
 }
 
+// isOpen reports whether older entries can still tell something of a path.
+func (l *looking) isOpen(path string) bool {
+	found := l.wanted[path]
+	return found != nil && !found.settled
+}
+
+// close notes that older entries can tell nothing more of a path, which is open.
+func (l *looking) close(path string) {
+	l.wanted[path].settled = true
+	l.open--
+}
+
 // each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
 func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, last uint64, left bool)) {
 	for _, item := range ev.Secrets() {
@@ -187,7 +201,7 @@ func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, la
 		if ev.Type == audit.SecretImported {
 			changed, left = true, true
 		}
-		if changed && l.open[item.Path] {
+		if changed && l.isOpen(item.Path) {
 			tier, _ := tokens.ParseTier(item.Tier)
 			fn(item.Path, tier, max(min(item.Version, maxVersion), lastIn(ev, audit.Owner)), left)
 		}
@@ -224,7 +238,7 @@ func (l *looking) settle(before [audit.MACSize]byte) {
 			case signed && !left && last == 0:
 				l.wanted[path].purged = true
 			case signed:
-				delete(l.open, path)
+				l.close(path)
 			}
 		})
 	}
