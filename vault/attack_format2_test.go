@@ -45,7 +45,7 @@ func (c *company) made(s *Session, t *tx, path string, n uint64, value string) *
 	if !ok || err != nil {
 		c.t.Fatalf("%s: %v, %v", path, ok, err)
 	}
-	r, err := versionKind.newStored(t.hasher, t.by, versionKey(c.p(path), n), body)
+	r, err := versionKind.newStored(t.hasher, t.by, versionKey(c.p(path), n), &body)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func (c *company) made(s *Session, t *tx, path string, n uint64, value string) *
 // madeHead is made for the head of a secret.
 func (c *company) madeHead(t *tx, path string, version uint64, id string) *stored {
 	c.t.Helper()
-	r, err := secretKind.newStored(t.hasher, t.by, []byte(path), secretBody{Seq: t.seq(), ID: id, Version: version,
+	r, err := secretKind.newStored(t.hasher, t.by, []byte(path), &secretBody{Seq: t.seq(), ID: id, Version: version,
 		Tier: tokens.Standard, Type: DefaultType, CreatedAt: t.now, UpdatedAt: t.now})
 	if err != nil {
 		c.t.Fatal(err)
@@ -224,7 +224,7 @@ func TestTheOwnersMAC(t *testing.T) {
 		"with its signature stripped": {func(_ *company, _ *Session, _ *tx, r *record) { r.sig = nil }, false},
 		"with another signature by somebody else": {func(_ *company, _ *Session, t *tx, r *record) {
 			leaf := batchLeaf(appendSigned(nil, t.Epoch, bucketVersions, versionKeyOf(db, 2), *r))
-			fields, _ := signBatch(t.Epoch, audit.Owner, t.by.sign, [][32]byte{leaf})
+			fields, _ := signBatch(nil, t.Epoch, audit.Owner, t.by.sign, [][32]byte{leaf})
 			r.sig = fields[0]
 		}, false},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/cloudflare/circl/sign/ed25519"
@@ -81,8 +82,12 @@ func batchMessage(e keys.Epoch, by string, root [32]byte) []byte {
 	return append(keys.LP(e.AppendPlace(keys.LP(nil, "ass/2 batch")), by), root[:]...)
 }
 
-// signBatch signs 1 to batchSize leaves. It returns the signature field of each, and the root.
-func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte, root [32]byte) {
+// fieldsSize is how many bytes the signature fields of a batch take, at most.
+const fieldsSize = batchSize * (ed25519.SignatureSize + 2 + batchDepth*sha256.Size)
+
+// signBatch signs 1 to batchSize leaves. It returns the signature field of each, and the root. The fields are in room,
+// if there is enough.
+func signBatch(room []byte, e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte, root [32]byte) {
 	depth := bits.Len(uint(len(leaves) - 1))
 	var levels [batchDepth + 1][batchSize][32]byte
 	copy(levels[0][:], leaves)
@@ -94,7 +99,7 @@ func signBatch(e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]by
 	root = levels[depth][0]
 	sig := ed25519.Sign(sign, batchMessage(e, by, root))
 	size := len(sig) + 2 + depth*sha256.Size
-	all := make([]byte, 0, len(leaves)*size)
+	all := slices.Grow(room[:0], len(leaves)*size)
 	fields = make([][]byte, len(leaves))
 	for i := range leaves {
 		all = append(append(all, sig...), byte(depth), byte(i))

@@ -38,7 +38,7 @@ func TestBatch(t *testing.T) {
 	e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, keys.Format2)
 	for n := 1; n <= batchSize; n++ {
 		leaves := leavesOf(n)
-		fields, top := signBatch(e, audit.Owner, root.Sign, leaves)
+		fields, top := signBatch(nil, e, audit.Owner, root.Sign, leaves)
 		if want := rootOf(bits.Len(uint(n-1)), leaves); top != want {
 			t.Errorf("%d records: the root is %x, want %x", n, top, want)
 		}
@@ -59,7 +59,7 @@ func TestBatch(t *testing.T) {
 		if n == batchSize {
 			continue
 		}
-		if _, other := signBatch(e, audit.Owner, root.Sign, append(leaves, leaves[n-1])); other == top {
+		if _, other := signBatch(nil, e, audit.Owner, root.Sign, append(leaves, leaves[n-1])); other == top {
 			t.Errorf("%d records have the same root as with the last one twice", n)
 		}
 	}
@@ -170,7 +170,7 @@ type changedRecord struct {
 
 // resigned signs the leaves of the batch again.
 func (r *changedRecord) resigned(e keys.Epoch, by string, sign ed25519.PrivateKey) []byte {
-	fields, _ := signBatch(e, by, sign, r.leaves)
+	fields, _ := signBatch(nil, e, by, sign, r.leaves)
 	return fields[1]
 }
 
@@ -213,7 +213,7 @@ func TestBatchesAreRemembered(t *testing.T) {
 func remembered(t *testing.T, own ed25519.PrivateKey) {
 	root, other := keys.NewRoot(keys.Key{1}), keys.NewRoot(keys.Key{3})
 	e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, keys.Format2)
-	fields, top := signBatch(e, "a", root.Sign, leavesOf(1))
+	fields, top := signBatch(nil, e, "a", root.Sign, leavesOf(1))
 	sig := fields[0][:ed25519.SignatureSize]
 	bad := bytes.Clone(sig)
 	bad[3] ^= 1
@@ -261,7 +261,7 @@ func FuzzBatchSig(f *testing.F) {
 	e := keys.NewEpoch(root.Vault, 1, keys.Key{2}, keys.Format2)
 	good := map[string]bool{}
 	for _, n := range []int{1, 2, 3, 9, 16} {
-		fields, _ := signBatch(e, "a", root.Sign, leavesOf(n))
+		fields, _ := signBatch(nil, e, "a", root.Sign, leavesOf(n))
 		for i, field := range fields {
 			f.Add(field)
 			f.Add(field[:len(field)-1])

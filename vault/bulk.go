@@ -491,9 +491,9 @@ func (s *Session) sealer() func(*writing) {
 		if !w.own || w.err != nil {
 			return
 		}
-		w.made[0], w.err = versionKind.newStored(h, s.by, versionKey(w.path, w.head.Version), w.version)
+		w.made[0], w.err = versionKind.newStored(h, s.by, versionKey(w.path, w.head.Version), &w.version)
 		if w.err == nil {
-			w.made[1], w.err = secretKind.newStored(h, s.by, secretBucketKey(w.path), w.head)
+			w.made[1], w.err = secretKind.newStored(h, s.by, secretBucketKey(w.path), &w.head)
 		}
 	}
 }

@@ -356,7 +356,7 @@ func (s *Session) copyHeads(old *tx, next *Session, w *builder, p *rewritePlan) 
 					c.head.Last = last
 				}
 				if c.err = p.prunedHead(c.path, &c.head); c.err == nil {
-					c.made, c.err = secretKind.newStored(into, next.by, c.k, c.head)
+					c.made, c.err = secretKind.newStored(into, next.by, c.k, &c.head)
 				}
 			}
 		})
@@ -420,7 +420,7 @@ func (s *Session) copyVersions(old *tx, next *Session, w *builder, p *rewritePla
 			case !ok:
 				c.err = keys.ErrNoKey
 			default:
-				c.made, c.err = versionKind.newStored(into, next.by, c.k, c.version)
+				c.made, c.err = versionKind.newStored(into, next.by, c.k, &c.version)
 			}
 		})
 	}

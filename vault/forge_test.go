@@ -14,11 +14,11 @@ func (t *tx) put(bucket string, k []byte, requireSig bool, body any) error {
 	var err error
 	switch body := body.(type) {
 	case versionBody:
-		r, err = versionKind.newStored(t.hasher, t.by, k, body)
+		r, err = versionKind.newStored(t.hasher, t.by, k, &body)
 	case recipientBody:
-		r, err = recipientKind.newStored(t.hasher, t.by, k, body)
+		r, err = recipientKind.newStored(t.hasher, t.by, k, &body)
 	case grantBody:
-		r, err = grantKind.newStored(t.hasher, t.by, k, body)
+		r, err = grantKind.newStored(t.hasher, t.by, k, &body)
 	default:
 		var b []byte
 		if b, err = json.Marshal(body); err == nil {

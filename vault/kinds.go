@@ -159,25 +159,26 @@ func requestName(what string) func(k []byte) string {
 	}
 }
 
-// newStored makes a record with by as its author.
-func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body B) (*stored, error) {
+// newStored makes a record with by as its author. The body is the caller's again afterwards.
+func (kd kind[B]) newStored(h *hasher, by actor, k []byte, body *B) (*stored, error) {
 	var data []byte
 	if kd.data != nil && h.Format >= keys.Format2 {
-		field := kd.data(&body)
+		field := kd.data(body)
 		data, *field = *field, nil
+		defer func() { *field = data }()
 	}
-	b, err := marshalBody(&body)
+	b, err := marshalBody(body)
 	if err != nil {
 		return nil, err
 	}
 	made := h.newStored(by, kd.bucket, k, kd.signed, b, data)
-	made.counts = standingOf(&body)
+	made.counts = standingOf(body)
 	return made, nil
 }
 
 // put writes a record of the transaction's actor.
 func (kd kind[B]) put(t *tx, k []byte, body B) error {
-	r, err := kd.newStored(t.hasher, t.by, k, body)
+	r, err := kd.newStored(t.hasher, t.by, k, &body)
 	if err != nil {
 		return err
 	}

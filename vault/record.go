@@ -125,6 +125,7 @@ type hasher struct {
 	both    bool   // whether to check the owner's signature besides the owner's MAC
 	scratch []byte // buffer for the signed bytes of the current record
 	after   []byte // buffer for what a MAC covers behind them
+	fields  []byte // buffer for the signature fields of the current batch
 	root    struct {
 		of   [32]byte
 		text string // in base64
@@ -205,11 +206,16 @@ func (h *hasher) signGroup(list []*stored) [32]byte {
 	for i, r := range list {
 		leaves[i] = r.leaf
 	}
-	fields, root := signBatch(h.Epoch, list[0].by, list[0].author.sign, leaves)
+	if h.fields == nil {
+		h.fields = make([]byte, 0, fieldsSize)
+	}
+	fields, root := signBatch(h.fields, h.Epoch, list[0].by, list[0].author.sign, leaves)
 	for i, r := range list {
 		r.sig = fields[i]
 		h.scratch = appendSigned(h.scratch[:0], h.Epoch, r.bucket, r.key, r.record)
 		h.finish(r)
+		kept, _ := parseRecord(r.value)
+		r.sig = kept.sig // the next batch takes the buffer
 	}
 	return root
 }

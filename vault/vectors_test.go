@@ -87,7 +87,7 @@ func vectorsOfFormat2(in vectors.Inputs, put func(string, []byte)) {
 	put("record of format 2 by an agent", h.newRecord(bucketVersions, key, id, agent.Sign, body, data).encode())
 	put("record of format 2 without a signature", h.newRecord(bucketUses, []byte("k"), audit.Owner, nil, body, nil).encode())
 	for _, n := range []int{1, 2, 3, 9, 16} {
-		fields, top := signBatch(e, audit.Owner, root.Sign, leavesOf(n))
+		fields, top := signBatch(nil, e, audit.Owner, root.Sign, leavesOf(n))
 		put(fmt.Sprintf("batch of %d, root", n), top[:])
 		put(fmt.Sprintf("batch of %d, signature", n), fields[0][:ed25519.SignatureSize])
 		for i, field := range fields {

@@ -331,7 +331,7 @@ func TestChecksOfRequests(t *testing.T) {
 		"a request that no entry made": {"reader", func(c *company, _ *Session, t *tx) error {
 			body := requestBody{Seq: t.seq(), Action: RequestRead, Path: card, Version: 1, Tier: tokens.Critical,
 				Requester: t.by.id, IssueAt: t.now, Nonce: make([]byte, 16)}
-			r, err := requestKind.newStored(t.hasher, t.by, nil, body)
+			r, err := requestKind.newStored(t.hasher, t.by, nil, &body)
 			return errors.Join(err, t.put(bucketRequests, requestKey(t.by.id, requestID(r.body)), true, body))
 		}, nil, ": no log entry accounts for it", 0},
 		"a request of junk": {"reader", func(c *company, _ *Session, t *tx) error {
