@@ -177,9 +177,9 @@ func loneReturns(file []byte) (wrong unreadable) {
 	return wrong
 }
 
-// settleDuplicates keeps one assignment of each name: the last, if it may be.
+// settleDuplicates keeps one assignment of each name: the last, if it may be. It works within list.
 func settleDuplicates(list []variable, last bool) (kept []variable, wrong unreadable) {
-	at, kept := make(map[string]int, len(list)), make([]variable, 0, len(list))
+	at, kept := make(map[string]int, len(list)), list[:0]
 	for _, v := range list {
 		before, twice := at[v.name]
 		switch {
