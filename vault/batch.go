@@ -87,7 +87,8 @@ const fieldsSize = batchSize * (ed25519.SignatureSize + 2 + batchDepth*sha256.Si
 
 // signBatch signs 1 to batchSize leaves. It returns the signature field of each, and the root. The fields are in room,
 // if there is enough.
-func signBatch(room []byte, e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte, root [32]byte) {
+func signBatch(room []byte, e keys.Epoch, by string, sign ed25519.PrivateKey, leaves [][32]byte) (fields [][]byte,
+	root [32]byte) {
 	depth := bits.Len(uint(len(leaves) - 1))
 	var levels [batchDepth + 1][batchSize][32]byte
 	copy(levels[0][:], leaves)

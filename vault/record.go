@@ -238,7 +238,7 @@ func (h *hasher) decode(bucket string, k, v []byte, body any) (record, error) {
 	if !h.macHolds(bucket, k, r) {
 		return record{}, badMAC(bucket, k)
 	}
-	if err := audit.DecodeStrict(r.body, body); err != nil {
+	if err := unmarshalBody(r.body, body); err != nil {
 		return record{}, rulesOf(bucket).damaged(k, "%v", err)
 	}
 	return r, nil
