@@ -130,7 +130,7 @@ type vaultRestore struct {
 	File       string `arg:"" help:"Backup to restore."`
 	VerifyOnly bool   `help:"Verify the backup, and change nothing."`
 	KeyFile    string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
-	Identity   string `help:"Open the owner key with this identity: of an age plugin, an SSH key, or of age." placeholder:"FILE"`
+	Identity   string `help:"Use a further key: an identity of an age plugin or of age-keygen, or an SSH private key." placeholder:"FILE"`
 	Force      bool   `help:"Skip the confirmation."`
 }
 
@@ -329,7 +329,7 @@ type vaultSalvage struct {
 	Damaged  string `arg:"" help:"Damaged vault file; it is only read."`
 	New      string `arg:"" help:"File to write, which must not exist."`
 	KeyFile  string `help:"Read the owner key from a file, if no profile has it; - reads stdin." placeholder:"FILE"`
-	Identity string `help:"Open the owner key with this identity: of an age plugin, an SSH key, or of age." placeholder:"FILE"`
+	Identity string `help:"Use a further key: an identity of an age plugin or of age-keygen, or an SSH private key." placeholder:"FILE"`
 }
 
 func (vaultSalvage) Help() string {

@@ -24,7 +24,7 @@ type keyGroup struct {
 
 	List   keyList   `cmd:"" help:"List the keys that open the vault."`
 	Add    keyAdd    `cmd:"" help:"Let a hardware key, an SSH key or another age key open the vault, too."`
-	Remove keyRemove `cmd:"" help:"Replace the owner key, so that a further key opens the vault no more."`
+	Remove keyRemove `cmd:"" help:"Remove a further key, and replace the owner key."`
 }
 
 type keyShow struct {

@@ -6,13 +6,13 @@ import (
 	"ass/vault"
 )
 
-// The further keys of a vault: what ass key lists, adds and removes. ways.go opens the vault with them.
+// The commands for the further keys of a vault: ass key list, add and remove. ways.go opens the vault with such a key.
 
 type keyList struct{}
 
 func (keyList) Help() string {
-	return `Lists what opens the vault: the owner key itself, and the keys to which it is sealed. Only
-the owner can see that; what somebody altered in the file is named.`
+	return `Lists what opens the vault: the owner key, and the further keys that ass key add added. Only
+the owner can see them. If somebody altered the list in the file, it says so.`
 }
 
 func (keyList) Run(a *app) error {
@@ -56,18 +56,18 @@ func (keyList) Run(a *app) error {
 }
 
 type keyAdd struct {
-	Identity  string `help:"An identity file: of an age plugin (a hardware key), an SSH key, or of age-keygen." placeholder:"FILE"`
-	Recipient string `help:"A recipient, if its key is not here: age1…, or ssh-ed25519 …" placeholder:"RECIPIENT"`
-	Name      string `help:"What to call it; what kind of key it is, if not given." placeholder:"NAME"`
+	Identity  string `help:"File with the key: an identity of an age plugin or of age-keygen, or an SSH private key." placeholder:"FILE"`
+	Recipient string `help:"Public key, if the key itself is not here: age1… or ssh-ed25519 …" placeholder:"RECIPIENT"`
+	Name      string `help:"Name for the key; if not given, its kind." placeholder:"NAME"`
 }
 
 func (keyAdd) Help() string {
-	return `Seals the owner key to a further key, so that this opens the vault, too: here and on other
-machines with ass login --identity. With --identity, the key is tried at once. The vault
-is rewritten. Whoever has that key is the owner: keep it as you would keep the owner key.
+	return `Encrypts the owner key to a further key, which then opens the vault, too. To use it, here or
+on another machine: ass login --identity FILE. With --identity, the key is tried before the
+vault is rewritten. Whoever has the key is the owner: keep it as safe as the owner key.
 
 Hardware keys need their age plugin on PATH (age-plugin-yubikey, -tpm, -se, -fido2-hmac).
-SSH keys need the program ass-ssh, which comes with ass.`
+SSH keys (ssh-ed25519, ssh-rsa) need the program ass-ssh, which comes with ass.`
 }
 
 func (c keyAdd) Run(a *app) (err error) {
@@ -127,10 +127,10 @@ type keyRemove struct {
 }
 
 func (keyRemove) Help() string {
-	return `Who has a key that opened the vault may have the owner key. So this does what ass vault
-rekey --new-key does: a new owner key, which is printed and sealed to the keys that stay,
-and new keys for all agents; tokens and requests end. Copies of the file from before open
-with the removed key as before. The key that this profile uses is not removed.`
+	return `Whoever had a key that opened the vault may have the owner key. So this does what ass vault
+rekey --new-key does. It makes a new owner key, prints it, and encrypts it to the keys that
+stay, so their plugins must be here. All agents get new keys; tokens and requests end. A
+removed key still opens older copies of the vault. The key that this profile uses stays.`
 }
 
 func (c keyRemove) Run(a *app) error { return a.replaceOwnerKey(c.LogFile, c.Force, c.Names) }

@@ -11,7 +11,7 @@ import (
 type loginCmd struct {
 	Key      string `short:"k" help:"Credential to store: an owner key, an agent key or a token; - reads it from stdin." placeholder:"KEY"`
 	KeyFile  string `help:"Read the credential from a file, also one that age -p wrote; - reads stdin." placeholder:"FILE"`
-	Identity string `help:"Open the vault with this identity: of an age plugin (a hardware key), an SSH key, or of age." placeholder:"FILE"`
+	Identity string `help:"Open the vault with a further key: an identity of an age plugin (a hardware key) or of age-keygen, or an SSH private key." placeholder:"FILE"`
 	ShowKey  bool   `help:"Print the owner key, also into a pipe or as JSON."`
 }
 
@@ -28,9 +28,11 @@ that key instead.
 
 With a vault, stores a credential for it, after trying that it opens it: the owner key,
 an agent key or a token. An owner key may be a sheet of ass key show --paper, typed line
-by line. An identity opens it if ass key add added it before; a new vault has it from the
-start, and then the profile stores no owner key. If nothing is given, and the owner key is stored already, it does what was left
-undone: step 3, or a passphrase. ass passphrase changes one.`
+by line. If nothing is given, and the owner key is stored already, it does what was left
+undone: step 3, or a passphrase. ass passphrase changes one.
+
+With --identity, the profile opens the vault with that key, and stores no owner key. It must
+be a key that ass key add added; a new vault starts with it.`
 }
 
 func (c loginCmd) Run(a *app) error {

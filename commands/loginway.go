@@ -34,7 +34,7 @@ func (c loginCmd) byIdentity(l *login, cfg *config) error {
 	})
 }
 
-// createWithWay makes a vault whose owner key is stored nowhere but in it, sealed to the identity.
+// createWithWay makes a vault whose owner key is stored only in the vault, sealed to the identity.
 func (l *login) createWithWay(cfg *config, identity, recipient string) error {
 	if err := l.mayCreate(cfg); err != nil {
 		return err
@@ -71,8 +71,8 @@ func (l *login) createWithWay(cfg *config, identity, recipient string) error {
 	return nil
 }
 
-// sealWay seals an owner key to a recipient. With an identity, it tries that the identity opens it: a key that seals
-// and does not open is found before anything depends on it.
+// sealWay seals an owner key to a recipient. If there is an identity, it checks that the identity opens the file, so that
+// a key that cannot is found before anything depends on it.
 func (a *app) sealWay(id *vault.Identity, name, identity, recipient string) (way vault.Way, err error) {
 	way = vault.Way{Name: name, Recipient: recipient}
 	if way.Sealed, err = a.sealTo(recipient, id.Text()); err != nil || identity == "" {

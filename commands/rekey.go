@@ -14,12 +14,11 @@ import (
 
 // Another owner key for the vault: ass vault rekey --new-key, and ass key remove.
 
-// replaceOwnerKey gives the vault another owner key, sealed to the further keys that it has, but for those of the names
-// in drop.
+// replaceOwnerKey gives the vault another owner key, sealed to its further keys except those that drop names.
 //
 // It stores the key before the vault has it, so that no vault ever exists without its key. It does so while the vault
-// is locked and the key of the profile has just opened it. So a next key that an earlier run left in the profile is the
-// key of no vault, and can be overwritten. A profile that opens the vault with a further key stores the id that the
+// is locked and the key of the profile has just opened it. So a next key that an earlier run left in the profile
+// belongs to no vault, and can be overwritten. A profile that opens the vault with a further key stores the id that the
 // vault will have: the vault itself has the owner key for it.
 func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	h, err := a.find()
@@ -126,8 +125,8 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	return err
 }
 
-// waysWithout returns the further keys that open the vault, and those of them that stay if some are dropped. The key
-// that this profile uses must stay.
+// waysWithout returns the further keys of the vault, and those that are left without the dropped ones. The key that this
+// profile uses cannot be dropped.
 func (a *app) waysWithout(drop []string) (had, kept []vault.Way, err error) {
 	err = a.withSession(access{readOnly: true, owner: "see what opens the vault"}, func(s *vault.Session) (err error) {
 		had, err = s.Ways()

@@ -16,8 +16,8 @@ import (
 
 // The further keys that open a vault. A profile that opens the vault with one of them stores the identity, after
 // wayPrefix: the text of an age identity or, after sshPrefix, the path of an SSH key. The vault has the owner key,
-// sealed to each of them. A run reads these age files, closes the vault, lets the key open its own, and then opens the
-// vault as its owner: nobody waits for a lock while a person looks for a hardware key.
+// sealed to each of them. A run reads these age files, closes the vault, lets the key open the one that is sealed to it,
+// and then opens the vault as its owner. So nobody waits for a lock while a person looks for a hardware key.
 const (
 	wayPrefix = "way:"
 	sshPrefix = "ssh:"
@@ -26,10 +26,10 @@ const (
 // isWay reports whether a stored credential is an identity to which the owner key is sealed.
 func isWay(stored string) bool { return strings.HasPrefix(stored, wayPrefix) }
 
-// asks reports whether it may take a person to open a stored owner key.
+// asks reports whether a person may be needed to open a stored owner key.
 func asks(stored string) bool { return vault.IsLocked(stored) || isWay(stored) }
 
-// locked says what it takes to open a stored owner key that [asks].
+// locked says what opens a stored owner key that [asks].
 func locked(stored string) string {
 	if isWay(stored) {
 		return "is opened by " + opensWith(stored)
@@ -48,7 +48,7 @@ func wayKind(text string) string {
 	return "age"
 }
 
-// opensWith says with what a profile's credential opens the vault, if not with a copy of the owner key.
+// opensWith names the further key with which a profile opens the vault; "" if it has the owner key.
 func opensWith(stored string) string {
 	identity, is := strings.CutPrefix(stored, wayPrefix)
 	if !is {
@@ -122,7 +122,7 @@ func (a *app) sealTo(recipient, plain string) ([]byte, error) {
 	return file, d.fault(err)
 }
 
-// openWith opens an age file with an identity. If it is for another one, the error is device.ErrNotFor.
+// openWith opens an age file with an identity. If the file is for another one, the error is device.ErrNotFor.
 func (a *app) openWith(identity string, file []byte) (plain []byte, err error) {
 	if path, is := strings.CutPrefix(identity, sshPrefix); is {
 		return a.openWithSSH(path, file)
@@ -167,8 +167,8 @@ func (d *deviceUI) ui() device.UI {
 	}
 }
 
-// askSecret asks for what only the person knows, such as a PIN. A passphrase that was given serves once: a second wrong
-// PIN may lock a key.
+// askSecret asks for what only the person knows, such as a PIN. A passphrase that was given is tried once, because wrong
+// PINs lock a key.
 func (d *deviceUI) askSecret(text string) (string, error) {
 	_, helper := d.in.(nobody)
 	switch {
@@ -191,7 +191,7 @@ func (d *deviceUI) cannotAnswer(text string) error {
 	return errors.New("nobody can answer")
 }
 
-// fault says what to do about what a key failed at.
+// fault returns an error for the person: what failed, and what to do about it.
 func (d *deviceUI) fault(err error) error {
 	var failed *device.PluginError
 	switch {
@@ -216,7 +216,7 @@ func (d *deviceUI) fault(err error) error {
 // sshProgram is the program that knows SSH keys.
 const sshProgram = "ass-ssh"
 
-// Failures of the program that knows SSH keys.
+// errSSHPassphrase says that the program needs the passphrase of the key, or got a wrong one.
 var errSSHPassphrase = errors.New("the SSH key has a passphrase")
 
 // ssh runs the program that knows SSH keys. in is its stdin, and out its stdout.
@@ -252,7 +252,7 @@ func (a *app) sshRecipient(name string, content []byte) (string, error) {
 	return "", usagef("%s: %v", name, err)
 }
 
-// openWithSSH opens an age file with an SSH key, and asks for the passphrase of that if it has one.
+// openWithSSH opens an age file with an SSH key, and asks for the key's passphrase if there is one.
 func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
 	key, err := readSmall(path, 64<<10)
 	if err != nil {
@@ -284,15 +284,15 @@ func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
 	}
 }
 
-// byWay is the owner key as a further key opened it.
+// byWay is an owner key that a further key opened.
 type byWay struct {
 	id    *vault.Identity
 	vault string // id of the vault in which it was sealed
 	file  []byte // the age file
 }
 
-// openByWay opens the owner key that a vault's file has sealed to an identity. If known are given, the vault must have
-// one of these ids: anybody can seal an owner key, that of a vault of their own, to a public recipient.
+// openByWay opens the owner key in a vault's file that is sealed to an identity. If known ids are given, the vault must
+// have one of them: anybody can make a vault, and seal its owner key to a public recipient.
 func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 	var (
 		w     byWay

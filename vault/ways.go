@@ -20,8 +20,8 @@ import (
 )
 
 // The owner key can be sealed to further recipients: a hardware key, an SSH key, another age identity. Each such age
-// file is a way to open the vault without a copy of the owner key. What makes the files, and opens them, is package
-// device; here they are bytes.
+// file is a way to open the vault without a copy of the owner key. Package device makes and opens the files; here they
+// are bytes.
 //
 //	meta/ways = lp(list) ‖ lp(age file) ‖ …
 //	list      = Seal(KDF(root, -, "ass/2 ways"), lp("ways") ‖ vid ‖ u32 epoch ‖ eid, JSON)
@@ -148,7 +148,7 @@ func (s *Session) Ways() (ways []Way, err error) {
 	return ways, err
 }
 
-// waysIn reads the ways. told is what the log tells, if that is known: a head can be one that an insider made.
+// waysIn reads the ways. told is what the log tells, if that is known, because an insider may have made the head.
 func (s *Session) waysIn(t *tx, told *story) ([]Way, error) {
 	if !slices.Contains(t.head.features, featureWays) && (told == nil || !slices.Contains(told.features, featureWays)) {
 		return nil, nil
@@ -223,7 +223,7 @@ func (w *builder) putWays(next *Session, ways []Way) error {
 	return w.t.putMeta(metaWays, value)
 }
 
-// keepWays writes the ways of a vault that is rewritten, or those that the plan names.
+// keepWays writes the ways of a vault that is rewritten, or those of its new owner.
 func (s *Session) keepWays(old *tx, next *Session, w *builder, p *rewritePlan) error {
 	if p.owner != nil {
 		return w.putWays(next, p.owner.Ways)
@@ -270,8 +270,8 @@ func checkWay(way Way) error {
 	return nil
 }
 
-// CanAddWay returns the error that [Session.AddWay] would return for its name and its recipient, before anything is
-// sealed.
+// CanAddWay returns the error that [Session.AddWay] would return for a way of this name and recipient. It needs no age
+// file, so it can be called before anything is sealed.
 func (s *Session) CanAddWay(name, recipient string) error {
 	if err := CheckWayName(name); err != nil {
 		return err
@@ -297,8 +297,8 @@ func (s *Session) AddWay(way Way) (epoch uint32, err error) {
 	return s.epoch.N, err
 }
 
-// keepWays writes the ways of the backup, and those of the vault that it replaces: whoever opens that one opens the
-// restored one. (To remove a way makes another vault of it, so none that was removed comes back.)
+// keepWays writes the ways of the backup, and those of the vault that it replaces: whoever could open that one can open
+// the restored one. (Removing a way gives the vault another id, so no removed way comes back.)
 func (r *restore) keepWays(old *tx, next *Session, w *builder) error {
 	ways, err := r.from.waysIn(old, nil)
 	if err != nil {

@@ -1,13 +1,13 @@
-// Ass-ssh seals the owner key to an SSH key, and opens it with that, for ass key add and ass login --identity: an
-// ssh-ed25519 or an ssh-rsa key. The files are those of age (age -R id_ed25519.pub). It is a program of its own because
-// what it links would make every command of ass slower.
+// Ass-ssh seals the owner key to an SSH key (ssh-ed25519 or ssh-rsa), and opens it with that key, for ass key add and
+// ass login --identity. The files are those of age (age -R id_ed25519.pub). It is a program of its own because the
+// packages that it links would make every command of ass slower.
 //
 //	ass-ssh recipient        reads a private or a public key on stdin, prints the public key
 //	ass-ssh seal RECIPIENT   reads a text on stdin, prints the age file of it
 //	ass-ssh open             reads {"key", "passphrase", "file"} as JSON on stdin ("file" in base64), prints the text
 //
-// The exit code is 2 for another command line, 4 if the file is for another key, 5 if the key has a passphrase, and
-// none or a wrong one was given, and 1 for anything else. No message quotes a key.
+// The exit code is 2 for a wrong command line, 4 if the file is for another key, 5 if the passphrase of the key is
+// missing or wrong, and 1 for any other failure. No message quotes a key.
 package main
 
 import (

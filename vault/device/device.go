@@ -22,10 +22,10 @@ var (
 	// ErrNotFor says that a file is sealed to another recipient.
 	ErrNotFor = errors.New("it is sealed to another key")
 
-	// ErrSSH says that a text is an SSH key, which this package does not link: its users would pay for it at each start.
+	// ErrSSH says that a text is an SSH key. This package does not link the code for those: it would slow down each start.
 	ErrSSH = errors.New("it is an SSH key")
 
-	// ErrDamaged says that a file does not open with the file key that its identity found.
+	// ErrDamaged says that an identity found a file key, and the file does not open with it.
 	ErrDamaged = errors.New("it was modified, or the file key that was found for it is wrong")
 )
 
@@ -35,7 +35,7 @@ type PluginError struct {
 	Missing bool   // there is no such program
 	Silent  bool   // it did not answer in time
 	Died    bool   // it ended without an answer
-	Babbled bool   // it sent what is no answer
+	Babbled bool   // it sent something that is not an answer
 	err     error
 }
 
@@ -100,8 +100,8 @@ func Parse(content []byte) (identity string, err error) {
 	return identity, nil
 }
 
-// RecipientOf returns the recipient of an identity as text. That of a plugin's identity is the identity itself, to
-// which the plugin seals.
+// RecipientOf returns the recipient of an identity as text. For a plugin's identity, that is the identity itself: the
+// plugin can seal to it.
 func RecipientOf(identity string) (string, error) {
 	if _, _, err := plugin.ParseIdentity(identity); err == nil {
 		return identity, nil
@@ -211,7 +211,7 @@ func Open(identity string, file []byte, ui UI) ([]byte, error) {
 	return decrypt(id, file)
 }
 
-// found notes whether an identity found a file key: then what fails afterwards is not the identity.
+// found notes whether an identity found a file key. If it did, what fails afterwards is not the identity's fault.
 type found struct {
 	age.Identity
 	key bool
@@ -242,7 +242,7 @@ func decrypt(id age.Identity, file []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// with runs do, which talks to a plugin, and passes what the plugin asks to ui, in this goroutine.
+// with runs do, which talks to a plugin. It passes the plugin's questions to ui, in this goroutine.
 func with(name string, ui UI, do func(*plugin.ClientUI) ([]byte, error)) ([]byte, error) {
 	program := "age-plugin-" + name
 	asked := make(chan func())
