@@ -272,7 +272,7 @@ func (a *app) offerPassphrase() error {
 		return err
 	}
 	p := h.cfg.Profiles[a.Profile]
-	if h.cred.kind != ownerCredential || p == nil || asks(p.Key) || !h.at.exists() {
+	if h.cred.kind != ownerCredential || p == nil || !a.isBare(p.Key) || !h.at.exists() {
 		return nil
 	}
 	found := false
@@ -282,6 +282,11 @@ func (a *app) offerPassphrase() error {
 	})
 	if err != nil || found {
 		return err
+	}
+	if isWay(p.Key) {
+		a.out.warn("%s opens the vault without a passphrase, so a program that runs as you could approve its own requests",
+			a.opensWith(p.Key))
+		return nil
 	}
 	if !a.interactive() {
 		a.out.warnOf(sayf("the owner key has no passphrase, so a program that runs as you could approve its own " +

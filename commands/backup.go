@@ -153,10 +153,11 @@ func (c vaultRestore) Run(a *app) error {
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
 		return errorf(fs.ErrNotExist, "no backup at %s", file)
 	}
-	id, text, err := a.ownerKey(h, c.KeyFile, c.Identity, file)
+	w, text, err := a.ownerKey(h, c.KeyFile, c.Identity, file)
 	if err != nil {
 		return err
 	}
+	id := w.id
 	if c.VerifyOnly {
 		return a.verifyBackup(file, id)
 	}
@@ -198,8 +199,12 @@ func (c vaultRestore) Run(a *app) error {
 	}
 	l := login{app: a, at: h.at, recovered: strings.HasPrefix(text, recoveryMark)}
 	if identity, is := strings.CutPrefix(text, wayPrefix); is {
-		_, err := l.keepWay(identity)
-		return err
+		p, err := l.keepWay(identity, w)
+		if err != nil {
+			return err
+		}
+		a.out.note("profile %s (%s) opens the vault (id %s) with %s", a.Profile, l.configName(), p.Vault, a.opensWith(p.Key))
+		return nil
 	}
 	if text, err = credentialText([]byte(text)); err != nil {
 		return err
@@ -211,53 +216,53 @@ func (c vaultRestore) Run(a *app) error {
 	return nil
 }
 
-// ownerKey returns the owner's identity: from keyFile, if set; else from the credential in use; else as typed on the
+// ownerKey returns the owner's identity, and what a further key opened, if one did: from keyFile, if set; else from the credential in use; else as typed on the
 // terminal. brought is the text of the key, if it comes from keyFile, identity or the terminal. file is what the key is
 // to open: a further key opens the owner key that is sealed there.
-func (a *app) ownerKey(h setup, keyFile, identity, file string) (id *vault.Identity, brought string, err error) {
+func (a *app) ownerKey(h setup, keyFile, identity, file string) (w byWay, brought string, err error) {
 	cred := h.cred
 	switch {
 	case keyFile != "" && identity != "":
-		return nil, "", usagef("give the owner key in one way: --key-file or --identity")
+		return w, "", usagef("give the owner key in one way: --key-file or --identity")
 	case identity != "":
 		if identity, _, err = a.readIdentityFile(identity); err != nil {
-			return nil, "", err
+			return w, "", err
 		}
-		w, err := a.openByWay(file, identity)
-		return w.id, wayPrefix + identity, err
+		w, err = a.openByWay(file, identity)
+		return w, wayPrefix + identity, err
 	case keyFile != "":
 		b, err := a.readKeyText(keyFile)
 		if err != nil {
-			return nil, "", err
+			return w, "", err
 		}
 		brought = string(b)
 	case cred.kind == ownerCredential:
 	case cred.kind != "":
-		return nil, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s",
+		return w, "", errorf(vault.ErrDenied, "only the owner can restore and salvage vaults, and %s holds %s",
 			cred.from, withArticle(kindName(cred.kind))).
 			hint("run it with the owner's key")
 	case a.interactive():
 		if brought, err = a.askCredential("Owner key: "); err != nil {
-			return nil, "", err
+			return w, "", err
 		}
 	default:
-		return nil, "", errorf(errNotLoggedIn, "no profile has the owner key").
-			hint("pass it with --key-file")
+		return w, "", errorf(errNotLoggedIn, "no profile has the owner key").
+			hint("pass it with --key-file, or a further key with --identity")
 	}
-	if brought != "" {
+	if brought != "" || cred.kind != ownerCredential {
 		text, err := credentialText([]byte(brought))
 		if err != nil {
-			return nil, "", err
+			return w, "", err
 		}
 		cred = credential{ownerCredential, text, keyFile}
 		if kind, err := credentialKind(cred.text); err != nil || kind != ownerCredential {
-			return nil, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
+			return w, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}
 	}
 	a.sealedIn = file
 	defer func() { a.sealedIn = "" }()
 	key, err := a.readKey(cred)
-	return key.owner, brought, err
+	return byWay{id: key.owner}, brought, err
 }
 
 func (a *app) verifyBackup(file string, id *vault.Identity) error {
@@ -343,7 +348,7 @@ func (c vaultSalvage) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := a.ownerKey(h, c.KeyFile, c.Identity, a.at(c.Damaged))
+	w, _, err := a.ownerKey(h, c.KeyFile, c.Identity, a.at(c.Damaged))
 	if err != nil {
 		return err
 	}
@@ -354,7 +359,7 @@ func (c vaultSalvage) Run(a *app) error {
 	if err := folderOf(to); err != nil {
 		return err
 	}
-	r, err := vault.Salvage(a.at(c.Damaged), to, id, a.optionsFor("re-encrypting"))
+	r, err := vault.Salvage(a.at(c.Damaged), to, w.id, a.optionsFor("re-encrypting"))
 	if errors.Is(err, vault.ErrDamaged) {
 		return errorf(vault.ErrDamaged, "%v", err).
 			hint("if you have a backup, restore it with: ass vault restore BACKUP")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"ass/vault"
+	"ass/vault/device"
 )
 
 // The commands for the further keys of a vault: ass key list, add and remove. ways.go opens the vault with such a key.
@@ -38,21 +39,33 @@ func (keyList) Run(a *app) error {
 	}
 	result := keyListResult{OwnerKey: stored, Keys: []furtherKeyJSON{}}
 	for _, w := range ways {
-		result.Keys = append(result.Keys, furtherKeyJSON{Name: w.Name, Kind: wayKind(w.Recipient), Recipient: w.Recipient,
+		result.Keys = append(result.Keys, furtherKeyJSON{Name: w.Name, Kind: wayKind(w.Recipient), Recipient: shownRecipient(w.Recipient),
 			AddedAt: stamp(w.AddedAt), InUse: bytes.Equal(w.Sealed, a.asked.key.sealed)})
 	}
 	return a.answer(result, func() {
 		said := map[string]string{"stored": "in this profile, without a passphrase", "locked": "in this profile, with a passphrase",
-			"elsewhere": "not in this profile; on paper, perhaps"}[stored]
+			"elsewhere": "not stored in this profile"}[stored]
 		a.out.line("%-20s  %s", "the owner key", said)
 		for i, w := range ways {
-			text := wayKind(w.Recipient) + ", added " + a.when(w.AddedAt)
+			text := wayKind(w.Recipient)
+			if to := shownRecipient(w.Recipient); to != "" {
+				text += " " + ends(to)
+			}
+			text += ", added " + a.when(w.AddedAt)
 			if result.Keys[i].InUse {
 				text += ", used by this profile"
 			}
 			a.out.line("%-20s  %s", clean(w.Name), text)
 		}
 	})
+}
+
+// ends returns the beginning and the end of a recipient, which tell it from others.
+func ends(recipient string) string {
+	if len(recipient) <= 32 {
+		return recipient
+	}
+	return recipient[:16] + "…" + recipient[len(recipient)-8:]
 }
 
 type keyAdd struct {
@@ -88,9 +101,15 @@ func (c keyAdd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if plugin := device.PluginOf(recipient); plugin != "" { // before a passphrase is asked for
+		if _, err := a.lookPath("age-plugin-" + plugin); err != nil {
+			return errorf(errNoProgram, "age-plugin-%s is not on PATH, and this key needs it", plugin).hint("install it")
+		}
+	}
 	name := wayName(c.Name, recipient)
-	err = a.withSession(access{readOnly: true, owner: "add a key to the vault"}, func(s *vault.Session) error {
-		return s.CanAddWay(name, recipient)
+	err = a.withSession(access{readOnly: true, owner: "add a key to the vault"}, func(s *vault.Session) (err error) {
+		name, err = s.CanAddWay(name, recipient, c.Name == "")
+		return err
 	})
 	if err != nil {
 		return err
@@ -112,12 +131,24 @@ func (c keyAdd) Run(a *app) (err error) {
 		return err
 	}
 	a.changed("the key %s opens the vault, too", name)
-	return a.answer(keyAddResult{Name: name, Kind: wayKind(recipient), Recipient: recipient, Tried: identity != "", Epoch: epoch}, func() {
+	result := keyAddResult{Name: name, Kind: wayKind(recipient), Recipient: shownRecipient(recipient), Tried: identity != "", Epoch: epoch}
+	return a.answer(result, func() {
 		a.out.done("Added the key %s (%s): it opens the vault, too", clean(name), wayKind(recipient))
 		if identity == "" {
-			a.out.noteOf(sayf("nobody has tried that it opens the vault").hint("on its machine: ass login --identity FILE"))
+			a.out.noteOf(sayf("the key was not tried").hint("try it on its machine: ass login --identity FILE"))
+		} else if a.asked.key.sealed == nil {
+			a.out.noteOf(sayf("profile %s still has the owner key", a.profile()).
+				hint("to use the new one in its place: ass login --identity %s", shellWord(c.Identity)))
 		}
 	})
+}
+
+// shownRecipient is a recipient as it is shown: not at all if it is the text of an identity, which may be a secret.
+func shownRecipient(recipient string) string {
+	if device.IsIdentity(recipient) {
+		return ""
+	}
+	return recipient
 }
 
 type keyRemove struct {

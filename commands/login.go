@@ -476,7 +476,7 @@ func (l *login) summary(p *profile) loginResult {
 	path, _ := l.configPath()
 	return loginResult{
 		Profile: l.Profile, Credential: p.Credential, Config: path,
-		Vault: l.at.path, VaultID: p.Vault, Passphrase: p.locked(), KeyKept: p.Kept, OpensWith: opensWith(p.Key),
+		Vault: l.at.path, VaultID: p.Vault, Passphrase: p.locked(), KeyKept: p.Kept, OpensWith: l.opensWith(p.Key),
 	}
 }
 

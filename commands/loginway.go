@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"strings"
 
 	"ass/vault"
@@ -25,12 +26,16 @@ func (c loginCmd) byIdentity(l *login, cfg *config) error {
 	if !l.at.exists() {
 		return l.createWithWay(cfg, identity, recipient)
 	}
-	p, err := l.keepWay(identity)
+	w, err := l.openByWay(l.at.path, identity)
+	if err != nil {
+		return err
+	}
+	p, err := l.keepWay(identity, w)
 	if err != nil {
 		return err
 	}
 	return l.answer(l.summary(p), func() {
-		l.out.done("Stored in profile %s (%s): %s opens %s (id %s)", l.Profile, l.configName(), opensWith(p.Key), l.tilde(l.at.path), p.Vault)
+		l.out.done("Stored in profile %s (%s): %s opens %s (id %s)", l.Profile, l.configName(), l.opensWith(p.Key), l.tilde(l.at.path), p.Vault)
 	})
 }
 
@@ -63,9 +68,10 @@ func (l *login) createWithWay(cfg *config, identity, recipient string) error {
 	}
 	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
 	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
-	l.out.noteOf(sayf("nothing but %s opens it", opensWith(p.Key)).
+	l.out.noteOf(sayf("only %s opens this vault", l.opensWith(p.Key)).
 		hint("keep the owner key on paper, too: ass key show --paper; or add a second key: ass key add"))
 	if l.shows {
+		l.out.note("this is the owner key; keep it on paper")
 		l.out.line("%s", id.Text())
 	}
 	return nil
@@ -79,8 +85,8 @@ func (a *app) sealWay(id *vault.Identity, name, identity, recipient string) (way
 		return way, err
 	}
 	plain, err := a.openWith(identity, way.Sealed)
-	if err == device.ErrNotFor || err == nil && string(plain) != id.Text() {
-		err = failf("%s does not open what was sealed to it, so nothing was changed", opensWith(wayPrefix+identity))
+	if errors.Is(err, device.ErrNotFor) || errors.Is(err, vault.ErrDamaged) || err == nil && string(plain) != id.Text() {
+		err = failf("%s does not open what was sealed to it, so nothing was changed", a.opensWith(wayPrefix+identity))
 	}
 	return way, err
 }
@@ -96,12 +102,8 @@ func wayName(given, text string) string {
 	return strings.ToLower(wayKind(text))
 }
 
-// keepWay tries an identity on the vault, and stores it in the profile.
-func (l *login) keepWay(identity string) (*profile, error) {
-	w, err := l.openByWay(l.at.path, identity)
-	if err != nil {
-		return nil, err
-	}
+// keepWay tries on the vault what an identity has opened, and stores the identity in the profile.
+func (l *login) keepWay(identity string, w byWay) (*profile, error) {
 	vid, err := l.try(openKey{owner: w.id, only: w.vault})
 	if err != nil {
 		return nil, err
@@ -122,6 +124,6 @@ func (l *login) keepWay(identity string) (*profile, error) {
 		return nil, err
 	}
 	l.forgetKeyring(before)
-	l.changed("profile %s (%s) opens the vault with %s", l.Profile, l.configName(), opensWith(p.Key))
+	l.changed("profile %s (%s) opens the vault with %s", l.Profile, l.configName(), l.opensWith(p.Key))
 	return p, nil
 }

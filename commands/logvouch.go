@@ -24,7 +24,7 @@ func (a *app) vouch(h setup, v *vault.Vault, entries []vault.Entry, limit int) (
 		x.why = "only the owner's key can verify them"
 		return x
 	case asks(h.cred.text):
-		x.why = "it takes the owner's key, which " + locked(h.cred.text) + "; with it, ass audit verify verifies the whole log"
+		x.why = "it takes the owner's key, which " + a.lockedBy(h.cred.text) + "; with it, ass audit verify verifies the whole log"
 		return x
 	case limit == 0 || limit > mostVouched:
 		x.why = "there are too many; ass audit verify verifies the whole log"

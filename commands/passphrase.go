@@ -308,7 +308,7 @@ func (c passphraseCmd) Run(a *app) error {
 	case p.Credential != ownerCredential:
 		return usagef("profile %s has %s, and only an owner key has a passphrase", a.Profile, withArticle(kindName(p.Credential)))
 	case isWay(p.Key):
-		return usagef("profile %s opens the vault with %s, and stores no owner key that could have a passphrase", a.Profile, opensWith(p.Key))
+		return usagef("profile %s opens the vault with %s, and stores no owner key that could have a passphrase", a.Profile, a.opensWith(p.Key))
 	case c.Remove && !p.locked():
 		return usagef("the owner key of profile %s has no passphrase, so there is none to remove", a.Profile)
 	}

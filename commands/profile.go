@@ -54,7 +54,7 @@ func (profileList) Run(a *app) error {
 		result.Items = append(result.Items, profileJSON{Name: name, Credential: p.Credential, APIURL: nullable(p.APIURL),
 			Vault: nullable(p.Vault),
 			InUse: name == a.Profile})
-		rows = append(rows, []cell{{name, ""}, {kindName(p.Credential), ""}, where, used})
+		rows = append(rows, []cell{{name, ""}, {orElse(a.opensWith(p.Key), kindName(p.Credential)), ""}, where, used})
 	}
 	return a.answer(result, func() {
 		if len(result.Items) == 0 {

@@ -46,11 +46,10 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 		return err
 	}
 	question := "Make a new owner key and new agent keys, and end the old ones?"
-	if len(drop) > 0 {
-		question = "Remove " + strings.Join(drop, ", ") + ": make a new owner key and new agent keys, and end the old ones?"
-	}
-	if err := a.confirm(force, question); err != nil {
-		return err
+	if len(drop) == 0 { // nothing can be wrong with the names, so the person is asked before the key is
+		if err := a.confirm(force, question); err != nil {
+			return err
+		}
 	}
 	if _, err := a.readKey(h.cred); err != nil { // asks for the passphrase, once
 		return err
@@ -59,12 +58,19 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	if err != nil {
 		return err
 	}
+	if len(drop) > 0 {
+		question = "Remove " + strings.Join(drop, ", ") + ": make a new owner key and new agent keys, and end the old ones?"
+		if err := a.confirm(force, question); err != nil {
+			return err
+		}
+	}
 	if made.id, err = vault.NewIdentity(); err != nil {
 		return err
 	}
 	for i := range kept {
 		if kept[i].Sealed, err = a.sealTo(kept[i].Recipient, made.id.Text()); err != nil {
-			return fmt.Errorf("the new owner key cannot be sealed to the key %q, so nothing was changed: %w", kept[i].Name, err)
+			return withHint(fmt.Errorf("the new owner key cannot be sealed to the key %q, so nothing was changed: %w", kept[i].Name, err),
+				"make it usable, or remove it, too, with: ass key remove %s", shellWord(kept[i].Name))
 		}
 	}
 	own := vault.NewOwnership(made.id, kept...)
@@ -114,10 +120,11 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	})
 	what := "is in " + a.tilde(h.cfg.path)
 	if byWay {
-		what = opensWith(stored) + " opens"
+		what = a.opensWith(stored) + " opens"
 	}
 	a.changed("the vault has a new owner key, which %s; agents get another key with: ass agents rotate-key", what)
-	made.further = byWay
+	made.further = len(kept) > 0
+	a.forgetUnlock() // its token has ended
 	err = made.show(a, p.locked())
 	if unstored != nil {
 		return fmt.Errorf("%w; the vault has its new owner key, and the next command completes the profile", unstored)
@@ -173,7 +180,7 @@ func (n newOwner) show(a *app, locked bool) (err error) {
 		err = a.out.json(newOwnerResult{VaultID: n.vid, OwnerKey: n.id.Text(), Agents: keys, LogFile: n.logFile, Removed: n.removed})
 	} else {
 		for _, name := range n.removed {
-			a.out.note("the key %s opens the vault no more; it still opens older copies of the file", clean(name))
+			a.out.note("the key %s no longer opens the vault; it still opens older copies of the file", clean(name))
 		}
 		without := "without it"
 		if n.further {
@@ -190,7 +197,7 @@ func (n newOwner) show(a *app, locked bool) (err error) {
 	}
 	a.out.note("the log up to now is in %s", a.tilde(n.logFile))
 	if locked {
-		a.out.noteOf(sayf("it has the passphrase of the old key").
+		a.out.noteOf(sayf("the new owner key has the passphrase of the old one").
 			hint("to change that: ass passphrase"))
 	}
 	a.noteCopies(n.copies)

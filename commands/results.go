@@ -708,15 +708,15 @@ type (
 		InUse     bool   `json:"in_use"` // by this profile
 		Kind      string `json:"kind"`
 		Name      string `json:"name"`
-		Recipient string `json:"recipient"`
+		Recipient string `json:"recipient,omitempty"` // missing if it is the text of an identity
 	}
 
 	keyAddResult struct {
 		Epoch     uint32 `json:"epoch"`
 		Kind      string `json:"kind"`
 		Name      string `json:"name"`
-		Recipient string `json:"recipient"`
-		Tried     bool   `json:"tried"` // whether the key has opened what was sealed to it
+		Recipient string `json:"recipient,omitempty"` // missing if it is the text of an identity
+		Tried     bool   `json:"tried"`               // whether the key has opened what was sealed to it
 	}
 
 	requestsResult struct {

@@ -120,7 +120,7 @@ func (a *app) ready(h setup) error {
 				"--profile NAME --api-url /path/to/vault.db")
 	case h.cred.kind == "":
 		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s", a.Profile, h.at.path).
-			hint("run: %s", a.loginAgain(h.cfg))
+			hint("run: %s; with a hardware or SSH key: ass login --identity FILE", a.loginAgain(h.cfg))
 	}
 	return nil
 }

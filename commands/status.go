@@ -108,7 +108,7 @@ func (st *status) tryCredential(v *vault.Vault) error {
 		st.opens = "no credential"
 		return st.ready(st.setup)
 	case asks(st.cred.text) && !st.check:
-		st.opens = "not tried: the owner key " + locked(st.cred.text)
+		st.opens = "not tried: the owner key " + st.lockedBy(st.cred.text)
 		st.canaries.locked = v.KnowsCanaries()
 		return nil
 	}
@@ -155,6 +155,10 @@ func (st *status) ownerWarnings() (warnings []string) {
 	if p == nil || p.Credential != ownerCredential {
 		return nil
 	}
+	if isWay(p.Key) && st.isBare(p.Key) {
+		warnings = append(warnings, st.opensWith(p.Key)+" opens the vault without a passphrase: every program that runs as you can act as "+
+			"the owner")
+	}
 	if !asks(p.Key) {
 		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; "+
 			"set one with: ass passphrase")
@@ -196,7 +200,7 @@ func (st *status) print() {
 		if u := st.unlocked(st.setup); u != st.cred {
 			rows = append(rows, []cell{{"unlocked", dim}, {"yes; end it with: ass lock", ""}})
 		}
-		rows = append(rows, []cell{{"credential", dim}, {kindName(st.cred.kind) + " (" + st.cred.from + ")", ""}},
+		rows = append(rows, []cell{{"credential", dim}, {orElse(st.opensWith(st.cred.text), kindName(st.cred.kind)) + " (" + st.cred.from + ")", ""}},
 			[]cell{{"opens it", dim}, {st.opens, ""}})
 	}
 	o.table(rows)

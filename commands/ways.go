@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -29,10 +31,10 @@ func isWay(stored string) bool { return strings.HasPrefix(stored, wayPrefix) }
 // asks reports whether a person may be needed to open a stored owner key.
 func asks(stored string) bool { return vault.IsLocked(stored) || isWay(stored) }
 
-// locked says what opens a stored owner key that [asks].
-func locked(stored string) string {
+// lockedBy says what opens a stored owner key that [asks].
+func (a *app) lockedBy(stored string) string {
 	if isWay(stored) {
-		return "is opened by " + opensWith(stored)
+		return "is opened by " + a.opensWith(stored)
 	}
 	return "has a passphrase"
 }
@@ -49,13 +51,13 @@ func wayKind(text string) string {
 }
 
 // opensWith names the further key with which a profile opens the vault; "" if it has the owner key.
-func opensWith(stored string) string {
+func (a *app) opensWith(stored string) string {
 	identity, is := strings.CutPrefix(stored, wayPrefix)
 	if !is {
 		return ""
 	}
 	if path, is := strings.CutPrefix(identity, sshPrefix); is {
-		return "the SSH key " + path
+		return "the SSH key " + a.tilde(path)
 	}
 	return withArticle(wayKind(identity) + " identity")
 }
@@ -67,24 +69,57 @@ func (a *app) readIdentityFile(name string) (identity, recipient string, err err
 	if err != nil {
 		return "", "", err
 	}
-	switch identity, err = device.Parse(b); {
+	switch identity, recipient, err = device.Parse(b); {
 	case errors.Is(err, device.ErrSSH) && name == "-":
 		return "", "", usagef("--identity: an SSH key is used where it lies, so name its file")
 	case errors.Is(err, device.ErrSSH):
-		if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN")) {
-			return "", "", usagef("%s is a public key, which opens nothing", name).hint("name the private key, or seal to this one with --recipient")
+		recipient, err := a.sshRecipient(name, b)
+		if err == nil && !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN")) {
+			err = usagef("%s is a public key, which opens nothing", name).hint("name the private key, or seal to this one with --recipient")
 		}
-		path, err := a.abs(name)
 		if err != nil {
 			return "", "", err
 		}
-		recipient, err := a.sshRecipient(name, b)
+		path, err := a.abs(name)
+		a.warnOfOthers(name)
 		return sshPrefix + path, recipient, err
+	case errors.Is(err, device.ErrEncrypted):
+		return "", "", usagef("%s is an encrypted file of age, and no identity", name).
+			hint("decrypt it first, as in: age -d %s | ass %s --identity -", shellWord(name), a.command)
 	case err != nil:
 		return "", "", usagef("%s is no identity to use: %v", name, err)
 	}
-	recipient, err = device.RecipientOf(identity)
-	return identity, recipient, err
+	if device.PluginOf(identity) == "" && name != "-" {
+		a.warnOfOthers(name)
+	}
+	return identity, recipient, nil
+}
+
+// warnOfOthers warns if others can read the file of a key.
+func (a *app) warnOfOthers(name string) {
+	if _, by, err := readWithAccess(a.at(name), 64<<10); err == nil && by.Mode.Perm()&0o077 != 0 {
+		a.out.warnOf(sayf("others can read the key %s", name).hint("mend it with: %s", mend("600", name, by)))
+	}
+}
+
+// isBare reports whether a program that runs as this person can act as the owner with what a profile stores, and asks
+// nobody: a key in clear, or an SSH key without a passphrase. Of a plugin, that is not known.
+func (a *app) isBare(stored string) bool {
+	identity, is := strings.CutPrefix(stored, wayPrefix)
+	if !is {
+		return !vault.IsLocked(stored)
+	}
+	path, is := strings.CutPrefix(identity, sshPrefix)
+	if !is {
+		return device.PluginOf(identity) == ""
+	}
+	b, err := readSmall(path, 64<<10)
+	if err != nil {
+		return false
+	}
+	const unencrypted = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU" // of OpenSSH: "openssh-key-v1", and the cipher "none"
+	return bytes.Contains(b, []byte(unencrypted)) ||
+		!bytes.Contains(b, []byte("OPENSSH PRIVATE KEY")) && !bytes.Contains(b, []byte("ENCRYPTED"))
 }
 
 // recipientOf returns the recipient of an identity that a profile stores.
@@ -107,7 +142,11 @@ func (a *app) readRecipient(text string) (string, error) {
 	case errors.Is(err, device.ErrSSH):
 		return a.sshRecipient("--recipient", []byte(text))
 	case err != nil:
-		return "", usagef("--recipient: %v", err)
+		way := "name it as it is written: age1…, or ssh-ed25519 …"
+		if info, statErr := os.Stat(a.at(text)); statErr == nil && info.Mode().IsRegular() {
+			way = `it takes the recipient itself, as in: --recipient "$(cat FILE)"`
+		}
+		return "", usagef("--recipient: %v", err).hint("%s", way)
 	}
 	return text, nil
 }
@@ -136,6 +175,7 @@ func (a *app) openWith(identity string, file []byte) (plain []byte, err error) {
 type deviceUI struct {
 	*app
 	unanswered string // what it asked where nobody could answer
+	secret     bool   // it asked for a passphrase or a PIN, which can be given in another way
 }
 
 func (d *deviceUI) ui() device.UI {
@@ -163,7 +203,7 @@ func (d *deviceUI) ui() device.UI {
 			answer, err := d.ask(text + " [" + choice + "] ")
 			return isYes(answer), err
 		},
-		Slow: func(program string) { d.out.note("waiting for %s: does the key wait to be touched?", program) },
+		Slow: func(program string) { d.out.note("waiting for %s; touch the key if it blinks", program) },
 	}
 }
 
@@ -183,6 +223,7 @@ func (d *deviceUI) askSecret(text string) (string, error) {
 		return d.askInWindow(program, pinentry.Question{Description: "ass " + d.command + " opens the vault with a key.\n" + text,
 			Prompt: "Answer:"})
 	}
+	d.secret = !helper
 	return "", d.cannotAnswer(text)
 }
 
@@ -198,20 +239,33 @@ func (d *deviceUI) fault(err error) error {
 	case err == nil || errors.Is(err, device.ErrNotFor):
 		return err
 	case d.unanswered != "":
-		return errorf(errNotLoggedIn, "%s: nobody can answer that here", d.unanswered).hint("unlock the vault first, in a terminal, with: ass " +
-			"unlock; or give the answer with --passphrase-fd or --passphrase-file")
+		way := "run it in a terminal"
+		if d.secret && d.usedPassphrase == "" {
+			way = "pass the answer with --passphrase-fd or --passphrase-file"
+		}
+		if d.unlockHelps {
+			way = "unlock the vault first, in a terminal, with: ass unlock; or " + way
+		}
+		return errorf(errNotLoggedIn, "%s: nobody can answer that, because stdin is not a terminal", d.unanswered).hint("%s", way)
 	case errors.Is(err, device.ErrDamaged):
-		return errorf(vault.ErrDamaged, "the owner key that is sealed to this key does not open: %v", err).
-			hint("log in with the owner key itself, and verify the vault with: ass audit verify")
+		return ofOneFile{errorf(vault.ErrDamaged, "the owner key that is sealed to this key does not open: %v", err).
+			hint("log in with the owner key itself, and verify the vault with: ass audit verify")}
 	case !errors.As(err, &failed):
 		return err
 	case failed.Missing:
-		return errorf(errNoProgram, "%v, and this key needs it", err).hint("install that age plugin")
+		return errorf(errNoProgram, "%v, and this key needs it", err).
+			hint("install it, or log in in another way: ass login --key-file FILE")
 	case failed.Silent, failed.Died:
-		return failf("%v", err).hint("is the key plugged in, and was it touched? Then try again; or try the plugin alone with: age -d -i FILE")
+		return failf("%v", err).hint("is the key plugged in, and was it touched? Then try again; or try it with age alone: " +
+			"echo test | age -e -i FILE | age -d -i FILE")
 	}
-	return failf("%s", clean(err.Error()))
+	return ofOneFile{failf("%s", clean(err.Error()))}
 }
+
+// ofOneFile is an error about one age file: a key may open another one.
+type ofOneFile struct{ error }
+
+func (e ofOneFile) Unwrap() error { return e.error }
 
 // sshProgram is the program that knows SSH keys.
 const sshProgram = "ass-ssh"
@@ -254,7 +308,13 @@ func (a *app) sshRecipient(name string, content []byte) (string, error) {
 
 // openWithSSH opens an age file with an SSH key, and asks for the key's passphrase if there is one.
 func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
+	name := a.tilde(path)
+	another := "put it back, or log in with another key: ass login --identity FILE, or --key-file FILE"
 	key, err := readSmall(path, 64<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errorf(errNotLoggedIn, "the SSH key %s, which opens the vault for profile %s, is not there", name, a.profile()).
+			hint("%s", another)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -270,15 +330,17 @@ func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
 		}
 		plain, err := a.ssh(string(question), "open")
 		switch {
-		case !errors.Is(err, errSSHPassphrase):
+		case err == nil, errors.Is(err, device.ErrNotFor), errors.Is(err, errNoProgram), errors.Is(err, errNotProgram):
 			return plain, err
+		case !errors.Is(err, errSSHPassphrase):
+			return nil, failf("the SSH key %s does not open the vault: %v", name, err).hint("%s", another)
 		case tries > 0 && (tries == 3 || !a.interactive()):
-			return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the SSH key %s", path)
+			return nil, errorf(vault.ErrPassphrase, "this passphrase does not open the SSH key %s", name)
 		case tries > 0:
 			a.out.note("this passphrase does not open the SSH key; try again")
 		}
 		d := &deviceUI{app: a}
-		if pass, err = d.askSecret("Passphrase of " + a.tilde(path)); err != nil {
+		if pass, err = d.askSecret("Passphrase of " + name); err != nil {
 			return nil, d.fault(err)
 		}
 	}
@@ -317,19 +379,23 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 		return w, err
 	}
 	if w.vault != "" && len(known) > 0 && !slices.Contains(known, w.vault) {
-		return w, a.anotherVault(path, w.vault)
+		return w, a.anotherVault(path, w.vault, known[0])
 	}
 	if len(files) == 0 {
 		return w, errorf(vault.ErrWrongKey, "no key but the owner key itself opens the vault at %s", a.tilde(path)).
 			hint("log in with the owner key, and add this one with: ass key add --identity FILE")
 	}
+	var failed error // what a plugin said of a file that may be for another key
 	for _, w.file = range files {
 		plain, err := a.openWith(identity, w.file)
 		if errors.Is(err, device.ErrNotFor) {
 			continue
 		}
 		if err != nil {
-			return w, err
+			if failed = err; !errors.As(err, new(ofOneFile)) {
+				return w, err
+			}
+			continue
 		}
 		if w.id, err = vault.ParseIdentity(string(plain)); err != nil {
 			return w, errorf(vault.ErrDamaged, "what is sealed to this key in %s is no owner key", a.tilde(path)).
@@ -337,19 +403,19 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 		}
 		return w, nil
 	}
-	none := "this is none of them"
-	if len(files) == 1 {
-		none = "this is not it"
+	if failed != nil {
+		return w, failed
 	}
-	return w, errorf(vault.ErrWrongKey, "the vault at %s has %s, and %s", a.tilde(path), plural(len(files), "further key"), none).
-		hint("log in with the owner key, and add this one with: ass key add --identity FILE")
+	return w, errorf(vault.ErrWrongKey, "this key does not open the vault at %s, which has %s", a.tilde(path),
+		plural(len(files), "further key")).
+		hint("log in with one of those or with the owner key, and add this one with: ass key add --identity FILE")
 }
 
 // anotherVault says that a vault is not the one that a profile knows.
-func (a *app) anotherVault(path, id string) error {
-	return errorf(vault.ErrWrongKey, "the vault at %s has the id %s, and is not the one that profile %s opens with its key", a.tilde(path),
-		id, a.profile()).
-		hint("if its owner key was replaced on another machine, log in again with: ass login --identity FILE")
+func (a *app) anotherVault(path, id, known string) error {
+	return errorf(vault.ErrWrongKey, "the vault at %s (id %s) is not that of profile %s (id %s)", a.tilde(path), id, a.profile(), known).
+		hint("if its owner key was replaced meanwhile, or this is a copy from before, name the key again: ass login --identity FILE; " +
+			"ass vault restore --identity FILE")
 }
 
 // readWay opens the owner key with the identity of a profile.

@@ -54,7 +54,7 @@ func (whoamiCmd) Run(a *app) error {
 			a.out.line("Plan: offline")
 			a.out.line("Secrets: %d", info.Secrets)
 			a.out.line("Agents: %d", info.Agents)
-			a.out.line("Credential: %s (%s)", kindName(h.cred.kind), h.cred.from)
+			a.out.line("Credential: %s (%s)", orElse(a.opensWith(h.cred.text), kindName(h.cred.kind)), h.cred.from)
 			a.out.line("Vault: %s", a.tilde(h.at.path))
 		})
 	})

@@ -157,7 +157,7 @@ func TestSSHKey(t *testing.T) {
 	fails(2, "is a public key, which opens nothing; name the private key", "", "login", "--identity", open+".pub")
 	fails(2, "an SSH key is used where it lies, so name its file", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "login", "--identity", "-")
 	fails(2, "--recipient: it is not an SSH key", "", "key", "add", "--recipient", "ssh-ed25519 hunter3")
-	fails(3, "nobody can answer that here", "", "login", "--identity", locked)
+	fails(3, "nobody can answer that, because stdin is not a terminal; pass the answer with", "", "login", "--identity", locked)
 	fails(5, "this passphrase does not open the SSH key", "another\n", "login", "--identity", locked, "--passphrase-fd", "0")
 	done("hunter2-ssh\n", "login", "--identity", locked, "--passphrase-fd", "0")
 	if got := done("hunter2-ssh\n", "secrets", "get", "a/K", "--passphrase-fd", "0"); strings.TrimSpace(got) != "hunter2" {
@@ -176,9 +176,9 @@ func TestSSHKey(t *testing.T) {
 	if got := done("", "secrets", "get", "a/K"); strings.TrimSpace(got) != "hunter2" {
 		t.Errorf("after the other key was removed: %q", got)
 	}
-	fails(5, "this is not it", "hunter2-ssh\n", "login", "--identity", locked, "--passphrase-fd", "0")
+	fails(5, "does not open the vault at ~/.local/share/ass/vault.db, which has 1 further key", "hunter2-ssh\n", "login", "--identity", locked, "--passphrase-fd", "0")
 	if err := os.Remove(open); err != nil {
 		t.Fatal(err)
 	}
-	fails(1, "no file or folder", "", "secrets", "get", "a/K")
+	fails(3, "the SSH key ~/open, which opens the vault for profile default, is not there; put it back, or log in", "", "secrets", "get", "a/K")
 }

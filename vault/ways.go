@@ -245,12 +245,14 @@ func (s *Session) keepWays(old *tx, next *Session, w *builder, p *rewritePlan) e
 // addWay appends a way, unless the vault has one of that name, or for that recipient.
 func addWay(ways []Way, way Way) ([]Way, error) {
 	for _, has := range ways {
-		switch {
-		case has.Name == way.Name:
-			return nil, fault.New(ErrConflict, "there is a key of the name %q already", audit.Short(way.Name)).
-				Hint("give this one another name")
-		case has.Recipient == way.Recipient:
+		if has.Recipient == way.Recipient {
 			return nil, fault.New(ErrConflict, "this key opens the vault already, as %q", audit.Short(has.Name))
+		}
+	}
+	for _, has := range ways {
+		if has.Name == way.Name {
+			return nil, fault.New(ErrConflict, "a key named %q already opens the vault", audit.Short(way.Name)).
+				Hint("give this one another name")
 		}
 	}
 	if len(ways) >= MostWays {
@@ -270,17 +272,23 @@ func checkWay(way Way) error {
 	return nil
 }
 
-// CanAddWay returns the error that [Session.AddWay] would return for a way of this name and recipient. It needs no age
-// file, so it can be called before anything is sealed.
-func (s *Session) CanAddWay(name, recipient string) error {
+// CanAddWay returns the error that [Session.AddWay] would return for a name and a recipient, before anything is sealed. If the
+// name is taken, and free is set, it tries the name with a number behind it. It returns the name that is free.
+func (s *Session) CanAddWay(name, recipient string, free bool) (string, error) {
 	if err := CheckWayName(name); err != nil {
-		return err
+		return "", err
 	}
 	ways, err := s.Ways()
-	if err == nil {
-		_, err = addWay(ways, Way{Name: name, Recipient: recipient})
+	if err != nil {
+		return "", err
 	}
-	return err
+	for n, try := 2, name; ; n, try = n+1, fmt.Sprintf("%s-%d", name, n) {
+		taken := slices.ContainsFunc(ways, func(w Way) bool { return w.Name == try })
+		if !taken || !free {
+			_, err = addWay(ways, Way{Name: try, Recipient: recipient})
+			return try, err
+		}
+	}
 }
 
 // AddWay stores a further way to open the vault, and begins an epoch, which it returns. Whoever has the identity of the

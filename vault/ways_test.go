@@ -416,13 +416,17 @@ func TestWhatAWayMayBe(t *testing.T) {
 		}
 		for i := range MostWays {
 			way := newDevice(t).way(t, fmt.Sprintf("key %d", i), v.owner)
-			v.must(s.CanAddWay(way.Name, way.Recipient))
-			_, err := s.AddWay(way)
+			_, err := s.CanAddWay(way.Name, way.Recipient, false)
 			v.must(err)
-			if err := s.CanAddWay(way.Name, "another"); !errors.Is(err, ErrConflict) {
+			_, err = s.AddWay(way)
+			v.must(err)
+			if _, err := s.CanAddWay(way.Name, "another", false); !errors.Is(err, ErrConflict) {
 				t.Errorf("a name again: %v", err)
 			}
-			if err := s.CanAddWay("another", way.Recipient); !errors.Is(err, ErrConflict) {
+			if name, err := s.CanAddWay(way.Name, "another", true); i < MostWays-1 && (err != nil || name != way.Name+"-2") {
+				t.Errorf("a free name: %q, %v", name, err)
+			}
+			if _, err := s.CanAddWay("another", way.Recipient, true); !errors.Is(err, ErrConflict) {
 				t.Errorf("a recipient again: %v", err)
 			}
 		}

@@ -25,6 +25,9 @@ var (
 	// ErrSSH says that a text is an SSH key. This package does not link the code for those: it would slow down each start.
 	ErrSSH = errors.New("it is an SSH key")
 
+	// ErrEncrypted says that a text is an encrypted file of age, and no identity.
+	ErrEncrypted = errors.New("it is an encrypted file of age")
+
 	// ErrDamaged says that an identity found a file key, and the file does not open with it.
 	ErrDamaged = errors.New("it was modified, or the file key that was found for it is wrong")
 )
@@ -50,7 +53,11 @@ func (e *PluginError) Error() string {
 	case e.Babbled: // what it sent may be anything
 		return e.Program + ": it sent something that is no answer"
 	}
-	return e.Program + ": " + firstLine(e.err)
+	text := firstLine(e.err)
+	if _, said, found := strings.Cut(text, " plugin: "); found { // behind which plugin for which recipient, as age says it
+		text = said
+	}
+	return e.Program + ": " + text
 }
 
 func (e *PluginError) Unwrap() error { return e.err }
@@ -79,26 +86,46 @@ var Patience = 2 * time.Minute
 // maxPlain is the largest content of a file, in bytes. It is the text of an owner key.
 const maxPlain = 4096
 
-// Parse returns the identity in the content of a file as age-keygen or a plugin writes it: one identity, beside
-// comments. If the file has an SSH key, the error is [ErrSSH]. No error quotes the content.
-func Parse(content []byte) (identity string, err error) {
+// Parse returns the identity in the content of a file as age-keygen or a plugin writes it, one identity beside comments,
+// and its recipient. A plugin's file may name the recipient in a comment; then the plugin needs no device to seal to it. If
+// the file has an SSH key, the error is [ErrSSH]; if it is an encrypted file of age, [ErrEncrypted]. No error quotes the
+// content.
+func Parse(content []byte) (identity, recipient string, err error) {
 	text := keys.KeyText(content)
 	switch {
 	case text == "":
-		return "", errors.New("there is no identity in it")
+		return "", "", errors.New("there is no identity in it")
 	case keys.IsLocked(text):
-		return "", errors.New("it is encrypted with a passphrase")
-	case strings.HasPrefix(text, "-----BEGIN "), strings.HasPrefix(text, "ssh-"):
-		return "", ErrSSH
+		return "", "", ErrEncrypted
+	case strings.HasPrefix(text, "-----BEGIN "), isSSH(text):
+		return "", "", ErrSSH
 	case strings.Contains(text, "\n"):
-		return "", errors.New("it has more than one line besides comments, and an identity has one")
+		return "", "", errors.New("it has more than one line besides comments, and an identity has one")
 	}
 	identity = strings.ToUpper(text)
-	if _, err = RecipientOf(identity); err != nil {
-		return "", err
+	if recipient, err = RecipientOf(identity); err != nil {
+		return "", "", err
 	}
-	return identity, nil
+	if name := PluginOf(identity); name != "" {
+		for line := range strings.Lines(string(content)) {
+			for _, word := range strings.Fields(line) {
+				if strings.HasPrefix(line, "#") && strings.HasPrefix(word, "age1") && PluginOf(word) == name {
+					recipient = word
+				}
+			}
+		}
+	}
+	return identity, recipient, nil
 }
+
+// isSSH reports whether a text has the form of an SSH public key, of any type.
+func isSSH(text string) bool {
+	kind, _, more := strings.Cut(text, " ")
+	return more && (strings.HasPrefix(kind, "ssh-") || strings.HasPrefix(kind, "sk-") || strings.HasPrefix(kind, "ecdsa-"))
+}
+
+// IsIdentity reports whether a recipient is the text of a plugin's identity, which may be a secret.
+func IsIdentity(recipient string) bool { return strings.HasPrefix(recipient, "AGE-PLUGIN-") }
 
 // RecipientOf returns the recipient of an identity as text. For a plugin's identity, that is the identity itself: the
 // plugin can seal to it.
@@ -145,7 +172,7 @@ func native(recipient string) (age.Recipient, error) {
 // CheckRecipient returns an error unless a text is a recipient: age1…, of age or a plugin. For an SSH public key it is
 // [ErrSSH].
 func CheckRecipient(recipient string) error {
-	if strings.HasPrefix(recipient, "ssh-") {
+	if isSSH(recipient) {
 		return ErrSSH
 	}
 	if isNative(recipient) {

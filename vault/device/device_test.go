@@ -142,7 +142,7 @@ func TestPlugins(t *testing.T) {
 	}{
 		{devicetest.Works, heard{}, "", ""},
 		{devicetest.Asks, heard{pin: devicetest.PIN}, "", "age-plugin-test: Enter the PIN\x1b[31m of the test key"},
-		{devicetest.Asks, heard{pin: "another"}, "age-plugin-test: test plugin: the PIN is wrong", ""},
+		{devicetest.Asks, heard{pin: "another"}, "age-plugin-test: the PIN is wrong", ""},
 		{devicetest.Asks, heard{err: errors.New("nobody is there")}, "the PIN is wrong", ""},
 		{devicetest.Confirms, heard{agrees: true}, "", "age-plugin-test|Open the vault?|open it|leave it"},
 		{devicetest.Confirms, heard{}, "nobody agreed", ""},
@@ -201,7 +201,7 @@ func TestParse(t *testing.T) {
 	id := devicetest.Identity("k", devicetest.Works)
 	x := natives(t)
 	for name, c := range map[string]struct{ text, want, problem string }{
-		"a plugin's":     {"# created: today\n#    Recipient: age1test1qqq\n" + id + "\n", id, ""},
+		"a plugin's":     {"# created: today\n# age1test1qqq\n#    Recipient: " + devicetest.Recipient("k", "") + "\n" + id + "\n", id, ""},
 		"in lower case":  {strings.ToLower(id), id, ""},
 		"with a mark":    {"\xef\xbb\xbf" + id, id, ""},
 		"x25519":         {"# public key: age1…\n" + x[0] + "\n", x[0], ""},
@@ -210,12 +210,16 @@ func TestParse(t *testing.T) {
 		"two":            {id + "\n" + x[0], "", "more than one line"},
 		"mistyped":       {id[:len(id)-1] + "Q", "", "its checksum is wrong"},
 		"a recipient":    {devicetest.Recipient("k", ""), "", "it is no identity of age"},
-		"encrypted":      {"-----BEGIN AGE ENCRYPTED FILE-----\nxx\n-----END AGE ENCRYPTED FILE-----", "", "encrypted with a passphrase"},
+		"encrypted":      {"-----BEGIN AGE ENCRYPTED FILE-----\nxx\n-----END AGE ENCRYPTED FILE-----", "", ErrEncrypted.Error()},
 		"an ssh key":     {"-----BEGIN OPENSSH PRIVATE KEY-----\nxx\n", "", ErrSSH.Error()},
 		"a public one":   {"ssh-ed25519 AAAA me@here", "", ErrSSH.Error()},
+		"a security key": {"sk-ssh-ed25519@openssh.com AAAA me@here", "", ErrSSH.Error()},
 		"something else": {"hunter2", "", "it is no identity of age"},
 	} {
-		got, err := Parse([]byte(c.text))
+		got, to, err := Parse([]byte(c.text))
+		if name == "a plugin's" != (to == devicetest.Recipient("k", "")) {
+			t.Errorf("%s: the recipient is %q", name, to)
+		}
 		if got != c.want || (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
@@ -224,10 +228,10 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]bool{
-		devicetest.Recipient("k", ""): true, id: false, "age1": false, "age1test1qqq": false, "": false, x[0]: false, "ssh-rsa AAAA": false,
+		devicetest.Recipient("k", ""): true, id: false, "age1": false, "age1test1qqq": false, "": false, x[0]: false, "ssh-rsa AAAA": false, "ecdsa-sha2-nistp256 AAAA": false,
 		"ssh-ed25519 AAAA": false,
 	} {
-		if err := CheckRecipient(text); (err == nil) != want || errors.Is(err, ErrSSH) != strings.HasPrefix(text, "ssh-") {
+		if err := CheckRecipient(text); (err == nil) != want || errors.Is(err, ErrSSH) != strings.Contains(text, " ") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -253,7 +257,7 @@ func TestRealPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pq, err := Parse(text)
+	pq, _, err := Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
