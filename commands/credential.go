@@ -281,7 +281,11 @@ func (k openKey) open(v *vault.Vault) (*vault.Session, error) {
 	case k.owner != nil && k.only != "" && k.only != v.ID():
 		return nil, errorf(vault.ErrWrongKey, "the vault was replaced by another one while its key was opened").hint("run it again")
 	case k.owner != nil:
-		return v.Owner(k.owner)
+		s, err := v.Owner(k.owner)
+		if err == nil {
+			s.OpenedBy(k.sealed)
+		}
+		return s, err
 	case k.token != "":
 		return v.Token(k.token)
 	}

@@ -132,6 +132,9 @@ func (s *Session) become(next *Session) {
 	if next.root != s.root {
 		s.root.Wipe()
 	}
+	if next.owner != s.owner {
+		s.way = nil
+	}
 	s.epoch, s.ring, s.secret, s.root, s.owner, s.pub, s.by = next.epoch, next.ring, next.secret, next.root, next.owner,
 		next.pub, next.by
 	s.batches, s.v.format = next.batches, next.epoch.Format

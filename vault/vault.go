@@ -425,6 +425,7 @@ type Session struct {
 	batches *batches          // which signatures were checked
 	owner   *Identity         // only in the owner's sessions
 	marks   []string          // of the vault; see knownFeatures; only in the owner's sessions
+	way     []byte            // the age file that has the owner key, if it comes from one
 }
 
 // isOwner reports whether this is a session of the owner's key. A token that the owner

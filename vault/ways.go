@@ -148,6 +148,10 @@ func (s *Session) Ways() (ways []Way, err error) {
 	return ways, err
 }
 
+// OpenedBy tells the session which age file its owner key comes from. A rewrite that would leave this file out fails:
+// there may be no other way to the owner key.
+func (s *Session) OpenedBy(sealed []byte) { s.way = sealed }
+
 // waysIn reads the ways. told is what the log tells, if that is known, because an insider may have made the head.
 func (s *Session) waysIn(t *tx, told *story) ([]Way, error) {
 	if !slices.Contains(t.head.features, featureWays) && (told == nil || !slices.Contains(told.features, featureWays)) {
@@ -225,10 +229,14 @@ func (w *builder) putWays(next *Session, ways []Way) error {
 
 // keepWays writes the ways of a vault that is rewritten, or those of its new owner.
 func (s *Session) keepWays(old *tx, next *Session, w *builder, p *rewritePlan) error {
+	ways, err := s.waysIn(old, p.told)
+	if s.way != nil && (err != nil || !slices.ContainsFunc(ways, func(w Way) bool { return bytes.Equal(w.Sealed, s.way) })) {
+		return fault.New(ErrDamaged, "meta/%s was modified, and without it the key that opened the vault would open it no more", metaWays).
+			Hint("log in with the owner key itself, and do it again")
+	}
 	if p.owner != nil {
 		return w.putWays(next, p.owner.Ways)
 	}
-	ways, err := s.waysIn(old, p.told)
 	if err != nil {
 		if err = p.leave("meta/"+metaWays, audit.Owner, err); err != nil {
 			return err

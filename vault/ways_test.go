@@ -307,6 +307,11 @@ func TestAlteredWays(t *testing.T) {
 			v.do(func(s *Session) {
 				a, _, err := s.CreateAgent(AgentSpec{Name: "worker", Scopes: scopesOf(v.t, "secrets:read:*")})
 				v.must(err)
+				s.OpenedBy(one.way(t, "one", v.owner).Sealed)
+				if _, err = s.RevokeAgent(a.ID, NarrowOptions{Lose: true}); !errors.Is(err, ErrDamaged) {
+					t.Errorf("to take a right away with a key that would open nothing then: %v", err)
+				}
+				s.OpenedBy(nil)
 				_, err = s.RevokeAgent(a.ID, NarrowOptions{})
 				if loss := new(LossError); !errors.As(err, &loss) || !slices.Contains(loss.Lost, "meta/ways") {
 					t.Errorf("to take a right away: %v", err)
