@@ -221,6 +221,8 @@ func (c vaultRestore) Run(a *app) error {
 // to open: a further key opens the owner key that is sealed there.
 func (a *app) ownerKey(h setup, keyFile, identity, file string) (w byWay, brought string, err error) {
 	cred := h.cred
+	a.sealedIn = file
+	defer func() { a.sealedIn = "" }()
 	switch {
 	case keyFile != "" && identity != "":
 		return w, "", usagef("give the owner key in one way: --key-file or --identity")
@@ -259,8 +261,6 @@ func (a *app) ownerKey(h setup, keyFile, identity, file string) (w byWay, brough
 			return w, "", usagef("this is not an owner key: an owner key begins with AGE-SECRET-KEY-")
 		}
 	}
-	a.sealedIn = file
-	defer func() { a.sealedIn = "" }()
 	key, err := a.readKey(cred)
 	return byWay{id: key.owner}, brought, err
 }

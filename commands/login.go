@@ -348,16 +348,16 @@ func (l *login) finish() error {
 	p, asks := l.old, l.interactive() && !l.JSON
 	cutOff := p.Vault == "" // the run that made the vault died before it noted the id
 	confirm, protect := asks && !p.Kept || l.shows && !l.JSON, (asks || l.givesPassphrase()) && !p.locked() && !isWay(p.Key)
-	var id *vault.Identity
+	var key openKey
 	if cutOff || confirm || protect || l.shows {
-		key, err := l.readKey(credential{kind: ownerCredential, text: p.Key})
-		if err != nil {
+		var err error
+		if key, err = l.readKey(credential{kind: ownerCredential, text: p.Key}); err != nil {
 			return err
 		}
-		id = key.owner
 	}
+	id := key.owner
 	if cutOff {
-		vid, err := l.try(openKey{owner: id})
+		vid, err := l.try(key)
 		if err != nil {
 			return err
 		}

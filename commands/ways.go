@@ -368,7 +368,7 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 		files, err = v.SealedKeys()
 		_ = v.Close()
 	}
-	if errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrFormat) { // a salvage, or a restore, goes on
+	if a.sealedIn == path && (errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrFormat)) { // a salvage, or a restore, goes on
 		damaged := err
 		if files, err = vault.FindSealedKeys(path); err != nil || len(files) == 0 {
 			return w, damaged
@@ -429,6 +429,9 @@ func (a *app) readWay(c credential) (openKey, error) {
 		return openKey{}, failf("profile %s was changed by another process meanwhile", a.Profile).hint("run it again")
 	}
 	known := slices.DeleteFunc([]string{p.Vault, p.NextVault}, func(id string) bool { return id == "" })
+	if len(known) == 0 {
+		return openKey{}, failf("profile %s does not say which vault its key opens", a.profile()).hint("log in again with: ass login --identity FILE")
+	}
 	path := orElse(a.sealedIn, at.path)
 	w, err := a.openByWay(path, strings.TrimPrefix(c.text, wayPrefix), known...)
 	if err != nil {
