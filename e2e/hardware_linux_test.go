@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -181,4 +183,40 @@ func TestSSHKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(3, "the SSH key ~/open, which opens the vault for profile default, is not there; put it back, or log in", "", "secrets", "get", "a/K")
+}
+
+// A key that somebody else sealed to the recipient is not shown as the owner key of the vault: a person would write it down.
+func TestForeignKeyIsNotShown(t *testing.T) {
+	t.Parallel()
+	identity := withPlugin(t, devicetest.Works)[devicetest.Works]
+	var homes [2]string
+	var sealed [2][]byte
+	vaultAt := func(home string) string { return filepath.Join(home, ".local/share/ass/vault.db") }
+	for i := range homes {
+		homes[i] = t.TempDir()
+		mustRun(t, homes[i], "login", "--identity", identity)
+		file, err := os.ReadFile(vaultAt(homes[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.LastIndex(file, []byte("age-encryption.org/v1\n-> test "))
+		sealed[i] = file[at:][:binary.BigEndian.Uint32(file[at-4:])]
+	}
+	mine, foreign := homes[0], sealed[1]
+	if len(sealed[0]) != len(foreign) {
+		t.Fatalf("the age files have %d and %d bytes", len(sealed[0]), len(foreign))
+	}
+	file, err := os.ReadFile(vaultAt(mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(vaultAt(mine), bytes.ReplaceAll(file, sealed[0], foreign), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"key", "show"}, {"key", "show", "--paper"}, {"key", "split", "--shares", "3", "--threshold", "2"}} {
+		out, err := assAt(t, mine, "", args...)
+		if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 5 {
+			t.Errorf("ass %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
 }
