@@ -51,9 +51,19 @@ const (
 func (p *profile) locked() bool { return vault.IsLocked(p.Key) }
 
 // onlyCopy reports whether the profile may hold the only copy of an owner key. If a
-// rekey is under way or was interrupted, its new key was never shown.
+// rekey is under way or was interrupted, its new key was never shown. An identity that the profile has may be the only
+// copy, too: that of a TPM, for example, has the key in it, and nothing else opens the vault perhaps.
 func (p *profile) onlyCopy() bool {
-	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "")
+	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "" || p.identity() != "")
+}
+
+// identity returns the text of the identity with which the profile opens the vault; "" for an SSH key, which is a file, and
+// for the owner key itself.
+func (p *profile) identity() string {
+	if text, is := strings.CutPrefix(p.Key, wayPrefix); is && !strings.HasPrefix(text, sshPrefix) {
+		return text
+	}
+	return ""
 }
 
 func (w *world) configPath() (string, error) {
@@ -215,6 +225,12 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 	}
 	text := recoveryMark + p.Vault + ". Whoever has it can read every secret there.\n" +
 		"# Log in with it again: ass login --key-file THIS-FILE\n" + p.Key + "\n"
+	key := p.Key
+	if identity := p.identity(); identity != "" {
+		key, base = identity, base+identityMark
+		text = "# The identity that opens the ass vault " + p.Vault + ".\n" +
+			"# Log in with it again: ass login --identity THIS-FILE\n" + identity + "\n"
+	}
 	for n := 1; ; n++ {
 		path := filepath.Join(dir, base+".key")
 		if n > 1 {
@@ -222,7 +238,7 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 		}
 		err := withRoom(c.unfinished.WriteNew(path, []byte(text), 0o600))
 		if errors.Is(err, fs.ErrExist) {
-			if old, err := readSmall(path, 64<<10); err == nil && strings.Contains(string(old), p.Key) {
+			if old, err := readSmall(path, 64<<10); err == nil && strings.Contains(string(old), key) {
 				return path, nil // it was rescued before
 			}
 			continue
@@ -234,6 +250,9 @@ func (c *config) rescue(name string, p *profile) (string, error) {
 // recoveryMark begins every recovery file. A person who logs in with such a file may
 // have no other copy of the key.
 const recoveryMark = "# The owner key of the ass vault "
+
+// identityMark is in the name of a recovery file that has an identity, and not an owner key.
+const identityMark = ".identity"
 
 // recoveryFiles returns the recovery files of a profile, the newest first.
 func (a *app) recoveryFiles(cfg *config) (files []string) {
@@ -272,6 +291,9 @@ func (a *app) loginAgain(cfg *config) string {
 	short := a.tilde(files[0])
 	if rest, ok := strings.CutPrefix(short, "~/"); !ok || shellWord(rest) != rest { // a shell reads ~ only without quotes
 		short = shellWord(files[0])
+	}
+	if strings.HasSuffix(files[0], identityMark+".key") {
+		return "ass login --identity " + short
 	}
 	return "ass login --key-file " + short
 }

@@ -483,7 +483,11 @@ func (l *login) summary(p *profile) loginResult {
 // rescue copies the owner key of a profile, which may exist nowhere else, to a recovery
 // file, and tells the person where it is.
 func (a *app) rescue(cfg *config, name string) (path string, err error) {
-	if path, err = cfg.rescue(name, cfg.Profiles[name]); err == nil {
+	switch path, err = cfg.rescue(name, cfg.Profiles[name]); {
+	case err != nil:
+	case cfg.Profiles[name].identity() != "":
+		a.out.note("the identity of profile %s, of which there may be no other copy, is now in %s", name, path)
+	default:
 		a.out.note("nobody confirmed that the owner key of profile %s was saved; it is now in %s", name, path)
 	}
 	return path, err

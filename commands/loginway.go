@@ -112,7 +112,7 @@ func (l *login) keepWay(identity string, w byWay) (*profile, error) {
 	p.Vault = vid
 	var before *profile
 	err = l.updateConfig(func(c *config) error {
-		if before = c.Profiles[l.Profile]; before != nil && before.onlyCopy() {
+		if before = c.Profiles[l.Profile]; before != nil && before.onlyCopy() && before.Key != p.Key {
 			if _, err := l.rescue(c, l.Profile); err != nil {
 				return err
 			}

@@ -13,7 +13,8 @@ type logoutCmd struct {
 
 func (c logoutCmd) Help() string {
 	return `An owner key may exist nowhere else. Unless you confirmed at ass login that you
-kept it, it is moved to a recovery file, whose name is printed; --force destroys it.`
+kept it, it is moved to a recovery file, whose name is printed; --force destroys it.
+The same is true of an identity that the profile has.`
 }
 
 func (c logoutCmd) Run(a *app) error {
@@ -54,7 +55,7 @@ func (c logoutCmd) Run(a *app) error {
 	}
 	done := "logged out"
 	if len(recovered) > 0 {
-		done += "; the owner key is in " + strings.Join(recovered, ", ")
+		done += "; the key is in " + strings.Join(recovered, ", ")
 	}
 	a.changed("%s", done)
 	return a.answer(logoutResult{Config: path, Profiles: names, RecoveryFiles: recovered}, func() {
