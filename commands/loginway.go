@@ -102,6 +102,33 @@ func wayName(given, text string) string {
 	return strings.ToLower(wayKind(text))
 }
 
+// mayPin returns an error if profiles of this machine know another vault in that place, and the person does not say that it
+// is gone: nothing else tells it from one that somebody made for the recipient of the key.
+func (l *login) mayPin(p *profile) error {
+	cfg, err := l.loadConfig()
+	if err != nil {
+		return err
+	}
+	known, in := "", ""
+	for name, other := range cfg.Profiles {
+		if other.Credential != ownerCredential || other.APIURL != p.APIURL || other.Vault == "" {
+			continue
+		}
+		if other.Vault == p.Vault || other.NextVault == p.Vault {
+			return nil
+		}
+		known, in = other.Vault, name
+	}
+	switch {
+	case known == "":
+		return nil
+	case !l.interactive():
+		return errorf(vault.ErrWrongKey, "the vault at %s has the id %s, and profile %s knows the vault %s there", l.tilde(l.at.path), p.Vault, in, known).
+			hint("if you know this id: ass logout --profile %s; then log in again", shellWord(in))
+	}
+	return l.confirm(false, "The vault has the id "+p.Vault+", and profile "+in+" knows the vault "+known+" there. Do you know this id?")
+}
+
 // keepWay tries on the vault what an identity has opened, and stores the identity in the profile.
 func (l *login) keepWay(identity string, w byWay) (*profile, error) {
 	vid, err := l.try(openKey{owner: w.id, only: w.vault})
@@ -110,6 +137,9 @@ func (l *login) keepWay(identity string, w byWay) (*profile, error) {
 	}
 	p := l.newProfile(ownerCredential, wayPrefix+identity, true)
 	p.Vault = vid
+	if err := l.mayPin(p); err != nil {
+		return nil, err
+	}
 	var before *profile
 	err = l.updateConfig(func(c *config) error {
 		if before = c.Profiles[l.Profile]; before != nil && before.onlyCopy() && before.Key != p.Key {

@@ -414,8 +414,7 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 // anotherVault says that a vault is not the one that a profile knows.
 func (a *app) anotherVault(path, id, known string) error {
 	return errorf(vault.ErrWrongKey, "the vault at %s (id %s) is not that of profile %s (id %s)", a.tilde(path), id, a.profile(), known).
-		hint("if its owner key was replaced meanwhile, or this is a copy from before, name the key again: ass login --identity FILE; " +
-			"ass vault restore --identity FILE")
+		hint("if its owner key was replaced, and you know this id, log in again with: ass login --identity FILE")
 }
 
 // readWay opens the owner key with the identity of a profile.
