@@ -321,6 +321,17 @@ func (r *restore) keepWays(old *tx, next *Session, w *builder) error {
 		return err
 	}
 	for _, way := range r.ways {
+		if slices.ContainsFunc(ways, func(has Way) bool { return has.Recipient == way.Recipient }) {
+			continue
+		}
+		name := []rune(way.Name) // copies that went their own ways may each have a key of this name
+		for n := 2; slices.ContainsFunc(ways, func(has Way) bool { return has.Name == way.Name }); n++ {
+			way.Name = fmt.Sprintf("%s-%d", string(name), n)
+			for len(way.Name) > mostInName {
+				name = name[:len(name)-1]
+				way.Name = fmt.Sprintf("%s-%d", string(name), n)
+			}
+		}
 		if more, err := addWay(ways, way); err == nil {
 			ways = more
 		}

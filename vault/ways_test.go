@@ -181,6 +181,19 @@ func TestRestoreJoinsWays(t *testing.T) {
 	if got := v.ways(); got != "one,two" {
 		t.Errorf("after a backup without any, the ways are %q", got)
 	}
+	there := v.path
+	v.path = filepath.Join(t.TempDir(), "vault.db")
+	v.restore(none)
+	long := strings.Repeat("é", 32)
+	v.addWay(newDevice(t).way(t, "one", v.owner)) // a copy that goes its own way
+	v.addWay(newDevice(t).way(t, long, v.owner))
+	other := v.backUp()
+	v.path = there
+	v.addWay(newDevice(t).way(t, long, v.owner))
+	v.restore(other)
+	if got, want := v.ways(), "one,"+long+",one-2,two,"+strings.Repeat("é", 31)+"-2"; got != want {
+		t.Errorf("after a backup with other keys of the same names, the ways are %q, not %q", got, want)
+	}
 	v.path = filepath.Join(t.TempDir(), "vault.db")
 	v.restore(none)
 	if got := v.ways(); got != "" {
