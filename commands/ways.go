@@ -432,7 +432,13 @@ func (a *app) readWay(c credential) (openKey, error) {
 		return openKey{}, failf("profile %s does not say which vault its key opens", a.profile()).hint("log in again with: ass login --identity FILE")
 	}
 	path := orElse(a.sealedIn, at.path)
-	w, err := a.openByWay(path, strings.TrimPrefix(c.text, wayPrefix), known...)
+	identity := strings.TrimPrefix(c.text, wayPrefix)
+	w, err := a.openByWay(path, identity, known...)
+	if errors.Is(err, vault.ErrWrongKey) && path != at.path { // a backup from before this key was added has the same owner
+		if there, err2 := a.openByWay(at.path, identity, known...); err2 == nil {
+			w, err = there, nil
+		}
+	}
 	if err != nil {
 		return openKey{}, err
 	}
