@@ -179,6 +179,7 @@ type deviceUI struct {
 }
 
 func (d *deviceUI) ui() device.UI {
+	_ = os.Unsetenv("AGEDEBUG") // with it, age copies what it says to a plugin to stderr: a PIN, and the file key
 	return device.UI{
 		Say: func(program, text string) { d.out.note("%s: %s", program, clean(text)) },
 		Ask: func(program, prompt string, secret bool) (string, error) {
