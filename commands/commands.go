@@ -214,6 +214,7 @@ type app struct {
 	keyringGave    bool   // the passphrase came from there
 	unlockHelps    bool   // after ass unlock, this run would ask for no passphrase
 	usedPassphrase string // the one that opened the owner's key
+	keyAsked       bool   // a further key asked for a PIN or a passphrase
 	sealedIn       string // the file in which the owner key is sealed to a further key, if not in the vault in its place
 	keepGC         bool   // leave the garbage collector alone; see manyRecords
 	now            func() time.Time

@@ -144,7 +144,7 @@ func (c credential) named(err error) error {
 // credentialKind recognizes the kind of a credential by its form.
 func credentialKind(text string) (string, error) {
 	switch {
-	case asks(text):
+	case vault.IsLocked(text):
 		return ownerCredential, nil
 	case vault.LooksLikeIdentity(text):
 		return ownerCredential, nil

@@ -129,12 +129,6 @@ func (a *app) storedKey(what string) (*profile, *vault.Identity, error) {
 			hint("run it with the owner's key")
 	}
 	key, err := a.readKey(cred)
-	if err == nil && isWay(cred.text) { // anybody can seal a key of their own there, and a person would write that one down
-		var at place
-		if at, err = a.locate(cfg); err == nil {
-			_, err = (&login{app: a, at: at}).try(key)
-		}
-	}
 	return cfg.Profiles[a.Profile], key.owner, err
 }
 
@@ -270,8 +264,8 @@ func (c keySplit) Run(a *app) error {
 	})
 }
 
-// write writes a file for each share. If one cannot be written, it leaves none; of a run that was killed, some may stay, and fit no
-// share of another run.
+// write writes a file for each share. If one cannot be written, it leaves none; of a run that was killed, some may
+// stay, and fit no share of another run.
 func (c keySplit) write(a *app, pages []paper.Page, result *splitResult) error {
 	dir, err := a.abs(c.To)
 	if err != nil {
@@ -430,8 +424,8 @@ func (c keyTest) Run(a *app) error {
 	})
 }
 
-// vaultOf returns the id of the vault that a key is known to open: a profile without a passphrase says so, or a recovery
-// file; "" if it is not known.
+// vaultOf returns the id of the vault that a key is known to open: a profile without a passphrase says so, or a
+// recovery file; "" if it is not known.
 func (a *app) vaultOf(cfg *config, id *vault.Identity) string {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Profiles)) {
 		if p := cfg.Profiles[name]; p.Credential == ownerCredential && p.Key == id.Text() && p.Vault != "" {

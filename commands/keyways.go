@@ -32,6 +32,8 @@ func (keyList) Run(a *app) error {
 	p := cfg.Profiles[a.Profile]
 	stored := "stored"
 	switch {
+	case p == nil:
+		return failf("profile %s was removed by another process meanwhile", a.profile()).hint("log in again")
 	case isWay(p.Key):
 		stored = "elsewhere"
 	case p.locked():

@@ -73,6 +73,7 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 				"make it usable, or remove it, too, with: ass key remove %s", shellWord(kept[i].Name))
 		}
 	}
+	was := p.Vault
 	own := vault.NewOwnership(made.id, kept...)
 	stored, byWay := made.id.Text(), isWay(p.Key)
 	switch {
@@ -118,6 +119,9 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	unstored := a.updateProfile(p, func(p *profile) {
 		p.Key, p.NextKey, p.NextVault, p.Vault, p.Kept = stored, "", "", made.vid, byWay
 	})
+	if unstored == nil {
+		a.passOn(was, made.vid)
+	}
 	what := "is in " + a.tilde(h.cfg.path)
 	if byWay {
 		what = a.opensWith(stored) + " opens"
@@ -132,8 +136,21 @@ func (a *app) replaceOwnerKey(logFile string, force bool, drop []string) error {
 	return err
 }
 
-// waysWithout returns the further keys of the vault, and those that are left without the dropped ones. The key that this
-// profile uses cannot be dropped.
+// passOn tells the other profiles that open a vault with a further key of the id that it has now. If that fails, they
+// have to log in again.
+func (a *app) passOn(was, now string) {
+	_ = a.updateConfig(func(c *config) error {
+		for _, p := range c.Profiles {
+			if isWay(p.Key) && p.Vault == was {
+				p.Vault = now
+			}
+		}
+		return nil
+	})
+}
+
+// waysWithout returns the further keys of the vault, and those that are left without the dropped ones. The key that
+// this profile uses cannot be dropped.
 func (a *app) waysWithout(drop []string) (had, kept []vault.Way, err error) {
 	err = a.withSession(access{readOnly: true, owner: "see what opens the vault"}, func(s *vault.Session) (err error) {
 		had, err = s.Ways()

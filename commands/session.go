@@ -120,7 +120,7 @@ func (a *app) ready(h setup) error {
 				"--profile NAME --api-url /path/to/vault.db")
 	case h.cred.kind == "":
 		return errorf(errNotLoggedIn, "profile %s has no credential for the vault at %s", a.Profile, h.at.path).
-			hint("run: %s; with a hardware or SSH key: ass login --identity FILE", a.loginAgain(h.cfg))
+			hint("run: %s", a.loginAgain(h.cfg))
 	}
 	return nil
 }
@@ -222,7 +222,12 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 
 // aboveUnlock does with the owner's key what the token of ass unlock does not reach.
 func (a *app) aboveUnlock(how access, above error, fn func(*vault.Session) error) error {
-	if !a.canGetPassphrase() {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	byWay := cfg.Profiles[a.Profile] != nil && isWay(cfg.Profiles[a.Profile].Key) // it says itself what it lacks
+	if !byWay && !a.canGetPassphrase() {
 		way := "unlock that tier, in a terminal, with: ass unlock --tier sensitive; or pass"
 		if e := new(vault.AboveError); errors.As(above, &e) && (e.Tier == tokens.Critical || e.Action != vault.RequestRead) {
 			way = "pass" // no unlock reaches that

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"ass/vault"
-	"ass/vault/device"
 	"ass/vault/disk"
 )
 
@@ -163,9 +162,6 @@ func (st *status) ownerWarnings() (warnings []string) {
 	if !asks(p.Key) {
 		warnings = append(warnings, "the owner key has no passphrase: every program that runs as you can act as the owner; "+
 			"set one with: ass passphrase")
-	}
-	if identity := p.identity(); identity != "" && device.PluginOf(identity) == "" {
-		warnings = append(warnings, "the identity of the profile has no passphrase: every program that runs as you can act as the owner")
 	}
 	if !p.Kept {
 		warnings = append(warnings, "nobody confirmed that the owner key is kept elsewhere; without it, the vault is lost: "+

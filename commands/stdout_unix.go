@@ -34,3 +34,10 @@ func unwritable(f *os.File) error {
 	}
 	return nil
 }
+
+// keepFromChildren makes a descriptor one that no program gets which this one starts.
+func keepFromChildren(fd int) {
+	if fd > 2 {
+		unix.CloseOnExec(fd)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,8 @@ import (
 
 // The further keys that open a vault. A profile that opens the vault with one of them stores the identity, after
 // wayPrefix: the text of an age identity or, after sshPrefix, the path of an SSH key. The vault has the owner key,
-// sealed to each of them. A run reads these age files, closes the vault, lets the key open the one that is sealed to it,
-// and then opens the vault as its owner. So nobody waits for a lock while a person looks for a hardware key.
+// sealed to each of them. A run reads these age files, closes the vault, lets the key open the one that is sealed to
+// it, and then opens the vault as its owner. So nobody waits for a lock while a person looks for a hardware key.
 const (
 	wayPrefix = "way:"
 	sshPrefix = "ssh:"
@@ -65,7 +66,12 @@ func (a *app) opensWith(stored string) string {
 // readIdentityFile reads what --identity names. It returns the identity as a profile stores it, without wayPrefix, and
 // its recipient.
 func (a *app) readIdentityFile(name string) (identity, recipient string, err error) {
-	b, err := a.readKeyText(name)
+	var b []byte
+	if name == "-" {
+		b, err = a.readKeyText(name)
+	} else {
+		b, err = readLinked(a.at(name))
+	}
 	if err != nil {
 		return "", "", err
 	}
@@ -95,9 +101,22 @@ func (a *app) readIdentityFile(name string) (identity, recipient string, err err
 	return identity, recipient, nil
 }
 
+// readLinked reads the file of a key, which people keep behind links, too.
+func readLinked(path string) ([]byte, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	return readSmall(file, 64<<10)
+}
+
 // warnOfOthers warns if others can read the file of a key.
 func (a *app) warnOfOthers(name string) {
-	if _, by, err := readWithAccess(a.at(name), 64<<10); err == nil && by.Mode.Perm()&0o077 != 0 {
+	file, err := filepath.EvalSymlinks(a.at(name))
+	if err != nil {
+		return
+	}
+	if _, by, err := readWithAccess(file, 64<<10); err == nil && by.Mode.Perm()&0o077 != 0 {
 		a.out.warnOf(sayf("others can read the key %s", name).hint("mend it with: %s", mend("600", name, by)))
 	}
 }
@@ -113,7 +132,7 @@ func (a *app) isBare(stored string) bool {
 	if !is {
 		return device.PluginOf(identity) == ""
 	}
-	b, err := readSmall(path, 64<<10)
+	b, err := readLinked(path)
 	if err != nil {
 		return false
 	}
@@ -128,7 +147,7 @@ func (a *app) recipientOf(identity string) (string, error) {
 	if !is {
 		return device.RecipientOf(identity)
 	}
-	b, err := readSmall(path, 64<<10)
+	b, err := readLinked(path)
 	if err != nil {
 		return "", err
 	}
@@ -179,6 +198,14 @@ type deviceUI struct {
 }
 
 func (d *deviceUI) ui() device.UI {
+	if d.PassphraseFD != nil { // it is read while the plugin runs, which must not have it
+		keepFromChildren(*d.PassphraseFD)
+	}
+	if d.ownsProcess() { // a plugin gets the environment of this process
+		for _, name := range credentialVariables {
+			_ = os.Unsetenv(name)
+		}
+	}
 	_ = os.Unsetenv("AGEDEBUG") // with it, age copies what it says to a plugin to stderr: a PIN, and the file key
 	return device.UI{
 		Say: func(program, text string) { d.out.note("%s: %s", program, clean(text)) },
@@ -208,9 +235,10 @@ func (d *deviceUI) ui() device.UI {
 	}
 }
 
-// askSecret asks for what only the person knows, such as a PIN. A passphrase that was given is tried once, because wrong
-// PINs lock a key.
+// askSecret asks for what only the person knows, such as a PIN. A passphrase that was given is tried once, because
+// wrong PINs lock a key.
 func (d *deviceUI) askSecret(text string) (string, error) {
+	d.keyAsked = true
 	_, helper := d.in.(nobody)
 	switch {
 	case d.givesPassphrase() && d.usedPassphrase == "":
@@ -311,7 +339,7 @@ func (a *app) sshRecipient(name string, content []byte) (string, error) {
 func (a *app) openWithSSH(path string, file []byte) ([]byte, error) {
 	name := a.tilde(path)
 	another := "put it back, or log in with another key: ass login --identity FILE, or --key-file FILE"
-	key, err := readSmall(path, 64<<10)
+	key, err := readLinked(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errorf(errNotLoggedIn, "the SSH key %s, which opens the vault for profile %s, is not there", name, a.profile()).
 			hint("%s", another)
@@ -393,16 +421,19 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 			continue
 		}
 		if err != nil {
-			if failed = err; !errors.As(err, new(ofOneFile)) {
+			if failed = err; !errors.As(err, new(ofOneFile)) || a.keyAsked { // a second wrong PIN may lock a key
 				return w, err
 			}
 			continue
 		}
-		if w.id, err = vault.ParseIdentity(string(plain)); err != nil {
-			return w, errorf(vault.ErrDamaged, "what is sealed to this key in %s is no owner key", a.tilde(path)).
-				hint("log in with the owner key itself, and verify the vault with: ass audit verify")
+		if w.id, err = vault.ParseIdentity(string(plain)); err == nil && (w.vault == "" || a.ownsVault(path, w.id)) {
+			return w, nil
 		}
-		return w, nil
+		failed = errorf(vault.ErrDamaged, "what is sealed to this key in %s is not the owner key of that vault", a.tilde(path)).
+			hint("log in with the owner key itself, and verify the vault with: ass audit verify")
+		if a.keyAsked { // one that asks is not asked for each file that somebody may have put there
+			return w, failed
+		}
 	}
 	if failed != nil {
 		return w, failed
@@ -410,6 +441,19 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 	return w, errorf(vault.ErrWrongKey, "this key does not open the vault at %s, which has %s", a.tilde(path),
 		plural(len(files), "further key")).
 		hint("log in with one of those or with the owner key, and add this one with: ass key add --identity FILE")
+}
+
+// ownsVault reports whether an owner key is that of the vault in a file.
+func (a *app) ownsVault(path string, id *vault.Identity) bool {
+	o := a.options()
+	o.ReadOnly = true
+	v, err := vault.Open(path, o)
+	if err != nil {
+		return false
+	}
+	defer v.Close()
+	_, err = v.Owner(id)
+	return err == nil
 }
 
 // anotherVault says that a vault is not the one that a profile knows.
@@ -434,6 +478,10 @@ func (a *app) readWay(c credential) (openKey, error) {
 	}
 	path := orElse(a.sealedIn, at.path)
 	identity := strings.TrimPrefix(c.text, wayPrefix)
+	if _, err := device.RecipientOf(identity); err != nil && !strings.HasPrefix(identity, sshPrefix) {
+		return openKey{}, failf("%s: the key of profile %q is of no known kind", a.tilde(cfg.path), a.profile()).
+			hint("fix it, or log in again with: ass login --identity FILE")
+	}
 	w, err := a.openByWay(path, identity, known...)
 	if errors.Is(err, vault.ErrWrongKey) && path != at.path { // a backup from before this key was added has the same owner
 		if there, err2 := a.openByWay(at.path, identity, known...); err2 == nil {

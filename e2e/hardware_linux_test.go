@@ -185,38 +185,61 @@ func TestSSHKey(t *testing.T) {
 	fails(3, "the SSH key ~/open, which opens the vault for profile default, is not there; put it back, or log in", "", "secrets", "get", "a/K")
 }
 
-// A key that somebody else sealed to the recipient is not shown as the owner key of the vault: a person would write it down.
-func TestForeignKeyIsNotShown(t *testing.T) {
+// Somebody who can write the vault's file seals an owner key of their own to the public recipient. It is not used, and
+// not shown as the key of the vault: a person would write it down. The honest file beside it still opens the vault.
+func TestForeignKey(t *testing.T) {
 	t.Parallel()
-	identity := withPlugin(t, devicetest.Works)[devicetest.Works]
-	var homes [2]string
-	var sealed [2][]byte
+	identity := func(key string) string {
+		file := filepath.Join(t.TempDir(), key)
+		if err := os.WriteFile(file, []byte(devicetest.Identity(key, devicetest.Works)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	mine, other := identity("mine"), identity("kept")
 	vaultAt := func(home string) string { return filepath.Join(home, ".local/share/ass/vault.db") }
-	for i := range homes {
-		homes[i] = t.TempDir()
-		mustRun(t, homes[i], "login", "--identity", identity)
-		file, err := os.ReadFile(vaultAt(homes[i]))
+	sealedIn := func(home, key string) (whole, sealed []byte) {
+		whole, err := os.ReadFile(vaultAt(home))
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := bytes.LastIndex(file, []byte("age-encryption.org/v1\n-> test "))
-		sealed[i] = file[at:][:binary.BigEndian.Uint32(file[at-4:])]
+		at := bytes.LastIndex(whole, []byte("age-encryption.org/v1\n-> test "+key))
+		return whole, whole[at:][:binary.BigEndian.Uint32(whole[at-4:])]
 	}
-	mine, foreign := homes[0], sealed[1]
-	if len(sealed[0]) != len(foreign) {
-		t.Fatalf("the age files have %d and %d bytes", len(sealed[0]), len(foreign))
+	mallory := t.TempDir()
+	mustRun(t, mallory, "login", "--identity", mine) // as somebody does who has the recipient alone
+	_, foreign := sealedIn(mallory, "mine")
+	plant := func(home, over string) {
+		whole, sealed := sealedIn(home, over)
+		if len(sealed) != len(foreign) {
+			t.Fatalf("the age files have %d and %d bytes", len(sealed), len(foreign))
+		}
+		if err := os.WriteFile(vaultAt(home), bytes.ReplaceAll(whole, sealed, foreign), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	file, err := os.ReadFile(vaultAt(mine))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(vaultAt(mine), bytes.ReplaceAll(file, sealed[0], foreign), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"key", "show"}, {"key", "show", "--paper"}, {"key", "split", "--shares", "3", "--threshold", "2"}} {
-		out, err := assAt(t, mine, "", args...)
-		if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 5 {
+
+	alone := t.TempDir()
+	mustRun(t, alone, "login", "--identity", mine)
+	plant(alone, "mine")
+	for _, args := range [][]string{{"key", "show"}, {"key", "show", "--paper"}, {"key", "split", "--shares", "3", "--threshold", "2"},
+		{"secrets", "get", "a/K"}, {"secrets", "set", "a/K", "hunter2"}, {"login", "--identity", mine}} {
+		out, err := assAt(t, alone, "", args...)
+		if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 8 || strings.Contains(string(out), "AGE-SECRET") {
 			t.Errorf("ass %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
+	}
+
+	both := t.TempDir()
+	mustRun(t, both, "login", "--identity", other)
+	mustRun(t, both, "secrets", "set", "a/K", "hunter2")
+	mustRun(t, both, "key", "add", "--identity", mine, "--name", "mine")
+	mustRun(t, both, "login", "--identity", mine)
+	plant(both, "kept")
+	if got := strings.TrimSpace(mustRun(t, both, "secrets", "get", "a/K")); got != "hunter2" {
+		t.Errorf("with a file of somebody else's before the honest one: %q", got)
+	}
+	if out, err := assAt(t, both, "", "audit", "verify"); err == nil {
+		t.Errorf("a verification finds nothing: %s", out)
 	}
 }

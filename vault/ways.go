@@ -104,8 +104,11 @@ func cutWays(value []byte) (list []byte, files [][]byte, err error) {
 // SealedKeys returns the age files of the further ways to open the vault; nil if there are none. No key protects them:
 // whoever opens one has to try the owner key in it with [Vault.Owner], and to know the id of the vault.
 func (v *Vault) SealedKeys() ([][]byte, error) {
+	if !slices.Contains(v.marks, featureWays) {
+		return nil, nil
+	}
 	value, err := v.meta(metaWays)
-	if err != nil || value == nil {
+	if err != nil {
 		return nil, err
 	}
 	_, files, err := cutWays(bytes.Clone(value))
@@ -238,7 +241,7 @@ func (s *Session) keepWays(old *tx, next *Session, w *builder, p *rewritePlan) e
 		return w.putWays(next, p.owner.Ways)
 	}
 	if err != nil {
-		if err = p.leave("meta/"+metaWays, audit.Owner, err); err != nil {
+		if err = p.leave("the further keys that open the vault (meta/"+metaWays+")", audit.Owner, err); err != nil {
 			return err
 		}
 	}
@@ -280,8 +283,8 @@ func checkWay(way Way) error {
 	return nil
 }
 
-// CanAddWay returns the error that [Session.AddWay] would return for a name and a recipient, before anything is sealed. If the
-// name is taken, and free is set, it tries the name with a number behind it. It returns the name that is free.
+// CanAddWay returns the error that [Session.AddWay] would return for a name and a recipient, before anything is sealed.
+// If the name is taken, and free is set, it tries the name with a number behind it. It returns the name that is free.
 func (s *Session) CanAddWay(name, recipient string, free bool) (string, error) {
 	if err := CheckWayName(name); err != nil {
 		return "", err
