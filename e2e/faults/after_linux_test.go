@@ -31,7 +31,7 @@ type after struct {
 var maybe = regexp.MustCompile(`a power cut may undo it|the change was made, but then|may or may not have been made|this was done all the same`)
 
 // note matches what a command says of a fault, besides an error.
-var note = regexp.MustCompile(`^ass: (the token could not be revoked|warning: |this is the new owner key|the log up to now )`)
+var note = regexp.MustCompile(`^ass: (the token could not be revoked|warning: |this is the new owner key|the log up to now |profile default still has )`)
 
 // check checks what must hold after every command with a fault.
 func (w *home) check(f fault, r result, calls []trace.FileCall) {

@@ -237,7 +237,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "key add", setUp: withIdentity, args: []string{"key", "add", "--identity", "identity.txt"},
-		done: func(a *after) bool { return strings.Contains(a.works("key", "list").Stdout, "age, added") },
+		done: func(a *after) bool { return strings.Contains(a.works("key", "list").Stdout, ", added") },
 		again: func(a *after) {
 			if a.run("key", "add", "--identity", "identity.txt"); !a.s.done(a) {
 				a.fail("it cannot be added again")
