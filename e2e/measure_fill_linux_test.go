@@ -121,7 +121,8 @@ func (f filling) fill(home string) error {
 	if err != nil {
 		return err
 	}
-	if err := commands.StoreOwner(filepath.Join(home, ".config/ass/config.json"), id, vid); err != nil {
+	config := filepath.Join(home, ".config/ass/config.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(config), 0o700), commands.StoreOwner(config, id, vid)); err != nil {
 		return err
 	}
 	err = asOwner(home, id, func(s *vault.Session) error {
