@@ -2,6 +2,8 @@ package commands
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"ass/vault"
@@ -110,7 +112,8 @@ func (l *login) mayPin(p *profile) error {
 		return err
 	}
 	known, in := "", ""
-	for name, other := range cfg.Profiles {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Profiles)) {
+		other := cfg.Profiles[name]
 		if other.Credential != ownerCredential || other.APIURL != p.APIURL || other.Vault == "" {
 			continue
 		}
