@@ -243,3 +243,21 @@ func TestForeignKey(t *testing.T) {
 		t.Errorf("a verification finds nothing: %s", out)
 	}
 }
+
+// Who types nothing where the owner key is asked for gets an error, and no crash.
+func TestNoOwnerKeyTyped(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	mustRun(t, home, "secrets", "set", "a/K", "hunter2")
+	backup := filepath.Join(home, "backup.db")
+	mustRun(t, home, "vault", "backup", backup)
+	mustRun(t, home, "logout")
+	cmd := exec.Command("ass", "vault", "restore", backup)
+	cmd.Env = append(withHome(home), "TERM=xterm")
+	term := startCmdOnTerminal(t, cmd, 120)
+	term.await("Owner key: ")
+	term.typeIn("\r")
+	if exit, screen := term.exitCode(), term.all(); exit != 2 || !strings.Contains(screen, "owner key") || strings.Contains(screen, "bug") {
+		t.Errorf("%d: %s", exit, screen)
+	}
+}
