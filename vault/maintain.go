@@ -101,10 +101,8 @@ type NewAgentKey struct {
 // The vault has the ways of own afterwards, and no others: each way to the old key has to be sealed anew for the next one.
 // Anyone who has the old key and the old file, or a copy of that file, can still open it.
 func (s *Session) RekeyOwner(own *Ownership, logFile string) (a Archived, agents []NewAgentKey, err error) {
-	for _, way := range own.Ways {
-		if err := checkWay(way); err != nil {
-			return a, nil, err
-		}
+	if err := own.check(); err != nil {
+		return a, nil, err
 	}
 	if err := s.mayOnlyOwner("give the vault another owner key", audit.VaultRewritten, s.v.ID()); err != nil {
 		return a, nil, err

@@ -141,10 +141,8 @@ func Create(path string, owner *Identity, o Options) (id string, err error) {
 
 // CreateFor is [Create] for an owner key that is sealed to further recipients from the start.
 func CreateFor(path string, own *Ownership, o Options) (id string, err error) {
-	for _, way := range own.Ways {
-		if err := checkWay(way); err != nil {
-			return "", err
-		}
+	if err := own.check(); err != nil {
+		return "", err
 	}
 	o = o.withDefaults()
 	if err := disk.MakeFolder(filepath.Dir(path)); err != nil {

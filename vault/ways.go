@@ -74,6 +74,16 @@ func NewOwnership(id *Identity, ways ...Way) *Ownership {
 	return &Ownership{ID: id, Ways: ways, root: keys.NewRoot(keys.Random())}
 }
 
+// check returns an error if one of the ways cannot be stored.
+func (o *Ownership) check() error {
+	for _, way := range o.Ways {
+		if err := checkWay(way); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // VaultID returns the id that the vault will have, in hex.
 func (o *Ownership) VaultID() string { return hex.EncodeToString(o.root.Vault[:]) }
 

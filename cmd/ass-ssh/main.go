@@ -24,6 +24,8 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/agessh"
 	"golang.org/x/crypto/ssh"
+
+	"ass/vault/device"
 )
 
 // maxIn is the largest input, in bytes.
@@ -98,7 +100,8 @@ func publicOf(text []byte) (ssh.PublicKey, error) {
 	case errors.As(err, &locked) && locked.PublicKey != nil:
 		return checked(locked.PublicKey)
 	case errors.As(err, &locked):
-		return nil, errors.New("the SSH key is encrypted, in a form that does not say its public key: convert it with: ssh-keygen -p -f FILE")
+		return nil, errors.New("the SSH key is encrypted, in a form that does not say its public key: convert it with: " +
+			"ssh-keygen -p -f FILE")
 	case err != nil:
 		return nil, errors.New("it is not an SSH key")
 	}
@@ -112,7 +115,8 @@ func publicOf(text []byte) (ssh.PublicKey, error) {
 // checked returns a public key if age can seal to it.
 func checked(key ssh.PublicKey) (ssh.PublicKey, error) {
 	if _, err := agessh.ParseRecipient(string(ssh.MarshalAuthorizedKey(key))); err != nil {
-		return nil, fmt.Errorf("it is a key of the kind %s, and age seals to ssh-ed25519 and to ssh-rsa of at least 2048 bits", key.Type())
+		return nil, fmt.Errorf("it is a key of the kind %s, and age seals to ssh-ed25519 and to ssh-rsa of at least 2048 bits",
+			key.Type())
 	}
 	return key, nil
 }
@@ -122,16 +126,7 @@ func seal(recipient string, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("it is not an SSH public key to which age seals")
 	}
-	var file bytes.Buffer
-	w, err := age.Encrypt(&file, to)
-	if err != nil {
-		return nil, err
-	}
-	_, err = w.Write(plain)
-	if err = errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	return file.Bytes(), nil
+	return device.Encrypt(to, plain)
 }
 
 func open(key []byte, passphrase string, file []byte) ([]byte, error) {
@@ -145,19 +140,14 @@ func open(key []byte, passphrase string, file []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := age.Decrypt(bytes.NewReader(file), id)
-	var none *age.NoIdentityMatchError
+	plain, err := device.Decrypt(id, file)
 	switch {
-	case errors.As(err, &none):
+	case errors.Is(err, device.ErrNotFor):
 		return nil, errNotFor
 	case lacks, err != nil && strings.Contains(err.Error(), "decrypt SSH key"):
 		return nil, errPassphrase
 	case err != nil:
 		return nil, errors.New("the file does not open with this key: it was modified")
-	}
-	plain, err := io.ReadAll(io.LimitReader(r, maxIn))
-	if err != nil {
-		return nil, errors.New("the file was modified")
 	}
 	return plain, nil
 }

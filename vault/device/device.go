@@ -187,7 +187,7 @@ func CheckRecipient(recipient string) error {
 // Seal makes the age file of a text for a recipient, or for a plugin's identity.
 func Seal(recipient string, plain []byte, ui UI) ([]byte, error) {
 	if to, err := native(recipient); err == nil {
-		return encrypt(to, plain)
+		return Encrypt(to, plain)
 	}
 	name := PluginOf(recipient)
 	if name == "" {
@@ -200,22 +200,12 @@ func Seal(recipient string, plain []byte, ui UI) ([]byte, error) {
 		} else if to, err = plugin.NewRecipient(recipient, ui); err != nil {
 			return nil, err
 		}
-		return encrypt(to, plain)
+		return Encrypt(to, plain)
 	})
 }
 
-func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
-	var file bytes.Buffer
-	w, err := age.Encrypt(&file, to)
-	if err != nil {
-		return nil, err
-	}
-	_, err = w.Write(plain)
-	if err = errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	return file.Bytes(), nil
-}
+// Encrypt makes the age file of a text for a recipient of package age.
+func Encrypt(to age.Recipient, plain []byte) ([]byte, error) { return keys.Encrypt(to, plain) }
 
 // Open returns the content of an age file for an identity. If the file is for another one, the error is [ErrNotFor].
 func Open(identity string, file []byte, ui UI) ([]byte, error) {
@@ -225,17 +215,17 @@ func Open(identity string, file []byte, ui UI) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			return decrypt(id, file)
+			return Decrypt(id, file)
 		})
 	}
 	if id, err := age.ParseHybridIdentity(identity); err == nil {
-		return decrypt(id, file)
+		return Decrypt(id, file)
 	}
 	id, err := age.ParseX25519Identity(identity)
 	if err != nil {
 		return nil, err
 	}
-	return decrypt(id, file)
+	return Decrypt(id, file)
 }
 
 // found notes whether an identity found a file key. If it did, what fails afterwards is not the identity's fault.
@@ -250,7 +240,10 @@ func (f *found) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return key, err
 }
 
-func decrypt(id age.Identity, file []byte) ([]byte, error) {
+// Decrypt returns the content of an age file for an identity of package age. If the file is for another one, the error is
+// [ErrNotFor]; if it does not open with the file key that the identity found, [ErrDamaged]; any other error is that of the
+// identity, or of a file that is none of age.
+func Decrypt(id age.Identity, file []byte) ([]byte, error) {
 	f := &found{Identity: id}
 	r, err := age.Decrypt(bytes.NewReader(file), f)
 	var none *age.NoIdentityMatchError

@@ -249,7 +249,7 @@ func SealFor(i *Identity, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encrypt(to, plain)
+	return Encrypt(to, plain)
 }
 
 // OpenAs decrypts bytes that were sealed to this identity; any failure is [ErrSealed].

@@ -23,7 +23,7 @@ func TestSealAsAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		cryptotest.SetGlobalRandom(t, uint64(i))
-		want, err := encrypt(KeyWrap{k, ctx}, plain)
+		want, err := Encrypt(KeyWrap{k, ctx}, plain)
 		if err != nil {
 			t.Fatal(err)
 		}

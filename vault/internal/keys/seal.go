@@ -35,7 +35,7 @@ func Seal(k Key, ctx, plain []byte) ([]byte, error) {
 	if len(plain) <= plainChunk {
 		return sealKeyFile(w, plain), nil
 	}
-	return encrypt(w, plain)
+	return Encrypt(w, plain)
 }
 
 // Open is the inverse of [Seal].
@@ -45,10 +45,11 @@ func Open(k Key, ctx, sealed []byte) ([]byte, error) {
 
 // SealPub encrypts plain for the holders of the private key that belongs to to.
 func SealPub(to hpke.PublicKey, ctx, plain []byte) ([]byte, error) {
-	return encrypt(PubWrap{To: to, Ctx: ctx}, plain)
+	return Encrypt(PubWrap{To: to, Ctx: ctx}, plain)
 }
 
-func encrypt(to age.Recipient, plain []byte) ([]byte, error) {
+// Encrypt makes the age file of plain for a recipient.
+func Encrypt(to age.Recipient, plain []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(plain) + 256)
 	w, err := age.Encrypt(&out, to)

@@ -180,7 +180,7 @@ func TestSealedBytesOpenInOnePlace(t *testing.T) {
 			t.Fatalf("it opens when cut to %d bytes", i)
 		}
 	}
-	if _, err := encrypt(KeyWrap{k, ctx}, nil); err != nil {
+	if _, err := Encrypt(KeyWrap{k, ctx}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := age.Encrypt(&bytes.Buffer{}, KeyWrap{k, ctx}, KeyWrap{k, ctx}); err == nil {
