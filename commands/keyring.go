@@ -1,11 +1,7 @@
 package commands
 
 import (
-	"bytes"
 	"errors"
-	"os/exec"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -18,34 +14,20 @@ const keyringProgram = "ass-keyring"
 
 var errNoEntry = errors.New("the keyring has no such entry")
 
-// keyringPatience is how long a keyring may take. It may ask the person to open it first.
-const keyringPatience = 2 * time.Minute
-
 // keyring runs the program that talks to the keyring. in is what it stores, and out what it printed.
 func (a *app) keyring(act, entry, in string) (out string, err error) {
-	program, err := a.companion("the program", keyringProgram)
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command(program, act, entry)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = strings.NewReader(in), &stdout, &stderr, time.Second
-	if err := a.begin(cmd); err != nil {
-		return "", errorf(errNotProgram, "%s cannot be started", program)
-	}
-	late := time.AfterFunc(keyringPatience, func() { _ = cmd.Process.Kill() })
-	err = cmd.Wait()
-	late.Stop()
+	b, exit, said, err := a.runCompanion(keyringProgram, in, act, entry)
 	switch {
-	case err == nil:
-		return stdout.String(), nil
-	case cmd.ProcessState.ExitCode() == 4:
+	case err != nil:
+		return "", err
+	case exit == 4:
 		return "", errNoEntry
-	case cmd.ProcessState.ExitCode() > 0:
-		said, _, _ := strings.Cut(strings.TrimPrefix(stderr.String(), keyringProgram+": "), "\n")
-		return "", failf("%s", orElse(clean(said), "the keyring cannot be used"))
+	case exit > 0:
+		return "", failf("%s", orElse(said, "the keyring cannot be used"))
+	case exit < 0:
+		return "", failf("the keyring did not answer within %s", companionPatience)
 	}
-	return "", failf("the keyring did not answer within %s", keyringPatience)
+	return string(b), nil
 }
 
 // fromKeyring returns the passphrase in the keyring; "" if there is none, or it cannot be had.

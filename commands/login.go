@@ -149,6 +149,14 @@ func (l *login) create(cfg *config, key string) error {
 	if err := l.createVault(p, vault.NewOwnership(id)); err != nil {
 		return err
 	}
+	if err := l.sayCreated(id, p); err != nil || l.JSON || key != "" && !l.shows {
+		return err
+	}
+	return l.showKey(id, p)
+}
+
+// sayCreated says that a vault was made; as JSON, all that there is to say of it.
+func (l *login) sayCreated(id *vault.Identity, p *profile) error {
 	if l.JSON {
 		out := l.summary(p)
 		out.Created = true
@@ -159,10 +167,7 @@ func (l *login) create(cfg *config, key string) error {
 	}
 	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
 	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
-	if key != "" && !l.shows {
-		return nil
-	}
-	return l.showKey(id, p)
+	return nil
 }
 
 // mayCreate returns an error if a stored credential shows that there was a vault at

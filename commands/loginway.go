@@ -60,16 +60,9 @@ func (l *login) createWithWay(cfg *config, identity, recipient string) error {
 	if err := l.createVault(p, own); err != nil {
 		return err
 	}
-	if l.JSON {
-		out := l.summary(p)
-		out.Created = true
-		if l.shows {
-			out.OwnerKey = id.Text()
-		}
-		return l.out.json(out)
+	if err := l.sayCreated(id, p); err != nil || l.JSON {
+		return err
 	}
-	l.out.note("vault created at %s (id %s)", l.tilde(l.at.path), p.Vault)
-	l.out.note("logged in as its owner: profile %s, %s", l.Profile, l.configName())
 	l.out.noteOf(sayf("only %s opens this vault", l.opensWith(p.Key)).
 		hint("keep the owner key on paper, too: ass key show --paper; or add a second key: ass key add"))
 	if l.shows {

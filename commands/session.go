@@ -215,18 +215,15 @@ func (a *app) withSession(how access, fn func(*vault.Session) error) error {
 			return a.withSession(how, fn)
 		}
 	case fromUnlock && errors.Is(err, vault.ErrAbove):
-		return a.aboveUnlock(how, err, fn)
+		return a.aboveUnlock(h, how, err, fn)
 	}
 	return err
 }
 
 // aboveUnlock does with the owner's key what the token of ass unlock does not reach.
-func (a *app) aboveUnlock(how access, above error, fn func(*vault.Session) error) error {
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	byWay := cfg.Profiles[a.Profile] != nil && isWay(cfg.Profiles[a.Profile].Key) // it says itself what it lacks
+func (a *app) aboveUnlock(h setup, how access, above error, fn func(*vault.Session) error) error {
+	p := h.cfg.Profiles[a.Profile]
+	byWay := p != nil && isWay(p.Key) // such a key says itself what it lacks
 	if !byWay && !a.canGetPassphrase() {
 		way := "unlock that tier, in a terminal, with: ass unlock --tier sensitive; or pass"
 		if e := new(vault.AboveError); errors.As(above, &e) && (e.Tier == tokens.Critical || e.Action != vault.RequestRead) {

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"ass/commands/internal/pinentry"
 	"ass/vault"
@@ -304,26 +302,18 @@ var errSSHPassphrase = errors.New("the SSH key has a passphrase")
 
 // ssh runs the program that knows SSH keys. in is its stdin, and out its stdout.
 func (a *app) ssh(in string, args ...string) (out []byte, err error) {
-	program, err := a.companion("the program", sshProgram)
-	if err != nil {
+	out, exit, said, err := a.runCompanion(sshProgram, in, args...)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	cmd := exec.Command(program, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = strings.NewReader(in), &stdout, &stderr, time.Second
-	if err := a.begin(cmd); err != nil {
-		return nil, errorf(errNotProgram, "%s cannot be started", program)
-	}
-	switch err = cmd.Wait(); {
-	case err == nil:
-		return stdout.Bytes(), nil
-	case cmd.ProcessState.ExitCode() == 4:
+	case exit == 4:
 		return nil, device.ErrNotFor
-	case cmd.ProcessState.ExitCode() == 5:
+	case exit == 5:
 		return nil, errSSHPassphrase
+	case exit != 0:
+		return nil, failf("%s", orElse(said, sshProgram+" ended without an answer"))
 	}
-	said, _, _ := strings.Cut(strings.TrimPrefix(stderr.String(), sshProgram+": "), "\n")
-	return nil, failf("%s", orElse(clean(said), sshProgram+" ended without an answer"))
+	return out, nil
 }
 
 // sshRecipient returns the public key of the content of a key file.
@@ -389,14 +379,11 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 		w     byWay
 		files [][]byte
 	)
-	o := a.options()
-	o.ReadOnly = true
-	v, err := vault.Open(path, o)
-	if err == nil {
+	err := a.peek(path, func(v *vault.Vault) (err error) {
 		w.vault = v.ID()
 		files, err = v.SealedKeys()
-		_ = v.Close()
-	}
+		return err
+	})
 	if a.sealedIn == path && (errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrFormat)) { // a salvage, or a restore, goes on
 		damaged := err
 		if files, err = vault.FindSealedKeys(path); err != nil || len(files) == 0 {
@@ -445,15 +432,19 @@ func (a *app) openByWay(path, identity string, known ...string) (byWay, error) {
 
 // ownsVault reports whether an owner key is that of the vault in a file.
 func (a *app) ownsVault(path string, id *vault.Identity) bool {
+	return a.peek(path, func(v *vault.Vault) error { _, err := v.Owner(id); return err }) == nil
+}
+
+// peek opens a vault before the command does, which then says what is to be said of the file.
+func (a *app) peek(path string, fn func(*vault.Vault) error) error {
 	o := a.options()
 	o.ReadOnly = true
 	v, err := vault.Open(path, o)
 	if err != nil {
-		return false
+		return err
 	}
 	defer v.Close()
-	_, err = v.Owner(id)
-	return err == nil
+	return fn(v)
 }
 
 // anotherVault says that a vault is not the one that a profile knows.
