@@ -155,7 +155,8 @@ func (l *log) each(yield func(k, v []byte) bool) {
 	}
 }
 
-// If reading the log or visiting an entry panics, or a worker does, the caller gets the panic, and nobody is left at work.
+// If reading the log or visiting an entry panics, or a worker does, the caller gets the panic, and nobody is left at
+// work.
 func TestPanicsOfAWalk(t *testing.T) {
 	defer func(was int) { runEntries = was }(runEntries)
 	runEntries = 2

@@ -216,9 +216,9 @@ func (c vaultRestore) Run(a *app) error {
 	return nil
 }
 
-// ownerKey returns the owner's identity, and what a further key opened, if one did: from keyFile, if set; else from the credential in use; else as typed on the
-// terminal. brought is the text of the key, if it comes from keyFile, identity or the terminal. file is what the key is
-// to open: a further key opens the owner key that is sealed there.
+// ownerKey returns the owner's identity: from keyFile or the further key in identity, if set; else from the credential
+// in use; else as typed on the terminal. brought is the text of the key, if it comes from keyFile, identity or the
+// terminal. file is what the key is to open: a further key opens the owner key that is sealed there.
 func (a *app) ownerKey(h setup, keyFile, identity, file string) (w byWay, brought string, err error) {
 	cred := h.cred
 	a.sealedIn = file

@@ -41,8 +41,8 @@ func (a *app) companion(what, name string) (string, error) {
 // companionPatience is how long such a program may take. The keyring may ask the person to open it first.
 const companionPatience = 2 * time.Minute
 
-// runCompanion runs such a program. in is its stdin, and out its stdout. If it fails, exit is its exit code, or -1 if it
-// was ended because it did not answer, and said is the first line of its stderr. err is about the start alone.
+// runCompanion runs such a program. in is its stdin, and out its stdout. If it fails, exit is its exit code, or -1 if
+// it was ended because it did not answer, and said is the first line of its stderr. err is about the start alone.
 func (a *app) runCompanion(name, in string, args ...string) (out []byte, exit int, said string, err error) {
 	program, err := a.companion("the program", name)
 	if err != nil {

@@ -32,7 +32,7 @@ type config struct {
 // profile is one stored credential.
 type profile struct {
 	Credential string `json:"credential"`           // owner, agent or token
-	Key        string `json:"key"`                  // the credential; an owner key may be encrypted with a passphrase, or be in a further key's hands: see wayPrefix
+	Key        string `json:"key"`                  // the credential; an owner key may have a passphrase, or see wayPrefix
 	NextKey    string `json:"next_key,omitempty"`   // the new owner key, while a rekey is under way
 	Kept       bool   `json:"kept,omitempty"`       // the owner has the key elsewhere, too
 	Vault      string `json:"vault,omitempty"`      // id of the vault that it opens
@@ -52,13 +52,13 @@ func (p *profile) locked() bool { return vault.IsLocked(p.Key) }
 
 // onlyCopy reports whether the profile may hold the only copy of an owner key. If a
 // rekey is under way or was interrupted, its new key was never shown. An identity that the profile has may be the only
-// copy, too: that of a TPM, for example, has the key in it, and nothing else opens the vault perhaps.
+// copy, too: that of a TPM, for example, has the key in it, and perhaps nothing else opens the vault.
 func (p *profile) onlyCopy() bool {
 	return p.Credential == ownerCredential && (!p.Kept || p.NextKey != "" || p.identity() != "")
 }
 
-// identity returns the text of the identity with which the profile opens the vault; "" for an SSH key, which is a file, and
-// for the owner key itself.
+// identity returns the text of the identity with which the profile opens the vault; "" for an SSH key, which is a file,
+// and for the owner key itself.
 func (p *profile) identity() string {
 	if text, is := strings.CutPrefix(p.Key, wayPrefix); is && !strings.HasPrefix(text, sshPrefix) {
 		return text

@@ -14,7 +14,8 @@ import (
 	"ass/vault/vaulttest"
 )
 
-// counted are the commands that show how much a vault holds, as it says itself, and those that compare that with the records.
+// counted are the commands that show how much a vault holds, as it says itself, and those that compare that with the
+// records.
 var counted = []string{"status", "status --check", "whoami", "vault info", "audit verify", "vault check"}
 
 // Whoever can write the file can change what it says about how much it holds. That changes nothing but what the

@@ -13,8 +13,8 @@ import (
 
 const wayFromPages = "a share is text, or the lines of a page; type those in without a file"
 
-// writtenKey reads an owner key in any form: from a file ("-" for stdin), or, if name is "", as it is typed on a terminal, or from
-// stdin. With shares, it takes shares alone.
+// writtenKey reads an owner key in any form: from a file ("-" for stdin), or, if name is "", as it is typed on a
+// terminal, or from stdin. With shares, it takes shares alone.
 func (a *app) writtenKey(name string, shares bool) (*vault.Identity, error) {
 	if name == "" && a.interactive() {
 		return a.typedKey(shares)
@@ -59,8 +59,8 @@ func (a *app) writtenKey(name string, shares bool) (*vault.Identity, error) {
 	return id, nil
 }
 
-// credentialText returns the credential in what a person gave: a file's content, or what was typed. The lines of a sheet, or a set
-// of shares, become the owner key.
+// credentialText returns the credential in what a person gave: a file's content, or what was typed. The lines of a
+// sheet, or a set of shares, become the owner key.
 func credentialText(content []byte) (string, error) {
 	text := vault.KeyText(content)
 	if _, err := credentialKind(text); err == nil || !paper.IsSheet(string(content)) {
@@ -77,8 +77,8 @@ func credentialText(content []byte) (string, error) {
 	return id.Text(), nil
 }
 
-// askCredential asks for a credential, which does not appear on the terminal. After the first line of a sheet, it asks for the
-// others, which do: nobody types them right unseen.
+// askCredential asks for a credential, which does not appear on the terminal. After the first line of a sheet, it asks
+// for the others, which do: nobody types them right unseen.
 func (a *app) askCredential(prompt string) (string, error) {
 	typed, err := a.askHidden(prompt)
 	if err != nil {
@@ -120,8 +120,8 @@ func (a *app) typedKey(shares bool) (*vault.Identity, error) {
 	}
 }
 
-// typedSheets asks for the lines of a sheet and, if it is a share, for as many shares as it takes. line is the first line, if that
-// was typed already.
+// typedSheets asks for the lines of a sheet and, if it is a share, for as many shares as it takes. line is the first
+// line, if that was typed already.
 func (a *app) typedSheets(line string, shares bool) (*vault.Identity, error) {
 	var sheets []paper.Sheet
 	for {

@@ -72,8 +72,8 @@ func (l *login) createWithWay(cfg *config, identity, recipient string) error {
 	return nil
 }
 
-// sealWay seals an owner key to a recipient. If there is an identity, it checks that the identity opens the file, so that
-// a key that cannot is found before anything depends on it.
+// sealWay seals an owner key to a recipient. If there is an identity, it checks that the identity opens the file, so
+// that a key that cannot is found before anything depends on it.
 func (a *app) sealWay(id *vault.Identity, name, identity, recipient string) (way vault.Way, err error) {
 	way = vault.Way{Name: name, Recipient: recipient}
 	if way.Sealed, err = a.sealTo(recipient, id.Text()); err != nil || identity == "" {
@@ -97,8 +97,8 @@ func wayName(given, text string) string {
 	return strings.ToLower(wayKind(text))
 }
 
-// mayPin returns an error if profiles of this machine know another vault in that place, and the person does not say that it
-// is gone: nothing else tells it from one that somebody made for the recipient of the key.
+// mayPin returns an error if profiles of this machine know another vault in that place, and the person does not know
+// the id of this one: anybody can make a vault for the recipient of the key.
 func (l *login) mayPin(p *profile) error {
 	cfg, err := l.loadConfig()
 	if err != nil {

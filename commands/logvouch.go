@@ -6,7 +6,8 @@ import (
 	"ass/vault"
 )
 
-// mostVouched is how many entries are verified before they are shown. The signatures of that many take a tenth of a second.
+// mostVouched is how many entries are verified before they are shown. The signatures of that many take a tenth of a
+// second.
 const mostVouched = 1000
 
 // vouching is what a check of the entries that are shown found.
@@ -16,8 +17,8 @@ type vouching struct {
 	damaged error  // why they could not be
 }
 
-// vouch verifies the entries that are about to be shown, if the owner's key opens without asking. It never fails: the log
-// is shown as the file has it, however damaged the rest of the vault is.
+// vouch verifies the entries that are about to be shown, if the owner's key opens without asking. It never fails: the
+// log is shown as the file has it, however damaged the rest of the vault is.
 func (a *app) vouch(h setup, v *vault.Vault, entries []vault.Entry, limit int) (x vouching) {
 	switch {
 	case h.cred.kind != ownerCredential:

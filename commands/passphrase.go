@@ -58,8 +58,8 @@ func (a *app) canGetPassphrase() bool {
 	return a.givesPassphrase() || !helper && (a.interactive() || a.pinentry() != "")
 }
 
-// givenPassphrase returns the passphrase from where the person said that it is. It reads it once: a descriptor gives it no
-// second time.
+// givenPassphrase returns the passphrase from where the person said that it is. It reads it once: a descriptor gives it
+// no second time.
 func (a *app) givenPassphrase() (_ string, err error) {
 	if a.readPassphrase == "" {
 		if a.PassphraseFD != nil {
@@ -89,8 +89,8 @@ func (a *app) passphraseIn(flag, name string) (string, error) {
 	return firstLine(flag, "its first line is too long", bytes.NewReader(b))
 }
 
-// firstLine reads a passphrase. It refuses an empty one: the program that should give the passphrase has failed, and this
-// must not look like "no passphrase".
+// firstLine reads a passphrase. It refuses an empty one: the program that should give the passphrase has failed, and
+// this must not look like "no passphrase".
 func firstLine(flag, failed string, r io.Reader) (string, error) {
 	line, err := readLine(r)
 	line = strings.TrimPrefix(line, "\ufeff") // of some editors; a person does not type it
@@ -121,8 +121,8 @@ func readLine(r io.Reader) (string, error) {
 	return "", errors.New("too long")
 }
 
-// descriptor returns what a flag such as --passphrase-fd names. The standard streams stay open; of any other descriptor, this
-// run is the owner from here on.
+// descriptor returns what a flag such as --passphrase-fd names. The standard streams stay open; of any other
+// descriptor, this run is the owner from here on.
 func (a *app) descriptor(flag string, fd int) (io.Reader, error) {
 	switch {
 	case fd < 0:
@@ -156,8 +156,8 @@ func (a *app) closePassphrases() {
 // pinentryVariable names the program that asks in a window; "none" for none.
 const pinentryVariable = "ASS_PINENTRY"
 
-// pinentry returns the program that can ask for a passphrase where there is no terminal; "" if there is none, or no screen
-// to ask on.
+// pinentry returns the program that can ask for a passphrase where there is no terminal; "" if there is none, or no
+// screen to ask on.
 func (a *app) pinentry() string {
 	name := a.getenv(pinentryVariable)
 	switch {

@@ -203,8 +203,8 @@ func (a *app) hidden(prompt string, read func(*keyboard) error) error {
 	return a.onTerminal(prompt, "\n", true, read)
 }
 
-// onTerminal writes a prompt, runs read, and puts the terminal back as it was. If raw is set, the terminal shows nothing of
-// what is typed, from before the prompt is there.
+// onTerminal writes a prompt, runs read, and puts the terminal back as it was. If raw is set, the terminal shows
+// nothing of what is typed, from before the prompt is there.
 func (a *app) onTerminal(prompt, behind string, raw bool, read func(*keyboard) error) error {
 	var w io.Writer = a.out.errw
 	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {

@@ -97,7 +97,8 @@ func TestSheetOnATerminal(t *testing.T) {
 	}
 }
 
-// A sheet is typed in line by line. A wrong line is named and asked again; then it opens the vault, and nothing has changed.
+// A sheet is typed in line by line. A wrong line is named and asked again; then it opens the vault, and nothing has
+// changed.
 func TestSheetTypedIn(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -169,8 +170,8 @@ func TestSheetTypedIn(t *testing.T) {
 	}
 }
 
-// Behind the lines of a pasted sheet comes the key as age writes it: no next prompt gets it, and no shell, which would keep it
-// in its history.
+// Behind the lines of a pasted sheet comes the key as age writes it: no next prompt gets it, and no shell, which would
+// keep it in its history.
 func TestSheetPasted(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()

@@ -194,8 +194,8 @@ func TestTwoRecordsForOnePlace(t *testing.T) {
 	}
 }
 
-// The owner's MAC decides about the owner's records, for the owner. Whatever somebody does to it, or to the signature that it
-// covers, is damage.
+// The owner's MAC decides about the owner's records, for the owner. Whatever somebody does to it, or to the signature
+// that it covers, is damage.
 func TestTheOwnersMAC(t *testing.T) {
 	t.Parallel()
 	const db = "prod/app/DB"
@@ -430,8 +430,8 @@ func branches(t *testing.T) (discarded, lives *branch) {
 	return of(newCompany(t), "ghost", "value of the discarded branch"), of(newCompany(t), "other", "value that lives")
 }
 
-// Two copies of a vault each begin epoch 3. What the owner signed in one is worth nothing in the other: neither to the epoch's
-// MAC, nor to the owner's MAC or the batches, nor to the seal of a value.
+// Two copies of a vault each begin epoch 3. What the owner signed in one is worth nothing in the other: neither to the
+// epoch's MAC, nor to the owner's MAC or the batches, nor to the seal of a value.
 func TestNothingPassesBetweenBranches(t *testing.T) {
 	gone, c := branches(t)
 	if a, b := gone.epoch(3), c.epoch(3); a.ID == b.ID || a.N != b.N {
@@ -491,7 +491,8 @@ func TestNothingPassesBetweenBranches(t *testing.T) {
 	}
 }
 
-// An insider of both branches grafts records of the discarded branch into the one that lives, with new MACs of the epoch.
+// An insider of both branches grafts records of the discarded branch into the one that lives, with new MACs of the
+// epoch.
 func TestGraftsFromABranchAreNamed(t *testing.T) {
 	t.Parallel()
 	version := func(c *company) []byte { return versionKey(c.p("prod/app/DB"), 3) }
@@ -598,8 +599,8 @@ func TestAnAgentOfADiscardedBranchReadsNothing(t *testing.T) {
 	try("after an agent wrote to a published recipient")
 }
 
-// Both branches derive the keys of their logs from the same numbers, so an insider of both can put the whole log of one into the
-// other. The entry that begins the epoch tells which epoch it is.
+// Both branches derive the keys of their logs from the same numbers, so an insider of both can put the whole log of one
+// into the other. The entry that begins the epoch tells which epoch it is.
 func TestALogOfAnotherBranchIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, archived := range map[string]bool{"whole": false, "after its beginning was archived": true} {
@@ -644,8 +645,8 @@ func flipped(t *tx, seq uint64) error {
 	return errors.Join(err, t.b.Put(bucketAudit, audit.Key(seq), v))
 }
 
-// Somebody puts an older head back, and flips a byte in the newer entry, so that the log does not contradict it. A rewrite does
-// not make that the owner's word: it stops, or says to the owner, and to the log, what is not known.
+// Somebody puts an older head back, and flips a byte in the newer entry, so that the log does not contradict it. A
+// rewrite does not make that the owner's word: it stops, or says to the owner, and to the log, what is not known.
 func TestARewriteLaundersNothing(t *testing.T) {
 	const m = "prod/mine/M"
 	for name, remove := range map[string]bool{"the newer version stays": false, "the newer version is removed": true} {
@@ -753,8 +754,8 @@ func storeRoots(t *tx, list []*stored, ev audit.Event) error {
 	return errors.Join(storeAll(t, list...), logListing(t, ev, roots...))
 }
 
-// A log that begins in format 1 goes on in format 2, in one vault, in an archive that ends before the change, and in one that
-// covers it.
+// A log that begins in format 1 goes on in format 2, in one vault, in an archive that ends before the change, and in
+// one that covers it.
 func TestALogCrossesIntoFormat2(t *testing.T) {
 	t.Parallel()
 	for name, cut := range map[string]func(crossed, end uint64) uint64{
@@ -934,8 +935,8 @@ func TestARestoreSeesWhomADamagedVaultRevoked(t *testing.T) {
 	}
 }
 
-// An agent issues a token, and signs another record for its id later: with more rights, or a later end. The log tells the key of the
-// token, which its claims decide.
+// An agent issues a token, and signs another record for its id later: with more rights, or a later end. The log tells
+// the key of the token, which its claims decide.
 func TestATokenIsTheOneThatWasIssued(t *testing.T) {
 	c := newCompany(t)
 	var got Issued
@@ -1130,8 +1131,8 @@ func TestAVersionIsHeldAgainstTheStory(t *testing.T) {
 	}
 }
 
-// Where an entry puts the records that it tells of: versions, then heads, by key, sixteen to a root. It puts nothing where it lists
-// no root, and nothing that it does not tell of.
+// Where an entry puts the records that it tells of: versions, then heads, by key, sixteen to a root. It puts nothing
+// where it lists no root, and nothing that it does not tell of.
 func TestWhereAnEntryPutsRecords(t *testing.T) {
 	names := []any{}
 	ones := []any{}

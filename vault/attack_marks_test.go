@@ -171,7 +171,8 @@ func newMarked(t *testing.T) (v *victim, file string) {
 	return v, file
 }
 
-// A vault that a later program has marked is refused by every act, also if the mark is taken away from all places but one.
+// A vault that a later program has marked is refused by every act, also if the mark is taken away from all places but
+// one.
 func TestMarksOfLaterPrograms(t *testing.T) {
 	noMeta := func(v *victim) { v.remove(bucketMeta, []byte(metaFeatures)) }
 	noHead := func(v *victim) { v.asMember(func(h *head) { h.features = nil }) }

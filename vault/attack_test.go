@@ -833,7 +833,8 @@ func TestMetaIsBound(t *testing.T) {
 	}
 }
 
-// A newer format is not damage: nothing opens it, replaces it or makes a vault of it. A format that no program has is damage.
+// A newer format is not damage: nothing opens it, replaces it or makes a vault of it. A format that no program has is
+// damage.
 func TestNewerFormat(t *testing.T) {
 	for text, later := range map[string]bool{"ass/3": true, "ass/17": true, "ass/q": false, "ass/0": false} {
 		v := newVictim(t)

@@ -135,8 +135,8 @@ func newBatches(own ed25519.PrivateKey) *batches {
 	return &batches{own: own, known: map[batch]bool{}}
 }
 
-// holds reports whether a signature is valid. Signing takes half the time of verifying, and gives the same bytes each time
-// (RFC 8032), so a signature of the session's own key is made again.
+// holds reports whether a signature is valid. Signing takes half the time of verifying, and gives the same bytes each
+// time (RFC 8032), so a signature of the session's own key is made again.
 func (b *batches) holds(message []byte, pub ed25519.PublicKey, sig []byte) bool {
 	if b.own != nil && pub.Equal(b.own.Public()) && bytes.Equal(ed25519.Sign(b.own, message), sig) {
 		return true

@@ -203,8 +203,8 @@ func TestBatchHasOneRecordAtAPlace(t *testing.T) {
 	}
 }
 
-// A batch that was found signed, or not, is remembered as that, and as nothing else. Whoever has the key of the author signs
-// again, and finds the same as others.
+// A batch that was found signed, or not, is remembered as that, and as nothing else. Whoever has the key of the author
+// signs again, and finds the same as others.
 func TestBatchesAreRemembered(t *testing.T) {
 	remembered(t, nil)
 	remembered(t, keys.NewRoot(keys.Key{1}).Sign)

@@ -424,7 +424,8 @@ func (m *importing) item(i int, write func(writing) error) error {
 	return nil
 }
 
-// writeItem makes the version of an item and calls write. The records have the number of the entry that will tell of them.
+// writeItem makes the version of an item and calls write. The records have the number of the entry that will tell of
+// them.
 func (m *importing) writeItem(p tokens.Path, w write, value []byte, write func(writing) error) error {
 	item := audit.Item{Path: p.String(), Version: w.head.Version, Tier: w.head.Tier.String()}
 	item.Approval, _ = w.note["approval"].(string)

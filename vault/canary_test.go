@@ -21,8 +21,8 @@ import (
 
 var yes, no = true, false
 
-// canaries lists the paths of the canaries, each with how often it was read since it has its value. What a look at what is
-// new finds must be what a look at everything finds.
+// canaries lists the paths of the canaries, each with how often it was read since it has its value. What a look at what
+// is new finds must be what a look at everything finds.
 func (c *company) canaries() map[string]int {
 	c.t.Helper()
 	counts := func(everything bool) map[string]int {
@@ -57,7 +57,8 @@ func (c *company) mark(path string, is *bool) {
 	})
 }
 
-// A canary stays one, whoever writes it and whatever becomes of the vault, and a verification finds nothing wrong with it.
+// A canary stays one, whoever writes it and whatever becomes of the vault, and a verification finds nothing wrong with
+// it.
 func TestACanaryStaysOne(t *testing.T) {
 	t.Parallel()
 	c := newCompany(t)
@@ -140,8 +141,8 @@ func TestACanaryStaysOne(t *testing.T) {
 	}
 }
 
-// Only the owner marks a canary, takes the mark back, and can tell. Others see a secret like all others, in the file and in
-// the log as well.
+// Only the owner marks a canary, takes the mark back, and can tell. Others see a secret like all others, in the file
+// and in the log as well.
 func TestNobodyElseCanTellACanary(t *testing.T) {
 	c := newCompany(t)
 	const first, second = "prod/mine/ONE", "prod/mine/TWO"
@@ -303,8 +304,8 @@ func TestReadsOfACanary(t *testing.T) {
 	expect("new values", quiet)
 }
 
-// Nobody but the owner ends the alarm: not by a write, a deletion or a rollback. Reads of older versions count, and what
-// the owner does with the secret, the vault or the log hides none.
+// Nobody but the owner ends the alarm: not by a write, a deletion or a rollback. Reads of older versions count, and
+// what the owner does with the secret, the vault or the log hides none.
 func TestAnAlarmStays(t *testing.T) {
 	t.Parallel()
 	const path = "prod/mine/M"

@@ -105,8 +105,8 @@ func TestListsCountUses(t *testing.T) {
 	}
 }
 
-// An approval for a critical secret serves once, in whatever form the log tells of its uses, and whatever is archived or
-// was verified in between.
+// An approval for a critical secret serves once, in whatever form the log tells of its uses, and whatever is archived
+// or was verified in between.
 func TestListsSpendApprovals(t *testing.T) {
 	t.Parallel()
 	one := func(_ *Session, t *tx, i audit.Item) error { return t.logRead(i, "") }
@@ -468,8 +468,8 @@ func vaultOf(t *testing.T, format int) *victim {
 	return v
 }
 
-// In a vault of format 1, each read has an entry, and an import has its lists in the metadata. Both are read as ever, and so
-// is a log that goes on in format 2.
+// In a vault of format 1, each read has an entry, and an import has its lists in the metadata. Both are read as ever,
+// and so is a log that goes on in format 2.
 func TestListsInFormat1(t *testing.T) {
 	v := vaultOf(t, keys.Format1)
 	ns, err := tokens.ParseNamespace("a/b")

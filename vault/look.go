@@ -194,7 +194,8 @@ func (l *looking) close(path string) {
 	l.open--
 }
 
-// each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells of.
+// each calls fn for each wanted secret that an entry is about. last is the number of the version that the entry tells
+// of.
 func (l *looking) each(ev audit.Event, fn func(path string, tier tokens.Tier, last uint64, left bool)) {
 	for _, item := range ev.Secrets() {
 		changed, left := audit.WritesItem(&ev, &item)
@@ -216,8 +217,8 @@ func (l *looking) tells(path string, seq uint64, tier tokens.Tier, last uint64, 
 	}
 }
 
-// settle decides on entries in the owner's name, now that the entry before them is known. A signed one is the last word on
-// what came before it. Another may only raise.
+// settle decides on entries in the owner's name, now that the entry before them is known. A signed one is the last word
+// on what came before it. Another may only raise.
 func (l *looking) settle(before [audit.MACSize]byte) {
 	for _, e := range l.pending {
 		signed := false

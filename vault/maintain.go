@@ -93,13 +93,12 @@ type NewAgentKey struct {
 	Key   tokens.AgentKey
 }
 
-// RekeyOwner gives the vault to another owner key, for example because others may know
-// the old one. The vault gets a new root, and so a new id. Every agent gets a new key,
-// and a new epoch begins. Tokens and requests end. The log belongs to the old owner, so
-// RekeyOwner moves it to logFile, a file that verifies by itself; logFile must not exist
-// yet. RekeyOwner returns the archived log, and the active agents with their new keys.
-// The vault has the ways of own afterwards, and no others: each way to the old key has to be sealed anew for the next one.
-// Anyone who has the old key and the old file, or a copy of that file, can still open it.
+// RekeyOwner gives the vault to another owner key, for example because others may know the old one. The vault gets a
+// new root, and so a new id. Every agent gets a new key, and a new epoch begins. Tokens and requests end. The log
+// belongs to the old owner, so RekeyOwner moves it to logFile, a file that verifies by itself; logFile must not exist
+// yet. RekeyOwner returns the archived log, and the active agents with their new keys. The vault has the ways of own
+// afterwards, and no others: each way to the old key has to be sealed anew for the next one. Anyone who has the old key
+// and the old file, or a copy of that file, can still open it.
 func (s *Session) RekeyOwner(own *Ownership, logFile string) (a Archived, agents []NewAgentKey, err error) {
 	if err := own.check(); err != nil {
 		return a, nil, err

@@ -316,8 +316,8 @@ func (r *restore) extends(t *tx) (bool, error) {
 	return extends, nil
 }
 
-// compared reports whether the log of the vault in place still has the newest entry of the backup, so that the two can be
-// compared.
+// compared reports whether the log of the vault in place still has the newest entry of the backup, so that the two can
+// be compared.
 func (r *restore) compared() bool { return r.history.from.Cut < r.plan.Entry }
 
 // planAgents decides on each agent. The newest log determines its rights, but an

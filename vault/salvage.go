@@ -507,8 +507,8 @@ func (w *salvage) missing(path string, have map[uint64]bool, current uint64) {
 		}
 		w.lost = append(w.lost, what)
 	}
-	// Versions from before the checkpoint may be gone for good reason, and so may those from before a purge. A log that holds
-	// names the others.
+	// Versions from before the checkpoint may be gone for good reason, and so may those from before a purge. A log that
+	// holds names the others.
 	if w.told.from.Seq > 0 || len(w.told.problems) == 0 && w.told.records[path] != nil {
 		for _, of := range cmp.Or(w.told.records[path], &recordAt{}).Versions {
 			if n := of.Number; !have[n] && n <= current {

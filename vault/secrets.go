@@ -46,8 +46,8 @@ type secretBody struct {
 	// since, which made none of them readable. 0 for none.
 	DeletedTo uint64 `json:"deleted_to,omitempty"`
 
-	// The highest number that a version ever had, if a restore brought an earlier one back. The next version gets the number
-	// after it, because no number comes twice. 0 for none; format 1 has none.
+	// The highest number that a version ever had, if a restore brought an earlier one back. The next version gets the
+	// number after it, because no number comes twice. 0 for none; format 1 has none.
 	Last uint64 `json:"last,omitempty"`
 
 	About *About `json:"about,omitempty"` // What people say of it; nil for nothing.
@@ -468,8 +468,8 @@ func (s *Session) List(ns tokens.Namespace, deleted bool) ([]Secret, error) {
 	return list, err
 }
 
-// heads calls fn for the head of every secret in and below a namespace, in the order of their paths. It checks MACs alone,
-// on all cores, and stops at the first head that is damaged.
+// heads calls fn for the head of every secret in and below a namespace, in the order of their paths. It checks MACs
+// alone, on all cores, and stops at the first head that is damaged.
 func (t *tx) heads(ns tokens.Namespace, fn func(tokens.Path, secretBody)) error {
 	type job struct {
 		k, v []byte

@@ -17,8 +17,8 @@ var ErrShares = keys.ErrShares
 // ErrTooFewShares says that there are fewer shares than it takes.
 var ErrTooFewShares = keys.ErrTooFewShares
 
-// SplitIdentity makes shares of an owner key, of which any threshold join to it, and fewer tell nothing about it. It returns
-// an error unless FewestShares ≤ threshold ≤ total ≤ MostShares.
+// SplitIdentity makes shares of an owner key, of which any threshold join to it, and fewer tell nothing about it. It
+// returns an error unless FewestShares ≤ threshold ≤ total ≤ MostShares.
 func SplitIdentity(i *Identity, total, threshold int) ([]Share, error) {
 	return keys.SplitIdentity(i, total, threshold)
 }

@@ -27,8 +27,8 @@ func (c *company) format() (format int) {
 	return format
 }
 
-// A vault of format 1 is written in format 1 by its agents, and upgraded by its owner. Afterwards everybody opens what they
-// did, and the log accounts for all of it.
+// A vault of format 1 is written in format 1 by its agents, and upgraded by its owner. Afterwards everybody opens what
+// they did, and the log accounts for all of it.
 func TestUpgrade(t *testing.T) {
 	c := oldCompany(t)
 	if _, err := c.read("reader", "prod/app/DB"); err != nil || c.format() != keys.Format1 {
@@ -364,8 +364,8 @@ func TestARewriteBehindABrokenEntry(t *testing.T) {
 	}
 }
 
-// A broken entry excuses a record only if it lies between the entry that told of it and the rewrite, and the owner signed the record
-// in that rewrite. A version must come from the broken entry itself.
+// A broken entry excuses a record only if it lies between the entry that told of it and the rewrite, and the owner
+// signed the record in that rewrite. A version must come from the broken entry itself.
 func TestWhatABrokenEntryExcuses(t *testing.T) {
 	const began, m = 10, "agt_00000001"
 	p, _ := tokens.ParsePath("a/K")

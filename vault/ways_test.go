@@ -248,7 +248,7 @@ func TestOwnershipHasItsWays(t *testing.T) {
 	}
 }
 
-// What somebody makes of the ways without the root is refused, and named. A rewrite signs none of it.
+// Ways that somebody altered without the root are refused, and named. A rewrite signs none of them.
 func TestAlteredWays(t *testing.T) {
 	mallory := newDevice(t)
 	type list struct{ sealed, first, second []byte }

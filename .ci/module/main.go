@@ -140,7 +140,7 @@ func inGo(content []byte, from, to string) ([]byte, error) {
 	return format.Source([]byte(b.String())) // imports are sorted by their paths
 }
 
-// inText changes what can only be the module or a package of it in a go.mod, in the docs and in the scripts.
+// inText changes a go.mod, the docs and the scripts, where a path can only be that of the module or of its packages.
 func inText(content []byte, from, to string) []byte {
 	for _, form := range []string{
 		`(?m)(^module )FROM($)`,

@@ -120,7 +120,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("with changes: %v", err)
 	}
 	if is, err := os.ReadFile(mod); err != nil || !bytes.Equal(is, before) {
-		t.Errorf("what was refused was done: %s, %v", is, err)
+		t.Errorf("a refused rename was done: %s, %v", is, err)
 	}
 	if n, err := rename(root, "example.org/ass", true); err != nil || n != 1 {
 		t.Errorf("with --force: %d files, %v", n, err)

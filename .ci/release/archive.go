@@ -53,8 +53,8 @@ func (f file) mode() int64 {
 	return 0o644
 }
 
-// tarGz writes an archive whose bytes depend on nothing but what is in it: every file is of nobody in particular, and
-// of the time of the commit, and the header of gzip has neither a name nor a time.
+// tarGz writes an archive whose bytes depend on its files alone: each file belongs to nobody in particular, and has the
+// time of the commit, and the header of gzip has neither a name nor a time.
 func (b *building) tarGz(w io.Writer, folder string, list []file) error {
 	gz := gzip.NewWriter(w) // the best level takes three times as long, for three bytes of a thousand
 	to := tar.NewWriter(gz)

@@ -1,11 +1,11 @@
 // Release builds what people install: programs, archives and packages for every system, with manual pages, completions,
-// licences, a list of what is in them (SBOM), checksums and a signature.
+// licences, a list of their parts (SBOM), checksums and a signature.
 //
 //	go -C .ci/release run . -version 0.1.0 -key ~/.ssh/release
 //
 // It builds the commit that is checked out, from a clone of it that has the tag v0.1.0. So Go stamps the version and
-// the commit into the programs, as it does for go install at that tag, and changes that are in no commit are left out. The
-// same commit, version and Go give the same bytes, whatever the folder, the machine and the hour.
+// the commit into the programs, as it does for go install at that tag, and leaves out changes that are in no commit.
+// The same commit, version and Go give the same bytes, whatever the folder, the machine and the hour.
 //
 // It is a module of its own, so that ass needs none of what makes packages.
 package main

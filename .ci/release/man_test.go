@@ -160,7 +160,7 @@ func TestManPages(t *testing.T) {
 	}
 }
 
-// What has a meaning for roff has none in a page.
+// No text of a page has a meaning for roff: it is escaped.
 func TestManEscapes(t *testing.T) {
 	t.Parallel()
 	needsMan(t)

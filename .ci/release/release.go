@@ -59,7 +59,7 @@ func (t target) exe(program string) string {
 	return program
 }
 
-// programs are what is built, by the folders of their packages.
+// programs are the programs of a release, and the folders of their packages.
 var programs = []struct{ name, pkg string }{{"ass", "."}, {"ass-keyring", "./cmd/ass-keyring"},
 	{"ass-mcp", "./cmd/ass-mcp"}, {"ass-ssh", "./cmd/ass-ssh"}}
 
@@ -72,7 +72,7 @@ type building struct {
 	commit string
 	time   time.Time         // of the commit; the time of every file
 	bins   map[string]string // program/os/arch: the file
-	docs   map[target][]file // what is beside the programs, sorted
+	docs   map[target][]file // the files beside the programs, sorted
 	known  map[string]string // licences, by their modules
 }
 

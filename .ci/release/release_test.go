@@ -27,7 +27,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// The tests release what is in the work tree, committed or not, once for all of them.
+// The tests release the work tree, committed or not, once for all of them.
 
 const testVersion = "0.1.0-rc.1"
 
@@ -626,7 +626,7 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
-// What is no release is not made one, and nothing is left behind.
+// A commit that cannot be a release is refused, and nothing is left behind.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "repository")

@@ -41,7 +41,7 @@ func (b *building) modules(program string, targets ...target) (map[string]debug.
 	return found, nil
 }
 
-// sbom writes what is in the programs: an SBOM of CycloneDX, read out of the programs themselves.
+// sbom writes a list of the parts of the programs: an SBOM of CycloneDX, read out of the programs themselves.
 func (b *building) sbom() error {
 	name := "ass_" + b.version + ".cdx.json"
 	licence := cdx.Licenses{{License: &cdx.License{ID: "MIT"}}}

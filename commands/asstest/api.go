@@ -151,7 +151,7 @@ func (s *api) answer(e endpoint, w http.ResponseWriter, r *http.Request) (any, e
 	return e.do(c)
 }
 
-// admit finds out whose bearer the request has, and refuses those who may not use the endpoint.
+// admit finds the holder of the request's bearer, and refuses one who may not use the endpoint.
 func (c *call) admit(e endpoint) (err error) {
 	if e.who == anybody {
 		return nil
@@ -286,12 +286,12 @@ func decode(b []byte, into any) error {
 	return err
 }
 
-// read decodes the body, and says nothing of what is in it. No body is as good as an empty object.
+// read decodes the body, and its errors quote none of it. No body is as good as an empty object.
 func (c *call) read(into any) error {
 	if len(c.body) == 0 {
 		return nil
 	}
-	// What is no text in UTF-8 would be replaced in values.
+	// The decoder would replace bytes that are no UTF-8.
 	if !utf8.Valid(c.body) || stores.HalfPair(c.body) || decode(c.body, into) != nil {
 		return invalid("the body is not the JSON object that this endpoint takes")
 	}

@@ -152,7 +152,8 @@ func (a *after) isLocked() {
 // isUnlocked reports whether a value is read without the passphrase.
 func isUnlocked(a *after) bool { return a.runPlain("secrets", "get", "a/K").Exit == 0 }
 
-// An age identity of our own, to which the owner key is sealed. Its text is of no kind that a person could take for the owner's.
+// An age identity of our own, to which the owner key is sealed. Its text is of no kind that a person could take for the
+// owner's.
 const furtherKey = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 
 func withIdentity(w *home) {

@@ -1,6 +1,6 @@
 // Package device seals the owner key to the further recipients of a vault, and opens what was sealed: for age plugins,
 // which speak to hardware keys (https://c2sp.org/age-plugin), and for age's own identities. The files are ordinary age
-// files. What a plugin asks and says goes to a [UI]: the package knows no terminal.
+// files. It passes the questions of a plugin to a [UI]: the package knows no terminal.
 package device
 
 import (
@@ -86,10 +86,10 @@ var Patience = 2 * time.Minute
 // maxPlain is the largest content of a file, in bytes. It is the text of an owner key.
 const maxPlain = 4096
 
-// Parse returns the identity in the content of a file as age-keygen or a plugin writes it, one identity beside comments,
-// and its recipient. A plugin's file may name the recipient in a comment; then the plugin needs no device to seal to it. If
-// the file has an SSH key, the error is [ErrSSH]; if it is an encrypted file of age, [ErrEncrypted]. No error quotes the
-// content.
+// Parse returns the identity in the content of a file as age-keygen or a plugin writes it, one identity beside
+// comments, and its recipient. A plugin's file may name the recipient in a comment; then the plugin needs no device to
+// seal to it. If the file has an SSH key, the error is [ErrSSH]; if it is an encrypted file of age, [ErrEncrypted]. No
+// error quotes the content.
 func Parse(content []byte) (identity, recipient string, err error) {
 	text := keys.KeyText(content)
 	switch {
@@ -240,9 +240,9 @@ func (f *found) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return key, err
 }
 
-// Decrypt returns the content of an age file for an identity of package age. If the file is for another one, the error is
-// [ErrNotFor]; if it does not open with the file key that the identity found, [ErrDamaged]; any other error is that of the
-// identity, or of a file that is none of age.
+// Decrypt returns the content of an age file for an identity of package age. If the file is for another one, the error
+// is [ErrNotFor]; if it does not open with the file key that the identity found, [ErrDamaged]; any other error is that
+// of the identity, or of a file that is none of age.
 func Decrypt(id age.Identity, file []byte) ([]byte, error) {
 	f := &found{Identity: id}
 	r, err := age.Decrypt(bytes.NewReader(file), f)

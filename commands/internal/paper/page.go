@@ -16,8 +16,8 @@ type Page struct {
 	Key   string   // the owner key as age writes it; "" for a share
 }
 
-// code is the smallest QR code that says what age reads or, for a share, its lines: capitals and digits. It does without package
-// rsc.io/qr, which has pictures, too, and adds 0.02 ms of init to every command.
+// code is the smallest QR code that says what age reads or, for a share, its lines: capitals and digits. It does
+// without package rsc.io/qr, which has pictures, too, and adds 0.02 ms of init to every command.
 func (p Page) code() (*coding.Code, error) {
 	text := coding.Alpha(p.Key)
 	if text == "" {
@@ -54,9 +54,9 @@ func (p Page) Text() string {
 // quiet is how many light modules a reader needs around a QR code.
 const quiet = 4
 
-// Blocks returns the QR code for a terminal, with two modules in each character. With colours, it is dark on light in every
-// theme: both colours are of the fixed part of the palette. Without colours, the light modules have the colour of the text, so
-// it is right where text is light on dark.
+// Blocks returns the QR code for a terminal, with two modules in each character. With colours, it is dark on light in
+// every theme: both colours are of the fixed part of the palette. Without colours, the light modules have the colour of
+// the text, so it is right where text is light on dark.
 func (p Page) Blocks(colours bool) (string, error) {
 	code, err := p.code()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package paper writes an owner key, or a share of one, so that a person can write it down, read it aloud and type it in
-// again: four numbered lines, each with a check. It knows no vault, no terminal and no cryptography.
+// Package paper writes an owner key, or a share of one, so that a person can write it down, read it aloud and type it
+// in again: four numbered lines, each with a check. It knows no vault, no terminal and no cryptography.
 //
 // # The form
 //
@@ -18,8 +18,9 @@
 //	set       4  of a share alone: the id of the set
 //	payload      the bytes as one number, base 29, most significant first: 53 for a key, 58 for a share
 //
-// The two last characters of a line are its check, see [lineCheck]. They cover the number of the line and, from the second
-// line on, the check of the whole sheet, too. So a line in another's place is found, and so is one of another sheet.
+// The two last characters of a line are its check, see [lineCheck]. They cover the number of the line and, from the
+// second line on, the check of the whole sheet, too. So a line in another's place is found, and so is one of another
+// sheet.
 package paper
 
 import (
@@ -71,8 +72,8 @@ type Share struct {
 // SetName returns the id of a set as it is on paper.
 func SetName(set uint32) string { return show(digits(nil, uint64(set), setLen)) }
 
-// Lines returns the lines of the sheet, in groups of four characters, without their numbers. A sheet that cannot be read
-// again is a bug of the caller, and panics.
+// Lines returns the lines of the sheet, in groups of four characters, without their numbers. A sheet that cannot be
+// read again is a bug of the caller, and panics.
 func (s Sheet) Lines() []string {
 	data := s.symbols()
 	if again, err := parse(data); err != nil || fmt.Sprint(again.Share != nil, again.Payload) != fmt.Sprint(s.Share != nil, s.Payload) {
@@ -105,8 +106,8 @@ func (s Sheet) symbols() []byte {
 	return data
 }
 
-// lengthOf returns how many symbols the sheet has that begins with data, without the checks of lines; 0 if it is none of
-// this form.
+// lengthOf returns how many symbols the sheet has that begins with data, without the checks of lines; 0 if it is none
+// of this form.
 func lengthOf(data []byte) int {
 	switch {
 	case data[0] != form || data[1] > 3:
@@ -159,10 +160,11 @@ func wholeCheck(data []byte) []byte {
 	return digits(nil, sum, wholeLen)
 }
 
-// The check of a line is that of a Reed-Solomon code of distance 3 over the numbers modulo 29: with w = 2, whose powers are
-// all of them but 0, the sums of x[i]·w^i and of x[i]·w^2i over the word are 0. So it finds one or two wrong characters
-// anywhere in the line, which covers two that were swapped, and misses a worse line with a chance of 1 in 841. The word is the
-// number of the line, the check of the whole sheet, and what is in the line: at most 26, and up to 28 have a power of their own.
+// The check of a line is that of a Reed-Solomon code of distance 3 over the numbers modulo 29: with w = 2, whose powers
+// are all of them but 0, the sums of x[i]·w^i and of x[i]·w^2i over the word are 0. So it finds one or two wrong
+// characters anywhere in the line, which covers two that were swapped, and misses a worse line with a chance of 1 in
+// 841. The word is the number of the line, the check of the whole sheet, and what is in the line: at most 26, and up to
+// 28 have a power of their own.
 
 // power returns 2^n modulo 29.
 func power(n int) int {
@@ -197,8 +199,8 @@ func lineCheck(line int, tag, data []byte) [checks]byte {
 	return [checks]byte{byte(c0 % int(base)), byte(c1 % int(base))}
 }
 
-// suspect checks a line as it was typed. If one character alone is wrong in it, group is the one that has it, from 1 on; 0 if
-// there is no such character.
+// suspect checks a line as it was typed. If one character alone is wrong in it, group is the one that has it, from 1
+// on; 0 if there is no such character.
 func suspect(line int, tag, typed []byte) (group int, ok bool) {
 	word := wordOf(line, tag, typed)
 	one, two := sums(word)
@@ -293,7 +295,8 @@ func symbolsOf(text string) (symbols []byte, strange rune) {
 	return symbols, 0
 }
 
-// numbered splits a line such as "2: ABCD …", "2) ABCD …" or "# 2. ABCD …". Without a number, n is 0, and rest the text.
+// numbered splits a line such as "2: ABCD …", "2) ABCD …" or "# 2. ABCD …". Without a number, n is 0, and rest the
+// text.
 func numbered(text string) (n int, rest string) {
 	text = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(text), "#"))
 	end := strings.IndexAny(text, ":.)")

@@ -112,7 +112,8 @@ func TestSlipsAreFound(t *testing.T) {
 	}
 }
 
-// A line of another sheet is found and named, also where both sheets are of one key or one set, and so are lines in another order.
+// A line of another sheet is found and named, also where both sheets are of one key or one set, and so are lines in
+// another order.
 func TestLinesOfOtherSheets(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	missed, tried := 0, 0

@@ -40,8 +40,8 @@ func (r *Reader) width() int {
 	return min(perLine, lengthOf(r.data)-r.read*perLine) + checks
 }
 
-// Add reads the next line, as somebody typed it: upper or lower case, with blanks and dashes anywhere, with its number or
-// without. If the line is wrong, the error is a [*LineError], and the same line comes next.
+// Add reads the next line, as somebody typed it: upper or lower case, with blanks and dashes anywhere, with its number
+// or without. If the line is wrong, the error is a [*LineError], and the same line comes next.
 func (r *Reader) Add(text string) error {
 	line, want := r.Line(), r.width()
 	n, rest := numbered(text)
@@ -89,8 +89,9 @@ func (r *Reader) Sheet() (Sheet, error) {
 	return s, nil
 }
 
-// LinesIn returns those lines of a text that can be lines of a sheet; of a whole sheet on one line, as a QR code has it, each of
-// its lines. A comment (#) is none unless a number and a colon begin it, and an owner key as age writes it is none, nor a divider.
+// LinesIn returns those lines of a text that can be lines of a sheet; of a whole sheet on one line, as a QR code has
+// it, each of its lines. A comment (#) is none unless a number and a colon begin it, and an owner key as age writes it
+// is none, nor a divider.
 func LinesIn(text string) (list []string) {
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		line = strings.TrimSpace(line)
@@ -114,8 +115,8 @@ func LinesIn(text string) (list []string) {
 	return list
 }
 
-// IsSheet reports whether a text is that of sheets, even if it is mistyped: its first line that is no comment has about as
-// many characters as the line of a sheet, and no other.
+// IsSheet reports whether a text is that of sheets, even if it is mistyped: its first line that is no comment has about
+// as many characters as the line of a sheet, and no other.
 func IsSheet(text string) bool {
 	list := LinesIn(text)
 	if len(list) == 0 || strings.HasPrefix(list[0], "-----") {

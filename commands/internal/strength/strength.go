@@ -1,10 +1,10 @@
 // Package strength estimates how many guesses a passphrase withstands.
 //
-// It is a small relative of zxcvbn (Wheeler, USENIX Security 2016): it cuts a passphrase into the pieces of which people
-// make them, and counts what a guesser who knows that needs for each. It has no dictionary but the few words that are
-// guessed first, so it takes each run of letters for a word of a list of 7,776, as Diceware has it, and a short one for a
-// word of a shorter list. Random letters count less than they are worth. But it knows nothing of the person: an address
-// or a date that others know counts as if it were random.
+// It is a small relative of zxcvbn (Wheeler, USENIX Security 2016): it cuts a passphrase into the pieces of which
+// people make them, and counts what a guesser who knows that needs for each. It has no dictionary but the few words
+// that are guessed first, so it takes each run of letters for a word of a list of 7,776, as Diceware has it, and a
+// short one for a word of a shorter list. Random letters count less than they are worth. But it knows nothing of the
+// person: an address or a date that others know counts as if it were random.
 package strength
 
 import (
@@ -45,7 +45,8 @@ const (
 	bitsOfRune  = 8    // one of an ideographic script, or a sign beyond ASCII
 )
 
-// bitsOfShort are for runs of one to four letters. A language has some 700 words of three letters in use, and 1,500 of four.
+// bitsOfShort are for runs of one to four letters. A language has some 700 words of three letters in use, and 1,500 of
+// four.
 var bitsOfShort = [...]float64{4.7, 9.4, 9.4, 10.6}
 
 // next cuts the first piece off a text, and returns what it costs to guess.
@@ -111,8 +112,8 @@ func spelling(word string) float64 {
 	return min(float64(all), 2+2*float64(upper)) // which ones they are
 }
 
-// period returns the length of the shortest beginning which, repeated, makes up the text: 3 for abcabcab. (It is the length
-// less that of the longest border; Knuth, Morris, Pratt 1977.) A text that does not repeat is its own.
+// period returns the length of the shortest beginning which, repeated, makes up the text: 3 for abcabcab. (It is the
+// length less that of the longest border; Knuth, Morris, Pratt 1977.) A text that does not repeat is its own.
 func period(text string) int {
 	border := make([]int, len(text)+1)
 	for i, n := 1, 0; i < len(text); i++ {
@@ -146,8 +147,8 @@ func span(text string, is func(rune) bool) int {
 	return len(text)
 }
 
-// run returns how many bytes at the beginning go on in the same way, each beside the one that is step bytes before it: with
-// 1 aaaa, abcd and 4321, with 2 a1b2c3.
+// run returns how many bytes at the beginning go on in the same way, each beside the one that is step bytes before it:
+// with 1 aaaa, abcd and 4321, with 2 a1b2c3.
 func run(text string, step int) int {
 	n := step
 	for ; n < len(text); n++ {
@@ -194,8 +195,8 @@ func reversed(s string) string {
 
 var plain = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "8", "b", "@", "a", "$", "s", "!", "i")
 
-// commonWord returns the longest beginning of a text that is one of the words which are guessed first, also with digits in
-// the place of letters.
+// commonWord returns the longest beginning of a text that is one of the words which are guessed first, also with digits
+// in the place of letters.
 func commonWord(text string) (word string) {
 	text = text[:min(12, len(text))]
 	lower := strings.ToLower(text)

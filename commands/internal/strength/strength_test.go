@@ -24,7 +24,8 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// A passphrase of the largest size is judged at once. (A judgement that looks at the rest for each piece takes a minute.)
+// A passphrase of the largest size is judged at once. (A judgement that looks at the rest for each piece takes a
+// minute.)
 func TestLong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than half a second")

@@ -215,8 +215,9 @@ func UnlockIdentity(stored, passphrase string) (*Identity, error) {
 	return ParseIdentity(KeyText(text))
 }
 
-// KeyText returns the key in the content of a file: what age-keygen writes, without its comments, or what age -p writes,
-// armored. A byte order mark does not matter, and neither does UTF-16, which the > of an older PowerShell writes.
+// KeyText returns the key in the content of a file: what age-keygen writes, without its comments, or what age -p
+// writes, armored. A byte order mark does not matter, and neither does UTF-16, which the > of an older PowerShell
+// writes.
 func KeyText(content []byte) string {
 	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
 	if bytes.HasPrefix(content, []byte("age-encryption.org/v1\n")) {

@@ -120,8 +120,8 @@ func (i *Identity) wrap(vid VaultID) (Key, []byte) {
 	return kdfBytes([]byte(i.text), nil, "ass/2 owner wrap"), append(LP(nil, "owner"), vid[:]...)
 }
 
-// WrapName returns the name under which a vault stores the wrap for this identity. Each identity has its own, and another
-// one in each vault, so that nobody sees from two files that they have the same owner.
+// WrapName returns the name under which a vault stores the wrap for this identity. Each identity has its own, and
+// another one in each vault, so that nobody sees from two files that they have the same owner.
 func (i *Identity) WrapName(vid VaultID) string {
 	index := kdfBytes([]byte(i.text), nil, "ass/2 owner index", vid[:])
 	return WrapPrefix + hex.EncodeToString(index[:16])

@@ -9,13 +9,13 @@ import (
 	"ass/tokens"
 )
 
-// Shares of an owner key: Shamir's scheme over GF(2^8), byte by byte, over the key's 32 bytes and a check of 3 bytes. The
-// coefficients are random, so fewer shares than the threshold fit every key equally well: they tell nothing about it, also to
-// somebody who can compute without limit. The check is shared with the key, and so it tells nothing either; it finds a share that was
-// altered, or that is of another set with the same id.
+// Shares of an owner key: Shamir's scheme over GF(2^8), byte by byte, over the key's 32 bytes and a check of 3 bytes.
+// The coefficients are random, so fewer shares than the threshold fit every key equally well: they tell nothing about
+// it, also to somebody who can compute without limit. The check is shared with the key, and so it tells nothing either;
+// it finds a share that was altered, or that is of another set with the same id.
 //
-// The field is that of AES and of SLIP-39. A library would do, but those that are kept well cost each command more: circl's
-// secretsharing has 0.1 ms of init, and works on scalars, in which a key must be wrapped first.
+// The field is that of AES and of SLIP-39. A library would do, but those that are kept well cost each command more:
+// circl's secretsharing has 0.1 ms of init, and works on scalars, in which a key must be wrapped first.
 
 const (
 	// FewestShares and MostShares bound how many shares a set has; the threshold is at least FewestShares, too.
@@ -81,8 +81,8 @@ func SplitIdentity(i *Identity, total, threshold int) ([]Share, error) {
 	return shares, nil
 }
 
-// JoinShares is the inverse of [SplitIdentity]. A share may be there twice. With more shares than the threshold, all must fit. The
-// error is [ErrTooFewShares] or [ErrShares].
+// JoinShares is the inverse of [SplitIdentity]. A share may be there twice. With more shares than the threshold, all
+// must fit. The error is [ErrTooFewShares] or [ErrShares].
 func JoinShares(shares []Share) (*Identity, error) {
 	if len(shares) == 0 {
 		return nil, ErrTooFewShares
@@ -135,7 +135,8 @@ func shareCheck(key Key, x25519 bool) (check [shareCheckLen]byte) {
 	return check
 }
 
-// interpolate returns the value at x of the polynomials that go through the shares (Lagrange). No two shares have one number.
+// interpolate returns the value at x of the polynomials that go through the shares (Lagrange). No two shares have one
+// number.
 func interpolate(shares []Share, x byte) (at [sharedLen]byte) {
 	for i, s := range shares {
 		weight := byte(1)
@@ -151,8 +152,8 @@ func interpolate(shares []Share, x byte) (at [sharedLen]byte) {
 	return at
 }
 
-// times multiplies in GF(2^8) modulo x^8+x^4+x^3+x+1 (FIPS 197, section 4.2), without a branch or an index that depends on
-// the factors.
+// times multiplies in GF(2^8) modulo x^8+x^4+x^3+x+1 (FIPS 197, section 4.2), without a branch or an index that depends
+// on the factors.
 func times(a, b byte) (product byte) {
 	for range 8 {
 		product ^= -(b & 1) & a

@@ -73,8 +73,8 @@ func share(t *testing.T, number int, text string) (s Share) {
 	return s
 }
 
-// Trezor's shamir-mnemonic 0.3.1, the reference of SLIP-39, interpolates the same values. The first set is vector 4 of that
-// standard, "Basic sharing 2-of-3"; what it gives at 255 opens to the secret of the vector.
+// Trezor's shamir-mnemonic 0.3.1, the reference of SLIP-39, interpolates the same values. The first set is vector 4 of
+// that standard, "Basic sharing 2-of-3"; what it gives at 255 opens to the secret of the vector.
 func TestInterpolateAsSLIP39(t *testing.T) {
 	two := []Share{share(t, 2, "08fb14b66e692e25dfe2edf53289ed62"), share(t, 0, "06ab48fef4bedc8ce58baeef0a73f76e")}
 	three := []Share{share(t, 1, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122"), share(t, 3, ""), share(t, 16, "")}
@@ -171,8 +171,8 @@ func TestEverySetJoins(t *testing.T) {
 	}
 }
 
-// Fewer shares than the threshold tell nothing: for every secret, each combination of what they can be comes from exactly one
-// choice of the random coefficients. The arithmetic is the same for each byte, so one is enough.
+// Fewer shares than the threshold tell nothing: for every secret, each combination of what they can be comes from
+// exactly one choice of the random coefficients. The arithmetic is the same for each byte, so one is enough.
 func TestTooFewSharesTellNothing(t *testing.T) {
 	at := func(x byte, polynomial ...byte) (y byte) {
 		for i := len(polynomial) - 1; i >= 0; i-- {
@@ -205,7 +205,8 @@ func TestTooFewSharesTellNothing(t *testing.T) {
 			}
 		}
 	}
-	// The shares are what this arithmetic says, with as many coefficients as it takes, which are new for each byte and each set.
+	// The shares are what this arithmetic says, with as many coefficients as it takes, which are new for each byte and
+	// each set.
 	id := identities(t)[0]
 	key, x25519, _ := id.Secret()
 	check := shareCheck(key, x25519)
